@@ -30,7 +30,7 @@ from evalsuite.conf_files import MULTI, Source, is_secret
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.settings import Report, Run
 
-_RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator")
+_RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator", "launch", "gate")
 
 
 class _ShippedConf(SearchPathPlugin):
@@ -54,7 +54,7 @@ def load_run(overrides: Sequence[str], config_dir: str | None = None, command: s
 
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """Settings of ``report``, ``rescore`` and ``show``; raises ``BadInput`` with one clear message."""
-    source = conf_files.source("report", Report, ("data", "judge"), config_dir)
+    source = conf_files.source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [_run_list(override) for override in overrides])
     checks.check_report(command, report)
     return report

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evalsuite import sampling
+from evalsuite.asking import AideClient
 from evalsuite.cells import LoadedTask
 from evalsuite.endpoint import identity
 from evalsuite.endpoint.client import Client, connect
 from evalsuite.endpoint.images import prove_images
-from evalsuite.engine import AideClient
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.grading.judge import identity as judge_identity
 from evalsuite.settings import Aide, Engine, Model

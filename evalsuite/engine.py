@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.adapters.base import Adapter, Tools
+from evalsuite.asking import AideClient, Stop, aide_ask, ask_again
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.retry import Rejected, Transient, pause
+from evalsuite.endpoint.retry import Rejected
 from evalsuite.errors import AttemptSpoiled, ContextOverflow, EndpointUnusable, EvalsuiteError, SampleFailed
 from evalsuite.grading.judge import identity as judge_identity
 from evalsuite.judging import Judging
@@ -15,20 +16,10 @@ from evalsuite.records import Item, Reply, Request, Score
 from evalsuite.schedule import Queue, Todo
 from evalsuite.settings import Engine
 from evalsuite.store import Cell
-from evalsuite.turns import Ask, Turns
+from evalsuite.turns import Turns
 
 REJECTED_IN_A_ROW = 5
 """Refused requests on different items, one after the other, that stop an endpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class AideClient:
-    """The judge or the simulator, shared by all cells of a run."""
-
-    client: Client
-    sampling: Mapping[str, Any]
-    limit: asyncio.Semaphore
-    """Most requests in flight at its endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +78,6 @@ class Progress:
     running: int = 0
     stopped: str = ""
     """Why the endpoint was given up, if it was."""
-
-
-@dataclass(slots=True)
-class Stop:
-    """Set from a signal handler: no new attempts; running ones may finish."""
-
-    reason: str = ""
-    _event: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def request(self, reason: str) -> None:
-        """Ask every lane to drain."""
-        self.reason = self.reason or reason
-        self._event.set()
-
-    @property
-    def requested(self) -> bool:
-        """Whether someone asked."""
-        return self._event.is_set()
-
-    async def wait(self) -> None:
-        """Return when someone asks."""
-        await self._event.wait()
 
 
 @dataclass(slots=True)
@@ -190,32 +159,6 @@ class _Lane:
             return None
         ask = aide_ask(aide, "simulator", self.engine, self.stop)
         return Turns(job.cell, todo.item, todo.repeat, aide.sampling, job.seed, ask, who="simulator")
-
-
-async def ask_again(client: Client, request: Request, engine: Engine, stop: Stop) -> tuple[Reply, int]:
-    """(reply, requests sent): transient faults are asked again, as the engine's settings say. Raises the last fault."""
-    attempt = 1
-    while True:
-        try:
-            return await client.send(request), attempt
-        except Transient as fault:
-            if attempt > engine.retries or stop.requested:
-                raise SampleFailed(f"{fault} (asked {attempt} times)", attempt) from None
-            await asyncio.sleep(pause(attempt, fault, engine))
-            attempt += 1
-
-
-def aide_ask(aide: AideClient, who: str, engine: Engine, stop: Stop) -> Ask:
-    """Asks a judge or simulator; its faults are told apart and never the model's."""
-
-    async def ask(request: Request) -> tuple[Reply, int]:
-        try:
-            async with aide.limit:
-                return await ask_again(aide.client, request, engine, stop)
-        except (SampleFailed, EndpointUnusable) as error:
-            raise SampleFailed(f"{who}: {error}", getattr(error, "attempts", 1)) from None
-
-    return ask
 
 
 def judging(aide: AideClient, cell: Cell, key: tuple[str, int], engine: Engine, stop: Stop) -> Judging:

@@ -12,8 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from evalsuite.adapters.base import Adapter, Tools
+from evalsuite.asking import AideClient, Stop
 from evalsuite.connecting import connect_aide
-from evalsuite.engine import AideClient, Stop, judging
+from evalsuite.engine import judging
 from evalsuite.errors import BadInput, Exit
 from evalsuite.grading.judge import identity
 from evalsuite.records import Item

@@ -11,10 +11,11 @@ from typing import Any
 from rich.console import Console
 
 from evalsuite import run_folder
+from evalsuite.asking import Stop
 from evalsuite.cells import DEMO, LoadedTask, dry_run, load_task, manifest
 from evalsuite.connecting import Aides, connect_aides, connect_model
 from evalsuite.endpoint.client import Client
-from evalsuite.engine import Job, Lane, Stop, run_lanes
+from evalsuite.engine import Job, Lane, run_lanes
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError, Exit
 from evalsuite.progress import drawn
 from evalsuite.settings import Model, Run

@@ -70,8 +70,9 @@ class Model:
     """Key of the model that this one is compared with."""
     same_as: str | None = None
     """Key of a model that this one is known to equal (A/A runs)."""
-    base_url: str = MISSING
-    """Root of the OpenAI API, ending in ``/v1``; ``demo`` starts the embedded server for the run."""
+    base_url: Any = MISSING
+    """Root of the OpenAI API, ending in ``/v1``, or a list of them: replicas that serve the same checkpoint. ``demo``
+    starts the embedded server for the run."""
     served_name: str = "auto"
     """Name in requests; ``auto`` takes the only model that the server lists."""
     api_key_env: str = "EVALSUITE_API_KEY"
@@ -152,8 +153,62 @@ class Engine:
     """Longest request; None: no limit beyond the two above (not streamed: 8 hours)."""
     drain_seconds: float = 30.0
     """After the first Ctrl-C: how long running requests may still finish."""
+    outage_seconds: float = 1800.0
+    """How long an endpoint may be down before it is given up; waiting costs no attempt."""
     probe: bool = True
     """Ask the server who it is, and prove the thinking switch, before the run."""
+    fingerprint: bool = True
+    """Hold the server's answers to five prompts against those of all other models known here."""
+    reprobe_seconds: float = 900.0
+    """How often a running endpoint is asked again who it is."""
+    deadline: str | None = None
+    """When the window ends: a duration (``3h50m``), a UTC time, or ``slurm`` (the job's own end). Exit 75."""
+    token_budget: int | None = None
+    """Generated tokens, all endpoints together, after which nothing new starts. Exit 75."""
+    stop: str | None = None
+    """``sequential``: both arms of a comparison stop when its verdict is decided."""
+
+
+@dataclass(slots=True)
+class Scale:
+    """Where the cells of a run are worked on (group ``launch``)."""
+
+    kind: str = "here"
+    """``here``: this process; ``joblib``, ``slurm`` or ``ray``: see ``docs/scale.md``."""
+    jobs: int = 2
+    """``joblib``: processes at a time."""
+    address: str | None = None
+    """``ray``: the cluster; None starts one on this machine."""
+    shard: int = 64
+    """``ray``: attempts of one task."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """``slurm``: fields of ``submitit.SlurmExecutor.update_parameters``, such as ``partition``."""
+
+
+@dataclass(slots=True)
+class Margin:
+    """How much a benchmark may lose, who says so and why."""
+
+    points: float = MISSING
+    """Percentage points."""
+    owner: str = MISSING
+    reason: str = MISSING
+    tier: str = "critical"
+    """``critical``: must pass; ``supporting``: must not fail; ``advisory``: shown only."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """The rule of a release (group ``gate``), fixed before the run."""
+
+    margins: dict[str, Margin] = field(default_factory=dict)
+    """Task -> its margin."""
+    suite_points: float | None = None
+    """Margin of the equal-weight mean over the critical tasks, percentage points; None: no such test."""
+    alpha: float = 0.05
+    """Chance of each one-sided error."""
+    tokens_ratio_max: float | None = None
+    """Most that the ratio of generated tokens may be shown to exceed; None: shown only."""
 
 
 @dataclass(slots=True)
@@ -183,6 +238,19 @@ class Run:
     """A task whose cells are archived and asked again (needs ``reason``), or ``failed``."""
     reason: str | None = None
     dry_run: bool = False
+    aa: bool = False
+    """Run every model twice, interleaved; the second arm is stored as ``<model>__aa``."""
+    launch: Scale = field(default_factory=Scale)
+    gate: Gate | None = None
+    """``plan``, sequential stops: the margins that are to be decided."""
+    baseline_run: str | None = None
+    """``plan``: a baseline artefact whose recorded lengths and rates are used."""
+    rate: float | None = None
+    """``plan``: generated tokens per second of one endpoint at the run's concurrency."""
+    window: str | None = None
+    """``plan``: length of one window, such as ``4h``."""
+    hardware: str | None = None
+    """``plan``: a node of ``conf/hardware/``."""
     file: str | None = None
     """``import``: JSONL with recorded answers."""
     name: str | None = None
@@ -213,6 +281,14 @@ class Report:
     """Report folder; None: ``<run>/report``."""
     card: str | None = None
     """A file of ``conf/card/``: measured beside published. None: every card that names the model."""
+    gate: Gate | None = None
+    """The margins that verdicts are given against; None: no verdicts."""
+    baseline_run: str | None = None
+    """A baseline artefact (``evalsuite baseline save``) or a run folder with the baseline's cells."""
+    baseline_waiver: str | None = None
+    """Why a baseline that is far from its published value is used all the same."""
+    allow_incomplete: float | None = None
+    """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
     task: str | None = None
     """``show``, ``rescore``: only this task."""
     item: str | None = None

@@ -53,7 +53,7 @@ def _mine(tmp_path: Path) -> Path:
 
 GOOD = ("model=fp8", "task=gsm8k")
 WRONG = {
-    "typo in a key": (["modle=fp8"], "unknown key 'modle'; did you mean 'model'? Known: baseline, config_dir, data, "),
+    "typo in a key": (["modle=fp8"], "unknown key 'modle'; did you mean 'model'? Known: aa, baseline, baseline_run, config_dir, data, "),
     "typo below a model": (
         [*GOOD, "models.fp8.concurency=3"],
         "unknown key of models.fp8 'concurency'; did you mean 'concurrency'? Known: api_key_env, base_url, ",
