@@ -8,15 +8,18 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalsuite import __version__, cli_help
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
+
+if TYPE_CHECKING:
+    from evalsuite.settings import Scale
 
 COMMANDS = {
     "run": "evalsuite.run:run",
@@ -32,6 +35,8 @@ COMMANDS = {
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
 REPORTING = ("report", "rescore", "judge", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
+OURS = ("run_id", "report", "launch")
+"""What the launching process decides for its jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,17 @@ def dispatch(argv: Sequence[str]) -> Exit:
     if arguments.multirun and name != "run":
         raise BadInput(f"-m works with run only, not with {name}")
     from evalsuite import config  # Hydra costs 0.2 s
+    from evalsuite.settings import Run
 
     if arguments.multirun:
         return _multirun(arguments, _function(name))
     load = config.load_report if name in REPORTING else config.load_run
     settings = load(arguments.overrides, arguments.config_dir, name)
+    if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
+        from evalsuite.launch import per_model
+
+        jobs = per_model(arguments.overrides, list(settings.models))
+        return _launched(jobs, settings.launch, arguments.config_dir)
     return _function(name)(settings)
 
 
@@ -151,6 +162,28 @@ def _run_id(runs: Sequence[Any]) -> str:
     return run_folder.choose(Path(runs[0].results_dir), None, runs[0].suite, asked).run_id
 
 
+def _launched(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: str | None) -> Exit:
+    """Jobs of one run in processes of their own, here or elsewhere, and one report at the end."""
+    from rich.console import Console
+
+    from evalsuite import config, launch
+    from evalsuite.report.build import report_run
+
+    runs = {name: config.load_run(words, config_dir) for name, words in jobs.items()}
+    first = next(iter(runs.values()))
+    run_id = first.run_id or _run_id(list(runs.values()))
+    shared = launch.shares(runs, scale.jobs if scale.kind == "joblib" else len(runs))
+    tail = [f"run_id={run_id}", "launch=here", "report=false", *(["--config-dir", config_dir] if config_dir else [])]
+    commands = {
+        name: (*(word for word in words if word.partition("=")[0] not in OURS), *shared[name], *tail)
+        for name, words in jobs.items()
+    }
+    plan = launch.Plan(commands, scale, Path(first.results_dir), run_id)
+    code = launch.launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
+    report_run(Path(first.results_dir) / run_id, first.baseline)
+    return code
+
+
 def _multirun(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     """``-m``: all jobs into one run, one after the other; one that fails does not end the others."""
     import hydra
@@ -165,6 +198,9 @@ def _multirun(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     runs = [config.load_run([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
     if runs[0].run_id is None:
         texts.append(f"run_id={_run_id(runs)}")
+    if runs[0].launch.kind != "here":
+        named = {" ".join(job): [*job, *texts] for job in jobs}
+        return _launched(named, runs[0].launch, arguments.config_dir)
     codes = [Exit.DONE]
 
     def job(_: Any) -> None:

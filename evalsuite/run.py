@@ -43,7 +43,8 @@ def run(settings: Run) -> Exit:
     console.print(f"run {choice.run_id} ({choice.why})")
     _redo(folder, asked, settings)
     code = asyncio.run(_execute(folder, models, tasks, asked, settings, console))
-    _report(folder, settings, console)
+    if settings.report:
+        _report(folder, settings, console)
     return code
 
 

@@ -171,18 +171,28 @@ class Engine:
 
 @dataclass(slots=True)
 class Scale:
-    """Where the cells of a run are worked on (group ``launch``)."""
+    """Where a run is worked on (group ``launch``; when to use which: ``docs/scale.md``)."""
 
     kind: str = "here"
-    """``here``: this process; ``joblib``, ``slurm`` or ``ray``: see ``docs/scale.md``."""
-    jobs: int = 2
+    """``here``: this process; ``joblib``: processes of this machine; ``slurm``: jobs; ``ray``: tasks of a cluster."""
+    jobs: int = 4
     """``joblib``: processes at a time."""
+    cluster: str = "slurm"
+    """``slurm``: ``local`` tries it on this machine."""
+    timeout_min: float = 240.0
+    """``slurm``: length of one window, minutes."""
+    signal_delay_s: int = 120
+    """``slurm``: seconds before the window's end at which a job is told to stop; more than ``engine.drain_seconds``."""
+    max_num_timeout: int = 50
+    """``slurm``: windows that a job may use."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """``slurm``: further fields of submitit's ``update_parameters``, such as ``partition``."""
     address: str | None = None
-    """``ray``: the cluster; None starts one on this machine."""
+    """``ray``: the cluster; None: the one that this machine belongs to, else a new one on this machine alone."""
     shard: int = 64
     """``ray``: attempts of one task."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """``slurm``: fields of ``submitit.SlurmExecutor.update_parameters``, such as ``partition``."""
+    tasks: int = 4
+    """``ray``: tasks at a time, all endpoints together."""
 
 
 @dataclass(slots=True)
@@ -238,6 +248,8 @@ class Run:
     """A task whose cells are archived and asked again (needs ``reason``), or ``failed``."""
     reason: str | None = None
     dry_run: bool = False
+    report: bool = True
+    """Whether a report is written at the end."""
     aa: bool = False
     """Run every model twice, interleaved; the second arm is stored as ``<model>__aa``."""
     launch: Scale = field(default_factory=Scale)
