@@ -7,7 +7,17 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from evalsuite.stats.intervals import Bounds, Codes, Floats, bca_interval, cluster_sums, mean_of, sign_flip, t_interval
+from evalsuite.stats.intervals import (
+    Bounds,
+    Codes,
+    Floats,
+    Mean,
+    bca_intervals,
+    cluster_sums,
+    mean_of,
+    sign_flip,
+    t_interval,
+)
 from evalsuite.stats.paired import mcnemar, t_test, tango_interval
 
 FEW_ITEMS = 50
@@ -30,26 +40,42 @@ class Delta:
     p_value: float | None
     """Two-sided, of no change."""
     method: str
+    one_sided: Bounds | None = None
+    """Lower and upper one-sided bound, each at level 1 - alpha."""
+    p_loss: float | None = None
+    """One-sided, of no loss: small where the candidate is worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeanDelta:
-    """Mean of several tasks' deltas; fractions of 1."""
+    """Weighted mean of several tasks' or strata's deltas; fractions of 1."""
 
     delta: float
     stderr: float | None
     ci95: Bounds | None
     p_value: float | None
     """Two-sided, of no change."""
+    one_sided: Bounds | None = None
+    """Lower and upper one-sided bound, each at level 1 - alpha."""
+    p_loss: float | None = None
+    """One-sided, of no loss."""
 
 
 def paired_delta(
-    base: Floats, cand: Floats, *, single: bool, weights: Floats | None = None, clusters: Codes | None = None
+    base: Floats,
+    cand: Floats,
+    *,
+    single: bool,
+    weights: Floats | None = None,
+    clusters: Codes | None = None,
+    alpha: float = 0.05,
 ) -> Delta:
     """The change between item means ``base`` and ``cand`` (same items, same order), by the decision table.
 
     ``single``: each mean is one answer in both arms. ``weights`` and ``clusters`` (integer codes) have one entry per
     item; None means equal weights and no shared sources. Repeats are averaged before and never count as items.
+    ``alpha`` is the error of each one-sided bound. Its estimand is "questions like these"; see ``variance.py`` for
+    the other.
     """
     if len(base) != len(cand) or not len(base):
         raise ValueError("paired items are needed")
@@ -57,53 +83,86 @@ def paired_delta(
     binary = bool(np.isin(base, (0.0, 1.0)).all() and np.isin(cand, (0.0, 1.0)).all())
     same = bool(np.array_equal(base, cand))
     if plain and binary and (single or same):
-        return _single_answers(base, cand)
+        return _single_answers(base, cand, alpha)
     difference = cand - base
     estimate = mean_of(difference, weights, clusters)
     if estimate.stderr is None:
         return Delta(len(base), estimate.mean, None, None, None, None, "too few independent items for an error")
+    if same:
+        return _nothing_changed(estimate, weights, alpha)
     weighted = difference if weights is None else difference * weights
     if clusters is not None:
         few = estimate.units < FEW_CLUSTERS
         p_value = sign_flip(cluster_sums(weighted, clusters)) if few else t_test(estimate)
         method = "paired t, CR1 clusters" + (", sign-flip p by cluster" if few else "")
-        stderr = estimate.stderr or None
-        ends = (None, None) if stderr is None else (t_interval(estimate), t_interval(estimate, 0.9))
-        return Delta(len(base), estimate.mean, stderr, *ends, p_value, method)
+        return _by_t(estimate, p_value, method, alpha)
     if estimate.stderr == 0.0:
-        p_value = sign_flip(difference) if estimate.mean else None
-        return Delta(len(base), estimate.mean, None, None, None, p_value, "no variation between items")
+        return _by_t(estimate, sign_flip(difference), "no variation between items", alpha)
     if len(base) < FEW_ITEMS or _skewed(difference):
-        ends = (bca_interval(difference, weights), bca_interval(difference, weights, 0.9))
-        return Delta(
-            len(base), estimate.mean, estimate.stderr, *ends, sign_flip(weighted), "BCa bootstrap, sign-flip p"
-        )
-    ends = (t_interval(estimate), t_interval(estimate, 0.9))
-    return Delta(len(base), estimate.mean, estimate.stderr, *ends, t_test(estimate), "paired t on item means")
+        ends = bca_intervals(difference, weights, (0.95, 0.9, 1 - 2 * alpha))
+        p_value = sign_flip(weighted)
+        method = "BCa bootstrap, sign-flip p"
+        loss = _loss(p_value, estimate.mean)
+        return Delta(len(base), estimate.mean, estimate.stderr, ends[0], ends[1], p_value, method, ends[2], loss)
+    return _by_t(estimate, t_test(estimate), "paired t on item means", alpha)
 
 
-def mean_delta(rows: Sequence[Delta]) -> MeanDelta:
-    """Equal-weight mean of independent tasks' deltas, normal interval; without any task's error it has none."""
-    delta = float(np.mean([row.delta for row in rows]))
+def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, alpha: float = 0.05) -> MeanDelta:
+    """Mean of independent tasks' (or strata's) deltas, normal interval; without any row's error it has none.
+
+    ``weights``, fixed before the run, are scaled to sum 1; None: equal. SE = sqrt(sum w^2 SE^2).
+    """
+    share = np.full(len(rows), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
+    share = share / share.sum()
+    delta = float(share @ np.array([row.delta for row in rows]))
     errors = [row.stderr for row in rows if row.stderr is not None]
     if len(errors) < len(rows):
         return MeanDelta(delta, None, None, None)
-    stderr = sqrt(sum(error**2 for error in errors)) / len(rows)
-    bounds = (delta - _Z95 * stderr, delta + _Z95 * stderr)
-    return MeanDelta(delta, stderr, bounds, float(2 * stats.norm.sf(abs(delta) / stderr)))
+    stderr = float(np.sqrt((share * np.array(errors)) @ (share * np.array(errors))))
+    loss = float(stats.norm.cdf(delta / stderr))
+    ends = [(delta - z * stderr, delta + z * stderr) for z in (_Z95, float(stats.norm.ppf(1 - alpha)))]
+    return MeanDelta(delta, stderr, ends[0], 2 * min(loss, 1 - loss), ends[1], loss)
 
 
-def _single_answers(base: Floats, cand: Floats) -> Delta:
+def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
     n = len(base)
     lost, gained = int(((base == 1) & (cand == 0)).sum()), int(((base == 0) & (cand == 1)).sum())
     delta = (gained - lost) / n
-    ci95, ci90 = tango_interval(lost, gained, n), tango_interval(lost, gained, n, 0.9)
+    ci95, ci90, one_sided = (tango_interval(lost, gained, n, level) for level in (0.95, 0.9, 1 - 2 * alpha))
     stderr: float | None = None
     if lost + gained and n > 1:
         stderr = sqrt(max((lost + gained) / n - delta**2, 0.0) / (n - 1)) or None
     if stderr is None and ci95 is not None:
         stderr = (ci95[1] - ci95[0]) / (2 * _Z95)
-    return Delta(n, delta, stderr, ci95, ci90, mcnemar(lost, gained).p_exact, "Tango interval, exact McNemar p")
+    test = mcnemar(lost, gained)
+    method = "Tango interval, exact McNemar p"
+    return Delta(n, delta, stderr, ci95, ci90, test.p_exact, method, one_sided, test.p_exact_loss)
+
+
+def _nothing_changed(estimate: Mean, weights: Floats | None, alpha: float) -> Delta:
+    """No item moved: Tango's interval for as many single answers as there are independent units, which is no narrower
+    than any spread that repeats could have hidden. Weights count by Kish's effective number."""
+    units = estimate.units
+    if weights is not None:
+        units = min(units, int(float(weights.sum()) ** 2 / float(weights @ weights)))
+    ci95, ci90, one_sided = (tango_interval(0, 0, units, level) for level in (0.95, 0.9, 1 - 2 * alpha))
+    stderr = None if ci95 is None else (ci95[1] - ci95[0]) / (2 * _Z95)
+    return Delta(estimate.n, estimate.mean, stderr, ci95, ci90, None, "no item changed, Tango interval", one_sided)
+
+
+def _by_t(estimate: Mean, p_value: float | None, method: str, alpha: float) -> Delta:
+    loss = _loss(p_value, estimate.mean)
+    if not estimate.stderr:
+        return Delta(estimate.n, estimate.mean, None, None, None, p_value, method, None, loss)
+    ends = [t_interval(estimate, level) for level in (0.95, 0.9, 1 - 2 * alpha)]
+    return Delta(estimate.n, estimate.mean, estimate.stderr, ends[0], ends[1], p_value, method, ends[2], loss)
+
+
+def _loss(p_value: float | None, delta: float) -> float | None:
+    """One-sided p value from the two-sided one of a test whose two-sided p is twice the smaller tail."""
+    if p_value is None:
+        return None
+    return p_value / 2 if delta < 0 else 1 - p_value / 2
 
 
 def _skewed(difference: Floats) -> bool:

@@ -1,6 +1,6 @@
 """How accurate is one model: intervals for proportions and for means of item means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,9 @@ Codes = NDArray[np.int64]
 Bounds = tuple[float, float]
 
 RESAMPLES = 9_999
+MANY_ITEMS = 2_000
+"""From here on a bootstrap draws counts of equal values instead of items, where there are few different ones."""
+FEW_KINDS = 500
 _SEED = 20261120
 _DIGITS = 12
 """Decimals kept before resampling, so that the order of a sum cannot tell equal values apart."""
@@ -54,6 +57,14 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
     return float(bounds.low), float(bounds.high)
 
 
+def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
+    """Exact interval with guaranteed coverage for ``successes`` of ``n``; None for n = 0 (scipy's ``binomtest``)."""
+    if n == 0:
+        return None
+    bounds = stats.binomtest(successes, n).proportion_ci(level, "exact")
+    return float(bounds.low), float(bounds.high)
+
+
 def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | None = None) -> Mean:
     """Weighted mean of item values with its CR1 cluster-robust standard error.
 
@@ -92,29 +103,64 @@ def t_interval(estimate: Mean, level: float = 0.95) -> Bounds | None:
 
 
 def bca_interval(values: Floats, weights: Floats | None = None, level: float = 0.95) -> Bounds | None:
-    """Bias-corrected and accelerated bootstrap interval of the (weighted) mean over items (Efron 1987; scipy).
+    """One interval of ``bca_intervals``."""
+    return bca_intervals(values, weights, (level,))[0]
 
-    None where nothing varies. Seeded, and a pure function of the values as a set: the order of the items does not
-    matter, and the interval of ``-values`` is the mirror image.
+
+def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float]) -> tuple[Bounds | None, ...]:
+    """Bias-corrected and accelerated bootstrap intervals of the (weighted) mean over items (Efron 1987; scipy).
+
+    One for each of ``levels``, all from the same resamples. None where nothing varies. Seeded, and a pure function of
+    the values as a set: the order of the items does not matter, and the interval of ``-values`` is the mirror image.
     """
     values = values.round(_DIGITS)  # two ways to the same fraction must count as equal
     if len(values) < 2 or np.ptp(values) == 0:
-        return None
+        return (None,) * len(levels)
     weight = np.ones(len(values)) if weights is None else weights
     sign = _orientation(values, weight)
+    if weights is None and len(values) >= MANY_ITEMS:
+        kinds, counts = np.unique((sign or 1.0) * values, return_counts=True)
+        if len(kinds) <= FEW_KINDS:
+            return tuple(_oriented(*ends, sign) for ends in _counted_bca(kinds, counts, levels))
     order = np.lexsort((weight, (sign or 1.0) * values))
-    result = stats.bootstrap(
-        ((sign or 1.0) * values[order], weight[order]),
-        _weighted_mean,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=_batch(len(values)),
-        confidence_level=level,
-        method="BCa",
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval
-    low, high = float(result.low), float(result.high)
+    found: list[Bounds | None] = []
+    drawn = None
+    for level in levels:
+        drawn = stats.bootstrap(
+            ((sign or 1.0) * values[order], weight[order]),
+            _weighted_mean,
+            paired=True,
+            vectorized=True,
+            n_resamples=0 if drawn else RESAMPLES,
+            batch=_batch(len(values)),
+            confidence_level=level,
+            method="BCa",
+            bootstrap_result=drawn,
+            rng=np.random.default_rng(_SEED),
+        )
+        found.append(_oriented(float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), sign))
+    return tuple(found)
+
+
+def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[Bounds]:
+    """The same intervals of an unweighted mean from its few different values: a resample is one multinomial draw, the
+    jackknife has a closed form (U_i = x_i - mean), and 12,000 items cost no more than their kinds."""
+    n = int(counts.sum())
+    mean = float(kinds @ counts) / n
+    drawn = np.random.default_rng(_SEED).multinomial(n, counts / n, RESAMPLES) @ kinds / n
+    gap = kinds - mean
+    acceleration = float(counts @ gap**3) / (6 * float(counts @ gap**2) ** 1.5)
+    below = ((drawn < mean).mean() + (drawn <= mean).mean()) / 2
+    bias = float(stats.norm.ppf(below))
+    found: list[Bounds] = []
+    for level in levels:
+        z = bias + stats.norm.ppf([0.5 - level / 2, 0.5 + level / 2])
+        low, high = np.quantile(drawn, stats.norm.cdf(bias + z / (1 - acceleration * z)))
+        found.append((float(low), float(high)))
+    return found
+
+
+def _oriented(low: float, high: float, sign: float) -> Bounds | None:
     if not (np.isfinite(low) and np.isfinite(high)):
         return None
     if sign == 0:  # the values are their own mirror image, and so must the interval be

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
@@ -15,19 +19,31 @@ class Adjusted:
 
 
 def adjust(p_values: Sequence[float | None]) -> Adjusted:
-    """Holm and Benjamini-Hochberg over one family (statsmodels' ``multipletests``).
+    """Holm and Benjamini-Hochberg (scipy's ``false_discovery_control``) over one family.
 
-    A member without a p value counts as p = 1, so that the family keeps the size it had before the data were seen.
+    Not statsmodels' ``multipletests``, which gives the same numbers (held by the tests) but collects garbage at every
+    call, 35 ms each: a report with many subjects calls this often. A member without a p value counts as p = 1, so that
+    the family keeps the size it had before the data were seen.
     """
-    from statsmodels.stats.multitest import multipletests
-
     if not p_values:
         return Adjusted((), ())
-    filled = [1.0 if p is None else p for p in p_values]
-    holm, bh = (multipletests(filled, method=method)[1] for method in ("holm", "fdr_bh"))
+    filled = np.array([1.0 if p is None else p for p in p_values])
+    holm, bh = holm_arrays(filled[None, :])[0], stats.false_discovery_control(filled)
     known = [p is not None for p in p_values]
     return Adjusted(_keep(holm, known), _keep(bh, known))
 
 
-def _keep(values: Sequence[float], known: Sequence[bool]) -> tuple[float | None, ...]:
+def holm_arrays(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Holm-adjusted p values of many families at once: one family is a row; NaN counts as 1 (Holm 1979)."""
+    filled = np.where(np.isnan(p_values), 1.0, p_values)
+    order = np.argsort(filled, axis=1, kind="stable")
+    family = filled.shape[1]
+    stepped = np.take_along_axis(filled, order, axis=1) * np.arange(family, 0, -1)
+    stepped = np.minimum(np.maximum.accumulate(stepped, axis=1), 1.0)
+    adjusted = np.empty_like(filled)
+    np.put_along_axis(adjusted, order, stepped, axis=1)
+    return adjusted
+
+
+def _keep(values: NDArray[np.float64], known: Sequence[bool]) -> tuple[float | None, ...]:
     return tuple(float(value) if is_known else None for value, is_known in zip(values, known, strict=True))

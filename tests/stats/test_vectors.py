@@ -1,4 +1,4 @@
-"""Every shipped vector of the methods shown now, to its tolerance (1e-9 relative; Tango 1e-7)."""
+"""Every shipped vector, all 48, to its tolerance (1e-9 relative; Tango 1e-7)."""
 
 import json
 from functools import cache
@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalsuite.stats.delta import paired_delta
-from evalsuite.stats.intervals import mean_of, sign_flip, t_interval, wilson
+from evalsuite.stats.delta import mean_delta, paired_delta
+from evalsuite.stats.groups import heterogeneity
+from evalsuite.stats.intervals import clopper_pearson, mean_of, sign_flip, t_interval, wilson
 from evalsuite.stats.multiplicity import adjust
-from evalsuite.stats.paired import mcnemar, t_test, tango_interval
+from evalsuite.stats.paired import against_margin, mcnemar, t_test, tango_interval
+from evalsuite.stats.power import Design, detectable, items_needed, power_at
+from evalsuite.stats.published import grim
+from evalsuite.stats.sequential import log_e
+from evalsuite.stats.variance import repeated, variance_parts
 from tests.shared import shared_data
 
 
@@ -34,6 +39,14 @@ def close(value: Any, tolerance: float = 1e-9) -> Any:
 def test_wilson() -> None:
     for name, given, expected in of_kind("wilson", 8):
         assert wilson(given["x"], given["n"], 1 - given["alpha"]) == close(tuple(expected["wilson"])), name
+        exact = clopper_pearson(given["x"], given["n"], 1 - given["alpha"])
+        assert exact == close(tuple(expected["clopper_pearson"])), name
+
+
+def test_nothing_is_left_out() -> None:
+    kinds = ("wilson", 8), ("mcnemar", 10), ("tango_ci", 4), ("multiplicity", 4), ("paired_mean", 9)
+    others = ("real_mmlu_pro", 4), ("grim", 4), ("evalue", 3), ("mde", 2)
+    assert sum(len(of_kind(*kind)) for kind in (*kinds, *others)) == len(vectors()) == 48
 
 
 def test_mcnemar() -> None:
@@ -77,6 +90,17 @@ def test_paired_means() -> None:
             assert interval == close((expected["ci_lo"], expected["ci_hi"])), name
         p_value = t_test(estimate)
         assert p_value == (close(expected["p_t_two_sided"]) if "p_t_two_sided" in expected else None), name
+        margins = against_margin(estimate, given["margin"])
+        if "p_tost" in expected:
+            assert margins is not None
+            tests = (margins.p_noninferior, margins.p_equivalent)
+            assert tests == close((expected["p_noninferior_margin"], expected["p_tost"])), name
+        if "se_fixed_items" in expected:
+            arms = [answers_of(given[arm]) for arm in ("base", "cand")]
+            parts = variance_parts(*(repeated(values, items, estimate.n) for values, items in arms))
+            found = (parts.stderr, parts.stderr_exact, parts.tau2)
+            wanted = (expected["se_item"], expected["se_fixed_items"], expected["tau2_item_effect"])
+            assert found == close(wanted), name
         if "p_signflip_exact_two_sided" in expected:
             assert sign_flip(difference) == close(expected["p_signflip_exact_two_sided"]), name
             assert sign_flip(difference, "less") == close(expected["p_signflip_exact_one_sided_loss"]), name
@@ -91,6 +115,12 @@ def test_paired_means() -> None:
             assert chosen.ci95 == close((expected["ci_cluster_lo"], expected["ci_cluster_hi"])), name
         if name == "paired_single_cluster":
             assert mean_of(difference, clusters=np.array(given["clusters"])).stderr is None
+
+
+def answers_of(rows: Any) -> tuple[Any, Any]:
+    """(values, item codes), one entry per answer."""
+    items = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    return np.array([float(value) for row in rows for value in row]), items
 
 
 def test_real_pairs_subject_by_subject() -> None:
@@ -112,3 +142,38 @@ def test_real_pairs_subject_by_subject() -> None:
         assert list(adjusted.holm) == close([row["p_holm"] for row in subjects]), name
         assert list(adjusted.bh) == close([row["p_bh"] for row in subjects]), name
         assert deltas[-1].stderr == close(rows[-1]["se"]), name
+        errors = [d.stderr for d in deltas[: len(subjects)]]
+        found = heterogeneity([d.delta for d in deltas[: len(subjects)]], errors)
+        assert found is not None
+        numbers = (found.q, found.p_value, found.tau2, found.pooled)
+        assert numbers == close(tuple(expected[key] for key in ("Q", "Q_p", "tau2_DL", "pooled_random"))), name
+        assert list(found.shrunk) == close([row["shrunk_delta"] for row in subjects]), name
+        stratified = mean_delta(deltas[: len(subjects)], [row["n"] for row in subjects])
+        assert stratified.delta == close(expected["stratified_delta"]), name
+        assert stratified.stderr == close(expected["stratified_se"]), name
+
+
+def test_grim() -> None:
+    for name, given, expected in of_kind("grim", 4):
+        found = grim(given["value"], given["n"], given["k"], given["decimals"])
+        assert list(found) == expected["counts"], name
+        assert bool(found) == expected["consistent"], name
+
+
+def test_mde() -> None:
+    for name, given, expected in of_kind("mde", 2):
+        n, repeats = given["n"], (given["kA"], given["kB"])
+        design = Design(n, n, given["mu"], given["phi"], given["tau"], *repeats)
+        assert (design.within, design.stderr) == close((expected["v_within"], expected["se"])), name
+        sides = detectable(design.stderr), detectable(design.stderr, sides=1)
+        assert sides == close((expected["mde_two_sided"], expected["mde_one_sided"])), name
+        assert power_at(0.01, design.stderr) == close(expected["power_at_1pt_two_sided"]), name
+        assert items_needed(design, 0.01) == expected["n_items_for_NI_margin_1pt_power80_one_sided05"], name
+
+
+def test_e_values() -> None:
+    bets = np.geomspace(0.002, 0.999, 40)
+    for name, given, expected in of_kind("evalue", 3):
+        counts = {"lost": given["base_only"], "gained": given["cand_only"], "n": given["n"]}
+        found = [log_e(bets, given["margin"], **counts, inferior=inferior) for inferior in (False, True)]
+        assert found == close([expected["log_e_noninferior"], expected["log_e_inferior"]]), name
