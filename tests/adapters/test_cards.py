@@ -45,8 +45,17 @@ def test_card_class_and_configuration_agree(name: str) -> None:
 def test_a_card_says_all_that_others_read(name: str) -> None:
     stated = card(name)
     keys = {"title", "paper", "version", "items", "groups", "gated", "license", "needs", "dataset", "variants"}
-    assert set(stated) == keys | {"typical_tokens"}
-    assert set(stated["typical_tokens"]) == {"thinking_off", "thinking_on", "source"}
+    assert set(stated) == keys | {"typical_tokens", "design"}
+    typical, design = stated["typical_tokens"], stated["design"]
+    spent = ("thinking_off", "thinking_on", "prompt")
+    assert set(typical) == {*spent, "judge", "simulator", "assumed", "source"}
+    assert all(typical[key] > 0 for key in spent)
+    assert set(typical["assumed"]) <= set(typical) - {"assumed", "source"}
+    assert all((typical[aide] is not None) == (aide in stated["needs"]) for aide in ("judge", "simulator"))
+    assert set(design) == {"score", "phi", "tau", "answers", "units", "scored", "variant_items", "strata", "source"}
+    assert set(design["variant_items"]) <= set(stated["variants"])
+    assert set(design["strata"]) <= set(stated["groups"])
+    assert all(sum(parts.values()) == stated["items"] for parts in design["strata"].values())
     sizes = [split["n"] for split in stated["dataset"]["splits"].values()]
     assert stated["items"] in (*sizes, sum(sizes))
 

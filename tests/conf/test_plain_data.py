@@ -100,7 +100,9 @@ def test_the_release_card_is_copied_right() -> None:
 def test_every_machine_is_a_row_of_the_table(file: Path) -> None:
     machine = read(file)
     keys = {"title", "gpu", "memory_gb", "gpus", "model", "tensor_parallel", "source", "notes"}
-    assert machine.keys() == keys
+    assert machine.keys() == keys | {"launch_flags", "devices_variable"}
+    assert machine["launch_flags"].keys() <= {"bf16", "fp8", "fp4"}
+    assert machine["devices_variable"] == ("HIP" if machine["gpu"].startswith("MI") else "CUDA") + "_VISIBLE_DEVICES"
     parallel = machine["tensor_parallel"]
     assert TABLE[machine["gpu"]] == (machine["memory_gb"], parallel["bf16"], parallel["fp8"], parallel["fp4"])
     for precision, devices in parallel.items():
