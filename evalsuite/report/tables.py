@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from evalsuite import formats
-from evalsuite.comparison import CAUSES, Comparison, GroupChange
+from evalsuite.comparison import CAUSES, FAULTS, Comparison, GroupChange
 from evalsuite.console import Column, Table
 from evalsuite.overview import Overview
 from evalsuite.scores import CellScore
@@ -21,6 +21,7 @@ def scores_table(overview: Overview) -> Table:
     shown = ("correct", *CAUSES, *faults)
     telling = {name for name in _TELLING if any(score.outcomes[name] for score in overview.scores)}
     several = len({score.cell.run for score in overview.scores}) > 1
+    timed = any(score.stream_rate is not None for score in overview.scores)
     columns = (
         Column("task", number=False),
         Column("model", number=False),
@@ -29,6 +30,7 @@ def scores_table(overview: Overview) -> Table:
         Column("items", essential=False),
         *(Column(formats.OUTCOME_TITLES[name], essential=name in telling) for name in shown),
         Column("tokens per answer", essential=False),
+        *([Column("tokens/s per stream", essential=False)] if timed else []),
     )
     ordered = [score for task in overview.table.tasks for score in overview.scores if score.cell.task == task]
     rows = tuple(
@@ -40,15 +42,29 @@ def scores_table(overview: Overview) -> Table:
             formats.count(score.items) + (f" x {score.repeats}" if score.repeats > 1 else ""),
             *(formats.count(score.outcomes[name]) for name in shown),
             formats.tokens(score.tokens.completion),
+            *([formats.tokens(score.stream_rate)] if timed else []),
         )
         for score in ordered
     )
     notes = [note for score in ordered for note in _cell_notes(score)]
+    notes += [_speed_note(overview.scores)] if timed else []
     return Table("Scores", columns, rows, tuple(notes))
 
 
+def _speed_note(scores: Iterable[CellScore]) -> str:
+    """What the speed in the scores table is and is not."""
+    entries = [entry for score in scores for entry in score.cell.manifest.get("server") or ()]
+    limits = sorted({int(entry["concurrency"]) for entry in entries if entry.get("concurrency")})
+    most = f" (at most {' or '.join(map(str, limits))} requests at a time)" if limits else ""
+    return (
+        "Tokens/s per stream: generated tokens over the seconds of their requests, queue and prefill included, at this "
+        f"run's concurrency{most}. A by-product of the run, not a speed benchmark."
+    )
+
+
 def delta_table(overview: Overview) -> Table:
-    """Every comparison with interval, p value, flips, recovery and what the data could have seen."""
+    """Every comparison with interval, p value, flips, recovery, what the data could have seen, and the verdict."""
+    judged = any(row.verdict for row in overview.comparisons)
     columns = (
         Column("task", number=False),
         Column("model", number=False),
@@ -61,30 +77,33 @@ def delta_table(overview: Overview) -> Table:
         Column("recovery %", essential=False),
         Column("detectable pt", essential=False),
         Column("tokens", essential=False),
+        *([Column("margin pt", essential=False), Column("verdict", number=False)] if judged else []),
     )
-    rows = [_delta_row(row) for row in overview.comparisons]
+    rows = [_delta_row(row) + (_verdict(row) if judged else ()) for row in overview.comparisons]
     for mean in overview.suite:
         change = formats.change(mean.mean.delta, mean.mean.ci95)
         name = f"mean of {len(mean.tasks)} tasks"
         row = (name, title_of(overview, mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
-        rows.append((*row, "", "", "", "", ""))
+        rows.append((*row, *[""] * (len(columns) - len(row))))
     return Table("Change against the baseline", columns, tuple(rows), tuple(comparison_notes(overview)))
 
 
 def causes_table(overview: Overview) -> Table:
     """How each delta came about; the parts add up to it."""
+    compared = [row.paired for row in overview.comparisons if row.paired is not None]
+    faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
     columns = (
         Column("task", number=False),
         Column("model", number=False),
         Column("delta pt"),
-        *(Column(formats.OUTCOME_TITLES[cause]) for cause in CAUSES),
+        *(Column(cause.replace("_", " ")) for cause in (*CAUSES, *faults)),
     )
     rows = tuple(
         (
             row.task,
             row.candidate.cell.title,
             formats.points(row.delta),
-            *(formats.points(row.paired.causes[cause]) for cause in CAUSES),
+            *(formats.points(row.paired.causes[cause]) for cause in (*CAUSES, *faults)),
         )
         for row in overview.comparisons
         if row.paired is not None
@@ -147,6 +166,8 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
     who = f"{score.cell.title}, {score.cell.task}"
     if not score.complete:
         yield f"{who}: {score.missing}."
+        if score.failed:
+            yield f"{who}: {score.failed_words}."
     if score.cell.partial:
         yield f"{who}: a part of the task, {score.cell.partial}."
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
@@ -178,6 +199,14 @@ def _delta_row(row: Comparison) -> tuple[str, ...]:
         formats.percent(paired.mde, 2),
         formats.ratio(paired.tokens_ratio),
     )
+
+
+def _verdict(row: Comparison) -> tuple[str, str]:
+    """Margin and verdict; one that decides nothing says so."""
+    if row.verdict is None:
+        return ("", "")
+    tier = "" if row.verdict.limit.tier == "critical" else f" ({row.verdict.limit.tier})"
+    return (formats.percent(row.verdict.limit.margin, 2), row.verdict.decision.label + tier)
 
 
 def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:

@@ -26,8 +26,11 @@ def test_all_files_of_a_demo_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = run / "report"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     pictures = {f"plots/{name}.{kind}" for kind in ("png", "svg") for name in (
-        "deltas", "word_problems-subject", "word_problems-outcomes")}  # fmt: skip
-    assert names == {"comparison.json", "report.md"} | pictures
+        "deltas", "word_problems-subject", "word_problems-subject-heat", "word_problems-outcomes",
+        "word_problems-lengths", "word_problems-budgets")}  # fmt: skip
+    tables = {f"tables/{name}.csv" for name in ("scores", "deltas", "groups", "causes", "lengths", "budgets")}
+    texts = {f"texts/word_problems/{model}-0.js" for model in ("demo_bf16", "demo_fp8", "demo_nvfp4")}
+    assert names == {"comparison.json", "report.md", "report.html", "card.md"} | pictures | tables | texts
     content = json.loads((folder / "comparison.json").read_text())
     assert (content["schema"], content["demo"], content["runs"]) == (1, True, ["demo-1"])
     assert [(row["baseline"], row["candidate"]) for row in content["rows"]] == [

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from evalsuite.comparison import CAUSES
 from evalsuite.overview import Overview, compare_all
 from evalsuite.report import plots
+from evalsuite.settings import Gate, Margin
 from evalsuite.table import load_run
 from tests.report.made_runs import demo_run
 
@@ -67,6 +68,32 @@ def test_drops_and_dumbbell(overview: Overview) -> None:
     assert [x for x, _ in points(dumbbell)] == pytest.approx([100 * part["candidate_score"] for part in parts])
 
 
+def test_margins_of_the_forest(tmp_path: Path) -> None:
+    gate = Gate({"word_problems": Margin(2.5, "tests", "fixed")})
+    overview = compare_all(load_run(demo_run(tmp_path)), gate=gate)
+    ax = axes()
+    plots.delta_forest(overview.comparisons, ax)
+    bars = [np.asarray(line.get_xdata(), float).tolist() for line in ax.lines if line.get_gid() == "margin"]
+    assert bars == [[-2.5, -2.5]] * 2
+    assert [row.to_json()["margin"] for row in overview.comparisons] == [0.025, 0.025]
+
+
+def test_heat_map(overview: Overview) -> None:
+    ax = axes()
+    plots.heat_map(overview.comparisons, "subject", ax)
+    columns = [tick.get_text() for tick in ax.get_xticklabels()]
+    values = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert columns == ["FP8 (demo)", "NVFP4 (demo)"]
+    grid = np.asarray(ax.images[0].get_array(), float)
+    for row, title in zip(overview.comparisons, columns, strict=True):
+        for part in row.to_json()["groups"]["subject"]:
+            place = (columns.index(title), values.index(part["value"]))
+            assert grid[place[::-1]] == pytest.approx(100 * part["delta"])
+            (text,) = [one for one in ax.texts if one.get_position() == place]
+            assert text.get_text() == f"{100 * part['delta']:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+            assert (text.get_fontweight() == "bold") == (part["p_holm"] < 0.05)
+
+
 def test_outcomes(overview: Overview) -> None:
     shares, shifts = axes(), axes()
     plots.outcome_shares(overview.scores, shares)
@@ -76,7 +103,8 @@ def test_outcomes(overview: Overview) -> None:
     plots.outcome_shifts(overview.comparisons, shifts)
     widths = [patch.get_width() for patch in shifts.patches]  # type: ignore[attr-defined]
     rows = [row.to_json() for row in overview.comparisons]
-    assert widths == pytest.approx([100 * row["causes"][cause] for row in rows for cause in CAUSES])
+    assert widths == pytest.approx([100 * part for row in rows for part in row["causes"].values()])
+    assert all(sum(row["causes"].values()) == pytest.approx(row["delta"]) for row in rows)
     assert [x for x, _ in points(shifts)] == pytest.approx([100 * row["delta"] for row in rows])
 
 
@@ -93,6 +121,7 @@ def test_nothing_is_clipped_or_overlaps(overview: Overview, tmp_path: Path) -> N
         plots.forest_figure(overview.comparisons),
         plots.group_figure(overview.comparisons, "subject"),
         plots.outcome_figure(overview.scores, overview.comparisons),
+        plots.heat_figure(overview.comparisons, "subject"),
     ):
         figure.savefig(tmp_path / "figure.png")
         for ax in figure.axes:

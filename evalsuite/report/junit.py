@@ -1,0 +1,75 @@
+"""``junit.xml``: verdicts for CI systems, one test suite per candidate, one test case per benchmark.
+
+Pass is a passed test and fail a failure. **Undecided is skipped, with its reason as message**: Jenkins, GitLab and the
+GitHub reporters list skipped tests with their message apart from failed ones, while ``error`` is drawn and counted like
+a failure, which an undecided benchmark is not. The job itself still stops on the gate's exit code 2. What decides
+nothing (advisory) is skipped too, unless it passes.
+"""
+
+from xml.etree import ElementTree as ET
+
+from evalsuite import formats
+from evalsuite.comparison import Comparison
+from evalsuite.overview import Overview
+from evalsuite.release import Release
+from evalsuite.verdict import Verdict
+
+
+def document(overview: Overview) -> str:
+    """The whole file as text."""
+    root = ET.Element("testsuites", name="evalsuite gate")
+    for release in overview.releases:
+        rows = [row for row in overview.comparisons if _of(release, row)]
+        root.append(_suite(release, rows))
+    for name in ("tests", "failures", "errors", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _of(release: Release, row: Comparison) -> bool:
+    return (row.baseline.cell.model, row.candidate.cell.model) == (release.baseline, release.candidate)
+
+
+def _suite(release: Release, rows: list[Comparison]) -> ET.Element:
+    name = f"{release.candidate} against {release.baseline}"
+    suite = ET.Element("testsuite", name=name)
+    for row in rows:
+        if row.verdict is not None:
+            _case(suite, name, row.task, row.verdict, _numbers(row))
+    for task in release.missing:
+        if all(row.task != task or row.verdict is None for row in rows):
+            case = ET.SubElement(suite, "testcase", classname=name, name=task)
+            ET.SubElement(case, "skipped", message="not measured")
+    if release.suite_mean is not None:
+        _case(suite, name, "suite mean", release.suite_mean, formats.change(release.delta, None))
+    case = ET.SubElement(suite, "testcase", classname=name, name="release")
+    if release.call == "fail":
+        ET.SubElement(case, "failure", message=release.reason, type="fail")
+    elif release.call == "undecided":
+        ET.SubElement(case, "skipped", message=f"undecided: {release.reason}")
+    kinds = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    suite.set("tests", str(len(suite)))
+    for attribute, tag in kinds.items():
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
+    return suite
+
+
+def _case(suite: ET.Element, classname: str, name: str, verdict: Verdict, numbers: str) -> None:
+    case = ET.SubElement(suite, "testcase", classname=classname, name=name)
+    reason = verdict.decision.reason
+    if verdict.call == "fail" and verdict.decision.tier != "advisory":
+        ET.SubElement(case, "failure", message=reason, type=verdict.decision.rule)
+    elif verdict.call != "pass":
+        word = f"{verdict.call} (advisory)" if verdict.decision.tier == "advisory" else verdict.call
+        wanted = f"; {verdict.wanted.text}" if verdict.wanted else ""
+        ET.SubElement(case, "skipped", message=f"{word}: {reason}{wanted}")
+    output = ET.SubElement(case, "system-out")
+    output.text = f"{verdict.decision.label}: {reason}. {numbers}"
+
+
+def _numbers(row: Comparison) -> str:
+    if row.paired is None:
+        return row.reason
+    change = formats.change(row.paired.change.delta, row.paired.change.ci95)
+    return f"delta {change} pt, {row.paired.change.n:,} items, {row.paired.change.method}"

@@ -1,0 +1,106 @@
+"""Plots of the answers themselves: how they ended, how long they are, when they were asked."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from evalsuite.comparison import CAUSES
+from evalsuite.report.plots import style
+from evalsuite.report.series import SlotUse, lengths, token_budgets
+from evalsuite.scores import CellScore
+from evalsuite.table import RunTable
+
+SHORT_SECONDS = 7200.0
+"""Runs up to this long are drawn in minutes."""
+
+
+def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
+    """Scores with 95 % intervals, in percent; incomplete cells are left out."""
+    shown = [score for score in scores if score.scored is not None]
+    for place, score in enumerate(shown):
+        if score.scored is not None:
+            style.point(ax, score.scored.score, score.scored.ci95, place, 0)
+    ax.set_xlabel("score, % (95 % interval)")
+    ax.grid(axis="x", color=style.GRID)
+    style.rows_axis(ax, [f"{score.cell.title}\n{score.cell.task}" for score in shown])
+
+
+def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
+    """Answers that are not right, by outcome, in percent of each cell's samples."""
+    for place, score in enumerate(scores):
+        left, total = 0.0, sum(score.outcomes.values()) or 1
+        for cause in CAUSES:
+            share = 100 * score.outcomes[cause] / total
+            ax.barh(place, share, left=left, color=style.CAUSE_COLOURS[cause], height=0.6)
+            left += share
+    ax.set_xlabel("answers not right, % of samples")
+    ax.grid(axis="x", color=style.GRID)
+    style.rows_axis(ax, [score.cell.title for score in scores])
+
+
+def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> None:
+    """Generated tokens of the answers with one outcome, a line of counts for every model; logarithmic."""
+    found = lengths(table, task)
+    if found is not None:
+        for number, cell in enumerate(_cells(table, task)):
+            counts = found.counts.get(cell.model, {}).get(outcome)
+            if counts is not None:
+                line = style.model_line(number)
+                ax.stairs(
+                    counts,
+                    found.edges,
+                    color=line.colour,
+                    linestyle=line.dash,
+                    label=style.words(cell.title),
+                    linewidth=1.4,
+                )
+        ax.set_xscale("log")
+        plain = FuncFormatter(lambda tokens, _: f"{tokens:,.0f}")
+        ax.xaxis.set_major_formatter(plain)
+        ax.xaxis.set_minor_formatter(plain)
+        ax.tick_params(axis="x", which="minor", labelsize=7)
+    ax.set_xlabel(f"generated tokens of {outcome.replace('_', ' ')} answers")
+    ax.set_ylabel("answers")
+    ax.grid(axis="x", color=style.GRID)
+
+
+def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
+    """Score in percent under smaller token budgets, a line for every model: answers beyond the budget count as lost."""
+    found = token_budgets(table, task)
+    if found is not None:
+        for number, cell in enumerate(_cells(table, task)):
+            if cell.model in found.scores:
+                line = style.model_line(number)
+                percents = [100 * score for score in found.scores[cell.model]]
+                ax.plot(found.budgets, percents, color=line.colour, linestyle=line.dash, marker=line.marker,
+                        markersize=4, label=style.words(cell.title))  # fmt: skip
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(found.budgets, [f"{budget:,}" for budget in found.budgets], rotation=30, ha="right")
+        ax.minorticks_off()
+    ax.set_xlabel("token budget; answers beyond it count as not right")
+    ax.set_ylabel("score, %")
+    ax.grid(color=style.GRID)
+
+
+def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
+    """Requests in flight over the busy time of a run, a line for every model; dotted: a pause was cut out.
+
+    The horizontal axis is in hours, for runs of up to two hours in minutes.
+    """
+    scale, unit = (60.0, "minutes") if not uses or uses[0].seconds[-1] <= SHORT_SECONDS else (3600.0, "hours")
+    for number, use in enumerate(uses):
+        line = style.model_line(number)
+        times = [second / scale for second in use.seconds]
+        title = style.words(use.title)
+        ax.plot(times, use.in_flight, color=line.colour, linestyle=line.dash, label=title, linewidth=1.4)
+    for window in uses[0].windows[1:] if uses else ():
+        ax.axvline(window / scale, color="black", linewidth=0.8, linestyle=":")
+    ax.set_xlabel(f"busy {unit} since {uses[0].starts[0]}" if uses else f"busy {unit}")
+    ax.set_ylabel("requests in flight")
+    ax.set_ylim(bottom=0)
+    ax.grid(color=style.GRID)
+
+
+def _cells(table: RunTable, task: str) -> list[style.Named]:
+    return [style.Named(cell.model, cell.title) for cell in table.cells if cell.task == task]

@@ -1,0 +1,111 @@
+"""Plots of what changed against the baseline."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+
+from evalsuite import formats
+from evalsuite.comparison import Comparison
+from evalsuite.report.plots import style
+from evalsuite.report.tables import SIGNIFICANT, strata_by_drop
+
+MARGIN = "#d55e00"
+
+
+def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
+    """Deltas in percentage points with 95 % intervals, task by task; zero is the baseline.
+
+    Where a margin is set, a bar stands at minus the margin: what the delta must stay right of.
+    """
+    shown = [row for row in rows if row.paired is not None]
+    models = style.models(shown)
+    labels: list[str] = []
+    for place, row in enumerate(shown):
+        margin = margin_of(row)
+        if margin is not None:
+            ends = [place - 0.38, place + 0.38]
+            ax.plot([-100 * margin] * 2, ends, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
+        style.point(ax, row.delta or 0.0, row.ci95, place, models.index(row.candidate.cell.model))
+        part = f" ({row.partial})" if row.partial else ""
+        labels.append(f"{row.candidate.cell.title}\n{row.task}{part}")
+    baselines = style.words(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
+    bar = "; orange bar: minus the margin" if any(margin_of(row) is not None for row in shown) else ""
+    style.value_axis(ax, f"change against {baselines}, percentage points (95 % interval{bar})")
+    style.rows_axis(ax, labels)
+
+
+def margin_of(row: Comparison) -> float | None:
+    """The margin of a comparison as a fraction of 1; None where no gate was asked for."""
+    return row.verdict.limit.margin if row.verdict else None
+
+
+def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
+    """Change per stratum of one task with 95 % intervals, worst drop on top; filled: stands after Holm."""
+    shown = [row for row in rows if row.paired is not None]
+    models, values = style.models(shown), strata_by_drop(shown, name)
+    for row in shown:
+        number = models.index(row.candidate.cell.model)
+        for part in row.paired.groups[name] if row.paired else ():
+            place = values.index(part.value) + style.offset(number, len(models))
+            stands = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            style.point(ax, part.change.delta, part.change.ci95, place, number, filled=stands)
+    style.value_axis(ax, "change, percentage points")
+    style.bands(ax, len(values))
+    style.rows_axis(ax, values)
+
+
+def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
+    """Scores per stratum: the baseline as a bar, each candidate as a dot joined to it; same order as the drops."""
+    shown = [row for row in rows if row.paired is not None]
+    models, values = style.models(shown), strata_by_drop(shown, name)
+    for row in shown:
+        number = models.index(row.candidate.cell.model)
+        colour = style.CANDIDATES[number % len(style.CANDIDATES)]
+        marker = style.MARKERS[number % len(style.MARKERS)]
+        for part in row.paired.groups[name] if row.paired else ():
+            place = values.index(part.value) + style.offset(number, len(models))
+            old, new = 100 * part.baseline_score, 100 * part.candidate_score
+            ax.plot([old, new], [place, place], color=colour, linewidth=1.5)
+            ax.plot(old, place, marker="|", color=style.BASELINE, markersize=8, markeredgewidth=2)
+            ax.plot(new, place, marker=marker, color=colour, markersize=4.5)
+    ax.set_xlabel("score, %")
+    ax.grid(axis="x", color=style.GRID)
+    style.bands(ax, len(values))
+    style.rows_axis(ax, values)
+
+
+def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
+    """Model x stratum: the change in percentage points, orange for a drop, purple for a gain; bold: after Holm."""
+    shown = [row for row in rows if row.paired is not None]
+    values = strata_by_drop(shown, name)
+    grid = np.full((len(values), len(shown)), np.nan)
+    for column, row in enumerate(shown):
+        for part in row.paired.groups[name] if row.paired else ():
+            line = values.index(part.value)
+            grid[line, column] = 100 * part.change.delta
+            stands = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            ax.text(column, line, formats.points(part.change.delta, 1), ha="center", va="center",
+                    fontsize=8, fontweight="bold" if stands else "normal")  # fmt: skip
+    reach = max(1.0, float(np.nanmax(np.abs(grid))) * 1.25) if grid.size else 1.0
+    ax.imshow(grid, cmap="PuOr", norm=TwoSlopeNorm(0.0, -reach, reach), aspect="auto", alpha=0.75)
+    ax.set_xticks(range(len(shown)), [style.words(row.candidate.cell.title) for row in shown], rotation=20, ha="right")
+    ax.set_xlabel("change, percentage points (bold: p < 0.05 after Holm)")
+    style.rows_axis(ax, values)
+    ax.grid(visible=False)
+
+
+def outcome_shifts(rows: Sequence[Comparison], ax: Axes) -> None:
+    """What each outcome adds to the delta, in percentage points; the diamond is the delta itself."""
+    shown = [row for row in rows if row.paired is not None]
+    for place, row in enumerate(shown):
+        ends = {True: 0.0, False: 0.0}
+        for cause, part in row.paired.causes.items() if row.paired else ():
+            width, colour = 100 * part, style.CAUSE_COLOURS.get(cause, style.FAULT)
+            ax.barh(place, width, left=ends[width > 0], color=colour, height=0.6)
+            ends[width > 0] += width
+        ax.plot(100 * (row.delta or 0.0), place, marker="D", color="black", markersize=5)
+    ax.use_sticky_edges = False
+    style.value_axis(ax, "part of the change, percentage points; diamond: the whole change")
+    style.rows_axis(ax, [row.candidate.cell.title for row in shown])

@@ -1,0 +1,146 @@
+"""Whole figures, and all of them as files."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from evalsuite import formats
+from evalsuite.comparison import CAUSES, Comparison
+from evalsuite.overview import Overview
+from evalsuite.records import OUTCOMES
+from evalsuite.report.plots import answers, changes, style
+from evalsuite.report.series import Lengths, SlotUse, lengths, slot_use, token_budgets
+from evalsuite.report.tables import strata_by_drop
+from evalsuite.scores import CellScore
+from evalsuite.table import RunTable
+
+
+def save_all(overview: Overview, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
+    """Write every plot as PNG and SVG into ``folder``; returns title and PNG name of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[tuple[str, str]] = []
+
+    def keep(figure: Figure, name: str, title: str) -> None:
+        made.append(_save(figure, folder, name, title, caption))
+
+    with rc_context(style.STYLE):
+        compared = [row for row in overview.comparisons if row.paired is not None]
+        if compared:
+            keep(forest_figure(compared), "deltas", "Change against the baseline")
+        elif any(score.scored for score in overview.scores):
+            keep(score_figure(overview.scores), "scores", "Scores")
+        for task in overview.table.tasks:
+            rows = [row for row in compared if row.task == task]
+            cells = [score for score in overview.scores if score.cell.task == task and score.scored]
+            for name in overview.table.groups(task) if rows else ():
+                title = f"{task} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
+                keep(group_figure(rows, name), f"{task}-{name}", title)
+                keep(heat_figure(rows, name), f"{task}-{name}-heat", f"{task}: change by model and {name}")
+            if cells:
+                keep(outcome_figure(cells, rows), f"{task}-outcomes", f"{task} by outcome")
+            found = lengths(overview.table, task)
+            if found is not None:
+                keep(length_figure(overview.table, found), f"{task}-lengths", f"{task}: length of answers by outcome")
+            if token_budgets(overview.table, task) is not None:
+                keep(budget_figure(overview.table, task), f"{task}-budgets", f"{task}: score against token budget")
+        uses = slot_use(overview.table.cells)
+        if uses:
+            keep(timeline_figure(uses), "timeline", "Requests in flight")
+    return tuple(made)
+
+
+def forest_figure(rows: Sequence[Comparison]) -> Figure:
+    """All deltas of a report."""
+    figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(rows)), layout="constrained")
+    changes.delta_forest(rows, figure.add_subplot())
+    return figure
+
+
+def score_figure(scores: Sequence[CellScore]) -> Figure:
+    """All scores of a report without comparisons."""
+    figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(scores)), layout="constrained")
+    answers.score_points(scores, figure.add_subplot())
+    return figure
+
+
+def group_figure(rows: Sequence[Comparison], name: str) -> Figure:
+    """One task by one grouping: scores on the left, changes on the right."""
+    strata, models = len(strata_by_drop(rows, name)), len(style.models(rows))
+    height = 1.6 + strata * max(style.ROW, 0.16 * models + 0.08)
+    figure = Figure(figsize=(style.WIDTH + 1.5, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    changes.group_dumbbell(rows, name, left)
+    changes.group_drops(rows, name, right)
+    right.tick_params(labelleft=False)
+    figure.legend(handles=style.legend(rows), loc="outside lower center", ncols=4)
+    return figure
+
+
+def heat_figure(rows: Sequence[Comparison], name: str) -> Figure:
+    """One task: model x stratum."""
+    strata = len(strata_by_drop(rows, name))
+    figure = Figure(figsize=(max(4.0, 2.2 + 1.1 * len(rows)), 1.6 + style.ROW * strata), layout="constrained")
+    changes.heat_map(rows, name, figure.add_subplot())
+    return figure
+
+
+def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Figure:
+    """One task by outcome: shares of every model above, parts of every delta below."""
+    heights = [0.8 + style.ROW * len(cells), *([0.8 + style.ROW * len(rows)] if rows else [])]
+    figure = Figure(figsize=(style.WIDTH, 0.9 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    answers.outcome_shares(cells, axes[0])
+    if rows:
+        changes.outcome_shifts(rows, axes[1])
+    present = [cause for cause in CAUSES if any(score.outcomes[cause] for score in cells)] or ["wrong"]
+    handles = [axes[0].barh([0], [0], color=style.CAUSE_COLOURS[c], label=formats.OUTCOME_TITLES[c]) for c in present]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    return figure
+
+
+def length_figure(table: RunTable, found: Lengths) -> Figure:
+    """One task: a panel for every outcome that occurs."""
+    present = [name for name in OUTCOMES if any(name in parts for parts in found.counts.values())]
+    figure = Figure(figsize=(style.WIDTH, 0.6 + 1.7 * len(present)), layout="constrained")
+    axes = figure.subplots(len(present), 1, squeeze=False, sharex=True)[:, 0]
+    for outcome, ax in zip(present, axes, strict=True):
+        answers.length_distribution(table, found.task, outcome, ax)
+    _one_legend(figure)
+    return figure
+
+
+def budget_figure(table: RunTable, task: str) -> Figure:
+    """One task: score against token budget."""
+    figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+    answers.budget_curve(table, task, figure.add_subplot())
+    _one_legend(figure)
+    return figure
+
+
+def timeline_figure(uses: Sequence[SlotUse]) -> Figure:
+    """A run: requests in flight of every model."""
+    figure = Figure(figsize=(style.WIDTH, 2.8), layout="constrained")
+    answers.slot_timeline(uses, figure.add_subplot())
+    _one_legend(figure)
+    return figure
+
+
+def _one_legend(figure: Figure) -> None:
+    """Every model once, below the panels."""
+    found: dict[str, Artist] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=4)
+
+
+def _save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> tuple[str, str]:
+    name = re.sub(r"[^\w.-]+", "-", name)
+    figure.suptitle(title + (f"\n{caption}" if caption else ""), fontsize=10, x=0.01, ha="left")
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        figure.savefig(folder / f"{name}.{kind}", format=kind, metadata=metadata)
+    return title, f"{name}.png"
