@@ -53,7 +53,9 @@ def run(words: Sequence[str], config_dir: str | None, settings: Run, console: Co
         raise BadInput(f"{', '.join(secrets)} would travel through Ray: put it into a file as ${{oc.env:NAME}}")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
-        ray.init(address=settings.launch.address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        ray.init(
+            address=settings.launch.address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         told = str(error).strip().splitlines()[0]
         raise BadInput(f"launch.address={settings.launch.address}: no Ray cluster: {told}") from None
@@ -103,11 +105,12 @@ def _run(
             groups = shards.cut(cell, task.items, repeats, settings.launch.shard, judged=judged)
             for number, items in enumerate(groups):
                 folder = root / label / task.name / f"{number:05}"
-                line = _words(words, name, task.name, folder, model, settings, urls, config_dir)
+                line = _words(words, name, task.name, folder, model, settings, urls)
                 shard = Shard(name, task.name, cell.folder, folder, line)
                 shards.prepare(shard, label, items, cell, repeats)
                 waiting.setdefault(str(model.base_url), deque()).append(shard)
-    codes = _work(ray, waiting, settings, console)
+    shared_conf = str(Path(config_dir).resolve()) if config_dir else None
+    codes = _work(ray, waiting, settings, shared_conf, console)
     for cell in opened:
         seal(cell.folder)
         if not summarize(cell.folder)["complete"]:
@@ -131,7 +134,6 @@ def _words(
     served: Model,
     settings: Run,
     urls: Mapping[str, str],
-    config_dir: str | None,
 ) -> tuple[str, ...]:
     """The command line of one shard."""
     from evalsuite.launch import per_model
@@ -150,7 +152,7 @@ def _words(
         kept.append(f"judge.concurrency={_share(settings.judge.concurrency, settings)}")
     if model in urls:
         kept.append(f"models.{model}.base_url={urls[model]}")
-    return (*kept, *(["--config-dir", str(Path(config_dir).resolve())] if config_dir else []))
+    return tuple(kept)
 
 
 def at_once(settings: Run) -> int:
@@ -163,7 +165,9 @@ def _share(limit: int, settings: Run) -> int:
     return max(1, limit // at_once(settings))
 
 
-def _work(ray: Any, waiting: Mapping[str, deque[Shard]], settings: Run, console: Console) -> list[Exit]:
+def _work(
+    ray: Any, waiting: Mapping[str, deque[Shard]], settings: Run, config_dir: str | None, console: Console
+) -> list[Exit]:
     """Run all shards, at most ``at_once`` per endpoint; an endpoint that cannot be used gets no more of them."""
     task = ray.remote(max_retries=TRIES, num_cpus=1)(work)
     running: dict[Any, tuple[str, Shard]] = {}
@@ -173,7 +177,7 @@ def _work(ray: Any, waiting: Mapping[str, deque[Shard]], settings: Run, console:
         for url, queue in waiting.items():
             while queue and sum(one == url for one, _ in running.values()) < at_once(settings):
                 shard = queue.popleft()
-                running[task.remote(shard.words, str(shard.folder))] = (url, shard)
+                running[task.remote(shard.words, config_dir, str(shard.folder))] = (url, shard)
         if not running:
             return codes
         ended, _ = ray.wait(list(running), num_returns=1)
@@ -202,16 +206,17 @@ def _told(ray: Any, reference: Any) -> Done:
     return result
 
 
-def work(words: Sequence[str], folder: str) -> Done:
+def work(words: Sequence[str], config_dir: str | None, folder: str) -> Done:
     """One shard, on whatever node Ray chose: ``evalsuite run`` inside this worker, which dies with it."""
-    from evalsuite.cli import dispatch
+    from evalsuite import config
+    from evalsuite.run import run as ask
 
     if not (Path(folder) / "items.txt").exists():
         return Done(int(Exit.BAD_INPUT), f"{os.uname().nodename} does not see {folder}: results_dir must be shared")
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return Done(int(dispatch(["run", *words])), "ended incomplete")
+            return Done(int(ask(config.load_run(words, config_dir))), "ended incomplete")
         except EvalsuiteError as error:
             if error.exit_code is not Exit.IN_USE or time.monotonic() > until:
                 return Done(int(error.exit_code), str(error))

@@ -77,11 +77,11 @@ def test_slurm_jobs_drain_on_the_signal_and_go_on_in_the_next_window(tmp_path: P
         conf = write_conf(tmp_path / "conf", ("m1", server.base_url), concurrency=2)
         results = tmp_path / "results"
         words = ["run", "model=m1", "task=additions", "run_id=r", f"results_dir={results}", *ENGINE]
-        launch = ["launch=slurm", "launch.cluster=local", "launch.timeout_min=0.15", "launch.signal_delay_s=4"]
+        launch = ["launch=slurm", "launch.cluster=local", "launch.timeout_min=0.25", "launch.signal_delay_s=8"]
         done = evalsuite(*words, *launch, "engine.drain_seconds=2", f"--config-dir={conf}")
         assert done.returncode == 0, done.stderr + done.stdout
         logs = "".join(path.read_text() for path in (results / ".slurm" / "r").glob("*_log.err"))
-        assert "Caught signal SIGUSR2" in logs, logs  # 80 answers of 0.2 s by two take 8 s, a window has 5
+        assert "Caught signal SIGUSR2" in logs, logs  # 80 answers of 0.2 s by two take 8 s, a window has 7
         assert answers(server) <= 80 + 2 * logs.count("Caught signal SIGUSR2")
     found = summary(results, "m1")
     assert (found["score"], found["complete"], found["samples"]) == (1.0, True, 80)
