@@ -9,7 +9,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,22 +17,23 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
-import orjson
 from openai._response import AsyncAPIResponse
 
-from evalsuite.endpoint.replies import Assembler
-from evalsuite.endpoint.retry import REFUSED_STATUS, RETRIED_STATUS, Rejected, Transient, retry_after
+from evalsuite.endpoint.arriving import show
+from evalsuite.endpoint.draft import Draft, largest
+from evalsuite.endpoint.faults import causes, connection_fault, event_fault, page, safe, status_fault
+from evalsuite.endpoint.replies import ErrorEvent
+from evalsuite.endpoint.retry import Down, Malformed, TooSlow, Transient
 from evalsuite.endpoint.sse import DONE, SSEReader
-from evalsuite.errors import BadInput, ContextOverflow, EndpointUnusable, SampleFailed
+from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
 from evalsuite.settings import Engine, Model
 
-OVERFLOW = re.compile(r"context (length|size|window)|longer than the model|maximum.{0,20}input", re.IGNORECASE)
-"""What SGLang, vLLM and llama.cpp say when a prompt does not fit."""
 UNSTREAMED_SECONDS = 8 * 3600.0
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
-BYTES_PER_TOKEN = 512
-"""A stream longer than this times ``max_tokens`` (plus 1 MB) is not an answer; an event has about 250 bytes."""
+PAGE_BYTES = 2048
+"""So much of a proxy's page is looked at."""
+DATED = re.compile(r"-\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,68 +72,96 @@ class Client:
         """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
         return self.model.server.stream and not request.tools
 
-    async def send(self, request: Request) -> Reply:
-        """Ask once. Raises ``Transient``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``."""
+    async def send(self, request: Request, *, longest: float | None = None) -> Reply:
+        """Ask once; ``longest`` (seconds) and ``engine.total_seconds`` bound the whole request.
+
+        Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``. What had come of
+        an answer by then is never returned: it is thrown away with the connection, which makes the server stop, too.
+        """
         start = time.monotonic()
+        limits = [limit for limit in (longest, self.engine.total_seconds) if limit is not None]
+        draft = Draft(largest(request))
+        show(draft.assembler)
         try:
-            async with self._open(request) as response:
-                if "html" in response.headers.get("content-type", ""):
-                    raise Transient("the answer is an HTML page (a proxy's, not the model server's)")
-                assembler, first = await self._read(response, request)
+            async with asyncio.timeout(min(limits, default=None)) as timer, self._open(request) as response:
+                await self._read(response, request, draft)
         except openai.APIStatusError as error:
-            raise _status_fault(error, self.model) from None
+            raise status_fault(error, self.model, request) from None
         except openai.APIConnectionError as error:
+            if isinstance(error, openai.APITimeoutError) and not _connecting(error):
+                raise Transient(_silence(start, draft)) from None
             raise connection_fault(error, self.model) from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise Transient(f"silence for too long, {time.monotonic() - start:.0f} s after the request") from None
+            if timer.expired():
+                raise TooSlow(f"no end after {time.monotonic() - start:.0f} s{draft.lost}") from None
+            raise Transient(_silence(start, draft)) from None
         except (httpx2.HTTPError, OSError) as error:
-            raise Transient(f"the connection broke after {time.monotonic() - start:.1f} s: {error!r}") from None
-        try:
-            return assembler.reply(
-                thinking=self.model.thinking and not request.raw,
-                max_tokens=request.sampling.get("max_tokens"),
-                seconds=time.monotonic() - start,
-                first=None if first is None else first - start,
-            )
-        except SampleFailed as error:
-            raise Transient(str(error)) from None
+            after = time.monotonic() - start
+            raise Down(f"the connection broke after {after:.1f} s: {error!r}{draft.lost}") from None
+        self._check_name(draft.assembler.model)
+        return draft.reply(request, start, thinking=self.model.thinking and not request.raw)
+
+    def _check_name(self, name: str) -> None:
+        """Another model's name in the answer is the commonest disaster: the wrong checkpoint on the port."""
+        known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
+        if not name or any(_same_model(name, one) for one in known if one):
+            return
+        raise EndpointUnusable(
+            f"{self.model.base_url} answers as {name[:200]!r}, but {self.served_name!r} was asked. If this is another "
+            f"name of the same model, declare it: +models.NAME.expect.model={name[:200]}"
+        )
 
     @asynccontextmanager
     async def _open(self, request: Request) -> AsyncIterator[AsyncAPIResponse[Any]]:
         body = self.body(request)
         path = self.api.completions if request.raw else self.api.chat.completions
-        typed = {name: body.pop(name) for name in ("model", "messages", "prompt", "stream") if name in body}
+        # Everything goes as ``extra_body``, which replaces the empty question: the package looks at each part of what
+        # it is given as messages, and would find that it is to be sent as it is (a fifth of a request's whole cost).
+        typed = {name: body.pop(name) for name in ("model", "stream") if name in body}
+        empty: dict[str, Any] = {"prompt": ""} if request.raw else {"messages": []}
         create: Any = path.with_streaming_response.create
-        async with create(**typed, extra_body=body) as response:
+        async with create(**empty, **typed, extra_body=body) as response:
             yield response
 
-    async def _read(self, response: AsyncAPIResponse[Any], request: Request) -> tuple[Assembler, float | None]:
-        assembler = Assembler()
-        limit = BYTES_PER_TOKEN * int(request.sampling.get("max_tokens") or 1_000_000) + 1_000_000
-        if not self.streams(request):
-            assembler.add(_parsed(await response.read()))
-            return assembler, None
-        first: float | None = None
-        reader, size, done = SSEReader(), 0, False
+    async def _read(self, response: AsyncAPIResponse[Any], request: Request, draft: Draft) -> None:
+        """Fill ``draft`` with the reply's bytes."""
+        kind = response.headers.get("content-type", "")
+        if "html" in kind:
+            words = safe(page((await _beginning(response)).decode("utf-8", "replace")), self.model, request)
+            raise Down(f"the answer is no model server's but a proxy's: {words}", gateway=True)
+        try:
+            if not self.streams(request) or "application/json" in kind:
+                chunks = []
+                async for chunk in response.iter_bytes():
+                    draft.count(chunk)
+                    chunks.append(chunk)
+                draft.add_whole(b"".join(chunks))
+            else:
+                await self._read_events(response, draft)
+        except ErrorEvent as error:
+            raise event_fault(error.event, self.model, request) from None
+        except Malformed as error:
+            raise Malformed(safe(str(error), self.model, request)) from None
+
+    async def _read_events(self, response: AsyncAPIResponse[Any], draft: Draft) -> None:
+        reader = SSEReader()
         loop = asyncio.get_running_loop()
-        touched = loop.time()
+        touched, began = loop.time(), False
+        often = min(1.0, self.engine.idle_seconds / 4)  # moving the timer for every chunk would cost more than it
         async with asyncio.timeout_at(touched + self.engine.first_token_seconds) as timer:
             async for chunk in response.iter_bytes():
+                draft.count(chunk)
                 now = loop.time()
-                if first is None or now - touched > 1.0:  # moving the timer for every chunk would cost more than it
+                if not began or now - touched > often:
                     timer.reschedule(now + self.engine.idle_seconds)
-                    touched = now
-                size += len(chunk)
-                if size > limit:
-                    raise Transient(f"an endless reply: {size} bytes for {request.sampling.get('max_tokens')} tokens")
+                    touched, began = now, True
                 for payload in reader.feed(chunk):
                     if payload == DONE:
-                        done = True
-                    elif assembler.add(_parsed(payload)) and first is None:
-                        first = time.monotonic()
-        if not (done or assembler.finished):
-            raise Transient("the stream ended without a finish reason")
-        return assembler, first
+                        draft.done = True
+                    else:
+                        draft.add(payload)
+        if not (draft.done or draft.assembler.finished):
+            raise Transient(f"the stream ended without a finish reason{draft.lost}")
 
 
 def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Client:
@@ -150,62 +179,39 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     api = openai.AsyncOpenAI(
         base_url=model.base_url,
         api_key=os.environ.get(model.api_key_env) or "none",
-        default_headers=dict(model.headers),
+        default_headers={"Accept-Encoding": "identity", **model.headers},
         max_retries=0,
         timeout=openai.Timeout(engine.total_seconds, connect=engine.connect_seconds, read=read, pool=None),
         http_client=openai.DefaultAioHttpClient(
             limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=4.0),
             verify=verify,
             proxy=model.proxy,
+            follow_redirects=False,  # the key and the questions would go along
         ),
     )
     return Client(model, engine, served_name, api)
 
 
-def _parsed(payload: bytes) -> Mapping[str, Any]:
-    try:
-        body = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        raise Transient(f"the server sent what is not JSON: {payload[:80]!r}") from None
-    if not isinstance(body, dict):
-        raise Transient(f"the server sent JSON that is not an object: {payload[:80]!r}")
-    return body
+async def _beginning(response: AsyncAPIResponse[Any]) -> bytes:
+    """The first bytes of a body that is only quoted."""
+    async for chunk in response.iter_bytes():
+        return chunk[:PAGE_BYTES]
+    return b""
 
 
-def _status_fault(error: openai.APIStatusError, model: Model) -> Exception:
-    """The class of failure that an HTTP status stands for, with the server's own words."""
-    status, words = error.status_code, _words(error)
-    if status in REFUSED_STATUS:
-        what = {401: "needs a valid key", 403: "refuses this key", 404: "does not know this model or path"}[status]
-        key = f" (key from ${model.api_key_env})" if status != 404 else f" (checkpoint {model.checkpoint})"
-        return EndpointUnusable(f"{model.base_url} {what}{key}: HTTP {status} {words}")
-    if status in RETRIED_STATUS:
-        return Transient(f"HTTP {status} {words}", retry_after(dict(error.response.headers)))
-    if OVERFLOW.search(words):
-        return ContextOverflow(f"HTTP {status} {words}")
-    return Rejected(f"HTTP {status} {words}")
+def _silence(start: float, draft: Draft) -> str:
+    return f"silence for too long, {time.monotonic() - start:.0f} s after the request{draft.lost}"
 
 
-def connection_fault(error: openai.APIConnectionError, model: Model) -> Exception:
-    """What went wrong on the way to the server; a certificate that nobody vouches for will not get better."""
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes):
-        return EndpointUnusable(
-            f"{model.base_url}: certificate verify failed; give the authority that signed it with models.NAME.ca_file="
-        )
-    what = next((str(one) for one in causes[1:] if str(one)), str(error))
-    return Transient(f"connection to {model.base_url} failed: {what}")
+def _connecting(error: BaseException) -> bool:
+    """Whether a time-out befell the connection itself, not the answer."""
+    return any(isinstance(one, httpx2.ConnectTimeout) for one in causes(error))
 
 
-def _words(error: openai.APIStatusError) -> str:
-    """What the server said, in at most 300 characters."""
-    body: Any = error.body
-    if isinstance(body, dict):
-        body = body.get("error", body)
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    return str(body if body is not None else error.message).strip()[:300]
+def _same_model(name: str, asked: str) -> bool:
+    """Equal names, a revision aside (``transformers serve`` answers as ``m@main``); a path and its last part; an alias
+    and its dated release (``m`` and ``m-2026-01-31``)."""
+    name = name.partition("@")[0]
+    if name == asked or name.rstrip("/").rpartition("/")[2] == asked.rstrip("/").rpartition("/")[2]:
+        return True
+    return name.startswith(asked + "-") and DATED.match(name[len(asked) :]) is not None

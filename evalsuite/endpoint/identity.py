@@ -3,6 +3,7 @@
 The previous checkpoint that still sits on the port is the commonest disaster, so this runs before the first question.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,18 +14,29 @@ import httpx2
 import openai
 import orjson
 
-from evalsuite.endpoint.client import Client, connection_fault
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.facts import canonical, checkpoint_facts, scalars
+from evalsuite.endpoint.faults import connection_fault
 from evalsuite.endpoint.retry import Rejected
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Request
 from evalsuite.settings import Model
 
-SECRET = re.compile(
-    r"(^|_)(key|token|secret|password|passwd|credential)s?$|authorization|launch_command", re.IGNORECASE
-)
-"""Names of server facts that are never stored."""
 PROBE = "What is 2 + 2? Answer with the number only."
 PROBE_TOKENS = 512
+
+
+class Unreachable(EndpointUnusable):
+    """Nobody answers there, which says nothing of who would."""
+
+
+class WrongCheckpoint(EndpointUnusable):
+    """The server says itself that it serves another checkpoint."""
+
+    def __init__(self, message: str, served: str) -> None:
+        super().__init__(message)
+        self.served = served
+        """The repository that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,8 @@ class Identity:
     served_name: str
     """The model's name for requests."""
     facts: Mapping[str, Any]
-    """Flat ``name: scalar``, without secrets."""
+    """Flat ``name: scalar``, without secrets, as the server names them; ``facts.canonical`` gives them one set of
+    names."""
 
 
 async def identify(client: Client) -> Identity:
@@ -50,6 +63,7 @@ async def identify(client: Client) -> Identity:
     facts |= {key: value for key, value in scalars(entry).items() if key not in ("id", "created", "object")}
     for path in model.server.identity:
         facts |= scalars(await _get(client, path))
+    facts |= await asyncio.to_thread(checkpoint_facts, facts, model.base_url, model.revision)
     _check_checkpoint(model, facts)
     _check_expected(model, facts)
     return Identity(name, facts)
@@ -85,21 +99,6 @@ def named(client: Client, identity: Identity) -> Client:
     return replace(client, served_name=identity.served_name)
 
 
-def scalars(value: Any, prefix: str = "") -> dict[str, Any]:
-    """The scalar facts of a JSON object, one level deep, without secrets."""
-    if not isinstance(value, Mapping):
-        return {}
-    flat: dict[str, Any] = {}
-    for key, one in value.items():
-        if SECRET.search(key):
-            continue
-        if isinstance(one, str | int | float | bool) or one is None:
-            flat[prefix + key] = one
-        elif isinstance(one, Mapping) and not prefix:
-            flat |= scalars(one, f"{key}.")
-    return flat
-
-
 async def _models(client: Client) -> list[dict[str, Any]]:
     try:
         body = await _json(client, "/models")
@@ -107,11 +106,12 @@ async def _models(client: Client) -> list[dict[str, Any]]:
         fault = connection_fault(error, client.model)
         if isinstance(fault, EndpointUnusable):
             raise fault from None
-        raise EndpointUnusable(f"nobody answers: {fault}; start the server, or set base_url") from None
+        raise Unreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
     except openai.APIStatusError as error:
         if error.status_code in (401, 403):
             raise EndpointUnusable(
-                f"{client.model.base_url} refuses the key in ${client.model.api_key_env}: HTTP {error.status_code}"
+                f"{client.model.base_url} refuses the key in ${client.model.api_key_env} (HTTP {error.status_code}): "
+                "set that variable to a key that it knows"
             ) from None
         return []  # some servers do not list their models; the first request tells
     listed = body.get("data") if isinstance(body, dict) else None
@@ -140,7 +140,10 @@ def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
     names = [str(one.get("id")) for one in listed]
     if model.served_name != "auto":
         if names and model.served_name not in names:
-            raise EndpointUnusable(f"{model.base_url} serves {', '.join(names)}, not served_name={model.served_name}")
+            raise EndpointUnusable(
+                f"{model.base_url} serves {', '.join(names)}, not served_name={model.served_name}: set it to one of "
+                "these, or to auto"
+            )
         return model.served_name
     if len(names) == 1:
         return names[0]
@@ -152,21 +155,23 @@ def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
 
 def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
     """A server that names a repository must name ours; a folder on its disk proves nothing either way."""
-    for source in ("model_path", "root"):
+    for source in ("model_path", "vllm_config.model_config.model", "root"):
         served = facts.get(source)
         if isinstance(served, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", served) and served != model.checkpoint:
-            raise EndpointUnusable(
+            raise WrongCheckpoint(
                 f"{model.base_url} serves {served}, but {model.checkpoint} was asked ({source}). "
-                "Is the previous checkpoint still on this port?"
+                "Is the previous checkpoint still on this port?",
+                served,
             )
 
 
 def _check_expected(model: Model, facts: Mapping[str, Any]) -> None:
     """``expect`` facts that the server states must hold; ``*_min`` is a lower bound. What it does not state passes."""
     wrong = []
+    stated = {**canonical(facts), **{name: value for name, value in facts.items() if value is not None}}
     for key, wanted in model.expect.items():
         name = key.removesuffix("_min")
-        value = facts.get(name)
+        value = stated.get(name)
         if value is None:
             continue
         holds = value >= wanted if key.endswith("_min") else str(value).lower() == str(wanted).lower()

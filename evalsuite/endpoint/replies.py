@@ -5,6 +5,7 @@ Reasoning comes as ``reasoning_content`` (SGLang, transformers), ``reasoning`` (
 """
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 from evalsuite.errors import SampleFailed
@@ -16,14 +17,24 @@ FINISHED = frozenset({"stop", "length", "tool_calls", "function_call", "content_
 END_OF_THINKING = "</think>"
 
 
+class ErrorEvent(SampleFailed):
+    """The server reports an error inside a reply that began well."""
+
+    def __init__(self, event: Any) -> None:
+        words = event.get("message", event) if isinstance(event, Mapping) else event
+        super().__init__(f"the server reported an error inside the reply: {str(words)[:300]}")
+        self.event = event
+
+
 class Assembler:
     """Collects one reply, from the deltas of a stream or from one whole body."""
 
     __slots__ = ("_calls", "_fingerprint", "_finish", "_model", "_reasoning", "_text", "_usage")
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        # not lists of pieces: 64,000 little strings weigh fifteen times what they say
+        self._text = StringIO()
+        self._reasoning = StringIO()
         self._calls: dict[int, dict[str, Any]] = {}
         self._finish: str | None = None
         self._usage: Mapping[str, Any] = {}
@@ -31,9 +42,12 @@ class Assembler:
         self._fingerprint = ""
 
     def add(self, body: Mapping[str, Any]) -> bool:
-        """Take one chunk or body; True if it carried generated text. Raises ``SampleFailed`` on an error event."""
-        if body.get("error"):
-            raise SampleFailed(f"the server reported an error inside the reply: {str(body['error'])[:300]}")
+        """Take one chunk or body; True if it carried generated text.
+
+        Raises ``ErrorEvent`` on an error event, ``TypeError`` or ``AttributeError`` on what is no chat completion.
+        """
+        if body.get("error") or body.get("object") == "error":
+            raise ErrorEvent(body.get("error") or body)
         if body.get("usage"):
             self._usage = body["usage"]
         self._model = body.get("model") or self._model
@@ -45,9 +59,9 @@ class Assembler:
             if content is None:
                 content = choice.get("text")
             if content:
-                self._text.append(content)
+                self._text.write(content if type(content) is str else _joined(content))
             if reasoning:
-                self._reasoning.append(reasoning)
+                self._reasoning.write(reasoning if type(reasoning) is str else _joined(reasoning))
             for call in part.get("tool_calls") or ():
                 self._add_call(call)
             generated = generated or bool(content or reasoning or part.get("tool_calls"))
@@ -64,22 +78,34 @@ class Assembler:
         known["arguments"] += function.get("arguments") or ""
 
     @property
+    def characters(self) -> int:
+        """Length of the text and the reasoning so far."""
+        return self._text.tell() + self._reasoning.tell()
+
+    @property
+    def model(self) -> str:
+        """The serving model's name, empty if none came."""
+        return str(self._model)
+
+    @property
     def finished(self) -> bool:
         """Whether a finish reason has arrived."""
         return self._finish is not None
 
     def reply(self, *, thinking: bool, max_tokens: int | None, seconds: float, first: float | None) -> Reply:
         """The whole reply. Raises ``SampleFailed`` when the server did not finish it by itself."""
-        if self._finish not in FINISHED:
-            raise SampleFailed(f"the reply ended with finish_reason={self._finish!r}, which is the server's doing")
+        if not isinstance(self._finish, str) or self._finish not in FINISHED:
+            raise SampleFailed(
+                f"the reply ended with finish_reason={repr(self._finish)[:40]}, which is the server's doing"
+            )
         usage = _usage(self._usage)
         cap = max_tokens is not None and (usage.completion_tokens or 0) >= max_tokens
         finish = "length" if cap else self._finish
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
+        text, reasoning = _whole(self._text.getvalue()), _whole(self._reasoning.getvalue())
         if thinking and not reasoning:
             text, reasoning = split_thinking(text, cut=finish == "length")
         calls = tuple(self._calls[index] for index in sorted(self._calls))
-        return Reply(text, reasoning, finish, calls, usage, seconds, first, self._model, self._fingerprint)
+        return Reply(text, reasoning, finish, calls, usage, seconds, first, self.model, str(self._fingerprint))
 
 
 def split_thinking(text: str, *, cut: bool) -> tuple[str, str]:
@@ -96,10 +122,32 @@ def split_thinking(text: str, *, cut: bool) -> tuple[str, str]:
     return text, ""
 
 
-def _usage(raw: Mapping[str, Any]) -> Usage:
+def _joined(content: Any) -> str:
+    """Text that came as a list of parts. Raises ``TypeError`` for anything else."""
+    if isinstance(content, list):
+        return "".join([part if isinstance(part, str) else part["text"] for part in content])
+    raise TypeError(f"text that is a {type(content).__name__}")
+
+
+def _whole(text: str) -> str:
+    """The text as it can be stored: a character that was cut into two chunks is whole again, and what stays a lone
+    surrogate becomes U+FFFD, because no table holds it."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _usage(raw: Any) -> Usage:
     """Token counts under either server's spelling of reasoning tokens."""
-    details = raw.get("completion_tokens_details") or {}
-    reasoning = details.get("reasoning_tokens")
+    if not isinstance(raw, Mapping):
+        return Usage()
+    details = raw.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
     if reasoning is None:
         reasoning = raw.get("reasoning_tokens")
-    return Usage(raw.get("prompt_tokens"), raw.get("completion_tokens"), reasoning)
+    counts = (raw.get("prompt_tokens"), raw.get("completion_tokens"), reasoning)
+    return Usage(*(count if isinstance(count, int) else None for count in counts))

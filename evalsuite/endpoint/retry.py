@@ -1,29 +1,81 @@
 """Which faults are asked again, and how long to wait. Pure policy.
 
+    SampleFailed
+    ├── Transient    asked again, as often as engine.retries says
+    │   ├── Busy         429: waiting costs no attempt; the concurrency falls
+    │   ├── Down         refused, reset, 502, 503, 504, a proxy's page: costs no attempt while the endpoint is down
+    │   ├── Malformed    what came is no chat completion
+    │   └── Empty        a finished reply of no tokens at all
+    ├── TooSlow      longer than the token cap can need: never asked again, that would select short answers
+    └── Rejected     the server refuses this very request
+
 Only causes that do not depend on the generated text are retried: otherwise the faults would choose the answers.
 """
 
+import math
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from evalsuite.errors import SampleFailed
+from evalsuite.records import Reply
 from evalsuite.settings import Engine
 
-RETRIED_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+BUSY_STATUS = frozenset({429, 529})
+DOWN_STATUS = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
+"""Gateways and servers that say: not now. 520 to 524 are Cloudflare's words for 502 and 504."""
+RETRIED_STATUS = frozenset({408, 409, 425})
 REFUSED_STATUS = frozenset({401, 403, 404})
 """The endpoint will answer every request like this: stop at once."""
 LONGEST_RETRY_AFTER = 600.0
 """Seconds; a longer Retry-After is cut to this."""
+SERVER_ERROR_RETRIES = 3
+"""A 500 that stays is often the prompt's: fewer further requests than for other faults."""
+EMPTY_RETRIES = 2
+ENDLESS_RETRIES = 1
 
 
 class Transient(SampleFailed):
     """A fault that says nothing about the answer; the request may be sent again."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, retries: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        """Seconds that the server asked to wait."""
+        self.retries = retries
+        """Most further requests, where that is fewer than ``engine.retries``."""
+        self.outage = False
+        """Whether the endpoint was down when it happened: then it costs no attempt."""
+
+
+class Busy(Transient):
+    """The server has too much to do (429)."""
+
+
+class Down(Transient):
+    """Nobody is there, or a gateway says so; whether the endpoint is down is then looked into."""
+
+    def __init__(self, message: str, retry_after: float | None = None, *, gateway: bool = False) -> None:
+        super().__init__(message, retry_after)
+        self.gateway = gateway
+        """Whether somebody answered for the model server."""
+
+
+class Malformed(Transient):
+    """The server sent what is no chat completion."""
+
+
+class Empty(Transient):
+    """A finished reply without a single token; asked again twice, then it is what the model said."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message, retries=EMPTY_RETRIES)
+        self.reply = reply
+
+
+class TooSlow(SampleFailed):
+    """The request took longer than its token cap can need at a quarter of the endpoint's slowest rate."""
 
 
 class Rejected(SampleFailed):
@@ -32,14 +84,18 @@ class Rejected(SampleFailed):
 
 def pause(attempt: int, fault: Transient, engine: Engine) -> float:
     """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, else
-    exponential backoff with full jitter."""
-    if fault.retry_after is not None:
+    exponential backoff with jitter; a Retry-After below a second is no wait at all and counts as none."""
+    if fault.retry_after is not None and fault.retry_after >= 1.0:
         return fault.retry_after
-    return random.uniform(0.5, 1.0) * min(engine.backoff_max_seconds, engine.backoff_seconds * 2.0 ** (attempt - 1))
+    doubled = engine.backoff_seconds * 2.0 ** min(attempt - 1, 30)
+    return random.uniform(0.5, 1.0) * min(engine.backoff_max_seconds, doubled)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks for (number or HTTP date against the reply's own Date); None without."""
+    """Seconds that a Retry-After header asks for (number or HTTP date against the reply's own Date); None without.
+
+    The reply's Date counts because the clock of this machine may be wrong.
+    """
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -52,4 +108,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = (until - now).total_seconds()
         except (ValueError, TypeError):
             return None
+    if not math.isfinite(seconds):
+        return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

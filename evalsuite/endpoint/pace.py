@@ -1,0 +1,46 @@
+"""How long one request may take: what its token cap needs at a quarter of the slowest measured rate.
+
+A shorter limit would cut long answers and ask again until a short one comes: it would choose the answers.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from evalsuite.records import Reply
+
+KEPT = 512
+"""Newest rates that count."""
+ENOUGH = 20
+"""Replies from which a slowest rate is known."""
+SHORTEST = 32
+"""Tokens below which a reply says nothing about the rate."""
+EVERY = 16
+"""Replies after which the percentile is computed again."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """Generated tokens per second of one request, over the newest replies."""
+
+    _rates: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _seen: int = 0
+    slowest: float | None = None
+    """First percentile, tokens per second; None while unknown."""
+
+    def note(self, reply: Reply) -> None:
+        """Learn from a whole reply; the wait for its first token is left out where it is known."""
+        tokens = reply.usage.completion_tokens or 0
+        seconds = reply.seconds - (reply.first_token_seconds or 0.0)
+        if tokens < SHORTEST or seconds <= 0:
+            return
+        self._rates.append(tokens / seconds)
+        self._seen += 1
+        if len(self._rates) >= ENOUGH and self._seen % EVERY == 0:
+            ordered = sorted(self._rates)
+            self.slowest = ordered[len(ordered) // 100]
+
+    def longest(self, max_tokens: int | None, first_token_seconds: float) -> float | None:
+        """Seconds after which a request of ``max_tokens`` is hopeless; None while the rate is unknown."""
+        if self.slowest is None or max_tokens is None:
+            return None
+        return first_token_seconds + max_tokens / (self.slowest / 4.0)

@@ -1,0 +1,69 @@
+"""What an endpoint did during a run, as far as it says something about the server."""
+
+from dataclasses import dataclass
+
+from evalsuite.records import Reply
+
+GARBLED_SHARE = 0.01
+"""Share of questions without a readable reply above which the server speaks another protocol."""
+GARBLED_LEAST = 5
+SILENT_SHARE = 0.02
+"""Share of thinking without an answer above which the server's reasoning parser is the likely cause."""
+LEAST = 5
+"""Replies of a kind below which nothing is said."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over all cells that one endpoint answered."""
+
+    replies: int = 0
+    silent: int = 0
+    """Finished, with reasoning and without an answer."""
+    empty: int = 0
+    """Finished without a single token, even when asked again."""
+    uncounted: int = 0
+    """Without token counts."""
+    garbled: int = 0
+    """Questions that got no readable reply however often they were asked."""
+    slow: int = 0
+    """Questions that reached the time limit of one request."""
+    outages: int = 0
+
+    def answered(self, reply: Reply) -> None:
+        """Count a whole reply."""
+        self.replies += 1
+        self.uncounted += reply.usage.completion_tokens is None
+        self.silent += bool(
+            reply.reasoning and not reply.text.strip() and not reply.tool_calls and reply.finish_reason == "stop"
+        )
+
+    @property
+    def other_protocol(self) -> bool:
+        """Whether so many questions got no readable reply that the server speaks another protocol."""
+        total = self.replies + self.garbled
+        return self.garbled >= GARBLED_LEAST and self.garbled > GARBLED_SHARE * total
+
+    def flags(self) -> tuple[str, ...]:
+        """What people must know before they believe the scores, one sentence each."""
+        found = []
+        if self.silent >= LEAST and self.silent > SILENT_SHARE * self.replies:
+            found.append(
+                f"{self.silent} of {self.replies} replies thought but said nothing: "
+                "look at the server's reasoning parser before this is taken for the model's fault"
+            )
+        if self.empty:
+            found.append(f"{self.empty} replies had no token at all, three times in a row; they count as no answer")
+        if self.uncounted:
+            found.append(
+                f"{self.uncounted} of {self.replies} replies came without token counts: "
+                "a cap that the server does not report would not show"
+            )
+        if self.slow:
+            found.append(
+                f"{self.slow} questions took longer than one request may (their token cap at a quarter of the slowest "
+                "rate, or engine.total_seconds): the endpoint is too slow; they are not asked until an answer is short"
+            )
+        if self.outages:
+            found.append(f"the endpoint was away {self.outages} times and came back")
+        return tuple(found)
