@@ -50,8 +50,10 @@ def models(source: Source) -> Table:
     rows = []
     for name in source.options("model"):
         model = _read(source.file(f"model/{name}"))
-        cells = [str(model.get(key) or "") for key in ("checkpoint", "precision", "baseline", "base_url")]
-        rows.append((name, *cells[:3], _address(cells[3])))
+        cells = [str(model.get(key) or "") for key in ("checkpoint", "precision", "baseline")]
+        urls = model.get("base_url") or ""
+        several = urls if isinstance(urls, list) else [urls]
+        rows.append((name, *cells, ", ".join(_address(str(url)) for url in several)))
     return Table("Models", columns, tuple(rows), ("Another address: the variable, or models.NAME.base_url=URL.",))
 
 

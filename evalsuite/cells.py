@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from evalsuite import __version__, sampling
+from evalsuite import __version__, arms, sampling
 from evalsuite.adapters import build
 from evalsuite.adapters.base import Adapter
 from evalsuite.data import Source, is_gated
@@ -77,12 +77,14 @@ def manifest(name: str, model: Model, task: LoadedTask, settings: Run) -> dict[s
             "sampling": dict(task.sampling),
             "seed": settings.seed,
             "data_sha": task.data_sha,
+            **arms.draw(name),
         },
         "version": task.adapter.version,
         "title": model.title,
         "precision": model.precision,
         "quantized": dict(model.quantized),
-        "baseline": settings.baseline or model.baseline,
+        "baseline": model.same_as if arms.draw(name) else settings.baseline or model.baseline,
+        "same_as": model.same_as,
         "sampling_origin": dict(task.origin),
         "items": [item.id for item in task.items],
         "total_items": task.total,

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from evalsuite import windows
+from evalsuite.arms import SUFFIX
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.settings import Engine, Model, Report, Run, Sampling, Task
 
@@ -13,6 +15,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED = ("report",)
 """Names that stand beside the models in a run's folder."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "vllm")
+_ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
+"""Keys of reports that only some commands understand."""
 DEMO = "demo"
 """The ``base_url`` of the embedded models."""
 
@@ -34,7 +38,7 @@ def check(run: Run) -> None:
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
     problems = []
-    if command == "run":
+    if command in ("run", "plan"):
         if not run.models:
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
         if not run.tasks:
@@ -62,12 +66,19 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
 
 def check_report(command: str, report: Report) -> None:
     """Raise ``BadInput`` when a command over finished runs has no run, or no data to read."""
+    for key, commands in _ONLY.items():
+        if getattr(report, key) is not None and command not in commands:
+            raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")
+    if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
+        raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
     root = Path(report.results_dir)
     known = [path.name for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
-    if not report.run and command != "show":
+    alone = command == "show" or (command == "report" and report.card is not None)
+    if not report.run and not alone:
         raise BadInput(f"no run chosen: add run=ID. In {root}: {', '.join(known) or 'none'}.")
     for run in report.run:
-        if not Path(run).is_dir() and not (root / run).is_dir():
+        nights = "*" in run and command in ("report", "gate")  # which runs a pattern means is found out there
+        if not nights and not Path(run).is_dir() and not (root / run).is_dir():
             raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
     problems = list(_data(report.data.kind, report.data.root))
     if problems:
@@ -81,6 +92,10 @@ def _run(run: Run) -> Iterator[str]:
         yield from _model_name("name", run.name)
     if run.limit is not None and run.limit < 1:
         yield f"limit={run.limit}: must be 1 or more"
+    if run.rate is not None and not 0 < run.rate < float("inf"):
+        yield f"rate={run.rate:g}: must be above 0 (generated tokens a second of one endpoint)"
+    if run.window is not None and not windows.duration(run.window):
+        yield f"window={run.window}: must be a duration above 0, such as 4h, 3h50m or 90m"
     if not 0 <= run.port <= 65535:
         yield f"port={run.port}: must be 0 to 65535"
     if run.redo is not None and run.redo != "failed":
@@ -102,7 +117,7 @@ def _data(kind: str, root: str | None) -> Iterator[str]:
 
 def _model(key: str, name: str, model: Model) -> Iterator[str]:
     yield from _model_name("model", name)
-    yield from _url(f"{key}.base_url", model.base_url)
+    yield from _urls(f"{key}.base_url", model.base_url)
     if model.concurrency < 1:
         yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
     if model.server.dialect not in DIALECTS:
@@ -119,6 +134,21 @@ def _model(key: str, name: str, model: Model) -> Iterator[str]:
             yield f"{key}.headers: '{header}' is no header name"
         if not isinstance(value, str) or not value.isprintable():  # OmegaConf lets lists into dict[str, str]
             yield f"{key}.headers.{header}: must be text without line breaks and control characters"
+
+
+def _urls(key: str, urls: object) -> Iterator[str]:
+    """One address, or a list of different ones for replicas of one checkpoint."""
+    several = urls if isinstance(urls, list | tuple) else [urls]
+    if not several or not all(isinstance(url, str) for url in several):
+        yield f"{key}={urls}: must be an address or a list of addresses, such as [http://A:8000/v1,http://B:8000/v1]"
+        return
+    if several is urls and DEMO in several:
+        yield f"{key}={urls}: '{DEMO}' starts one embedded server; it cannot be one of several replicas"
+    names = [str(url).rstrip("/") for url in several]
+    for double in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{key}: {double} is named {names.count(double)} times; each replica needs an address of its own"
+    for url in several:
+        yield from _url(key, str(url))
 
 
 def _url(key: str, url: str) -> Iterator[str]:
@@ -144,12 +174,14 @@ def _shared_endpoints(run: Run) -> Iterator[str]:
     for name, model in run.models.items():
         if model.base_url == DEMO or model.served_name != "auto":
             continue
-        first = seen.setdefault(model.base_url.rstrip("/"), name)
-        if run.models[first].checkpoint != model.checkpoint:
-            yield (
-                f"models {first} and {name} have one base_url ({model.base_url}): serve them on two ports, "
-                "or run them one after the other, each when it is served, with the same run_id="
-            )
+        urls = model.base_url if isinstance(model.base_url, list | tuple) else [model.base_url]
+        for url in dict.fromkeys(str(url).rstrip("/") for url in urls):
+            first = seen.setdefault(url, name)
+            if run.models[first].checkpoint != model.checkpoint:
+                yield (
+                    f"models {first} and {name} have one base_url ({url}): serve them on two ports, "
+                    "or run them one after the other, each when it is served, with the same run_id="
+                )
 
 
 def _task(key: str, task: Task) -> Iterator[str]:
@@ -182,21 +214,35 @@ def _sampling(key: str, sampling: Sampling) -> Iterator[str]:
 
 
 def _engine(engine: Engine) -> Iterator[str]:
+    if engine.deadline is not None:
+        yield from _deadline(engine.deadline)
+    if engine.token_budget is not None and engine.token_budget < 1:
+        yield f"engine.token_budget={engine.token_budget}: must be 1 or more"
+    if engine.stop not in (None, "sequential"):
+        yield f"engine.stop={engine.stop}: must be sequential, or left out"
     if engine.retries < 0:
         yield f"engine.retries={engine.retries}: must be 0 or more"
-    for name in ("connect_seconds", "first_token_seconds", "idle_seconds", "backoff_max_seconds", "total_seconds"):
+    positive = ("connect_seconds", "first_token_seconds", "idle_seconds", "backoff_max_seconds", "total_seconds")
+    for name in (*positive, "reprobe_seconds"):
         value = getattr(engine, name)
         if value is not None and not value > 0:
             yield f"engine.{name}={value}: must be above 0"
-    for name in ("backoff_seconds", "drain_seconds"):
+    for name in ("backoff_seconds", "drain_seconds", "outage_seconds"):
         if not getattr(engine, name) >= 0:
             yield f"engine.{name}={getattr(engine, name)}: must be 0 or more"
+
+
+def _deadline(deadline: str) -> Iterator[str]:
+    if deadline != windows.SLURM and windows.duration(deadline) is None and windows.point_in_time(deadline) is None:
+        yield windows.unreadable(deadline)
 
 
 def _model_name(key: str, name: str) -> Iterator[str]:
     yield from _name(key, name)
     if name in RESERVED:
         yield f"{key}={name}: this name is taken by the report's folder"
+    if name.endswith(SUFFIX):
+        yield f"{key}={name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true"
     if name.endswith("-nothink"):
         yield f"{key}={name}: '-nothink' is added by evalsuite for thinking=off"
 

@@ -19,21 +19,25 @@ from evalsuite import __version__, cli_help
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
 
 if TYPE_CHECKING:
-    from evalsuite.settings import Scale
+    from evalsuite.settings import Run, Scale
 
 COMMANDS = {
     "run": "evalsuite.run:run",
     "import": "evalsuite.ingest:ingest",
+    "plan": "evalsuite.plan.command:plan",
     "report": "evalsuite.report.build:report",
+    "gate": "evalsuite.gate:gate",
+    "baseline save": "evalsuite.baseline:save",
     "rescore": "evalsuite.rescore:rescore",
     "judge": "evalsuite.judge:judge",
     "show": "evalsuite.show:show",
     "tasks": "evalsuite.catalog:tasks",
     "fetch": "evalsuite.fetch:fetch",
     "demo": "evalsuite.demo.command:demo",
+    "doctor": "evalsuite.doctor:doctor",
 }
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
-REPORTING = ("report", "rescore", "judge", "show")
+REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
 OURS = ("run_id", "report", "launch")
 """What the launching process decides for its jobs."""
@@ -56,19 +60,32 @@ def main() -> NoReturn:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
     except EvalsuiteError as error:
-        print(f"evalsuite: {error}", file=sys.stderr)
+        _complain(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
         code = Exit.SIGINT
     except BrokenPipeError:  # `evalsuite tasks | head`: nobody reads on, and nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = Exit.DONE
+        code = _unread()
     except SystemExit as stop:  # a signal, a stopped sweep; and Rich leaves with 1 when nobody reads on
-        code = Exit.DONE if stop.code == 1 else Exit(int(stop.code or 0))
+        code = _unread() if stop.code in (None, 0, 1) else Exit(int(stop.code))
     except Exception:  # noqa: BLE001  the last stop: whatever comes here is a bug of ours and leaves with its own code
-        print(f"evalsuite: {_crash_log()}", file=sys.stderr)
+        _complain(_crash_log())
         code = Exit.BUG
     sys.exit(int(code))
+
+
+def _unread() -> Exit:
+    """Nobody reads on: fine, but for ``gate``, whose 0 is a verdict that it returns itself and nothing else may mean."""
+    return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
+
+
+def _complain(text: str) -> None:
+    """Tell standard error; where that is closed, the exit code must do (Python's own would be 1)."""
+    try:
+        print(f"evalsuite: {text}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def dispatch(argv: Sequence[str]) -> Exit:
@@ -80,9 +97,11 @@ def dispatch(argv: Sequence[str]) -> Exit:
     if name in ("-V", "--version"):
         print(f"evalsuite {__version__}")
         return Exit.DONE
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    name = " ".join(argv[:words])
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS, "Usage: evalsuite COMMAND [KEY=VALUE ...].")
-    arguments = split(argv[1:])
+    arguments = split(argv[words:])
     if arguments.help:
         print(cli_help.page(name))
         return Exit.DONE
@@ -98,6 +117,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
         from evalsuite.launch import per_model
 
+        if settings.launch.kind == "ray":
+            return _on_ray(arguments, settings)
         jobs = per_model(arguments.overrides, list(settings.models))
         return _launched(jobs, settings.launch, arguments.config_dir)
     return _function(name)(settings)
@@ -162,6 +183,23 @@ def _run_id(runs: Sequence[Any]) -> str:
     return run_folder.choose(Path(runs[0].results_dir), None, runs[0].suite, asked).run_id
 
 
+def _on_ray(arguments: Arguments, settings: "Run") -> Exit:
+    """Shards of one run on a Ray cluster, and one report at the end."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from evalsuite.launch import ray_tasks
+    from evalsuite.report.build import report_run
+
+    settings = replace(settings, run_id=settings.run_id or _run_id([settings]))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    code = ray_tasks.run(arguments.overrides, arguments.config_dir, settings, console)
+    if settings.report:
+        report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline)
+    return code
+
+
 def _launched(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: str | None) -> Exit:
     """Jobs of one run in processes of their own, here or elsewhere, and one report at the end."""
     from rich.console import Console
@@ -198,6 +236,8 @@ def _multirun(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     runs = [config.load_run([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
     if runs[0].run_id is None:
         texts.append(f"run_id={_run_id(runs)}")
+    if runs[0].launch.kind == "ray":
+        raise BadInput("launch=ray cuts one run into shards by itself: several models are 'model=[A,B]', without -m")
     if runs[0].launch.kind != "here":
         named = {" ".join(job): [*job, *texts] for job in jobs}
         return _launched(named, runs[0].launch, arguments.config_dir)

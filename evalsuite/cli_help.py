@@ -21,13 +21,17 @@ Every key of the configuration can be given; a wrong one is answered with the na
 DOES = {
     "run": "ask the models, grade, report",
     "import": "grade answers recorded elsewhere",
-    "report": "tables, plots and comparison.json of finished runs",
+    "plan": "what a run can decide and what it costs, before a token is spent",
+    "report": "tables, plots, report.html, card.md and comparison.json of finished runs",
+    "gate": "pass, fail or undecided against margins: exit 0, 1, 2",
+    "baseline save": "a model's cells as one portable, hashed file",
     "rescore": "grade stored replies again, without asking",
     "judge": "grade stored free answers with a judge, without asking the models",
     "show": "list runs, or one item in all precisions",
     "tasks": "what can run: benchmarks, models, suites",
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
+    "doctor": "is every endpoint what it should be? asks a few short questions",
 }
 """Command -> one line."""
 
@@ -50,6 +54,11 @@ KEYS = {
   launch=joblib | slurm | ray    processes of this machine, jobs, or tasks of a cluster (docs/scale.md)
   dry_run=true                   print the first full request of each task, send nothing
   redo=TASK reason="..."         archive a cell and ask again; redo=failed needs no reason
+  engine.deadline=3h50m | slurm  send nothing that would not end in time, let the rest finish, exit 75; also a UTC time
+  engine.token_budget=N          nothing new starts after N generated tokens; exit 75
+  engine.outage_seconds=1800     how long a server that has gone is waited for, at no attempt's cost; then exit 75
+  'models.M.base_url=[URL,URL]'  replicas: requests go where there is most room, and on while one of them is down
+  aa=true                        every model twice, interleaved, with other seeds: how much two runs of one model differ
   -m, --multirun                 comma-separated values one after the other, all into one run
 """,
     "import": """\
@@ -62,14 +71,56 @@ KEYS = {
   task=NAME tasks.T.variant=V    which benchmark, graded how
   data=local data.root=DIR       questions from a folder
 """,
+    "plan": """\
+  evalsuite plan 'model=[fp8,nvfp4_v2]' suite=release rate=2500 window=4h hardware=b300x8
+
+  model= task= suite= limit=     as for run; nothing is sent and no data is loaded
+  gate=NAME                      margins to be decided (else: conf/gate/release.yaml)
+  rate=2500                      generated tokens a second of one endpoint at the run's concurrency: gives hours
+  window=4h                      length of one window: how many it takes, and what fits none
+  hardware=b300x8                a machine of conf/hardware: what fits side by side, serving order, launch commands
+  baseline_run=FILE              a baseline artefact whose scores, repeats and lengths are used (else: the baseline's
+                                 cells in results_dir, else typical values of tasks/*/card.yaml)
+  to=FILE                        the plan as JSON, too (docs/plan.md)
+""",
     "report": """\
   evalsuite report run=ID
 
   run=ID | 'run=[A,B]'           runs by id or folder
   results_dir=results            where runs lie
   baseline=NAME                  the model to compare with (else: each model's own)
-  out=DIR                        report folder (else: <run>/report)
-  card=NAME                      published values to show beside the measured ones
+  baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
+  gate=NAME                      a verdict on every row, against these margins (evalsuite gate decides)
+  allow_incomplete=0.05          bound up to this share of missing answers: all wrong ... all right
+  out=DIR                        report folder (else: <run>/report): report.html with its texts/, report.md, card.md,
+                                 hub/ (metadata for the model's page), tables/*.csv, plots/, comparison.json
+  card=NAME                      published values beside the measured ones: reproduced, not reproduced, not comparable;
+                                 without run= the card alone is checked (possible numbers, intervals)
+""",
+    "gate": """\
+  evalsuite gate run=ID gate=release
+  evalsuite gate run=ID gate=release baseline_run=fp8.baseline
+
+  run=ID | 'run=[A,B]'           runs by id or folder
+  gate=NAME                      the margins: release, demo, or your own in --config-dir DIR/gate/NAME.yaml
+  gate.margins.T.points=2        one margin; gate.suite_points= gate.tokens_ratio_max= gate.alpha=
+  baseline=NAME                  the model to compare with (else: each model's own)
+  baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
+  baseline_waiver="reason"       use a baseline that is far from its published value all the same
+  allow_incomplete=0.05          missing answers, up to this share, are bounded: the verdict must hold whether they
+                                 were all wrong or all right (else: exit 3 and no verdict)
+  model=NAME                     only this candidate
+  out=DIR                        where verdict.json and junit.xml go (else: <run>/report)
+
+  exit 0 pass, 1 fail, 2 undecided: only after a verdict was computed; everything else has another code
+""",
+    "baseline save": """\
+  evalsuite baseline save run=ID model=fp8 to=fp8.baseline
+
+  run=ID | 'run=[A,B]'           runs by id or folder
+  model=NAME                     whose cells; they must be complete
+  task=NAME                      only this task
+  to=FILE                        the file that is written; never overwritten with another content
 """,
     "rescore": """\
   evalsuite rescore run=ID task=gsm8k
@@ -91,9 +142,12 @@ KEYS = {
   evalsuite show
   evalsuite show run=ID task=NAME item=ID
 
-  run=ID | 'run=[A,B]'           runs by id or folder; none lists all
+  run=ID | 'run=[A,B]'           runs by id or folder; none lists all, each cell with its state: running, incomplete,
+                                 complete (no table yet), sealed, superseded (asked again) or damaged
   results_dir=results            where runs lie
-  task=NAME item=ID              one item, in all precisions
+  task=NAME                      only this task
+  task=NAME item=ID              one item in all precisions, the first difference from the baseline marked
+  repeat=N                       only this repeat of it, from 0
   include_gated_text=true        answers to gated items, too: not for publication
 """,
     "tasks": """\
@@ -113,13 +167,24 @@ KEYS = {
   model=NAME                     demo_bf16, demo_fp8, demo_nvfp4 or demo_nvfp4_v2
   port=8123                      0 takes a free one
 """,
+    "doctor": """\
+  evalsuite doctor 'model=[fp8,nvfp4_v2]' suite=card
+
+  model=NAME | 'model=[A,B]'     endpoints to be looked at; judge=NAME too, and the simulator of a dialogue task
+  task=NAME | suite=NAME         what they must be able to do: context, pictures, tools
+  results_dir=results            whose models they are held against (nothing is written there)
+  engine.fingerprint=false       do not ask the 20 short questions that tell checkpoints apart
+  to=FILE                        checks, facts and fingerprints as JSON
+
+  Exit 0, or 69 when something cannot be used.
+""",
 }
 """Command -> usage and the keys worth knowing."""
 
 
 def overview() -> str:
     """The text of ``evalsuite --help``."""
-    return OVERVIEW.format(commands="\n".join(f"  {name:<9} {does}" for name, does in DOES.items()))
+    return OVERVIEW.format(commands="\n".join(f"  {name:<13} {does}" for name, does in DOES.items()))
 
 
 def page(command: str) -> str:

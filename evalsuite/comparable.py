@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from evalsuite import store
+from evalsuite import adapters, store
+from evalsuite.confounders import differing_facts, differing_prompt_tokens
+from evalsuite.errors import EvalsuiteError
 from evalsuite.table import TableCell
 
 MUST_AGREE: tuple[str, ...] = ("adapter", "protocol", "variant", "options", "thinking", "sampling", "data_sha")
@@ -25,6 +27,8 @@ class Comparable:
     """``key: baseline -> candidate``; the comparison is refused if there is any."""
     unknown: tuple[str, ...]
     """Keys that one side does not know, with that side."""
+    confounders: tuple[str, ...] = ()
+    """What differs between the answers' prompts as the servers counted them: a warning."""
 
     @property
     def ok(self) -> bool:
@@ -33,7 +37,12 @@ class Comparable:
 
     def to_json(self) -> dict[str, Any]:
         """As in ``comparison.json``."""
-        return {"ok": self.ok, "differences": list(self.differences), "unknown": list(self.unknown)}
+        return {
+            "ok": self.ok,
+            "differences": list(self.differences),
+            "unknown": list(self.unknown),
+            "confounders": list(self.confounders),
+        }
 
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
@@ -60,7 +69,9 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
     elif not hashed:
         sides = [cell.model for cell, rows in ((baseline, base), (candidate, cand)) if not _hashes(rows).any()]
         unknown.append(f"prompts ({_sides(sides)})")
-    return Comparable(tuple(differences), tuple(unknown))
+    found = differing_facts(baseline.manifest, candidate.manifest)
+    differences += [f"{one.name}: {one.baseline} -> {one.candidate}" for one in found if one.kind == "refuses"]
+    return Comparable(tuple(differences), tuple(unknown), _prompt_tokens(baseline, base, cand))
 
 
 def order_matters(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
@@ -70,6 +81,27 @@ def order_matters(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
         if bool((known.groupby("item_id")["prompt_sha"].nunique() > 1).any()):
             return True
     return False
+
+
+def one_question(cell: TableCell) -> bool:
+    """Whether an attempt is one question and one reply, so that its row's token counts are the attempt's own.
+
+    Dialogues, several steps, and adapters that are not installed here are not known to be.
+    """
+    try:
+        return hasattr(adapters.load(str(cell.identity.get("adapter"))), "prompt")
+    except EvalsuiteError:  # a class of the user's that is not installed here
+        return False
+
+
+def _prompt_tokens(cell: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> tuple[str, ...]:
+    """Whether equal items have unequal numbers of prompt tokens; not asked of dialogues, whose prompts hold answers."""
+    if not one_question(cell):
+        return ()
+    keys = ["item_id", "repeat", "prompt_tokens"]
+    sides = (rows[keys].astype({"prompt_tokens": float}).itertuples(index=False, name=None) for rows in (base, cand))
+    words = differing_prompt_tokens(*sides).words()
+    return (words,) if words else ()
 
 
 def _sides(models: Sequence[str]) -> str:

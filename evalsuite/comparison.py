@@ -1,84 +1,26 @@
-"""Two models on one task: what changed, where, by how much, and through which kind of answer.
+"""Two models on one task: what changed, where, by how much, through which kind of answer, and the verdict on it.
 
-Paired on the items that both cells hold, on item means over repeats; methods by ``stats.delta``. What is known to
-differ in the question is refused, and a cell with undeclared missing answers gets no score.
+Paired on the items that both cells hold, on item means over repeats; numbers by ``pairing``. What is known to differ
+in the question is refused. A cell with missing answers gets no score, unless a share of them is allowed: then the
+delta of the measured ones is shown between "all missing wrong" and "all missing right".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from evalsuite import comparable, scores
+from evalsuite import comparable, missing, pairing, scores
+from evalsuite.causes import CAUSES, FAULTS
 from evalsuite.errors import BadInput
-from evalsuite.stats.delta import Delta, paired_delta
-from evalsuite.stats.intervals import Floats
-from evalsuite.stats.multiplicity import adjust
-from evalsuite.stats.paired import Flips, binary_flips, graded_flips, recovery, smallest_detectable
-from evalsuite.table import RunTable, TableCell, group_column
+from evalsuite.missing import Bounded
+from evalsuite.pairing import Paired
+from evalsuite.strata import GroupChange
+from evalsuite.table import RunTable, TableCell
+from evalsuite.verdict import Verdict
 
-CAUSES: tuple[str, ...] = ("wrong", "truncated", "no_answer", "refused")
-"""How an answer can lose its point; their parts add up to the delta."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupChange:
-    """The change on one stratum, such as the subject ``law``."""
-
-    value: str
-    change: Delta
-    baseline_score: float
-    candidate_score: float
-    lost: float
-    gained: float
-    q_bh: float | None
-    """Over all strata of this grouping."""
-    p_holm: float | None
-    """Over all strata of this grouping."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
-        return {
-            "value": self.value,
-            "n": self.change.n,
-            "baseline_score": self.baseline_score,
-            "candidate_score": self.candidate_score,
-            "delta": self.change.delta,
-            "ci95": _bounds(self.change.ci95),
-            "p_value": self.change.p_value,
-            "q_bh": self.q_bh,
-            "p_holm": self.p_holm,
-            "lost": self.lost,
-            "gained": self.gained,
-            "method": self.change.method,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """The numbers of a comparison that could be made."""
-
-    change: Delta
-    baseline_score: float
-    candidate_score: float
-    flips: Flips
-    causes: Mapping[str, float]
-    """Outcome -> its part of the delta."""
-    groups: Mapping[str, tuple[GroupChange, ...]]
-    tokens_ratio: float | None
-    """Completion tokens, candidate over baseline, on the paired items."""
-
-    @property
-    def mde(self) -> float | None:
-        """The smallest true difference that these data detect (power 0.8, two-sided alpha 0.05)."""
-        return smallest_detectable(self.change.stderr)
-
-    @property
-    def recovery(self) -> float | None:
-        """Candidate score over baseline score."""
-        return recovery(self.baseline_score, self.candidate_score)
+__all__ = ["CAUSES", "FAULTS", "Comparison", "GroupChange", "Paired", "compare", "compare_cells", "compare_scored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +34,11 @@ class Comparison:
     """None where there is nothing to show; ``reason`` says why."""
     reason: str
     partial: str
-    """Which declared part of the task was compared; empty for the whole task."""
+    """Which part of the task was compared, declared or for want of answers; empty for the whole task."""
+    bounded: Bounded | None = None
+    """Where answers are missing and that was allowed: how far they could move the delta."""
+    verdict: Verdict | None = None
+    """Where margins were given."""
 
     @property
     def task(self) -> str:
@@ -116,34 +62,19 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """One row of ``comparison.json``."""
-        paired, change = self.paired, self.paired.change if self.paired else None
+        numbers = self.paired.to_json() if self.paired else {**dict.fromkeys(pairing.KEYS), **pairing.EMPTY}
         return {
             "task": self.task,
             "variant": self.candidate.cell.identity["variant"],
             "baseline": self.baseline.cell.model,
             "candidate": self.candidate.cell.model,
-            "items": change.n if change else 0,
             "repeats": [self.baseline.repeats, self.candidate.repeats],
-            "baseline_score": paired.baseline_score if paired else None,
-            "candidate_score": paired.candidate_score if paired else None,
-            "delta": self.delta,
-            "stderr": change.stderr if change else None,
-            "ci95": _bounds(self.ci95),
-            "ci90": _bounds(change.ci90) if change else None,
-            "p_value": change.p_value if change else None,
-            "method": change.method if change else None,
-            "lost": paired.flips.lost if paired else None,
-            "gained": paired.flips.gained if paired else None,
-            "margin": None,
-            "verdict": None,
-            "mde": paired.mde if paired else None,
-            "recovery": paired.recovery if paired else None,
-            "tokens_ratio": paired.tokens_ratio if paired else None,
+            **numbers,
+            "margin": self.verdict.limit.margin if self.verdict else None,
+            "tier": self.verdict.limit.tier if self.verdict else None,
+            "verdict": self.verdict.to_json() if self.verdict else None,
             "outcomes": {"baseline": dict(self.baseline.outcomes), "candidate": dict(self.candidate.outcomes)},
-            "causes": dict(paired.causes) if paired else {},
-            "groups": {name: [part.to_json() for part in parts] for name, parts in paired.groups.items()}
-            if paired
-            else {},
+            "bounded": self.bounded.to_json() if self.bounded else None,
             "comparable": self.comparable.to_json(),
             "reason": self.reason,
             "partial": self.partial,
@@ -168,121 +99,77 @@ def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Compar
 def compare_cells(table: RunTable, baseline: TableCell, candidate: TableCell) -> Comparison:
     """As ``compare``; cells that may not be compared give a result without numbers that says why."""
     base, cand = scores.planned_rows(table, baseline), scores.planned_rows(table, candidate)
-    return compare_scored(table, scores.score_cell(table, baseline), scores.score_cell(table, candidate), base, cand)
+    old, new = scores.score_rows(table, baseline, base), scores.score_rows(table, candidate, cand)
+    return compare_scored(table, old, new, base, cand)
 
 
 def compare_scored(
-    table: RunTable, baseline: scores.CellScore, candidate: scores.CellScore, base: pd.DataFrame, cand: pd.DataFrame
+    table: RunTable,
+    baseline: scores.CellScore,
+    candidate: scores.CellScore,
+    base: pd.DataFrame,
+    cand: pd.DataFrame,
+    *,
+    again: Mapping[str, pd.DataFrame] | None = None,
+    allow_incomplete: float | None = None,
+    alpha: float = 0.05,
 ) -> Comparison:
-    """As ``compare_cells`` from cells already scored, with their planned rows."""
-    verdict = comparable.check(baseline.cell, candidate.cell, base, cand)
-    common = set(baseline.cell.manifest["items"]) & set(candidate.cell.manifest["items"])
+    """As ``compare_cells`` from cells already scored, with their planned rows.
+
+    ``again``: model -> planned rows of a second arm of the baseline (A/A). ``allow_incomplete``: the largest share of
+    missing samples in either arm that is bounded instead of refused. ``alpha``: error of each one-sided bound.
+    """
+    found = comparable.check(baseline.cell, candidate.cell, base, cand)
+    items = set(baseline.cell.manifest["items"]) & set(candidate.cell.manifest["items"])
     total = int(candidate.cell.manifest["total_items"])
-    partial = f"{len(common):,} of {total:,} items" if len(common) < total else ""
+    partial = f"{len(items):,} of {total:,} items" if len(items) < total else ""
     task, pair = candidate.cell.task, f"{candidate.cell.model} with {baseline.cell.model}"
-    incomplete = [f"{side.cell.model}: {side.missing}" for side in (baseline, candidate) if not side.complete]
-    reason = ""
-    if not verdict.ok:
-        reason = f"{task}: cannot compare {pair}, they differ in {'; '.join(verdict.differences)}"
-    elif incomplete:
-        reason = f"incomplete: {'; '.join(incomplete)}"
-    elif not common:
+    reason, bounded = "", None
+    if not found.ok:
+        reason = f"{task}: cannot compare {pair}, they differ in {'; '.join(found.differences)}"
+    elif not items:
         reason = f"{task}: {pair} have no item in common"
-    paired = None if reason else _pair(table.groups(task), *_shared(base, cand, common))
-    return Comparison(baseline, candidate, verdict, paired, reason, partial)
+    elif not (baseline.complete and candidate.complete):
+        reason, bounded = _incomplete(baseline, candidate, base, cand, sorted(items), allow_incomplete, alpha)
+    if reason:
+        return Comparison(baseline, candidate, found, None, reason, partial)
+    arms = pairing.arms_of(*pairing.shared_rows(base, cand, items))
+    if not len(arms.before):
+        reason = f"{task}: {pair} have no item that both have a graded answer to"
+        return Comparison(baseline, candidate, found, None, reason, partial)
+    if bounded is not None:
+        partial = f"{len(arms.before):,} of {total:,} items, {sum(bounded.missing):,} answers missing"
+    paired = pairing.pair(table.groups(task), arms, _caps(baseline.cell, candidate.cell), again=again, alpha=alpha)
+    return Comparison(baseline, candidate, found, paired, "", partial, bounded)
 
 
-def _shared(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the common items; of the common repeats only, where the prompt depends on the repeat."""
-    base, cand = base[base["item_id"].isin(items)], cand[cand["item_id"].isin(items)]
+def _incomplete(
+    baseline: scores.CellScore,
+    candidate: scores.CellScore,
+    base: pd.DataFrame,
+    cand: pd.DataFrame,
+    items: list[str],
+    allowed: float | None,
+    alpha: float,
+) -> tuple[str, Bounded | None]:
+    """(why there is no delta, or nothing; both extremes where the missing answers are few enough)."""
+    lacking = [f"{side.cell.model}: {side.missing}" for side in (baseline, candidate) if not side.complete]
+    reason = f"incomplete: {'; '.join(lacking)}"
+    if allowed is None:
+        return reason, None
+    base, cand = pairing.shared_rows(base, cand, set(items))
+    repeats = (baseline.repeats, candidate.repeats)
     if comparable.order_matters(base, cand):
-        repeats = set(base["repeat"]) & set(cand["repeat"])
-        base, cand = base[base["repeat"].isin(repeats)], cand[cand["repeat"].isin(repeats)]
-    return base, cand
+        repeats = (min(repeats), min(repeats))
+    bounded = missing.bounded(base, cand, items, repeats, alpha)
+    if bounded.share > allowed:
+        return f"{reason}; {100 * bounded.share:.2g} % missing, at most {100 * allowed:g} % are allowed", None
+    return "", bounded
 
 
-def _pair(group_names: tuple[str, ...], base: pd.DataFrame, cand: pd.DataFrame) -> Paired:
-    before, after = scores.item_means(base), scores.item_means(cand)
-    single = len(base) == len(before) and len(cand) == len(after)
-    flips = _item_flips(base, cand, before, after)
-    weights = scores.weights_of(before)
-    change = paired_delta(
-        scores.values_of(before),
-        scores.values_of(after),
-        single=single,
-        weights=weights,
-        clusters=scores.clusters_of(before),
-    )
-    shortfall_before, shortfall_after = _shortfalls(base, before), _shortfalls(cand, after)
-    return Paired(
-        change,
-        float(np.average(before["value"], weights=weights)),
-        float(np.average(after["value"], weights=weights)),
-        _total(flips),
-        {cause: shortfall_before[cause] - shortfall_after[cause] for cause in CAUSES},
-        {name: _group_changes(name, before, after, flips, single=single) for name in group_names},
-        _tokens_ratio(base, cand),
-    )
-
-
-def _group_changes(
-    name: str, before: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool
-) -> tuple[GroupChange, ...]:
-    found: list[tuple[str, Delta, float, float, Flips]] = []
-    for value, old in before.groupby(group_column(name), sort=True):
-        new, weights = after.loc[old.index], scores.weights_of(old)
-        change = paired_delta(
-            scores.values_of(old),
-            scores.values_of(new),
-            single=single,
-            weights=weights,
-            clusters=scores.clusters_of(old),
-        )
-        old_score, new_score = (float(np.average(side["value"], weights=weights)) for side in (old, new))
-        found.append((str(value), change, old_score, new_score, _total(flips.loc[old.index])))
-    adjusted = adjust([change.p_value for _, change, *_ in found])
-    return tuple(
-        GroupChange(value, change, old_score, new_score, flip.lost, flip.gained, q_bh, p_holm)
-        for (value, change, old_score, new_score, flip), q_bh, p_holm in zip(
-            found, adjusted.bh, adjusted.holm, strict=True
-        )
-    )
-
-
-def _item_flips(base: pd.DataFrame, cand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Expected ``lost`` and ``gained`` of every item."""
-    if bool(base["value"].isin((0.0, 1.0)).all() and cand["value"].isin((0.0, 1.0)).all()):
-        lost, gained = binary_flips(scores.values_of(before), scores.values_of(after))
-    else:
-        lost, gained = graded_flips(_answers(base, before), _answers(cand, after))
-    return pd.DataFrame({"lost": lost, "gained": gained}, index=before.index)
-
-
-def _answers(rows: pd.DataFrame, means: pd.DataFrame) -> list[Floats]:
-    by_item = {str(item): part.to_numpy(dtype=np.float64) for item, part in rows.groupby("item_id")["value"]}
-    return [by_item[str(item)] for item in means.index]
-
-
-def _total(flips: pd.DataFrame) -> Flips:
-    return Flips(float(flips["lost"].sum()), float(flips["gained"].sum()))
-
-
-def _shortfalls(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
-    """Outcome -> the points it costs the (weighted) mean score."""
-    repeats = rows.groupby("item_id")["value"].transform("size").to_numpy(dtype=np.float64)
-    weight = means["weight"].reindex(rows["item_id"]).to_numpy(dtype=np.float64) / repeats
-    lacking = (1 - rows["value"].to_numpy(dtype=np.float64)) * weight / float(means["weight"].sum())
-    outcome = rows["outcome"].astype(str).to_numpy(dtype=object)
-    outcome = np.where(np.isin(outcome, CAUSES), outcome, "wrong")
-    return {cause: float(lacking[outcome == cause].sum()) for cause in CAUSES}
-
-
-def _tokens_ratio(base: pd.DataFrame, cand: pd.DataFrame) -> float | None:
-    old, new = (rows.groupby("item_id")["completion_tokens"].mean().astype(float) for rows in (base, cand))
-    both = old.notna() & new.notna()
-    total = float(old[both].sum())
-    return float(new[both].sum()) / total if total else None
-
-
-def _bounds(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)
+def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:
+    """The tokens that a reply was allowed in each arm; None for attempts of several replies."""
+    if not comparable.one_question(candidate):
+        return None
+    caps = [(cell.identity.get("sampling") or {}).get("max_tokens") for cell in (baseline, candidate)]
+    return caps[0], caps[1]

@@ -120,6 +120,10 @@ def _load(source: Source, overrides: Sequence[str]) -> Any:
         raise BadInput(f"{error.full_key}: {_first_line(error)}") from None
 
 
+_GIVE = {"integer": "a whole number", "float": "a number", "bool": "true or false", "boolean": "true or false"}
+"""Type in OmegaConf's words -> what to do."""
+
+
 def _run_list(override: str) -> str:
     """``run=R`` as a list of one: ids and folders are taken as they are, whatever characters they have."""
     key, _, value = override.partition("=")
@@ -267,4 +271,7 @@ def _parent(source: Source, cfg: DictConfig, parents: list[str], line: str) -> D
 
 def _first_line(error: BaseException) -> str:
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
+    kind = re.search(r"could not be converted to (\w+)$|is not a valid (\w+)", text)
+    wanted = _GIVE.get((kind[1] or kind[2]).lower()) if kind else None
+    return f"{text}; give {wanted}" if wanted else text

@@ -3,7 +3,8 @@
     EvalsuiteError                 70  a bug of ours when nothing below fits
     ├── BadInput                   64  the user's configuration, file or command is wrong
     ├── EndpointUnusable           69  a model server cannot be used for this run
-    │   └── ContextOverflow            one prompt does not fit; the item's outcome, never an exit
+    │   ├── ContextOverflow            one prompt does not fit; the item's outcome, never an exit
+    │   └── EndpointDown           75  it was there and has gone; the same command goes on when it is back
     ├── CellInUse                  73  another process writes this cell
     ├── StorageFailed              74  the disk is full, read-only or failing
     ├── Stopped                    75  stopped on request or by a deadline; the same command goes on
@@ -23,6 +24,10 @@ class Exit(IntEnum):
     """Exit codes of every command (sysexits.h where it has one)."""
 
     DONE = 0
+    FAIL = 1
+    """``gate`` only, and only after a verdict was computed."""
+    UNDECIDED = 2
+    """``gate`` only, and only after a verdict was computed."""
     INCOMPLETE = 3
     """Finished, but some samples have no score."""
     BAD_INPUT = 64
@@ -55,6 +60,12 @@ class EndpointUnusable(EvalsuiteError):
 
 class ContextOverflow(EndpointUnusable):
     """The server says that this prompt is longer than its context."""
+
+
+class EndpointDown(EndpointUnusable):
+    """A model server was down for longer than the run waits; it can be continued with the same command."""
+
+    exit_code = Exit.STOPPED
 
 
 class CellInUse(EvalsuiteError):

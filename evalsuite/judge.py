@@ -14,12 +14,12 @@ from rich.console import Console
 from evalsuite.adapters.base import Adapter, Tools
 from evalsuite.asking import AideClient, Stop
 from evalsuite.connecting import connect_aide
-from evalsuite.engine import judging
 from evalsuite.errors import BadInput, Exit
 from evalsuite.grading.judge import identity
 from evalsuite.records import Item
 from evalsuite.rescore import load
 from evalsuite.settings import Engine, Report
+from evalsuite.slots import judging
 from evalsuite.store import Cell, CommitThread, cells, open_cell, read_manifest, read_samples, seal
 from evalsuite.summary import summarize
 from evalsuite.table import find_run
@@ -90,7 +90,7 @@ async def _pass(folders: list[Path], settings: Report) -> list[str]:
                 if commits.failure is None:
                     await docket.cell.flush()
                 docket.cell.close()
-            await aide.client.api.close()
+            await aide.client.close()
 
 
 async def _judge_all(dockets: list[Docket], aide: AideClient, engine: Engine) -> list[str]:

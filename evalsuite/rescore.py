@@ -47,11 +47,16 @@ def rescore(settings: Report) -> Exit:
     for folder in chosen:
         manifest = read_manifest(folder)
         adapter, items = load(folder, manifest, settings.data)
-        grade = _imported if manifest["imported"] is not None else _asked
         changes = grade(folder, manifest, adapter, items)
         summarize(folder)
         console.print(_line(folder, manifest["version"], adapter.version, changes))
     return Exit.DONE
+
+
+def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
+    """Grade a cell's stored replies again with ``adapter`` and write them down (see ``load``); returns what changed."""
+    how = _imported if manifest["imported"] is not None else _asked
+    return how(folder, manifest, adapter, items)
 
 
 def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, dict[str, Item]]:

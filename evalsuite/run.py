@@ -1,7 +1,6 @@
 """The ``run`` command: cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,21 +9,26 @@ from typing import Any
 
 from rich.console import Console
 
-from evalsuite import run_folder
+from evalsuite import arms, ending, run_folder
 from evalsuite.asking import Stop
 from evalsuite.cells import DEMO, LoadedTask, dry_run, load_task, manifest
-from evalsuite.connecting import Aides, connect_aides, connect_model
-from evalsuite.endpoint.client import Client
-from evalsuite.engine import Job, Lane, run_lanes
+from evalsuite.connecting import Aides, connect_aides, open_model
+from evalsuite.endpoint.pool import Pool
+from evalsuite.engine import Ended, run_lanes
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError, Exit
+from evalsuite.guard import Guard, last_looks
+from evalsuite.jobs import lanes, needs, pending
 from evalsuite.progress import drawn
 from evalsuite.settings import Model, Run
 from evalsuite.store import MANIFEST, Cell, CommitThread, open_cell, read_manifest, seal
+from evalsuite.windows import Window, window
 
 
 def run(settings: Run) -> Exit:
     """Ask what was asked for, grade it and report. Raises ``EvalsuiteError`` before anything is sent."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    closes = None if settings.engine.deadline is None or settings.dry_run else window(settings.engine.deadline)
+    settings = arms.doubled(settings)
     tasks = {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
     for task in tasks.values():
         if hasattr(task.adapter, "prompt"):
@@ -42,7 +46,12 @@ def run(settings: Run) -> Exit:
     folder = results / choice.run_id
     console.print(f"run {choice.run_id} ({choice.why})")
     _redo(folder, asked, settings)
-    code = asyncio.run(_execute(folder, models, tasks, asked, settings, console))
+    stop = Stop()
+    try:
+        code = asyncio.run(_execute(folder, models, tasks, asked, settings, closes, stop, console))
+    except asyncio.CancelledError:  # the second signal
+        console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
+        return ending.SIGNALS[stop.reason]
     if settings.report:
         _report(folder, settings, console)
     return code
@@ -54,13 +63,15 @@ async def _execute(
     tasks: Mapping[str, LoadedTask],
     asked: Mapping[run_folder.Place, dict[str, Any]],
     settings: Run,
+    closes: Window | None,
+    stop: Stop,
     console: Console,
 ) -> Exit:
     """Open cells and endpoints, ask everything, close and seal."""
     opened: dict[run_folder.Place, Cell] = {}
-    clients: dict[str, Client] = {}
+    pools: dict[str, Pool] = {}
+    guards: dict[str, Guard] = {}
     aides = Aides()
-    stop = Stop()
     with ExitStack() as stack:
         commits = stack.enter_context(CommitThread())
         served = _serve_demo(models, stack)
@@ -72,14 +83,20 @@ async def _execute(
                 if place[1] in able:
                     _same_judge(folder / place[0] / place[1], aides)
                     opened[place] = open_cell(folder / place[0] / place[1], one, commits)
-            refused = await _connect(served, able, opened, settings, clients, aides)
-            lanes = _lanes(served, able, opened, settings, clients, aides)
-            _listen(stop, console)
+            refused = await _connect(served, able, opened, settings, pools, guards, aides, console)
+            if len(refused) == len(models):
+                for name, error in refused.items():  # nothing was asked, so there is nothing to seal and to count
+                    console.print(f"{name} was refused: {error}", markup=False)
+                return Exit.ENDPOINT
+            work = lanes(served, able, opened, settings, pools, aides, guards)
+            ending.listen(stop, settings.engine.drain_seconds, console)
             with drawn(console) as draw:
-                faults = {**refused, **await run_lanes(lanes, settings.engine, stop, draw)}
+                ended = await run_lanes(work, settings.engine, stop, draw, window=closes, rate=settings.rate)
+            changed = await last_looks(guards, ended.faults, stop)
+            _flag(pools, opened, console)
         finally:
-            for client in clients.values():
-                await client.api.close()
+            for pool in pools.values():
+                await pool.close()
             await aides.close()
             if commits.failure is None:
                 for cell in opened.values():
@@ -88,15 +105,10 @@ async def _execute(
                 cell.close()
     for cell in opened.values():
         seal(cell.folder)
-    code = _verdict(list(opened.values()), faults, stop, console)
+    faults = {**refused, **ended.faults, **changed}
+    code = ending.verdict(opened.values(), Ended(faults, ended.progress), stop, closes, console)
     skipped = len(able) < len(tasks)
     return Exit.STOPPED if skipped and code in (Exit.DONE, Exit.INCOMPLETE) else code
-
-
-def needs(task: LoadedTask) -> tuple[str, ...]:
-    """Who else a task talks with: ``judge``, ``simulator``."""
-    found: tuple[str, ...] = getattr(task.adapter, "needs", ())
-    return found
 
 
 def _same_judge(folder: Path, aides: Aides) -> None:
@@ -121,14 +133,17 @@ def _able(tasks: Mapping[str, LoadedTask], aides: Aides, console: Console) -> di
 
 
 def _serve_demo(models: Mapping[str, Model], stack: ExitStack) -> dict[str, Model]:
-    """The models with real base URLs; embedded servers are started for those that ask for them."""
-    wanted = [name for name, model in models.items() if model.base_url == DEMO]
+    """The models with real base URLs; embedded servers are started for those that ask for them, one for both arms."""
+    wanted = dict.fromkeys(arms.first(name) for name, model in models.items() if model.base_url == DEMO)
     if not wanted:
         return dict(models)
     from evalsuite.demo.launch import serving
 
-    urls = stack.enter_context(serving(wanted))
-    return {name: replace(model, base_url=urls.get(name, model.base_url)) for name, model in models.items()}
+    urls = stack.enter_context(serving(list(wanted)))
+    return {
+        name: replace(model, base_url=urls[arms.first(name)]) if model.base_url == DEMO else model
+        for name, model in models.items()
+    }
 
 
 async def _connect(
@@ -136,105 +151,43 @@ async def _connect(
     tasks: Mapping[str, LoadedTask],
     cells: Mapping[run_folder.Place, Cell],
     settings: Run,
-    clients: dict[str, Client],
+    pools: dict[str, Pool],
+    guards: dict[str, Guard],
     aides: Aides,
+    console: Console,
 ) -> dict[str, EvalsuiteError]:
     """Connect to every model that has work left, and write down who it is. Returns those that were refused."""
     refused: dict[str, EvalsuiteError] = {}
     for name, model in models.items():
         mine = {task: cells[run_folder.label(name, model.thinking), task] for task in tasks}
-        if not any(_pending(cell, tasks[task], aides) for task, cell in mine.items()):
+        if not any(pending(cell, tasks[task], aides) for task, cell in mine.items()):
             continue
         try:
-            clients[name], facts = await connect_model(model, tasks.values(), settings.engine)
+            pools[name], entry, notes = await open_model(name, model, tasks.values(), settings, list(mine.values()))
         except EndpointUnusable as error:
             refused[name] = error
             continue
+        for note in notes:
+            console.print(note, markup=False)
         for task, cell in mine.items():
             who = {name: found for name, found in aides.names().items() if name in needs(tasks[task])}
-            cell.update({"server": [*cell.manifest["server"], facts], **who})
+            cell.update({"server": [*cell.manifest["server"], entry], **who})
+        if settings.engine.probe:
+            served_name = pools[name].served_name
+            guards[name] = Guard(name, model, served_name, settings.engine, list(mine.values()), entry)
+            pools[name].on_reconnect = guards[name].look
     return refused
 
 
-def _pending(cell: Cell, task: LoadedTask, aides: Aides) -> bool:
-    judged = aides.judge is not None
-    pairs = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in task.items)
-    return any(cell.needs(pair, judged=judged) for pair in pairs)
-
-
-def _lanes(
-    models: Mapping[str, Model],
-    tasks: Mapping[str, LoadedTask],
-    cells: Mapping[run_folder.Place, Cell],
-    settings: Run,
-    clients: Mapping[str, Client],
-    aides: Aides,
-) -> list[Lane]:
-    """One lane per base URL, over all cells that it serves."""
-    by_url: dict[str, list[str]] = {}
-    for name in clients:
-        by_url.setdefault(models[name].base_url, []).append(name)
-    lanes = []
-    for names in by_url.values():
-        limit = min(models[name].concurrency for name in names)
-        jobs = tuple(
-            Job(
-                cells[run_folder.label(name, models[name].thinking), task.name],
-                task.adapter,
-                clients[name],
-                task.items,
-                task.settings.repeats,
-                task.sampling,
-                settings.seed,
-                min(limit, task.settings.concurrency or limit),
-                aides.judge if "judge" in needs(task) else None,
-                aides.simulator if "simulator" in needs(task) else None,
-            )
-            for name in names
-            for task in tasks.values()
-        )
-        lanes.append(Lane(" + ".join(names), limit, jobs))
-    return lanes
-
-
-def _listen(stop: Stop, console: Console) -> None:
-    """First Ctrl-C or SIGTERM: drain. Second: end now."""
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
-
-    def heard(name: str) -> None:
-        if stop.requested:
-            if main is not None:
-                main.cancel()
-            return
-        stop.request(name)
-        console.print(f"{name}: running requests may finish, no new ones start (once more: end now)")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, heard, number.name)
-
-
-def _verdict(cells: list[Cell], faults: Mapping[str, EvalsuiteError], stop: Stop, console: Console) -> Exit:
-    """The exit code, and one line for every cell that is not whole."""
-    from evalsuite.summary import summarize  # pandas and scipy are of no use before the last answer
-
-    incomplete = 0
-    for cell in cells:
-        summary = summarize(cell.folder)
-        if not summary["complete"]:
-            incomplete += 1
-            counts = {"not asked": summary["planned"] - summary["samples"]}
-            counts |= {name: summary["outcomes"][name] for name in ("failed", "ungraded")}
-            what = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-            console.print(f"{cell.label}/{cell.folder.name} is incomplete: {what}")
-    for name, fault in faults.items():
-        console.print(f"{name} was stopped: {fault}", markup=False)
-    if stop.requested:
-        console.print("Everything that arrived is kept. The same command goes on where this one stopped.")
-        return Exit.SIGINT if stop.reason == "SIGINT" else Exit.SIGTERM
-    if faults:
-        return Exit.ENDPOINT
-    return Exit.INCOMPLETE if incomplete else Exit.DONE
+def _flag(pools: Mapping[str, Pool], cells: Mapping[run_folder.Place, Cell], console: Console) -> None:
+    """Say what the endpoints did that bears on their scores, and keep it with their cells (``flags``)."""
+    for name, pool in pools.items():
+        flags = pool.tally.flags()
+        for flag in flags:
+            console.print(f"{name}: {flag}", markup=False)
+        for place, cell in cells.items():
+            if flags and place[0] == run_folder.label(name, pool.model.thinking):
+                cell.update({"flags": list(dict.fromkeys([*cell.manifest.get("flags", []), *flags]))})
 
 
 def _redo(folder: Path, asked: Mapping[run_folder.Place, Any], settings: Run) -> None:
@@ -248,9 +201,9 @@ def _redo(folder: Path, asked: Mapping[run_folder.Place, Any], settings: Run) ->
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:
-    from evalsuite.report.build import report_run
-
     if any(folder.glob("*/*/summary.json")):
+        from evalsuite.report.build import report_run  # pandas and matplotlib are of no use before there is a cell
+
         report_run(folder, settings.baseline)
     else:
         console.print("nothing to report yet")

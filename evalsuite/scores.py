@@ -1,6 +1,6 @@
 """What each cell says on its own: state, outcomes, score with interval, groups, tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,10 @@ class GroupScore:
     scored: Scored
 
 
+LISTED = 10
+"""Failed items that are named in a line of text; ``summary.json`` has them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class CellScore:
     """A cell's own numbers. Scores and groups are empty while it is incomplete."""
@@ -47,6 +51,12 @@ class CellScore:
     tokens: Tokens
     pass_power: Mapping[int, float]
     """k -> pass^k, the chance that k repeats of an item all succeed; empty without repeats or for fractional scores."""
+    stream_rate: float | None
+    """Generated tokens per second of one request at the run's concurrency, queue and prefill included: a by-product,
+    no speed benchmark. Where an answer took several requests, of the last one. None where times or counts are unknown.
+    """
+    failed: tuple[str, ...] = ()
+    """Items with an attempt that could not be measured, in the order of their ids."""
 
     @property
     def complete(self) -> bool:
@@ -63,10 +73,20 @@ class CellScore:
         faults += [f"{absent:,} not asked yet"] if absent > 0 else []
         return f"{self.measured:,} of {self.cell.planned:,} samples measured ({', '.join(faults)})"
 
+    @property
+    def failed_words(self) -> str:
+        """The failed items by name, the first ones where there are many; empty without any."""
+        more = f" and {len(self.failed) - LISTED:,} more (summary.json)" if len(self.failed) > LISTED else ""
+        return f"failed items: {', '.join(self.failed[:LISTED])}{more}" if self.failed else ""
+
 
 def score_cell(table: RunTable, cell: TableCell) -> CellScore:
     """All numbers of one cell."""
-    rows = planned_rows(table, cell)
+    return score_rows(table, cell, planned_rows(table, cell))
+
+
+def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScore:
+    """As ``score_cell`` from the cell's planned rows."""
     outcomes = outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
     complete = measured == cell.planned
@@ -85,21 +105,49 @@ def score_cell(table: RunTable, cell: TableCell) -> CellScore:
     items = len(cell.manifest["items"])
     repeats = int(cell.manifest["repeats"])
     powers = _pass_power(rows, repeats) if complete and repeats > 1 else {}
-    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers)
+    failed = tuple(sorted(rows.loc[rows["outcome"] == "failed", "item_id"].astype(str).unique()))
+    rate = _stream_rate(rows)
+    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed)
+
+
+def _stream_rate(rows: pd.DataFrame) -> float | None:
+    known = rows[rows["completion_tokens"].notna() & (rows["seconds"] > 0)]
+    seconds = float(known["seconds"].sum())
+    return float(known["completion_tokens"].sum()) / seconds if seconds else None
 
 
 def _pass_power(rows: pd.DataFrame, repeats: int) -> dict[int, float]:
     if not rows["value"].isin((0.0, 1.0)).all():
         return {}
-    attempts = [part["value"].tolist() for _, part in rows.groupby("item_id", sort=True)]
-    return {k: pass_power_k(attempts, k) for k in range(1, repeats + 1)}
+    codes = pd.factorize(rows["item_id"])[0]
+    right = np.bincount(codes, weights=rows["value"].to_numpy(dtype=np.float64)).astype(int)
+    kinds, counts = np.unique(np.stack([right, np.bincount(codes)]), axis=1, return_counts=True)
+    alike = [([1.0] * r + [0.0] * (n - r), int(count)) for (r, n), count in zip(kinds.T, counts, strict=True)]
+    return {
+        k: float(sum(pass_power_k([attempts], k) * count for attempts, count in alike) / counts.sum())
+        for k in range(1, repeats + 1)
+    }
 
 
 def planned_rows(table: RunTable, cell: TableCell) -> pd.DataFrame:
-    """The cell's rows that its plan asks for, each once, by item and repeat."""
+    """The cell's rows that its plan asks for, each once (the last written), by item and repeat."""
     rows = table.of(cell)
-    kept = rows[rows["item_id"].isin(cell.manifest["items"]) & (rows["repeat"] < int(cell.manifest["repeats"]))]
-    return kept.drop_duplicates(["item_id", "repeat"], keep="last").sort_values(["item_id", "repeat"])
+    rows = of_items(rows[rows["repeat"] < int(cell.manifest["repeats"])], cell.manifest["items"])
+    if rows.empty:
+        return rows
+    codes, repeats = pd.factorize(rows["item_id"], sort=True)[0], rows["repeat"].to_numpy(dtype=np.int64)
+    keys = codes * (int(repeats.max()) + 1) + repeats
+    order = np.argsort(keys, kind="stable")
+    last = np.append(np.diff(keys[order]) != 0, True)
+    ordered: pd.DataFrame = rows.iloc[order[last]]
+    return ordered
+
+
+def of_items(rows: pd.DataFrame, items: Collection[str]) -> pd.DataFrame:
+    """The rows of some items; the rows themselves where those are all."""
+    codes, known = pd.factorize(rows["item_id"])
+    wanted = np.isin(np.asarray(known, dtype=object).astype(str), np.asarray(list(items), dtype=str))
+    return rows if wanted.all() else rows[wanted[codes]]
 
 
 def outcome_counts(rows: pd.DataFrame) -> dict[str, int]:

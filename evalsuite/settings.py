@@ -50,6 +50,8 @@ class Launch:
     command: str = ""
     note: str = ""
     """Where and why the command differs from the model card's."""
+    weights_gb: float | None = None
+    """Size of the checkpoint's weights, 10^9 bytes; ``plan`` reckons with it which models fit side by side."""
 
 
 @dataclass(slots=True)
@@ -219,6 +221,8 @@ class Gate:
     """Chance of each one-sided error."""
     tokens_ratio_max: float | None = None
     """Most that the ratio of generated tokens may be shown to exceed; None: shown only."""
+    drift: bool = False
+    """Judge a series of nights by CUSUM instead of one release by margins."""
 
 
 @dataclass(slots=True)
@@ -272,7 +276,7 @@ class Run:
     text_field: str | None = None
     """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
     to: str | None = None
-    """``fetch``: folder that is filled; None: ``evalsuite-data``."""
+    """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
     wheels: bool = False
     """``fetch``: also the packages that a run needs."""
     port: int = 0
@@ -301,10 +305,16 @@ class Report:
     """Why a baseline that is far from its published value is used all the same."""
     allow_incomplete: float | None = None
     """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
+    model: str | None = None
+    """``gate``: only this candidate; ``baseline save``: whose cells."""
+    to: str | None = None
+    """``baseline save``: the file that is written."""
     task: str | None = None
     """``show``, ``rescore``: only this task."""
     item: str | None = None
     """``show``: one item in all precisions."""
+    repeat: int | None = None
+    """``show``: only this repeat of the item, from 0; None: all."""
     include_gated_text: bool = False
     """``show``: answers to gated items, too; what is shown then is not for publication."""
     data: Data = field(default_factory=Data)

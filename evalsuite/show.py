@@ -2,26 +2,55 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
-from evalsuite import console, formats
+from evalsuite import console, formats, item_view, store
 from evalsuite.console import Column, Table
-from evalsuite.data import is_gated
 from evalsuite.errors import BadInput, Exit, unknown_name
 from evalsuite.scores import score_cell
 from evalsuite.settings import Report
-from evalsuite.table import TableCell, find_run, run_cells, run_ids, table_of, texts
+from evalsuite.table import TableCell, find_run, run_cells, run_ids, table_of
 
-WIDE = 160
-"""Columns of text from which an item's texts are shown whole."""
-_SHORT = 700
-_COLUMN = 36
-_WITHHELD = "(not shown: the items of this task are gated; include_gated_text=true shows it)"
+_COLUMNS = (
+    Column("run", number=False),
+    Column("model", number=False),
+    Column("task", number=False),
+    Column("state", number=False),
+    Column("score % [95 %]"),
+    Column("samples"),
+    Column("truncated", essential=False),
+    Column("part", number=False, essential=False),
+    Column("title", number=False, essential=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One cell as it is listed."""
+
+    run: str
+    model: str
+    task: str
+    state: str
+    """``running``, ``incomplete``, ``complete`` (every answer is there, the table is not), ``sealed``, ``superseded``
+    or ``damaged``."""
+    score: str = formats.UNKNOWN
+    samples: str = ""
+    truncated: str = ""
+    part: str = ""
+    title: str = ""
+    note: str = ""
+    demo: bool = False
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """In the order of the columns."""
+        names = (self.run, self.model, self.task, self.state, self.score, self.samples, self.truncated)
+        return (*names, self.part, self.title)
 
 
 def show(settings: Report) -> Exit:
@@ -32,129 +61,125 @@ def show(settings: Report) -> Exit:
     results = Path(settings.results_dir)
     output = console.standard_output()
     if settings.item is not None:
-        _show_item(settings, results, output)
+        _show_item(settings, str(settings.item), results, output)
         return Exit.DONE
     folders = [find_run(run, results) for run in settings.run] or [results / run for run in run_ids(results)]
-    cells = [cell for folder in folders for cell in run_cells(folder)]
+    found = [one for folder in folders for one in listed(folder)]
     if settings.task is not None:
-        if settings.task not in {cell.task for cell in cells}:
-            raise unknown_name("task", settings.task, {cell.task for cell in cells})
-        cells = [cell for cell in cells if cell.task == settings.task]
-    if not cells:
+        tasks = {one.task for one in found}
+        if settings.task not in tasks:
+            raise unknown_name("task", settings.task, tasks)
+        found = [one for one in found if one.task == settings.task]
+    if not found:
         output.print(f"no runs in {results} yet; `evalsuite run suite=demo` makes one", markup=False)
         return Exit.DONE
-    notes = ("demo models: not a claim about any real checkpoint",) if any(cell.demo for cell in cells) else ()
-    console.show([_cells_table(cells, notes)], "", output)
+    console.show(_tables(found, output.width), "", output)
     return Exit.DONE
 
 
-def _cells_table(cells: Sequence[TableCell], notes: tuple[str, ...]) -> Table:
-    columns = (
-        Column("run", number=False),
-        Column("model", number=False),
-        Column("task", number=False),
-        Column("state", number=False),
-        Column("score % [95 %]"),
-        Column("items", essential=False),
-        Column("truncated", essential=False),
-        Column("title", number=False, essential=False),
-    )
-    return Table("Runs and cells", columns, tuple(_cell_row(cell) for cell in cells), notes)
+def listed(run: Path) -> list[Listed]:
+    """The cells of a run by model and task, each followed by those that it superseded. Damaged ones are listed, too."""
+    found: list[Listed] = []
+    for folder in store.cells(run):
+        try:
+            cell = TableCell(run.name, folder, store.read_manifest(folder))
+            found.append(_cell(cell))
+        except BadInput as error:
+            found.append(Listed(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
+        archived = sorted(folder.parent.glob(f"superseded/{folder.name}-*"))
+        found += [_archived(run.name, folder, path) for path in archived if (path / store.MANIFEST).is_file()]
+    return found
 
 
-def _cell_row(cell: TableCell) -> tuple[str, ...]:
-    summary = _summary(cell)
+def _tables(found: Sequence[Listed], width: int) -> list[Table]:
+    """One table of all runs where there is room for it, else one a run."""
+    notes = [f"{one.model}, {one.task}: {one.note}" for one in found if one.note]
+    if any(one.demo for one in found):
+        notes.append("demo models: not a claim about any real checkpoint")
+    whole = Table("Runs and cells", _COLUMNS, tuple(one.row for one in found), tuple(notes))
+    runs = list(dict.fromkeys(one.run for one in found))
+    if len(runs) > 1 and console.fits(whole, width):
+        return [whole]
+    parts = [Table(run, _COLUMNS[1:], tuple(one.row[1:] for one in found if one.run == run)) for run in runs]
+    last = parts[-1]
+    return [*parts[:-1], Table(last.title, last.columns, last.rows, tuple(notes))]
+
+
+def _cell(cell: TableCell) -> Listed:
+    writer = store.held(cell.folder)
+    summary, scored = _summary(cell), None
     if summary is None:
         scored = score_cell(table_of([cell]), cell)
-        state = "complete" if scored.complete else "incomplete"
-        score = formats.score(scored.scored.score, scored.scored.ci95) if scored.scored else scored.missing
-        truncated = scored.outcomes["truncated"]
+        complete, truncated = scored.complete, scored.outcomes["truncated"]
+        score = formats.score(scored.scored.score, scored.scored.ci95) if scored.scored else formats.UNKNOWN
+        faults = [f"{scored.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if scored.outcomes[name]]
+        measured = f"{scored.measured:,}" if complete else f"{scored.measured:,} of {cell.planned:,}"
+        samples = ", ".join([measured, *faults])
     else:
-        bounds = summary["ci95"]
-        state, truncated = "complete", summary["outcomes"]["truncated"]
-        score = formats.score(summary["score"], (bounds[0], bounds[1]) if bounds else None)
-    items = cell.partial or formats.count(len(cell.manifest["items"]))
+        complete, truncated = True, summary["outcomes"]["truncated"]
+        score, samples = _score(summary), formats.count(cell.planned)
+    samples += " (part)" if cell.partial else ""
+    state = "running" if writer else "incomplete" if not complete else "complete"
+    if state == "complete" and store.is_current(cell.folder):
+        state = "sealed"
+    part = cell.partial
     if (repeats := int(cell.manifest["repeats"])) > 1:
-        items += f" x {repeats}"
-    return (cell.run, cell.model, cell.task, state, score, items, formats.count(truncated), cell.title)
+        part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
+    note = f"written by {writer}" if writer else "" if scored is None else scored.failed_words
+    truncations = formats.count(truncated)
+    return Listed(
+        cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo
+    )
+
+
+def _archived(run: str, folder: Path, path: Path) -> Listed:
+    """A cell that was put aside and asked again; what its summary said."""
+    reason = path / "reason.txt"
+    why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
+    at = path.name.removeprefix(f"{folder.name}-")
+    summary = _read(path / "summary.json") or {}
+    score = _score(summary) if summary.get("complete") else formats.UNKNOWN
+    note = f"superseded {at}, its answers are kept" + (f" (reason: {why})" if why else "")
+    count = formats.count(summary["samples"]) if "samples" in summary else ""
+    truncated = formats.count(summary["outcomes"]["truncated"]) if "outcomes" in summary else ""
+    return Listed(run, folder.parent.name, folder.name, "superseded", score, count, truncated, note=note)
+
+
+def _score(summary: Mapping[str, Any]) -> str:
+    bounds = summary["ci95"]
+    return formats.score(summary["score"], (bounds[0], bounds[1]) if bounds else None)
 
 
 def _summary(cell: TableCell) -> Mapping[str, Any] | None:
     """The written summary of a complete cell whose plan has not grown since."""
-    path = cell.folder / "summary.json"
+    summary = _read(cell.folder / "summary.json") or {}
+    fits = summary.get("complete") and summary.get("planned") == cell.planned
+    return summary if fits and summary.get("version") == cell.manifest["version"] else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         return None
-    fits = summary.get("complete") and summary.get("planned") == cell.planned
-    return summary if fits and summary.get("version") == cell.manifest["version"] else None
+    return summary
 
 
-def _show_item(settings: Report, results: Path, output: Console) -> None:
+def _show_item(settings: Report, item: str, results: Path, output: Console) -> None:
     if not settings.run or settings.task is None:
-        raise BadInput(f"item={settings.item} needs run=R and task=T; `evalsuite show` lists both")
+        raise BadInput(f"item={item} needs run=R and task=T; `evalsuite show` lists both")
     cells = [cell for run in settings.run for cell in run_cells(find_run(run, results))]
     held = [cell for cell in cells if cell.task == settings.task]
     if not held:
         raise unknown_name("task", settings.task, {cell.task for cell in cells})
-    item = str(settings.item)
-    rows = [(cell, row) for cell in held for row in texts(cell, item)]
-    if not rows:
+    answers = item_view.answers_of(held, item)
+    if not any(answer.rows for answer in answers):
         some = ", ".join(str(name) for name in held[0].manifest["items"][:5])
         raise BadInput(f"no answer to item '{item}' of {settings.task} in these runs; items are {some} ...")
-    held_back = any(is_gated(name) for name in {settings.task, str(held[0].identity.get("adapter"))})
-    gated = held_back and not settings.include_gated_text
-    stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if held_back and not gated else ""
-    output.print(Text(f"{settings.task}, item {item}, {_groups(rows[0][1])}{stamp}", style="bold"))
-    for repeat in sorted({int(row["repeat"]) for _, row in rows}):
-        if repeat:
-            output.print(Text(f"repeat {repeat}", style="bold"))
-        found = [(cell, row) for cell, row in rows if int(row["repeat"]) == repeat]
-        for some_rows in _fitting(found, output.width):
-            output.print(_side_by_side(some_rows, gated=gated, whole=output.width >= WIDE))
-
-
-def _side_by_side(rows: Sequence[tuple[TableCell, Mapping[str, Any]]], *, gated: bool, whole: bool) -> RichTable:
-    table = RichTable(show_lines=True, expand=True)
-    table.add_column("", no_wrap=True, width=13)
-    for cell, _ in rows:
-        demo = " (demo)" if cell.demo and "demo" not in cell.title.lower() else ""
-        run = f" [{cell.run}]" if len({other.run for other, _ in rows}) > 1 else ""
-        table.add_column(Text(cell.title + demo + run), ratio=1)
-    for name in ("outcome", "answer", "finish_reason", "tokens", "seconds", "note", "reasoning", "text"):
-        values = [_field(row, name, gated=gated, whole=whole) for _, row in rows]
-        if any(values):
-            table.add_row(Text(name.replace("_", " ")), *map(Text, values))
-    return table
-
-
-def _field(row: Mapping[str, Any], name: str, *, gated: bool, whole: bool) -> str:
-    if name == "tokens":
-        known = {kind: row[f"{kind}_tokens"] for kind in ("prompt", "completion", "reasoning")}
-        return ", ".join(f"{count:,} {kind}" for kind, count in known.items() if count is not None)
-    if name in ("text", "reasoning", "note"):
-        text = str(row[name] or "")
-        return _WITHHELD if gated and text else text if whole else shortened(text, _SHORT)
-    if name == "answer":
-        return f"{row['answer']}" + (f" ({row['stage']})" if row["stage"] else "") if row["answer"] is not None else ""
-    return "" if row[name] is None else str(row[name])
-
-
-def shortened(text: str, limit: int) -> str:
-    """Head and tail of a long text, with the number of characters left out."""
-    if len(text) <= limit:
-        return text
-    head, tail = limit * 2 // 3, limit // 3
-    return f"{text[:head]}\n ... {len(text) - head - tail:,} characters ...\n{text[-tail:]}"
-
-
-def _fitting(rows: Sequence[tuple[TableCell, Mapping[str, Any]]], width: int) -> list[Sequence[Any]]:
-    """As many models beside each other as the terminal has room for."""
-    beside = max(1, (width - 12) // _COLUMN)
-    return [rows[start : start + beside] for start in range(0, len(rows), beside)]
-
-
-def _groups(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in json.loads(row["groups"] or "{}").items())
+    repeats = {repeat for answer in answers for repeat in answer.rows}
+    if settings.repeat is not None and settings.repeat not in repeats:
+        raise BadInput(f"no repeat {settings.repeat} of item '{item}'; there are {min(repeats)} to {max(repeats)}")
+    chosen = sorted(repeats) if settings.repeat is None else [settings.repeat]
+    item_view.print_item(answers, chosen, output, include_gated_text=settings.include_gated_text)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evalsuite.cuts import cut_answers
 from evalsuite.records import SCHEMA
 from evalsuite.scores import CellScore, score_cell
 from evalsuite.store import read_manifest, write_json
@@ -15,7 +16,11 @@ SUMMARY = "summary.json"
 def summarize(folder: Path) -> dict[str, Any]:
     """Compute, write and return the summary of a cell. Scores are fractions of 1, tokens are means per sample."""
     cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
-    summary = as_json(score_cell(table_of([cell]), cell))
+    scored = score_cell(table_of([cell]), cell)
+    summary = as_json(scored)
+    cut = cut_answers(folder, cell.planned)
+    summary["cut"] = cut.to_json() | {"words": cut.words() if cut.samples else ""}
+    summary["stream_tokens_per_second"] = scored.stream_rate  # how fast, not what: so not in comparison.json
     write_json(folder / SUMMARY, summary)
     return summary
 
@@ -44,5 +49,6 @@ def as_json(scored: CellScore) -> dict[str, Any]:
         },
         "pass_power": {str(k): value for k, value in scored.pass_power.items()},
         "tokens": asdict(scored.tokens),
+        "failed_items": list(scored.failed),
         "complete": scored.complete,
     }

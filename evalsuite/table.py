@@ -20,6 +20,8 @@ LIGHT_COLUMNS: tuple[str, ...] = tuple(
     name for name in store.COLUMNS if name not in ("text", "reasoning", "answer", "note", "parts", "stage", "task")
 )
 """What numbers are made of: everything but the texts."""
+AT_BASELINE = "@baseline"
+"""Added to the name of a baseline's folder where a candidate has the same name (the same checkpoint, another night)."""
 _GROUP = "group."
 
 
@@ -52,6 +54,7 @@ class TableCell:
     def title(self) -> str:
         """The model as people call it."""
         title = str(self.manifest.get("title") or self.model)
+        title += " (baseline)" if self.model.endswith(AT_BASELINE) else ""
         return f"{title} (no thinking)" if self.identity.get("thinking") is False else title
 
     @property
@@ -92,8 +95,9 @@ class TableCell:
 class RunTable:
     """Samples of any cells, one row per item x repeat, with the cells they come from.
 
-    ``samples`` has the columns of ``samples.parquet`` without texts, plus ``task`` (the folder's name) and one
-    column ``group.<name>`` per group. ``value`` is a fraction of 1 and NaN where nothing was measured.
+    ``samples`` has the columns of ``samples.parquet`` without texts, plus ``task`` (the folder's name), ``fault``
+    (whose it is that there is no value) and one column ``group.<name>`` per group. ``value`` is a fraction of 1 and
+    NaN where nothing was measured.
     """
 
     samples: pd.DataFrame
@@ -148,6 +152,11 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
     Raises ``BadInput`` for an unknown run, a run without cells, a damaged cell, or a model x task that two of the
     runs both hold (they would be two answers to one question).
     """
+    return table_of(named_cells(*runs, results_dir=results_dir))
+
+
+def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple[TableCell, ...]:
+    """The cells of one or several runs. Raises ``BadInput`` as ``load_run``."""
     if not runs:
         known = ", ".join(run_ids(Path(results_dir))) or "none"
         raise BadInput(f"no run was named; runs in {results_dir}: {known}. Name one with run=R")
@@ -160,7 +169,7 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
                     f"{cell.model} x {cell.task} is in two of these runs, {other.run} and {cell.run}: "
                     "report them one at a time, or move one of the cells away"
                 )
-    return table_of(tuple(found.values()))
+    return tuple(found.values())
 
 
 def find_run(run: str | Path, results_dir: Path) -> Path:
@@ -203,7 +212,26 @@ def texts(cell: TableCell, item: str) -> tuple[dict[str, Any], ...]:
 
 def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = store.read_samples(cell.folder, columns).to_pandas()
-    return frame.assign(model=cell.model, task=cell.task)
+    return frame.assign(model=cell.model, task=cell.task, fault=_faults(cell, frame))
+
+
+def _faults(cell: TableCell, frame: pd.DataFrame) -> list[str]:
+    """Whose fault it is that a sample has no value: ``server``, ``judge`` or ``simulator``; empty where it has one."""
+    lacking = frame["value"].isna().to_numpy()
+    if not lacking.any():
+        return [""] * len(frame)
+    notes = store.read_samples(cell.folder, ["note"])["note"].to_pylist()
+    outcomes = frame["outcome"].astype(str)
+    return [
+        _fault(outcome, str(note or "")) if lacks else ""
+        for lacks, outcome, note in zip(lacking, outcomes, notes, strict=True)
+    ]
+
+
+def _fault(outcome: str, note: str) -> str:
+    if outcome == "ungraded" or note.startswith(("judge", "the judge", "no verdict of")):
+        return "judge"
+    return "simulator" if note.startswith("simulator") or "simulated user" in note else "server"
 
 
 def _with_groups(frame: pd.DataFrame) -> pd.DataFrame:

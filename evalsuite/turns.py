@@ -35,6 +35,8 @@ class Turns:
     """Requests sent for the last reply."""
     first_sha: str = ""
     last: Reply | None = None
+    may_ask: Callable[[], None] | None = None
+    """Called before a request is noted as sent; raises ``Stopped`` when none may start any more."""
 
     async def chat(self, request: Request) -> Reply:
         """See ``adapters.base.Chat``."""
@@ -50,6 +52,8 @@ class Turns:
             self.attempts = 1
             if self.ask is None:
                 raise SampleFailed(f"no stored reply to prompt {sha}: the run must go on before it is graded again")
+            if self.may_ask is not None:
+                self.may_ask()
             await self.cell.sent(key, turn)
             try:
                 known = await self.ask(request)

@@ -26,6 +26,7 @@ class Answer:
     text: str = "The answer is (A)."
     cluster: str = ""
     weight: float = 1.0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Made:
     version: str = "1.0"
     demo: bool = False
     imported: bool = False
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the server's entry in the manifest."""
 
 
 def answers(values: Sequence[float | None]) -> dict[str, list[Answer]]:
@@ -87,7 +90,7 @@ def _row(cell: Made, item: str, repeat: int) -> dict[str, Any]:
         "answer": "A",
         "stage": "boxed",
         "parts": "{}",
-        "note": "",
+        "note": answer.note,
         "finish_reason": "length" if answer.outcome == "truncated" else "stop",
         "prompt_tokens": 50 if answer.tokens is not None else None,
         "completion_tokens": answer.tokens,
@@ -136,6 +139,6 @@ def _manifest(cell: Made) -> dict[str, Any]:
         "repeats": cell.repeats or max((len(row) for row in cell.answers.values()), default=1),
         "imported": {"file": "a.jsonl", "sha256": "00"} if cell.imported else None,
         "demo": cell.demo,
-        "server": [] if cell.imported else [{"at": "2026-11-20T19:00:00Z", "facts": {}}],
+        "server": [] if cell.imported else [{"at": "2026-11-20T19:00:00Z", "facts": {}, **cell.server}],
         "evalsuite": "0.1.0",
     }

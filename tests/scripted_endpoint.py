@@ -40,6 +40,8 @@ class Answer:
     """``{"id", "name", "arguments"}`` each, arguments as the text that is sent (chat only)."""
     delay: float = 0.0
     """Seconds before the first byte."""
+    pace: float = 0.0
+    """Seconds before each further event of a stream."""
     model: str = ""
     """Serving model in the answer; empty: the server's."""
     status: int = 200
@@ -218,6 +220,8 @@ async def _stream(
         await response.prepare(request)
         for event in events:
             await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+            if answer.pace:
+                await asyncio.sleep(answer.pace)
         await response.write(b"data: [DONE]\n\n")
     except ConnectionResetError:
         raise asyncio.CancelledError from None  # the client has gone: nobody is left to answer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import evalsuite
-from evalsuite.comparison import CAUSES, Comparison, compare
+from evalsuite.comparison import CAUSES, FAULTS, Comparison, compare
 from evalsuite.errors import BadInput
 from evalsuite.overview import baselines_elsewhere, choose_pairs, compare_all
 from evalsuite.table import load_run, run_cells
@@ -40,7 +40,7 @@ def test_single_answers_with_known_truth(tmp_path: Path) -> None:
     assert row["mde"] == pytest.approx(2.801585218 * row["stderr"])
     assert row["recovery"] == pytest.approx((BOTH + GAINED) / (BOTH + LOST))
     assert row["tokens_ratio"] == 1.0
-    assert row["comparable"] == {"ok": True, "differences": [], "unknown": []}
+    assert row["comparable"] == {"ok": True, "differences": [], "unknown": [], "confounders": []}
     assert (row["margin"], row["verdict"], row["reason"], row["partial"]) == (None, None, "", "")
     law, math = row["groups"]["subject"]
     assert (law["value"], law["n"], law["delta"]) == ("law", LOST, -1.0)
@@ -119,16 +119,16 @@ def test_causes_add_up_to_the_delta(tmp_path: Path) -> None:
         }
 
     row = compared(tmp_path / "r", Made("a", arm(0.0)), Made("b", arm(0.2))).to_json()
-    assert tuple(row["causes"]) == CAUSES
+    assert tuple(row["causes"]) == (*CAUSES, *FAULTS)
     assert sum(row["causes"].values()) == pytest.approx(row["delta"])
     assert row["causes"]["truncated"] < -0.1
     assert sum(row["outcomes"]["candidate"].values()) == 200
 
 
 def test_tokens_ratio_needs_tokens(tmp_path: Path) -> None:
-    short, long = {"0": [Answer(1, tokens=50)]}, {"0": [Answer(1, tokens=75)]}
+    short, long = ({str(item): [Answer(1, tokens=count + 2 * item)] for item in range(3)} for count in (50, 76))
     assert compared(tmp_path / "r1", Made("a", short), Made("b", long)).to_json()["tokens_ratio"] == 1.5
-    none = {"0": [Answer(1, tokens=None)]}
+    none = {str(item): [Answer(1, tokens=None)] for item in range(3)}
     assert compared(tmp_path / "r2", Made("a", short), Made("b", none)).to_json()["tokens_ratio"] is None
 
 

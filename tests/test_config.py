@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +241,29 @@ def test_composing_imports_nothing_heavy() -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_replicas_are_a_list_of_addresses() -> None:
+    urls = ["http://a:8000/v1", "http://b:8000/v1"]
+    assert load(f"models.fp8.base_url=[{','.join(urls)}]", "model=fp8", "task=gsm8k").models["fp8"].base_url == urls
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[]", "models.fp8.base_url=[]: must be an address or a list of addresses"),
+        ("[http://a:1/v1,http://a:1/v1/]", "models.fp8.base_url: http://a:1/v1 is named 2 times"),
+        ("[http://a:1/v1,b:1]", "models.fp8.base_url=b:1: must begin with http:// or https://"),
+        ("[demo]", "'demo' starts one embedded server; it cannot be one of several replicas"),
+        ("7", "models.fp8.base_url=7: must be an address"),
+    ],
+)
+def test_a_list_of_addresses_is_checked_one_by_one(value: str, said: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(said)):
+        load("model=fp8", "task=gsm8k", f"models.fp8.base_url={value}")
+
+
+def test_two_models_may_not_share_a_replica() -> None:
+    words = ("models.fp8.base_url=[http://x:1/v1,http://y:1/v1]", "models.nvfp4_v2.base_url=http://y:1/v1/")
+    with pytest.raises(BadInput, match=r"models fp8 and nvfp4_v2 have one base_url \(http://y:1/v1\)"):
+        load("model=[fp8,nvfp4_v2]", "task=gsm8k", *words)

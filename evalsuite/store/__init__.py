@@ -9,10 +9,11 @@
 Everything can be rebuilt from the manifest and the journals.
 """
 
-from evalsuite.store.cell import MODEL, Cell, open_cell
+from evalsuite.store.cell import MODEL, Cell, Cut, open_cell
 from evalsuite.store.journal import CommitThread
+from evalsuite.store.lock import held
 from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, write_json
-from evalsuite.store.seal import COLUMNS, SAMPLES, read_samples, sample_row, seal, write_imported
+from evalsuite.store.seal import COLUMNS, SAMPLES, is_current, read_cuts, read_samples, sample_row, seal, write_imported
 
 __all__ = [
     "COLUMNS",
@@ -21,9 +22,13 @@ __all__ = [
     "SAMPLES",
     "Cell",
     "CommitThread",
+    "Cut",
     "cells",
     "differences",
+    "held",
+    "is_current",
     "open_cell",
+    "read_cuts",
     "read_manifest",
     "read_samples",
     "sample_row",

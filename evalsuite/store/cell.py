@@ -1,5 +1,6 @@
 """A cell that is being written: what it already holds, and the journal of this process."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,15 @@ class Place:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A request whose answer was still coming when the window closed or the run was stopped."""
+
+    tokens: float | None
+    """Generated tokens that had arrived, estimated from their text; None: the server did not stream."""
+    seconds: float
+
+
 @dataclass(slots=True)
 class Attempt:
     """What the journals say of one attempt; texts stay on disk."""
@@ -41,6 +51,10 @@ class Attempt:
     """(hash of what was judged, judge) -> whether the answer is right."""
     spoiled: bool = False
     """Whether earlier turns were put aside."""
+    tokens: dict[Turn, int] = field(default_factory=dict)
+    """Generated tokens of replies, as the server counted them."""
+    cuts: list[Cut] = field(default_factory=list)
+    """The model's answers that were cut."""
 
     @property
     def last(self) -> Place | None:
@@ -52,18 +66,21 @@ class Attempt:
 def scan(folder: Path) -> dict[Key, Attempt]:
     """All attempts in the journals of a cell, in the order in which they were first sent."""
     index: dict[Key, Attempt] = {}
-    for path in sorted(folder.glob(journal.PATTERN), key=lambda path: path.stat().st_mtime_ns):
+    for path in journal.ordered(folder):
         for offset, event in journal.read(path):
             kind = event.get("event")
-            if kind not in ("sent", "reply", "score", "judged", "spoiled"):
+            if kind not in ("sent", "reply", "score", "judged", "spoiled", "cut"):
                 continue
             attempt = index.setdefault((event["item"], event["repeat"]), Attempt())
             if kind == "sent":
                 attempt.sent.add((event["who"], event["turn"]))
             elif kind == "reply":
                 attempt.replies[event["who"], event["turn"]] = Place(path, offset)
+                attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
+            elif kind == "cut":
+                attempt.cuts.append(Cut(event["tokens"], event["seconds"]))
             elif kind == "spoiled":
-                index[event["item"], event["repeat"]] = Attempt(spoiled=True)
+                index[event["item"], event["repeat"]] = Attempt(spoiled=True, cuts=attempt.cuts)
             elif kind == "judged":
                 attempt.verdicts[event["answer_sha"], event["judge"]] = event["right"]
             else:
@@ -96,6 +113,10 @@ class Cell:
         """Whether an attempt is still to be made: never asked, or failed; with a judge also if it is ``ungraded``."""
         return self.outcome(key) in ("", "failed", *(["ungraded"] if judged else []))
 
+    def replies(self) -> dict[Key, int]:
+        """Attempt -> replies on record, for every attempt that has any."""
+        return {key: len(attempt.replies) for key, attempt in self._index.items() if attempt.replies}
+
     def verdicts(self, key: Key) -> Mapping[tuple[str, str], bool]:
         """(hash of what was judged, judge) -> whether it is right, for every verdict on record."""
         attempt = self._index.get(key)
@@ -104,7 +125,7 @@ class Cell:
     async def judged(self, key: Key, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
         """Keep a judge's verdict with its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
-        await self._commits.write(self._journal(), event | {"right": right, "words": words}, sync=True)
+        await self._commits.write(self._journal(), event | {"right": right, "words": words})
         self._index.setdefault(key, Attempt()).verdicts[answer_sha, judge] = right
 
     def rerolled(self, key: Key) -> bool:
@@ -132,14 +153,37 @@ class Cell:
     async def sent(self, key: Key, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
         self._index.setdefault(key, Attempt()).sent.add(turn)
-        await self._commits.write(self._journal(), _event("sent", key, turn), sync=False)
+        self._commits.write_now(self._journal(), _event("sent", key, turn))
 
     async def reply(self, key: Key, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
         """Keep a whole reply; returns once it is durable. Raises ``StorageFailed``."""
-        event = _event("reply", key, turn) | {"prompt_sha": prompt_sha, "attempts": attempts, "reply": asdict(reply)}
+        now = time.time()
+        span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was asked and answered, for the timeline
+        event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
+        event["reply"] = asdict(reply)
         file = self._journal()
-        offset = await self._commits.write(file, event, sync=True)
-        self._index.setdefault(key, Attempt()).replies[turn] = Place(file.path, offset)
+        offset = await self._commits.write(file, event)
+        attempt = self._index.setdefault(key, Attempt())
+        attempt.replies[turn] = Place(file.path, offset)
+        attempt.tokens[turn] = reply.usage.completion_tokens or 0
+
+    def cut(self, key: Key, turn: Turn, cut: Cut, why: str) -> None:
+        """Note that an answer was cut while it came: asking it again tends to keep shorter ones."""
+        self._commits.note(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
+        self._index.setdefault(key, Attempt()).cuts.append(cut)
+
+    def lengths(self) -> dict[Key, float]:
+        """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a verdict."""
+        found = {
+            key: float(sum(tokens for (who, _), tokens in attempt.tokens.items() if who == MODEL))
+            for key, attempt in self._index.items()
+            if attempt.outcome not in ("", "failed")
+        }
+        return {key: tokens for key, tokens in found.items() if tokens}
+
+    def cuts(self) -> dict[Key, list[Cut]]:
+        """(item, repeat) -> its answers that were cut."""
+        return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
     def score(self, sample: Sample) -> None:
         """Keep a verdict. Not waited for: it can be computed again from the reply."""
@@ -150,7 +194,7 @@ class Cell:
     def spoil(self, key: Key) -> None:
         """Put the turns of an attempt aside: it begins anew when it is made again. They stay in the journal."""
         self._commits.note(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
-        self._index[key] = Attempt(spoiled=True)
+        self._index[key] = Attempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Change facts of the manifest (never its identity)."""
@@ -164,19 +208,23 @@ class Cell:
     async def flush(self) -> None:
         """Return when everything noted so far is durable. Raises ``StorageFailed``."""
         if self._file is not None:
-            await self._commits.write(self._file, {"event": "flush"}, sync=True)
+            await self._commits.write(self._file, {"event": "flush"})
 
     def close(self) -> None:
         """Sync the journal and let others write."""
-        if self._file is not None:
-            journal.close(self._file)
-            self._file = None
-        lock.release(self._lock)
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                journal.close(file)
+        finally:
+            lock.release(self._lock)
 
     def _journal(self) -> journal.JournalFile:
         if self._file is None:
+            number = journal.next_number(self.folder)
             self._file = journal.create(self.folder)
-            self._commits.note(self._file, {"event": "open", "schema": SCHEMA, "evalsuite": __version__})
+            opened = {"event": "open", "schema": SCHEMA, "evalsuite": __version__, "number": number}
+            self._commits.write_now(self._file, opened)
         return self._file
 
 
@@ -189,18 +237,28 @@ def open_cell(folder: Path, manifest: Mapping[str, Any], commits: journal.Commit
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageFailed(f"cannot create {folder}: {error.strerror or error}") from None
+        why = f"cannot create {folder}: {error.strerror or error}"
+        raise StorageFailed(f"{why}; another folder that can be written: results_dir=DIR") from None
     held = lock.acquire(folder)
     try:
         merged = dict(manifest)
         if (folder / MANIFEST).exists():
             merged = extended(folder, manifest)
         write_json(folder / MANIFEST, merged)
-        sync_folder(folder.parent)
+        _sync_names(folder)
         return Cell(folder, merged, scan(folder), commits, held)
     except BaseException:
         lock.release(held)
         raise
+
+
+def _sync_names(folder: Path) -> None:
+    """Make the names of a cell, its model and its run durable."""
+    try:
+        for parent in folder.parents[:3]:
+            sync_folder(parent)
+    except OSError as error:
+        raise StorageFailed(f"cannot write {folder}: {error.strerror or error}") from None
 
 
 def extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

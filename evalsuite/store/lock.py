@@ -1,5 +1,6 @@
 """One writer per cell: a lock file that says who holds it, on any file system and across hosts."""
 
+import contextlib
 import json
 import os
 import socket
@@ -66,15 +67,23 @@ def acquire(folder: Path) -> Path:
     except OSError as error:
         raise StorageFailed(f"cannot lock {folder}: {error.strerror or error}") from None
     finally:
-        own.unlink(missing_ok=True)
+        release(own)
     raise CellInUse(f"{folder} changes hands too quickly; try again")
 
 
+def held(folder: Path) -> str:
+    """Who writes a cell now, in words; empty: nobody, or someone who is certainly gone."""
+    dead, who = _dead(folder / LOCK)
+    return "" if dead else who
+
+
 def beat(path: Path) -> None:
-    """Show that the holder lives."""
-    os.utime(path)
+    """Show that the holder lives. A disk that refuses this is noticed by the journal, which has more to lose."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
 
 
 def release(path: Path) -> None:
-    """Give the lock back."""
-    path.unlink(missing_ok=True)
+    """Give the lock back. Where it cannot be removed, its holder's death frees it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

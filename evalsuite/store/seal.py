@@ -1,5 +1,6 @@
 """``samples.parquet``: the table of a cell, one row per item x repeat, derived from its journals."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store import journal
-from evalsuite.store.cell import Attempt, scan, score_event
+from evalsuite.store.cell import Attempt, Cut, scan, score_event
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
 SAMPLES = "samples.parquet"
@@ -95,7 +96,8 @@ def seal(folder: Path) -> None:
     """Write ``samples.parquet`` of a cell from its journals, atomically. Imported cells stay as they are."""
     manifest = read_manifest(folder)
     if manifest["imported"] is None:
-        _write(folder, _rows(folder, manifest, scan(folder)), _journals(folder))
+        index = scan(folder)
+        _write(folder, _rows(folder, manifest, index), _journals(folder), _cuts(index))
 
 
 def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> pa.Table:
@@ -119,6 +121,40 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str |
     return pa.Table.from_pylist(rows, schema=SCHEMA).select(wanted)
 
 
+def is_current(folder: Path) -> bool:
+    """Whether a cell's Parquet file holds all that its journals hold, so that it can be streamed."""
+    path = folder / SAMPLES
+    if not path.exists():
+        return False
+    if read_manifest(folder)["imported"] is not None:
+        return True
+    try:
+        found = (pq.read_schema(path).metadata or {}).get(b"journals", b"{}")
+    except (pa.ArrowInvalid, OSError):  # damaged; the journals have it all
+        return False
+    return bool(json.loads(found) == _journals(folder))
+
+
+def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
+    """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
+    try:
+        current = is_current(folder)
+        found = json.loads((pq.read_schema(folder / SAMPLES).metadata or {}).get(b"cuts", b"[]")) if current else None
+    except (pa.ArrowInvalid, OSError):  # damaged; the journals have it all
+        found = None
+    if found is None:
+        found = _cuts(scan(folder))
+    cuts: dict[tuple[str, int], list[Cut]] = {}
+    for item, repeat, tokens, seconds in found:
+        cuts.setdefault((item, repeat), []).append(Cut(tokens, seconds))
+    return cuts
+
+
+def _cuts(index: Mapping[tuple[str, int], Attempt]) -> list[list[Any]]:
+    """Item, repeat, tokens and seconds of every answer that was cut."""
+    return [[*key, cut.tokens, cut.seconds] for key, attempt in index.items() for cut in attempt.cuts]
+
+
 def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
     """Make a cell of answers recorded elsewhere. Raises ``BadInput`` if another cell is there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +168,7 @@ def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[
         sample_row(identity["task"], identity["variant"], folder.parent.name, score_event(sample), _reply(sample))
         for sample in samples
     )
-    _write(folder, rows, {})
+    _write(folder, rows, {}, [])
     write_json(folder / MANIFEST, dict(manifest))
 
 
@@ -172,26 +208,30 @@ def _journals(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 
-def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int]) -> None:
+def _write(
+    folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]
+) -> None:
     path = folder / SAMPLES
     temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
-    schema = SCHEMA.with_metadata({"journals": json.dumps(journals)})
+    schema = SCHEMA.with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
     try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            batch: list[dict[str, Any]] = []
-            held = 0
-            for row in rows:
-                batch.append(row)
-                held += len(row["text"]) + len(row["reasoning"]) + 500
-                if held > BATCH_CHARACTERS:
-                    writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-                    batch, held = [], 0
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-        with temporary.open("rb") as file:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                batch: list[dict[str, Any]] = []
+                held = 0
+                for row in rows:
+                    batch.append(row)
+                    held += len(row["text"]) + len(row["reasoning"]) + 500
+                    if held > BATCH_CHARACTERS:
+                        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+                        batch, held = [], 0
+                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(folder)
     except OSError as error:
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

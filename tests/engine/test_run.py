@@ -73,7 +73,7 @@ def test_requests_are_the_same_for_every_precision_and_differ_between_repeats(tm
 def test_a_transient_fault_changes_no_score(tmp_path: Path, fault: Answer) -> None:
     with scripted_endpoint(lambda prompt: [fault, fault, Answer(right(prompt))]) as server:
         assert run(settings(tmp_path, ("bf16", server.base_url))) == Exit.DONE
-        assert set(server.counts.values()) == {3}
+        assert {count for prompt, count in server.counts.items() if "+ 1" in prompt} == {3}  # not the pool's own looks
     assert summary(tmp_path)["score"] == 1.0
     assert {row["attempts"] for row in rows(tmp_path)} == {3}
     assert not any(row["rerolled"] for row in rows(tmp_path))
@@ -299,7 +299,9 @@ def test_a_dialogue_goes_on_in_the_middle(tmp_path: Path) -> None:
         assert run(wanted) == Exit.INCOMPLETE
         broken = False
         assert run(wanted) == Exit.DONE
-        assert all(count == 1 for prompt, count in server.counts.items() if "again" not in prompt)
+        assert all(
+            count == 1 for prompt, count in server.counts.items() if "again" not in prompt and "2 + 2" not in prompt
+        )
     assert summary(tmp_path)["score"] == 1.0
 
 

@@ -65,7 +65,7 @@ def right(prompt: str) -> str:
 
 def settings(results: Path, *models: tuple[str, str], **changes: Any) -> Run:
     """A run of the additions by models given as (name, base_url)."""
-    engine = changes.pop("engine", None) or Engine(retries=3, backoff_seconds=0.01, probe=False)
+    engine = changes.pop("engine", None) or Engine(retries=3, backoff_seconds=0.01, outage_seconds=5.0, probe=False)
     task = Task(adapter="tests.engine.toy:Additions", variant="plain", **changes.pop("task", {}))
     names = changes.pop("tasks", ("additions",))
     model_changes = changes.pop("model", {})

@@ -44,7 +44,7 @@ class Imported:
 
 def mmlu_pro_imports(data: Path, folder: Path, size: int | None = None) -> Imported:
     """Import the shipped answers with ``variant=official`` into ``folder``; ``size`` takes the first questions only."""
-    root = data if size is None else _cut(data, folder / "cut", size)
+    root = data if size is None else cut_data(data, folder / "cut", size)
     began, peak = time.perf_counter(), 0.0
     for model in MODELS:
         answers = root / "mmlu_pro" / f"outputs_{model}.jsonl.gz"
@@ -174,7 +174,7 @@ def _lines(path: Path) -> Any:
             yield json.loads(line)
 
 
-def _cut(data: Path, folder: Path, size: int) -> Path:
+def cut_data(data: Path, folder: Path, size: int) -> Path:
     """The first ``size`` questions and their answers, as files of their own below ``folder``."""
     (folder / "mmlu_pro").mkdir(parents=True)
     for name in ("test", *(f"outputs_{model}" for model in MODELS)):

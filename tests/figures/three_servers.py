@@ -7,19 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.endpoint import identity, images
+from evalsuite.endpoint import fingerprint, identity, images, probes
 from evalsuite.store import MODEL
 from tests.adapters import scicode_small
 from tests.adapters.tau2_dialogues import SIMULATOR, Script, answer_of, own_number
 from tests.scripted_endpoint import Answer, Server, scripted_endpoint
 
-PROBES = (identity.PROBE, images.QUESTION)
+PROBES = (identity.PROBE, images.QUESTION, probes.TOOL_QUESTION, *fingerprint.PROMPTS)
 """What a run asks before the first question."""
 FENCE = re.compile(r"The OFFICIAL ANSWER: (.*)\nCANDIDATE.*<answer (\w+)>\n(.*)\n</answer \2>", re.DOTALL)
 BROKEN = Answer(status=500)
 THOUGHT = "Let me see."
-BROKEN = Answer(status=500)
-THOUGHT = "Let me see."
+TOOL_CALL = {"id": "call_1", "name": "get_weather", "arguments": '{"city": "Paris"}'}
 Place = tuple[str, str]
 """(task, item id)"""
 
@@ -52,6 +51,8 @@ class Play:
     def model(self, prompt: str, body: Mapping[str, Any]) -> Answer:
         """The model's answer by the fate of its item."""
         place = self.owner(prompt, body)
+        if prompt == probes.TOOL_QUESTION:
+            return Answer(reasoning=THOUGHT, tool_calls=[TOOL_CALL])
         if place is None:
             return Answer("4", reasoning=THOUGHT)
         fate = self.fates[place]

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.figures import benchmarks
+from tests.figures import plan as planning
 from tests.figures.line import Line
 from tests.figures.measure import measured
+from tests.figures.nightly import nightly_lines
+from tests.figures.verdict import verdicts
 from tests.shared import shared_data
 
 HTTP_MODEL = "Meta-Llama-3_1-70B-Instruct"
@@ -218,6 +221,69 @@ def help_text(folder: Path) -> list[Line]:
     return [Line("`evalsuite --help`", "under 0.5 s CPU", f"{seconds:.2f} s")]
 
 
+def page(folder: Path) -> list[Line]:
+    """The report's page in headless Chromium."""
+    from tests.figures.page import page_lines
+
+    return page_lines(folder)
+
+
+def identity(folder: Path) -> list[Line]:
+    """Who is on the port."""
+    from tests.figures.identity import lines
+
+    return lines(folder)
+
+
+def mistakes(folder: Path) -> list[Line]:
+    """Ten common mistakes."""
+    from tests.figures.mistakes import lines
+
+    return lines(folder)
+
+
+def calibration(folder: Path) -> list[Line]:
+    """Simulated suites through the real decision code."""
+    from tests.figures.calibration import release_lines
+
+    return release_lines()
+
+
+def sequential(folder: Path) -> list[Line]:
+    """Errors and savings of stopping early."""
+    from tests.figures.sequential import sequential_lines
+
+    return sequential_lines()
+
+
+def drift(folder: Path) -> list[Line]:
+    """False alarms and delays of the nightly chart."""
+    from tests.figures.drift import drift_lines
+
+    return drift_lines()
+
+
+def makespan(folder: Path) -> list[Line]:
+    """How full the slots stay with a heavy tail."""
+    from tests.figures.makespan import figure
+
+    return figure(folder)
+
+
+def windows(folder: Path) -> list[Line]:
+    """Eight windows beside one run."""
+    from tests.figures.windows import figure
+
+    return figure(folder)
+
+
+def faults(folder: Path) -> list[Line]:
+    """Servers that fail now and then, and servers that never answer some questions."""
+    from tests.figures.faults import figures
+
+    return figures(folder)
+
+
 def _timed(command: list[str], folder: Path) -> tuple[float, str]:
     """(wall seconds, standard output) of a command that must succeed."""
     began = time.monotonic()
@@ -237,11 +303,23 @@ TOPICS: dict[str, Topic] = {
     "bodies": Topic("Request bodies", bodies),
     "help": Topic("Start-up", help_text),
     "interop": Topic("Logs of other harnesses", interop),
+    "nightly": Topic("A nightly job", nightly_lines),
     "ifbench": Topic("IFBench", benchmarks.ifbench),
     "mmmu": Topic("MMMU Pro", benchmarks.mmmu),
     "tau2": Topic("Tau2 telecom", benchmarks.tau2),
     "sandbox": Topic("SciCode's sandbox", benchmarks.sandbox),
     "aa_lcr": Topic("AA-LCR", benchmarks.aa_lcr),
     "offline": Topic("Without a network", benchmarks.offline),
+    "verdict": Topic("Verdicts and the gate", verdicts),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
+    "page": Topic("The report's page", page),
+    "calibration": Topic("Calibrated verdicts", calibration),
+    "sequential": Topic("Stopping early", sequential),
+    "drift": Topic("Nightly drift", drift),
+    "makespan": Topic("Slots with a heavy tail", makespan),
+    "windows": Topic("Eight windows", windows),
+    "plan": Topic("Plan and card check", planning.plan),
+    "identity": Topic("Who is on the port", identity),
+    "mistakes": Topic("Ten common mistakes", mistakes),
+    "faults": Topic("Faults", faults),
 }

@@ -43,6 +43,7 @@ class Tau2Telecom:
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("nvidia",)
     needs: ClassVar[tuple[str, ...]] = ("simulator",)
+    uses_tools: ClassVar[bool] = True
 
     def items(self) -> Iterable[Item]:
         """The base split. Policy, guidelines and tools are part of each item as a hash, so that another version of

@@ -1,0 +1,200 @@
+"""Time windows: when a run has to end, and what still fits before that. Pure but for asking SLURM when the job ends.
+
+A request is not sent when it would probably be cut: a cut answer is paid for and lost, and asking it again tends to
+keep shorter ones. How long a request may take is bounded by the tokens of which 99 in 100 such answers stay below, at
+a rate that nearly all of this model's tokens keep.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from evalsuite.errors import BadInput
+
+DEADLINE = "the end of the window"
+BUDGET = "the token budget"
+"""Why a run stops by itself (``asking.Stop.reason``)."""
+SLURM = "slurm"
+SLURM_RESERVE_SECONDS = 60.0
+"""Before the end of a SLURM job: time to seal the cells, report and requeue."""
+SPREAD = 3.0
+"""An attempt at an item stays below this times the item's recorded mean in 99 of 100 cases: lengths of repeats of one
+question are about lognormal with a standard deviation of log up to 0.45, and exp(2.33 * 0.45) is 2.9."""
+SURE = 100
+"""Replies from which their own 99th percentile is taken; below that an answer may be as long as ``max_tokens``."""
+SLOW_SHARE = 0.1
+"""Share of the generated tokens that came at less than the rate that is reckoned with."""
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time that a run may use."""
+
+    ends: datetime
+    """Aware; what is still running then is cut."""
+    seconds: float | None
+    """Length of the whole window; None: not known (a deadline given as a time)."""
+
+    def left(self, now: datetime | None = None) -> float:
+        """Seconds until the end, negative after it."""
+        return (self.ends - (now or datetime.now(UTC))).total_seconds()
+
+
+def duration(text: str) -> float | None:
+    """Seconds of ``3h50m``, ``90m``, ``1d``, ``30s``; None if ``text`` is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+
+
+def point_in_time(text: str) -> datetime | None:
+    """A UTC time such as ``2026-11-21T04:00Z`` (without an offset it is taken as UTC); None if ``text`` is none."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def window(deadline: str, now: datetime | None = None, environ: Mapping[str, str] | None = None) -> Window:
+    """The window that ``engine.deadline`` names, from ``now`` on.
+
+    Raises ``BadInput`` for what is neither a duration nor a time nor ``slurm``, for a time that has passed, and for
+    ``slurm`` outside a SLURM job.
+    """
+    now = now or datetime.now(UTC)
+    if deadline == SLURM:
+        found = _slurm(now, os.environ if environ is None else environ)
+    elif (seconds := duration(deadline)) is not None:
+        found = Window(now + timedelta(seconds=seconds), seconds)
+    elif (ends := point_in_time(deadline)) is not None:
+        found = Window(ends, None)
+    else:
+        raise BadInput(unreadable(deadline))
+    if found.left(now) <= 0:
+        raise BadInput(
+            f"engine.deadline={deadline} is {found.ends:%Y-%m-%d %H:%M:%S} UTC, which has passed; give a later time, "
+            "or a duration such as 3h50m"
+        )
+    return found
+
+
+def unreadable(deadline: str) -> str:
+    """What is said of a deadline that cannot be read."""
+    return f"engine.deadline={deadline}: must be a duration (3h50m, 90m, 30s), a UTC time (2026-11-21T04:00Z), or slurm"
+
+
+def _slurm(now: datetime, environ: Mapping[str, str]) -> Window:
+    """The rest of this SLURM job, less a reserve. The job's own environment first (SLURM 22.05), then its commands."""
+    job = environ.get("SLURM_JOB_ID", "")
+    if not job:
+        raise BadInput(
+            "engine.deadline=slurm: this is no SLURM job (SLURM_JOB_ID is not set); give a duration or a time"
+        )
+    ends = _epoch(environ.get("SLURM_JOB_END_TIME"))
+    if ends is None:
+        ends = _scontrol(job) or _squeue(job, now)
+    if ends is None:
+        raise BadInput(
+            f"engine.deadline=slurm: neither SLURM_JOB_END_TIME nor scontrol nor squeue says when job {job} ends; give "
+            "its length as a duration, such as engine.deadline=3h50m"
+        )
+    starts = _epoch(environ.get("SLURM_JOB_START_TIME"))
+    reserve = timedelta(seconds=SLURM_RESERVE_SECONDS)
+    return Window(ends - reserve, None if starts is None else (ends - reserve - starts).total_seconds())
+
+
+def _epoch(text: str | None) -> datetime | None:
+    return datetime.fromtimestamp(int(text), UTC) if text and text.isdigit() else None
+
+
+def _scontrol(job: str) -> datetime | None:
+    """``EndTime`` of ``scontrol show job``, which is local time."""
+    match = re.search(r"\bEndTime=(\S+)", _said("scontrol", "show", "job", "-o", job))
+    try:
+        return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
+    except ValueError:  # Unknown, N/A
+        return None
+
+
+def _squeue(job: str, now: datetime) -> datetime | None:
+    """Time left as ``squeue -o %L`` prints it: ``[days-][hours:]minutes:seconds``."""
+    match = _TIME_LEFT.fullmatch(_said("squeue", "-h", "-j", job, "-o", "%L").strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _said(*command: str) -> str:
+    """What a command printed; empty where it is missing, fails or hangs."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
+    """Tokens per second of one stream that 90 % of all generated tokens came at, or faster; None without any.
+
+    ``paces`` are (generated tokens, seconds) of single replies; seconds include waiting and prefill.
+    """
+    known = sorted((tokens / seconds, tokens) for tokens, seconds in paces if tokens > 0 and seconds > 0)
+    below, total = 0.0, sum(tokens for _, tokens in known)
+    for rate, tokens in known:
+        below += tokens
+        if below >= SLOW_SHARE * total:
+            return rate
+    return None
+
+
+def longest(finished: Sequence[float], unfinished: Sequence[float], share: float = 0.99) -> float | None:
+    """The length that ``share`` of all answers stay below (Kaplan and Meier 1958); None where the data do not say.
+
+    ``unfinished`` are the lengths that running or cut answers had reached: they will be longer. Leaving them out would
+    take the short answers, which are finished first, for all of them.
+    """
+    if len(finished) < SURE:
+        return None
+    events = sorted([(length, False) for length in finished] + [(length, True) for length in unfinished])
+    survival, at_risk = 1.0, len(events)
+    for length, censored in events:
+        if not censored:
+            survival *= 1.0 - 1.0 / at_risk
+            if survival <= 1.0 - share + 1e-12:
+                return length
+        at_risk -= 1
+    return None
+
+
+def p99_tokens(known: float | None, p99: float | None, max_tokens: int | None) -> float | None:
+    """Tokens that one request stays below in 99 of 100 cases; None: there is no bound.
+
+    ``known`` is the recorded mean of this very item (``SPREAD`` times that, then), ``p99`` the 99th percentile of the
+    task's replies (``longest``), ``max_tokens`` the cap of the request, which holds where nothing else is known.
+    """
+    bounds = [float(max_tokens)] if max_tokens is not None else []
+    if known is not None:
+        bounds.append(SPREAD * known)
+    elif p99 is not None:
+        bounds.append(p99)
+    return min(bounds) if bounds else None
+
+
+def p99_seconds(
+    rate: float | None, max_tokens: int | None, lengths: Sequence[float] = (), known: float | None = None
+) -> float | None:
+    """Seconds in which one request ends in 99 of 100 cases, at ``rate`` tokens a second; None: nobody can say.
+
+    ``lengths`` are recorded replies of the task in tokens, ``known`` is the recorded mean of this very item, if there
+    is one. What ``plan`` reports as fitting no window is what exceeds the window's length by this.
+    """
+    tokens = p99_tokens(known, longest(lengths, ()), max_tokens)
+    return None if tokens is None or not rate else tokens / rate

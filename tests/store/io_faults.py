@@ -1,0 +1,130 @@
+"""A disk that fails at the k-th call, under real evalsuite commands.
+
+``io_fault.c`` stands between the process and the C library (``LD_PRELOAD``), so Python, pyarrow and whatever else
+writes meet the same fault. Starting a process for every k would be slow: ``python -m tests.store.io_faults``
+imports everything once and forks a child for each command that it reads.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.store.proving import ROOT
+
+SOURCE = Path(__file__).with_name("io_fault.c")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    calls: int
+    """Calls that changed something below the watched folder, the failing one included."""
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Runs commands on a disk that can fail."""
+
+    process: "subprocess.Popen[str]"
+
+    def run(
+        self, words: Sequence[str], below: Path, said: Path, *, at: int = 0, error: int = 0, onwards: bool = False
+    ) -> Ended:
+        """``evalsuite WORDS``; call number ``at`` below the folder (0: none) fails, or every one from it on."""
+        wanted = {"words": list(words), "below": f"{below}/", "said": str(said), "at": at, "error": error}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({**wanted, "onwards": onwards}) + "\n")
+        self.process.stdin.flush()
+        code, calls = json.loads(self.process.stdout.readline())
+        return Ended(code, calls, said.read_text(errors="replace"))
+
+
+def compiler() -> str | None:
+    """The C compiler of this machine, if it has one and its loader knows ``LD_PRELOAD``."""
+    return (shutil.which("cc") or shutil.which("gcc")) if sys.platform == "linux" else None
+
+
+@contextmanager
+def failing_disk(folder: Path, environment: Mapping[str, str]) -> Iterator[Disk]:
+    """Compile the shim into ``folder`` and start the process that forks."""
+    shim = folder / "io_fault.so"
+    found = compiler()
+    assert found is not None
+    subprocess.run([found, "-shared", "-fPIC", "-O1", "-o", str(shim), str(SOURCE), "-ldl"], check=True)
+    call = [sys.executable, "-m", "tests.store.io_faults"]
+    with subprocess.Popen(
+        call,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**environment, "LD_PRELOAD": str(shim), "MPLBACKEND": "Agg"},
+    ) as process:
+        yield Disk(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _serve() -> None:
+    """Fork a child for every line of the standard input; answer with its exit code and number of calls."""
+    import matplotlib.figure
+    import pandas
+
+    import evalsuite.config
+    import evalsuite.report.build
+    import evalsuite.report.plots
+    import evalsuite.run
+    import evalsuite.summary
+
+    del matplotlib, pandas, evalsuite
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            _command(wanted, write)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            calls = int(pipe.read() or 0)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(json.dumps([os.waitstatus_to_exitcode(status), calls]) + "\n")
+        sys.stdout.flush()
+
+
+def _command(wanted: Mapping[str, object], write: int) -> None:
+    """The child: one command with its fault; never returns."""
+    from evalsuite import cli
+
+    said = os.open(str(wanted["said"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    shim = ctypes.CDLL(None)
+    shim.io_fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
+    shim.io_fault_count.restype = ctypes.c_long
+    shim.io_fault_arm(os.fsencode(str(wanted["below"])), wanted["at"], wanted["error"], bool(wanted["onwards"]))
+    sys.argv = ["evalsuite", *wanted["words"]]  # type: ignore[misc]
+    code = 1
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.stdout.flush()
+        os.write(write, str(shim.io_fault_count()).encode())
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()
