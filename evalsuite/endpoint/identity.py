@@ -84,7 +84,7 @@ async def prove_thinking(client: Client, sampling: Mapping[str, Any]) -> Mapping
         raise EndpointUnusable(f"{model.base_url} refuses the run's request fields: {error}") from None
     except SampleFailed as error:
         raise EndpointUnusable(f"{model.base_url} does not answer a test question: {error}") from None
-    thinks = bool(reply.reasoning)
+    thinks = bool(reply.reasoning.strip())  # transformers serve hands out the empty block of thinking=off
     if model.server.thinking_via is not None and thinks != model.thinking:
         asked, got = ("on", "none came") if model.thinking else ("off", "there was some")
         raise EndpointUnusable(
