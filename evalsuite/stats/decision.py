@@ -20,9 +20,17 @@ Call = Literal["pass", "fail", "undecided"]
 Tier = Literal["critical", "supporting", "advisory"]
 Calls = NDArray[np.int8]
 """1 pass, -1 fail, 0 undecided."""
-Rule = Literal["non-inferior", "inferior", "significant loss", "in between", "no evidence"]
+Rule = Literal["non-inferior", "inferior", "significant loss", "in between", "no evidence", "sequential"]
 
 SUITE_MEAN = "suite mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a sequential rule said (``stats.sequential``); the bounds of a fixed number of items do not apply then."""
+
+    call: Call
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class Evidence:
     ci95: tuple[float, float] | None = None
     """Two-sided 95 % interval; only tells a detectable loss."""
     tier: Tier = "critical"
+    settled: Settled | None = None
+    """Given: the verdict; nothing else decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,8 @@ def _decide(one: Evidence, p_holm: float | None, alpha: float) -> Decision:
 
 
 def _ruling(one: Evidence, p_holm: float | None, alpha: float) -> tuple[Call, Rule, str]:
+    if one.settled is not None:
+        return one.settled.call, "sequential", one.settled.reason
     level, margin = f"one-sided {100 * (1 - alpha):g} % ", f"the margin of {_points(-one.margin)}"
     if one.delta is None:
         return "undecided", "no evidence", "nothing was measured that could be compared"

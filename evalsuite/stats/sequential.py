@@ -42,15 +42,18 @@ class Rule:
     alpha: float = 0.05
     """Of the failing direction. The passing direction has 0.05, for which the boundary is tabled."""
     bets: tuple[float, ...] = BETS
+    may_pass: bool = True
+    """False: there are no looks, so that it can only fail early; the e-value is sound for any number of items."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < 1 or self.items < FEWEST:
-            raise ValueError(f"needs a margin in (0, 1) and at least {FEWEST} items, not {self.margin}, {self.items}")
+        least = FEWEST if self.may_pass else 1
+        if not 0 < self.margin < 1 or self.items < least:
+            raise ValueError(f"needs a margin in (0, 1) and at least {least} items, not {self.margin}, {self.items}")
 
     @property
     def looks(self) -> tuple[int, ...]:
         """Numbers of items at which passing is looked at."""
-        return tuple(round(self.items * look / LOOKS) for look in range(1, LOOKS + 1))
+        return () if not self.may_pass else tuple(round(self.items * look / LOOKS) for look in range(1, LOOKS + 1))
 
 
 @dataclass(frozen=True, slots=True)

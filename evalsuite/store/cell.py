@@ -55,6 +55,13 @@ class Attempt:
     """Generated tokens of replies, as the server counted them."""
     cuts: list[Cut] = field(default_factory=list)
     """The model's answers that were cut."""
+    twice: bool = False
+    """Whether a turn was sent a second time: the first reply to it is lost, even where a later process got one."""
+
+    def ask(self, turn: Turn) -> None:
+        """A request of ``turn`` went out."""
+        self.twice = self.twice or turn in self.sent
+        self.sent.add(turn)
 
     @property
     def last(self) -> Place | None:
@@ -73,7 +80,7 @@ def scan(folder: Path) -> dict[Key, Attempt]:
                 continue
             attempt = index.setdefault((event["item"], event["repeat"]), Attempt())
             if kind == "sent":
-                attempt.sent.add((event["who"], event["turn"]))
+                attempt.ask((event["who"], event["turn"]))
             elif kind == "reply":
                 attempt.replies[event["who"], event["turn"]] = Place(path, offset)
                 attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
@@ -131,7 +138,9 @@ class Cell:
     def rerolled(self, key: Key) -> bool:
         """Whether a request of this attempt was sent earlier and its reply is lost."""
         attempt = self._index.get(key)
-        return attempt is not None and (attempt.spoiled or any(turn not in attempt.replies for turn in attempt.sent))
+        if attempt is None:
+            return False
+        return attempt.spoiled or attempt.twice or any(turn not in attempt.replies for turn in attempt.sent)
 
     def recorded(self, key: Key, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
         """The reply on disk to this very request, with its number of requests; None if it must be asked.
@@ -152,7 +161,7 @@ class Cell:
 
     async def sent(self, key: Key, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
-        self._index.setdefault(key, Attempt()).sent.add(turn)
+        self._index.setdefault(key, Attempt()).ask(turn)
         self._commits.write_now(self._journal(), _event("sent", key, turn))
 
     async def reply(self, key: Key, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:

@@ -26,7 +26,7 @@ from tests.shared import shared_data
 
 ROOT = Path(__file__).parents[2]
 TASKS = ("mmlu_pro", "word_problems")
-"""Each has a gate of its name with a margin of 1 point, fixed before the models were trained."""
+"""Each has a gate of its name with a margin of 1 point, whatever the scores are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,3 +187,21 @@ def test_a_torn_manifest_is_named(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text('{"schema": 1,')
     with pytest.raises(BadInput, match=r"manifest.json is damaged"):
         read_manifest(folder)
+
+
+def test_a_lost_reply_is_remembered_over_several_processes(tmp_path: Path) -> None:
+    """Lost in one process, had in the next, which ends in the middle of the dialogue: the third still knows."""
+
+    async def process(*, turn: int, answered: bool) -> bool:
+        with CommitThread() as commits:
+            cell = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
+            known = cell.rerolled(("0", 0))
+            await cell.sent(("0", 0), ("model", turn))
+            if answered:
+                await cell.reply(("0", 0), ("model", turn), "p", reply("A"), 1)
+            cell.close()
+            return known
+
+    assert not asyncio.run(process(turn=0, answered=False))
+    assert asyncio.run(process(turn=0, answered=True))
+    assert asyncio.run(process(turn=1, answered=True))
