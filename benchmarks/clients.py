@@ -107,7 +107,9 @@ async def evalsuite_client(stack: AsyncExitStack, url: str, limit: int, *, strea
     from evalsuite.settings import Engine, Model, Server
 
     server = Server(dialect="sglang", stream=stream)
-    client = connect(Model("Mock", "benchmarks/mock", None, "bf16", base_url=url, server=server), Engine(), "mock", limit)
+    client = connect(
+        Model("Mock", "benchmarks/mock", None, "bf16", base_url=url, server=server), Engine(), "mock", limit
+    )
     stack.push_async_callback(client.api.close)
 
     async def ask(number: int) -> None:

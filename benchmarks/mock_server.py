@@ -110,7 +110,9 @@ class Answers:
         self.events = events(shape)
         self.head = head
         body = b"".join(self.events)
-        self.streamed = head + b"".join(_chunk(body[at : at + WRITE]) for at in range(0, len(body), WRITE)) + _chunk(b"")
+        self.streamed = (
+            head + b"".join(_chunk(body[at : at + WRITE]) for at in range(0, len(body), WRITE)) + _chunk(b"")
+        )
         self.paced = [*(_chunk(event) for event in self.events), _chunk(b"")]
         self.models = _response(json.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}).encode())
         self.asked = 0

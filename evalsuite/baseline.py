@@ -68,6 +68,7 @@ def save(settings: Report) -> Exit:
     cells = _chosen(settings)
     table = table_of(cells)
     lacking = [f"{cell.task}: {found.missing}" for cell in cells if not (found := score_cell(table, cell)).complete]
+    lacking += [f"{cell.task}: stopped early" for cell in cells if cell.manifest.get("stopped")]
     if lacking:
         raise BadInput(f"a baseline must be whole; {'; '.join(lacking)}. Leave cells out with task=NAME")
     sha = write_artefact(cells, Path(settings.to))

@@ -37,7 +37,7 @@ def check(run: Run) -> None:
 
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
-    problems = []
+    problems = list(_sequential(command, run))
     if command in ("run", "plan"):
         if not run.models:
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
@@ -230,6 +230,17 @@ def _engine(engine: Engine) -> Iterator[str]:
     for name in ("backoff_seconds", "drain_seconds", "outage_seconds"):
         if not getattr(engine, name) >= 0:
             yield f"engine.{name}={getattr(engine, name)}: must be 0 or more"
+
+
+def _sequential(command: str, run: Run) -> Iterator[str]:
+    if command != "run" or run.engine.stop is None:
+        return
+    if run.gate is None:
+        yield "engine.stop=sequential needs the margins that are to be decided: add gate=release, or gate=NAME"
+    if run.launch.kind != "here":
+        yield f"engine.stop=sequential needs both arms in one process: launch={run.launch.kind} cannot do that"
+    if run.aa:
+        yield "engine.stop=sequential: aa=true measures noise on all items, which stops for nothing; choose one of them"
 
 
 def _deadline(deadline: str) -> Iterator[str]:

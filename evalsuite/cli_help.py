@@ -56,6 +56,7 @@ KEYS = {
   redo=TASK reason="..."         archive a cell and ask again; redo=failed needs no reason
   engine.deadline=3h50m | slurm  send nothing that would not end in time, let the rest finish, exit 75; also a UTC time
   engine.token_budget=N          nothing new starts after N generated tokens; exit 75
+  engine.stop=sequential gate=G  both arms of a comparison stop when its verdict against the gate's margins is decided
   engine.outage_seconds=1800     how long a server that has gone is waited for, at no attempt's cost; then exit 75
   'models.M.base_url=[URL,URL]'  replicas: requests go where there is most room, and on while one of them is down
   aa=true                        every model twice, interleaved, with other seeds: how much two runs of one model differ

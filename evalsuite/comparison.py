@@ -56,6 +56,11 @@ class Comparison:
         return self.paired.change.ci95 if self.paired else None
 
     @property
+    def stopped(self) -> bool:
+        """Whether either cell stopped early: its delta and interval are those of a stopped run, and judge nothing."""
+        return any(side.cell.manifest.get("stopped") for side in (self.baseline, self.candidate))
+
+    @property
     def demo(self) -> bool:
         """Whether demo models answered: no claim about any real checkpoint."""
         return self.baseline.cell.demo or self.candidate.cell.demo
@@ -78,6 +83,7 @@ class Comparison:
             "comparable": self.comparable.to_json(),
             "reason": self.reason,
             "partial": self.partial,
+            "stopped": self.stopped,
             "demo": self.demo,
         }
 
@@ -123,6 +129,7 @@ def compare_scored(
     items = set(baseline.cell.manifest["items"]) & set(candidate.cell.manifest["items"])
     total = int(candidate.cell.manifest["total_items"])
     partial = f"{len(items):,} of {total:,} items" if len(items) < total else ""
+    partial += ", stopped early" if any(side.cell.manifest.get("stopped") for side in (baseline, candidate)) else ""
     task, pair = candidate.cell.task, f"{candidate.cell.model} with {baseline.cell.model}"
     reason, bounded = "", None
     if not found.ok:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from evalsuite.asking import Stop
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
@@ -14,6 +16,9 @@ from evalsuite.schedule import Order, Queue
 from evalsuite.settings import Engine
 from evalsuite.slots import Running
 from evalsuite.windows import DEADLINE, Window
+
+if TYPE_CHECKING:
+    from evalsuite.contests import Contests
 
 SEQUENTIAL = "sequential"
 """``engine.stop``: a stopping rule counts in the order of dispatch, so that order must be random."""
@@ -60,6 +65,13 @@ def lane_at_work(
     return Running(lane, engine, budget.stop, progress, queue, budget, fit)
 
 
+def _follow(running: Running, contests: "Contests") -> None:
+    for number, job in enumerate(running.lane.jobs):
+        place = (job.cell.label, job.cell.folder.name)
+        running.scored[number] = partial(contests.scored, place)
+        contests.narrow[place] = partial(running.narrow, number)
+
+
 def _cell_fit(job: Job) -> CellFit:
     cap = job.sampling.get("max_tokens")
     single = hasattr(job.adapter, "prompt")
@@ -74,15 +86,21 @@ async def run_lanes(
     *,
     window: Window | None = None,
     rate: float | None = None,
+    contests: "Contests | None" = None,
 ) -> Ended:
     """Run all endpoints side by side until nothing is left, or until a signal, the window or the token budget stops
-    them (``stop.reason``). A failing disk stops all of them at once.
+    them (``stop.reason``). A failing disk stops all of them at once. ``contests`` hear of every attempt of their
+    cells, and end those that are decided.
     """
     progress = {lane.name: Progress() for lane in lanes}
     faults: dict[str, EvalsuiteError] = {}
     budget = Budget(engine.token_budget, stop)
 
     at_work = [lane_at_work(lane, engine, progress[lane.name], budget, window, rate) for lane in lanes]
+
+    if contests is not None:
+        for running in at_work:
+            _follow(running, contests)
 
     async def one(running: Running) -> None:
         try:

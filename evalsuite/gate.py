@@ -253,6 +253,8 @@ def _table(overview: Overview, release: Release) -> Table:
 def _row_notes(row: Comparison) -> list[str]:
     assert row.verdict is not None
     found = [f"{row.task}: undecided; {row.verdict.wanted.text}."] if row.verdict.wanted else []
+    if row.stopped:
+        found.append(f"{row.task}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict.")
     lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.where[:5])
     found += [f"{row.task}: lost significantly (Holm) in {lost}."] if lost else []
     if row.bounded is not None:

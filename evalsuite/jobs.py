@@ -11,6 +11,7 @@ from evalsuite.endpoint.pool import Pool, base_urls
 from evalsuite.guard import Guard
 from evalsuite.lane import Job, Lane
 from evalsuite.lengths import Lengths, recorded
+from evalsuite.records import Item
 from evalsuite.settings import Model, Run
 from evalsuite.store import Cell
 
@@ -27,8 +28,14 @@ def needs(task: LoadedTask) -> tuple[str, ...]:
 def pending(cell: Cell, task: LoadedTask, aides: Aides) -> bool:
     """Whether a cell has an attempt that is still to be made."""
     judged = aides.judge is not None
-    pairs = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in task.items)
+    pairs = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in wanted(cell, task))
     return any(cell.needs(pair, judged=judged) for pair in pairs)
+
+
+def wanted(cell: Cell, task: LoadedTask) -> tuple[Item, ...]:
+    """The items asked for that the cell's plan holds: all of them, unless it stopped early."""
+    planned = set(cell.manifest["items"])
+    return tuple(item for item in task.items if item.id in planned)
 
 
 def lanes(
@@ -64,7 +71,7 @@ def _job(cell: Cell, task: LoadedTask, pool: Pool, settings: Run, limit: int, ai
         cell,
         task.adapter,
         pool,
-        task.items,
+        wanted(cell, task),
         task.settings.repeats,
         task.sampling,
         arms.draw_seed(settings.seed, cell.manifest["identity"]),

@@ -275,6 +275,6 @@ def _thinks(table: RunTable, model: str) -> bool:
 def _suite_mean(pair: Pair, comparisons: Sequence[Comparison]) -> SuiteMean | None:
     rows = [row for row in comparisons if _of(pair, row)]
     changes = [row.paired.change for row in rows if row.paired is not None]
-    if len(changes) < 2 or len(changes) < len(rows):
+    if len(changes) < 2 or len(changes) < len(rows) or any(row.stopped for row in rows):
         return None
     return SuiteMean(pair, tuple(row.task for row in rows), mean_delta(changes))

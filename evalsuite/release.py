@@ -7,8 +7,9 @@ from typing import Any
 from evalsuite.behaviour import shown_above
 from evalsuite.comparison import Comparison
 from evalsuite.settings import Gate
+from evalsuite.settled import NEAR, settled
 from evalsuite.stats import decision
-from evalsuite.stats.decision import SUITE_MEAN, Call, Evidence
+from evalsuite.stats.decision import SUITE_MEAN, Call, Evidence, Settled
 from evalsuite.stats.delta import MeanDelta, mean_delta
 from evalsuite.verdict import Limit, Verdict, evidence_of, extremes_of, limit_for, verdict_of
 
@@ -107,7 +108,11 @@ def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, Limit]:
 def _evidence(task: str, limit: Limit, row: Comparison | None) -> Evidence:
     if row is None or row.paired is None:
         return evidence_of(task, limit, None)
-    return evidence_of(task, limit, row.paired.change, extremes_of(row.bounded))
+    found = evidence_of(task, limit, row.paired.change, extremes_of(row.bounded))
+    said = settled(row.baseline.cell, row.candidate.cell, limit.margin, found.lower)
+    if said is None:
+        return found
+    return replace(found, lower=None, upper=None, p_loss=None, ci95=None, settled=said)
 
 
 def _verdict(found: Evidence, ruling: decision.Decision, limit: Limit, row: Comparison, gate: Gate) -> Verdict:
@@ -130,6 +135,9 @@ def _suite_mean(
     whole = [row for row in rows if row is not None and row.paired is not None]
     if len(whole) < len(rows):
         return None, evidence_of(SUITE_MEAN, limit, None)
+    said = [settled(row.baseline.cell, row.candidate.cell, limits[row.task].margin, _lower(row)) for row in whole]
+    if any(said):
+        return None, replace(evidence_of(SUITE_MEAN, limit, None), settled=_mean_settled(whole, said, limits, limit))
     changes = [row.paired.change for row in whole if row.paired is not None]
     mean = mean_delta(changes, alpha=gate.alpha)
     if all(row.bounded is None for row in whole):
@@ -137,6 +145,34 @@ def _suite_mean(
     ends = [extremes_of(row.bounded) or (change, change) for row, change in zip(whole, changes, strict=True)]
     worst, best = (mean_delta([end[side] for end in ends], alpha=gate.alpha) for side in (0, 1))
     return mean, evidence_of(SUITE_MEAN, limit, mean, (worst, best))
+
+
+def _lower(row: Comparison) -> float | None:
+    """The one-sided lower bound of a comparison, its worst where answers are missing."""
+    change = extremes_of(row.bounded) or (row.paired.change if row.paired else None,)
+    return change[0].one_sided[0] if change[0] is not None and change[0].one_sided else None
+
+
+def _mean_settled(
+    rows: Sequence[Comparison], said: Sequence[Settled | None], limits: Mapping[str, Limit], limit: Limit
+) -> Settled:
+    """The suite's mean where tasks were looked at early: no interval of it is honest, but what its parts imply is.
+
+    A mean that lost the mean of the margins lost the margin in some part, so that all parts pass with at most the
+    chance with which that part does (intersection-union, as ``stats.decision``).
+    """
+    margins = sum(limits[row.task].margin for row in rows) / len(rows)
+    passed = all(
+        one.call == "pass"
+        if one is not None
+        else (bound := _lower(row)) is not None and bound > -limits[row.task].margin
+        for row, one in zip(rows, said, strict=True)
+    )
+    words = f"the mean of the margins is {100 * margins:g} pt"
+    if passed and margins <= limit.margin + NEAR:
+        return Settled("pass", f"every critical benchmark passes, and {words}")
+    why = f"{words}, above {100 * limit.margin:g} pt" if passed else "not every critical benchmark passes"
+    return Settled("undecided", f"tasks were looked at early, so that the mean has no bounds of its own; {why}")
 
 
 def _with_tokens(

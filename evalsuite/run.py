@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,10 +18,14 @@ from evalsuite.engine import Ended, run_lanes
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError, Exit
 from evalsuite.guard import Guard, last_looks
 from evalsuite.jobs import lanes, needs, pending
+from evalsuite.memory import give_back_large_blocks
 from evalsuite.progress import drawn
 from evalsuite.settings import Model, Run
 from evalsuite.store import MANIFEST, Cell, CommitThread, open_cell, read_manifest, seal
 from evalsuite.windows import Window, window
+
+if TYPE_CHECKING:
+    from evalsuite.contests import Contests
 
 
 def run(settings: Run) -> Exit:
@@ -46,9 +50,11 @@ def run(settings: Run) -> Exit:
     folder = results / choice.run_id
     console.print(f"run {choice.run_id} ({choice.why})")
     _redo(folder, asked, settings)
+    contests = _contests(folder, models, tasks, asked, settings, console)
+    give_back_large_blocks()
     stop = Stop()
     try:
-        code = asyncio.run(_execute(folder, models, tasks, asked, settings, closes, stop, console))
+        code = asyncio.run(_execute(folder, models, tasks, asked, settings, closes, stop, console, contests))
     except asyncio.CancelledError:  # the second signal
         console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
         return ending.SIGNALS[stop.reason]
@@ -66,6 +72,7 @@ async def _execute(
     closes: Window | None,
     stop: Stop,
     console: Console,
+    contests: "Contests | None",
 ) -> Exit:
     """Open cells and endpoints, ask everything, close and seal."""
     opened: dict[run_folder.Place, Cell] = {}
@@ -83,6 +90,8 @@ async def _execute(
                 if place[1] in able:
                     _same_judge(folder / place[0] / place[1], aides)
                     opened[place] = open_cell(folder / place[0] / place[1], one, commits)
+            if contests is not None:
+                contests.attach(opened)
             refused = await _connect(served, able, opened, settings, pools, guards, aides, console)
             if len(refused) == len(models):
                 for name, error in refused.items():  # nothing was asked, so there is nothing to seal and to count
@@ -91,8 +100,12 @@ async def _execute(
             work = lanes(served, able, opened, settings, pools, aides, guards)
             ending.listen(stop, settings.engine.drain_seconds, console)
             with drawn(console) as draw:
-                ended = await run_lanes(work, settings.engine, stop, draw, window=closes, rate=settings.rate)
+                ended = await run_lanes(
+                    work, settings.engine, stop, draw, window=closes, rate=settings.rate, contests=contests
+                )
             changed = await last_looks(guards, ended.faults, stop)
+            if contests is not None:
+                contests.finish(console)
             _flag(pools, opened, console)
         finally:
             for pool in pools.values():
@@ -109,6 +122,34 @@ async def _execute(
     code = ending.verdict(opened.values(), Ended(faults, ended.progress), stop, closes, console)
     skipped = len(able) < len(tasks)
     return Exit.STOPPED if skipped and code in (Exit.DONE, Exit.INCOMPLETE) else code
+
+
+def _contests(
+    folder: Path,
+    models: Mapping[str, Model],
+    tasks: Mapping[str, LoadedTask],
+    asked: Mapping[run_folder.Place, dict[str, Any]],
+    settings: Run,
+    console: Console,
+) -> "Contests | None":
+    """The comparisons that ``engine.stop=sequential`` decides. Raises ``BadInput`` where that cannot be, and for
+    cells that were begun with it and would now be asked without it.
+    """
+    if settings.engine.stop is None:
+        for model, task in asked:
+            cell = folder / model / task
+            if (cell / MANIFEST).exists() and read_manifest(cell).get("sequential"):
+                raise BadInput(
+                    f"{cell} was begun with engine.stop=sequential, and its verdict is the sequential one: go on with "
+                    f'engine.stop=sequential, or redo={task} reason="..." to ask anew'
+                )
+        return None
+    from evalsuite import sequential  # numpy and scipy are of no use to other runs
+
+    found = sequential.planned(folder, models, tasks, asked, settings)
+    for note in found.notes:
+        console.print(note, markup=False)
+    return found
 
 
 def _same_judge(folder: Path, aides: Aides) -> None:

@@ -27,11 +27,11 @@ class Todo:
     repeat: int
     expected: float | None = None
     """Tokens that it will generate, as far as is known."""
-    learned: bool = False
-    """Whether ``expected`` is what another repeat of the item has just taken."""
     rank: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
     """Place among the attempts of its cell, lowest first: (group that is sent together, minus expected tokens, repeat,
     place of the item)."""
+    learned: bool = False
+    """Whether ``expected`` is what another repeat of the item has just taken."""
 
 
 def ordered(
@@ -59,9 +59,7 @@ def ordered(
     else:
         groups = _clusters(items, lengths) if together else [0.0] * len(items)
     todo = [
-        Todo(
-            cell, item, repeat, length, rank=(group, 0.0 if order == "random" else -(length or 0.0), repeat, place)
-        )
+        Todo(cell, item, repeat, length, rank=(group, 0.0 if order == "random" else -(length or 0.0), repeat, place))
         for place, (item, length, group) in enumerate(zip(items, lengths, groups, strict=True))
         for repeat in range(repeats)
     ]
@@ -243,6 +241,15 @@ class Queue:
                 group, _, _, place = todo.rank
                 rank = (group, -tokens, repeat, place)
                 self._cells[cell].push(replace(todo, expected=tokens, learned=True, rank=rank))
+
+    def keep(self, cell: int, items: frozenset[str]) -> int:
+        """Drop the waiting attempts of a cell at all other items; returns how many those were."""
+        one = self._cells[cell]
+        dropped = [todo for (item, _), todo in one.waiting.items() if item not in items]
+        for todo in dropped:
+            one.drop(todo)
+        one.aside = [todo for todo in one.aside if todo.item.id in items]
+        return len(dropped)
 
     @property
     def open(self) -> tuple[Open, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from evalsuite.records import OUTCOMES
+from evalsuite.rerolls import Rerolled, rerolled
 from evalsuite.stats.intervals import Codes, Floats, Scored, score
 from evalsuite.stats.repeats import pass_power_k
 from evalsuite.table import RunTable, TableCell, group_column
@@ -57,6 +58,8 @@ class CellScore:
     """
     failed: tuple[str, ...] = ()
     """Items with an attempt that could not be measured, in the order of their ids."""
+    rerolled: Rerolled | None = None
+    """Samples that were drawn anew because their first answer was lost."""
 
     @property
     def complete(self) -> bool:
@@ -107,7 +110,8 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     powers = _pass_power(rows, repeats) if complete and repeats > 1 else {}
     failed = tuple(sorted(rows.loc[rows["outcome"] == "failed", "item_id"].astype(str).unique()))
     rate = _stream_rate(rows)
-    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed)
+    again = rerolled(rows, complete=complete)
+    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, again)
 
 
 def _stream_rate(rows: pd.DataFrame) -> float | None:

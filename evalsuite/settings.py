@@ -168,7 +168,7 @@ class Engine:
     token_budget: int | None = None
     """Generated tokens, all endpoints together, after which nothing new starts. Exit 75."""
     stop: str | None = None
-    """``sequential``: both arms of a comparison stop when its verdict is decided."""
+    """``sequential``: both arms of a comparison stop when its verdict is decided; needs ``gate`` and a baseline."""
 
 
 @dataclass(slots=True)

@@ -63,6 +63,10 @@ def show(settings: Report) -> Exit:
     if settings.item is not None:
         _show_item(settings, str(settings.item), results, output)
         return Exit.DONE
+    if settings.repeat is not None:
+        raise BadInput(
+            f"repeat={settings.repeat} needs run=R, task=T and item=I; `evalsuite show` lists runs and tasks"
+        )
     folders = [find_run(run, results) for run in settings.run] or [results / run for run in run_ids(results)]
     found = [one for folder in folders for one in listed(folder)]
     if settings.task is not None:

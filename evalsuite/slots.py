@@ -58,6 +58,8 @@ class Running:
     characters: float = CHARACTERS_PER_TOKEN
     generated: float = 1.0
     """Of the replies so far; together they say how many tokens a cut text had."""
+    scored: dict[int, Callable[[str, int, float | None], None]] = field(default_factory=dict)
+    """Cell -> told of every attempt that ended: item, repeat and value (None: not measured)."""
     error: BaseException | None = None
     """What ends the lane."""
 
@@ -93,6 +95,11 @@ class Running:
                     self.error = self.error or error
                     self.changed.set()
                     return
+
+    def narrow(self, cell: int, items: frozenset[str]) -> None:
+        """Begin no attempt at any other item of a cell any more; those that run go on to their end."""
+        self.progress.planned -= self.queue.keep(cell, items)
+        self.changed.set()
 
     def fill(self) -> bool:
         """Begin attempts until the slots are full; whether anything runs."""
@@ -168,6 +175,8 @@ class Running:
         self.progress.done += 1
         self.progress.failed += score.outcome == "failed"
         self.progress.truncated += score.outcome == "truncated"
+        if (tell := self.scored.get(todo.cell)) is not None:
+            tell(todo.item.id, todo.repeat, score.value)
         if asking.tokens and score.outcome != "failed":
             self.grown.setdefault(todo.cell, Grown()).add(todo, asking.tokens)
         if asking.tokens and not self.queue.strict:

@@ -50,5 +50,7 @@ def as_json(scored: CellScore) -> dict[str, Any]:
         "pass_power": {str(k): value for k, value in scored.pass_power.items()},
         "tokens": asdict(scored.tokens),
         "failed_items": list(scored.failed),
+        "rerolled": scored.rerolled.to_json() if scored.rerolled else None,
         "complete": scored.complete,
+        "stopped": cell.manifest.get("stopped"),
     }

@@ -27,6 +27,7 @@ class Answer:
     cluster: str = ""
     weight: float = 1.0
     note: str = ""
+    rerolled: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _row(cell: Made, item: str, repeat: int) -> dict[str, Any]:
         "prompt_sha": default_prompt if answer.prompt is None else answer.prompt,
         "seconds": 1.0,
         "attempts": 1,
-        "rerolled": False,
+        "rerolled": answer.rerolled,
     }
 
 

@@ -173,6 +173,8 @@ def test_an_item_that_is_not_there(results: Path) -> None:
         show.show(Report(run=["r1"], results_dir=str(results), task="mmlu_pro", item="9"))
     with pytest.raises(BadInput, match="needs run=R and task=T"):
         show.show(Report(results_dir=str(results), item="9"))
+    with pytest.raises(BadInput, match="needs run=R, task=T and item=I"):
+        show.show(Report(results_dir=str(results), repeat=1))
     with pytest.raises(BadInput, match="no repeat 5 of item '7'; there are 0 to 1"):
         show.show(Report(run=["r1"], results_dir=str(results), task="mmlu_pro", item="7", repeat=5))
 

@@ -9,18 +9,23 @@ from typing import Any
 from evalsuite.overview import Overview
 from evalsuite.records import OUTCOMES
 from evalsuite.report.series import QUANTILES, lengths, token_budgets
+from evalsuite.scores import CellScore
 from evalsuite.summary import as_json
 
 Row = Mapping[str, Any]
 
 
+HOW = ("rerolled",)
+"""Keys of ``summary.json`` that say how a run went, not what it found: an interrupted run must give an equal file."""
+
+
 def document(overview: Overview) -> dict[str, Any]:
-    """Everything that tables and plots show, but for the timeline and tokens per second (they tell when, not what).
+    """Everything that tables and plots show, but for what tells how a run went: timeline, tokens per second, rerolls.
 
     Beside the documented keys of a comparison: ``cells`` (each cell's own numbers, as in ``summary.json``, with its
     run and title) and ``series`` (task -> ``lengths`` and ``budgets``, null where no lengths are known).
     """
-    cells = [as_json(score) | {"run": score.cell.run, "title": score.cell.title} for score in overview.scores]
+    cells = [_cell(score) for score in overview.scores]
     series: dict[str, Any] = {}
     for task in overview.table.tasks:
         spread, budgets = lengths(overview.table, task), token_budgets(overview.table, task)
@@ -29,6 +34,11 @@ def document(overview: Overview) -> dict[str, Any]:
             "budgets": budgets.to_json() if budgets else None,
         }
     return overview.to_json() | {"cells": cells, "series": series}
+
+
+def _cell(score: CellScore) -> dict[str, Any]:
+    whole = as_json(score) | {"run": score.cell.run, "title": score.cell.title}
+    return {key: value for key, value in whole.items() if key not in HOW}
 
 
 def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:

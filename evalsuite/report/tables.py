@@ -173,8 +173,22 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
         powers = ", ".join(f"pass^{k} {formats.percent(value)}" for k, value in score.pass_power.items())
         yield f"{who}: {powers} (the chance, in %, that k attempts at a task all succeed)."
+    yield from _rerolled_note(who, score)
     for reason in score.cell.superseded:
         yield f"{who}: asked again; the earlier answers are kept under superseded/ (reason: {reason})."
+
+
+def _rerolled_note(who: str, score: CellScore) -> Iterable[str]:
+    """What was drawn anew, and whether that chose answers."""
+    again = score.rerolled
+    if again is None or not again.samples:
+        return
+    total = formats.count(sum(score.outcomes.values()))
+    share = f"{formats.count(again.samples)} of {total} samples ({formats.percent(again.share)} %)"
+    scores = ""
+    if again.score is not None and again.others is not None:
+        scores = f"; score {formats.percent(again.score)} % of them, {formats.percent(again.others)} % of the others"
+    yield f"{who}: {share} were asked again because their first answer was lost{scores}."
 
 
 def _score(score: CellScore) -> str:

@@ -17,6 +17,8 @@ MANY_ITEMS = 2_000
 """From here on a bootstrap draws counts of equal values instead of items, where there are few different ones."""
 FEW_KINDS = 500
 _SEED = 20261120
+_ROUNDING = 1e-14
+"""A share of the whole weight below which a sum is rounding, not variation."""
 _DIGITS = 12
 """Decimals kept before resampling, so that the order of a sum cannot tell equal values apart."""
 
@@ -82,8 +84,8 @@ def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | Non
     units = len(parts)
     if units < 2:
         return Mean(len(values), units, mean, None)
-    if np.ptp(values) == 0:
-        return Mean(len(values), units, mean, 0.0)
+    if np.ptp(values) == 0 or np.abs(parts).max() < _ROUNDING * weight.sum():
+        return Mean(len(values), units, mean, 0.0)  # clusters may cancel exactly where items do not
     variance = units / (units - 1) * float(parts @ parts) / float(weight.sum()) ** 2
     return Mean(len(values), units, mean, float(np.sqrt(variance)))
 

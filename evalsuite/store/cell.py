@@ -279,7 +279,11 @@ def extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
             f"{folder} was made with other settings ({'; '.join(lines)}). "
             "Use another run_id, or redo=TASK reason=... to archive the old cell and ask again"
         )
-    planned = dict.fromkeys([*known["items"], *manifest["items"]])
+    stopped = bool(known.get("stopped"))
+    both = (manifest["items"], known["items"]) if stopped else (known["items"], manifest["items"])
+    planned = dict.fromkeys(item for items in both for item in items)
+    if stopped and len(planned) > len(known["items"]):
+        known = {**known, "stopped": None}  # it is to go on
     whole = len(planned) == manifest["total_items"]
     selection = None if whole else manifest["selection"] or known["selection"]
     repeats = max(known["repeats"], manifest["repeats"])

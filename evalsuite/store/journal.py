@@ -11,10 +11,11 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -249,7 +250,22 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_at(path: Path, offset: int) -> dict[str, Any]:
-    """The event at an offset that ``read`` or ``commit`` returned."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return decode(file.readline())
+    """The event at an offset that ``read`` or ``write`` returned."""
+    with reading() as event_at:
+        return event_at(path, offset)
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[Path, int], dict[str, Any]]]:
+    """``read_at`` for many events: every journal is opened once."""
+    with ExitStack() as stack:
+        files: dict[Path, BinaryIO] = {}
+
+        def event_at(path: Path, offset: int) -> dict[str, Any]:
+            file = files.get(path)
+            if file is None:
+                file = files[path] = stack.enter_context(path.open("rb"))
+            file.seek(offset)
+            return decode(file.readline())
+
+        yield event_at

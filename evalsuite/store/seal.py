@@ -191,16 +191,17 @@ def _rows(
     """Rows of all graded or failed attempts, by repeat and then in the planned order of items."""
     identity = manifest["identity"]
     place = {item: number for number, item in enumerate(manifest["items"])}
-    for key in sorted(index, key=lambda key: (key[1], place.get(key[0], len(place)), key[0])):
-        attempt = index[key]
-        if attempt.score is None:
-            continue
-        event = journal.read_at(attempt.score.path, attempt.score.offset)
-        reply: dict[str, Any] = {}
-        if attempt.last is not None and event["outcome"] != "failed":
-            reply = journal.read_at(attempt.last.path, attempt.last.offset)["reply"]
-        row = sample_row(identity["task"], identity["variant"], folder.parent.name, event, reply)
-        yield row if texts else {**row, "text": "", "reasoning": ""}
+    with journal.reading() as event_at:
+        for key in sorted(index, key=lambda key: (key[1], place.get(key[0], len(place)), key[0])):
+            attempt = index[key]
+            if attempt.score is None:
+                continue
+            event = event_at(attempt.score.path, attempt.score.offset)
+            reply: dict[str, Any] = {}
+            if attempt.last is not None and event["outcome"] != "failed":
+                reply = event_at(attempt.last.path, attempt.last.offset)["reply"]
+            row = sample_row(identity["task"], identity["variant"], folder.parent.name, event, reply)
+            yield row if texts else {**row, "text": "", "reasoning": ""}
 
 
 def _journals(folder: Path) -> dict[str, int]:
@@ -208,9 +209,7 @@ def _journals(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 
-def _write(
-    folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]
-) -> None:
+def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]) -> None:
     path = folder / SAMPLES
     temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
     schema = SCHEMA.with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})

@@ -113,4 +113,4 @@ def test_the_queue_sums_up_what_waits() -> None:
 
 def todo(item: int, expected: float | None, *, repeat: int = 0, learned: bool = False) -> Todo:
     rank = (0.0, -(expected or 0.0), repeat, item)
-    return Todo(0, Item(str(item), {}, None), repeat, expected, learned, rank)
+    return Todo(0, Item(str(item), {}, None), repeat, expected, rank, learned)

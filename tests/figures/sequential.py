@@ -1,11 +1,13 @@
 """Stopping early on MMLU-Pro: errors, items and tokens saved, against the test at full size.
 
-``sequential_lines`` is the figure; the tests call ``measure`` and ``tokens_saved`` small.
+``sequential_lines`` is the figure; the tests call ``measure``, ``tokens_saved`` and ``real_run`` small.
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, sqrt
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -156,6 +158,70 @@ def _began(lengths: Floats, slots: int) -> Floats:
         began[place] = heapq.heappop(free)
         heapq.heappush(free, began[place] + length)
     return began
+
+
+@dataclass(frozen=True, slots=True)
+class RealRun:
+    """What a run against two servers decided and did not ask; shares of one arm's items and tokens."""
+
+    call: str
+    counted: int
+    """Items that the decision rests on."""
+    items_saved: tuple[float, float]
+    """Baseline, candidate: never asked, what was in flight when it was decided included."""
+    tokens_saved: tuple[float, float]
+
+
+def real_run(folder: Path, items: int, flips: float, margin: float, seed: int = 1) -> RealRun:
+    """Two models of equal strength whose answers differ on a share ``flips`` of the items, asked over HTTP until
+    decided; lognormal lengths (sigma 1). ``margin``: a fraction.
+    """
+    from evalsuite.run import run
+    from evalsuite.settings import Engine, Gate, Margin
+    from evalsuite.store import read_manifest
+    from tests.engine.toy import right, settings
+    from tests.scripted_endpoint import Answer, scripted_endpoint
+
+    rng = np.random.default_rng(seed)
+    draws, lengths = rng.random(items), rng.lognormal(3.0, 1.0, (2, items)).astype(int)
+
+    def arm(number: int, low: float) -> Callable[[str], Answer]:
+        def answer(prompt: str) -> Answer:
+            place = int(prompt.split(" ")[0])
+            wrong = low <= draws[place] < low + flips / 2
+            return Answer("-1" if wrong else right(prompt), reasoning="so " * lengths[number, place])
+
+        return answer
+
+    with scripted_endpoint(arm(0, 0.0), model="a") as one, scripted_endpoint(arm(1, 0.5), model="b") as two:
+        engine = Engine(probe=False, stop="sequential")
+        gate = Gate({"additions": Margin(100 * margin, "the figure", "measured")})
+        models = (("base", one.base_url), ("same", two.base_url))
+        task = {"options": {"count": items}}
+        asked = settings(folder, *models, task=task, engine=engine, gate=gate, baseline="base", report=False)
+        run(asked)
+        sent = [{int(one.prompt.split(" ")[0]) for one in server.requests} for server in (one, two)]
+    decision = read_manifest(folder / "r" / "same" / "additions")["sequential"]["decision"]
+    spent = [float(lengths[number][list(places)].sum() / lengths[number].sum()) for number, places in enumerate(sent)]
+    return RealRun(
+        decision["call"],
+        decision["items"],
+        (1 - len(sent[0]) / items, 1 - len(sent[1]) / items),
+        (1 - spent[0], 1 - spent[1]),
+    )
+
+
+def real_line(folder: Path, items: int = ITEMS) -> Line:
+    """The page's row of a real run."""
+    found = real_run(folder, items, 0.04, MARGIN)
+    saved, tokens = (
+        " and ".join(f"{100 * one:.0f} %" for one in pair) for pair in (found.items_saved, found.tokens_saved)
+    )
+    return Line(
+        f"a real run: {items:,} questions to two servers, 4 % flips, no true difference, margin 1, 32 slots an arm",
+        "stated",
+        f"{found.call} on {found.counted:,} items; saved in the arms: {saved} of the items, {tokens} of the tokens",
+    )
 
 
 def sequential_lines(count: int = 10_000, runs: int = 200) -> list[Line]:

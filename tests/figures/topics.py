@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.figures import benchmarks
+from tests.figures import benchmarks, cost, io_faults, kills
 from tests.figures import plan as planning
 from tests.figures.line import Line
 from tests.figures.measure import measured
@@ -212,6 +212,21 @@ def interop(folder: Path) -> list[Line]:
     ]
 
 
+def ray(folder: Path) -> list[Line]:
+    """A run on a local Ray cluster of two working nodes; one is killed when a third of the work is done."""
+    from tests.launch.ray_cluster import one_node_killed
+
+    done = one_node_killed(folder, 600)
+    told = f"exit {done.code}; {done.rows} rows, {done.distinct} distinct, of {done.planned} planned; "
+    return [
+        Line(
+            "Ray, two nodes, one killed midway, 600 items x 2 repeats",
+            "every sample exactly once",
+            told + f"{done.asked_again} requests asked again (16 were in flight); {done.nodes} workers wrote",
+        )
+    ]
+
+
 def help_text(folder: Path) -> list[Line]:
     """What ``--help`` costs."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -251,9 +266,9 @@ def calibration(folder: Path) -> list[Line]:
 
 def sequential(folder: Path) -> list[Line]:
     """Errors and savings of stopping early."""
-    from tests.figures.sequential import sequential_lines
+    from tests.figures.sequential import real_line, sequential_lines
 
-    return sequential_lines()
+    return [*sequential_lines(), real_line(folder)]
 
 
 def drift(folder: Path) -> list[Line]:
@@ -302,6 +317,7 @@ TOPICS: dict[str, Topic] = {
     "extractors": Topic("Looping answers", extractors),
     "bodies": Topic("Request bodies", bodies),
     "help": Topic("Start-up", help_text),
+    "ray": Topic("Ray", ray),
     "interop": Topic("Logs of other harnesses", interop),
     "nightly": Topic("A nightly job", nightly_lines),
     "ifbench": Topic("IFBench", benchmarks.ifbench),
@@ -312,6 +328,9 @@ TOPICS: dict[str, Topic] = {
     "offline": Topic("Without a network", benchmarks.offline),
     "verdict": Topic("Verdicts and the gate", verdicts),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
+    "kills": Topic("Killed and continued", kills.measure),
+    "io_faults": Topic("A disk that fails", io_faults.measure),
+    "cost": Topic("What it costs", cost.measure),
     "page": Topic("The report's page", page),
     "calibration": Topic("Calibrated verdicts", calibration),
     "sequential": Topic("Stopping early", sequential),

@@ -134,6 +134,7 @@ def command(conf: Path, results: Path, servers: Sequence[Server], *more: str, on
     models, tasks = (MODELS[:1], TASKS[:1]) if one else (MODELS, TASKS)
     urls = [f"models.{name}.base_url={server.base_url}" for name, server in zip(models, servers, strict=False)]
     quick = ["engine.probe=false", "engine.fingerprint=false", "engine.backoff_seconds=0.01"]
+    quick += ["report=false"] if one else []  # nothing to compare
     words = ["run", "--config-dir", str(conf), f"model=[{','.join(models)}]", f"task=[{','.join(tasks)}]"]
     return [sys.executable, "-m", "evalsuite", *words, "run_id=r", f"results_dir={results}", *urls, *quick, *more]
 

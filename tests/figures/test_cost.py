@@ -1,0 +1,37 @@
+"""The benchmarks run and say what they measured; what it may cost is held at full size, on a quiet machine."""
+
+from pathlib import Path
+
+from benchmarks.memory import memory_cost
+from benchmarks.mock_server import Shape, events, whole_answer
+from tests.figures import cost
+
+
+def test_the_mock_server_answers_the_shape_that_was_asked_for() -> None:
+    found = events(Shape(text=40, reasoning=100, event=10))
+    assert len(found) == 1 + 10 + 4 + 3  # role, reasoning, text, then finish, usage and [DONE]
+    assert b"The answer is 42." in whole_answer(Shape())
+
+
+def test_every_client_is_measured_beside_ours() -> None:
+    (together, alone) = cost.streams(answers=4, length=200, concurrency=4, seconds=0.4)
+    for line in (together, alone):
+        assert line.measured.count(" us (") == 1
+        assert all(name in line.measured for name in ("aiohttp", "openai-raw", "openai-objects"))
+
+
+def test_a_sample_costs_little_more_than_a_bare_loop() -> None:
+    (few, many) = cost.samples(count=400, rounds=1, lm_eval=False)
+    for line in (few, many):
+        assert float(line.measured.split(" x: ")[0]) < 4  # noise of a short run on a busy machine included
+
+
+def test_the_first_request_is_there_soon() -> None:
+    for line in cost.start(rounds=1):
+        assert float(line.measured.removesuffix(" s")) < 3  # asked at full size: 1.5
+
+
+def test_memory_of_long_answers(tmp_path: Path) -> None:
+    found = memory_cost(16, concurrency=8, where=tmp_path)
+    assert max(found.run, found.again, found.report) < 600
+    assert found.disk_gb > 0.003
