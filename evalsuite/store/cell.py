@@ -1,5 +1,6 @@
 """A cell that is being written: what it already holds, and the journal of this process."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -105,6 +106,7 @@ class Cell:
     _commits: journal.CommitThread
     _lock: Path
     _file: journal.JournalFile | None = None
+    _beaten: float = 0.0
 
     @property
     def label(self) -> str:
@@ -132,7 +134,7 @@ class Cell:
     async def judged(self, key: Key, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
         """Keep a judge's verdict with its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
-        await self._commits.write(self._journal(), event | {"right": right, "words": words})
+        await self._commits.write(self._journal(), event | {"right": right, "words": words}, sync=True)
         self._index.setdefault(key, Attempt()).verdicts[answer_sha, judge] = right
 
     def rerolled(self, key: Key) -> bool:
@@ -162,7 +164,7 @@ class Cell:
     async def sent(self, key: Key, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
         self._index.setdefault(key, Attempt()).ask(turn)
-        self._commits.write_now(self._journal(), _event("sent", key, turn))
+        await self._commits.write(self._journal(), _event("sent", key, turn), sync=False)
 
     async def reply(self, key: Key, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
         """Keep a whole reply; returns once it is durable. Raises ``StorageFailed``."""
@@ -171,7 +173,7 @@ class Cell:
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
         event["reply"] = asdict(reply)
         file = self._journal()
-        offset = await self._commits.write(file, event)
+        offset = await self._commits.write(file, event, sync=True)
         attempt = self._index.setdefault(key, Attempt())
         attempt.replies[turn] = Place(file.path, offset)
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
@@ -211,13 +213,16 @@ class Cell:
         write_json(self.folder / MANIFEST, self.manifest)
 
     def beat(self) -> None:
-        """Show other processes that this one lives."""
-        lock.beat(self._lock)
+        """Show other processes that this one lives; does so every ``lock.BEAT_SECONDS`` however often it is called."""
+        now = time.monotonic()
+        if now - self._beaten > lock.BEAT_SECONDS:
+            self._beaten = now
+            asyncio.get_running_loop().run_in_executor(None, lock.beat, self._lock)  # the disk may stand still
 
     async def flush(self) -> None:
         """Return when everything noted so far is durable. Raises ``StorageFailed``."""
         if self._file is not None:
-            await self._commits.write(self._file, {"event": "flush"})
+            await self._commits.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
         """Sync the journal and let others write."""
@@ -233,7 +238,7 @@ class Cell:
             number = journal.next_number(self.folder)
             self._file = journal.create(self.folder)
             opened = {"event": "open", "schema": SCHEMA, "evalsuite": __version__, "number": number}
-            self._commits.write_now(self._file, opened)
+            self._commits.note(self._file, opened)
         return self._file
 
 

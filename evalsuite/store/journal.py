@@ -33,23 +33,28 @@ class JournalFile:
     handle: int
     size: int = 0
     """Bytes written whole."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a line is written."""
 
 
 @dataclass(slots=True)
 class _Line:
     file: JournalFile
     data: bytes
-    loop: asyncio.AbstractEventLoop | None = None
     written: "asyncio.Future[int] | None" = None
-    """Who waits for the offset, and for the line to survive the death of the machine, too."""
+    """Who waits for the offset."""
+    sync: bool = False
+    """Whether it must survive the death of the machine, too."""
 
 
 @dataclass(slots=True)
 class CommitThread:
-    """Writes the lines of all cells of this process. Use as a context manager around a run."""
+    """Writes the lines of all cells of this process. Use as a context manager around a run.
 
+    A disk may stand still for minutes, which must not keep the event loop from reading answers. So a thread writes;
+    what one turn of the loop has for it goes over at once, because handing over costs as much as writing a line.
+    """
+
+    _gathered: list[_Line] = field(default_factory=list)
+    """Of this turn of the event loop."""
     _waiting: list[_Line] = field(default_factory=list)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
@@ -63,6 +68,7 @@ class CommitThread:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._hand_over()
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -70,34 +76,35 @@ class CommitThread:
             self._thread.join()
 
     def note(self, file: JournalFile, event: dict[str, Any]) -> None:
-        """Append without waiting: survives the death of the process, not of the machine."""
+        """Append without waiting. Raises ``StorageFailed`` if an earlier line could not be written."""
         self._put(_Line(file, encode(event)))
 
-    def write_now(self, file: JournalFile, event: dict[str, Any]) -> None:
-        """Append at once: survives the death of the process, not of the machine. Raises ``StorageFailed``.
-
-        For short lines: handing them to the thread and back costs ten times what writing them does.
-        """
-        if self.failure is not None:
-            raise self.failure
-        try:
-            write_whole(file, encode(event))
-        except OSError as error:
-            raise self._fail([], file.path, error) from None
-
-    async def write(self, file: JournalFile, event: dict[str, Any]) -> int:
-        """Append, wait until it is durable, and return its offset. Raises ``StorageFailed``."""
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[int] = loop.create_future()
-        self._put(_Line(file, encode(event), loop, written))
+    async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
+        """Append, wait until it is written, so that it survives the death of the process (``sync``: of the machine),
+        and return its offset. Raises ``StorageFailed``."""
+        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._put(_Line(file, encode(event), written, sync))
         return await written
 
     def _put(self, line: _Line) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self._gathered.append(line)
+        if len(self._gathered) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            except RuntimeError:  # not in an event loop
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        lines, self._gathered = self._gathered, []
         with self._wake:
-            if self.failure is not None:
-                raise self.failure
-            self._waiting.append(line)
-            self._wake.notify()
+            failure = self.failure
+            if failure is None:
+                self._waiting += lines
+                self._wake.notify()
+        if failure is not None:
+            _tell([(line, 0) for line in lines], failure)
 
     def _work(self) -> None:
         while True:
@@ -111,57 +118,63 @@ class CommitThread:
 
     def _write(self, lines: list[_Line]) -> None:
         """Write a group; on a fault cut the file back to its last whole line and refuse everything from then on."""
-        offsets: list[int] = []
+        written: list[tuple[_Line, int]] = []
         for line in lines:
             try:
-                offsets.append(write_whole(line.file, line.data))
+                written.append((line, write_whole(line.file, line.data)))
             except OSError as error:
                 self._fail(lines, line.file.path, error)
                 return
-        durable = {id(line.file): line.file for line in lines if line.written is not None}
-        for file in durable.values():
+        _tell([(line, offset) for line, offset in written if not line.sync], None)
+        rest = [(line, offset) for line, offset in written if line.sync]
+        for file in {id(line.file): line.file for line, _ in rest}.values():
             try:
                 os.fdatasync(file.handle)
             except OSError as error:
-                self._fail(lines, file.path, error)
+                self._fail([line for line, _ in rest], file.path, error)
                 return
-        for line, offset in zip(lines, offsets, strict=True):
-            if line.loop is not None and line.written is not None:
-                line.loop.call_soon_threadsafe(_resolve, line.written, offset, None)
+        _tell(rest, None)
 
-    def _fail(self, lines: list[_Line], path: Path, error: OSError) -> StorageFailed:
+    def _fail(self, lines: list[_Line], path: Path, error: OSError) -> None:
         failure = StorageFailed(f"cannot write {path}: {error.strerror or error}; what was acknowledged is safe")
         with self._wake:
             self.failure = failure
             lines = [*lines, *self._waiting]
             self._waiting = []
-        for line in lines:
-            if line.loop is not None and line.written is not None:
-                line.loop.call_soon_threadsafe(_resolve, line.written, 0, failure)
-        return failure
+        _tell([(line, 0) for line in lines], failure)
 
 
-def _resolve(written: "asyncio.Future[int]", offset: int, failure: StorageFailed | None) -> None:
-    if written.done():  # the waiting attempt was cancelled
-        return
-    if failure is None:
-        written.set_result(offset)
-    else:
-        written.set_exception(failure)
+def _tell(lines: list[tuple[_Line, int]], failure: StorageFailed | None) -> None:
+    """Let those who wait for these lines go on, all of them in one turn of their event loop."""
+    waiting: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
+    for line, offset in lines:
+        if line.written is not None:
+            waiting.setdefault(line.written.get_loop(), []).append((line.written, offset))
+    for loop, found in waiting.items():
+        loop.call_soon_threadsafe(_resolve, found, failure)
+
+
+def _resolve(found: "list[tuple[asyncio.Future[int], int]]", failure: StorageFailed | None) -> None:
+    for written, offset in found:
+        if written.done():  # the waiting attempt was cancelled
+            continue
+        if failure is None:
+            written.set_result(offset)
+        else:
+            written.set_exception(failure)
 
 
 def write_whole(file: JournalFile, data: bytes) -> int:
     """Append all of ``data`` or nothing; returns where it begins."""
-    with file.lock:
-        rest, offset = memoryview(data), file.size
-        try:
-            while rest:
-                rest = rest[os.write(file.handle, rest) :]
-        except OSError:
-            os.ftruncate(file.handle, offset)
-            raise
-        file.size += len(data)
-        return offset
+    rest, offset = memoryview(data), file.size
+    try:
+        while rest:
+            rest = rest[os.write(file.handle, rest) :]
+    except OSError:
+        os.ftruncate(file.handle, offset)
+        raise
+    file.size += len(data)
+    return offset
 
 
 def encode(event: dict[str, Any]) -> bytes:

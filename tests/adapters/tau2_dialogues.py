@@ -14,6 +14,7 @@ from evalsuite.adapters.tau2_telecom import Tau2Telecom
 from evalsuite.adapters.tau2_telecom.dialogue import Dialogue, Rules
 from evalsuite.adapters.tau2_telecom.domain import task_of
 from evalsuite.endpoint.client import Client, connect
+from evalsuite.endpoint.retry import Empty
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Item, Reply, Request, Score
 from evalsuite.settings import Engine, Model, Server
@@ -249,11 +250,17 @@ async def attempts(
 
 
 async def _attempt(adapter: Tau2Telecom, cell: Cell, item: Item, clients: Mapping[str, Client]) -> Score:
+    async def ask(who: str, request: Request) -> tuple[Reply, int]:
+        try:
+            return await clients[who].send(request), 1
+        except Empty as fault:  # asking such a server again is the engine's policy; here the dialogue's is tested
+            return fault.reply, 1
+
     async def ask_model(request: Request) -> tuple[Reply, int]:
-        return await clients[MODEL].send(request), 1
+        return await ask(MODEL, request)
 
     async def ask_simulator(request: Request) -> tuple[Reply, int]:
-        return await clients[SIMULATOR].send(request), 1
+        return await ask(SIMULATOR, request)
 
     model = Turns(cell, item, 0, SAMPLING[MODEL], SEED, ask_model)
     simulator = Turns(cell, item, 0, SAMPLING[SIMULATOR], SEED, ask_simulator, who=SIMULATOR)

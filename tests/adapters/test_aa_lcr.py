@@ -143,12 +143,12 @@ def test_right_wrong_empty_and_truncated_answers(root: Path) -> None:
     ],
 )
 def test_a_failing_judge_is_never_the_models_fault(root: Path, said: Answer, asks: int, outcome: str) -> None:
-    words = ("engine.retries=1", "engine.backoff_seconds=0.01", "limit=2")
+    words = ("engine.retries=1", "engine.backoff_seconds=0.01", "engine.outage_seconds=1", "limit=2")
     with scripted_endpoint(lambda prompt: f"It is {number_of(prompt)}.") as server:
         with scripted_endpoint(lambda _: said, model="j") as bench:
             wanted = settings(root, ("fp8", server.base_url), words=judged_by(bench, *words))
             assert run(wanted) == Exit.INCOMPLETE
-            assert len(bench.requests) == asks * 2
+            assert len(bench.requests) >= asks * 2  # waiting for a busy judge costs no attempt
         found = summary(root, "fp8")
         assert (found["score"], found["outcomes"][outcome]) == (None, 2)
         with scripted_endpoint(fair, model="j") as bench:  # the same command goes on: only the judge is asked

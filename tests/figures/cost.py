@@ -1,5 +1,6 @@
 """What evalsuite costs in CPU and memory, by the benchmarks of ``benchmarks/``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.memory import memory_cost
@@ -9,10 +10,12 @@ from benchmarks.streams import event_cost
 from tests.figures.line import Line
 
 
-def samples(*, count: int = 6000, rounds: int = 5, lm_eval: bool = True) -> list[Line]:
-    """CPU per sample that is not streamed, at 64 and 256 concurrent."""
+def samples(
+    *, count: int = 6000, rounds: int = 5, lm_eval: bool = True, levels: Sequence[int] = (64, 256)
+) -> list[Line]:
+    """CPU per sample that is not streamed, at these numbers of requests at a time."""
     lines = []
-    for concurrency in (64, 256):
+    for concurrency in levels:
         cost = sample_cost(concurrency, samples=count, rounds=rounds, lm_eval=lm_eval)
         beside = f"{cost.evalsuite:.2f} ms; bare loop {cost.openai_raw:.2f} ms, bare aiohttp {cost.aiohttp:.2f} ms"
         beside += f", lm-eval {cost.lm_eval:.2f} ms" if cost.lm_eval is not None else ""
@@ -26,9 +29,11 @@ def samples(*, count: int = 6000, rounds: int = 5, lm_eval: bool = True) -> list
     return lines
 
 
-def streams(*, answers: int = 64, length: int = 4000, concurrency: int = 64, seconds: float = 12.0) -> list[Line]:
+def streams(
+    *, answers: int = 64, length: int = 4000, concurrency: int = 64, seconds: float = 12.0, rounds: int = 3
+) -> list[Line]:
     """CPU per server-sent event."""
-    cost = event_cost(answers=answers, length=length, concurrency=concurrency, seconds=seconds)
+    cost = event_cost(answers=answers, length=length, concurrency=concurrency, seconds=seconds, rounds=rounds)
     asked = {"many to a read": "under 3 us", "each alone": "under 25 us"}
     lines = []
     for what, found in (("many to a read", cost.many_to_a_read), ("each alone", cost.each_alone)):

@@ -1,5 +1,6 @@
 """A run on a local Ray cluster of two nodes, one of which is killed midway."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalsuite.store import read_samples
 from tests.engine.toy import right
@@ -31,6 +33,17 @@ class RayRun:
     """Nodes that wrote journals before and after the kill (distinct worker processes)."""
 
 
+def _switch_off(node: Any) -> None:
+    """SIGKILL everything that a node runs, its workers first, as when a machine loses power."""
+    import psutil
+
+    raylets = [info.process.pid for info in node.all_processes["raylet"]]
+    for pid in raylets:
+        for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def one_node_killed(folder: Path, items: int, repeats: int = 2, delay: float = 0.1) -> RayRun:
     """Run ``items`` additions on a head node without processors and two others; kill one when a third is done."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -50,6 +63,7 @@ def one_node_killed(folder: Path, items: int, repeats: int = 2, delay: float = 0
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             while len(server.requests) < items * repeats // 3 and process.poll() is None:
                 time.sleep(0.05)
+            _switch_off(nodes[1])
             cluster.remove_node(nodes[1], allow_graceful=False)
             said = process.communicate(timeout=300)[0]
             asked = Counter(str(one.body["messages"]) + str(one.body["seed"]) for one in server.requests)

@@ -11,7 +11,7 @@ def test_every_sample_once_though_a_node_dies(tmp_path: Path) -> None:
     done = one_node_killed(tmp_path, 60)
     assert done.code == 0, done.said
     assert done.rows == done.distinct == done.right == done.planned == 120
-    assert done.asked_again <= 16, done.said  # no more than was in flight
+    assert 0 < done.asked_again <= 16, done.said  # what was in flight on the node that died
     assert not list((tmp_path / "results" / ".ray").rglob("journal-*"))
 
 
