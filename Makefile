@@ -26,8 +26,8 @@ test: check
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.dev
-	$(BIN)/ruff format --check -q evalsuite tests
-	$(BIN)/ruff check -q evalsuite tests
+	$(BIN)/ruff format --check -q evalsuite tests benchmarks
+	$(BIN)/ruff check -q evalsuite tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q

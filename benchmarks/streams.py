@@ -16,7 +16,7 @@ TOKEN = 4
 
 @dataclass(frozen=True, slots=True)
 class EventCost:
-    """CPU microseconds of one event by client, medians of the rounds; what a request costs is spread over its events."""
+    """CPU microseconds of one event by client, medians of rounds; what a request costs is spread over its events."""
 
     many_to_a_read: Mapping[str, float]
     """The server sends the whole answer at once."""

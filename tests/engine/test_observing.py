@@ -64,7 +64,7 @@ def test_an_outage_says_that_it_is_one(tmp_path: Path, frames: list[Progress]) -
         return None if server.crashes else streamed(events("7"), done=False, then=[Wait()])
 
     with fault_server(right, script) as server:
-        quick = Engine(retries=0, backoff_seconds=0.01, outage_seconds=20.0, probe=False)
+        quick = Engine(retries=3, backoff_seconds=0.01, outage_seconds=60.0, probe=False)
         assert run.run(settings(tmp_path, ("bf16", server.base_url), engine=quick, report=False)) == Exit.DONE
     states = [one.state for one in frames]
     assert any(state.startswith("paused: down for") for state in states)

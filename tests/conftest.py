@@ -1,0 +1,3 @@
+import os
+
+os.environ.pop("COLUMNS", None)  # workers of pytest-xdist get one: tables would be as narrow as their terminal
