@@ -73,7 +73,7 @@ def gate(settings: Report) -> Exit:
         call = next(call for call in _WORST if any(release.call == call for release in overview.releases))
         content = _content(overview, settings, found, doubted, selected, call)
         store.write_json(out / VERDICT, content)
-        _write(out / JUNIT, junit.document(overview))
+        store.replace_text(out / JUNIT, junit.document(overview))
         _print([*_summary(overview, found, doubted, selected, settings), f"{call.upper()}: {out / VERDICT}"])
         return EXITS[call]
 
@@ -288,12 +288,3 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageFailed(f"cannot replace {path}: {error.strerror or error}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,6 +1,5 @@
 """The ``report`` command and the report at the end of a run: tables, plots, ``comparison.json``, ``report.md``."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,8 +95,8 @@ def write(overview: Overview, out: Path, cards: Sequence[Card]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         pictures = [(title, f"plots/{name}") for title, name in plots.save_all(overview, out / "plots", caption)]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
-        _replace(out / "report.md", text)
-        _replace(out / "card.md", model_card.card_text(overview, caption))
+        store.replace_text(out / "report.md", text)
+        store.replace_text(out / "card.md", model_card.card_text(overview, caption))
         model_card.write_hub_metadata(overview, out / "hub")
         document.write_csv(content, out / "tables")
         page = html.write_page(overview, content, shown, facts, out, caption)
@@ -130,9 +129,3 @@ def _settings(cell: TableCell) -> str:
         return "settings unknown"
     sent = " ".join(f"{name}={value}" for name, value in sampling.items() if value is not None)
     return f"thinking {'on' if thinking else 'off'}, {sent or 'sampling left to the server'}"
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

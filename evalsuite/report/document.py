@@ -1,11 +1,12 @@
 """``comparison.json`` as it is written, and the same numbers as CSV files."""
 
 import csv
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalsuite import store
 from evalsuite.overview import Overview
 from evalsuite.records import OUTCOMES
 from evalsuite.report.series import QUANTILES, lengths, token_budgets
@@ -160,9 +161,8 @@ def _bounds(name: str, interval: Sequence[float] | None) -> dict[str, Any]:
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row if row.get(name) is not None or name != "ci95"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    store.replace_text(path, text.getvalue())

@@ -7,7 +7,6 @@ files of ``texts/``; everything that a model or a configuration wrote is escaped
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evalsuite import formats
+from evalsuite import formats, store
 from evalsuite.console import Table
 from evalsuite.overview import Overview
 from evalsuite.report import browse, facets
@@ -68,9 +67,7 @@ def write_page(
         "slots": bool(slots),
     }
     page = out / PAGE
-    temporary = out / f".{PAGE}.{os.getpid()}.tmp"
-    temporary.write_text(_render(view, data), encoding="utf-8")
-    temporary.replace(page)
+    store.replace_text(page, _render(view, data))
     return page
 
 

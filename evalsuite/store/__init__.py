@@ -12,7 +12,7 @@ Everything can be rebuilt from the manifest and the journals.
 from evalsuite.store.cell import MODEL, Cell, Cut, open_cell
 from evalsuite.store.journal import CommitThread
 from evalsuite.store.lock import held
-from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, write_json
+from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, replace_text, write_json
 from evalsuite.store.seal import COLUMNS, SAMPLES, is_current, read_cuts, read_samples, sample_row, seal, write_imported
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "read_cuts",
     "read_manifest",
     "read_samples",
+    "replace_text",
     "sample_row",
     "seal",
     "write_imported",

@@ -45,16 +45,25 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` durably and atomically: readers see the old file or the new one. Raises ``StorageFailed``."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    """Write ``value`` durably and atomically. Raises ``StorageFailed``."""
+    replace_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", durable=True)
+
+
+def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a whole file atomically: readers see the old one or the new one. Raises ``StorageFailed``.
+
+    ``durable``: returns once the file survives the death of the machine.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(text.encode("utf-8", "surrogatepass"))
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
 
