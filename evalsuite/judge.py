@@ -20,7 +20,7 @@ from evalsuite.records import Item
 from evalsuite.rescore import load
 from evalsuite.settings import Engine, Report
 from evalsuite.slots import judging
-from evalsuite.store import Cell, CommitThread, cells, open_cell, read_manifest, read_samples, seal
+from evalsuite.store import Cell, Commits, cells, open_cell, read_manifest, read_samples, seal
 from evalsuite.summary import summarize
 from evalsuite.table import find_run
 from evalsuite.turns import Turns
@@ -76,7 +76,7 @@ async def _pass(folders: list[Path], settings: Report) -> list[str]:
     assert settings.judge is not None
     aide = await connect_aide(settings.judge, settings.engine)
     dockets: list[Docket] = []
-    with CommitThread() as commits:
+    with Commits() as commits:
         try:
             for folder in folders:
                 manifest = read_manifest(folder)

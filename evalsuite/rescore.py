@@ -17,7 +17,7 @@ from evalsuite.records import Item, Reply, Sample, Score, Usage, data_sha
 from evalsuite.settings import Data, Report
 from evalsuite.store import (
     Cell,
-    CommitThread,
+    Commits,
     cells,
     open_cell,
     read_manifest,
@@ -97,7 +97,7 @@ def _asked(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict
             cell.score(turns.sample(score, version=adapter.version, rerolled=again, prompt_sha=asked))
         await cell.flush()
 
-    with CommitThread() as commits:
+    with Commits() as commits:
         cell = open_cell(folder, manifest, commits)
         try:
             asyncio.run(all_of(cell))

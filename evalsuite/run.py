@@ -21,7 +21,7 @@ from evalsuite.jobs import lanes, needs, pending
 from evalsuite.memory import give_back_large_blocks
 from evalsuite.progress import drawn
 from evalsuite.settings import Model, Run
-from evalsuite.store import MANIFEST, Cell, CommitThread, open_cell, read_manifest, seal
+from evalsuite.store import MANIFEST, Cell, Commits, open_cell, read_manifest, seal
 from evalsuite.windows import Window, window
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def _execute(
     guards: dict[str, Guard] = {}
     aides = Aides()
     with ExitStack() as stack:
-        commits = stack.enter_context(CommitThread())
+        commits = stack.enter_context(Commits())
         served = _serve_demo(models, stack)
         try:
             needed = {who for task in tasks.values() for who in needs(task)}

@@ -61,7 +61,7 @@ def guarded(tmp_path: Path, act: Callable[[World, Scripted, Guard, store.Cell], 
         model = Model("FP8", "org/fp8", None, "fp8", base_url=server.base_url, server=sglang)
         engine = Engine(first_token_seconds=5.0)
         clients, entry = await connect_model(model, [], engine)
-        with store.CommitThread() as commits:
+        with store.Commits() as commits:
             cell = store.open_cell(folder, store.read_manifest(folder), commits)
             found = await fingerprinted(clients, entry)
             cell.update({"server": [found]})

@@ -112,7 +112,7 @@ def opened(tmp_path: Path, *servers: Mapping[str, Any], answered: bool = True) -
     if answered:
         (folder / "journal-host-1-abcdef12.jsonl").write_text("")
     manifest = {**store.read_manifest(folder), "server": []}  # as a new command plans it
-    with store.CommitThread() as commits:
+    with store.Commits() as commits:
         cell = store.open_cell(folder, manifest, commits)
         cell.close()
     return cell

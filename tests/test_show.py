@@ -13,7 +13,7 @@ from evalsuite.item_view import first_difference
 from evalsuite.run import run
 from evalsuite.run_folder import archive
 from evalsuite.settings import Report
-from evalsuite.store import MANIFEST, CommitThread, open_cell, read_manifest, seal
+from evalsuite.store import MANIFEST, Commits, open_cell, read_manifest, seal
 from evalsuite.summary import summarize
 from tests.cells import Answer, Made, answers, write
 from tests.engine.toy import right, settings
@@ -69,7 +69,7 @@ def test_states(results: Path) -> None:
     assert states(results)["r1", "v2"] == "sealed"
 
     async def write_on() -> str:
-        with CommitThread() as commits:
+        with Commits() as commits:
             cell = open_cell(folder, read_manifest(folder), commits)
             try:
                 return states(results)["r1", "v2"]

@@ -71,7 +71,7 @@ def _run(
 ) -> Exit:
     from evalsuite import run_folder
     from evalsuite.cells import DEMO, load_task, manifest
-    from evalsuite.store import CommitThread, open_cell, seal
+    from evalsuite.store import Commits, open_cell, seal
     from evalsuite.summary import summarize
 
     tasks = {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
@@ -88,7 +88,7 @@ def _run(
     places = {place: results / choice.run_id / place[0] / place[1] for place in asked}
     demos = [name for name, model in models.items() if model.base_url == DEMO]
     urls = _demo_urls(demos, stack)
-    commits = stack.enter_context(CommitThread())
+    commits = stack.enter_context(Commits())
     waiting: dict[str, deque[Shard]] = {}
     opened = []
     for place in asked:

@@ -2,7 +2,7 @@
 
     results/<run_id>/<model>/<task>/
         manifest.json      what was asked, of whom, with which settings (``manifest``)
-        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``)
+        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``, ``commits``)
         samples.parquet    one row per item x repeat, made from the journals (``seal``)
         lock               who writes here now (``lock``)
 
@@ -10,7 +10,7 @@ Everything can be rebuilt from the manifest and the journals.
 """
 
 from evalsuite.store.cell import MODEL, Cell, Cut, open_cell
-from evalsuite.store.journal import CommitThread
+from evalsuite.store.commits import Commits
 from evalsuite.store.lock import held
 from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, replace_text, write_json
 from evalsuite.store.seal import COLUMNS, SAMPLES, is_current, read_cuts, read_samples, sample_row, seal, write_imported
@@ -21,7 +21,7 @@ __all__ = [
     "MODEL",
     "SAMPLES",
     "Cell",
-    "CommitThread",
+    "Commits",
     "Cut",
     "cells",
     "differences",

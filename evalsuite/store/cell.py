@@ -11,6 +11,7 @@ from evalsuite import __version__
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, Reply, Sample, Usage
 from evalsuite.store import journal, lock
+from evalsuite.store.commits import Commits
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
 Key = tuple[str, int]
@@ -103,7 +104,7 @@ class Cell:
     folder: Path
     manifest: dict[str, Any]
     _index: dict[Key, Attempt]
-    _commits: journal.CommitThread
+    _commits: Commits
     _lock: Path
     _file: journal.JournalFile | None = None
     _beaten: float = 0.0
@@ -229,6 +230,7 @@ class Cell:
         file, self._file = self._file, None
         try:
             if file is not None:
+                self._commits.settle()
                 journal.close(file)
         finally:
             lock.release(self._lock)
@@ -242,7 +244,7 @@ class Cell:
         return self._file
 
 
-def open_cell(folder: Path, manifest: Mapping[str, Any], commits: journal.CommitThread) -> Cell:
+def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Cell:
     """Open a cell for writing, new or to be continued and extended.
 
     Raises ``BadInput`` naming the differing keys if the cell there has another identity, ``CellInUse`` if another

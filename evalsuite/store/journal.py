@@ -1,19 +1,16 @@
-"""Append-only JSON lines, durable before they are acknowledged.
+"""Append-only JSON lines: how they are written, and read again after whatever happened to them.
 
-Every writer has files of its own, so nothing is ever appended behind somebody else's torn line. One thread writes for
-all cells of a process and commits in groups: all that waits is written, each file is synced once, then all are
-acknowledged. A line that a crash cut short is the last of its file and is left out when reading.
+Every writer has files of its own, so nothing is ever appended behind somebody else's torn line. A line that a crash cut
+short is the last of its file and is left out when reading. When lines are written and synced: ``commits``.
 """
 
-import asyncio
 import json
 import os
 import socket
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,135 +30,6 @@ class JournalFile:
     handle: int
     size: int = 0
     """Bytes written whole."""
-
-
-@dataclass(slots=True)
-class _Line:
-    file: JournalFile
-    data: bytes
-    written: "asyncio.Future[int] | None" = None
-    """Who waits for the offset."""
-    sync: bool = False
-    """Whether it must survive the death of the machine, too."""
-
-
-@dataclass(slots=True)
-class CommitThread:
-    """Writes the lines of all cells of this process. Use as a context manager around a run.
-
-    A disk may stand still for minutes, which must not keep the event loop from reading answers. So a thread writes;
-    what one turn of the loop has for it goes over at once, because handing over costs as much as writing a line.
-    """
-
-    _gathered: list[_Line] = field(default_factory=list)
-    """Of this turn of the event loop."""
-    _waiting: list[_Line] = field(default_factory=list)
-    _wake: threading.Condition = field(default_factory=threading.Condition)
-    _thread: threading.Thread | None = None
-    _closing: bool = False
-    failure: StorageFailed | None = None
-    """Set once writing has failed; nothing is accepted afterwards."""
-
-    def __enter__(self) -> "CommitThread":
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hand_over()
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def note(self, file: JournalFile, event: dict[str, Any]) -> None:
-        """Append without waiting. Raises ``StorageFailed`` if an earlier line could not be written."""
-        self._put(_Line(file, encode(event)))
-
-    async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
-        """Append, wait until it is written, so that it survives the death of the process (``sync``: of the machine),
-        and return its offset. Raises ``StorageFailed``."""
-        written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._put(_Line(file, encode(event), written, sync))
-        return await written
-
-    def _put(self, line: _Line) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self._gathered.append(line)
-        if len(self._gathered) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self._hand_over)
-            except RuntimeError:  # not in an event loop
-                self._hand_over()
-
-    def _hand_over(self) -> None:
-        lines, self._gathered = self._gathered, []
-        with self._wake:
-            failure = self.failure
-            if failure is None:
-                self._waiting += lines
-                self._wake.notify()
-        if failure is not None:
-            _tell([(line, 0) for line in lines], failure)
-
-    def _work(self) -> None:
-        while True:
-            with self._wake:
-                while not self._waiting and not self._closing:
-                    self._wake.wait()
-                lines, self._waiting = self._waiting, []
-                if not lines:
-                    return
-            self._write(lines)
-
-    def _write(self, lines: list[_Line]) -> None:
-        """Write a group; on a fault cut the file back to its last whole line and refuse everything from then on."""
-        written: list[tuple[_Line, int]] = []
-        for line in lines:
-            try:
-                written.append((line, write_whole(line.file, line.data)))
-            except OSError as error:
-                self._fail(lines, line.file.path, error)
-                return
-        _tell([(line, offset) for line, offset in written if not line.sync], None)
-        rest = [(line, offset) for line, offset in written if line.sync]
-        for file in {id(line.file): line.file for line, _ in rest}.values():
-            try:
-                os.fdatasync(file.handle)
-            except OSError as error:
-                self._fail([line for line, _ in rest], file.path, error)
-                return
-        _tell(rest, None)
-
-    def _fail(self, lines: list[_Line], path: Path, error: OSError) -> None:
-        failure = StorageFailed(f"cannot write {path}: {error.strerror or error}; what was acknowledged is safe")
-        with self._wake:
-            self.failure = failure
-            lines = [*lines, *self._waiting]
-            self._waiting = []
-        _tell([(line, 0) for line in lines], failure)
-
-
-def _tell(lines: list[tuple[_Line, int]], failure: StorageFailed | None) -> None:
-    """Let those who wait for these lines go on, all of them in one turn of their event loop."""
-    waiting: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
-    for line, offset in lines:
-        if line.written is not None:
-            waiting.setdefault(line.written.get_loop(), []).append((line.written, offset))
-    for loop, found in waiting.items():
-        loop.call_soon_threadsafe(_resolve, found, failure)
-
-
-def _resolve(found: "list[tuple[asyncio.Future[int], int]]", failure: StorageFailed | None) -> None:
-    for written, offset in found:
-        if written.done():  # the waiting attempt was cancelled
-            continue
-        if failure is None:
-            written.set_result(offset)
-        else:
-            written.set_exception(failure)
 
 
 def write_whole(file: JournalFile, data: bytes) -> int:

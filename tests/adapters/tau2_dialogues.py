@@ -18,7 +18,7 @@ from evalsuite.endpoint.retry import Empty
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Item, Reply, Request, Score
 from evalsuite.settings import Engine, Model, Server
-from evalsuite.store import MODEL, Cell, CommitThread, open_cell
+from evalsuite.store import MODEL, Cell, Commits, open_cell
 from evalsuite.turns import Turns, request_seed
 from tests.scripted_endpoint import Answer, scripted_endpoint
 from tests.scripted_endpoint import Server as Scripted
@@ -236,7 +236,7 @@ async def attempts(
         who: connect(Model(who, who, None, "bf16", base_url=url, server=sglang, thinking=False), Engine(), who, 32)
         for who, url in urls.items()
     }
-    with CommitThread() as commits:
+    with Commits() as commits:
         cell = open_cell(folder, making.manifest(task="tau2_telecom", adapter="tau2_telecom", seed=SEED), commits)
         try:
             jobs = (_attempt(adapter, cell, items[name], clients) for name in names)

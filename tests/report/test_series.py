@@ -15,7 +15,7 @@ from evalsuite.report import plots
 from evalsuite.report.document import document
 from evalsuite.report.plots.save import length_figure
 from evalsuite.report.series import IDLE_SECONDS, QUANTILES, lengths, slot_use, token_budgets
-from evalsuite.store import CommitThread, open_cell
+from evalsuite.store import Commits, open_cell
 from evalsuite.table import RunTable, TableCell, load_run
 from tests.cells import Answer, Made, write
 from tests.report.made_runs import demo_run
@@ -95,7 +95,7 @@ def cell_of(folder: Path, spans: list[tuple[float, float]], monkeypatch: pytest.
     from evalsuite.store import cell as module
 
     async def work() -> None:
-        with CommitThread() as commits:
+        with Commits() as commits:
             cell = open_cell(folder, manifest(len(spans)), commits)
             for number, (end, seconds) in enumerate(spans):
                 monkeypatch.setattr(module.time, "time", lambda end=end: end)

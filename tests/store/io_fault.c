@@ -6,6 +6,9 @@
  *     io_fault_arm("/folder/", k, errno, onwards)    onwards: every call from the k-th on fails, not only the k-th
  *                                                  (pictures are left out: they are many calls, and derived)
  *     io_fault_count()                               calls so far
+ *
+ * A program that knows nothing of this can be given a disk that is slow: IO_FAULT_SYNC_SECONDS=1.5 is how long every
+ * fdatasync takes at least.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +18,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -89,7 +93,13 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 }
 
 int fsync(int fd) { return open_below(fd) && fails() ? -1 : REAL(fsync)(fd); }
-int fdatasync(int fd) { return open_below(fd) && fails() ? -1 : REAL(fdatasync)(fd); }
+
+int fdatasync(int fd) {
+    const char *seconds = getenv("IO_FAULT_SYNC_SECONDS");
+    if (seconds) usleep((useconds_t)(1e6 * atof(seconds)));
+    return open_below(fd) && fails() ? -1 : REAL(fdatasync)(fd);
+}
+
 int ftruncate64(int fd, off64_t size) { return open_below(fd) && fails() ? -1 : REAL(ftruncate64)(fd, size); }
 int ftruncate(int fd, off_t size) { return open_below(fd) && fails() ? -1 : REAL(ftruncate)(fd, size); }
 int rename(const char *from, const char *to) { return below(to) && fails() ? -1 : REAL(rename)(from, to); }

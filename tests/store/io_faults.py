@@ -55,13 +55,23 @@ def compiler() -> str | None:
     return (shutil.which("cc") or shutil.which("gcc")) if sys.platform == "linux" else None
 
 
-@contextmanager
-def failing_disk(folder: Path, environment: Mapping[str, str]) -> Iterator[Disk]:
-    """Compile the shim into ``folder`` and start the process that forks."""
+def built(folder: Path) -> Path:
+    """The shim, compiled into ``folder``."""
     shim = folder / "io_fault.so"
     found = compiler()
     assert found is not None
     subprocess.run([found, "-shared", "-fPIC", "-O1", "-o", str(shim), str(SOURCE), "-ldl"], check=True)
+    return shim
+
+
+def slow_disk(folder: Path, sync_seconds: float) -> dict[str, str]:
+    """The environment of a process to whom syncing a journal takes that long."""
+    return {"LD_PRELOAD": str(built(folder)), "IO_FAULT_SYNC_SECONDS": str(sync_seconds)}
+
+
+@contextmanager
+def failing_disk(folder: Path, environment: Mapping[str, str]) -> Iterator[Disk]:
+    """Start the process that forks, behind the shim."""
     call = [sys.executable, "-m", "tests.store.io_faults"]
     with subprocess.Popen(
         call,
@@ -69,7 +79,7 @@ def failing_disk(folder: Path, environment: Mapping[str, str]) -> Iterator[Disk]
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**environment, "LD_PRELOAD": str(shim), "MPLBACKEND": "Agg"},
+        env={**environment, "LD_PRELOAD": str(built(folder)), "MPLBACKEND": "Agg"},
     ) as process:
         yield Disk(process)
         assert process.stdin is not None

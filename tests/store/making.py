@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.records import Reply, Sample, Score, Usage
-from evalsuite.store import Cell, CommitThread, open_cell
+from evalsuite.store import Cell, Commits, open_cell
 
 
 def manifest(items: int = 3, repeats: int = 1, **identity: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def answer(cell: Cell, item: str, repeat: int = 0, text: str = "A", value:
 
 async def write_forever(folder: Path) -> None:
     """Acknowledge on stdout every reply that is durable."""
-    with CommitThread() as commits:
+    with Commits() as commits:
         cell = open_cell(folder, manifest(items=1000), commits)
         sys.stdout.write("open\n")
         sys.stdout.flush()

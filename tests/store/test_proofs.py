@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ import pytest
 from evalsuite.errors import Exit
 from evalsuite.store import journal, read_samples
 from tests.figures.io_faults import io_faults
-from tests.figures.kills import kills
+from tests.figures.kills import GRACE_SECONDS, kills
 from tests.scripted_endpoint import Server
 from tests.store import proving
-from tests.store.io_faults import compiler
+from tests.store.io_faults import compiler, slow_disk
 from tests.store.test_cell import write
 
 LIMITED = 'ulimit -f "$1" && shift && exec "$@"'
@@ -32,11 +32,18 @@ class Place:
         self.whole = folder / "whole"
         """The results of a run that nothing disturbed."""
 
-    def start(self, results: Path, *more: str, one: bool = False, blocks: int | None = None) -> "subprocess.Popen[str]":
+    def start(
+        self,
+        results: Path,
+        *more: str,
+        one: bool = False,
+        blocks: int | None = None,
+        disk: Mapping[str, str] | None = None,
+    ) -> "subprocess.Popen[str]":
         call = proving.command(self.conf, results, self.servers, *more, one=one)
         if blocks is not None:
             call = ["sh", "-c", LIMITED, "limited", str(blocks), *call]
-        environment = proving.environment(self.acks)
+        environment = {**proving.environment(self.acks), **(disk or {})}
         return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
     def run(self, results: Path, *more: str, one: bool = False, blocks: int | None = None) -> tuple[int, str]:
@@ -107,7 +114,28 @@ def test_killed_runs_end_as_uninterrupted_ones(tmp_path: Path) -> None:
     assert (found.unequal_rows, found.unequal_comparisons) == (0, 0)
 
 
-@pytest.mark.skipif(compiler() is None, reason="needs Linux and a C compiler for the shim between process and disk")
+needs_shim = pytest.mark.skipif(
+    compiler() is None, reason="needs Linux and a C compiler for the shim between process and disk"
+)
+
+
+@needs_shim
+def test_what_arrives_while_the_disk_syncs_is_not_lost_by_a_kill(tmp_path: Path) -> None:
+    with proving.endpoints(0.3) as servers:
+        place = Place(tmp_path, servers)
+        process = place.start(tmp_path / "results", one=True, disk=slow_disk(tmp_path, 30.0))
+        written = servers[0].written
+        while len(written) < 6 or time.monotonic() < max(written.values()) + GRACE_SECONDS:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        assert not place.acks.exists()  # nothing was acknowledged: the first sync was not over
+        assert place.run(tmp_path / "results", one=True)[0] == Exit.DONE
+        assert len(servers[0].requests) == 6
+
+
+@needs_shim
 def test_a_disk_that_fails_at_the_kth_call_loses_nothing(tmp_path: Path) -> None:
     found = io_faults(tmp_path, step=120, first=31)
     assert found.runs >= 4
