@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def serving(shape: Shape) -> Iterator[Served]:
             process.stdin.close()
 
 
-def run(command: Sequence[str], *, cwd: Path = ROOT, **environment: str) -> Cost:
+def run(command: Sequence[str], *, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> Cost:
     """Run a command to its end. Raises ``RuntimeError`` with its last words if it fails.
 
     A small interpreter stands between, because Linux counts what a process held before ``exec`` into its peak.
@@ -75,7 +75,7 @@ def run(command: Sequence[str], *, cwd: Path = ROOT, **environment: str) -> Cost
             text=True,
             check=False,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": path, "CI": "1", **environment},
+            env={**os.environ, "PYTHONPATH": path, "CI": "1", **(environment or {})},
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command[:6])} ended with {done.returncode}: {done.stderr[-2000:]}")

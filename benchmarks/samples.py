@@ -101,6 +101,6 @@ def _lm_eval(folder: Path, served: Served, concurrency: int) -> Callable[[int], 
         call = [sys.executable, "-m", "lm_eval", "--model", "local-chat-completions", "--model_args", endpoint]
         call += ["--include_path", str(home), "--tasks", "mock_echo", "--apply_chat_template", "--log_samples"]
         offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
-        return run([*call, "--output_path", str(home / "out")], cwd=home, **offline).cpu
+        return run([*call, "--output_path", str(home / "out")], cwd=home, environment=offline).cpu
 
     return cpu

@@ -1,7 +1,7 @@
 """The ``run`` command: cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -108,20 +108,28 @@ async def _execute(
                 contests.finish(console)
             _flag(pools, opened, console)
         finally:
-            for pool in pools.values():
-                await pool.close()
-            await aides.close()
-            if commits.failure is None:
-                for cell in opened.values():
-                    await cell.flush()
-            for cell in opened.values():
-                cell.close()
+            await _close(pools.values(), aides, opened.values(), commits)
     for cell in opened.values():
         seal(cell.folder)
     faults = {**refused, **ended.faults, **changed}
     code = ending.verdict(opened.values(), Ended(faults, ended.progress), stop, closes, console)
     skipped = len(able) < len(tasks)
     return Exit.STOPPED if skipped and code in (Exit.DONE, Exit.INCOMPLETE) else code
+
+
+async def _close(pools: Iterable[Pool], aides: Aides, cells: Iterable[Cell], commits: Commits) -> None:
+    """End all connections; what was noted is on disk then. Cells are closed even where the disk has failed."""
+    for pool in pools:
+        await pool.close()
+    await aides.close()
+    cells = list(cells)
+    try:
+        if commits.failure is None:
+            for cell in cells:
+                await cell.flush()
+    finally:
+        for cell in cells:
+            cell.close()
 
 
 def _contests(

@@ -2,14 +2,16 @@
 
     results/<run_id>/<model>/<task>/
         manifest.json      what was asked, of whom, with which settings (``manifest``)
-        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``, ``commits``)
+        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``, ``commits``,
+                           ``attempts``)
         samples.parquet    one row per item x repeat, made from the journals (``seal``)
         lock               who writes here now (``lock``)
 
 Everything can be rebuilt from the manifest and the journals.
 """
 
-from evalsuite.store.cell import MODEL, Cell, Cut, open_cell
+from evalsuite.store.attempts import MODEL, Cut
+from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.commits import Commits
 from evalsuite.store.lock import held
 from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, replace_text, write_json

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store import journal
-from evalsuite.store.cell import Attempt, Cut, scan, score_event
+from evalsuite.store.attempts import Attempt, Cut, scan
+from evalsuite.store.cell import score_event
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
 SAMPLES = "samples.parquet"

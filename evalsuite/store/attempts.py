@@ -1,0 +1,88 @@
+"""What the journals of a cell say of its attempts: sent, replied to, judged, cut, put aside."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalsuite.store import journal
+
+Key = tuple[str, int]
+"""(item id, repeat)"""
+Turn = tuple[str, int]
+"""(who was asked: ``model``, ``simulator``; how manieth call of the attempt, from 0)"""
+MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event stands."""
+
+    path: Path
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A request whose answer was still coming when the window closed or the run was stopped."""
+
+    tokens: float | None
+    """Generated tokens that had arrived, estimated from their text; None: the server did not stream."""
+    seconds: float
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What the journals say of one attempt; texts stay on disk."""
+
+    sent: set[Turn] = field(default_factory=set)
+    """Turns of which a request went out."""
+    replies: dict[Turn, Place] = field(default_factory=dict)
+    """Turn -> its whole reply."""
+    score: Place | None = None
+    """The latest verdict."""
+    outcome: str = ""
+    verdicts: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """(hash of what was judged, judge) -> whether the answer is right."""
+    spoiled: bool = False
+    """Whether earlier turns were put aside."""
+    tokens: dict[Turn, int] = field(default_factory=dict)
+    """Generated tokens of replies, as the server counted them."""
+    cuts: list[Cut] = field(default_factory=list)
+    """The model's answers that were cut."""
+    twice: bool = False
+    """Whether a turn was sent a second time: the first reply to it is lost, even where a later process got one."""
+
+    def ask(self, turn: Turn) -> None:
+        """A request of ``turn`` went out."""
+        self.twice = self.twice or turn in self.sent
+        self.sent.add(turn)
+
+    @property
+    def last(self) -> Place | None:
+        """The model's last reply."""
+        turns = [number for who, number in self.replies if who == MODEL]
+        return self.replies[MODEL, max(turns)] if turns else None
+
+
+def scan(folder: Path) -> dict[Key, Attempt]:
+    """All attempts in the journals of a cell, in the order in which they were first sent."""
+    index: dict[Key, Attempt] = {}
+    for path in journal.ordered(folder):
+        for offset, event in journal.read(path):
+            kind = event.get("event")
+            if kind not in ("sent", "reply", "score", "judged", "spoiled", "cut"):
+                continue
+            attempt = index.setdefault((event["item"], event["repeat"]), Attempt())
+            if kind == "sent":
+                attempt.ask((event["who"], event["turn"]))
+            elif kind == "reply":
+                attempt.replies[event["who"], event["turn"]] = Place(path, offset)
+                attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
+            elif kind == "cut":
+                attempt.cuts.append(Cut(event["tokens"], event["seconds"]))
+            elif kind == "spoiled":
+                index[event["item"], event["repeat"]] = Attempt(spoiled=True, cuts=attempt.cuts)
+            elif kind == "judged":
+                attempt.verdicts[event["answer_sha"], event["judge"]] = event["right"]
+            else:
+                attempt.score, attempt.outcome = Place(path, offset), event["outcome"]
+    return index
