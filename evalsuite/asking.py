@@ -102,13 +102,13 @@ async def ask_again(client: Pool, request: Request, engine: Engine, stop: Stop) 
                 await asyncio.sleep(pause(busy or spent, fault, engine))
 
 
-def aide_ask(aide: AideClient, who: str, engine: Engine, stop: Stop) -> Ask:
-    """Asks a judge or simulator; its faults are told apart and never the model's."""
+def aide_ask(aide: AideClient, who: str, stop: Stop) -> Ask:
+    """Asks a judge or simulator, as patiently as its own pool is; its faults are told apart and never the model's."""
 
     async def ask(request: Request) -> tuple[Reply, int]:
         try:
             async with aide.limit:
-                return await ask_again(aide.client, request, engine, stop)
+                return await ask_again(aide.client, request, aide.client.engine, stop)
         except (SampleFailed, EndpointUnusable) as error:
             raise SampleFailed(f"{who}: {error}", getattr(error, "attempts", 1)) from None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.grading.judge import identity as judge_identity
 from evalsuite.settings import Aide, Engine, Model, Run
 from evalsuite.store import Cell
+
+JUDGE_OUTAGE_SECONDS = 60.0
+"""Most time that a run waits for a judge that is away: answers can be judged later, while slots that wait are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,12 @@ class Aides:
 
 
 async def connect_aides(judge: Aide | None, simulator: Aide | None, needed: Iterable[str], engine: Engine) -> Aides:
-    """Connect to those of the two that are ``needed``; who cannot be reached is named in ``missing``."""
+    """Connect to those of the two that are ``needed``; who cannot be reached is named in ``missing``.
+
+    A judge that goes away is waited for a minute at most; then the answers that come are stored ungraded. Without its
+    simulator nothing can go on, so that is waited for as long as for a model.
+    """
+    patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
     found: dict[str, AideClient] = {}
     missing: dict[str, str] = {}
     for who, aide in (("judge", judge), ("simulator", simulator)):
@@ -58,7 +66,7 @@ async def connect_aides(judge: Aide | None, simulator: Aide | None, needed: Iter
             missing[who] = f"no {who} is configured"
             continue
         try:
-            found[who] = await connect_aide(aide, engine)
+            found[who] = await connect_aide(aide, replace(engine, outage_seconds=patience[who]))
         except EndpointUnusable as error:
             missing[who] = str(error)
     return Aides(found.get("judge"), found.get("simulator"), missing)

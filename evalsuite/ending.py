@@ -45,7 +45,8 @@ def verdict(cells: Iterable[Cell], ended: Ended, stop: Stop, window: Window | No
             counts = {"not asked": summary["planned"] - summary["samples"]}
             counts |= {name: summary["outcomes"][name] for name in ("failed", "ungraded")}
             what = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-            console.print(f"{where} is incomplete: {what}")
+            later = "; evalsuite judge, or the same command, grades what is stored" if counts["ungraded"] else ""
+            console.print(f"{where} is incomplete: {what}{later}")
         if summary["cut"]["flagged"]:
             console.print(f"{where}: {summary['cut']['words']}", markup=False)
     for name, fault in ended.faults.items():

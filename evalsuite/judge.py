@@ -18,7 +18,7 @@ from evalsuite.errors import BadInput, Exit
 from evalsuite.grading.judge import identity
 from evalsuite.records import Item
 from evalsuite.rescore import load
-from evalsuite.settings import Engine, Report
+from evalsuite.settings import Report
 from evalsuite.slots import judging
 from evalsuite.store import Cell, Commits, cells, open_cell, read_manifest, read_samples, seal
 from evalsuite.summary import summarize
@@ -84,7 +84,7 @@ async def _pass(folders: list[Path], settings: Report) -> list[str]:
                 rows = read_samples(folder, ["item_id", "repeat", "outcome"]).to_pylist()
                 attempts = tuple((row["item_id"], row["repeat"]) for row in rows if row["outcome"] != "failed")
                 dockets.append(Docket(open_cell(folder, manifest, commits), adapter, items, attempts))
-            return await _judge_all(dockets, aide, settings.engine)
+            return await _judge_all(dockets, aide)
         finally:
             for docket in dockets:
                 if commits.failure is None:
@@ -93,7 +93,7 @@ async def _pass(folders: list[Path], settings: Report) -> list[str]:
             await aide.client.close()
 
 
-async def _judge_all(dockets: list[Docket], aide: AideClient, engine: Engine) -> list[str]:
+async def _judge_all(dockets: list[Docket], aide: AideClient) -> list[str]:
     name, stop = identity(aide.client.model.checkpoint, aide.sampling), Stop()
     earlier = [{key: dict(docket.cell.verdicts(key)) for key in docket.attempts} for docket in dockets]
     waiting = asyncio.Semaphore(2 * aide.client.model.concurrency)
@@ -102,7 +102,7 @@ async def _judge_all(dockets: list[Docket], aide: AideClient, engine: Engine) ->
         async with waiting:
             item = docket.items[key[0]]
             turns = Turns(docket.cell, item, key[1], {}, 0, None)
-            tools = Tools(turns.chat, judge=judging(aide, docket.cell, key, engine, stop))
+            tools = Tools(turns.chat, judge=judging(aide, docket.cell, key, stop))
             score = await docket.adapter.attempt(item, key[1], tools)
             rerolled = docket.cell.rerolled(key)
             version, asked = docket.adapter.version, turns.first_sha

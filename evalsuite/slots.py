@@ -145,7 +145,7 @@ class Running:
         job, key = self.lane.jobs[todo.cell], (todo.item.id, todo.repeat)
         asking = self.asking[todo.cell, *key] = Asking(self, todo)
         turns = Turns(job.cell, todo.item, todo.repeat, job.sampling, job.seed, asking.ask, may_ask=asking.may_ask)
-        judge = None if job.judge is None else judging(job.judge, job.cell, key, self.engine, self.stop, self.counted)
+        judge = None if job.judge is None else judging(job.judge, job.cell, key, self.stop, self.counted)
         user = self.simulated(job, todo, asking)
         tools = Tools(turns.chat, None if user is None else user.chat, judge)
         rerolled = job.cell.rerolled(key)
@@ -201,7 +201,7 @@ class Running:
         aide = job.simulator
         if aide is None:
             return None
-        ask = self.counted(aide_ask(aide, "simulator", self.engine, self.stop))
+        ask = self.counted(aide_ask(aide, "simulator", self.stop))
         who, sampling = "simulator", aide.sampling
         return Turns(job.cell, todo.item, todo.repeat, sampling, job.seed, ask, who, may_ask=asking.may_ask)
 
@@ -267,13 +267,12 @@ def judging(
     aide: AideClient,
     cell: Cell,
     key: tuple[str, int],
-    engine: Engine,
     stop: Stop,
     counted: Callable[[Ask], Ask] = lambda ask: ask,
 ) -> Judging:
     """The judge of one attempt."""
     name = judge_identity(aide.client.model.checkpoint, aide.sampling)
-    return Judging(cell, key, name, dict(aide.sampling), counted(aide_ask(aide, "judge", engine, stop)))
+    return Judging(cell, key, name, dict(aide.sampling), counted(aide_ask(aide, "judge", stop)))
 
 
 async def ended(tasks: "set[asyncio.Task[None]]") -> None:

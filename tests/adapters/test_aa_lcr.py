@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evalsuite import connecting
 from evalsuite.adapters import build
 from evalsuite.config import load_report, load_run
 from evalsuite.data import Source
@@ -20,6 +21,8 @@ from evalsuite.rescore import rescore
 from evalsuite.run import run
 from evalsuite.settings import Run
 from evalsuite.store import read_manifest, read_samples
+from tests.fault_server import Crash, Steps, fault_server
+from tests.fault_server import Server as FaultServer
 from tests.scripted_endpoint import Answer, Server, scripted_endpoint
 
 QUESTIONS = 8
@@ -82,7 +85,7 @@ def summary(root: Path, model: str) -> dict[str, Any]:
     return loaded
 
 
-def judged_by(server: Server, *more: str) -> tuple[str, ...]:
+def judged_by(server: Server | FaultServer, *more: str) -> tuple[str, ...]:
     return ("judge=qwen3_235b_instruct", f"judge.base_url={server.base_url}", *more)
 
 
@@ -154,6 +157,31 @@ def test_a_failing_judge_is_never_the_models_fault(root: Path, said: Answer, ask
         with scripted_endpoint(fair, model="j") as bench:  # the same command goes on: only the judge is asked
             assert run(settings(root, ("fp8", server.base_url), words=judged_by(bench, *words))) == Exit.DONE
         assert len(server.requests) == 2
+    assert summary(root, "fp8")["score"] == 1.0
+
+
+def test_a_judge_that_dies_holds_no_slot_and_its_answers_wait(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connecting, "JUDGE_OUTAGE_SECONDS", 0.5)
+    words = ("engine.backoff_seconds=0.01", "engine.outage_seconds=3600", "models.fp8.concurrency=2")
+
+    def dying(prompt: str, number: int) -> Steps | None:
+        return [Crash()] if len(bench.prompts) == 3 else None
+
+    with scripted_endpoint(lambda prompt: f"It is {number_of(prompt)}.") as server:
+        with fault_server(fair, dying, model="j") as bench:
+            wanted = settings(root, ("fp8", server.base_url), words=judged_by(bench, *words))
+            assert run(wanted) == Exit.INCOMPLETE
+        assert len(server.requests) == QUESTIONS  # nobody waited for it
+        outcomes = summary(root, "fp8")["outcomes"]
+        assert outcomes["correct"] + outcomes["ungraded"] == QUESTIONS
+        assert 1 <= outcomes["correct"] <= 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "ungraded; evalsuite judge, or the same command, grades what is stored" in said
+        with scripted_endpoint(fair, model="j") as bench_again:
+            assert run(settings(root, ("fp8", server.base_url), words=judged_by(bench_again, *words))) == Exit.DONE
+        assert len(server.requests) == QUESTIONS
     assert summary(root, "fp8")["score"] == 1.0
 
 
