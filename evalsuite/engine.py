@@ -1,7 +1,6 @@
 """Items x repeats x models to samples: all endpoints side by side, until the end of the work or of the window."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +60,7 @@ def lane_at_work(
     fit = None
     if window is not None:
         cells = [_cell_fit(job) for job in lane.jobs]
-        fit = Fit(time.monotonic() + window.left(), cells, None if rate is None else rate / lane.limit)
+        fit = Fit(window.closes, cells, None if rate is None else rate / lane.limit)
     return Running(lane, engine, budget.stop, progress, queue, budget, fit)
 
 

@@ -8,6 +8,7 @@ a rate that nearly all of this model's tokens keep.
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,10 +40,12 @@ class Window:
     """Aware; what is still running then is cut."""
     seconds: float | None
     """Length of the whole window; None: not known (a deadline given as a time)."""
+    closes: float
+    """The end by ``time.monotonic()``: setting the wall clock meanwhile neither closes the window nor keeps it open."""
 
-    def left(self, now: datetime | None = None) -> float:
+    def left(self) -> float:
         """Seconds until the end, negative after it."""
-        return (self.ends - (now or datetime.now(UTC))).total_seconds()
+        return self.closes - time.monotonic()
 
 
 def duration(text: str) -> float | None:
@@ -70,20 +73,21 @@ def window(deadline: str, now: datetime | None = None, environ: Mapping[str, str
     ``slurm`` outside a SLURM job.
     """
     now = now or datetime.now(UTC)
+    length: float | None = None
     if deadline == SLURM:
-        found = _slurm(now, os.environ if environ is None else environ)
+        ends, length = _slurm(now, os.environ if environ is None else environ)
     elif (seconds := duration(deadline)) is not None:
-        found = Window(now + timedelta(seconds=seconds), seconds)
-    elif (ends := point_in_time(deadline)) is not None:
-        found = Window(ends, None)
+        ends, length = now + timedelta(seconds=seconds), seconds
+    elif (stated := point_in_time(deadline)) is not None:
+        ends = stated
     else:
         raise BadInput(unreadable(deadline))
-    if found.left(now) <= 0:
+    if ends <= now:
         raise BadInput(
-            f"engine.deadline={deadline} is {found.ends:%Y-%m-%d %H:%M:%S} UTC, which has passed; give a later time, "
+            f"engine.deadline={deadline} is {ends:%Y-%m-%d %H:%M:%S} UTC, which has passed; give a later time, "
             "or a duration such as 3h50m"
         )
-    return found
+    return Window(ends, length, time.monotonic() + (ends - now).total_seconds())
 
 
 def unreadable(deadline: str) -> str:
@@ -91,8 +95,11 @@ def unreadable(deadline: str) -> str:
     return f"engine.deadline={deadline}: must be a duration (3h50m, 90m, 30s), a UTC time (2026-11-21T04:00Z), or slurm"
 
 
-def _slurm(now: datetime, environ: Mapping[str, str]) -> Window:
-    """The rest of this SLURM job, less a reserve. The job's own environment first (SLURM 22.05), then its commands."""
+def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
+    """(end, seconds of the whole window) of this SLURM job, less a reserve.
+
+    The job's own environment is asked first (SLURM 22.05), then its commands.
+    """
     job = environ.get("SLURM_JOB_ID", "")
     if not job:
         raise BadInput(
@@ -108,7 +115,7 @@ def _slurm(now: datetime, environ: Mapping[str, str]) -> Window:
         )
     starts = _epoch(environ.get("SLURM_JOB_START_TIME"))
     reserve = timedelta(seconds=SLURM_RESERVE_SECONDS)
-    return Window(ends - reserve, None if starts is None else (ends - reserve - starts).total_seconds())
+    return ends - reserve, None if starts is None else (ends - reserve - starts).total_seconds()
 
 
 def _epoch(text: str | None) -> datetime | None:

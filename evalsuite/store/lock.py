@@ -31,15 +31,15 @@ def _boot() -> str:
         return ""
 
 
-def _dead(path: Path) -> tuple[bool, str]:
-    """Whether the holder named in a lock file is certainly gone, and who it is."""
+def _dead(path: Path, now: float) -> tuple[bool, str]:
+    """Whether the holder named in a lock file is certainly gone, and who it is; ``now`` as file times tell it."""
     try:
+        age = now - path.stat().st_mtime
         holder = json.loads(path.read_text(encoding="utf-8"))
-        age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return True, ""
     except (json.JSONDecodeError, UnicodeDecodeError):
-        return time.time() - path.stat().st_mtime > STALE_SECONDS, "an unreadable lock file"
+        return age > STALE_SECONDS, "an unreadable lock file"
     who = f"process {holder.get('pid')} on {holder.get('host')}"
     if holder.get("host") == socket.gethostname() and holder.get("boot") == _boot():
         return _started(int(holder["pid"])) != holder.get("started"), who
@@ -54,11 +54,12 @@ def acquire(folder: Path) -> Path:
     own = folder / f".{LOCK}.{me['host']}.{pid}"
     try:
         own.write_text(json.dumps(me), encoding="utf-8")
+        now = own.stat().st_mtime  # by the clock that times the holder's signs of life, which may not be this host's
         for _ in range(3):
             try:
                 os.link(own, path)  # atomic everywhere, and the file is never seen half written
             except FileExistsError:
-                dead, who = _dead(path)
+                dead, who = _dead(path, now)
                 if not dead:
                     raise CellInUse(f"{folder} is being written by {who}; wait for it or stop it") from None
                 path.unlink(missing_ok=True)
@@ -73,7 +74,7 @@ def acquire(folder: Path) -> Path:
 
 def held(folder: Path) -> str:
     """Who writes a cell now, in words; empty: nobody, or someone who is certainly gone."""
-    dead, who = _dead(folder / LOCK)
+    dead, who = _dead(folder / LOCK, time.time())
     return "" if dead else who
 
 

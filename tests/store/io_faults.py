@@ -55,12 +55,12 @@ def compiler() -> str | None:
     return (shutil.which("cc") or shutil.which("gcc")) if sys.platform == "linux" else None
 
 
-def built(folder: Path) -> Path:
-    """The shim, compiled into ``folder``."""
-    shim = folder / "io_fault.so"
+def built(folder: Path, source: Path = SOURCE) -> Path:
+    """A shim, compiled into ``folder``."""
+    shim = folder / f"{source.stem}.so"
     found = compiler()
     assert found is not None
-    subprocess.run([found, "-shared", "-fPIC", "-O1", "-o", str(shim), str(SOURCE), "-ldl"], check=True)
+    subprocess.run([found, "-shared", "-fPIC", "-O1", "-o", str(shim), str(source), "-ldl"], check=True)
     return shim
 
 
