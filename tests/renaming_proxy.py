@@ -26,6 +26,8 @@ class Proxy:
     turn_after: int | None = None
     """Generation requests after which it is turned to ``turn_to``."""
     turn_to: str = ""
+    beside: str = ""
+    """Root of another API that gets every other request, as behind a load balancer."""
     key: str = ""
     """Asked of everyone; empty: of nobody."""
     base_url: str = ""
@@ -91,7 +93,8 @@ async def _forward(proxy: Proxy, session: aiohttp.ClientSession, request: web.Re
     if proxy.turn_after is not None and len(proxy.prompts) > proxy.turn_after:
         proxy.target, proxy.turn_after = proxy.turn_to, None
     body.pop("model", None)
-    async with session.post(f"{proxy.target}/chat/completions", json=body) as answer:
+    target = proxy.beside if proxy.beside and len(proxy.prompts) % 2 else proxy.target
+    async with session.post(f"{target}/chat/completions", json=body) as answer:
         if not body.get("stream") or answer.status != 200:
             whole = await answer.json()
             return web.json_response({**whole, "model": NAME} if answer.status == 200 else whole, status=answer.status)

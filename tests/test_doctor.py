@@ -77,6 +77,19 @@ def test_replicas_that_are_not_the_same(tmp_path: Path, urls: dict[str, str]) ->
     assert states(found, "demo_fp8")["replicas"] == "ok"
 
 
+def test_a_load_balancer_in_front_of_two_precisions(tmp_path: Path, urls: dict[str, str]) -> None:
+    with renaming_proxy(urls["demo_fp8"]) as balancer:
+        words = ["model=demo_fp8", f"models.demo_fp8.base_url={balancer.base_url}"]
+        code, found = visited(tmp_path, *words)
+        assert "two groups" not in json.dumps(found)
+        balancer.beside = urls["demo_bf16"]
+        code, found = visited(tmp_path, *words)
+    assert code == Exit.DONE
+    warned = [check["says"] for check in found["checks"] if check["state"] == "warn"]
+    assert len(warned) == 1
+    assert "fall into two groups: is it a load balancer" in warned[0]
+
+
 def test_all_that_is_wrong_is_told_in_one_visit(tmp_path: Path, urls: dict[str, str]) -> None:
     words = ["sampling=card", "task=word_problems", "judge=qwen3_235b_instruct", "judge.base_url=http://127.0.0.1:9/v1"]
     words += ["thinking=off", f"models.demo_fp8.base_url={urls['demo_fp8']}", "model=demo_fp8"]

@@ -21,6 +21,7 @@ POOL = "tests/faults/test_pool.py::"
 RUN = "tests/engine/test_run.py::"
 LCR = "tests/adapters/test_aa_lcr.py::"
 BOX = "tests/sandbox/test_client.py::"
+MACHINE = "tests/faults/test_machine.py::"
 LASTING = "tests/faults/test_rows.py::test_an_outage_that_lasts_stops_the_run_and_the_same_command_goes_on"
 
 ROWS: dict[int, Row] = {
@@ -71,8 +72,10 @@ ROWS: dict[int, Row] = {
     28: Row("404", ("case:404",)),
     29: Row(
         "DNS failure",
-        ("tests/faults/test_rows.py::test_a_name_that_nobody_knows",),
-        "a name that stops resolving in the middle of a run",
+        (
+            "tests/faults/test_rows.py::test_a_name_that_nobody_knows",
+            MACHINE + "test_a_name_that_stops_resolving_is_an_outage",
+        ),
     ),
     30: Row("bad certificate", ("tests/endpoint/test_client.py::test_a_certificate_is_trusted_by_its_ca_file_only",)),
     31: Row(
@@ -85,8 +88,10 @@ ROWS: dict[int, Row] = {
     ),
     32: Row(
         "one replica is another model",
-        ("tests/test_doctor.py::test_replicas_that_are_not_the_same",),
-        "replicas behind one load balancer: no balancer runs here",
+        (
+            "tests/test_doctor.py::test_replicas_that_are_not_the_same",
+            "tests/test_doctor.py::test_a_load_balancer_in_front_of_two_precisions",
+        ),
     ),
     33: Row("another model's name in the reply", ("case:wrong model",)),
     34: Row(
@@ -99,8 +104,11 @@ ROWS: dict[int, Row] = {
     35: Row("looping text", ("case:looping text",)),
     36: Row(
         "the clock jumps",
-        ("tests/faults/test_rows.py::test_no_time_out_hangs_on_the_wall_clock",),
-        "this machine's clock cannot be set",
+        (
+            "tests/faults/test_rows.py::test_no_time_out_hangs_on_the_wall_clock",
+            MACHINE + "test_a_jumping_wall_clock_changes_nothing",
+            MACHINE + "test_a_lock_is_judged_by_the_clock_of_its_file_system",
+        ),
     ),
     37: Row("SIGINT", (RUN + "test_ctrl_c_drains_and_the_same_command_goes_on",)),
     38: Row("SIGTERM", (RUN + "test_ctrl_c_drains_and_the_same_command_goes_on",)),
@@ -117,8 +125,8 @@ ROWS: dict[int, Row] = {
         (
             "tests/store/test_proofs.py::test_a_read_only_disk_is_named_and_nothing_is_asked",
             "tests/store/test_proofs.py::test_a_folder_that_we_may_not_write_is_named",
+            "tests/store/test_proofs.py::test_a_network_disk_whose_handles_go_stale_loses_nothing",
         ),
-        "a network file system whose handles go stale: there is none here",
     ),
     42: Row(
         "torn journal tail",
@@ -154,7 +162,11 @@ ROWS: dict[int, Row] = {
     52: Row(
         "the sandbox dies", (BOX + "test_faults_are_ours", BOX + "test_a_lost_judge_is_replaced_and_never_a_verdict")
     ),
-    53: Row("time is up in the sandbox", (BOX + "test_limits",)),
+    53: Row(
+        "time is up in the sandbox",
+        (BOX + "test_limits",),
+        "a second try where the host was overloaded is not made: an answer has half an hour for what takes seconds",
+    ),
     54: Row(
         "the data changed before a resume",
         (

@@ -2,6 +2,7 @@
 
 import errno
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tests.store.io_faults import failing_disk
 
 FAULTS = (("EIO", False), ("ENOSPC", True))
 """One call fails and the next works again; or nothing works from the k-th call on, as on a full disk."""
+STALE = ("ESTALE", True)
+"""A network file system that the server no longer knows."""
 CODES = (0, 3, 74)
 """What a run may end with when its disk fails: the fault did no harm, or it is said to be the disk's."""
 
@@ -32,8 +35,8 @@ class Faults:
     """What must not be: k, fault and what was said."""
 
 
-def io_faults(folder: Path, *, step: int = 1, first: int = 1) -> Faults:
-    """Every ``step``-th k from ``first`` on, with both faults; then the same command again on a sound disk."""
+def io_faults(folder: Path, *, step: int = 1, first: int = 1, faults: Sequence[tuple[str, bool]] = FAULTS) -> Faults:
+    """Every ``step``-th k from ``first`` on, with each fault; then the same command again on a sound disk."""
     conf = proving.configure(folder / "conf", items=3, repeats=1)
     acks = folder / "acks"
     found = Faults()
@@ -43,7 +46,7 @@ def io_faults(folder: Path, *, step: int = 1, first: int = 1) -> Faults:
         assert done.code == 0, done.said
         whole, found.calls = proving.outcome(folder / "whole"), done.calls
         for k in range(first, found.calls + 1, step):
-            for name, onwards in FAULTS:
+            for name, onwards in faults:
                 start = [len(server.requests) for server in servers]
                 acks.unlink(missing_ok=True)
                 results = folder / f"{name}-{k}"

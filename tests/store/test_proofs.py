@@ -12,7 +12,7 @@ import pytest
 
 from evalsuite.errors import Exit
 from evalsuite.store import journal, read_samples
-from tests.figures.io_faults import io_faults
+from tests.figures.io_faults import STALE, io_faults
 from tests.figures.kills import GRACE_SECONDS, kills
 from tests.scripted_endpoint import Server
 from tests.store import proving
@@ -140,6 +140,14 @@ def test_a_disk_that_fails_at_the_kth_call_loses_nothing(tmp_path: Path) -> None
     found = io_faults(tmp_path, step=120, first=31)
     assert found.runs >= 4
     assert found.codes[int(Exit.STORAGE)] >= 2
+    assert (found.acknowledged, found.unequal, found.bad) == (0, 0, [])
+
+
+@needs_shim
+def test_a_network_disk_whose_handles_go_stale_loses_nothing(tmp_path: Path) -> None:
+    found = io_faults(tmp_path, step=150, first=47, faults=(STALE,))
+    assert found.runs >= 2
+    assert found.codes == {int(Exit.STORAGE): found.runs}
     assert (found.acknowledged, found.unequal, found.bad) == (0, 0, [])
 
 
