@@ -107,8 +107,11 @@ def dispatch(argv: Sequence[str]) -> Exit:
         return Exit.DONE
     if arguments.multirun and name != "run":
         raise BadInput(f"-m works with run only, not with {name}")
-    from evalsuite import config  # Hydra costs 0.2 s
-    from evalsuite.settings import Run
+    from evalsuite.memory import importing
+
+    with importing():
+        from evalsuite import config  # Hydra costs 0.2 s
+        from evalsuite.settings import Run
 
     if arguments.multirun:
         return _multirun(arguments, _function(name))
@@ -149,7 +152,10 @@ def split(words: Sequence[str]) -> Arguments:
 
 def _function(command: str) -> Callable[[Any], Exit]:
     module, _, name = COMMANDS[command].partition(":")
-    function: Callable[[Any], Exit] = getattr(import_module(module), name)
+    from evalsuite.memory import importing
+
+    with importing():
+        function: Callable[[Any], Exit] = getattr(import_module(module), name)
     return function
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from evalsuite.endpoint.replies import Assembler
 from evalsuite.endpoint.retry import ENDLESS_RETRIES, Empty, Malformed, Transient
+from evalsuite.endpoint.template import Template
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Request
 
@@ -36,6 +37,7 @@ class Draft:
     """Whether the stream said that it was over."""
     first: float | None = None
     """When the first generated text of a stream came, ``time.monotonic()``."""
+    _template: Template = field(default_factory=Template)
     _events: int = 0
     _repeated: int = 0
     _last: bytes = b""
@@ -48,10 +50,12 @@ class Draft:
 
     def add(self, payload: bytes) -> None:
         """Take one event. Raises ``Malformed``, and ``ErrorEvent`` when it reports an error."""
-        try:
-            generated = self.assembler.add(_parsed(payload))
-        except (AttributeError, TypeError, ValueError):
-            raise Malformed(f"the server sent JSON that is no chat completion: {_shown(payload)}{self.lost}") from None
+        text = self._template.text(payload)
+        if text is None:
+            generated = self._parse(payload)
+        else:
+            self.assembler.add_text(self._template.field, text)
+            generated = text != ""
         if generated:
             self._events += 1
             if payload == self._last:
@@ -59,6 +63,15 @@ class Draft:
             if self.first is None:
                 self.first = time.monotonic()
         self._last = payload
+
+    def _parse(self, payload: bytes) -> bool:
+        try:
+            body = _parsed(payload)
+            generated = self.assembler.add(body)
+        except (AttributeError, TypeError, ValueError):
+            raise Malformed(f"the server sent JSON that is no chat completion: {_shown(payload)}{self.lost}") from None
+        self._template.learn(payload, body, self._events)
+        return generated
 
     def add_whole(self, body: bytes) -> None:
         """Take a body that was not streamed; raises as ``add`` does."""

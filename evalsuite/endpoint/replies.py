@@ -94,6 +94,10 @@ class Assembler:
             self._finish = choice.get("finish_reason") or self._finish
         return generated
 
+    def add_text(self, field: str, text: str) -> None:
+        """Take what one chunk adds to a field of the message and nothing else."""
+        (self._text if field == "content" else self._reasoning).add(text)
+
     def _add_call(self, call: Mapping[str, Any]) -> None:
         """Tool calls stream in pieces, keyed by ``index``; id and name come only with the first."""
         index = call.get("index", len(self._calls))

@@ -1,14 +1,14 @@
-"""``samples.parquet``: the table of a cell, one row per item x repeat, derived from its journals."""
+"""``samples.parquet``: the table of a cell, one row per item x repeat, derived from its journals.
+
+Arrow is imported where it is used: it costs 0.2 s, which no run needs before its first question.
+"""
 
 import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import Sample
@@ -17,39 +17,41 @@ from evalsuite.store.attempts import Attempt, Cut, scan
 from evalsuite.store.cell import score_event
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SAMPLES = "samples.parquet"
 BATCH_CHARACTERS = 16_000_000
 """Texts held in memory before a batch of rows is written."""
-SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("version", pa.string()),
-        ("variant", pa.string()),
-        ("model", pa.string()),
-        ("item_id", pa.string()),
-        ("repeat", pa.int32()),
-        ("cluster", pa.string()),
-        ("weight", pa.float64()),
-        ("groups", pa.string()),
-        ("outcome", pa.string()),
-        ("value", pa.float64()),
-        ("answer", pa.string()),
-        ("stage", pa.string()),
-        ("parts", pa.string()),
-        ("note", pa.string()),
-        ("finish_reason", pa.string()),
-        ("prompt_tokens", pa.int64()),
-        ("completion_tokens", pa.int64()),
-        ("reasoning_tokens", pa.int64()),
-        ("text", pa.string()),
-        ("reasoning", pa.string()),
-        ("prompt_sha", pa.string()),
-        ("seconds", pa.float64()),
-        ("attempts", pa.int32()),
-        ("rerolled", pa.bool_()),
-    ]
-)
-COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+TYPES = {
+    "task": "string",
+    "version": "string",
+    "variant": "string",
+    "model": "string",
+    "item_id": "string",
+    "repeat": "int32",
+    "cluster": "string",
+    "weight": "double",
+    "groups": "string",
+    "outcome": "string",
+    "value": "double",
+    "answer": "string",
+    "stage": "string",
+    "parts": "string",
+    "note": "string",
+    "finish_reason": "string",
+    "prompt_tokens": "int64",
+    "completion_tokens": "int64",
+    "reasoning_tokens": "int64",
+    "text": "string",
+    "reasoning": "string",
+    "prompt_sha": "string",
+    "seconds": "double",
+    "attempts": "int32",
+    "rerolled": "bool",
+}
+"""Column -> type, as Arrow names it."""
+COLUMNS: tuple[str, ...] = tuple(TYPES)
 
 
 def sample_row(
@@ -101,25 +103,27 @@ def seal(folder: Path) -> None:
         _write(folder, _rows(folder, manifest, index), _journals(folder), _cuts(index))
 
 
-def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> pa.Table:
+def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> "pa.Table":
     """The rows of a cell: from Parquet when that is up to date, else from the journals.
 
     ``columns`` names a part of ``COLUMNS``; leaving out the texts makes it quick. ``item`` reads one item only.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     manifest = read_manifest(folder)
     path = folder / SAMPLES
     wanted = list(columns or COLUMNS)
     if path.exists():
         try:
-            found = (pq.read_schema(path).metadata or {}).get(b"journals", b"{}")
-            if manifest["imported"] is not None or json.loads(found) == _journals(folder):
+            if manifest["imported"] is not None or is_current(folder):
                 return pq.read_table(path, columns=wanted, filters=None if item is None else [("item_id", "==", item)])
         except (pa.ArrowInvalid, OSError) as error:
             if manifest["imported"] is not None:
                 raise BadInput(f"{path} is damaged ({error}); import the file again") from None
     index = {key: attempt for key, attempt in scan(folder).items() if item in (None, key[0])}
     rows = list(_rows(folder, manifest, index, texts="text" in wanted or "reasoning" in wanted))
-    return pa.Table.from_pylist(rows, schema=SCHEMA).select(wanted)
+    return pa.Table.from_pylist(rows, schema=_schema()).select(wanted)
 
 
 def is_current(folder: Path) -> bool:
@@ -127,28 +131,35 @@ def is_current(folder: Path) -> bool:
     path = folder / SAMPLES
     if not path.exists():
         return False
-    if read_manifest(folder)["imported"] is not None:
-        return True
-    try:
-        found = (pq.read_schema(path).metadata or {}).get(b"journals", b"{}")
-    except (pa.ArrowInvalid, OSError):  # damaged; the journals have it all
-        return False
-    return bool(json.loads(found) == _journals(folder))
+    return read_manifest(folder)["imported"] is not None or _stated(path, "journals") == _journals(folder)
 
 
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
     """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
-    try:
-        current = is_current(folder)
-        found = json.loads((pq.read_schema(folder / SAMPLES).metadata or {}).get(b"cuts", b"[]")) if current else None
-    except (pa.ArrowInvalid, OSError):  # damaged; the journals have it all
-        found = None
+    found = (_stated(folder / SAMPLES, "cuts") or []) if is_current(folder) else None
     if found is None:
         found = _cuts(scan(folder))
     cuts: dict[tuple[str, int], list[Cut]] = {}
     for item, repeat, tokens, seconds in found:
         cuts.setdefault((item, repeat), []).append(Cut(tokens, seconds))
     return cuts
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
+
+
+def _stated(path: Path, what: str) -> Any:
+    """What a table says of its own making; None where it says nothing, or is damaged: the journals have it all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return json.loads((pq.read_schema(path).metadata or {}).get(what.encode(), b"null"))
+    except (pa.ArrowInvalid, OSError):
+        return None
 
 
 def _cuts(index: Mapping[tuple[str, int], Attempt]) -> list[list[Any]]:
@@ -211,9 +222,12 @@ def _journals(folder: Path) -> dict[str, int]:
 
 
 def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = folder / SAMPLES
     temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
-    schema = SCHEMA.with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
+    schema = _schema().with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
     try:
         with temporary.open("wb") as file:
             with pq.ParquetWriter(file, schema, compression="zstd") as writer:

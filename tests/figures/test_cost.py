@@ -16,7 +16,7 @@ def test_the_mock_server_answers_the_shape_that_was_asked_for() -> None:
 def test_every_client_is_measured_beside_ours() -> None:
     (together, alone) = cost.streams(answers=4, length=200, concurrency=4, seconds=0.4, rounds=1)
     for line in (together, alone):
-        assert line.measured.count(" us (") == 1
+        assert line.measured.count(" us, ") == 1
         assert all(name in line.measured for name in ("aiohttp", "openai-raw", "openai-objects"))
 
 
