@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalsuite import store
-from evalsuite.store.seal import SCHEMA
+from evalsuite.store.seal import schema
 
 SAMPLING = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64000}
 
@@ -67,7 +67,7 @@ def write(run: Path, *cells: Made) -> Path:
         folder = run / cell.model / cell.task
         folder.mkdir(parents=True)
         rows = [_row(cell, item, repeat) for item in cell.answers for repeat in range(len(cell.answers[item]))]
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / store.SAMPLES)
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema()), folder / store.SAMPLES)
         store.write_json(folder / store.MANIFEST, _manifest(cell))
     return run
 

@@ -123,7 +123,7 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str |
                 raise BadInput(f"{path} is damaged ({error}); import the file again") from None
     index = {key: attempt for key, attempt in scan(folder).items() if item in (None, key[0])}
     rows = list(_rows(folder, manifest, index, texts="text" in wanted or "reasoning" in wanted))
-    return pa.Table.from_pylist(rows, schema=_schema()).select(wanted)
+    return pa.Table.from_pylist(rows, schema=schema()).select(wanted)
 
 
 def is_current(folder: Path) -> bool:
@@ -145,7 +145,8 @@ def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
     return cuts
 
 
-def _schema() -> "pa.Schema":
+def schema() -> "pa.Schema":
+    """The columns of ``samples.parquet``, as Arrow knows them."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
@@ -227,19 +228,19 @@ def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, 
 
     path = folder / SAMPLES
     temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
-    schema = _schema().with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
+    columns = schema().with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
     try:
         with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(file, columns, compression="zstd") as writer:
                 batch: list[dict[str, Any]] = []
                 held = 0
                 for row in rows:
                     batch.append(row)
                     held += len(row["text"]) + len(row["reasoning"]) + 500
                     if held > BATCH_CHARACTERS:
-                        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+                        writer.write_table(pa.Table.from_pylist(batch, schema=columns))
                         batch, held = [], 0
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+                writer.write_table(pa.Table.from_pylist(batch, schema=columns))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

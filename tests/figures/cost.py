@@ -72,5 +72,10 @@ def memory(folder: Path, *, count: int = 20_000, concurrency: int = 256) -> list
 
 
 def measure(folder: Path) -> list[Line]:
-    """All of them at full size."""
-    return [*samples(), *streams(), *start(), *memory(folder)]
+    """Samples and memory at full size."""
+    return [*samples(), *memory(folder)]
+
+
+def measure_streams(_: Path) -> list[Line]:
+    """Events and start-up at full size."""
+    return [*streams(), *start()]

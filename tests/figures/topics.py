@@ -331,6 +331,7 @@ TOPICS: dict[str, Topic] = {
     "kills": Topic("Killed and continued", kills.measure),
     "io_faults": Topic("A disk that fails", io_faults.measure),
     "cost": Topic("What it costs", cost.measure),
+    "streams": Topic("What streams and a start cost", cost.measure_streams),
     "page": Topic("The report's page", page),
     "calibration": Topic("Calibrated verdicts", calibration),
     "sequential": Topic("Stopping early", sequential),
