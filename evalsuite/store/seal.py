@@ -131,12 +131,12 @@ def is_current(folder: Path) -> bool:
     path = folder / SAMPLES
     if not path.exists():
         return False
-    return read_manifest(folder)["imported"] is not None or _stated(path, "journals") == _journals(folder)
+    return read_manifest(folder)["imported"] is not None or _stated(path, "journals", {}) == _journals(folder)
 
 
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
     """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
-    found = (_stated(folder / SAMPLES, "cuts") or []) if is_current(folder) else None
+    found = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
     if found is None:
         found = _cuts(scan(folder))
     cuts: dict[tuple[str, int], list[Cut]] = {}
@@ -152,15 +152,16 @@ def schema() -> "pa.Schema":
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
 
 
-def _stated(path: Path, what: str) -> Any:
-    """What a table says of its own making; None where it says nothing, or is damaged: the journals have it all."""
+def _stated(path: Path, what: str, nothing: Any) -> Any:
+    """What a table says of its own making, ``nothing`` if it does not; None if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return json.loads((pq.read_schema(path).metadata or {}).get(what.encode(), b"null"))
+        stated = (pq.read_schema(path).metadata or {}).get(what.encode())
     except (pa.ArrowInvalid, OSError):
         return None
+    return nothing if stated is None else json.loads(stated)
 
 
 def _cuts(index: Mapping[tuple[str, int], Attempt]) -> list[list[Any]]:
