@@ -21,7 +21,7 @@ def environment(folder: Path, fault: str, setting: str) -> dict[str, str]:
     return {**os.environ, f"MACHINE_FAULT_{fault}": setting, "LD_PRELOAD": str(built(folder, SOURCE)), "CI": "1"}
 
 
-def start(results: Path, url: str, items: int, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+def start(results: Path, url: str, items: int, environment: dict[str, str]) -> "subprocess.Popen[str]":
     """A run of so many questions, two at a time, that may last an hour."""
     call = [sys.executable, "-m", "tests.faults.machine", str(results), url, str(items)]
     return subprocess.Popen(
@@ -34,7 +34,6 @@ def main(results: str, url: str, items: str) -> int:
     wanted = settings(
         Path(results), ("bf16", url), engine=Engine(**TIMES), limit=int(items), model={"concurrency": 2}, report=False
     )
-    wanted.models["bf16"].server.stream = True
     wanted.tasks["additions"].options = {"count": int(items)}
     return int(run(wanted))
 
