@@ -11,7 +11,6 @@ from evalsuite.endpoint.pool import Pool
 from evalsuite.endpoint.retry import Busy, Empty, TooSlow, Transient, pause
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
-from evalsuite.settings import Engine
 from evalsuite.turns import Ask
 
 
@@ -65,13 +64,14 @@ class AideClient:
     """Most requests in flight at its endpoint."""
 
 
-async def ask_again(client: Pool, request: Request, engine: Engine, stop: Stop) -> tuple[Reply, int]:
-    """(reply, requests sent): transient faults are asked again, as the engine's settings say.
+async def ask_again(client: Pool, request: Request, stop: Stop) -> tuple[Reply, int]:
+    """(reply, requests sent): transient faults are asked again, as the settings of the pool's engine say.
 
     Waiting for a busy endpoint, or for one that was down, costs no attempt; both end after ``engine.outage_seconds``,
     and a question that an endpoint went down over more often than it may be asked is given up. Raises
     ``SampleFailed`` with the last fault, ``ContextOverflow`` and ``EndpointUnusable``.
     """
+    engine = client.engine
     sent = spent = 0
     outages = busy = 0
     since = math.inf
@@ -108,7 +108,7 @@ def aide_ask(aide: AideClient, who: str, stop: Stop) -> Ask:
     async def ask(request: Request) -> tuple[Reply, int]:
         try:
             async with aide.limit:
-                return await ask_again(aide.client, request, aide.client.engine, stop)
+                return await ask_again(aide.client, request, stop)
         except (SampleFailed, EndpointUnusable) as error:
             raise SampleFailed(f"{who}: {error}", getattr(error, "attempts", 1)) from None
 

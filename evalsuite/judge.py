@@ -20,7 +20,7 @@ from evalsuite.records import Item
 from evalsuite.rescore import load
 from evalsuite.settings import Report
 from evalsuite.slots import judging
-from evalsuite.store import Cell, Commits, cells, open_cell, read_manifest, read_samples, seal
+from evalsuite.store import Cell, Commits, cells, close_cells, open_cell, read_manifest, read_samples, seal
 from evalsuite.summary import summarize
 from evalsuite.table import find_run
 from evalsuite.turns import Turns
@@ -86,11 +86,8 @@ async def _pass(folders: list[Path], settings: Report) -> list[str]:
                 dockets.append(Docket(open_cell(folder, manifest, commits), adapter, items, attempts))
             return await _judge_all(dockets, aide)
         finally:
-            for docket in dockets:
-                if commits.failure is None:
-                    await docket.cell.flush()
-                docket.cell.close()
             await aide.client.close()
+            await close_cells((docket.cell for docket in dockets), commits)
 
 
 async def _judge_all(dockets: list[Docket], aide: AideClient) -> list[str]:

@@ -1,7 +1,7 @@
 """The ``run`` command: cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from evalsuite.jobs import lanes, needs, pending
 from evalsuite.memory import give_back_large_blocks
 from evalsuite.progress import drawn
 from evalsuite.settings import Model, Run
-from evalsuite.store import MANIFEST, Cell, Commits, open_cell, read_manifest, seal
+from evalsuite.store import MANIFEST, Cell, Commits, close_cells, open_cell, read_manifest, seal
 from evalsuite.windows import Window, window
 
 if TYPE_CHECKING:
@@ -108,28 +108,16 @@ async def _execute(
                 contests.finish(console)
             _flag(pools, opened, console)
         finally:
-            await _close(pools.values(), aides, opened.values(), commits)
+            for pool in pools.values():
+                await pool.close()
+            await aides.close()
+            await close_cells(opened.values(), commits)
     for cell in opened.values():
         seal(cell.folder)
     faults = {**refused, **ended.faults, **changed}
     code = ending.verdict(opened.values(), Ended(faults, ended.progress), stop, closes, console)
     skipped = len(able) < len(tasks)
     return Exit.STOPPED if skipped and code in (Exit.DONE, Exit.INCOMPLETE) else code
-
-
-async def _close(pools: Iterable[Pool], aides: Aides, cells: Iterable[Cell], commits: Commits) -> None:
-    """End all connections; what was noted is on disk then. Cells are closed even where the disk has failed."""
-    for pool in pools:
-        await pool.close()
-    await aides.close()
-    cells = list(cells)
-    try:
-        if commits.failure is None:
-            for cell in cells:
-                await cell.flush()
-    finally:
-        for cell in cells:
-            cell.close()
 
 
 def _contests(

@@ -243,9 +243,7 @@ class Asking:
         if running.fit is not None:
             running.fit.begun[key] = self.sent
         try:
-            reply, attempts = await ask_again(
-                running.lane.jobs[todo.cell].client, request, running.engine, running.stop
-            )
+            reply, attempts = await ask_again(running.lane.jobs[todo.cell].client, request, running.stop)
         finally:
             if running.fit is not None:
                 del running.fit.begun[key]

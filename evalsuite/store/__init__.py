@@ -11,7 +11,7 @@ Everything can be rebuilt from the manifest and the journals.
 """
 
 from evalsuite.store.attempts import MODEL, Cut
-from evalsuite.store.cell import Cell, open_cell
+from evalsuite.store.cell import Cell, close_cells, open_cell
 from evalsuite.store.commits import Commits
 from evalsuite.store.lock import held
 from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest, replace_text, write_json
@@ -26,6 +26,7 @@ __all__ = [
     "Commits",
     "Cut",
     "cells",
+    "close_cells",
     "differences",
     "held",
     "is_current",

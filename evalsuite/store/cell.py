@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,21 @@ def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Ce
     except BaseException:
         lock.release(held)
         raise
+
+
+async def close_cells(cells: Iterable[Cell], commits: Commits) -> None:
+    """Close cells with all that was noted in them on disk. They are closed even where the disk has failed.
+
+    Raises ``StorageFailed`` if it fails now.
+    """
+    closing = list(cells)
+    try:
+        if commits.failure is None:
+            for cell in closing:
+                await cell.flush()
+    finally:
+        for cell in closing:
+            cell.close()
 
 
 def _sync_names(folder: Path) -> None:

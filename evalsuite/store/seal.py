@@ -116,7 +116,7 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str |
     wanted = list(columns or COLUMNS)
     if path.exists():
         try:
-            if manifest["imported"] is not None or is_current(folder):
+            if _is_current(folder, manifest):
                 return pq.read_table(path, columns=wanted, filters=None if item is None else [("item_id", "==", item)])
         except (pa.ArrowInvalid, OSError) as error:
             if manifest["imported"] is not None:
@@ -128,10 +128,12 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str |
 
 def is_current(folder: Path) -> bool:
     """Whether a cell's Parquet file holds all that its journals hold, so that it can be streamed."""
-    path = folder / SAMPLES
-    if not path.exists():
-        return False
-    return read_manifest(folder)["imported"] is not None or _stated(path, "journals", {}) == _journals(folder)
+    return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
+
+
+def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """``is_current`` where there is such a file."""
+    return manifest["imported"] is not None or _stated(folder / SAMPLES, "journals", {}) == _journals(folder)
 
 
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:

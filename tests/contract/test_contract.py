@@ -47,7 +47,7 @@ def ask(model: Model, *questions: str, sampling: Mapping[str, Any] = GREEDY) -> 
         served = pool(model, engine, [client])
         try:
             requests = [Request(({"role": "user", "content": one},), sampling=dict(sampling)) for one in questions]
-            asked = (ask_again(served, one, engine, Stop()) for one in requests)
+            asked = (ask_again(served, one, Stop()) for one in requests)
             return [reply for reply, _ in await asyncio.gather(*asked)]
         finally:
             await served.close()

@@ -60,7 +60,7 @@ def using(one: Model, work: Callable[[Pool], Awaitable[Any]], **engine: Any) -> 
 
 async def ask(asked: Pool, prompt: str, max_tokens: int = 64) -> tuple[Reply, int]:
     """One question, whatever it takes."""
-    return await ask_again(asked, question(prompt, max_tokens), asked.engine, Stop())
+    return await ask_again(asked, question(prompt, max_tokens), Stop())
 
 
 def ask_all(one: Model, prompts: Sequence[str], at_once: int = 8, **engine: Any) -> list[Any]:
