@@ -36,12 +36,11 @@ _TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 class Window:
     """A span of time that a run may use."""
 
-    ends: datetime
-    """Aware; what is still running then is cut."""
+    closes: float
+    """When what is still running is cut, ``time.monotonic()``: setting the wall clock meanwhile neither closes the
+    window nor keeps it open."""
     seconds: float | None
     """Length of the whole window; None: not known (a deadline given as a time)."""
-    closes: float
-    """The end by ``time.monotonic()``: setting the wall clock meanwhile neither closes the window nor keeps it open."""
 
     def left(self) -> float:
         """Seconds until the end, negative after it."""
@@ -66,13 +65,19 @@ def point_in_time(text: str) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def window(deadline: str, now: datetime | None = None, environ: Mapping[str, str] | None = None) -> Window:
-    """The window that ``engine.deadline`` names, from ``now`` on.
+def window(
+    deadline: str,
+    now: datetime | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: float | None = None,
+) -> Window:
+    """The window that ``engine.deadline`` names, from ``now`` (by ``time.monotonic()``: ``clock``) on.
 
     Raises ``BadInput`` for what is neither a duration nor a time nor ``slurm``, for a time that has passed, and for
     ``slurm`` outside a SLURM job.
     """
     now = now or datetime.now(UTC)
+    clock = time.monotonic() if clock is None else clock
     length: float | None = None
     if deadline == SLURM:
         ends, length = _slurm(now, os.environ if environ is None else environ)
@@ -87,7 +92,7 @@ def window(deadline: str, now: datetime | None = None, environ: Mapping[str, str
             f"engine.deadline={deadline} is {ends:%Y-%m-%d %H:%M:%S} UTC, which has passed; give a later time, "
             "or a duration such as 3h50m"
         )
-    return Window(ends, length, time.monotonic() + (ends - now).total_seconds())
+    return Window(clock + (ends - now).total_seconds(), length)
 
 
 def unreadable(deadline: str) -> str:

@@ -1,6 +1,7 @@
 import math
 import random
 import stat
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,11 +19,9 @@ from tests import cells
 NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 
 
-def left(found: Window) -> float:
-    """Seconds from ``NOW`` to the end."""
-    seconds = (found.ends - NOW).total_seconds()
-    assert found.left() == pytest.approx(seconds, abs=30)  # it has just been opened
-    return seconds
+def opened(deadline: str, environ: Mapping[str, str] | None = None) -> Window:
+    """A window from ``NOW`` on, by a clock that stood at 0 then."""
+    return window(deadline, NOW, environ, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,8 @@ def test_a_time_is_utc_unless_it_says_otherwise() -> None:
     assert point_in_time("2026-11-21T04:00Z") == point_in_time("2026-11-21 04:00") == four
     assert point_in_time("2026-11-21T06:00+02:00") == four
     assert point_in_time("tomorrow") is None
-    assert left(window("2026-11-21T04:00Z", NOW)) == 6 * 3600
+    assert opened("2026-11-21T04:00Z").closes == 6 * 3600
+    assert window("90m").left() == pytest.approx(5400, abs=30)  # it has just been opened
 
 
 def test_a_window_that_has_passed_or_cannot_be_read_is_refused() -> None:
@@ -61,8 +61,8 @@ def test_a_window_that_has_passed_or_cannot_be_read_is_refused() -> None:
 
 def test_a_slurm_job_says_when_it_ends() -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_START_TIME": f"{NOW.timestamp() - 3600:.0f}"}
-    known = window("slurm", NOW, job | {"SLURM_JOB_END_TIME": f"{NOW.timestamp() + 3 * 3600:.0f}"})
-    assert left(known) == 3 * 3600 - 60
+    known = opened("slurm", job | {"SLURM_JOB_END_TIME": f"{NOW.timestamp() + 3 * 3600:.0f}"})
+    assert known.closes == 3 * 3600 - 60
     assert known.seconds == 4 * 3600 - 60
     with pytest.raises(BadInput, match="no SLURM job"):
         window("slurm", NOW, {})
@@ -80,11 +80,11 @@ def test_older_slurms_are_asked_by_command(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(BadInput, match="neither SLURM_JOB_END_TIME nor scontrol nor squeue"):
         window("slurm", NOW, job)
     command(tmp_path, "squeue", "1-02:03:04")
-    stated = timedelta(days=1, hours=2, minutes=3, seconds=4).total_seconds()
-    assert left(window("slurm", NOW, job)) == stated - 60
+    left = timedelta(days=1, hours=2, minutes=3, seconds=4).total_seconds()
+    assert opened("slurm", job).closes == left - 60
     local = (NOW + timedelta(hours=5)).astimezone().replace(tzinfo=None)
     command(tmp_path, "scontrol", f"JobId=7 JobName=x EndTime={local:%Y-%m-%dT%H:%M:%S} Deadline=N/A")
-    assert left(window("slurm", NOW, job)) == 5 * 3600 - 60
+    assert opened("slurm", job).closes == 5 * 3600 - 60
 
 
 def test_the_slow_rate_is_one_that_nearly_all_tokens_keep() -> None:
