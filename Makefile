@@ -26,8 +26,8 @@ test: check
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.dev
-	$(BIN)/ruff format --check -q evalsuite tests benchmarks
-	$(BIN)/ruff check -q evalsuite tests benchmarks
+	$(BIN)/ruff format --check -q evalsuite tasks tests benchmarks figures
+	$(BIN)/ruff check -q evalsuite tasks tests benchmarks figures
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
@@ -36,7 +36,7 @@ docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 figures: .venv/.dev
-	$(BIN)/python -m tests.figures $(FIGURES)
+	$(BIN)/python -m figures $(FIGURES)
 
 interop: .venv/.dev
 	$(PYTHON) -m venv .venv-interop

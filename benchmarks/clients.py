@@ -102,9 +102,9 @@ async def openai_objects(stack: AsyncExitStack, url: str, limit: int, *, stream:
 
 async def evalsuite_client(stack: AsyncExitStack, url: str, limit: int, *, stream: bool) -> Ask:
     """evalsuite's own client, without engine and journal."""
+    from evalsuite.config.settings import Engine, Model, Server
     from evalsuite.endpoint.client import connect
     from evalsuite.records import Request
-    from evalsuite.settings import Engine, Model, Server
 
     server = Server(dialect="sglang", stream=stream)
     client = connect(

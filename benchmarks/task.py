@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from evalsuite.adapters.base import Tools, graded, single_turn
-from evalsuite.data import Source
-from evalsuite.grading.extract import flexible_number
 from evalsuite.records import Item, Reply, Request, Score
+from evalsuite.tasks.base import Tools, graded, single_turn
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.grading.extract import flexible_number
 
 FILLING = "Read the following carefully before you answer, and take your time. " * 14
 

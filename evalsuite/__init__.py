@@ -8,19 +8,58 @@ The public API is small and loaded on use, so that ``import evalsuite`` costs no
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from evalsuite.comparison import Comparison, compare
-    from evalsuite.table import RunTable, load_run
+from evalsuite.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Comparison", "RunTable", "__version__", "compare", "load_run"]
+if TYPE_CHECKING:
+    from evalsuite.analysis.comparison import Comparison, compare
+    from evalsuite.analysis.table import RunTable, load_run
+    from evalsuite.cli.run import run
+    from evalsuite.plan.build import make_plan
+    from evalsuite.records import Item, Reply, Request, Score
+    from evalsuite.tasks.base import Tools, graded, single_turn
+    from evalsuite.tasks.datasets import HUB, Source, pin, rows
 
 _HOME = {
-    "Comparison": "evalsuite.comparison",
-    "RunTable": "evalsuite.table",
-    "compare": "evalsuite.comparison",
-    "load_run": "evalsuite.table",
+    "Comparison": "evalsuite.analysis.comparison",
+    "HUB": "evalsuite.tasks.datasets",
+    "Item": "evalsuite.records",
+    "Reply": "evalsuite.records",
+    "Request": "evalsuite.records",
+    "RunTable": "evalsuite.analysis.table",
+    "Score": "evalsuite.records",
+    "Source": "evalsuite.tasks.datasets",
+    "Tools": "evalsuite.tasks.base",
+    "compare": "evalsuite.analysis.comparison",
+    "graded": "evalsuite.tasks.base",
+    "load_run": "evalsuite.analysis.table",
+    "make_plan": "evalsuite.plan.build",
+    "pin": "evalsuite.tasks.datasets",
+    "rows": "evalsuite.tasks.datasets",
+    "run": "evalsuite.cli.run",
+    "single_turn": "evalsuite.tasks.base",
 }
+"""Public name -> the module that defines it."""
+
+__all__ = [
+    "HUB",
+    "Comparison",
+    "Item",
+    "Reply",
+    "Request",
+    "RunTable",
+    "Score",
+    "Source",
+    "Tools",
+    "__version__",
+    "compare",
+    "graded",
+    "load_run",
+    "make_plan",
+    "pin",
+    "rows",
+    "run",
+    "single_turn",
+]
 
 
 def __getattr__(name: str) -> Any:

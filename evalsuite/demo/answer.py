@@ -1,7 +1,5 @@
 """From generated tokens to the two texts of an answer, reasoning and content, piece by piece."""
 
-from __future__ import annotations
-
 import codecs
 from dataclasses import dataclass, field
 

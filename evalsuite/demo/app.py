@@ -1,7 +1,5 @@
 """The HTTP side of the demo server: routes, streams, and the bridge to the engine's thread."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json
@@ -67,7 +65,7 @@ class Service:
     async def generate(self, job: Job, answer: Answer) -> AsyncGenerator[tuple[Token, Piece], None]:
         """Runs a job; leaving early, by stop string or disconnect, frees its slot."""
         if self.broken:
-            raise engine_failed()
+            raise _engine_failed()
         queue: asyncio.Queue[Token | None] = asyncio.Queue()
         self.queues[job.id] = queue
         self.engine.submit(job)
@@ -76,7 +74,7 @@ class Service:
             while answer.finish is None:
                 token = await queue.get()
                 if token is None:
-                    raise engine_failed()
+                    raise _engine_failed()
                 ended = token.finish is not None
                 yield token, answer.add(token)
         finally:
@@ -85,7 +83,7 @@ class Service:
                 self.engine.cancel(job.id)
 
 
-def engine_failed() -> ApiError:
+def _engine_failed() -> ApiError:
     """What a request gets whose engine has ended by an error."""
     return ApiError(500, "The engine has failed; its error is on the server's standard error.", "InternalServerError")
 
@@ -105,7 +103,7 @@ def make_app(precision: str) -> web.Application:
         await asyncio.to_thread(service.engine.stop)
 
     app.cleanup_ctx.append(life)
-    app.router.add_post("/v1/chat/completions", chat_completions)
+    app.router.add_post("/v1/chat/completions", _chat_completions)
     app.router.add_get("/v1/models", models)
     app.router.add_get("/health", health)
     app.router.add_get("/server_info", server_info)
@@ -132,7 +130,7 @@ def load_service(precision: str, loop: asyncio.AbstractEventLoop) -> Service:
     return service
 
 
-async def chat_completions(request: web.Request) -> web.StreamResponse:
+async def _chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     service = request.app[SERVICE]
     try:

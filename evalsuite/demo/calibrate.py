@@ -4,8 +4,6 @@ As in NVIDIA ModelOpt, whose `input_scale` is this amax / 448 (FP8) or amax / (6
 the weights. A scale taken from the running batch instead would let requests change each other's answers.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import islice
 

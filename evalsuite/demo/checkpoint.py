@@ -1,7 +1,5 @@
 """The trained weights on disk: `config.json` and `model.safetensors` in Hugging Face's Qwen3 layout."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The event loop's side sees `submit` and `cancel`; the worker hands over the tokens of a whole step at once.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence

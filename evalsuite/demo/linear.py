@@ -11,8 +11,6 @@ product and every partial sum is an integer below 2^53: float64 holds them all e
   input of the row: 44 + 9. (The 8 significant bits of a BF16 weight survive down to 2^-14 of the largest one.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

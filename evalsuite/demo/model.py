@@ -7,8 +7,6 @@ length. The tests hold it at every precision.
 Letters in shapes: n rows, d = hidden size, h = heads, g = KV heads, e = head dimension, v = vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

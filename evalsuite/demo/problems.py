@@ -6,8 +6,6 @@ whatever the wording) is the same: `training_problems` never yields a problem wh
 Standard library only, no state: everything is a pure function of a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache

@@ -3,8 +3,6 @@
 Shapes follow SGLang where it goes beyond OpenAI (`reasoning_content`, `chat_template_kwargs`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

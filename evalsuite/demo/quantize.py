@@ -8,8 +8,6 @@
 kernel does in its epilogue. Rounding is to nearest, ties to even, and saturates, as hardware and NVIDIA ModelOpt do it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +47,7 @@ class Nvfp4:
         return self.units() * self.global_scale
 
 
-def round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: float) -> Array:
+def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: float) -> Array:
     """`x` rounded to a small binary float format, ties to even, saturating at +-`largest`.
 
     Adding and subtracting 1.5 x 2^23 units in the last place makes the FP32 adder do the rounding: its own
@@ -66,12 +64,12 @@ def round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: f
 
 def to_e4m3(x: Array) -> Array:
     """`x` rounded to E4M3 values."""
-    return round_to_grid(x, mantissa_bits=3, lowest_exponent=-6, largest=E4M3_MAX)
+    return _round_to_grid(x, mantissa_bits=3, lowest_exponent=-6, largest=E4M3_MAX)
 
 
 def to_e2m1(x: Array) -> Array:
     """`x` rounded to E2M1 values."""
-    return round_to_grid(x, mantissa_bits=1, lowest_exponent=0, largest=E2M1_MAX)
+    return _round_to_grid(x, mantissa_bits=1, lowest_exponent=0, largest=E2M1_MAX)
 
 
 def fp8_scale(amax: float) -> np.float32:

@@ -1,7 +1,5 @@
 """Choosing the next token of one request: greedy, or at a temperature, with a random generator of its own."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

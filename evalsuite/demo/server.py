@@ -4,8 +4,6 @@ Prints one line when it is ready, `{"ready": true, "port": 12345, "model": "demo
 or with `--exit-with-stdin` when its standard input is closed, that is, at the latest when its parent dies.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

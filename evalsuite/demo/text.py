@@ -1,7 +1,5 @@
 """The demo model's text side: tokenizer, chat template and the files of `weights/`."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ the nearest semi-orthogonal matrix by Newton-Schulz), everything else with AdamW
 Hugging Face's names, together with its tokenizer, chat template and calibrated input scales.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math
@@ -28,15 +26,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from evalsuite.demo.calibrate import calibrate
 from evalsuite.demo.checkpoint import load_checkpoint
 from evalsuite.demo.problems import Problem, training_problems
-from evalsuite.demo.text import (
-    CHAT_TEMPLATE,
-    END_THINK,
-    IM_END,
-    IM_START,
-    THINK,
-    TextCodec,
-    make_codec,
-)
+from evalsuite.demo.text import CHAT_TEMPLATE, END_THINK, IM_END, IM_START, THINK, TextCodec, make_codec
 
 SEED = 20261120
 VOCABULARY = 395

@@ -1,1 +1,3 @@
-"""One model server, or whatever stands behind one base URL: requests, replies, faults, identity."""
+"""One model server: a request, its reply or a named failure."""
+
+__all__ = ["client", "faults", "identity", "pool", "replica", "reply", "stream"]

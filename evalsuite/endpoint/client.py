@@ -19,15 +19,24 @@ import httpx2
 import openai
 from openai._response import AsyncAPIResponse
 
-from evalsuite.endpoint.arriving import show
-from evalsuite.endpoint.draft import Draft, largest
-from evalsuite.endpoint.faults import causes, connection_fault, event_fault, page, safe, status_fault
-from evalsuite.endpoint.replies import ErrorEvent
-from evalsuite.endpoint.retry import Down, Malformed, TooSlow, Transient
+from evalsuite.config.settings import Engine, Model
+from evalsuite.endpoint.faults import (
+    Down,
+    Malformed,
+    TooSlow,
+    Transient,
+    causes,
+    connection_fault,
+    event_fault,
+    page,
+    safe,
+    status_fault,
+)
+from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.sse import DONE, SSEReader
+from evalsuite.endpoint.stream import Draft, largest, show
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
-from evalsuite.settings import Engine, Model
 
 UNSTREAMED_SECONDS = 8 * 3600.0
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})

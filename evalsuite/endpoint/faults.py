@@ -1,33 +1,35 @@
-"""What a server's refusal means: HTTP statuses, error events and broken connections become the classes of ``retry.py``.
+"""What a server's refusal means: HTTP statuses, error events and broken connections as classes, and which are retried.
 
-A server's own words go into messages, at most 300 characters of them, without keys and without the prompt: messages
-end up in results, and items of some benchmarks may not.
+    SampleFailed
+    ├── Transient    asked again, as often as engine.retries says
+    │   ├── Busy         429: waiting costs no attempt; the concurrency falls
+    │   ├── Down         refused, reset, 502, 503, 504, a proxy's page: costs no attempt while the endpoint is down
+    │   ├── Malformed    what came is no chat completion
+    │   └── Empty        a finished reply of no tokens at all
+    ├── TooSlow      longer than the token cap can need: never asked again, that would select short answers
+    └── Rejected     the server refuses this very request
+
+Only causes that do not depend on the generated text are retried: otherwise the faults would choose the answers. A
+server's own words go into messages, at most 300 characters of them, without keys and without the prompt: messages end
+up in results, and items of some benchmarks may not.
 """
 
+import math
 import os
+import random
 import re
 import ssl
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
 
-from evalsuite.endpoint.retry import (
-    BUSY_STATUS,
-    DOWN_STATUS,
-    REFUSED_STATUS,
-    RETRIED_STATUS,
-    SERVER_ERROR_RETRIES,
-    Busy,
-    Down,
-    Rejected,
-    Transient,
-    retry_after,
-)
-from evalsuite.errors import ContextOverflow, EndpointUnusable
-from evalsuite.records import Request
-from evalsuite.settings import Model
+from evalsuite.config.settings import Engine, Model
+from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
+from evalsuite.records import Reply, Request
 
 OVERFLOW = re.compile(r"context (length|size|window)|longer than the model|maximum.{0,20}input", re.IGNORECASE)
 """What SGLang, vLLM and llama.cpp say when a prompt does not fit."""
@@ -51,10 +53,10 @@ def status_fault(error: openai.APIStatusError, model: Model, request: Request | 
             f"{model.base_url} redirects to {safe(host, model)} (HTTP {error.status_code}): not followed, because the "
             "key and the questions would go there. Set base_url to where the server really is"
         )
-    return coded(error.status_code, words, model, retry_after(headers))
+    return _coded(error.status_code, words, model, retry_after(headers))
 
 
-def coded(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
+def _coded(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
     """The class of failure of a status, whether it came as one or inside a stream."""
     said = f"HTTP {status} {words}".rstrip()
     if status in REFUSED_STATUS:
@@ -81,7 +83,7 @@ def event_fault(event: Any, model: Model, request: Request) -> Exception:
     if isinstance(code, str) and code.isdecimal():
         code = int(code)
     if isinstance(code, int) and 400 <= code < 600:
-        fault = coded(code, words, model)
+        fault = _coded(code, words, model)
         if not isinstance(fault, EndpointUnusable) or isinstance(fault, ContextOverflow):
             return fault
     return Transient(f"the server reported an error inside the reply: {words}")
@@ -163,3 +165,94 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+BUSY_STATUS = frozenset({429, 529})
+DOWN_STATUS = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
+"""Gateways and servers that say: not now. 520 to 524 are Cloudflare's words for 502 and 504."""
+RETRIED_STATUS = frozenset({408, 409, 425})
+REFUSED_STATUS = frozenset({401, 403, 404})
+"""The endpoint will answer every request like this: stop at once."""
+LONGEST_RETRY_AFTER = 600.0
+"""Seconds; a longer Retry-After is cut to this."""
+SERVER_ERROR_RETRIES = 3
+"""A 500 that stays is often the prompt's: fewer further requests than for other faults."""
+EMPTY_RETRIES = 2
+ENDLESS_RETRIES = 1
+
+
+class Transient(SampleFailed):
+    """A fault that says nothing about the answer; the request may be sent again."""
+
+    def __init__(self, message: str, retry_after: float | None = None, *, retries: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds that the server asked to wait."""
+        self.retries = retries
+        """Most further requests, where that is fewer than ``engine.retries``."""
+        self.outage = False
+        """Whether the endpoint was down when it happened: then it costs no attempt."""
+
+
+class Busy(Transient):
+    """The server has too much to do (429)."""
+
+
+class Down(Transient):
+    """Nobody is there, or a gateway says so; whether the endpoint is down is then looked into."""
+
+    def __init__(self, message: str, retry_after: float | None = None, *, gateway: bool = False) -> None:
+        super().__init__(message, retry_after)
+        self.gateway = gateway
+        """Whether somebody answered for the model server."""
+
+
+class Malformed(Transient):
+    """The server sent what is no chat completion."""
+
+
+class Empty(Transient):
+    """A finished reply without a single token; asked again twice, then it is what the model said."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        super().__init__(message, retries=EMPTY_RETRIES)
+        self.reply = reply
+
+
+class TooSlow(SampleFailed):
+    """The request took longer than its token cap can need at a quarter of the endpoint's slowest rate."""
+
+
+class Rejected(SampleFailed):
+    """The server refuses this request itself (400, 422); sending it again changes nothing."""
+
+
+def pause(attempt: int, fault: Transient, engine: Engine) -> float:
+    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, else
+    exponential backoff with jitter; a Retry-After below a second is no wait at all and counts as none."""
+    if fault.retry_after is not None and fault.retry_after >= 1.0:
+        return fault.retry_after
+    doubled = engine.backoff_seconds * 2.0 ** min(attempt - 1, 30)
+    return random.uniform(0.5, 1.0) * min(engine.backoff_max_seconds, doubled)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header asks for (number or HTTP date against the reply's own Date); None without.
+
+    The reply's Date counts because the clock of this machine may be wrong.
+    """
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(value)
+            now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+            seconds = (until - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    if not math.isfinite(seconds):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

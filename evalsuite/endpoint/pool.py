@@ -13,17 +13,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from evalsuite.endpoint.arriving import show
-from evalsuite.endpoint.breaker import SUSPICIOUS, Look, Replica, State
+from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client, connect
-from evalsuite.endpoint.limit import Limit
-from evalsuite.endpoint.pace import Pace
-from evalsuite.endpoint.replies import Assembler
-from evalsuite.endpoint.retry import Busy, Down, Malformed, TooSlow, Transient, pause
-from evalsuite.endpoint.tally import Tally
+from evalsuite.endpoint.concurrency import Limit
+from evalsuite.endpoint.faults import Busy, Down, Malformed, TooSlow, Transient, pause
+from evalsuite.endpoint.health import Tally
+from evalsuite.endpoint.replica import SUSPICIOUS, Look, Replica, State
+from evalsuite.endpoint.reply import Assembler
+from evalsuite.endpoint.stream import show
+from evalsuite.endpoint.timeouts import Pace
 from evalsuite.errors import ContextOverflow, EndpointDown, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
-from evalsuite.settings import Engine, Model
 
 LOOK_PAUSE = 15.0
 """Most seconds between two looks at a replica that is down."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from evalsuite.plan.facts import Lengths, TaskFacts
-from evalsuite.windows import p99_tokens
+from evalsuite.plan.benchmarks import Lengths, TaskFacts
+from evalsuite.stats.reply_lengths import p99_tokens
 
 SIGMA = 1.0
 """Assumed standard deviation of log length where no lengths were recorded (lognormal)."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from evalsuite.conf_files import Source
+from evalsuite.config.files import Source
+from evalsuite.config.settings import Model
 from evalsuite.errors import BadInput, unknown_name
-from evalsuite.settings import Model
 
 FILLED = 0.8
 """Share of a device's memory that weights may take where no source says how many devices are needed."""
@@ -163,7 +163,7 @@ def commands(step: Step, where: Machine) -> list[tuple[Server, str]]:
     return found
 
 
-def precision_class(precision: str) -> str | None:
+def _precision_class(precision: str) -> str | None:
     """``bf16``, ``fp8`` or ``fp4`` of a model's ``precision``; None for anything else."""
     return next((kind for kind, prefix in (("bf16", "bf16"), ("fp8", "fp8"), ("fp4", "nvfp4"), ("fp4", "fp4"))
                  if precision.startswith(prefix)), None)  # fmt: skip
@@ -171,7 +171,7 @@ def precision_class(precision: str) -> str | None:
 
 def devices_for(model: Model, where: Machine) -> tuple[int | None, str]:
     """(devices, where the number is from); (None, why not)."""
-    kind = precision_class(model.precision)
+    kind = _precision_class(model.precision)
     if kind == "fp4" and not where.fp4:
         return None, f"FP4 is not served on {where.title} by any source (it needs Blackwell)"
     base = where.model.rpartition("/")[2]
@@ -205,7 +205,7 @@ def _command(model: Model, devices: int | None, where: Machine) -> str:
     if devices is None or not model.launch.command:
         return model.launch.command
     text = re.sub(r"(--(?:tensor|expert)-parallel-size) \S+", rf"\g<1> {devices}", model.launch.command)
-    flags = list(where.launch_flags.get(precision_class(model.precision) or "", ()))
+    flags = list(where.launch_flags.get(_precision_class(model.precision) or "", ()))
     missing = bool(flags) and flags[0] not in text and "sglang" in text
     return " ".join([text, *flags]) if missing else text
 

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite import store
-from evalsuite.adapters import load
+from evalsuite.config.settings import Task
 from evalsuite.errors import BadInput
-from evalsuite.plan.facts import Known, Lengths, TaskFacts
-from evalsuite.settings import Task
-from evalsuite.windows import longest
+from evalsuite.plan.benchmarks import Known, Lengths, TaskFacts
+from evalsuite.stats.reply_lengths import longest
+from evalsuite.store import manifest as manifest_module
+from evalsuite.store.baseline import open_artefact
+from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.samples import read_samples
+from evalsuite.tasks.registry import load
 
 FEWEST = 20
 """Measured samples below which a cell says nothing."""
@@ -55,7 +58,7 @@ def find(results_dir: Path, label: str, name: str, task: Task) -> Recorded | Non
     Damaged cells are passed over: they are no reason to fail a plan.
     """
     found: list[tuple[tuple[bool, int, float], Recorded]] = []
-    for path in sorted(results_dir.glob(f"*/{label}/{name}/{store.MANIFEST}")):
+    for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
         recorded = read(path.parent, f"{path.parents[2].name}/{label}/{name}", task)
         if recorded is not None:
             size = recorded.items * recorded.repeats
@@ -70,14 +73,13 @@ def opened(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
     Raises ``BadInput`` when it is neither.
     """
     if Path(path).is_dir():
-        cells = store.cells(Path(path))
+        cells = manifest_module.cells(Path(path))
         models = sorted({cell.parent.name for cell in cells})
         if len(models) != 1:
             held = ", ".join(models) or "no cells"
             raise BadInput(f"baseline_run={path} must hold the cells of one model; it holds {held}")
         yield models[0], {cell.name: cell for cell in cells}
         return
-    from evalsuite.baseline import open_artefact  # pandas
 
     with open_artefact(Path(path)) as artefact:
         yield artefact.model, {cell.task: cell.folder for cell in artefact.cells}
@@ -86,10 +88,10 @@ def opened(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
 def read(folder: Path, where: str, task: Task) -> Recorded | None:
     """What a cell recorded; None where it is of another variant, torn, or has too few answers."""
     try:
-        manifest = store.read_manifest(folder)
+        manifest = read_manifest(folder)
         if manifest["identity"]["variant"] != task.variant:
             return None
-        rows = store.read_samples(folder, _COLUMNS).to_pydict()
+        rows = read_samples(folder, _COLUMNS).to_pydict()
     except BadInput:
         return None
     measured = [place for place, value in enumerate(rows["value"]) if value is not None]

@@ -1,1 +1,3 @@
-"""From comparisons to what people and programs read: tables, plots, Markdown, ``comparison.json``."""
+"""What people and programs read: tables, plots, pages, Markdown, ``comparison.json``, JUnit."""
+
+__all__ = ["build", "console", "drift", "formats", "item", "junit", "markdown", "plan", "published", "verdict_file"]

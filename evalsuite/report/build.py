@@ -3,60 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite import console, store
-from evalsuite.confounders import strangers
-from evalsuite.cuts import cut_answers
-from evalsuite.errors import BadInput, Exit, StorageFailed
-from evalsuite.gathering import DEMO, FOLDER, folder_of, gathered
-from evalsuite.nights import series
-from evalsuite.overview import Overview, baselines_elsewhere, compare_all, judged
-from evalsuite.report import document, facets, html, markdown, model_card, tables, trend, trust
-from evalsuite.report.card import Card, cards_for
-from evalsuite.report.card_alone import check_card
-from evalsuite.report.card_check import card_reports
-from evalsuite.report.card_tables import published_tables
-from evalsuite.settings import Report
-from evalsuite.table import TableCell, run_cells, table_of
-
-
-def report(settings: Report) -> Exit:
-    """Compare what the runs hold and write and print the report.
-
-    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison
-    was refused, and before for unknown runs, baselines and cards. With ``gate`` every row has its verdict; no candidate
-    is counted, as only ``evalsuite gate`` decides.
-    """
-    if not settings.run and settings.card is not None:
-        return check_card(settings)
-    if any("*" in name for name in settings.run):
-        return _report_trend(settings)
-    out = folder_of(settings)
-    with gathered(settings) as found:
-        notes = list(found.notes)
-        alpha = settings.gate.alpha if settings.gate else 0.05
-        overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
-        doubted = trust.doubts(overview) if settings.gate else ()
-        if settings.gate is not None and (not doubted or settings.baseline_waiver):
-            overview = judged(overview, settings.gate)
-        elif doubted:
-            notes.append(f'no verdicts, see baseline_waiver="reason": {"; ".join(doubt.text for doubt in doubted)}')
-        write(overview, out, cards_for(overview, settings.card))
-    for note in notes:
-        console.standard_output().print(note, soft_wrap=True, markup=False)
-    if overview.refused:
-        raise BadInput("; ".join(overview.refused))
-    return Exit.DONE if overview.complete else Exit.INCOMPLETE
-
-
-def _report_trend(settings: Report) -> Exit:
-    """Several nights of the same cells, named by a pattern: their trend against a frozen baseline."""
-    if settings.out is None:
-        raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
-    found = series(settings)
-    trend.write(found, Path(settings.out))
-    trend.show(found)
-    console.standard_output().print(f"trend: {Path(settings.out) / trend.FILE}", soft_wrap=True, markup=False)
-    return Exit.INCOMPLETE if found.unfinished else Exit.DONE
+from evalsuite.analysis.collect import DEMO, FOLDER
+from evalsuite.analysis.interruptions import cut_answers
+from evalsuite.analysis.suite import Overview, baselines_elsewhere, compare_all
+from evalsuite.analysis.table import table_of
+from evalsuite.endpoint.identity.differences import strangers
+from evalsuite.errors import StorageFailed
+from evalsuite.report import console, html, markdown, model_card, tables
+from evalsuite.report import data_files as document
+from evalsuite.report import sections as facets
+from evalsuite.report.published.check import card_reports
+from evalsuite.report.published.match import cards_for
+from evalsuite.report.published.tables import published_tables
+from evalsuite.store.manifest import replace_text, write_json
+from evalsuite.store.runs import TableCell, run_cells
+from evalsuite.tasks.published import Card
 
 
 def report_run(folder: Path, baseline: str | None) -> None:
@@ -81,7 +42,7 @@ def report_run(folder: Path, baseline: str | None) -> None:
 
 def write(overview: Overview, out: Path, cards: Sequence[Card]) -> None:
     """Write all files of a report into ``out`` and print its tables."""
-    from evalsuite.report import plots
+    from evalsuite.report.plots.save import save_all
 
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in overview.table.cells))}"
     caption = DEMO if overview.demo else ""
@@ -93,16 +54,16 @@ def write(overview: Overview, out: Path, cards: Sequence[Card]) -> None:
     content, facts = document.document(overview) | {"cards": cards_said}, _facts(overview)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [(title, f"plots/{name}") for title, name in plots.save_all(overview, out / "plots", caption)]
+        pictures = [(title, f"plots/{name}") for title, name in save_all(overview, out / "plots", caption)]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
-        store.replace_text(out / "report.md", text)
-        store.replace_text(out / "card.md", model_card.card_text(overview, caption))
+        replace_text(out / "report.md", text)
+        replace_text(out / "card.md", model_card.card_text(overview, caption))
         model_card.write_hub_metadata(overview, out / "hub")
         document.write_csv(content, out / "tables")
         page = html.write_page(overview, content, shown, facts, out, caption)
     except OSError as error:
         raise StorageFailed(f"cannot write the report to {out}: {error.strerror or error}") from None
-    store.write_json(out / "comparison.json", content)
+    write_json(out / "comparison.json", content)
     output = console.standard_output()
     console.show([*shown, *differing], headline + (f" ({caption})" if caption else ""), output)
     output.print(f"\nreport: {page}", soft_wrap=True, markup=False)

@@ -16,11 +16,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evalsuite import formats, store
-from evalsuite.console import Table
-from evalsuite.overview import Overview
-from evalsuite.report import browse, facets
-from evalsuite.report.series import slot_use
+from evalsuite.analysis.suite import Overview
+from evalsuite.report import flips as browse
+from evalsuite.report import formats
+from evalsuite.report import sections as facets
+from evalsuite.report.console import Table
+from evalsuite.report.plots.data import slot_use
+from evalsuite.store.manifest import replace_text
 
 PAGE = "report.html"
 _HERE = Path(__file__).parent
@@ -67,7 +69,7 @@ def write_page(
         "slots": bool(slots),
     }
     page = out / PAGE
-    store.replace_text(page, _render(view, data))
+    replace_text(page, _render(view, data))
     return page
 
 

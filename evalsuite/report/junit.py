@@ -8,11 +8,12 @@ nothing (advisory) is skipped too, unless it passes.
 
 from xml.etree import ElementTree as ET
 
-from evalsuite import formats
-from evalsuite.comparison import Comparison
-from evalsuite.overview import Overview
-from evalsuite.release import Release
-from evalsuite.verdict import Verdict
+from evalsuite.analysis.comparison import Comparison
+from evalsuite.analysis.drift import Series, confirm_command
+from evalsuite.analysis.release import Release
+from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.verdict import Verdict
+from evalsuite.report import formats
 
 
 def document(overview: Overview) -> str:
@@ -73,3 +74,22 @@ def _numbers(row: Comparison) -> str:
         return row.reason
     change = formats.change(row.paired.change.delta, row.paired.change.ci95)
     return f"delta {change} pt, {row.paired.change.n:,} items, {row.paired.change.method}"
+
+
+def junit(found: Series) -> str:
+    """One test case per chart, and one for the last night; what waits is skipped with its reason."""
+    suite = ET.Element("testsuite", name="evalsuite drift", tests=str(len(found.charts) + 1))
+    for chart in found.charts:
+        case = ET.SubElement(suite, "testcase", classname=f"drift of {chart.candidate}", name=chart.task)
+        if chart.state == "confirmed":
+            ET.SubElement(case, "failure", message="an alarm was confirmed by fresh answers", type="drift")
+        elif chart.state == "open":
+            ET.SubElement(case, "skipped", message=f"alarm, to be confirmed: {confirm_command(found, chart)}")
+    case = ET.SubElement(suite, "testcase", classname="night", name=found.nights[-1].run)
+    if found.unfinished:
+        ET.SubElement(case, "skipped", message=found.unfinished)
+    for tag, name in (("failure", "failures"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("errors", "0")
+    ET.indent(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

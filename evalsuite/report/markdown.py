@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from evalsuite.console import Table
+from evalsuite.report.console import Table
 
 
 def document(headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Sequence[tuple[str, str]]) -> str:

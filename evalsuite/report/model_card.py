@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsuite import data
-from evalsuite.overview import Overview
-from evalsuite.paths import shipped
-from evalsuite.scores import CellScore
+from evalsuite.analysis.scores import CellScore
+from evalsuite.analysis.suite import Overview
+from evalsuite.config.paths import shipped
 from evalsuite.stats.intervals import Scored
+from evalsuite.tasks import datasets as data
 
 REGISTERED: Mapping[str, tuple[str, str]] = {
     "mmlu_pro": ("TIGER-Lab/MMLU-Pro", "mmlu_pro"),

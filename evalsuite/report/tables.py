@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from evalsuite import formats
-from evalsuite.comparison import CAUSES, FAULTS, Comparison, GroupChange
-from evalsuite.console import Column, Table
-from evalsuite.overview import Overview
-from evalsuite.scores import CellScore
+from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, GroupChange
+from evalsuite.analysis.scores import CellScore
+from evalsuite.analysis.suite import Overview
+from evalsuite.report import formats
+from evalsuite.report.console import Column, Table
 
 SIGNIFICANT = 0.05
 _FAULTS = ("ungraded", "failed")
@@ -85,7 +85,7 @@ def delta_table(overview: Overview) -> Table:
         name = f"mean of {len(mean.tasks)} tasks"
         row = (name, title_of(overview, mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
         rows.append((*row, *[""] * (len(columns) - len(row))))
-    return Table("Change against the baseline", columns, tuple(rows), tuple(comparison_notes(overview)))
+    return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(overview)))
 
 
 def causes_table(overview: Overview) -> Table:
@@ -122,7 +122,7 @@ def group_tables(overview: Overview) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def comparison_notes(overview: Overview) -> Iterable[str]:
+def _comparison_notes(overview: Overview) -> Iterable[str]:
     """What must be said beside any delta."""
     reasons = dict.fromkeys((pair.baseline, pair.why) for pair in overview.pairs)
     for baseline, why in reasons:

@@ -1,5 +1,18 @@
-"""Statistics as pure functions on arrays: no files, no tables, no benchmarks.
+"""Statistics as pure functions on arrays: no files, no tables, no benchmarks."""
 
-Which method answers which question is decided in one place, ``delta.py`` (and ``intervals.score`` for one model).
-Deltas are always candidate minus baseline, scores are fractions of 1, and what cannot be known is None, never 0.
-"""
+__all__ = [
+    "cusum",
+    "decision",
+    "delta",
+    "grim",
+    "heterogeneity",
+    "intervals",
+    "multiplicity",
+    "paired",
+    "pass_power",
+    "power",
+    "ratios",
+    "reply_lengths",
+    "sequential",
+    "variance",
+]

@@ -1,4 +1,7 @@
-"""The decision table: which method measures the change between two models, given what the data are."""
+"""The decision table: which method measures the change between two models, given what the data are.
+
+Deltas are always candidate minus baseline, scores are fractions of 1, and what cannot be known is None, never 0.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Normal approximation (chances of passing: noncentral t) of the paired mean of item means,
 Var(delta) = tau^2 / units + v / (answers kA) + v / (answers kB), v = phi mu (1 - mu) (Miller 2024, arXiv 2411.00640,
-in its paired form). ``tests/figures/calibration.py`` holds it against Monte Carlo through the real decision code.
+in its paired form). ``figures/calibration.py`` holds it against Monte Carlo through the real decision code.
 """
 
 from collections.abc import Sequence

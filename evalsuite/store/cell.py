@@ -1,4 +1,14 @@
-"""A cell that is being written: what it already holds, and the journal of this process."""
+"""A cell that is being written: what it already holds, and the journal of this process.
+
+    results/<run_id>/<model>/<task>/
+        manifest.json      what was asked, of whom, with which settings (``manifest``)
+        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``, ``writer``,
+                           ``attempts``)
+        samples.parquet    one row per item x repeat, made from the journals (``samples``)
+        lock               which process writes here now (``lock``)
+
+Everything can be rebuilt from the manifest and the journals.
+"""
 
 import asyncio
 import time
@@ -7,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite import __version__
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, Reply, Sample, Usage
 from evalsuite.store import journal, lock
 from evalsuite.store.attempts import MODEL, Attempt, Cut, Key, Place, Turn, scan
-from evalsuite.store.commits import Commits
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
+from evalsuite.store.writer import Commits
+from evalsuite.version import __version__
 
 
 @dataclass(slots=True)
@@ -79,7 +89,7 @@ class Cell:
                 f"{self.folder}: item {key[0]} was asked with prompt {event['prompt_sha']}, now it is {prompt_sha}. "
                 "The task has changed; use a new run_id, or redo=TASK reason=..."
             )
-        return reply_from(event["reply"]), event["attempts"]
+        return _reply_from(event["reply"]), event["attempts"]
 
     async def sent(self, key: Key, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
@@ -164,7 +174,7 @@ class Cell:
 
 
 def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Cell:
-    """Open a cell for writing, new or to be continued and extended.
+    """Open a cell for writing, new or to be continued and _extended.
 
     Raises ``BadInput`` naming the differing keys if the cell there has another identity, ``CellInUse`` if another
     process writes it, ``StorageFailed`` if the disk does not let us.
@@ -178,7 +188,7 @@ def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Ce
     try:
         merged = dict(manifest)
         if (folder / MANIFEST).exists():
-            merged = extended(folder, manifest)
+            merged = _extended(folder, manifest)
         write_json(folder / MANIFEST, merged)
         _sync_names(folder)
         return Cell(folder, merged, scan(folder), commits, held)
@@ -211,7 +221,7 @@ def _sync_names(folder: Path) -> None:
         raise StorageFailed(f"cannot write {folder}: {error.strerror or error}") from None
 
 
-def extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a cell that is asked again: same identity, the wider plan of the two."""
     known = read_manifest(folder)
     lines = differences(known["identity"], manifest["identity"])
@@ -236,7 +246,7 @@ def _event(kind: str, key: Key, turn: Turn) -> dict[str, Any]:
     return {"event": kind, "item": key[0], "repeat": key[1], "who": turn[0], "turn": turn[1]}
 
 
-def reply_from(data: Mapping[str, Any]) -> Reply:
+def _reply_from(data: Mapping[str, Any]) -> Reply:
     """A ``Reply`` from its JSON form; fields that this version does not know are left out."""
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}

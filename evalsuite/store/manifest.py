@@ -75,3 +75,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+MUST_AGREE: tuple[str, ...] = ("adapter", "protocol", "variant", "options", "thinking", "sampling", "data_sha")
+"""Keys of a cell's identity that say what was asked and how."""

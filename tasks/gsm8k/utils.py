@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalsuite.grading.extract import boxed_number, gsm8k_key
+from evalsuite.tasks.grading.extract import boxed_number, gsm8k_key
 
 INVALID = "[invalid]"
 

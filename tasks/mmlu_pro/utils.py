@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from evalsuite.adapters.mmlu_pro import LETTERS, MMLUPro
-from evalsuite.grading.extract import boxed_chain
-from evalsuite.records import Item
+from evalsuite import Item
+from evalsuite.tasks.grading.extract import boxed_chain
+from evalsuite.tasks.mmlu_pro import LETTERS, MMLUPro
 
 INVALID = "[invalid]"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from evalsuite.demo.text import END_THINK
-from tests.demo.client import chat, get, post_all
-from tests.demo.gguf_export import export
-from tests.demo.offline import codec, is_right, shares, stratified, text_of
 from tests.demo.test_model import greedy_traces
+from tests.support.demo_client import chat, get, post_all
+from tests.support.demo_outputs import codec, is_right, shares, stratified, text_of
+from tests.support.gguf_export import export
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from evalsuite.demo.problems import held_out
 from evalsuite.demo.quantize import Array
 from evalsuite.demo.sampling import Sampling
 from evalsuite.demo.server import PRECISIONS
-from tests.demo.offline import Trace, codec, is_right, model, prompt_of, run_jobs, shares, stratified, text_of
+from tests.support.demo_outputs import Trace, codec, is_right, model, prompt_of, run_jobs, shares, stratified, text_of
 
 MEASURED = {"demo_bf16": 0.9245, "demo_fp8": 0.92, "demo_nvfp4": 0.906, "demo_nvfp4_v2": 0.914}
 """Greedy accuracy over all 2,000 held-out items, as `check_accuracy(2000)` gave it for the shipped weights."""

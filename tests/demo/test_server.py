@@ -16,13 +16,13 @@ import pytest
 from evalsuite.demo.answer import Answer
 from evalsuite.demo.app import load_service
 from evalsuite.demo.engine import Job
-from evalsuite.demo.launch import serving
 from evalsuite.demo.problems import held_out
+from evalsuite.demo.process import serving
 from evalsuite.demo.protocol import ApiError
 from evalsuite.demo.sampling import Sampling
 from evalsuite.errors import BadInput, EndpointUnusable
-from tests.demo.client import Json, Outcome, chat, events, get, post_all, post_raw
-from tests.demo.offline import is_right, stratified
+from tests.support.demo_client import Json, Outcome, chat, events, get, post_all, post_raw
+from tests.support.demo_outputs import is_right, stratified
 
 NAME = "demo_nvfp4"
 STREAM = {"stream": True, "stream_options": {"include_usage": True}}

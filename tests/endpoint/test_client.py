@@ -12,12 +12,12 @@ import pytest
 import trustme
 from aiohttp import web
 
+from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
-from evalsuite.endpoint.identity import identify
-from evalsuite.endpoint.retry import Transient
+from evalsuite.endpoint.faults import Transient
+from evalsuite.endpoint.identity.identify import identify
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
-from evalsuite.settings import Engine, Model, Server
 
 REQUEST = Request(({"role": "user", "content": "hello"},), sampling={"max_tokens": 9})
 

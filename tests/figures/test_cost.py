@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.memory import memory_cost
 from benchmarks.mock_server import Shape, events, whole_answer
-from tests.figures import cost
+from figures import cost
 
 
 def test_the_mock_server_answers_the_shape_that_was_asked_for() -> None:

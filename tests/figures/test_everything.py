@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import Exit
-from tests.figures.canary import MODELS, canary
-from tests.figures.everything import FATES, TASKS, Everything, everything
+from figures.canary import MODELS, canary
+from figures.everything import FATES, TASKS, Everything, everything
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import Exit
-from tests.figures.faults import expected, lasting, measured, mixed
+from figures.faults import expected, lasting, measured, mixed
 
 
 def test_a_mix_of_transient_faults_leaves_the_score_exact(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.figures.identity import previous_checkpoint, swapped, told_apart
+from figures.identity import previous_checkpoint, swapped, told_apart
 
 
 def test_the_four_demo_models_are_told_apart_and_known_again() -> None:

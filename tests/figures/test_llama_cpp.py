@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures.llama_cpp import beside_llama_cpp
+from figures.llama_cpp import beside_llama_cpp
 
 
 def test_a_real_llama_cpp_gives_the_same_answers(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.figures.makespan import makespan
+from figures.makespan import makespan
 
 
 def test_recorded_lengths_keep_the_slots_full(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.figures.mistakes import MISTAKES, met
+from figures.mistakes import MISTAKES, met
 
 
 def test_ten_common_mistakes_are_one_message_each_and_cost_nothing(tmp_path: Path) -> None:

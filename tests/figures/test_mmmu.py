@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from tests.figures.mmmu import ASKED, agreement, over_http, unlike_prompts
-from tests.shared import shared_data
+from figures.mmmu import ASKED, agreement, over_http, unlike_prompts
+from tests.support.shared import shared_data
 
 
 def test_verdicts_are_the_authors_wherever_they_did_not_guess(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.figures.nightly import nights
+from figures.nightly import nights
 
 
 def test_the_example_of_a_nightly_job_confirms_an_alarm_by_itself(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures.offline import offline_install
+from figures.offline import offline_install
 
 
 @pytest.mark.skipif(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures.one_port import one_port
+from figures.one_port import one_port
 
 
 def test_one_port_after_another_equals_side_by_side(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.figures.page import page_cost
+from figures.page import page_cost
 
 
 def test_it_opens_and_filters_fast(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures.replay_http import made_data, over_http
-from tests.shared import shared_data
+from figures.replay_http import made_data, over_http
+from tests.support.shared import shared_data
 
 
 def test_made_questions_over_http_equal_their_import(tmp_path: Path) -> None:

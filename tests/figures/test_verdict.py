@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.figures import verdict
-from tests.figures.report import report_cost
-from tests.shared import shared_data
+from figures import verdict
+from figures.report import report_cost
+from tests.support.shared import shared_data
 
 
 def test_near_twin(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.figures.windows import REPEATS, windows
+from figures.windows import REPEATS, windows
 
 
 def test_eight_windows_equal_one_run(tmp_path: Path) -> None:

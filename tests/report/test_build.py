@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from evalsuite.analysis.summary import summarize
+from evalsuite.cli.report import report
+from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
-from evalsuite.report.build import DEMO, report, report_run
-from evalsuite.settings import Report
-from evalsuite.summary import summarize
-from tests.cells import SAMPLING, Answer, Made, answers, write
-from tests.report.made_runs import SUBJECT_OF, arm, demo_run, real_run
+from evalsuite.report.build import DEMO, report_run
+from tests.support.cells import SAMPLING, Answer, Made, answers, write
+from tests.support.made_runs import SUBJECT_OF, arm, demo_run, real_run
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

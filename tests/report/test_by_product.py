@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.overview import compare_all
-from evalsuite.report.build import report
+from evalsuite.analysis.scores import score_cell
+from evalsuite.analysis.suite import compare_all
+from evalsuite.analysis.summary import summarize
+from evalsuite.analysis.table import load_run
+from evalsuite.cli.report import report
+from evalsuite.config.settings import Report
 from evalsuite.report.tables import scores_table
-from evalsuite.scores import score_cell
-from evalsuite.settings import Report
-from evalsuite.summary import summarize
-from evalsuite.table import load_run
-from tests.cells import Answer, Made, write
+from tests.support.cells import Answer, Made, write
 
 
 def made(results: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.figures.report import report_cost
+from figures.report import report_cost
 
 
 def test_report_cost(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite import formats
+from evalsuite.report import formats
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from evalsuite import formats
-from evalsuite.report import browse, html
-from evalsuite.report.build import DEMO, report
-from evalsuite.settings import Gate, Margin, Report
-from tests.cells import Answer, Made, answers, write
-from tests.report.made_runs import demo_run, real_run
+from evalsuite.cli.report import report
+from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.report import flips as browse
+from evalsuite.report import formats, html
+from evalsuite.report.build import DEMO
+from tests.support.cells import Answer, Made, answers, write
+from tests.support.made_runs import demo_run, real_run
 
 HOSTILE = "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt=1'>\u2028\u2029&amp;{{ 7*7 }}"
 VENDOR = Path(html.__file__).parent / "vendor"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalsuite.report.build import report
-from evalsuite.settings import Report
-from tests.cells import Answer, Made, write
-from tests.figures.page import READY, listen
-from tests.report.browser import chromium
-from tests.report.made_runs import SUBJECT_OF, arm, demo_run
+from evalsuite.cli.report import report
+from evalsuite.config.settings import Report
+from figures.page import READY, listen
 from tests.report.test_html import HOSTILE, hostile_run
+from tests.support.browser import chromium
+from tests.support.cells import Answer, Made, write
+from tests.support.made_runs import SUBJECT_OF, arm, demo_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -70,7 +70,7 @@ def ids(page: "Page") -> list[str]:
 
 def means(run: Path) -> dict[str, tuple[float, float]]:
     """Item -> mean value in both arms, from the cells themselves."""
-    from evalsuite.store import read_samples
+    from evalsuite.store.samples import read_samples
 
     sums: dict[str, list[float]] = {}
     for at, model in enumerate(("a", "b")):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.grading.sandbox.tiers import ISOLATING, missing
-from tests.figures.sandbox import attacked
-from tests.shared import shared_data
+from evalsuite.sandbox.isolation import ISOLATING, missing
+from figures.sandbox import attacked
+from tests.support.shared import shared_data
 
 
 @pytest.mark.parametrize("ordinary", [False, True], ids=["as this user", "as an ordinary user"])

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from evalsuite.errors import BadInput
-from evalsuite.grading.sandbox.client import Job, Result, Sandbox, open_sandbox
-from evalsuite.grading.sandbox.judging import SandboxFault
-from evalsuite.grading.sandbox.split import split
-from evalsuite.grading.sandbox.tiers import ISOLATING, missing, room
+from evalsuite.sandbox.checker_process import SandboxFault
+from evalsuite.sandbox.client import Job, Result, Sandbox, open_sandbox
+from evalsuite.sandbox.isolation import ISOLATING, missing, room
+from evalsuite.sandbox.split_tests import split
 
 NUMPY = "import numpy as np"
 SECRET = "CANARY-IN-THE-ENVIRONMENT"
@@ -205,8 +205,8 @@ def test_no_isolation_is_never_chosen_for_anybody() -> None:
     script = """
 from pathlib import Path
 from evalsuite.errors import BadInput
-from evalsuite.grading.sandbox import lockdown
-from evalsuite.grading.sandbox.client import open_sandbox
+from evalsuite.sandbox import confinement as lockdown
+from evalsuite.sandbox.client import open_sandbox
 lockdown.no_new_privileges()
 for _ in range(16):
     lockdown.landlock([Path("/")], [Path("/")])
@@ -227,8 +227,8 @@ box.close()
 
 
 ENDLESS = """
-from evalsuite.grading.sandbox.client import Job, open_sandbox
-from evalsuite.grading.sandbox.split import split
+from evalsuite.sandbox.client import Job, open_sandbox
+from evalsuite.sandbox.split_tests import split
 box = open_sandbox(TIER)
 job = Job("import numpy", "import os, time; os.fork(); time.sleep(1000)", split(["assert f()"], ""))
 print("open", flush=True)
@@ -283,9 +283,7 @@ def test_the_strongest_tier_that_works_is_chosen(namespaces: int | None, chosen:
     """In a user namespace of our own, with and without room for further ones."""
     if missing(chosen):
         pytest.skip(missing(chosen))
-    script = (
-        "from evalsuite.grading.sandbox.client import open_sandbox as o; b = o(); print(b.tier, b.facts); b.close()"
-    )
+    script = "from evalsuite.sandbox.client import open_sandbox as o; b = o(); print(b.tier, b.facts); b.close()"
     limit = "" if namespaces is None else f"echo {namespaces} > /proc/sys/user/max_user_namespaces && "
     words = ["unshare", "--user", "--map-root-user", "sh", "-c", f'{limit}exec "$0" "$@"']
     if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:

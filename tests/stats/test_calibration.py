@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.config import load_report, load_run
-from tests.figures import calibration
-from tests.figures.simulate import ALPHA, BENCHES, STEPS
+from evalsuite.config.compose import load_report, load_run
+from figures import calibration
+from figures.simulate import ALPHA, BENCHES, STEPS
 
 COUNT = 600
 

@@ -19,7 +19,7 @@ from evalsuite.stats.sequential import (
     update,
     update_counts,
 )
-from tests.figures.sequential import MARGIN, measure, tokens_saved
+from figures.sequential import MARGIN, measure, tokens_saved
 
 RULE = Rule(1_000, 0.02)
 

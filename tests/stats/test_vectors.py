@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from evalsuite.stats.delta import mean_delta, paired_delta
-from evalsuite.stats.groups import heterogeneity
+from evalsuite.stats.grim import grim
+from evalsuite.stats.heterogeneity import heterogeneity
 from evalsuite.stats.intervals import clopper_pearson, mean_of, sign_flip, t_interval, wilson
 from evalsuite.stats.multiplicity import adjust
 from evalsuite.stats.paired import against_margin, mcnemar, t_test, tango_interval
 from evalsuite.stats.power import Design, detectable, items_needed, power_at
-from evalsuite.stats.published import grim
 from evalsuite.stats.sequential import log_e
 from evalsuite.stats.variance import repeated, variance_parts
-from tests.shared import shared_data
+from tests.support.shared import shared_data
 
 
 @cache

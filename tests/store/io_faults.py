@@ -91,11 +91,11 @@ def _serve() -> None:
     import matplotlib.figure
     import pandas
 
-    import evalsuite.config
+    import evalsuite.analysis.summary
+    import evalsuite.cli.run
+    import evalsuite.config.compose
     import evalsuite.report.build
     import evalsuite.report.plots
-    import evalsuite.run
-    import evalsuite.summary
 
     del matplotlib, pandas, evalsuite
     for line in sys.stdin:
@@ -115,7 +115,7 @@ def _serve() -> None:
 
 def _command(wanted: Mapping[str, object], write: int) -> None:
     """The child: one command with its fault; never returns."""
-    from evalsuite import cli
+    from evalsuite.cli.main import main as cli
 
     said = os.open(str(wanted["said"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(said, 1)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.adapters.base import Tools, graded
+from evalsuite.engine.conversation import request_seed
 from evalsuite.records import Item, Reply, Request, Score
-from evalsuite.store import read_samples
-from evalsuite.turns import request_seed
-from tests.engine.toy import Additions
-from tests.scripted_endpoint import Answer, Server, scripted_endpoint
+from evalsuite.store.samples import read_samples
+from evalsuite.tasks.base import Tools, graded
+from tests.support.scripted_endpoint import Answer, Server, scripted_endpoint
+from tests.support.toy import Additions
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("toy_a", "toy_b")

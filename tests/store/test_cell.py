@@ -11,8 +11,11 @@ import pytest
 
 from evalsuite.errors import BadInput, CellInUse, StorageFailed
 from evalsuite.records import Sample
-from evalsuite.store import Commits, cells, open_cell, read_manifest, read_samples, seal, write_imported
-from tests.store.making import answer, manifest, reply, sample
+from evalsuite.store.cell import open_cell
+from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.samples import read_samples, seal, write_imported
+from evalsuite.store.writer import Commits
+from tests.support.journals import answer, manifest, reply, sample
 
 
 def write(folder: Path, items: list[str], plan: dict | None = None, **values: float | None) -> None:
@@ -100,7 +103,9 @@ def test_another_identity_is_refused_with_the_differing_keys(tmp_path: Path) -> 
 
 def test_two_processes_cannot_write_one_cell(tmp_path: Path) -> None:
     folder = tmp_path / "fp8" / "toy"
-    writer = subprocess.Popen([sys.executable, "-m", "tests.store.making", folder], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.journals", folder], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
@@ -120,7 +125,7 @@ def test_nothing_acknowledged_is_lost_by_sigkill(tmp_path: Path, seed: int) -> N
     rng = random.Random(seed)
     for _ in range(3):
         writer = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.making", folder], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.support.journals", folder], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
         lines = [writer.stdout.readline().strip() for _ in range(rng.randrange(2, 40))]
@@ -158,7 +163,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
     code = (
         "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000));"
-        f"sys.argv = ['making', {str(folder)!r}]; runpy.run_module('tests.store.making', run_name='__main__')"
+        f"sys.argv = ['making', {str(folder)!r}]; runpy.run_module('tests.support.journals', run_name='__main__')"
     )
     writer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     acknowledged = [int(line) for line in writer.stdout.split() if line.isdigit()]

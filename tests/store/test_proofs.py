@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import Exit
-from evalsuite.store import journal, read_samples
-from tests.figures.io_faults import STALE, io_faults
-from tests.figures.kills import GRACE_SECONDS, kills
-from tests.scripted_endpoint import Server
+from evalsuite.store import journal
+from evalsuite.store.samples import read_samples
+from figures.io_faults import STALE, io_faults
+from figures.kills import GRACE_SECONDS, kills
 from tests.store import proving
 from tests.store.io_faults import compiler, slow_disk
 from tests.store.test_cell import write
+from tests.support.scripted_endpoint import Server
 
 LIMITED = 'ulimit -f "$1" && shift && exec "$@"'
 """No file may grow beyond so many blocks: the kernel then refuses writes as a full disk does, also to root."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from evalsuite.comparison import CAUSES
+from evalsuite.analysis.comparison import CAUSES
+from evalsuite.analysis.scores import CellScore
+from evalsuite.analysis.table import RunTable
 from evalsuite.report.plots import style
-from evalsuite.report.series import SlotUse, lengths, token_budgets
-from evalsuite.scores import CellScore
-from evalsuite.table import RunTable
+from evalsuite.report.plots.data import SlotUse, lengths, token_budgets
 
 SHORT_SECONDS = 7200.0
 """Runs up to this long are drawn in minutes."""

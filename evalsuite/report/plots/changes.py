@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
-from evalsuite import formats
-from evalsuite.comparison import Comparison
+from evalsuite.analysis.comparison import Comparison
+from evalsuite.report import formats
 from evalsuite.report.plots import style
 from evalsuite.report.tables import SIGNIFICANT, strata_by_drop
 
@@ -23,7 +23,7 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
     models = style.models(shown)
     labels: list[str] = []
     for place, row in enumerate(shown):
-        margin = margin_of(row)
+        margin = _margin_of(row)
         if margin is not None:
             ends = [place - 0.38, place + 0.38]
             ax.plot([-100 * margin] * 2, ends, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
@@ -31,12 +31,12 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
         part = f" ({row.partial})" if row.partial else ""
         labels.append(f"{row.candidate.cell.title}\n{row.task}{part}")
     baselines = style.words(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
-    bar = "; orange bar: minus the margin" if any(margin_of(row) is not None for row in shown) else ""
+    bar = "; orange bar: minus the margin" if any(_margin_of(row) is not None for row in shown) else ""
     style.value_axis(ax, f"change against {baselines}, percentage points (95 % interval{bar})")
     style.rows_axis(ax, labels)
 
 
-def margin_of(row: Comparison) -> float | None:
+def _margin_of(row: Comparison) -> float | None:
     """The margin of a comparison as a fraction of 1; None where no gate was asked for."""
     return row.verdict.limit.margin if row.verdict else None
 

@@ -8,15 +8,15 @@ from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from evalsuite import formats
-from evalsuite.comparison import CAUSES, Comparison
-from evalsuite.overview import Overview
+from evalsuite.analysis.comparison import CAUSES, Comparison
+from evalsuite.analysis.scores import CellScore
+from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.table import RunTable
 from evalsuite.records import OUTCOMES
+from evalsuite.report import formats
 from evalsuite.report.plots import answers, changes, style
-from evalsuite.report.series import Lengths, SlotUse, lengths, slot_use, token_budgets
+from evalsuite.report.plots.data import Lengths, SlotUse, lengths, slot_use, token_budgets
 from evalsuite.report.tables import strata_by_drop
-from evalsuite.scores import CellScore
-from evalsuite.table import RunTable
 
 
 def save_all(overview: Overview, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:

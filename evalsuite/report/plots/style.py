@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from evalsuite.comparison import Comparison
+from evalsuite.analysis.comparison import Comparison
 
 BASELINE = "#4d4d4d"
 CANDIDATES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

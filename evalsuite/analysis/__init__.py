@@ -1,0 +1,15 @@
+"""From cells to scores, paired comparisons and verdicts."""
+
+__all__ = [
+    "collect",
+    "comparability",
+    "comparison",
+    "drift",
+    "interruptions",
+    "release",
+    "scores",
+    "suite",
+    "summary",
+    "table",
+    "verdict",
+]

@@ -1,0 +1,103 @@
+"""Missing answers on request: how far they could move a delta, from all of them wrong to all of them right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalsuite.analysis import causes, scores
+from evalsuite.stats.delta import Delta, paired_delta
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """The comparison with every missing answer counted against, or for, the candidate."""
+
+    change: Delta
+    baseline_score: float
+    candidate_score: float
+    causes: Mapping[str, float]
+    """Cause or fault -> its part of the delta."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``comparison.json``."""
+        change = self.change
+        return {
+            "baseline_score": self.baseline_score,
+            "candidate_score": self.candidate_score,
+            "delta": change.delta,
+            "stderr": change.stderr,
+            "ci95": None if change.ci95 is None else list(change.ci95),
+            "ci90": None if change.ci90 is None else list(change.ci90),
+            "method": change.method,
+            "causes": dict(self.causes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Both extremes; a verdict must hold at both."""
+
+    missing: tuple[int, int]
+    """Samples without a value, baseline and candidate."""
+    share: float
+    """The larger of the two arms' shares of missing samples."""
+    worst: Extreme
+    """The candidate's missing answers wrong, the baseline's right."""
+    best: Extreme
+    """The other way round."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``comparison.json``."""
+        return {
+            "missing": list(self.missing),
+            "share": self.share,
+            "worst": self.worst.to_json(),
+            "best": self.best.to_json(),
+        }
+
+
+def bounded(
+    base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str], repeats: tuple[int, int], alpha: float = 0.05
+) -> Bounded:
+    """Both extremes from the rows of two arms, which may lack values or be absent altogether.
+
+    ``items``: the planned items that both arms share; ``repeats``: what is planned of each in either arm.
+    """
+    known = _items(base, cand, items)
+    plans = [_plan(known, count) for count in repeats]
+    absent = [len(plan) - int(rows["value"].notna().sum()) for plan, rows in zip(plans, (base, cand), strict=True)]
+    share = max(count / len(plan) for count, plan in zip(absent, plans, strict=True))
+    worst, best = (
+        _extreme(
+            causes.fill_missing(base, plans[0], 1.0 - value), causes.fill_missing(cand, plans[1], value), repeats, alpha
+        )
+        for value in (0.0, 1.0)
+    )
+    return Bounded((absent[0], absent[1]), share, worst, best)
+
+
+def _items(base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str]) -> pd.DataFrame:
+    """One row per item with what either arm knows of it: weight, cluster, groups."""
+    names = ["item_id", "weight", "cluster", *(str(name) for name in base.columns if str(name).startswith("group."))]
+    known = pd.concat([base[names], cand[names]]).drop_duplicates("item_id").set_index("item_id")
+    full = known.reindex(sorted(items)).rename_axis("item_id").reset_index()
+    return full.assign(weight=full["weight"].fillna(1.0), cluster=full["cluster"].fillna(""))
+
+
+def _plan(items: pd.DataFrame, repeats: int) -> pd.DataFrame:
+    rows = items.loc[items.index.repeat(repeats)].reset_index(drop=True)
+    return rows.assign(repeat=np.tile(np.arange(repeats, dtype=np.int32), len(items)))
+
+
+def _extreme(base: pd.DataFrame, cand: pd.DataFrame, repeats: tuple[int, int], alpha: float) -> Extreme:
+    before, after = scores.item_means(base), scores.item_means(cand)
+    weights = scores.weights_of(before)
+    old, new = scores.values_of(before), scores.values_of(after)
+    change = paired_delta(
+        old, new, single=repeats == (1, 1), weights=weights, clusters=scores.clusters_of(before), alpha=alpha
+    )
+    before_score, after_score = (float(np.average(side, weights=weights)) for side in (old, new))
+    return Extreme(change, before_score, after_score, causes.split(base, cand, before))

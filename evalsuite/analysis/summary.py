@@ -1,0 +1,57 @@
+"""``summary.json``: the numbers of one cell, for programs that want no Parquet."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evalsuite.analysis.interruptions import cut_answers
+from evalsuite.analysis.scores import CellScore, score_cell
+from evalsuite.analysis.table import table_of
+from evalsuite.records import SCHEMA
+from evalsuite.store.manifest import read_manifest, write_json
+from evalsuite.store.runs import TableCell
+
+SUMMARY = "summary.json"
+
+
+def summarize(folder: Path) -> dict[str, Any]:
+    """Compute, write and return the summary of a cell. Scores are fractions of 1, tokens are means per sample."""
+    cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
+    scored = score_cell(table_of([cell]), cell)
+    summary = as_json(scored)
+    cut = cut_answers(folder, cell.planned)
+    summary["cut"] = cut.to_json() | {"words": cut.words() if cut.samples else ""}
+    summary["stream_tokens_per_second"] = scored.stream_rate  # how fast, not what: so not in comparison.json
+    write_json(folder / SUMMARY, summary)
+    return summary
+
+
+def as_json(scored: CellScore) -> dict[str, Any]:
+    """The documented fields. ``score``, ``stderr`` and ``ci95`` are null while the cell is incomplete."""
+    cell, total = scored.cell, scored.scored
+    return {
+        "schema": SCHEMA,
+        "task": cell.task,
+        "version": cell.manifest["version"],
+        "variant": cell.identity["variant"],
+        "model": cell.model,
+        "items": scored.items,
+        "total_items": cell.manifest["total_items"],
+        "repeats": scored.repeats,
+        "planned": cell.planned,
+        "samples": sum(scored.outcomes.values()),
+        "score": total.score if total else None,
+        "stderr": total.stderr if total else None,
+        "ci95": list(total.ci95) if total and total.ci95 else None,
+        "outcomes": dict(scored.outcomes),
+        "groups": {
+            group: {one.value: {"n": one.n, "score": one.scored.score} for one in parts}
+            for group, parts in scored.groups.items()
+        },
+        "pass_power": {str(k): value for k, value in scored.pass_power.items()},
+        "tokens": asdict(scored.tokens),
+        "failed_items": list(scored.failed),
+        "rerolled": scored.rerolled.to_json() if scored.rerolled else None,
+        "complete": scored.complete,
+        "stopped": cell.manifest.get("stopped"),
+    }

@@ -1,0 +1,39 @@
+"""A command line taken apart: flags and overrides in any order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalsuite.errors import BadInput, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """A command line after the command's name, flags taken out wherever they stood."""
+
+    overrides: tuple[str, ...]
+    config_dir: str | None = None
+    multirun: bool = False
+    help: bool = False
+
+
+def split(words: Sequence[str]) -> Arguments:
+    """Flags and overrides of a command line, in any order."""
+    overrides: list[str] = []
+    config_dir: str | None = None
+    multirun = asked = False
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag in ("--config-dir", "config_dir"):
+            config_dir = value if equals else next(rest, "")
+            if not config_dir:
+                raise BadInput("--config-dir needs a folder: --config-dir DIR")
+        elif word in ("-m", "--multirun"):
+            multirun = True
+        elif word in ("-h", "--help"):
+            asked = True
+        elif word.startswith("-"):
+            raise unknown_name("flag", flag, ["--config-dir", "--multirun", "--help", "-m", "-h"])
+        else:
+            overrides.append(word)
+    return Arguments(tuple(overrides), config_dir, multirun, asked)

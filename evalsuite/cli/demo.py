@@ -1,0 +1,57 @@
+"""``evalsuite demo model=demo_fp8 port=8123``: one embedded model, served in the foreground until Ctrl-C."""
+
+import signal
+import socket
+import threading
+from types import FrameType
+
+from rich.console import Console
+
+from evalsuite.config.settings import Run
+from evalsuite.demo.process import serving
+from evalsuite.errors import BadInput, Exit
+
+EXAMPLE = (
+    "curl {url}/chat/completions -H 'Content-Type: application/json' -d '"
+    '{{"messages": [{{"role": "user", "content": "What is 63 times 9?"}}], "max_tokens": 200, "temperature": 0}}'
+    "'"
+)
+
+
+def demo(settings: Run) -> Exit:
+    """Serve the one chosen model, say where, and return ``Exit.DONE`` when it is stopped by SIGINT or SIGTERM.
+
+    Raises ``BadInput`` when the port is taken.
+    """
+    _check_free(settings.port)
+    name = next(iter(settings.models))
+    stop = threading.Event()
+
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        with serving([name], [settings.port]) as urls:
+            url = urls[name]
+            console.print(f"{name} answers at {url} until Ctrl-C. Try it:\n", markup=False)
+            console.print(EXAMPLE.format(url=url), markup=False)
+            console.print(
+                f"\nevalsuite run model={name} task=word_problems sampling=greedy limit=100", markup=False, end=""
+            )
+            console.print(f" models.{name}.base_url={url}", markup=False)
+            stop.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return Exit.DONE
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadInput(f"port={port} cannot be used ({error.strerror}): choose another one, or port=0") from None

@@ -1,0 +1,62 @@
+"""The ``import`` command: answers recorded elsewhere, graded here, become a cell like any other.
+
+The file is a log of lm-eval, inspect or evalscope (``foreign.py``), or JSONL (or ``.jsonl.gz``) with one answer a
+line: an id, a text, and where they are known ``finish_reason`` and ``repeat`` (from 0). It is read twice, so that a
+mistake anywhere in it is found before anything is written and so that no more than one answer is held at a time. What
+asked the questions is unknown: model settings, sampling and prompts of such a cell are null, and a comparison says so.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evalsuite.analysis.summary import summarize
+from evalsuite.config.settings import Run
+from evalsuite.engine.stored.imported import graded, import_manifest, scan
+from evalsuite.errors import BadInput, Exit
+from evalsuite.store import runs as run_folder
+from evalsuite.store.samples import write_imported
+from evalsuite.tasks.loading import load_task
+
+
+def ingest(settings: Run) -> Exit:
+    """Grade ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
+
+    Raises ``BadInput`` when the file does not fit the task or the cell is there with other answers.
+    """
+    path, name, (key, asked) = Path(settings.file or ""), settings.name or "", next(iter(settings.tasks.items()))
+    task = load_task(key, asked, settings)
+    if not hasattr(task.adapter, "score"):
+        raise BadInput(f"task {key} is graded while it is asked; its answers cannot be imported")
+    if getattr(task.adapter, "shuffled", False):
+        raise BadInput(
+            f"answers to {key} are letters of choices in an order that is drawn for each item; a file recorded "
+            "elsewhere was asked in another order, so it cannot be graded"
+        )
+    recording = scan(path, task, settings.id_field, settings.text_field)
+    manifest = import_manifest(name, task, recording, settings.limit)
+    choice = run_folder.choose(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
+    folder = Path(settings.results_dir) / choice.run_id / name / key
+    agreement: Counter[bool] = Counter()
+    write_imported(folder, manifest, graded(recording, task, name, agreement))
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    summary = summarize(folder)
+    console.print(_line(summary))
+    if agreement:
+        told = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
+        console.print(f"written by {recording.harness}: {told} as in the log")
+    console.print(f"in {folder} (run {choice.run_id}: {choice.why})")
+    return Exit.DONE if summary["complete"] else Exit.INCOMPLETE
+
+
+def _line(summary: Mapping[str, Any]) -> str:
+    """What came out, for people."""
+    outcomes = {name: count for name, count in summary["outcomes"].items() if count}
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())
+    head = f"{summary['model']} · {summary['task']} ({summary['variant']}): "
+    if summary["score"] is None:
+        return f"{head}incomplete, {counts} of {summary['planned']:,} planned samples"
+    return f"{head}{100 * summary['score']:.2f} % of {summary['items']:,} items ({counts})"

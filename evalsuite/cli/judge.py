@@ -1,0 +1,53 @@
+"""The ``judge`` command: stored answers of judged tasks are graded now, all precisions by one judge in one pass.
+
+Nothing is generated again. Answers of the cells take turns, so that a judge that drifts drifts for all alike; every
+verdict is on disk before it counts, and a verdict of the same judge on the same answer is never asked for twice.
+"""
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from evalsuite.analysis.summary import summarize
+from evalsuite.config.settings import Report
+from evalsuite.engine.stored.judge import judge_cells
+from evalsuite.errors import BadInput, Exit
+from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.runs import find_run
+from evalsuite.store.samples import read_samples, seal
+
+
+def judge(settings: Report) -> Exit:
+    """Grade the answers of every judged cell of the named runs with ``settings.judge``.
+
+    Raises ``BadInput`` without a judge or judged cells, ``EndpointUnusable`` if the judge cannot be reached.
+    """
+    if settings.judge is None:
+        raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    results = Path(settings.results_dir)
+    found = [folder for run in settings.run for folder in cells(find_run(run, results))]
+    folders = [folder for folder in found if settings.task in (None, folder.name) and _judged(folder)]
+    if not folders:
+        raise BadInput(f"no cell of {', '.join(settings.run)} has answers that a judge grades")
+    lines = asyncio.run(judge_cells(folders, settings))
+    complete = True
+    for folder, line in zip(folders, lines, strict=True):
+        seal(folder)
+        summary = summarize(folder)
+        complete &= summary["complete"]
+        waiting = summary["outcomes"]["ungraded"]
+        console.print(
+            f"{folder.parent.name}/{folder.name}: {line}" + (f"; {waiting} still ungraded" if waiting else "")
+        )
+    return Exit.DONE if complete else Exit.INCOMPLETE
+
+
+def _judged(folder: Path) -> bool:
+    """Whether a cell was asked here and a judge has, or will have, to do with it."""
+    manifest = read_manifest(folder)
+    if manifest["imported"] is not None:
+        return False
+    waiting = "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
+    return waiting or manifest.get("judge") is not None

@@ -1,0 +1,79 @@
+"""Cutting cells into shards, and taking a shard's journals into its cell: every attempt exactly once.
+
+A shard is a plain ``evalsuite run`` of some items of one cell in a folder of its own. Its journals are moved into the
+cell when it ends, and the cell's reader merges journals by (item, repeat), whoever wrote them and how often.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalsuite.errors import StorageFailed
+from evalsuite.records import Item
+from evalsuite.store.cell import Cell
+
+RUN_ID = "shard"
+JOURNALS = "journal-*.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some items of one cell."""
+
+    model: str
+    """Key of the model."""
+    task: str
+    cell: Path
+    folder: Path
+    """Where the shard's own run lives."""
+    words: tuple[str, ...]
+    """After ``evalsuite run``."""
+
+
+def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
+    """The items that still need an attempt, in groups of about ``attempts`` attempts."""
+    missing = [item for item in items if any(cell.needs((item.id, n), judged=judged) for n in range(repeats))]
+    size = max(1, attempts // repeats)
+    for start in range(0, len(missing), size):
+        yield missing[start : start + size]
+
+
+def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: int) -> None:
+    """Write the shard's list of items; where one of them has been worked on, hand on what is known of it."""
+    inside = shard.folder / RUN_ID / label / shard.task
+    try:
+        shard.folder.mkdir(parents=True, exist_ok=True)
+        (shard.folder / "items.txt").write_text("".join(f"{item.id}\n" for item in items), encoding="utf-8")
+        if any(cell.outcome((item.id, number)) for item in items for number in range(repeats)):
+            inside.mkdir(parents=True, exist_ok=True)
+            for journal in shard.cell.glob(JOURNALS):
+                _same_file(journal, inside / journal.name)
+    except OSError as error:
+        raise StorageFailed(f"cannot prepare {shard.folder}: {error.strerror or error}") from None
+
+
+def absorb(folder: Path, cell: Path) -> None:
+    """Move the journals of a shard that has ended into its cell, and remove its folder."""
+    try:
+        for journal in sorted(folder.glob(f"{RUN_ID}/*/*/{JOURNALS}")):
+            if not (cell / journal.name).exists():
+                shutil.move(journal, cell / journal.name)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageFailed(f"cannot take {folder} into {cell}: {error.strerror or error}") from None
+
+
+def leftovers(root: Path, cells: Mapping[tuple[str, str], Path]) -> None:
+    """Take in what the shards of a driver that died had written."""
+    for (model, task), cell in cells.items():
+        for folder in sorted(root.glob(f"{model}/{task}/*")):
+            absorb(folder, cell)
+
+
+def _same_file(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)

@@ -1,0 +1,109 @@
+"""A run on more than this process: ``launch=joblib|slurm|ray``. The scheduling is theirs, the work is plain ``run``.
+
+Every job is a command line of ``evalsuite run`` for one model of the run (or one job of a ``-m`` sweep), so that an
+endpoint's limit is held by one process wherever it can be. No setting is pickled or written to a job file except the
+words of the command line; keys come from the environment of the machine that works.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from evalsuite.cli.arguments import Arguments
+from evalsuite.cli.launch import processes, slurm
+from evalsuite.cli.launch.words import Words, secret_words
+from evalsuite.config.settings import Run, Scale
+from evalsuite.errors import BadInput, Exit
+
+if TYPE_CHECKING:
+    from evalsuite.config.settings import Run, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is launched."""
+
+    jobs: Mapping[str, Words]
+    """Name of a job -> the words after ``evalsuite run``."""
+    scale: Scale
+    results_dir: Path
+    run_id: str
+
+
+def launch(plan: Plan, console: Console) -> Exit:
+    """Run all jobs of a plan and return the worst of their exit codes.
+
+    Raises ``BadInput`` when the launcher is not installed or cannot start.
+    """
+    kind = plan.scale.kind
+    if kind == "joblib":
+        return processes.run(plan.jobs, plan.scale, console)
+    secrets = sorted({key for words in plan.jobs.values() for key in secret_words(words)})
+    if secrets:
+        raise BadInput(
+            f"{', '.join(secrets)} would stand in a job file: put it into a configuration as "
+            "${oc.env:NAME} and set NAME where the jobs run"
+        )
+    return slurm.run(plan.jobs, plan.scale, plan.results_dir / slurm.FOLDER / plan.run_id, console)
+
+
+OURS = ("run_id", "report", "launch")
+"""What the launching process decides for its jobs."""
+
+
+def common_run_id(runs: Sequence[Any]) -> str:
+    """The one run of a sweep: chosen once, for the cells of all its jobs, as a single ``run`` chooses."""
+    from evalsuite.engine import manifests as cells
+    from evalsuite.store import runs as run_folder
+    from evalsuite.tasks.loading import load_task
+
+    asked = {
+        (run_folder.label(name, model.thinking), task.name): cells.manifest(name, model, task, run)
+        for run in runs
+        for task in (load_task(key, wanted, run) for key, wanted in run.tasks.items())
+        for name, model in run.models.items()
+    }
+    return run_folder.choose(Path(runs[0].results_dir), None, runs[0].suite, asked).run_id
+
+
+def launch_on_ray(arguments: Arguments, settings: "Run") -> Exit:
+    """Shards of one run on a Ray cluster, and one report at the end."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from evalsuite.cli.launch import ray_tasks
+    from evalsuite.report.build import report_run
+
+    settings = replace(settings, run_id=settings.run_id or common_run_id([settings]))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    code = ray_tasks.run(arguments.overrides, arguments.config_dir, settings, console)
+    if settings.report:
+        report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline)
+    return code
+
+
+def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: str | None) -> Exit:
+    """Jobs of one run in processes of their own, here or elsewhere, and one report at the end."""
+    from rich.console import Console
+
+    from evalsuite.cli.launch.words import shares
+    from evalsuite.config import compose as config
+    from evalsuite.report.build import report_run
+
+    runs = {name: config.load_run(words, config_dir) for name, words in jobs.items()}
+    first = next(iter(runs.values()))
+    run_id = first.run_id or common_run_id(list(runs.values()))
+    shared = shares(runs, scale.jobs if scale.kind == "joblib" else len(runs))
+    tail = [f"run_id={run_id}", "launch=here", "report=false", *(["--config-dir", config_dir] if config_dir else [])]
+    commands = {
+        name: (*(word for word in words if word.partition("=")[0] not in OURS), *shared[name], *tail)
+        for name, words in jobs.items()
+    }
+    plan = Plan(commands, scale, Path(first.results_dir), run_id)
+    code = launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
+    report_run(Path(first.results_dir) / run_id, first.baseline)
+    return code

@@ -1,0 +1,142 @@
+"""The command line: ``evalsuite COMMAND [KEY=VALUE ...] [--config-dir DIR] [-m]``.
+
+One table says which function does what; it is imported when its command is called, so ``--help`` costs nothing.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from evalsuite.cli import help as cli_help
+from evalsuite.cli.arguments import split
+from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
+from evalsuite.version import __version__
+
+COMMANDS = {
+    "run": "evalsuite.cli.run:run",
+    "import": "evalsuite.cli.import_answers:ingest",
+    "plan": "evalsuite.cli.plan:plan",
+    "report": "evalsuite.cli.report:report",
+    "gate": "evalsuite.cli.gate:gate",
+    "baseline save": "evalsuite.cli.baseline:save",
+    "rescore": "evalsuite.cli.rescore:rescore",
+    "judge": "evalsuite.cli.judge:judge",
+    "show": "evalsuite.cli.show:show",
+    "tasks": "evalsuite.cli.tasks:tasks",
+    "fetch": "evalsuite.cli.fetch:fetch",
+    "demo": "evalsuite.cli.demo:demo",
+    "doctor": "evalsuite.cli.doctor:doctor",
+}
+"""Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
+REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
+"""Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
+
+
+def main() -> NoReturn:
+    """Entry point: run a command and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        code = dispatch(sys.argv[1:])
+        sys.stdout.flush()
+    except EvalsuiteError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = Exit.SIGINT
+    except BrokenPipeError:  # `evalsuite tasks | head`: nobody reads on, and nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _unread()
+    except SystemExit as stop:  # a signal, a stopped sweep; and Rich leaves with 1 when nobody reads on
+        code = _unread() if stop.code in (None, 0, 1) else Exit(int(stop.code))
+    except Exception:  # noqa: BLE001  the last stop: whatever comes here is a bug of ours and leaves with its own code
+        _complain(_crash_log())
+        code = Exit.BUG
+    sys.exit(int(code))
+
+
+def _unread() -> Exit:
+    """Nobody reads on: fine, but not for ``gate``, whose 0 is a verdict that only it returns."""
+    return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
+
+
+def _complain(text: str) -> None:
+    """Tell standard error; where that is closed, the exit code must do (Python's own would be 1)."""
+    try:
+        print(f"evalsuite: {text}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def dispatch(argv: Sequence[str]) -> Exit:
+    """Run one command; raises ``EvalsuiteError`` for everything that is the user's or the world's."""
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help", "help"):
+        print(cli_help.overview())
+        return Exit.DONE
+    if name in ("-V", "--version"):
+        print(f"evalsuite {__version__}")
+        return Exit.DONE
+    words = 2 if " ".join(argv[:2]) in COMMANDS else 1
+    name = " ".join(argv[:words])
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS, "Usage: evalsuite COMMAND [KEY=VALUE ...].")
+    arguments = split(argv[words:])
+    if arguments.help:
+        print(cli_help.page(name))
+        return Exit.DONE
+    if arguments.multirun and name != "run":
+        raise BadInput(f"-m works with run only, not with {name}")
+    from evalsuite.cli.startup import importing
+
+    with importing():
+        from evalsuite.config import compose as config  # Hydra costs 0.2 s
+        from evalsuite.config.settings import Run
+
+    if arguments.multirun:
+        from evalsuite.cli.sweep import sweep
+
+        return sweep(arguments, _function(name))
+    load = config.load_report if name in REPORTING else config.load_run
+    settings = load(arguments.overrides, arguments.config_dir, name)
+    if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
+        from evalsuite.cli.launch.start import launch_jobs, launch_on_ray
+        from evalsuite.cli.launch.words import per_model
+
+        if settings.launch.kind == "ray":
+            return launch_on_ray(arguments, settings)
+        jobs = per_model(arguments.overrides, list(settings.models))
+        return launch_jobs(jobs, settings.launch, arguments.config_dir)
+    return _function(name)(settings)
+
+
+def _function(command: str) -> Callable[[Any], Exit]:
+    module, _, name = COMMANDS[command].partition(":")
+    from evalsuite.cli.startup import importing
+
+    with importing():
+        function: Callable[[Any], Exit] = getattr(import_module(module), name)
+    return function
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(int(Exit.SIGTERM))
+
+
+def _crash_log() -> str:
+    """Keep the traceback of a bug in a file of its own; returns what to tell the user."""
+    log = Path(tempfile.gettempdir()) / f"evalsuite-crash-{os.getpid()}.log"
+    text = f"evalsuite {__version__}, Python {sys.version}\n{traceback.format_exc()}"
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        return f"internal error, please report it:\n{text}"
+    return f"internal error ({type(sys.exception()).__name__}), please report it with {log}"

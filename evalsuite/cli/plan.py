@@ -1,0 +1,42 @@
+"""The ``plan`` command."""
+
+from pathlib import Path
+
+from evalsuite.config.settings import Run
+from evalsuite.errors import Exit
+from evalsuite.plan.build import make_plan
+from evalsuite.plan.document import as_json
+from evalsuite.plan.hardware import Placement, commands
+from evalsuite.report.console import show, standard_output
+from evalsuite.report.plan import tables
+from evalsuite.store.manifest import write_json
+
+
+def plan(settings: Run) -> Exit:
+    """Print what a run can decide and costs; with ``to=FILE`` write it as JSON, too. Sends nothing.
+
+    Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when the file cannot be written.
+    """
+    found = make_plan(settings)
+    output = standard_output()
+    models = ", ".join(settings.models)
+    show(tables(found), f"evalsuite plan: {models}; nothing was sent", output)
+    for line in _commands(found.placement):
+        output.print(line, soft_wrap=True, markup=False)
+    if settings.to is not None:
+        write_json(Path(settings.to), as_json(found))
+        output.print(f"\nplan: {settings.to}", soft_wrap=True, markup=False)
+    return Exit.DONE
+
+
+def _commands(placement: Placement | None) -> list[str]:
+    """Launch commands to copy, step by step."""
+    if placement is None:
+        return []
+    lines: list[str] = []
+    for number, step in enumerate(placement.steps, 1):
+        lines.append(f"\n# step {number} of {len(placement.steps)}")
+        for one, command in commands(step, placement.machine):
+            lines.append(f"{command or '# no launch command is known'}  # {', '.join(one.names)}")
+        lines += [f"# on another machine: {one.command}  # {', '.join(one.names)}" for one in step.elsewhere]
+    return lines

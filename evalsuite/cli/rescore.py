@@ -1,0 +1,40 @@
+"""The ``rescore`` command: grade the stored replies of finished runs again, without asking anybody."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from evalsuite.analysis.summary import summarize
+from evalsuite.config.settings import Report
+from evalsuite.engine.stored.rescore import Changes, grade, load
+from evalsuite.errors import BadInput, Exit
+from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.runs import find_run
+
+
+def rescore(settings: Report) -> Exit:
+    """Grade every cell of the named runs (or only ``task``) with the graders of this version.
+
+    Raises ``BadInput`` if a cell was asked with another protocol or other questions than are here now.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    results = Path(settings.results_dir)
+    found = [folder for run in settings.run for folder in cells(find_run(run, results))]
+    chosen = [folder for folder in found if settings.task in (None, folder.name)]
+    if not chosen:
+        raise BadInput(f"no cell of task {settings.task} in {', '.join(settings.run)}")
+    for folder in chosen:
+        manifest = read_manifest(folder)
+        adapter, items = load(folder, manifest, settings.data)
+        changes = grade(folder, manifest, adapter, items)
+        summarize(folder)
+        console.print(_line(folder, manifest["version"], adapter.version, changes))
+    return Exit.DONE
+
+
+def _line(folder: Path, before: str, now: str, changes: Changes) -> str:
+    moved = {pair: count for pair, count in changes.items() if pair[0] != pair[1]}
+    what = ", ".join(f"{count} {old} -> {new}" for (old, new), count in sorted(moved.items())) or "no verdict changed"
+    return (
+        f"{folder.parent.name}/{folder.name}: {sum(changes.values())} graded again (version {before} -> {now}): {what}"
+    )

@@ -1,0 +1,194 @@
+"""The ``show`` command: which runs and cells there are, and one item in all precisions side by side."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evalsuite.analysis.scores import score_cell
+from evalsuite.analysis.table import table_of
+from evalsuite.config.settings import Report
+from evalsuite.errors import BadInput, Exit, unknown_name
+from evalsuite.report import console, formats
+from evalsuite.report import item as item_view
+from evalsuite.report.console import Column, Table
+from evalsuite.store import lock, manifest
+from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.runs import TableCell, find_run, run_cells, run_ids
+from evalsuite.store.samples import is_current
+
+_COLUMNS = (
+    Column("run", number=False),
+    Column("model", number=False),
+    Column("task", number=False),
+    Column("state", number=False),
+    Column("score % [95 %]"),
+    Column("samples"),
+    Column("truncated", essential=False),
+    Column("part", number=False, essential=False),
+    Column("title", number=False, essential=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One cell as it is listed."""
+
+    run: str
+    model: str
+    task: str
+    state: str
+    """``running``, ``incomplete``, ``complete`` (every answer is there, the table is not), ``sealed``, ``superseded``
+    or ``damaged``."""
+    score: str = formats.UNKNOWN
+    samples: str = ""
+    truncated: str = ""
+    part: str = ""
+    title: str = ""
+    note: str = ""
+    demo: bool = False
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """In the order of the columns."""
+        names = (self.run, self.model, self.task, self.state, self.score, self.samples, self.truncated)
+        return (*names, self.part, self.title)
+
+
+def show(settings: Report) -> Exit:
+    """List all runs, the cells of some runs, or one item of a task in all precisions.
+
+    Raises ``BadInput`` for names that do not exist.
+    """
+    results = Path(settings.results_dir)
+    output = console.standard_output()
+    if settings.item is not None:
+        _show_item(settings, str(settings.item), results, output)
+        return Exit.DONE
+    if settings.repeat is not None:
+        raise BadInput(
+            f"repeat={settings.repeat} needs run=R, task=T and item=I; `evalsuite show` lists runs and tasks"
+        )
+    folders = [find_run(run, results) for run in settings.run] or [results / run for run in run_ids(results)]
+    found = [one for folder in folders for one in listed(folder)]
+    if settings.task is not None:
+        tasks = {one.task for one in found}
+        if settings.task not in tasks:
+            raise unknown_name("task", settings.task, tasks)
+        found = [one for one in found if one.task == settings.task]
+    if not found:
+        output.print(f"no runs in {results} yet; `evalsuite run suite=demo` makes one", markup=False)
+        return Exit.DONE
+    console.show(_tables(found, output.width), "", output)
+    return Exit.DONE
+
+
+def listed(run: Path) -> list[Listed]:
+    """The cells of a run by model and task, each followed by those that it superseded. Damaged ones are listed, too."""
+    found: list[Listed] = []
+    for folder in manifest.cells(run):
+        try:
+            cell = TableCell(run.name, folder, read_manifest(folder))
+            found.append(_cell(cell))
+        except BadInput as error:
+            found.append(Listed(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
+        archived = sorted(folder.parent.glob(f"superseded/{folder.name}-*"))
+        found += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
+    return found
+
+
+def _tables(found: Sequence[Listed], width: int) -> list[Table]:
+    """One table of all runs where there is room for it, else one a run."""
+    notes = [f"{one.model}, {one.task}: {one.note}" for one in found if one.note]
+    if any(one.demo for one in found):
+        notes.append("demo models: not a claim about any real checkpoint")
+    whole = Table("Runs and cells", _COLUMNS, tuple(one.row for one in found), tuple(notes))
+    runs = list(dict.fromkeys(one.run for one in found))
+    if len(runs) > 1 and console.fits(whole, width):
+        return [whole]
+    parts = [Table(run, _COLUMNS[1:], tuple(one.row[1:] for one in found if one.run == run)) for run in runs]
+    last = parts[-1]
+    return [*parts[:-1], Table(last.title, last.columns, last.rows, tuple(notes))]
+
+
+def _cell(cell: TableCell) -> Listed:
+    writer = lock.held(cell.folder)
+    summary, scored = _summary(cell), None
+    if summary is None:
+        scored = score_cell(table_of([cell]), cell)
+        complete, truncated = scored.complete, scored.outcomes["truncated"]
+        score = formats.score(scored.scored.score, scored.scored.ci95) if scored.scored else formats.UNKNOWN
+        faults = [f"{scored.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if scored.outcomes[name]]
+        measured = f"{scored.measured:,}" if complete else f"{scored.measured:,} of {cell.planned:,}"
+        samples = ", ".join([measured, *faults])
+    else:
+        complete, truncated = True, summary["outcomes"]["truncated"]
+        score, samples = _score(summary), formats.count(cell.planned)
+    samples += " (part)" if cell.partial else ""
+    state = "running" if writer else "incomplete" if not complete else "complete"
+    if state == "complete" and is_current(cell.folder):
+        state = "sealed"
+    part = cell.partial
+    if (repeats := int(cell.manifest["repeats"])) > 1:
+        part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
+    note = f"written by {writer}" if writer else "" if scored is None else scored.failed_words
+    truncations = formats.count(truncated)
+    return Listed(
+        cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo
+    )
+
+
+def _archived(run: str, folder: Path, path: Path) -> Listed:
+    """A cell that was put aside and asked again; what its summary said."""
+    reason = path / "reason.txt"
+    why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
+    at = path.name.removeprefix(f"{folder.name}-")
+    summary = _read(path / "summary.json") or {}
+    score = _score(summary) if summary.get("complete") else formats.UNKNOWN
+    note = f"superseded {at}, its answers are kept" + (f" (reason: {why})" if why else "")
+    count = formats.count(summary["samples"]) if "samples" in summary else ""
+    truncated = formats.count(summary["outcomes"]["truncated"]) if "outcomes" in summary else ""
+    return Listed(run, folder.parent.name, folder.name, "superseded", score, count, truncated, note=note)
+
+
+def _score(summary: Mapping[str, Any]) -> str:
+    bounds = summary["ci95"]
+    return formats.score(summary["score"], (bounds[0], bounds[1]) if bounds else None)
+
+
+def _summary(cell: TableCell) -> Mapping[str, Any] | None:
+    """The written summary of a complete cell whose plan has not grown since."""
+    summary = _read(cell.folder / "summary.json") or {}
+    fits = summary.get("complete") and summary.get("planned") == cell.planned
+    return summary if fits and summary.get("version") == cell.manifest["version"] else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return None
+    return summary
+
+
+def _show_item(settings: Report, item: str, results: Path, output: Console) -> None:
+    if not settings.run or settings.task is None:
+        raise BadInput(f"item={item} needs run=R and task=T; `evalsuite show` lists both")
+    cells = [cell for run in settings.run for cell in run_cells(find_run(run, results))]
+    held = [cell for cell in cells if cell.task == settings.task]
+    if not held:
+        raise unknown_name("task", settings.task, {cell.task for cell in cells})
+    answers = item_view.answers_of(held, item)
+    if not any(answer.rows for answer in answers):
+        some = ", ".join(str(name) for name in held[0].manifest["items"][:5])
+        raise BadInput(f"no answer to item '{item}' of {settings.task} in these runs; items are {some} ...")
+    repeats = {repeat for answer in answers for repeat in answer.rows}
+    if settings.repeat is not None and settings.repeat not in repeats:
+        raise BadInput(f"no repeat {settings.repeat} of item '{item}'; there are {min(repeats)} to {max(repeats)}")
+    chosen = sorted(repeats) if settings.repeat is None else [settings.repeat]
+    item_view.print_item(answers, chosen, output, include_gated_text=settings.include_gated_text)

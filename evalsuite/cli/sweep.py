@@ -1,0 +1,54 @@
+"""``-m``: several jobs of one command line into one run."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from evalsuite.cli.arguments import Arguments
+from evalsuite.cli.launch.start import common_run_id, launch_jobs
+from evalsuite.errors import BadInput, EvalsuiteError, Exit
+
+
+def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
+    """``-m``: all jobs into one run, one after the other; one that fails does not end the others."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    from evalsuite.config import compose as config
+
+    texts = [word for word in arguments.overrides if config.is_text(word)]
+    swept = [word for word in arguments.overrides if word not in texts]
+    jobs = config.sweep(swept, arguments.config_dir)
+    runs = [config.load_run([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
+    if runs[0].run_id is None:
+        texts.append(f"run_id={common_run_id(runs)}")
+    if runs[0].launch.kind == "ray":
+        raise BadInput("launch=ray cuts one run into shards by itself: several models are 'model=[A,B]', without -m")
+    if runs[0].launch.kind != "here":
+        named = {" ".join(job): [*job, *texts] for job in jobs}
+        return launch_jobs(named, runs[0].launch, arguments.config_dir)
+    codes = [Exit.DONE]
+
+    def job(_: Any) -> None:
+        overrides = list(HydraConfig.get().overrides.task)
+        GlobalHydra.instance().clear()  # Hydra composes this job itself; ours has the better messages
+        run = config.load_run([*overrides, *texts], arguments.config_dir)
+        try:
+            codes.append(function(run))
+        except EvalsuiteError as error:
+            print(f"evalsuite: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
+        if codes[-1] is Exit.STOPPED:
+            sys.exit(int(Exit.STOPPED))
+
+    # Hydra's own files repeat every override, secrets too: they go where nothing stays
+    with tempfile.TemporaryDirectory(prefix="evalsuite-sweep-") as scratch:
+        silent = ["hydra/hydra_logging=none", "hydra/job_logging=none", "hydra.output_subdir=null"]
+        sys.argv = ["evalsuite", "-m", *swept, *silent, f"hydra.sweep.dir='{scratch}'"]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # a bug of ours reaches `main`, instead of Hydra's exit 1
+        folder = str(config.main_folder(arguments.config_dir))
+        hydra.main(version_base="1.3", config_path=folder, config_name="run")(job)()
+    return max(codes)

@@ -1,0 +1,27 @@
+"""From YAML files and the command line to typed settings."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalsuite.config.settings import Run
+
+__all__ = ["aa", "compose", "deadline", "files", "load_settings", "paths", "sampling", "settings"]
+
+
+def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "Run":
+    """The typed settings of ``evalsuite run OVERRIDES --config-dir CONFIG_DIR``.
+
+    Args:
+        overrides: Hydra overrides as on the command line, such as ``"model=fp8"``.
+        config_dir: Folder with the user's own groups (``model/``, ``task/`` ...), searched before the shipped ones.
+
+    Returns:
+        The settings of a run, every default filled in.
+
+    Raises:
+        BadInput: An override names what does not exist, or a value has the wrong type.
+    """
+    from evalsuite.config.compose import load_run
+
+    return load_run(overrides, config_dir)

@@ -1,0 +1,279 @@
+"""From YAML files and the command line to typed settings: the only place (with ``cli.py``) that knows Hydra.
+
+``load_run(["model=fp8", "suite=smoke"])`` gives a plain ``settings.Run``. Hydra composes the chosen files; every
+value of the command line is then set here, one by one, so that a mistake is told with the names that exist.
+All of Hydra's and OmegaConf's errors leave as one-line ``BadInput``.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from evalsuite.config import files as conf_files
+from evalsuite.config import paths
+from evalsuite.config import validate as checks
+from evalsuite.config.files import MULTI, Source, is_secret
+from evalsuite.config.settings import Report, Run
+from evalsuite.errors import BadInput, unknown_name
+
+_RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator", "launch", "gate")
+
+
+class _ShippedConf(SearchPathPlugin):
+    """Puts the shipped ``conf/`` behind the user's ``--config-dir``, whose files win where names are equal."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("evalsuite", f"file://{paths.shipped('conf')}")
+
+
+def load_run(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
+    """Settings of ``run``, ``import``, ``tasks`` and ``demo``; raises ``BadInput`` with one clear message."""
+    source = conf_files.source("run", Run, _RUN_GROUPS, config_dir)
+    run: Run = _load(source, overrides)
+    run.config_dir = config_dir
+    for model in run.models.values():
+        model.thinking = model.thinking if run.thinking is None else run.thinking
+    checks.check(run)
+    checks.check_command(command, run, source.options("model"), source.options("task"))
+    return run
+
+
+def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
+    """Settings of ``report``, ``rescore`` and ``show``; raises ``BadInput`` with one clear message."""
+    source = conf_files.source("report", Report, ("data", "judge", "gate"), config_dir)
+    report: Report = _load(source, [_run_list(override) for override in overrides])
+    checks.check_report(command, report)
+    return report
+
+
+def sweep(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
+    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    register()
+    with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
+        try:
+            batches = BasicSweeper.split_arguments(_parse(overrides, GlobalHydra.instance().config_loader()), None)
+        except HydraException as error:
+            raise BadInput(_first_line(error)) from None
+    return [list(job) for batch in batches for job in batch]
+
+
+def is_text(override: str) -> bool:
+    """Whether an override of ``run`` is none of Hydra's business: taken literally, or a secret."""
+    key = override.partition("=")[0]
+    return is_secret(key) or key in conf_files.source("run", Run, _RUN_GROUPS, None).texts
+
+
+def main_folder(config_dir: str | None) -> Path:
+    """The folder that Hydra starts from."""
+    return conf_files.source("run", Run, (), config_dir).folders[0]
+
+
+def register() -> None:
+    """Tell Hydra the schema and where the shipped files are; calling it again changes nothing."""
+    ConfigStore.instance().store(name="run_schema", node=Run)
+    ConfigStore.instance().store(name="report_schema", node=Report)
+    Plugins.instance().register(_ShippedConf)
+
+
+def _load(source: Source, overrides: Sequence[str]) -> Any:
+    register()
+    texts = [override for override in overrides if override.partition("=")[0] in source.texts]
+    parsed = _parse([override for override in overrides if override not in texts])
+    groups = [item for item in parsed if _is_group(source, item)]
+    for number, item in enumerate(groups):
+        _check_choice(source, item)
+        if any(item.get_key_element() == other.get_key_element() for other in groups[:number]):
+            raise BadInput(f"{item.key_or_group}= is given twice; several names are {item.key_or_group}=[A,B]")
+    chosen, cfg = _compose(source, [str(item.input_line) for item in groups])
+    for item in parsed:
+        if item not in groups:
+            _set(source, cfg, item)
+    for text in texts:
+        key, _, value = text.partition("=")
+        OmegaConf.update(cfg, key, None if value == "null" else _unquoted(value))
+    for group in MULTI.keys() & source.groups:
+        with open_dict(cfg):  # what a suite says about tasks that the command line replaced is no choice
+            for name in set(cfg[MULTI[group]]) - chosen[group]:
+                del cfg[MULTI[group]][name]
+    try:
+        missing = OmegaConf.missing_keys(cfg)
+        if missing:
+            raise conf_files.missing(source, missing)
+        return OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{error.full_key}: {_first_line(error)}") from None
+
+
+_GIVE = {"integer": "a whole number", "float": "a number", "bool": "true or false", "boolean": "true or false"}
+"""Type in OmegaConf's words -> what to do."""
+
+
+def _run_list(override: str) -> str:
+    """``run=R`` as a list of one: ids and folders are taken as they are, whatever characters they have."""
+    key, _, value = override.partition("=")
+    if key != "run" or not value or value.startswith("["):
+        return override
+    escaped = _unquoted(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"run=['{escaped}']"
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def _parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    parser = OverridesParser.create(loader)
+    parsed = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals and not override.startswith("~"):
+            raise BadInput(f"'{override}' is not an override: write KEY=VALUE, such as model=fp8 or limit=20")
+        try:
+            item = parser.parse_override(override)
+        except HydraException:
+            shown = "..." if is_secret(key) else value
+            raise BadInput(f"cannot read {key}={shown} (a value with special characters: '{key}=\"...\"')") from None
+        item.config_loader = loader  # `glob()` asks it for names
+        parsed.append(item)
+    return parsed
+
+
+def _is_group(source: Source, item: Override) -> bool:
+    key = item.key_or_group
+    return key in source.groups or item.package is not None or re.split(r"[./]", key)[0] == "hydra"
+
+
+def _check_choice(source: Source, item: Override) -> None:
+    """A group is chosen by the names of its files; everything else is refused before Hydra sees it."""
+    group, line = item.key_or_group, str(item.input_line)
+    if re.split(r"[./]", group)[0] == "hydra":
+        return
+    if item.is_add() or item.is_force_add() or item.is_delete():
+        raise BadInput(f"{line}: write {group}=NAME. Known: {', '.join(source.options(group))}.")
+    if item.is_sweep_override():
+        several = f", or '{group}=[A,B]' for several in one run" if group in MULTI else ""
+        raise BadInput(f"{line}: comma-separated values need -m (one run after the other){several}")
+    value = item.value()
+    if value is None:
+        raise BadInput(f"{line}: write {group}=NAME, or leave it out. Known: {', '.join(source.options(group))}.")
+    names = value if isinstance(value, list) else [value]
+    if len(names) > 1 and group not in MULTI:
+        raise BadInput(f"{line}: {group} takes one name. Known: {', '.join(source.options(group))}.")
+    for name in names:
+        if str(name) not in source.options(group):
+            raise unknown_name(group, str(name), source.options(group), f"Your own: --config-dir DIR with {group}/.")
+        if group == "suite":
+            conf_files.check_suite(source, str(name))
+
+
+def _compose(source: Source, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
+    """Chosen names per group, and the composed files."""
+    with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
+        try:
+            loader = GlobalHydra.instance().config_loader()
+            listed = loader.compute_defaults_list(source.primary, choices, RunMode.RUN).defaults
+            chosen = conf_files.chosen(source, [(str(one.config_path), str(one.package or "")) for one in listed])
+            cfg = compose(source.primary, choices)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            where = f"{mark.name}, line {mark.line + 1}" if mark else source.primary
+            raise BadInput(f"{where}: not valid YAML: {error.problem}") from None
+        except MissingConfigException as error:
+            group, _, name = str(error.missing_cfg_file).rpartition("/")
+            by = re.match(r"In '([^']+)'", str(error))
+            where = f"{source.file(by[1])}: " if by and source.file(by[1]).is_file() else ""
+            raise BadInput(f"{where}{unknown_name(group or 'file', name, source.options(group))}") from None
+        except HydraException as error:
+            raise _file_fault(source, error) from None
+        except OSError as error:
+            raise BadInput(f"a configuration file cannot be read: {error}") from None
+        except UnicodeDecodeError as error:
+            raise BadInput(f"a file below {source.folders[0]} is not UTF-8: {error.reason}") from None
+    return chosen, cfg
+
+
+def _file_fault(source: Source, error: HydraException) -> BadInput:
+    """One line for what Hydra says about a file: which file and line, which key, which keys exist."""
+    cause = error.__cause__ or error.__context__
+    by = re.match(r"In '([^']+)'", str(error))
+    if by and isinstance(cause, OmegaConfBaseException):
+        where = conf_files.place(source.file(by[1]), str(cause.key))
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+            return BadInput(f"{where}: {unknown_name('key', str(cause.key), conf_files.key_names(cause.object_type))}")
+        what = "wrong type" if is_secret(str(cause.full_key)) else _first_line(cause)
+        return BadInput(f"{where}: {cause.full_key}: {what}")
+    nowhere = re.search(r"Could not override '([^']+)'", str(error))
+    if nowhere:
+        near = re.search(r"Did you mean to override (\S+)\?", str(error))
+        return BadInput(f"'{nowhere[1]}': there is nothing to choose{f'; did you mean {near[1]}?' if near else ''}")
+    return BadInput(_first_line(error))
+
+
+def _set(source: Source, cfg: DictConfig, item: Override) -> None:
+    """Set one value; ``+`` only where the schema holds a free dictionary, so that no typo is ever a new setting."""
+    key, secret = item.key_or_group, is_secret(item.key_or_group)
+    line = f"{key}=..." if secret else str(item.input_line)
+    if item.is_sweep_override():
+        raise BadInput(f"{line}: comma-separated values need -m (one run after the other); a list is '{key}=[A,B]'")
+    *parents, last = key.split(".")
+    node = _parent(source, cfg, parents, line)
+    names = [str(name) for name in node.keys()]  # noqa: SIM118  `in node` overlooks values that are still missing
+    known = last in names
+    free = OmegaConf.get_type(node) is dict and key.count(".") > 1  # `models` and `tasks` are chosen, not written
+    adds = item.is_add() or item.is_force_add()
+    if not known and not free:
+        raise conf_files.wrong_key(source, parents, last, names)
+    if not known and not adds and parents[-1] != "groups":  # which groups there are, only the data can tell
+        raise BadInput(f"unknown key '{key}'. Known: {', '.join(names) or 'none'}. To add one: '+{key}=VALUE'.")
+    if not free and (adds or item.is_delete()):
+        raise BadInput(f"{line}: '{line[0]}' is for the keys of free dictionaries; write {key}=VALUE")
+    if item.is_delete():
+        with open_dict(node):
+            del node[last]
+        return
+    try:
+        OmegaConf.update(cfg, key, item.value(), merge=True, force_add=not known)
+    except (ConfigKeyError, ConfigAttributeError) as error:
+        raise BadInput(
+            f"{line}: {unknown_name('key', str(error.key), conf_files.key_names(error.object_type))}"
+        ) from None
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{line}: {'wrong type' if secret else _first_line(error)}") from None
+
+
+def _parent(source: Source, cfg: DictConfig, parents: list[str], line: str) -> DictConfig:
+    node = cfg
+    for depth, part in enumerate(parents):
+        if part not in node:
+            raise conf_files.wrong_key(source, parents[:depth], part, [str(name) for name in node])
+        child = node[part]
+        if not isinstance(child, DictConfig):
+            raise BadInput(f"{line}: {'.'.join(parents[: depth + 1])} is a plain value and has no keys")
+        node = child
+    return node
+
+
+def _first_line(error: BaseException) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
+    kind = re.search(r"could not be converted to (\w+)$|is not a valid (\w+)", text)
+    wanted = _GIVE.get((kind[1] or kind[2]).lower()) if kind else None
+    return f"{text}; give {wanted}" if wanted else text

@@ -1,0 +1,143 @@
+"""Time windows: when a run has to end, and what still fits before that. Pure but for asking SLURM when the job ends.
+
+A request is not sent when it would probably be cut: a cut answer is paid for and lost, and asking it again tends to
+keep shorter ones. How long a request may take is bounded by the tokens of which 99 in 100 such answers stay below, at
+a rate that nearly all of this model's tokens keep.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from evalsuite.errors import BadInput
+
+SLURM = "slurm"
+SLURM_RESERVE_SECONDS = 60.0
+"""Before the end of a SLURM job: time to seal the cells, report and requeue."""
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time that a run may use."""
+
+    closes: float
+    """When what is still running is cut, ``time.monotonic()``: setting the wall clock meanwhile neither closes the
+    window nor keeps it open."""
+    seconds: float | None
+    """Length of the whole window; None: not known (a deadline given as a time)."""
+
+    def left(self) -> float:
+        """Seconds until the end, negative after it."""
+        return self.closes - time.monotonic()
+
+
+def duration(text: str) -> float | None:
+    """Seconds of ``3h50m``, ``90m``, ``1d``, ``30s``; None if ``text`` is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+
+
+def point_in_time(text: str) -> datetime | None:
+    """A UTC time such as ``2026-11-21T04:00Z`` (without an offset it is taken as UTC); None if ``text`` is none."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def window(
+    deadline: str,
+    now: datetime | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: float | None = None,
+) -> Window:
+    """The window that ``engine.deadline`` names, from ``now`` (by ``time.monotonic()``: ``clock``) on.
+
+    Raises ``BadInput`` for what is neither a duration nor a time nor ``slurm``, for a time that has passed, and for
+    ``slurm`` outside a SLURM job.
+    """
+    now = now or datetime.now(UTC)
+    clock = time.monotonic() if clock is None else clock
+    length: float | None = None
+    if deadline == SLURM:
+        ends, length = _slurm(now, os.environ if environ is None else environ)
+    elif (seconds := duration(deadline)) is not None:
+        ends, length = now + timedelta(seconds=seconds), seconds
+    elif (stated := point_in_time(deadline)) is not None:
+        ends = stated
+    else:
+        raise BadInput(unreadable(deadline))
+    if ends <= now:
+        raise BadInput(
+            f"engine.deadline={deadline} is {ends:%Y-%m-%d %H:%M:%S} UTC, which has passed; give a later time, "
+            "or a duration such as 3h50m"
+        )
+    return Window(clock + (ends - now).total_seconds(), length)
+
+
+def unreadable(deadline: str) -> str:
+    """What is said of a deadline that cannot be read."""
+    return f"engine.deadline={deadline}: must be a duration (3h50m, 90m, 30s), a UTC time (2026-11-21T04:00Z), or slurm"
+
+
+def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
+    """(end, seconds of the whole window) of this SLURM job, less a reserve.
+
+    The job's own environment is asked first (SLURM 22.05), then its commands.
+    """
+    job = environ.get("SLURM_JOB_ID", "")
+    if not job:
+        raise BadInput(
+            "engine.deadline=slurm: this is no SLURM job (SLURM_JOB_ID is not set); give a duration or a time"
+        )
+    ends = _epoch(environ.get("SLURM_JOB_END_TIME"))
+    if ends is None:
+        ends = _scontrol(job) or _squeue(job, now)
+    if ends is None:
+        raise BadInput(
+            f"engine.deadline=slurm: neither SLURM_JOB_END_TIME nor scontrol nor squeue says when job {job} ends; give "
+            "its length as a duration, such as engine.deadline=3h50m"
+        )
+    starts = _epoch(environ.get("SLURM_JOB_START_TIME"))
+    reserve = timedelta(seconds=SLURM_RESERVE_SECONDS)
+    return ends - reserve, None if starts is None else (ends - reserve - starts).total_seconds()
+
+
+def _epoch(text: str | None) -> datetime | None:
+    return datetime.fromtimestamp(int(text), UTC) if text and text.isdigit() else None
+
+
+def _scontrol(job: str) -> datetime | None:
+    """``EndTime`` of ``scontrol show job``, which is local time."""
+    match = re.search(r"\bEndTime=(\S+)", _said("scontrol", "show", "job", "-o", job))
+    try:
+        return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
+    except ValueError:  # Unknown, N/A
+        return None
+
+
+def _squeue(job: str, now: datetime) -> datetime | None:
+    """Time left as ``squeue -o %L`` prints it: ``[days-][hours:]minutes:seconds``."""
+    match = _TIME_LEFT.fullmatch(_said("squeue", "-h", "-j", job, "-o", "%L").strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _said(*command: str) -> str:
+    """What a command printed; empty where it is missing, fails or hangs."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,129 @@
+"""The files of ``conf/``, shipped and the user's own: which there are, and what to say when one of them is wrong."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from evalsuite.config import paths
+from evalsuite.errors import BadInput, unknown_name
+
+MULTI = {"model": "models", "task": "tasks"}
+"""Groups of which several options can be chosen -> the dictionary in ``settings.Run`` that holds them."""
+SECRETS = ("headers",)
+"""Dictionaries whose values are never repeated in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one command is composed from."""
+
+    primary: str
+    """Name of the primary file: ``run`` or ``report``."""
+    schema: type
+    """Dataclass that types it."""
+    groups: tuple[str, ...]
+    """Groups that the command line can choose from."""
+    folders: tuple[Path, ...]
+    """Where files are looked for, in order: the user's folder, then ours."""
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Keys that take their text as it is, whatever characters it has."""
+        plain = {field.name for field in fields(self.schema) if field.type in (str, str | None)}
+        return frozenset(plain - {*self.groups, "config_dir"} | {"data.root"})
+
+    def options(self, group: str) -> list[str]:
+        """Names of all files of a group."""
+        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
+
+    def file(self, config_path: str) -> Path:
+        """The file that ``model/fp8`` is read from."""
+        candidates = [folder / f"{config_path}.yaml" for folder in self.folders]
+        return next((file for file in candidates if file.is_file()), candidates[0])
+
+
+def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> Source:
+    """Raises ``BadInput`` when the user's folder does not exist."""
+    folders = [paths.shipped("conf")]
+    if config_dir is not None:
+        folder = Path(config_dir).expanduser().absolute()
+        if not folder.is_dir():
+            raise BadInput(f"--config-dir {config_dir}: there is no such folder")
+        for name in ("run.yaml", "report.yaml"):
+            if (folder / name).exists():
+                raise BadInput(f"{folder / name} would replace evalsuite's own: put such settings into suite/NAME.yaml")
+        folders.insert(0, folder)
+    return Source(primary, schema, groups, tuple(folders))
+
+
+def chosen(source: Source, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Group -> chosen names, from (file, package) pairs. Every file must say in its first line where it belongs."""
+    names: dict[str, set[str]] = {group: set() for group in MULTI}
+    for config_path, package in listed:
+        group, _, name = config_path.partition("/")
+        if group not in source.groups:
+            continue
+        wanted = f"{MULTI[group]}.{name}" if group in MULTI else group
+        if group == "suite" or (group, name) == ("judge", "later"):  # "no judge" cannot stand inside the judge
+            wanted = ""
+        if package != wanted:
+            raise BadInput(f"{source.file(config_path)} must begin with `# @package {wanted or '_global_'}`")
+        if group in MULTI:
+            names[group].add(name)
+    return names
+
+
+def check_suite(source: Source, name: str) -> None:
+    """Raise ``BadInput`` unless a suite's file has its header and its name, which Hydra would not miss."""
+    file = source.file(f"suite/{name}")
+    text = file.read_text("utf-8", "replace")
+    if not re.match(r"(#.*\n|\s*\n)*#\s*@package\s+_global_\s*\n", text):
+        raise BadInput(f"{file} must begin with `# @package _global_`")
+    if not re.search(rf"^suite:\s*['\"]?{re.escape(name)}['\"]?\s*(#.*)?$", text, re.MULTILINE):
+        raise BadInput(f"{file} must say `suite: {name}`: runs are named and found by it")
+
+
+def place(file: Path, key: str) -> str:
+    """``file, line n`` of a key, or the file alone where the line is not certain."""
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    hits = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*['\"]?{re.escape(key)}['\"]?\s*:", line)]
+    return f"{file}, line {hits[0]}" if len(hits) == 1 else str(file)
+
+
+def is_secret(key: str) -> bool:
+    """Whether a dotted key holds something that no message may repeat."""
+    return any(part in SECRETS for part in key.split("."))
+
+
+def key_names(schema: object) -> list[str]:
+    """Field names of a dataclass; none for anything else."""
+    return list(getattr(schema, "__dataclass_fields__", {}))
+
+
+def wrong_key(source: Source, parents: list[str], key: str, names: list[str]) -> BadInput:
+    """The error for a key that does not exist below ``parents``, whose keys are ``names``."""
+    group = {dictionary: group for group, dictionary in MULTI.items()}.get(".".join(parents))
+    if group in source.groups:
+        if key in source.options(group):
+            taken = ", ".join(sorted(names)) or "none"
+            return BadInput(f"{group} '{key}' is not chosen (chosen: {taken}); add it to {group}=")
+        return unknown_name(group, key, source.options(group))
+    if key == "server" and not parents:
+        return BadInput("a server belongs to a model: server@models.NAME.server=vllm")
+    if parents:
+        return unknown_name(f"key of {'.'.join(parents)}", key, names)
+    return unknown_name("key", key, {*names, *source.groups} - set(MULTI.values()) | (MULTI.keys() & source.groups))
+
+
+def missing(source: Source, keys: Iterable[str]) -> BadInput:
+    """The error for values that some file must give: one line each, with what to add where."""
+    groups = {dictionary: group for group, dictionary in MULTI.items()}
+    problems = []
+    for key in sorted(keys):
+        head, _, rest = key.partition(".")
+        name, _, leaf = rest.partition(".")
+        entry = "defaults: [/server: sglang, _self_]" if leaf == "server.dialect" else f"{leaf}: ..."
+        where = f", or add `{entry}` to {source.file(f'{groups[head]}/{name}')}" if head in groups else ""
+        problems.append(f"{key} is missing: give {key}=VALUE{where}")
+    return BadInput("\n".join(problems))

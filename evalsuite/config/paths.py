@@ -1,0 +1,16 @@
+"""Where the files that ship with evalsuite lie: in a checkout, or in an installed wheel."""
+
+from pathlib import Path
+from typing import Literal
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped(name: Literal["conf", "tasks"]) -> Path:
+    """The shipped folder ``conf`` or ``tasks``.
+
+    An installed wheel carries them inside the package (``_conf``, ``_tasks``); a checkout has them beside it. The
+    checkout's own folders win there, because an editable install may leave an older copy elsewhere.
+    """
+    inside = _PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else _PACKAGE.parent / name

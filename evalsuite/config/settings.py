@@ -1,0 +1,328 @@
+"""What a user can set: the schema of ``conf/`` as plain dataclasses.
+
+``config.py`` composes YAML files and the command line into these with Hydra; everything below it sees only plain
+values. ``"???"`` marks a value that a file must give. Mutable only because OmegaConf fills them in.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MISSING: Any = "???"
+
+
+@dataclass(slots=True)
+class Sampling:
+    """How answers are drawn. None: the field is not sent, the server decides."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    """Most generated tokens of one reply, reasoning included."""
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    origin: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Source -> the values it states. A field whose value no source states is ``ours``."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A server dialect: how this family of servers is spoken to."""
+
+    dialect: str = MISSING
+    """``sglang``, ``vllm``, ``llama_cpp`` or ``openai``."""
+    thinking_via: str | None = "chat_template_kwargs"
+    """Request field that carries the thinking switch; None: this dialect has no such switch."""
+    extra_sampling: list[str] = field(default_factory=list)
+    """Sampling fields beyond OpenAI's that this dialect takes (``top_k``, ``min_p`` ...)."""
+    max_tokens_field: str = "max_tokens"
+    stream: bool = True
+    identity: list[str] = field(default_factory=list)
+    """Paths (below the server's root) that say what is served, tried in order."""
+
+
+@dataclass(slots=True)
+class Launch:
+    """How the checkpoint is served: for people to copy, and for the record."""
+
+    image: str | None = None
+    command: str = ""
+    note: str = ""
+    """Where and why the command differs from the model card's."""
+    weights_gb: float | None = None
+    """Size of the checkpoint's weights, 10^9 bytes; ``plan`` reckons with it which models fit side by side."""
+
+
+@dataclass(slots=True)
+class Model:
+    """One precision of one model, served somewhere."""
+
+    title: str = MISSING
+    """As tables show it: ``NVFP4 V2``."""
+    checkpoint: str = MISSING
+    """Repository id of the served weights."""
+    revision: str | None = None
+    """Commit of the repository; None: not pinned by us."""
+    precision: str = MISSING
+    """``bf16``, ``fp8``, ``nvfp4`` or ``nvfp4_v2``."""
+    quantized: dict[str, str] = field(default_factory=dict)
+    """Part of the network -> number format, with how the scales were set."""
+    baseline: str | None = None
+    """Key of the model that this one is compared with."""
+    same_as: str | None = None
+    """Key of a model that this one is known to equal (A/A runs)."""
+    base_url: Any = MISSING
+    """Root of the OpenAI API, ending in ``/v1``, or a list of them: replicas that serve the same checkpoint. ``demo``
+    starts the embedded server for the run."""
+    served_name: str = "auto"
+    """Name in requests; ``auto`` takes the only model that the server lists."""
+    api_key_env: str = "EVALSUITE_API_KEY"
+    """Name of the environment variable with the key; the key itself never enters a configuration."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every request; values may be ``${oc.env:NAME}``. Never written to results."""
+    ca_file: str | None = None
+    proxy: str | None = None
+    server: Server = field(default_factory=Server)
+    thinking: bool = True
+    concurrency: int = 32
+    """Most requests in flight at this endpoint."""
+    expect: dict[str, Any] = field(default_factory=dict)
+    """Server facts that must hold, such as ``quantization: modelopt_mixed``."""
+    launch: Launch = field(default_factory=Launch)
+
+
+@dataclass(slots=True)
+class Aide(Model):
+    """A model that helps to measure: the judge of free answers, or the simulated user of a dialogue."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(slots=True)
+class Select:
+    """A declared part of a task's items. Never shown as the task's headline."""
+
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """Group -> values to keep: ``{subject: [law]}``."""
+    ids: str | None = None
+    """File with one item id a line."""
+
+
+@dataclass(slots=True)
+class Task:
+    """How this run wants one benchmark."""
+
+    adapter: str = MISSING
+    """A name of ``evalsuite.tasks.registry.ADAPTERS`` or ``package.module:Class``."""
+    variant: str = MISSING
+    """Named protocol: prompt, extractor and sampling protocol."""
+    repeats: int = 1
+    concurrency: int | None = None
+    """Most requests of this task in flight, inside the endpoint's limit."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Overrides of the run's sampling, field by field."""
+    select: Select = field(default_factory=Select)
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the adapter."""
+
+
+@dataclass(slots=True)
+class Data:
+    """Where questions come from."""
+
+    kind: str = "hub"
+    """``hub``: pinned revision from the Hugging Face hub or its cache; ``local``: files below ``root``."""
+    root: str | None = None
+    """With ``local``: the folder that holds ``<task>/<split>.jsonl[.gz]``."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """How requests are sent. Nothing here changes an answer."""
+
+    retries: int = 5
+    """Further requests for one reply after a transient fault."""
+    backoff_seconds: float = 1.0
+    """First pause of the exponential backoff."""
+    backoff_max_seconds: float = 60.0
+    connect_seconds: float = 10.0
+    first_token_seconds: float = 900.0
+    """Longest silence before the first byte (queue and prefill)."""
+    idle_seconds: float = 120.0
+    """Longest silence between two bytes of a stream."""
+    total_seconds: float | None = None
+    """Longest request; None: no limit beyond the two above (not streamed: 8 hours)."""
+    drain_seconds: float = 30.0
+    """After the first Ctrl-C: how long running requests may still finish."""
+    outage_seconds: float = 1800.0
+    """How long an endpoint may be down before it is given up; waiting costs no attempt."""
+    probe: bool = True
+    """Ask the server who it is, and prove the thinking switch, before the run."""
+    fingerprint: bool = True
+    """Hold the server's answers to five prompts against those of all other models known here."""
+    reprobe_seconds: float = 900.0
+    """How often a running endpoint is asked again who it is."""
+    deadline: str | None = None
+    """When the window ends: a duration (``3h50m``), a UTC time, or ``slurm`` (the job's own end). Exit 75."""
+    token_budget: int | None = None
+    """Generated tokens, all endpoints together, after which nothing new starts. Exit 75."""
+    stop: str | None = None
+    """``sequential``: both arms of a comparison stop when its verdict is decided; needs ``gate`` and a baseline."""
+
+
+@dataclass(slots=True)
+class Scale:
+    """Where a run is worked on (group ``launch``; when to use which: ``docs/scale.md``)."""
+
+    kind: str = "here"
+    """``here``: this process; ``joblib``: processes of this machine; ``slurm``: jobs; ``ray``: tasks of a cluster."""
+    jobs: int = 4
+    """``joblib``: processes at a time."""
+    cluster: str = "slurm"
+    """``slurm``: ``local`` tries it on this machine."""
+    timeout_min: float = 240.0
+    """``slurm``: length of one window, minutes."""
+    signal_delay_s: int = 120
+    """``slurm``: seconds before the window's end at which a job is told to stop; more than ``engine.drain_seconds``."""
+    max_num_timeout: int = 50
+    """``slurm``: windows that a job may use."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """``slurm``: further fields of submitit's ``update_parameters``, such as ``partition``."""
+    address: str | None = None
+    """``ray``: the cluster; None: the one that this machine belongs to, else a new one on this machine alone."""
+    shard: int = 64
+    """``ray``: attempts of one task."""
+    tasks: int = 4
+    """``ray``: tasks at a time, all endpoints together."""
+
+
+@dataclass(slots=True)
+class Margin:
+    """How much a benchmark may lose, who says so and why."""
+
+    points: float = MISSING
+    """Percentage points."""
+    owner: str = MISSING
+    reason: str = MISSING
+    tier: str = "critical"
+    """``critical``: must pass; ``supporting``: must not fail; ``advisory``: shown only."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """The rule of a release (group ``gate``), fixed before the run."""
+
+    margins: dict[str, Margin] = field(default_factory=dict)
+    """Task -> its margin."""
+    suite_points: float | None = None
+    """Margin of the equal-weight mean over the critical tasks, percentage points; None: no such test."""
+    alpha: float = 0.05
+    """Chance of each one-sided error."""
+    tokens_ratio_max: float | None = None
+    """Most that the ratio of generated tokens may be shown to exceed; None: shown only."""
+    drift: bool = False
+    """Judge a series of nights by CUSUM instead of one release by margins."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything that ``run``, ``import``, ``tasks``, ``fetch`` and ``demo`` can be told."""
+
+    models: dict[str, Model] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    suite: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    thinking: bool | None = None
+    """Overrides every model's own switch."""
+    data: Data = field(default_factory=Data)
+    judge: Aide | None = None
+    """Grades free answers; None: they are stored ``ungraded`` for ``evalsuite judge``."""
+    simulator: Aide | None = None
+    """Plays the user in dialogues; None: such tasks are skipped."""
+    engine: Engine = field(default_factory=Engine)
+    results_dir: str = "results"
+    run_id: str | None = None
+    seed: int = 42
+    limit: int | None = None
+    """Items per task, stratified by group, seeded and nested."""
+    baseline: str | None = None
+    """Model that the report compares with; None: each model's own."""
+    redo: str | None = None
+    """A task whose cells are archived and asked again (needs ``reason``), or ``failed``."""
+    reason: str | None = None
+    dry_run: bool = False
+    report: bool = True
+    """Whether a report is written at the end."""
+    aa: bool = False
+    """Run every model twice, interleaved; the second arm is stored as ``<model>__aa``."""
+    launch: Scale = field(default_factory=Scale)
+    gate: Gate | None = None
+    """``plan``, sequential stops: the margins that are to be decided."""
+    baseline_run: str | None = None
+    """``plan``: a baseline artefact whose recorded lengths and rates are used."""
+    rate: float | None = None
+    """``plan``: generated tokens per second of one endpoint at the run's concurrency."""
+    window: str | None = None
+    """``plan``: length of one window, such as ``4h``."""
+    hardware: str | None = None
+    """``plan``: a node of ``conf/hardware/``."""
+    file: str | None = None
+    """``import``: JSONL with recorded answers."""
+    name: str | None = None
+    """``import``: the model's key in the run."""
+    id_field: str | None = None
+    """``import``: field with the item id; None: the task's own."""
+    text_field: str | None = None
+    """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
+    to: str | None = None
+    """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
+    wheels: bool = False
+    """``fetch``: also the packages that a run needs."""
+    port: int = 0
+    """``demo``: port of the embedded server; 0 takes a free one."""
+    config_dir: str | None = None
+    """The user's own configuration files: what ``--config-dir`` said."""
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that ``report``, ``rescore`` and ``show`` can be told."""
+
+    run: list[str] = field(default_factory=list)
+    """Run ids or folders."""
+    results_dir: str = "results"
+    baseline: str | None = None
+    out: str | None = None
+    """Report folder; None: ``<run>/report``."""
+    card: str | None = None
+    """A file of ``conf/card/``: measured beside published. None: every card that names the model."""
+    gate: Gate | None = None
+    """The margins that verdicts are given against; None: no verdicts."""
+    baseline_run: str | None = None
+    """A baseline artefact (``evalsuite baseline save``) or a run folder with the baseline's cells."""
+    baseline_waiver: str | None = None
+    """Why a baseline that is far from its published value is used all the same."""
+    allow_incomplete: float | None = None
+    """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
+    model: str | None = None
+    """``gate``: only this candidate; ``baseline save``: whose cells."""
+    to: str | None = None
+    """``baseline save``: the file that is written."""
+    task: str | None = None
+    """``show``, ``rescore``: only this task."""
+    item: str | None = None
+    """``show``: one item in all precisions."""
+    repeat: int | None = None
+    """``show``: only this repeat of the item, from 0; None: all."""
+    include_gated_text: bool = False
+    """``show``: answers to gated items, too; what is shown then is not for publication."""
+    data: Data = field(default_factory=Data)
+    """``rescore``, ``judge``: where the questions are."""
+    judge: Aide | None = None
+    """``judge``: who grades."""
+    engine: Engine = field(default_factory=Engine)
+
+
+DEMO = "demo"
+"""The ``base_url`` of models that evalsuite serves itself for the time of a run."""

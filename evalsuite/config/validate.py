@@ -1,0 +1,263 @@
+"""What the types of ``settings`` cannot say: every problem of a configuration at once, before anything is sent."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from evalsuite.config import deadline as windows
+from evalsuite.config.aa import SUFFIX
+from evalsuite.config.settings import Engine, Model, Report, Run, Sampling, Task
+from evalsuite.errors import BadInput, unknown_name
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What may become a folder: models, runs."""
+RESERVED = ("report",)
+"""Names that stand beside the models in a run's folder."""
+DIALECTS = ("llama_cpp", "openai", "sglang", "vllm")
+_ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
+"""Keys of reports that only some commands understand."""
+DEMO = "demo"
+"""The ``base_url`` of the embedded models."""
+
+
+def check(run: Run) -> None:
+    """Raise ``BadInput`` with all problems of a composed run, one a line."""
+    problems = [
+        *(problem for name, model in run.models.items() for problem in _model(f"models.{name}", name, model)),
+        *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
+        *_shared_endpoints(run),
+        *_sampling("sampling", run.sampling),
+        *_engine(run.engine),
+        *_run(run),
+    ]
+    if problems:
+        raise BadInput("\n".join(problems))
+
+
+def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
+    """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
+    problems = list(_sequential(command, run))
+    if command in ("run", "plan"):
+        if not run.models:
+            problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
+        if not run.tasks:
+            problems.append(f"no task chosen: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")
+    if command == "import":
+        problems += [f"{key}= is missing" for key in ("file", "name") if getattr(run, key) is None]
+        if len(run.tasks) != 1:
+            problems.append(f"exactly one task is imported at a time: add task=NAME. Known: {', '.join(tasks)}.")
+        if run.models:
+            problems.append("model= is for runs: imported answers get their name from name=")
+        if run.file is not None and not Path(run.file).is_file():
+            problems.append(f"file={run.file}: there is no such file")
+    if command == "fetch":
+        if not run.tasks:
+            problems.append(f"nothing to fetch: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")
+        if run.data.kind == "local":
+            problems.append("data=local is for runs: fetch loads from where each benchmark is published")
+    if command == "demo":
+        demos = [name for name in models if name.startswith("demo_")]
+        if len(run.models) != 1 or any(model.base_url != DEMO for model in run.models.values()):
+            problems.append(f"demo serves one embedded model: add model=NAME. Known: {', '.join(demos)}.")
+    if problems:
+        raise BadInput("\n".join(problems))
+
+
+def check_report(command: str, report: Report) -> None:
+    """Raise ``BadInput`` when a command over finished runs has no run, or no data to read."""
+    for key, commands in _ONLY.items():
+        if getattr(report, key) is not None and command not in commands:
+            raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")
+    if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
+        raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
+    root = Path(report.results_dir)
+    known = [path.name for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+    alone = command == "show" or (command == "report" and report.card is not None)
+    if not report.run and not alone:
+        raise BadInput(f"no run chosen: add run=ID. In {root}: {', '.join(known) or 'none'}.")
+    for run in report.run:
+        nights = "*" in run and command in ("report", "gate")  # which runs a pattern means is found out there
+        if not nights and not Path(run).is_dir() and not (root / run).is_dir():
+            raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
+    problems = list(_data(report.data.kind, report.data.root))
+    if problems:
+        raise BadInput("\n".join(problems))
+
+
+def _run(run: Run) -> Iterator[str]:
+    if run.run_id is not None:
+        yield from _name("run_id", run.run_id)
+    if run.name is not None:
+        yield from _model_name("name", run.name)
+    if run.limit is not None and run.limit < 1:
+        yield f"limit={run.limit}: must be 1 or more"
+    if run.rate is not None and not 0 < run.rate < float("inf"):
+        yield f"rate={run.rate:g}: must be above 0 (generated tokens a second of one endpoint)"
+    if run.window is not None and not windows.duration(run.window):
+        yield f"window={run.window}: must be a duration above 0, such as 4h, 3h50m or 90m"
+    if not 0 <= run.port <= 65535:
+        yield f"port={run.port}: must be 0 to 65535"
+    if run.redo is not None and run.redo != "failed":
+        if run.redo not in run.tasks:
+            yield str(unknown_name("task", run.redo, [*run.tasks, "failed"], "(redo= takes a chosen task, or failed)"))
+        if not (run.reason or "").strip():
+            yield f'redo={run.redo} archives results: say why with reason="..."'
+    yield from _data(run.data.kind, run.data.root)
+
+
+def _data(kind: str, root: str | None) -> Iterator[str]:
+    if kind not in ("hub", "local"):
+        yield f"data.kind={kind}: must be hub or local"
+    if kind == "local" and root is None:
+        yield "data=local needs data.root=DIR"
+    if kind == "local" and root is not None and not Path(root).expanduser().is_dir():
+        yield f"data.root={root}: there is no such folder"
+
+
+def _model(key: str, name: str, model: Model) -> Iterator[str]:
+    yield from _model_name("model", name)
+    yield from _urls(f"{key}.base_url", model.base_url)
+    if model.concurrency < 1:
+        yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
+    if model.server.dialect not in DIALECTS:
+        yield str(unknown_name(f"{key}.server.dialect", model.server.dialect, DIALECTS))
+    if model.ca_file is not None and not Path(model.ca_file).expanduser().is_file():
+        yield f"{key}.ca_file={model.ca_file}: there is no such file"
+    if model.proxy is not None and urlsplit(model.proxy).scheme not in ("http", "https"):
+        yield f"{key}.proxy: must begin with http:// or https://"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", model.api_key_env):
+        # the value may be a key that was pasted here, so it is not repeated
+        yield f"{key}.api_key_env: must be the name of an environment variable, not the key itself"
+    for header, value in model.headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header):
+            yield f"{key}.headers: '{header}' is no header name"
+        if not isinstance(value, str) or not value.isprintable():  # OmegaConf lets lists into dict[str, str]
+            yield f"{key}.headers.{header}: must be text without line breaks and control characters"
+
+
+def _urls(key: str, urls: object) -> Iterator[str]:
+    """One address, or a list of different ones for replicas of one checkpoint."""
+    several = urls if isinstance(urls, list | tuple) else [urls]
+    if not several or not all(isinstance(url, str) for url in several):
+        yield f"{key}={urls}: must be an address or a list of addresses, such as [http://A:8000/v1,http://B:8000/v1]"
+        return
+    if several is urls and DEMO in several:
+        yield f"{key}={urls}: '{DEMO}' starts one embedded server; it cannot be one of several replicas"
+    names = [str(url).rstrip("/") for url in several]
+    for double in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{key}: {double} is named {names.count(double)} times; each replica needs an address of its own"
+    for url in several:
+        yield from _url(key, str(url))
+
+
+def _url(key: str, url: str) -> Iterator[str]:
+    if url == DEMO:
+        return
+    try:
+        parts = urlsplit(url)
+        secret, host, _ = "@" in parts.netloc, parts.hostname, parts.port
+    except ValueError:
+        yield f"{key}: '{url}' is no URL"
+        return
+    if secret:
+        yield f"{key}: holds a user or password; put it into headers or the variable named by api_key_env"
+    elif parts.scheme not in ("http", "https") or not host:
+        yield f"{key}={url}: must begin with http:// or https:// (or be '{DEMO}')"
+    elif parts.path.rstrip("/").endswith(("/completions", "/models")):
+        yield f"{key}={url}: give the root of the API, such as http://HOST:PORT/v1"
+
+
+def _shared_endpoints(run: Run) -> Iterator[str]:
+    """One port serves one checkpoint: two of them there are the same server answering twice."""
+    seen: dict[str, str] = {}
+    for name, model in run.models.items():
+        if model.base_url == DEMO or model.served_name != "auto":
+            continue
+        urls = model.base_url if isinstance(model.base_url, list | tuple) else [model.base_url]
+        for url in dict.fromkeys(str(url).rstrip("/") for url in urls):
+            first = seen.setdefault(url, name)
+            if run.models[first].checkpoint != model.checkpoint:
+                yield (
+                    f"models {first} and {name} have one base_url ({url}): serve them on two ports, "
+                    "or run them one after the other, each when it is served, with the same run_id="
+                )
+
+
+def _task(key: str, task: Task) -> Iterator[str]:
+    if task.repeats < 1:
+        yield f"{key}.repeats={task.repeats}: must be 1 or more"
+    if task.concurrency is not None and task.concurrency < 1:
+        yield f"{key}.concurrency={task.concurrency}: must be 1 or more"
+    for group, values in task.select.groups.items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            yield f"{key}.select.groups.{group}={values}: must be a list, such as [law]"
+    if task.select.ids is not None and not Path(task.select.ids).expanduser().is_file():
+        yield f"{key}.select.ids={task.select.ids}: there is no such file"
+    yield from _sampling(f"{key}.sampling", task.sampling)
+
+
+def _sampling(key: str, sampling: Sampling) -> Iterator[str]:
+    ranges = {
+        "temperature": (0.0, 100.0, "0 or more"),
+        "top_p": (1e-9, 1.0, "above 0 and at most 1"),
+        "max_tokens": (1, float("inf"), "1 or more"),
+        "top_k": (-1, float("inf"), "-1 (off), 0 (off) or more"),
+        "min_p": (0.0, 1.0, "0 to 1"),
+        "presence_penalty": (-2.0, 2.0, "-2 to 2"),
+        "repetition_penalty": (1e-9, 100.0, "above 0"),
+    }
+    for name, (low, high, words) in ranges.items():
+        value = getattr(sampling, name)
+        if value is not None and not low <= value <= high:
+            yield f"{key}.{name}={value}: must be {words}"
+
+
+def _engine(engine: Engine) -> Iterator[str]:
+    if engine.deadline is not None:
+        yield from _deadline(engine.deadline)
+    if engine.token_budget is not None and engine.token_budget < 1:
+        yield f"engine.token_budget={engine.token_budget}: must be 1 or more"
+    if engine.stop not in (None, "sequential"):
+        yield f"engine.stop={engine.stop}: must be sequential, or left out"
+    if engine.retries < 0:
+        yield f"engine.retries={engine.retries}: must be 0 or more"
+    positive = ("connect_seconds", "first_token_seconds", "idle_seconds", "backoff_max_seconds", "total_seconds")
+    for name in (*positive, "reprobe_seconds"):
+        value = getattr(engine, name)
+        if value is not None and not value > 0:
+            yield f"engine.{name}={value}: must be above 0"
+    for name in ("backoff_seconds", "drain_seconds", "outage_seconds"):
+        if not getattr(engine, name) >= 0:
+            yield f"engine.{name}={getattr(engine, name)}: must be 0 or more"
+
+
+def _sequential(command: str, run: Run) -> Iterator[str]:
+    if command != "run" or run.engine.stop is None:
+        return
+    if run.gate is None:
+        yield "engine.stop=sequential needs the margins that are to be decided: add gate=release, or gate=NAME"
+    if run.launch.kind != "here":
+        yield f"engine.stop=sequential needs both arms in one process: launch={run.launch.kind} cannot do that"
+    if run.aa:
+        yield "engine.stop=sequential: aa=true measures noise on all items, which stops for nothing; choose one of them"
+
+
+def _deadline(deadline: str) -> Iterator[str]:
+    if deadline != windows.SLURM and windows.duration(deadline) is None and windows.point_in_time(deadline) is None:
+        yield windows.unreadable(deadline)
+
+
+def _model_name(key: str, name: str) -> Iterator[str]:
+    yield from _name(key, name)
+    if name in RESERVED:
+        yield f"{key}={name}: this name is taken by the report's folder"
+    if name.endswith(SUFFIX):
+        yield f"{key}={name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true"
+    if name.endswith("-nothink"):
+        yield f"{key}={name}: '-nothink' is added by evalsuite for thinking=off"
+
+
+def _name(key: str, name: str) -> Iterator[str]:
+    if not NAME.fullmatch(name):
+        yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"

@@ -1,0 +1,180 @@
+"""Who is behind a base URL: what the server says of itself is stored and held against the configuration.
+
+The previous checkpoint that still sits on the port is the commonest disaster, so this runs before the first question.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import openai
+import orjson
+
+from evalsuite.config.settings import Model
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.faults import Rejected, connection_fault
+from evalsuite.endpoint.identity.facts import canonical, checkpoint_facts, scalars
+from evalsuite.errors import EndpointUnusable, SampleFailed
+from evalsuite.records import Request
+
+PROBE = "What is 2 + 2? Answer with the number only."
+PROBE_TOKENS = 512
+
+
+class Unreachable(EndpointUnusable):
+    """Nobody answers there, which says nothing of who would."""
+
+
+class WrongCheckpoint(EndpointUnusable):
+    """The server says itself that it serves another checkpoint."""
+
+    def __init__(self, message: str, served: str) -> None:
+        super().__init__(message)
+        self.served = served
+        """The repository that it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one endpoint said of itself."""
+
+    served_name: str
+    """The model's name for requests."""
+    facts: Mapping[str, Any]
+    """Flat ``name: scalar``, without secrets, as the server names them; ``facts.canonical`` gives them one set of
+    names."""
+
+
+async def identify(client: Client) -> Identity:
+    """Ask the server who it is and hold it against the model's configuration.
+
+    Raises ``EndpointUnusable`` when it cannot be reached, or serves something else than was configured.
+    """
+    model = client.model
+    listed = await _models(client)
+    name = _served_name(model, listed)
+    entry = next((one for one in listed if one.get("id") == name), {})
+    facts: dict[str, Any] = {"base_url": model.base_url, "served_name": name, "dialect": model.server.dialect}
+    facts |= {key: value for key, value in scalars(entry).items() if key not in ("id", "created", "object")}
+    for path in model.server.identity:
+        facts |= scalars(await _get(client, path))
+    facts |= await asyncio.to_thread(checkpoint_facts, facts, model.base_url, model.revision)
+    _check_checkpoint(model, facts)
+    _check_expected(model, facts)
+    return Identity(name, facts)
+
+
+async def prove_thinking(client: Client, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Ask one easy question with the run's own fields and see whether the model thinks as configured.
+
+    Returns facts. Raises ``EndpointUnusable`` with the server's words when it refuses the fields, or when thinking is
+    on and there is none, or off and there is some.
+    """
+    model = client.model
+    fields = {**sampling, "max_tokens": PROBE_TOKENS, "seed": 0}
+    request = Request(({"role": "user", "content": PROBE},), sampling=fields)
+    try:
+        reply = await client.send(request)
+    except Rejected as error:
+        raise EndpointUnusable(f"{model.base_url} refuses the run's request fields: {error}") from None
+    except SampleFailed as error:
+        raise EndpointUnusable(f"{model.base_url} does not answer a test question: {error}") from None
+    thinks = bool(reply.reasoning.strip())  # transformers serve hands out the empty block of thinking=off
+    if model.server.thinking_via is not None and thinks != model.thinking:
+        asked, got = ("on", "none came") if model.thinking else ("off", "there was some")
+        raise EndpointUnusable(
+            f"{model.base_url}: thinking={asked} was asked with {model.server.thinking_via}, but {got}. "
+            f"Check the server's chat template and reasoning parser, or set models.NAME.thinking"
+        )
+    return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}
+
+
+def named(client: Client, identity: Identity) -> Client:
+    """The same client, asking for the model that the server listed."""
+    return replace(client, served_name=identity.served_name)
+
+
+async def _models(client: Client) -> list[dict[str, Any]]:
+    try:
+        body = await _json(client, "/models")
+    except openai.APIConnectionError as error:
+        fault = connection_fault(error, client.model)
+        if isinstance(fault, EndpointUnusable):
+            raise fault from None
+        raise Unreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
+    except openai.APIStatusError as error:
+        if error.status_code in (401, 403):
+            raise EndpointUnusable(
+                f"{client.model.base_url} refuses the key in ${client.model.api_key_env} (HTTP {error.status_code}): "
+                "set that variable to a key that it knows"
+            ) from None
+        return []  # some servers do not list their models; the first request tells
+    listed = body.get("data") if isinstance(body, dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+async def _get(client: Client, path: str) -> Any:
+    """JSON below the server's root, or nothing where the server has no such path."""
+    parts = urlsplit(client.model.base_url)
+    root = parts.path.rstrip("/").removesuffix("/v1")
+    try:
+        return await _json(client, urlunsplit((parts.scheme, parts.netloc, root + path, "", "")))
+    except (openai.APIStatusError, openai.APIConnectionError):
+        return {}
+
+
+async def _json(client: Client, path: str) -> Any:
+    response = await client.api.get(path, cast_to=httpx2.Response, options={"timeout": client.engine.connect_seconds})
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return {}
+
+
+def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
+    names = [str(one.get("id")) for one in listed]
+    if model.served_name != "auto":
+        if names and model.served_name not in names:
+            raise EndpointUnusable(
+                f"{model.base_url} serves {', '.join(names)}, not served_name={model.served_name}: set it to one of "
+                "these, or to auto"
+            )
+        return model.served_name
+    if len(names) == 1:
+        return names[0]
+    if model.checkpoint in names:
+        return model.checkpoint
+    what = f"serves {', '.join(names)}" if names else "does not list its models"
+    raise EndpointUnusable(f"{model.base_url} {what}: say which one is meant with models.NAME.served_name=")
+
+
+def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
+    """A server that names a repository must name ours; a folder on its disk proves nothing either way."""
+    for source in ("model_path", "vllm_config.model_config.model", "root"):
+        served = facts.get(source)
+        if isinstance(served, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", served) and served != model.checkpoint:
+            raise WrongCheckpoint(
+                f"{model.base_url} serves {served}, but {model.checkpoint} was asked ({source}). "
+                "Is the previous checkpoint still on this port?",
+                served,
+            )
+
+
+def _check_expected(model: Model, facts: Mapping[str, Any]) -> None:
+    """``expect`` facts that the server states must hold; ``*_min`` is a lower bound. What it does not state passes."""
+    wrong = []
+    stated = {**canonical(facts), **{name: value for name, value in facts.items() if value is not None}}
+    for key, wanted in model.expect.items():
+        name = key.removesuffix("_min")
+        value = stated.get(name)
+        if value is None:
+            continue
+        holds = value >= wanted if key.endswith("_min") else str(value).lower() == str(wanted).lower()
+        if not holds:
+            wrong.append(f"{name} is {value}, expected {'at least ' if key.endswith('_min') else ''}{wanted}")
+    if wrong:
+        raise EndpointUnusable(f"{model.base_url} is not as configured: {'; '.join(wrong)}")

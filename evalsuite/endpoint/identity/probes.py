@@ -1,0 +1,172 @@
+"""Requests sent before a run: does the server take tools, pictures, and an answer that is cut short?
+
+A tool parser that is not switched on leaves the call as text in the answer; a run would score that as the model's
+fault. The streaming parsers of servers are the buggier half: they are tried for the record, and never used. Servers
+that take no pictures, or not that many a request, say so in their own ways: llama.cpp with HTTP 500, vLLM and SGLang
+with HTTP 400; some drop the pictures silently, which only their token counts show.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+import orjson
+
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.faults import Transient
+from evalsuite.endpoint.reply import Assembler
+from evalsuite.endpoint.sse import DONE, SSEReader
+from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
+from evalsuite.records import Reply, Request
+
+TOOL_QUESTION = "What is the weather in Paris right now? Call the tool to find out."
+TOOL_TOKENS = 4096
+"""A thinking model may think first."""
+TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather at a place, now.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "Name of the city"}},
+            "required": ["city"],
+        },
+    },
+}
+LEAKED = ("<tool_call>", "<function=", "<|tool_call", "[TOOL_CALLS]")
+"""A call that no parser took out of the text."""
+REMEDY = (
+    "start the server with its tool parser (Qwen3.5 on SGLang: --tool-call-parser qwen3_coder; on vLLM also "
+    "--enable-auto-tool-choice), or leave the tasks with tools out"
+)
+
+
+def cut_short(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a raw answer that ended at its token cap put its text, and how it said so.
+
+    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text. Empty when the
+    answer was not cut.
+    """
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+    message = choice.get("message") or {}
+    if choice.get("finish_reason") == "stop" or not choice:
+        return {}
+    places = [name for name in ("reasoning_content", "reasoning", "content") if message.get(name)]
+    return {"probe_cut_finish": choice.get("finish_reason"), "probe_cut_text": " and ".join(places) or "nowhere"}
+
+
+async def prove_tools(client: Client, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the model call one tool, not streamed and streamed, with the run's own fields.
+
+    Returns facts: ``probe_tools`` (``called``, or ``cut`` when it was still thinking at the cap) and
+    ``probe_tools_streamed`` (``called``, ``leaked``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the
+    call that is not streamed is refused, stays text or does not come.
+    """
+    base = client.model.base_url
+    request = Request(
+        ({"role": "user", "content": TOOL_QUESTION},), (TOOL,), {**sampling, "max_tokens": TOOL_TOKENS, "seed": 0}
+    )
+    try:
+        reply = await client.send(request)
+    except (SampleFailed, ContextOverflow) as error:
+        raise EndpointUnusable(f"{base} does not take tools: {error}; {REMEDY}") from None
+    found = _called(reply)
+    if found == "leaked":
+        raise EndpointUnusable(f"{base} leaves tool calls as text in the answer; {REMEDY}")
+    if found == "none":
+        raise EndpointUnusable(f"{base} was told to call a tool and gave no call; {REMEDY}")
+    if found == "broken":
+        raise EndpointUnusable(f"{base} gives tool calls whose arguments are no JSON object; {REMEDY}")
+    return {"probe_tools": found, "probe_tools_streamed": await _streamed(client, request)}
+
+
+def _called(reply: Reply) -> str:
+    if reply.tool_calls:
+        try:
+            arguments = orjson.loads(reply.tool_calls[0]["arguments"])
+        except orjson.JSONDecodeError:
+            return "cut" if reply.truncated else "broken"
+        return "called" if isinstance(arguments, dict) else "broken"
+    if any(mark in reply.text or mark in reply.reasoning for mark in LEAKED):
+        return "leaked"
+    return "cut" if reply.truncated else "none"
+
+
+async def _streamed(client: Client, request: Request) -> str:
+    """The same as a stream; what goes wrong is a fact and no more."""
+    body = {**client.body(request), "stream": True}
+    try:
+        response = await client.api.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        assembler = Assembler()
+        for payload in SSEReader().feed(response.content):
+            if payload != DONE:
+                assembler.add(orjson.loads(payload))
+        reply = assembler.reply(thinking=client.model.thinking, max_tokens=TOOL_TOKENS, seconds=0.0, first=None)
+    except (openai.APIStatusError, openai.APIConnectionError, SampleFailed, orjson.JSONDecodeError):
+        return "refused"
+    return _called(reply)
+
+
+QUESTION = "How many pictures do you see? Answer with the number only."
+TOKENS = 16
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAUUlEQVR42u3PMQ0AMAgAMJhMlCAHqVPBQdI6aPZU"
+    "XPbiOAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAYF9H/65AfJfQhBOAAAAAElFTkSuQmCC"
+)
+"""A plain PNG of 64 x 64 pixels: no vision tower needs to enlarge or cut it."""
+NO_SIGHT = re.compile(r"image|picture|multi-?modal|vision|mmproj", re.IGNORECASE)
+"""What a refusal that is about pictures speaks of."""
+_LIMIT = re.compile(r"at most (\d+) image|image count \d+ exceeds limit (\d+)", re.IGNORECASE)
+_REMEDY = (
+    "serve the checkpoint with its vision part and room for {count} a request (vLLM: --limit-mm-per-prompt "
+    "'{{\"image\":{count}}}', SGLang: --limit-mm-data-per-request '{{\"image\":{count}}}', llama.cpp: --mmproj FILE), "
+    "or leave the tasks with pictures out"
+)
+
+
+async def prove_images(client: Client, count: int, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send ``count`` small pictures in one request with the run's own fields, and the same text without them.
+
+    Returns facts: ``probe_images`` (= ``count``) and ``probe_image_tokens`` (tokens that one picture of 64 x 64
+    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` naming the server's words when
+    it takes no pictures or not so many, when it drops them silently, and when it does not answer.
+    """
+    base = client.model.base_url
+    seen, blind = await _ask(client, count, count, sampling), await _ask(client, 0, count, sampling)
+    with_them, without = seen.usage.prompt_tokens, blind.usage.prompt_tokens
+    if with_them is None or without is None:
+        return {"probe_images": count, "probe_image_tokens": None}
+    if with_them <= without:
+        raise EndpointUnusable(
+            f"{base} drops pictures silently: a question has {without} prompt tokens without and {with_them} with "
+            f"{_pictures(count)}; {_REMEDY.format(count=count)}"
+        )
+    return {"probe_images": count, "probe_image_tokens": (with_them - without) // count}
+
+
+async def _ask(client: Client, shown: int, count: int, sampling: Mapping[str, Any]) -> Reply:
+    base = client.model.base_url
+    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": PICTURE}}] * shown
+    content.append({"type": "text", "text": QUESTION})
+    fields = {**sampling, "max_tokens": TOKENS, "seed": 0}
+    try:
+        return await client.send(Request(({"role": "user", "content": content},), sampling=fields))
+    except (SampleFailed, ContextOverflow) as error:
+        words = str(error)
+        limit = _LIMIT.search(words)
+        if limit:
+            most = limit.group(1) or limit.group(2)
+            what = f"takes at most {_pictures(int(most))} a request, this run needs {count}"
+        elif shown and (NO_SIGHT.search(words) or not isinstance(error, Transient)):
+            what = f"does not take {_pictures(count)} a request"
+        else:
+            raise EndpointUnusable(f"{base} does not answer a test question: {words}") from None
+        raise EndpointUnusable(f"{base} {what} ({words}); {_REMEDY.format(count=count)}") from None
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

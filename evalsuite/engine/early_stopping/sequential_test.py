@@ -1,0 +1,162 @@
+"""One comparison that may stop early: two arms, one random order of items, one rule that was fixed beforehand.
+
+Pure bookkeeping on top of ``stats.sequential``. An item counts when every repeat that both arms have is measured in
+both; items count in the order in which they are sent, over closed blocks, because those that finish first are the
+short ones. What is not measured yet, or failed, is waited for unless the decision is the same whatever it becomes.
+Everything can be computed again from the journals: the order depends on the seed and the items' ids alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evalsuite.engine.scheduler import ordered
+from evalsuite.records import Item
+from evalsuite.stats.decision import Call
+from evalsuite.stats.intervals import Floats
+from evalsuite.stats.sequential import FEWEST, Rule, State, closed, start, update
+
+BLOCKS = 100
+"""Blocks in a whole run: how often failing is looked at."""
+
+
+def random_order(items: Sequence[Item], seed: int) -> tuple[str, ...]:
+    """Ids in the order in which the engine sends them in ``random`` order, the same in every arm and every resume."""
+    return tuple(todo.item.id for todo in ordered(0, items, 1, order="random", seed=seed))
+
+
+def rule_for(items: int, margin: float, alpha: float) -> Rule:
+    """The rule of a comparison of ``items`` items; too few items can only fail early. Margin: a fraction of 1."""
+    return Rule(items, margin, alpha, may_pass=items >= FEWEST)
+
+
+@dataclass(slots=True)
+class Arm:
+    """What one model's items have scored."""
+
+    values: Floats
+    """Items in random order x repeats; NaN where nothing is measured."""
+
+    @classmethod
+    def empty(cls, items: int, repeats: int) -> "Arm":
+        """Nothing measured yet."""
+        return cls(np.full((items, repeats), np.nan))
+
+
+@dataclass(slots=True)
+class Contest:
+    """A candidate against its baseline on one task."""
+
+    rule: Rule
+    order: tuple[str, ...]
+    baseline: Arm
+    candidate: Arm
+    state: State = field(init=False)
+    """After the closed blocks."""
+    call: Call | None = None
+    """``undecided``: everything is measured and neither boundary was reached."""
+    ends: int = 0
+    """Items that the decision rests on: the first so many of ``order``."""
+    implied: bool = False
+    """Whether some of those are not measured, and cannot change the decision."""
+    _unseen: int = 0
+    """Attempts since the last look."""
+    _places: dict[str, int] = field(init=False)
+    _differences: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = {item: place for place, item in enumerate(self.order)}
+        self.replay()
+
+    @property
+    def block(self) -> int:
+        """Items that are counted together."""
+        return max(1, self.rule.items // BLOCKS)
+
+    def replay(self) -> None:
+        """Begin anew and count everything that the arms hold: after a resume, or where values were put aside."""
+        shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
+        self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
+        self.state, self.call, self.ends, self.implied = start(self.rule), None, 0, False
+        self.look()
+
+    def scored(self, arm: Arm, item: str, repeat: int, value: float | None) -> None:
+        """One attempt ended; ``value`` None: not measured. ``look`` says what follows."""
+        place = self._places.get(item)
+        if place is None or repeat >= arm.values.shape[1]:
+            return
+        arm.values[place, repeat] = np.nan if value is None else value
+        shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
+        old, new = (one.values[place, :shared].mean() for one in (self.baseline, self.candidate))
+        self._differences[place] = new - old
+        self._unseen += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether a look is worth its time: undecided, and a quarter of a block has ended since the last one."""
+        return self.call is None and 4 * self._unseen >= self.block
+
+    def look(self) -> Call | None:
+        """Count what is closed since the last look; the decision, once there is one."""
+        if self.call is not None:
+            return self.call
+        self._unseen = 0
+        counted = self.state.n
+        finished = ~np.isnan(self._differences[counted:])
+        ready = closed(finished.tolist(), self.block)
+        for at in range(counted, counted + ready, self.block):
+            self.state = update(self.rule, self.state, self._differences[at : min(at + self.block, counted + ready)])
+            if self.state.decided is not None:
+                self.call, self.ends = self.state.decided, self.state.n
+                return self.call
+        if self.state.n == self.rule.items:
+            self.call, self.ends = "undecided", self.state.n
+        else:
+            self._look_ahead()
+        return self.call
+
+    def _look_ahead(self) -> None:
+        """Decide where the unfinished items of the blocks begun cannot matter: lost for a pass, gained for a fail."""
+        known = np.flatnonzero(~np.isnan(self._differences))
+        reached = int(known[-1]) + 1 if len(known) else 0
+        end = reached if reached == self.rule.items else reached - reached % self.block
+        for fill, wanted in ((-1.0, "pass"), (1.0, "fail")):
+            state = self.state
+            for at in range(self.state.n, end, self.block):
+                part = self._differences[at : min(at + self.block, end)]
+                state = update(self.rule, state, np.where(np.isnan(part), fill, part))
+                if state.decided is not None:
+                    break
+            if state.decided == wanted:
+                self.call, self.ends, self.implied = state.decided, state.n, True
+                return
+
+    @property
+    def delta(self) -> float | None:
+        """Mean difference over the items that the decision rests on (all that were counted where there is none);
+        biased away from the margin where it stopped early.
+        """
+        known = self._differences[: self.ends or self.state.n]
+        known = known[~np.isnan(known)]
+        return float(known.mean()) if len(known) else None
+
+    @property
+    def reason(self) -> str:
+        """Why it is so, in one clause."""
+        total, alpha = f"{self.rule.items:,}", 100 * self.rule.alpha
+        if self.call is None:
+            return "not decided yet"
+        if self.call == "undecided":
+            passing = "was looked at five times, never enough" if self.rule.may_pass else "is not looked at early"
+            return f"all {total} items measured: no failure at {alpha:g} %, and passing {passing}"
+        if self.implied:
+            return f"after {self.ends:,} of {total} items, whatever those of them become that are not measured"
+        said = self.state.reason
+        return said if self.call == "fail" else f"{said}, after {self.ends:,} of {total} items"
+
+    def to_json(self) -> dict[str, Any]:
+        """The decision as the candidate's manifest keeps it."""
+        names = {"call": self.call, "reason": self.reason, "items": self.ends, "delta": self.delta}
+        return {**names, "implied": self.implied}

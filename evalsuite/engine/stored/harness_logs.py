@@ -1,0 +1,196 @@
+"""Logs of other harnesses as plain rows of answers, for ``import``: lm-eval, inspect and evalscope.
+
+A row has the fields of the JSONL that ``import`` documents (``id``, ``output``, ``finish_reason``, ``repeat``), and
+where the log tells them ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ``reasoning_tokens`` and ``verdict``
+(what the other harness gave, a fraction of 1). Items are found by the dataset's own id where the log holds it, else by
+the text of the question, which must be equal.
+
+Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``), inspect 0.3.285 ``log/_log.py``
+(``.eval``, ``.json``; read with inspect's own reader), evalscope 1.14.1 ``reviews/<model>/*.jsonl`` with
+``predictions/`` beside it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import BadInput
+from evalsuite.records import Item
+from evalsuite.tasks.datasets import read_jsonl
+
+Rows = Iterator[tuple[int, Mapping[str, Any]]]
+"""(line or sample number from 1, row)"""
+FINISH = {"stop": "stop", "max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
+"""Stop reasons of inspect, which evalscope took over, in OpenAI's words."""
+ID, TEXT = "id", "output"
+
+
+def harness_of(path: Path) -> str:
+    """Who wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, or ``""`` for plain answers.
+
+    Raises ``BadInput`` if the file cannot be read.
+    """
+    if path.suffix in (".eval", ".json"):
+        return "inspect"
+    first = next((row for _, row in read_jsonl(path)), {})
+    if "doc_id" in first and "resps" in first:
+        return "lm_eval"
+    if "sample_score" in first and "messages" in first:
+        return "evalscope"
+    return ""
+
+
+def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Rows]:
+    """A function that reads the answers of ``path`` from the start each time it is called.
+
+    ``id_field`` is the name under which the log's own copy of a question may hold the item's id. Rows whose item is
+    not known keep the log's own name in ``id``, so that the complaint can show it. Raises ``BadInput`` for a damaged
+    log and for one whose reader is not installed.
+    """
+    harness = harness_of(path)
+    if not harness:
+        return lambda: read_jsonl(path)
+    read = {"lm_eval": _lm_eval, "inspect": _inspect, "evalscope": _evalscope}[harness]
+    known = _Items(items, id_field)
+    return lambda: read(path, known)
+
+
+class _Items:
+    """Finds the item that a log means."""
+
+    def __init__(self, items: Iterable[Item], id_field: str) -> None:
+        self.id_field = id_field
+        self.ids: set[str] = set()
+        self.by_text: dict[str, str | None] = {}
+        for item in items:
+            self.ids.add(item.id)
+            for text in {one.strip() for one in item.inputs.values() if isinstance(one, str) and len(one) > 8}:
+                self.by_text[text] = None if text in self.by_text else item.id  # a text of two items names neither
+
+    def find(self, document: Mapping[str, Any], texts: Iterable[str], name: object) -> str:
+        """The item's id; the log's own ``name`` for it where there is none."""
+        stated = document.get(self.id_field)
+        if isinstance(stated, int | str) and str(stated) in self.ids:
+            return str(stated)
+        for text in (*texts, *(one for one in document.values() if isinstance(one, str))):
+            found = self._by_text(text)
+            if found is not None:
+                return found
+        return str(name)
+
+    def _by_text(self, text: str) -> str | None:
+        """By the whole text, else by one of its lines, with or without a label such as ``Question:``."""
+        found = self.by_text.get(text.strip())
+        for line in () if found else text.splitlines():
+            found = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
+            if found:
+                break
+        return found
+
+
+def _lm_eval(path: Path, items: _Items) -> Rows:
+    """One line per document and filter; the answers are the same under every filter, the first one's are taken."""
+    seen: dict[object, object] = {}
+    for number, line in read_jsonl(path):
+        where = f"{path} line {number}"
+        if seen.setdefault(line.get("doc_id"), line.get("filter")) != line.get("filter"):
+            continue
+        try:
+            document, answers = line["doc"], line["resps"][0]
+            numbers = [line[name] for name in line.get("metrics", ()) if isinstance(line.get(name), int | float)]
+        except (KeyError, IndexError, TypeError) as error:
+            raise BadInput(f"{where} is not a line of lm-eval's samples_*.jsonl: {error!r} is missing") from None
+        if not all(isinstance(one, str) for one in answers):
+            raise BadInput(f"{where}: only generated answers can be imported, this task has log-likelihoods")
+        item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
+        for repeat, text in enumerate(answers):
+            verdict = numbers[0] if numbers and len(answers) == 1 else None
+            yield number, {ID: item, TEXT: text, "repeat": repeat, "verdict": verdict}
+
+
+def _evalscope(path: Path, items: _Items) -> Rows:
+    """Verdicts stand in ``reviews``, stop reasons in the file of the same name below ``predictions``."""
+    predictions = path.parents[2] / "predictions" / path.parent.name / path.name
+    outputs = {row["index"]: row.get("model_output") or {} for _, row in _maybe(predictions)}
+    for number, line in read_jsonl(path):
+        try:
+            asked = [_content(one["content"])[0] for one in line["messages"] if one["role"] == "user"]
+            answers = [one["content"] for one in line["messages"] if one["role"] == "assistant"]
+            scored = line["sample_score"]
+            value = scored["score"]["value"]
+        except (KeyError, TypeError) as error:
+            raise BadInput(f"{path} line {number} is not a line of evalscope's reviews: {error!r} is missing") from None
+        output = outputs.get(line.get("index"), {})
+        text, reasoning = _content(answers[-1]) if answers else (None, "")
+        stop = next((one.get("stop_reason") for one in output.get("choices") or ()), None)
+        verdict = next((one for one in value.values() if isinstance(one, int | float)), None)
+        yield (
+            number,
+            {
+                ID: items.find(scored.get("sample_metadata") or {}, asked[-1:], line.get("index")),
+                TEXT: text,
+                "reasoning": reasoning,
+                "repeat": int(scored.get("generation_index") or 0),
+                "finish_reason": FINISH.get(stop or ""),
+                "verdict": None if verdict is None else float(verdict),
+                **_usage(output.get("usage") or {}),
+            },
+        )
+
+
+def _inspect(path: Path, items: _Items) -> Rows:
+    """Read with inspect's own reader: its archives are compressed in a way that the standard library cannot read."""
+    try:
+        from inspect_ai.log import read_eval_log_samples
+    except ImportError:
+        raise BadInput(f'{path} is a log of inspect: pip install "evalsuite[inspect]" reads it') from None
+    from zipfile import BadZipFile
+
+    try:
+        for number, sample in enumerate(read_eval_log_samples(str(path), all_samples_required=False), start=1):
+            yield number, _inspect_row(sample, items)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise BadInput(f"{path} cannot be read as a log of inspect: {error}") from None
+
+
+def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
+    asked = sample.input if isinstance(sample.input, str) else _content(sample.input[-1].model_dump()["content"])[0]
+    item = str(sample.id) if str(sample.id) in items.ids else items.find(sample.metadata or {}, [asked], sample.id)
+    text: str | None = None
+    reasoning = ""
+    if sample.error is None and sample.output.choices:
+        text, reasoning = _content(sample.output.choices[0].message.model_dump()["content"])
+    values = [score.value for score in (sample.scores or {}).values()]
+    verdict = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}.get(str(values[0]), values[0]) if values else None
+    usage = sample.output.usage.model_dump() if sample.output.usage else {}
+    return {
+        ID: item,
+        TEXT: text,
+        "reasoning": reasoning,
+        "repeat": sample.epoch - 1,
+        "finish_reason": FINISH.get(str(sample.output.stop_reason)) if text is not None else None,
+        "verdict": float(verdict) if isinstance(verdict, int | float) else None,
+        **_usage(usage),
+    }
+
+
+def _content(content: Any) -> tuple[str, str]:
+    """(text, reasoning) of a message whose content is a text or a list of parts."""
+    if isinstance(content, str):
+        return content, ""
+    parts = [one for one in content or () if isinstance(one, Mapping)]
+    text = "".join(str(one.get("text") or "") for one in parts if one.get("type") == "text")
+    reasoning = "".join(str(one.get("reasoning") or "") for one in parts if one.get("type") == "reasoning")
+    return text, reasoning
+
+
+def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
+    return {
+        "prompt_tokens": usage.get("input_tokens"),
+        "completion_tokens": usage.get("output_tokens"),
+        "reasoning_tokens": usage.get("reasoning_tokens"),
+    }
+
+
+def _maybe(path: Path) -> Rows:
+    return read_jsonl(path) if path.is_file() else iter(())

@@ -1,1 +1,0 @@
-"""What adapters share for grading: answer extractors."""

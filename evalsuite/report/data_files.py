@@ -1,0 +1,168 @@
+"""``comparison.json`` as it is written, and the same numbers as CSV files."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.analysis.scores import CellScore
+from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.summary import as_json
+from evalsuite.records import OUTCOMES
+from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
+from evalsuite.store.manifest import replace_text
+
+Row = Mapping[str, Any]
+
+
+HOW = ("rerolled",)
+"""Keys of ``summary.json`` that say how a run went, not what it found: an interrupted run must give an equal file."""
+
+
+def document(overview: Overview) -> dict[str, Any]:
+    """Everything that tables and plots show, but for what tells how a run went: timeline, tokens per second, rerolls.
+
+    Beside the documented keys of a comparison: ``cells`` (each cell's own numbers, as in ``summary.json``, with its
+    run and title) and ``series`` (task -> ``lengths`` and ``budgets``, null where no lengths are known).
+    """
+    cells = [_cell(score) for score in overview.scores]
+    series: dict[str, Any] = {}
+    for task in overview.table.tasks:
+        spread, budgets = lengths(overview.table, task), token_budgets(overview.table, task)
+        series[task] = {
+            "lengths": spread.to_json() if spread else None,
+            "budgets": budgets.to_json() if budgets else None,
+        }
+    return overview.to_json() | {"cells": cells, "series": series}
+
+
+def _cell(score: CellScore) -> dict[str, Any]:
+    whole = as_json(score) | {"run": score.cell.run, "title": score.cell.title}
+    return {key: value for key, value in whole.items() if key not in HOW}
+
+
+def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """Write every table of a report into ``folder``, numbers unrounded; returns the files' names.
+
+    Scores, deltas and their bounds are fractions of 1; an empty field is unknown.
+    """
+    tables = {
+        "scores": _scores(content["cells"]),
+        "deltas": _deltas(content["rows"]),
+        "groups": _groups(content["rows"]),
+        "causes": _causes(content["rows"]),
+        "suite": _suite(content["suite"]),
+        "lengths": _lengths(content["series"]),
+        "budgets": _budgets(content["series"]),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.csv"):
+        old.unlink()
+    written = [f"{name}.csv" for name, rows in tables.items() if rows]
+    for name, rows in tables.items():
+        if rows:
+            _write(folder / f"{name}.csv", rows)
+    return tuple(written)
+
+
+def _scores(cells: Iterable[Row]) -> list[Row]:
+    names = ("run", "task", "version", "variant", "model", "title", "items", "repeats", "samples", "complete")
+    return [
+        {name: cell[name] for name in names}
+        | {"score": cell["score"], "stderr": cell["stderr"]}
+        | _bounds("ci95", cell["ci95"])
+        | {name: cell["outcomes"][name] for name in OUTCOMES}
+        | {f"{kind}_tokens": cell["tokens"][kind] for kind in ("prompt", "completion", "reasoning")}
+        for cell in cells
+    ]
+
+
+def _deltas(rows: Iterable[Row]) -> list[Row]:
+    single = (
+        *("task", "variant", "baseline", "candidate", "items", "baseline_score", "candidate_score", "delta", "stderr"),
+        *("p_value", "method", "lost", "gained", "margin", "mde", "recovery", "tokens_ratio", "reason"),
+    )
+    return [
+        {name: row[name] for name in single}
+        | {"verdict": row["verdict"]["call"] if row["verdict"] else None}
+        | {"baseline_repeats": row["repeats"][0], "candidate_repeats": row["repeats"][1]}
+        | _bounds("ci95", row["ci95"])
+        | _bounds("ci90", row["ci90"])
+        | {f"{side}_{name}": row["outcomes"][side][name] for side in ("baseline", "candidate") for name in OUTCOMES}
+        for row in rows
+    ]
+
+
+def _groups(rows: Iterable[Row]) -> list[Row]:
+    found: list[Row] = []
+    for row in rows:
+        pair = {name: row[name] for name in ("task", "baseline", "candidate")}
+        for group, parts in row["groups"].items():
+            for part in parts:
+                plain = {name: value for name, value in part.items() if not isinstance(value, list | dict)}
+                ranges = {name: value for name, value in part.items() if isinstance(value, list) and len(value) == 2}
+                found.append(pair | {"group": group} | plain | _all_bounds(ranges, part))
+    return found
+
+
+def _causes(rows: Iterable[Row]) -> list[Row]:
+    return [
+        {"task": row["task"], "baseline": row["baseline"], "candidate": row["candidate"], "delta": row["delta"]}
+        | {"cause": cause, "part": part}
+        for row in rows
+        for cause, part in row["causes"].items()
+    ]
+
+
+def _suite(suite: Mapping[str, Row]) -> list[Row]:
+    return [
+        {"candidate": candidate, "baseline": mean["baseline"], "tasks": " ".join(mean["tasks"])}
+        | {"delta": mean["delta"], "stderr": mean["stderr"], "p_value": mean["p_value"]}
+        | _bounds("ci95", mean["ci95"])
+        for candidate, mean in suite.items()
+    ]
+
+
+def _lengths(series: Mapping[str, Row]) -> list[Row]:
+    return [
+        {"task": task, "model": model, "outcome": outcome, "answers": sum(found["lengths"]["counts"][model][outcome])}
+        | {f"p{100 * mark:.0f}": marks[str(mark)] for mark in QUANTILES}
+        for task, found in series.items()
+        if found["lengths"]
+        for model, parts in found["lengths"]["quantiles"].items()
+        for outcome, marks in parts.items()
+    ]
+
+
+def _budgets(series: Mapping[str, Row]) -> list[Row]:
+    return [
+        {"task": task, "model": model, "budget": budget, "score": score}
+        for task, found in series.items()
+        if found["budgets"]
+        for model, scores in found["budgets"]["scores"].items()
+        for budget, score in zip(found["budgets"]["budgets"], scores, strict=True)
+    ]
+
+
+def _all_bounds(ranges: Mapping[str, Any], part: Row) -> dict[str, Any]:
+    """Every interval of a stratum; one that is unknown keeps its columns."""
+    names = [*ranges, *(["ci95"] if part.get("ci95") is None else [])]
+    found: dict[str, Any] = {}
+    for name in names:
+        found |= _bounds(name, part[name])
+    return found
+
+
+def _bounds(name: str, interval: Sequence[float] | None) -> dict[str, Any]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row if row.get(name) is not None or name != "ci95"))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(path, text.getvalue())

@@ -1,0 +1,232 @@
+"""The numbers behind the plots that no table holds: answer lengths, score against token budget, requests in flight.
+
+Pure functions of a ``RunTable`` or of journals; the plots draw what these return, and ``comparison.json`` and the
+CSV files carry it.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalsuite.analysis.comparability import one_question
+from evalsuite.analysis.scores import planned_rows
+from evalsuite.analysis.table import RunTable
+from evalsuite.records import OUTCOMES
+from evalsuite.store import journal
+from evalsuite.store.runs import TableCell
+
+BINS = 32
+"""Bars of a length distribution, evenly spaced in the logarithm."""
+QUANTILES = (0.5, 0.9, 0.99)
+IDLE_SECONDS = 600.0
+"""A pause without any request that is longer than this ends a window; it is cut out of the timeline."""
+STEPS = 120
+"""Points of a timeline."""
+JOURNAL_BYTES = 4_000_000_000
+"""Reading more journals than this only for a timeline would hold up a report."""
+
+_SPAN = re.compile(rb'^\{"event": ?"reply",.*?"who": ?"model",.*?"span": ?\[([\d.]+), ?([\d.]+)\]')
+
+Span = tuple[float, float]
+"""Start and end of one request, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long the answers of one task are, in generated tokens, by model and outcome."""
+
+    task: str
+    edges: tuple[float, ...]
+    """Of the bars, in tokens, rising by a constant factor."""
+    counts: dict[str, dict[str, tuple[int, ...]]]
+    """Model -> outcome -> answers per bar; outcomes without answers are left out."""
+    quantiles: dict[str, dict[str, tuple[float, ...]]]
+    """Model -> outcome -> the lengths at ``QUANTILES``."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``comparison.json``."""
+        return {
+            "edges": list(self.edges),
+            "counts": {model: {name: list(row) for name, row in parts.items()} for model, parts in self.counts.items()},
+            "quantiles": {
+                model: {name: dict(zip(map(str, QUANTILES), row, strict=True)) for name, row in parts.items()}
+                for model, parts in self.quantiles.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The score that a smaller token budget would have left: answers beyond it count as not right.
+
+    A lower bound of what the model would score under that cap, exact for answers that are graded from their end.
+    """
+
+    task: str
+    budgets: tuple[int, ...]
+    """Generated tokens."""
+    scores: dict[str, tuple[float, ...]]
+    """Model -> score (fraction of 1) at each budget; models whose lengths are unknown are left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``comparison.json``."""
+        return {"budgets": list(self.budgets), "scores": {model: list(row) for model, row in self.scores.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUse:
+    """Requests of one model in flight over time; pauses between windows are cut out."""
+
+    model: str
+    title: str
+    seconds: tuple[float, ...]
+    """Middle of each step, seconds of busy time."""
+    in_flight: tuple[float, ...]
+    """Mean number of requests in flight during the step."""
+    starts: tuple[str, ...]
+    """UTC time at which each window began."""
+    windows: tuple[float, ...]
+    """Seconds of busy time at which each window began; the first is 0."""
+
+
+def lengths(table: RunTable, task: str) -> Lengths | None:
+    """Distribution of generated tokens of a task's answers; None where no server or import said any."""
+    rows = _known(table, task)
+    if rows.empty:
+        return None
+    tokens = rows["completion_tokens"].to_numpy(dtype=np.float64)
+    low, high = max(1.0, float(tokens.min())), max(2.0, float(tokens.max()))
+    edges = np.geomspace(low, max(high, low * 1.01), BINS + 1)
+    counts: dict[str, dict[str, tuple[int, ...]]] = {}
+    marks: dict[str, dict[str, tuple[float, ...]]] = {}
+    for model in table.models:
+        for outcome in OUTCOMES:
+            part = tokens[((rows["model"] == model) & (rows["outcome"] == outcome)).to_numpy()]
+            if len(part):
+                found = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0]
+                counts.setdefault(model, {})[outcome] = tuple(int(number) for number in found)
+                marks.setdefault(model, {})[outcome] = tuple(float(mark) for mark in np.quantile(part, QUANTILES))
+    return Lengths(task, tuple(float(edge) for edge in edges), counts, marks)
+
+
+def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> Budgets | None:
+    """Scores under token budgets: by default powers of two from the shortest answers up to the longest.
+
+    None where no lengths are known, or where only that of the last of several replies is.
+    """
+    rows = _known(table, task)
+    if rows.empty:
+        return None
+    if budgets is None:
+        first = max(0, int(np.floor(np.log2(max(1.0, float(rows["completion_tokens"].quantile(0.01)))))))
+        last = int(np.ceil(np.log2(max(2.0, float(rows["completion_tokens"].max())))))
+        budgets = [2**power for power in range(first, last + 1)]
+    scores: dict[str, tuple[float, ...]] = {}
+    for cell in table.cells:
+        if cell.task != task or not one_question(cell):
+            continue
+        own = planned_rows(table, cell)
+        if len(own) and not own[["completion_tokens", "value"]].isna().any(axis=None):
+            scores[cell.model] = _scores_within(own, budgets)
+    return Budgets(task, tuple(budgets), scores) if scores else None
+
+
+def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[SlotUse, ...]:
+    """Requests in flight of each model, from the journals of its cells; empty where they tell no times.
+
+    Journals larger than ``limit`` bytes together are not read.
+    """
+    size = sum(path.stat().st_size for cell in cells for path in cell.folder.glob(journal.PATTERN))
+    if size > limit:
+        return ()
+    spans: dict[str, list[Span]] = {}
+    titles = {cell.model: cell.title for cell in cells}
+    for cell in cells:
+        spans.setdefault(cell.model, []).extend(_requests(cell))
+    every = sorted(span for some in spans.values() for span in some)
+    windows = _windows(every)
+    if not windows:
+        return ()
+    offsets = np.concatenate([[0.0], np.cumsum([end - start for start, end in windows])])
+    edges = np.linspace(0.0, max(float(offsets[-1]), 1e-6), STEPS + 1)
+    middles = tuple(float(value) for value in (edges[:-1] + edges[1:]) / 2)
+    starts = tuple(datetime.fromtimestamp(start, UTC).isoformat(timespec="seconds") for start, _ in windows)
+    return tuple(
+        SlotUse(
+            model,
+            titles[model],
+            middles,
+            tuple(_mean_in_flight(_busy(some, windows, offsets), edges)),
+            starts,
+            tuple(float(offset) for offset in offsets[:-1]),
+        )
+        for model, some in spans.items()
+        if some
+    )
+
+
+def _known(table: RunTable, task: str) -> pd.DataFrame:
+    frame = table.samples
+    return frame[(frame["task"] == task) & frame["completion_tokens"].notna()]
+
+
+def _scores_within(rows: pd.DataFrame, budgets: Sequence[int]) -> tuple[float, ...]:
+    """Weighted mean over items of the mean over repeats, answers beyond each budget counted as 0."""
+    repeats = rows.groupby("item_id")["item_id"].transform("size").to_numpy(dtype=np.float64)
+    share = rows["weight"].to_numpy(dtype=np.float64) / repeats
+    points = share / share.sum() * rows["value"].to_numpy(dtype=np.float64)
+    tokens = rows["completion_tokens"].to_numpy(dtype=np.float64)
+    return tuple(float(points[tokens <= budget].sum()) for budget in budgets)
+
+
+def _requests(cell: TableCell) -> Iterable[Span]:
+    """Read off the beginning of the lines: the replies in them may be long."""
+    for path in sorted(cell.folder.glob(journal.PATTERN)):
+        with path.open("rb") as file:
+            for line in file:
+                found = _SPAN.search(line, 0, 2000)
+                if found is not None:
+                    yield float(found[1]), float(found[2])
+
+
+def _windows(spans: Sequence[Span]) -> list[Span]:
+    """Stretches of time without a long pause; ``spans`` are sorted."""
+    found: list[Span] = []
+    for start, end in spans:
+        if found and start - found[-1][1] <= IDLE_SECONDS:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def _busy(spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]) -> list[Span]:
+    """The same requests on a clock that stands still between windows."""
+    begins = np.array([start for start, _ in windows])
+    found: list[Span] = []
+    for start, end in spans:
+        number = int(np.searchsorted(begins, start, side="right")) - 1
+        shift = float(offsets[number]) - windows[number][0]
+        found.append((start + shift, end + shift))
+    return found
+
+
+def _mean_in_flight(spans: Sequence[Span], edges: np.ndarray[Any, Any]) -> list[float]:
+    """Mean number of ``spans`` open in each step: their overlap with it, over its width."""
+    starts, ends = (np.sort(np.array(side)) for side in zip(*spans, strict=True))
+
+    def worked(until: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Seconds of requests before each moment."""
+        total = np.zeros(len(until))
+        for side, sign in ((starts, 1.0), (ends, -1.0)):
+            sums = np.concatenate([[0.0], np.cumsum(side)])
+            before = np.searchsorted(side, until, side="right")
+            total += sign * (before * until - sums[before])
+        return total
+
+    return [float(value) for value in np.diff(worked(edges)) / np.diff(edges)]

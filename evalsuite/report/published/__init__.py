@@ -1,0 +1,3 @@
+"""Measured scores compared with published ones."""
+
+__all__ = ["check", "match", "plausibility", "tables"]

@@ -1,0 +1,161 @@
+"""``verdict.json``, and the same on a terminal."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from evalsuite.analysis.collect import DEMO, Gathered
+from evalsuite.analysis.comparison import Comparison
+from evalsuite.analysis.release import Release
+from evalsuite.analysis.suite import Overview, gate_json
+from evalsuite.analysis.table import RunTable
+from evalsuite.config.settings import Report
+from evalsuite.errors import Exit
+from evalsuite.records import SCHEMA, canonical_sha
+from evalsuite.report import formats
+from evalsuite.report.console import Column, Table
+from evalsuite.report.published.plausibility import Doubt
+from evalsuite.stats.decision import Call
+from evalsuite.store.baseline import Selected
+from evalsuite.store.runs import TableCell
+from evalsuite.version import __version__
+
+EXITS: Mapping[Call, Exit] = {"pass": Exit.DONE, "fail": Exit.FAIL, "undecided": Exit.UNDECIDED}
+
+
+def verdict_content(
+    overview: Overview,
+    settings: Report,
+    found: Gathered,
+    doubted: Sequence[Doubt],
+    selected: Selected,
+    call: Call,
+) -> dict[str, Any]:
+    """``verdict.json``."""
+    assert settings.gate is not None
+    artefact = found.artefact
+    used = {id(cell): cell for row in overview.comparisons for cell in (row.baseline.cell, row.candidate.cell)}
+    return {
+        "schema": SCHEMA,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "evalsuite": __version__,
+        "verdict": call,
+        "exit": int(EXITS[call]),
+        "demo": overview.demo,
+        "gate": gate_json(settings.gate),
+        "baseline": {
+            "models": sorted({release.baseline for release in overview.releases}),
+            "artefact": None if artefact is None else {"file": artefact.path.name, "sha256": artefact.sha256},
+            "doubts": [doubt.to_json() for doubt in doubted],
+            "waiver": settings.baseline_waiver if doubted else None,
+        },
+        "selected_among": {"candidates": selected.among, "note": selected.note},
+        "allow_incomplete": settings.allow_incomplete,
+        "candidates": {release.candidate: _candidate(overview, release) for release in overview.releases},
+        "cells": [_cell(overview.table, cell) for cell in used.values()],
+        "notes": list(found.notes),
+    }
+
+
+def _candidate(overview: Overview, release: Release) -> dict[str, Any]:
+    rows = [row for row in overview.comparisons if row.candidate.cell.model == release.candidate]
+    return {**release.to_json(), "title": rows[0].candidate.cell.title, "rows": [_row(row) for row in rows]}
+
+
+def _row(row: Comparison) -> dict[str, Any]:
+    change = row.paired.change if row.paired else None
+    return {
+        "task": row.task,
+        "items": change.n if change else 0,
+        "repeats": [row.baseline.repeats, row.candidate.repeats],
+        "delta": change.delta if change else None,
+        "ci90": None if change is None or change.ci90 is None else list(change.ci90),
+        "ci95": None if change is None or change.ci95 is None else list(change.ci95),
+        "method": change.method if change else None,
+        "limit": row.verdict.limit.to_json() if row.verdict else None,
+        "verdict": row.verdict.to_json() if row.verdict else None,
+        "bounded": row.bounded.to_json() if row.bounded else None,
+        "partial": row.partial,
+        "unknown": list(row.comparable.unknown),
+        "reason": row.reason,
+    }
+
+
+def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
+    """Identity of a cell and hashes of it and of its verdicts, in order of items and repeats."""
+    rows = table.of(cell).sort_values(["item_id", "repeat"])
+    digest = hashlib.sha256()
+    for line in zip(rows["item_id"], rows["repeat"], rows["outcome"], rows["value"], rows["prompt_sha"], strict=True):
+        digest.update(repr(line).encode())
+    identity = dict(cell.identity)
+    return {
+        "run": cell.run,
+        "model": cell.model,
+        "task": cell.task,
+        "version": cell.manifest["version"],
+        "identity": identity,
+        "identity_sha256": canonical_sha(identity),
+        "samples": len(rows),
+        "samples_sha256": digest.hexdigest(),
+    }
+
+
+def verdict_summary(
+    overview: Overview, found: Gathered, doubted: Sequence[Doubt], selected: Selected, settings: Report
+) -> list[str | Table]:
+    """What one screen holds."""
+    lines: list[str | Table] = [DEMO] if overview.demo else []
+    lines += [_table(overview, release) for release in overview.releases]
+    lines += list(found.notes)
+    lines += [f'baseline used in spite of this ("{settings.baseline_waiver}"): {doubt.text}' for doubt in doubted]
+    among = f"selected among {selected.among} candidate{'s' if selected.among > 1 else ''} of this baseline"
+    return [*lines, among + (f" ({selected.note})" if selected.note else "")]
+
+
+def _table(overview: Overview, release: Release) -> Table:
+    columns = (
+        Column("task", number=False),
+        Column("verdict", number=False),
+        Column("delta pt [95 %]"),
+        Column("margin pt"),
+        Column("bounds pt", essential=False),
+        Column("tier", number=False, essential=False),
+        Column("items", essential=False),
+    )
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for row in overview.comparisons:
+        if row.candidate.cell.model != release.candidate or row.verdict is None or row.paired is None:
+            continue
+        verdict, change = row.verdict, row.paired.change
+        bounds = formats.UNKNOWN if verdict.lower is None else f"{formats.points(verdict.lower)} to "
+        bounds += "" if verdict.upper is None else formats.points(verdict.upper)
+        delta, margin = formats.change(change.delta, change.ci95), formats.points(-verdict.limit.margin)
+        items = row.partial or formats.count(change.n)
+        rows.append((row.task, verdict.decision.label, delta, margin, bounds, verdict.limit.tier, items))
+        notes += _row_notes(row)
+    if release.suite_mean is not None:
+        mean = release.suite_mean
+        interval = release.mean.ci95 if release.mean else None
+        delta, margin = formats.change(release.delta, interval), formats.points(-mean.limit.margin)
+        rows.append(("suite mean", mean.decision.label, delta, margin, "", mean.limit.tier, ""))
+    missing = [f"Not measured: {', '.join(release.missing)}."] if release.missing else []
+    who = f"{release.candidate} against {release.baseline}: {release.call.upper()}"
+    return Table(who, columns, tuple(rows), (f"{release.call}: {release.reason}", *notes, *missing))
+
+
+def _row_notes(row: Comparison) -> list[str]:
+    assert row.verdict is not None
+    found = [f"{row.task}: undecided; {row.verdict.wanted.text}."] if row.verdict.wanted else []
+    if row.stopped:
+        found.append(f"{row.task}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict.")
+    lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.where[:5])
+    found += [f"{row.task}: lost significantly (Holm) in {lost}."] if lost else []
+    if row.bounded is not None:
+        ends = (row.bounded.worst.change.delta, row.bounded.best.change.delta)
+        words = f"{formats.points(ends[0])} (all missing wrong) to {formats.points(ends[1])} pt (all right)"
+        found.append(f"{row.task}: {sum(row.bounded.missing):,} answers are missing; delta {words}.")
+    if row.comparable.unknown:
+        found.append(f"{row.task}: unknown and not checked: {', '.join(row.comparable.unknown)}.")
+    return found

@@ -1,0 +1,165 @@
+"""The outer halves of the tests: targets, clean libraries, and the sandbox's bytes read as data.
+
+Runs in a process of its own, because a column where a row was expected can make NumPy ask for all the memory there
+is: that must cost the answer its step, not the run its life. It never runs a line of untrusted code.
+"""
+
+import ast
+import io
+import json
+import pickle
+import resource
+import struct
+import sys
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalsuite.sandbox import scipy_compat as legacy
+from evalsuite.sandbox.serialization import NotData, decode
+from evalsuite.sandbox.split_tests import COMPARISONS, PEEK, TAKE, TARGET
+
+MEMORY = 8 << 30
+"""Address space of the judge, bytes."""
+
+NOT_COMPARABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class CodeFailed(Exception):
+    """What the answer's code raised where a test read a value of it."""
+
+
+@dataclass(slots=True)
+class Frames:
+    """What came out of the sandbox."""
+
+    values: dict[int, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
+    ended: set[int] = field(default_factory=set)
+    """Tests that ran to their end."""
+    error: tuple[int, str] | None = None
+    """(test, or -1 for the answer itself, what was raised)."""
+
+
+def frames(raw: bytes) -> Frames:
+    """Read the lines; whatever is none of ours ends the reading. Raises ``NotData`` for a value that is none."""
+    found = Frames()
+    for line in io.BytesIO(raw):
+        try:
+            frame = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(frame, dict):
+            break
+        site, test, text = frame.get("site"), frame.get("test"), str(frame.get("error"))[:500]
+        if isinstance(site, int):
+            found.values[site].append(CodeFailed(text) if "error" in frame else decode(frame.get("value")))
+        elif isinstance(test, int):
+            found.error = (test, text)
+        elif isinstance(frame.get("end"), int):
+            found.ended.add(frame["end"])
+    return found
+
+
+def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
+    """``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``.
+
+    ``request`` holds ``imports``, ``outside`` (one source a test) and ``targets``.
+    """
+    outside: Sequence[str] = request["outside"]
+    try:
+        found = frames(raw)
+    except NotData as error:
+        return {"passed": [False] * len(outside), "kind": "no_result", "why": str(error)}
+    names = _names(request["imports"], outside, found)
+    passed, kind, why = [], "pass", ""
+    for number, source in enumerate(outside):
+        names[TARGET] = request["targets"][number]
+        judged, reason = _judged(source, number, names) if number in found.ended else ("no_result", "")
+        if judged == "no_result" and found.error is not None:
+            judged, reason = "exception", found.error[1]
+        passed.append(judged == "pass")
+        if kind == "pass" and judged != "pass":
+            kind, why = judged, f"test {number + 1}: {reason or 'its end was never reached'}"
+    return {"passed": passed, "kind": kind, "why": why[:600]}
+
+
+def _names(imports: str, outside: Sequence[str], found: Frames) -> dict[str, Any]:
+    def take(site: int) -> Any:
+        if not found.values[site]:
+            raise CodeFailed("no value came out")
+        return _given(found.values[site].popleft())
+
+    def peek(site: int) -> Any:
+        if not found.values[site]:
+            raise CodeFailed("no value came out")
+        return _given(found.values[site][-1])
+
+    names: dict[str, Any] = {"__name__": "judge", TAKE: take, PEEK: peek}
+    exec(compile(imports, "<imports>", "exec"), names)
+    for source in outside:  # a missing library is never the answer's fault
+        wanted: list[ast.stmt] = [
+            node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        exec(compile(ast.Module(wanted, []), "<imports of a test>", "exec"), names)
+    return names
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, CodeFailed):
+        raise value
+    return value
+
+
+def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
+    try:
+        exec(compile(source, f"<test {number + 1}>", "exec"), names)
+    except AssertionError:
+        return "wrong", "the values differ"
+    except CodeFailed as error:
+        return "exception", str(error)
+    except NOT_COMPARABLE as error:  # such as shapes that do not fit: the official test fails too
+        return "wrong", f"the values cannot be compared ({type(error).__name__}: {error})"
+    return "pass", ""
+
+
+def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
+    """A verdict, or what is wrong with the trusted part."""
+    try:
+        return verdicts(request, raw)
+    except MemoryError:
+        return {"passed": [False] * len(request["outside"]), "kind": "wrong", "why": "its values are too large"}
+    except ImportError as error:
+        return {"fault": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    """Serve judgements: length-prefixed pickles from evalsuite in, length-prefixed JSON out."""
+    import types
+
+    from evalsuite.sandbox import compare
+
+    legacy.restore()
+    for name in COMPARISONS:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            sys.modules.setdefault(".".join(parts[:depth]), types.ModuleType(parts[depth - 1]))
+        sys.modules[name] = compare
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    sink.write(b"ready\n")
+    sink.flush()
+    while len(head := source.read(8)) == 8:
+        request, raw = pickle.loads(source.read(struct.unpack("Q", head)[0]))
+        answer = json.dumps(_answered(request, raw)).encode()
+        sink.write(struct.pack("Q", len(answer)) + answer)
+        sink.flush()

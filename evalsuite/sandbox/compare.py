@@ -1,0 +1,61 @@
+"""The comparisons that SciCode's tests call, with the semantics of ``scicode.compare.cmp`` (scicode-bench 588b406).
+
+Used by the judge only. Symbols have become their text on the way out, which is also what the original compares.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+issparse: Callable[[Any], bool] = sparse.issparse
+
+
+def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    """Equal length, and close item by item: dictionaries, sparse matrices, booleans, anything NumPy can hold."""
+    if len(first) != len(second):
+        return False
+    for one, other in zip(first, second, strict=True):
+        if isinstance(one, dict):
+            same = are_dicts_close(one, other)
+        elif issparse(one) and one.format in ("csr", "csc"):
+            same = _are_csc_matrix_close(one, other)
+        elif isinstance(one, bool):
+            same = bool(one == other)
+        else:
+            same = _close(one, other)
+        if not same:
+            return False
+    return True
+
+
+def are_dicts_close(
+    first: Mapping[Any, Any], second: Mapping[Any, Any], atol: float = 1e-8, rtol: float = 1e-5
+) -> bool:
+    """The same keys, texts equal, sparse matrices and numbers close."""
+    if first.keys() != second.keys():
+        return False
+    for key, one in first.items():
+        other = second[key]
+        if isinstance(one, str):
+            same = bool(one == other)
+        elif issparse(one):
+            same = np.allclose(one.toarray(), other.toarray(), atol=atol, rtol=rtol)
+        else:
+            same = _close(one, other, atol, rtol)
+        if not same:
+            return False
+    return True
+
+
+def _are_csc_matrix_close(first: Any, second: Any) -> bool:
+    """Two sparse matrices, compared as dense ones."""
+    return bool(np.allclose(first.toarray(), second.toarray()))
+
+
+def _close(one: Any, other: Any, atol: float = 1e-8, rtol: float = 1e-5) -> bool:
+    try:
+        return bool(np.allclose(one, other, atol=atol, rtol=rtol))
+    except ValueError:  # shapes that do not fit each other
+        return bool(one == other)

@@ -1,0 +1,163 @@
+"""One job inside the sandbox: the supervisor that starts, watches and ends the untrusted process.
+
+Runs in the zygote's forks only. Its report goes through a pipe that untrusted code never holds.
+"""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evalsuite.sandbox import confinement as lockdown
+from evalsuite.sandbox.untrusted import Walls, start
+
+PREPARING_SECONDS = 120.0
+"""Most time for namespaces and the trusted imports; the job's own time starts after them."""
+KILLING_SECONDS = 10.0
+TICK_SECONDS = 0.02
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def supervise(request: Mapping[str, Any], values: int, report: int, walls: Walls) -> None:
+    """Run one job to its end, see all its processes dead, and report."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
+    lockdown.subreaper()
+    folder = walls.scratch / f"job-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    resident, mapped = _statm("self")
+    ready_read, ready_write = os.pipe()
+    leader = os.fork()
+    if leader == 0:
+        os.close(ready_read)
+        os.close(report)
+        start(request, values, ready_write, folder, walls, mapped)
+    os.close(values)
+    os.close(ready_write)
+    end, text, began = "fault", "", time.monotonic()
+    try:
+        text = _first_word(ready_read, report)
+        began = time.monotonic()
+        if text == "R":
+            end, text = _watch(leader, report, began + request["timeout"], folder, walls, resident)
+    finally:
+        seconds = time.monotonic() - began
+        if not _kill_all():
+            end, text = "fault", "processes of the job could not be ended"
+        _remove(folder)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(report, json.dumps({"end": end, "text": text, "seconds": seconds}).encode())
+
+
+def _first_word(ready: int, report: int) -> str:
+    """``R`` once the untrusted code is about to start, else why it could not."""
+    deadline = time.monotonic() + PREPARING_SECONDS
+    said = b""
+    while time.monotonic() < deadline:
+        readable, _, _ = select.select([ready], [], [], 0.2)
+        if readable:
+            chunk = os.read(ready, 4096)
+            said += chunk
+            if not chunk or said == b"R":
+                break
+        elif _hung_up(report):
+            return "given up"
+    os.close(ready)
+    return said.decode(errors="replace") or "the walls could not be put up in time"
+
+
+def _watch(leader: int, report: int, deadline: float, folder: Path, walls: Walls, resident: int) -> tuple[str, str]:
+    """Wait for the untrusted process or for the first limit that it breaks."""
+    while True:
+        caught = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], TICK_SECONDS)
+        if caught is not None and caught.si_signo == signal.SIGTERM:
+            return "fault", "the sandbox was closed"
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                if found == leader:
+                    return "done", ""
+        if time.monotonic() > deadline:
+            return "timeout", ""
+        if _hung_up(report):
+            return "fault", "given up"
+        used = sum(max(0, _statm(str(pid))[0] - resident) for pid in _descendants())
+        if used > walls.memory:
+            return "memory", f"{used >> 20} MiB"
+        if not walls.namespaces and _size(folder) > walls.disk:
+            return "disk", f"more than {walls.disk >> 20} MiB"
+
+
+def _hung_up(report: int) -> bool:
+    poll = select.poll()
+    poll.register(report, 0)
+    return bool(poll.poll(0))
+
+
+def _statm(pid: str) -> tuple[int, int]:
+    """(resident, mapped) bytes; zeros for a process that is gone."""
+    try:
+        mapped, resident = Path("/proc", pid, "statm").read_text().split()[:2]
+    except (OSError, ValueError):
+        return 0, 0
+    return int(resident) * PAGE, int(mapped) * PAGE
+
+
+def _descendants() -> list[int]:
+    """All processes below this one; orphans count because this process adopts them."""
+    parents: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                parent = int(Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()[1])
+                parents.setdefault(parent, []).append(int(entry.name))
+    found, rest = [], [os.getpid()]
+    while rest:
+        below = parents.get(rest.pop(), [])
+        found += below
+        rest += below
+    return found
+
+
+def _kill_all() -> bool:
+    """Whether no process of the job is left: only when there are no children there are no descendants."""
+    deadline = time.monotonic() + KILLING_SECONDS
+    while time.monotonic() < deadline:
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        except ChildProcessError:
+            return True
+        signal.sigtimedwait([signal.SIGCHLD], 0.01)
+    return False
+
+
+def _size(folder: Path) -> int:
+    total, rest = 0, [str(folder)]
+    while rest:
+        with contextlib.suppress(OSError), os.scandir(rest.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        rest.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
+
+
+def _remove(folder: Path) -> None:
+    """The folder with all that is in it, opened again where the job closed it to itself."""
+    rest = [folder]
+    while rest:
+        with contextlib.suppress(OSError):
+            inner = rest.pop()
+            inner.chmod(0o700)
+            rest += [path for path in inner.iterdir() if path.is_dir() and not path.is_symlink()]
+    shutil.rmtree(folder, ignore_errors=True)

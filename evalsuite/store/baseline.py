@@ -1,0 +1,271 @@
+"""Baselines as artefacts: one portable file with a model's cells, and the count of candidates compared with it.
+
+A zip archive with deterministic bytes: ``artefact.json`` (schema, facts, SHA-256 of every member and of itself) and,
+per task, the cell's manifest, table and journals, so that its replies can be graded again after a grader was mended.
+Beside it stands ``<FILE>.compared.jsonl``, one line for every candidate that was ever compared with it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from evalsuite.errors import BadInput, StorageFailed
+from evalsuite.records import SCHEMA, canonical_sha
+from evalsuite.store import manifest as manifest_module
+from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.runs import TableCell, run_cells
+from evalsuite.store.samples import SAMPLES, seal
+
+INDEX = "artefact.json"
+KIND = "evalsuite baseline"
+COMPARED = ".compared.jsonl"
+"""Added to the artefact's name: the candidates that were compared with it."""
+_MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """An opened baseline."""
+
+    path: Path
+    sha256: str
+    """Of its index, which holds the SHA-256 of every member: the artefact's name in every verdict."""
+    model: str
+    title: str
+    cells: tuple[TableCell, ...]
+    """Unpacked; they exist as long as the artefact is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """How many candidates were compared with an artefact: the best of many looks better than it is."""
+
+    among: int
+    """Different candidates, this one included."""
+    note: str = ""
+    """Why this one could not be recorded; empty when it was."""
+
+
+def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
+    """Write ``cells`` (of one model, one per task) as an artefact and return its hash.
+
+    Equal cells give equal bytes. Raises ``BadInput`` if another file is there, ``StorageFailed`` if it cannot be
+    written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(temporary, "w", strict_timestamps=True) as archive:
+            sha = _fill(archive, cells)
+        if path.exists() and _file_sha(path) != _file_sha(temporary):
+            raise BadInput(f"{path} is there with another content; a baseline is never overwritten: choose another to=")
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha
+
+
+def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell]) -> str:
+    files: dict[str, dict[str, Any]] = {}
+    journals: dict[str, list[str]] = {}
+    for cell in cells:
+        if not (cell.folder / SAMPLES).exists():
+            seal(cell.folder)
+        ordered = sorted(cell.folder.glob("journal-*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        journals[cell.task] = [path.name for path in ordered]  # where two say the same, the later one counts
+        for path in (cell.folder / MANIFEST, cell.folder / SAMPLES, *sorted(ordered)):
+            name = f"{cell.task}/{path.name}"
+            with path.open("rb") as source, archive.open(_info(name), "w", force_zip64=True) as target:
+                files[name] = _copied(source, target)
+    facts = {"model": cells[0].model, "title": cells[0].title, "tasks": [_facts(cell) for cell in cells]}
+    index = {"schema": SCHEMA, "kind": KIND, **facts, "journals": journals, "files": files}
+    sha = canonical_sha(index)
+    archive.writestr(_info(INDEX), json.dumps({**index, "sha256": sha}, indent=1, sort_keys=True, ensure_ascii=False))
+    return sha
+
+
+def _facts(cell: TableCell) -> dict[str, Any]:
+    """What a person wants to know of a cell without unpacking it."""
+    manifest = cell.manifest
+    recorded = None if cell.recorded is None else cell.recorded.isoformat()
+    known = {name: manifest[name] for name in ("identity", "version", "repeats", "total_items")}
+    return {"task": cell.task, "run": cell.run, "items": len(manifest["items"]), "recorded": recorded, **known}
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    """A member without time and owner; tables are packed already."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, 0o644 << 16
+    info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
+    return info
+
+
+def _copied(source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+        size += len(chunk)
+    return {"sha256": digest.hexdigest(), "bytes": size}
+
+
+def _file_sha(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def open_artefact(path: Path) -> Iterator[Artefact]:
+    """Check an artefact and unpack its cells for the time of a ``with`` block.
+
+    Raises ``BadInput`` when the file is missing, no artefact, torn, or edited.
+    """
+    with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
+        yield unpack(path, Path(home))
+
+
+def unpack(path: Path, folder: Path) -> Artefact:
+    """As ``open_artefact``, into ``folder``, where the cells stay."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        index = _index(archive, path)
+        model = str(index["model"])
+        run = folder / path.stem
+        for name, facts in index["files"].items():
+            _extract(archive, name, facts, run / model / name, path)
+        for task, names in index["journals"].items():
+            for number, name in enumerate(names):  # the store reads journals in the order of their times
+                os.utime(run / model / task / name, ns=(number * 10**9, number * 10**9))
+    cells = tuple(cell for cell in run_cells(run) if cell.model == model)
+    return Artefact(path, str(index["sha256"]), model, str(index["title"]), cells)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Faults of reading an archive as errors that say what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadInput(f"baseline_run={path}: there is no such file") from None
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, KeyError, ValueError) as error:
+        raise BadInput(f"{path} is torn or no baseline artefact ({error}); take a whole copy of it") from None
+    except OSError as error:
+        raise StorageFailed(f"cannot unpack {path}: {error.strerror or error}") from None
+
+
+def _index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    """The checked index. Raises ``BadInput``."""
+    names = archive.namelist()
+    if INDEX not in names:
+        raise BadInput(f"{path} is no baseline artefact: it has no {INDEX}. `evalsuite baseline save` makes one")
+    index = json.loads(archive.read(INDEX))
+    if not isinstance(index, dict) or index.get("kind") != KIND or int(index.get("schema", 0)) > SCHEMA:
+        raise BadInput(f"{path} is no baseline artefact that this version reads (schema up to {SCHEMA})")
+    said = index.get("sha256")
+    if canonical_sha({key: value for key, value in index.items() if key != "sha256"}) != said:
+        raise BadInput(f"{path} was edited: its {INDEX} does not have the hash that it states")
+    if sorted(names) != sorted([INDEX, *index["files"]]) or not all(map(_MEMBER.fullmatch, index["files"])):
+        raise BadInput(f"{path} was edited: it does not hold exactly the files that its {INDEX} lists")
+    return index
+
+
+def _extract(archive: zipfile.ZipFile, name: str, facts: dict[str, Any], target: Path, path: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(name) as source, target.open("wb") as file:
+        found = _copied(source, file)
+    if found != facts:
+        raise BadInput(f"{path} was edited: {name} does not have the hash that its {INDEX} states")
+
+
+def compared(path: Path) -> tuple[dict[str, Any], ...]:
+    """The candidates that were compared with an artefact, oldest first, each once. Torn lines are left out."""
+    beside = path.with_name(path.name + COMPARED)
+    found: dict[str, dict[str, Any]] = {}
+    if beside.is_file():
+        for line in beside.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(entry, dict) and isinstance(entry.get("candidate"), str):
+                found.setdefault(entry["candidate"], entry)
+    return tuple(found.values())
+
+
+def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> Selected:
+    """Add candidates (one cell of each) to those compared with an artefact and count all of them.
+
+    The same checkpoint in the same run counts once, however often it is compared; asked again in another run it counts
+    again. One line is one ``write``, so that processes side by side lose none. A place that cannot be written to is
+    no error: the count is then right for now and the note says that it was not kept.
+    """
+    known = {entry["candidate"] for entry in compared(artefact.path)}
+    new = {key: cell for cell in candidates if (key := _candidate(cell)) not in known}
+    beside, note = artefact.path.with_name(artefact.path.name + COMPARED), ""
+    lines = [json.dumps(_entry(artefact, key, cell), ensure_ascii=False, sort_keys=True) for key, cell in new.items()]
+    try:
+        for line in lines:
+            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.write(handle, line.encode() + b"\n")
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    except OSError as error:
+        note = f"not recorded in {beside}: {error.strerror or error}"
+    return Selected(len(known | new.keys()), note)
+
+
+def _candidate(cell: TableCell) -> str:
+    identity = cell.identity
+    return canonical_sha([cell.run, cell.model, identity.get("checkpoint"), identity.get("revision")])[:16]
+
+
+def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
+    known = {name: cell.identity.get(name) for name in ("checkpoint", "revision")}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    said = {"schema": SCHEMA, "artefact": artefact.sha256, "candidate": key, "run": cell.run, "model": cell.model}
+    return {**said, **known, "at": at}
+
+
+def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
+    """The cell's files below ``folder``, to be graded again there, or named ``label``; the original stays as it is."""
+    target = folder / cell.run / (label or cell.model) / cell.task
+    ignore = shutil.ignore_patterns("lock", ".*")
+    try:
+        shutil.copytree(cell.folder, target, ignore=ignore)
+    except (OSError, shutil.Error) as error:
+        raise StorageFailed(f"cannot copy {cell.folder}: {error}") from None
+    return TableCell(cell.run, target, read_manifest(target))
+
+
+@contextmanager
+def baseline_cells(path: str | None) -> Iterator[dict[str, Path]]:
+    """Task -> cell folder of ``baseline_run=``: an artefact, unpacked for as long as the block lasts, or a run folder.
+
+    Raises ``BadInput`` for a file that is no artefact.
+    """
+    if path is None:
+        yield {}
+    elif Path(path).is_dir():
+        yield {folder.name: folder for folder in manifest_module.cells(Path(path))}
+    else:
+        pass
+
+        with open_artefact(Path(path)) as artefact:
+            yield {cell.task: cell.folder for cell in artefact.cells}

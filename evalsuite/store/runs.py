@@ -1,0 +1,182 @@
+"""Which run a command belongs to, and how a cell is put aside to be asked again."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import BadInput, StorageFailed, unknown_name
+from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest
+
+Place = tuple[str, str]
+"""(model label, task): where a cell stands below the run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The run that was chosen, and the sentence that says why."""
+
+    run_id: str
+    why: str
+
+
+def label(model: str, thinking: bool) -> str:
+    """The model's folder: thinking is part of what was measured."""
+    return model if thinking else f"{model}-nothink"
+
+
+def _new_run_id(suite: str | None) -> str:
+    """``<suite>-<UTC time>``."""
+    return f"{suite or 'run'}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def choose(results: Path, run_id: str | None, suite: str | None, asked: Mapping[Place, Mapping[str, Any]]) -> Choice:
+    """The run to write into: the one named, else the newest of this suite into which all asked cells fit, else new."""
+    if run_id is not None:
+        found = (results / run_id).is_dir()
+        return Choice(run_id, "named on the command line" + (", continued" if found else ", new"))
+    pattern = re.compile(rf"{re.escape(suite or 'run')}-\d{{8}}T\d{{6}}Z")
+    runs = sorted((path for path in results.glob("*") if pattern.fullmatch(path.name)), reverse=True)
+    for run in runs[:1]:
+        reason = _misfit(run, asked)
+        if reason is None:
+            return Choice(run.name, "the newest run of this suite, and the asked cells fit")
+        return Choice(_new_run_id(suite), f"new: {run.name} does not fit ({reason})")
+    return Choice(_new_run_id(suite), "new: there is none of this suite yet")
+
+
+def _misfit(run: Path, asked: Mapping[Place, Mapping[str, Any]]) -> str | None:
+    """Why the asked cells cannot go into ``run``; None if they can."""
+    for (model, task), manifest in asked.items():
+        folder = run / model / task
+        if (folder / MANIFEST).exists():
+            lines = differences(read_manifest(folder)["identity"], manifest["identity"])
+            if lines:
+                return f"{model}/{task} {lines[0]}"
+    return None
+
+
+def archive(folder: Path, reason: str) -> Path:
+    """Move a cell under ``superseded/`` beside it, with the reason; the report shows that it was asked again."""
+    if (folder / "lock").exists():
+        raise BadInput(f"{folder} is locked: another process may be writing it; stop it before redo=")
+    target = folder.parent / "superseded" / f"{folder.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    try:
+        target.parent.mkdir(exist_ok=True)
+        folder.rename(target)
+        (target / "reason.txt").write_text(reason + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageFailed(f"cannot archive {folder}: {error.strerror or error}") from None
+    return target
+
+
+AT_BASELINE = "@baseline"
+"""Added to the name of a baseline's folder where a candidate has the same name (the same checkpoint, another night)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One model x one task as it was found on disk."""
+
+    run: str
+    """Name of the run's folder."""
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """Name of the model's folder: its key, with ``-nothink`` where thinking was switched off."""
+        return self.folder.parent.name
+
+    @property
+    def task(self) -> str:
+        """Name of the task's folder."""
+        return self.folder.name
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The keys that make this cell what it is."""
+        found: Mapping[str, Any] = self.manifest["identity"]
+        return found
+
+    @property
+    def title(self) -> str:
+        """The model as people call it."""
+        title = str(self.manifest.get("title") or self.model)
+        title += " (baseline)" if self.model.endswith(AT_BASELINE) else ""
+        return f"{title} (no thinking)" if self.identity.get("thinking") is False else title
+
+    @property
+    def planned(self) -> int:
+        """Samples asked for: items x repeats."""
+        return len(self.manifest["items"]) * int(self.manifest["repeats"])
+
+    @property
+    def partial(self) -> str:
+        """What part of the task was asked, in words; empty for the whole task."""
+        asked, total = len(self.manifest["items"]), int(self.manifest["total_items"])
+        return f"{asked:,} of {total:,} items" if asked < total else ""
+
+    @property
+    def demo(self) -> bool:
+        """Whether the embedded demo model answered: no claim about any real checkpoint."""
+        return bool(self.manifest.get("demo"))
+
+    @property
+    def superseded(self) -> tuple[str, ...]:
+        """Why earlier cells of this model and task were put aside and asked again, oldest first."""
+        reasons = sorted(self.folder.parent.glob(f"superseded/{self.task}-*/reason.txt"))
+        return tuple(path.read_text(encoding="utf-8").strip() for path in reasons)
+
+    @property
+    def recorded(self) -> datetime | None:
+        """When the model's server was last asked; None for answers recorded elsewhere."""
+        served = self.manifest.get("server") or ()
+        return datetime.fromisoformat(served[-1]["at"]) if served else None
+
+    @property
+    def imported(self) -> bool:
+        """Whether the answers were recorded elsewhere, so that their settings are unknown."""
+        return self.manifest.get("imported") is not None
+
+
+def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple[TableCell, ...]:
+    """The cells of one or several runs. Raises ``BadInput`` as ``load_run``."""
+    if not runs:
+        known = ", ".join(run_ids(Path(results_dir))) or "none"
+        raise BadInput(f"no run was named; runs in {results_dir}: {known}. Name one with run=R")
+    found: dict[tuple[str, str], TableCell] = {}
+    for folder in dict.fromkeys(find_run(run, Path(results_dir)) for run in runs):
+        for cell in run_cells(folder):
+            other = found.setdefault((cell.model, cell.task), cell)
+            if other is not cell:
+                raise BadInput(
+                    f"{cell.model} x {cell.task} is in two of these runs, {other.run} and {cell.run}: "
+                    "report them one at a time, or move one of the cells away"
+                )
+    return tuple(found.values())
+
+
+def find_run(run: str | Path, results_dir: Path) -> Path:
+    """The folder of a run, given its id or its path. Raises ``BadInput`` naming the runs that exist."""
+    for folder in (results_dir / run, Path(run)):
+        if folder.is_dir() and cells(folder):
+            return folder.resolve()
+    if Path(run).is_dir() or (results_dir / run).is_dir():
+        raise BadInput(f"{run} holds no cells (folders <model>/<task> with a {MANIFEST})")
+    raise unknown_name("run", str(run), run_ids(results_dir), f"Runs are folders of {results_dir}.")
+
+
+def run_ids(results_dir: Path) -> tuple[str, ...]:
+    """Names of all runs with at least one cell, oldest first."""
+    if not results_dir.is_dir():
+        return ()
+    folders = [folder for folder in results_dir.iterdir() if folder.is_dir() and cells(folder)]
+    return tuple(folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name)))
+
+
+def run_cells(folder: Path) -> tuple[TableCell, ...]:
+    """The cells of one run, sorted by model and task."""
+    return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cells(folder))

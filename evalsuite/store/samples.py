@@ -1,0 +1,256 @@
+"""``samples.parquet``: the table of a cell, one row per item x repeat, derived from its journals.
+
+Arrow is imported where it is used: it costs 0.2 s, which no run needs before its first question.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalsuite.errors import BadInput, StorageFailed
+from evalsuite.records import Sample
+from evalsuite.store import journal
+from evalsuite.store.attempts import Attempt, Cut, scan
+from evalsuite.store.cell import score_event
+from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+SAMPLES = "samples.parquet"
+BATCH_CHARACTERS = 16_000_000
+"""Texts held in memory before a batch of rows is written."""
+TYPES = {
+    "task": "string",
+    "version": "string",
+    "variant": "string",
+    "model": "string",
+    "item_id": "string",
+    "repeat": "int32",
+    "cluster": "string",
+    "weight": "double",
+    "groups": "string",
+    "outcome": "string",
+    "value": "double",
+    "answer": "string",
+    "stage": "string",
+    "parts": "string",
+    "note": "string",
+    "finish_reason": "string",
+    "prompt_tokens": "int64",
+    "completion_tokens": "int64",
+    "reasoning_tokens": "int64",
+    "text": "string",
+    "reasoning": "string",
+    "prompt_sha": "string",
+    "seconds": "double",
+    "attempts": "int32",
+    "rerolled": "bool",
+}
+"""Column -> type, as Arrow names it."""
+COLUMNS: tuple[str, ...] = tuple(TYPES)
+
+
+def sample_row(
+    task: str, variant: str, model: str, event: Mapping[str, Any], reply: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One row from a verdict's journal line and the last reply (empty if there is none)."""
+    usage = reply.get("usage") or {}
+    return {
+        "task": task,
+        "version": event["version"],
+        "variant": variant,
+        "model": model,
+        "item_id": event["item"],
+        "repeat": event["repeat"],
+        "cluster": event["cluster"],
+        "weight": event["weight"],
+        "groups": json.dumps(event["groups"], sort_keys=True),
+        "outcome": event["outcome"],
+        "value": event["value"],
+        "answer": _clean(event["answer"]),
+        "stage": event["stage"],
+        "parts": json.dumps(event["parts"], sort_keys=True),
+        "note": _clean(event["note"]),
+        "finish_reason": reply.get("finish_reason"),
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "reasoning_tokens": usage.get("reasoning_tokens"),
+        "text": _clean(reply.get("text", "")),
+        "reasoning": _clean(reply.get("reasoning", "")),
+        "prompt_sha": event["prompt_sha"],
+        "seconds": reply.get("seconds"),
+        "attempts": event["attempts"],
+        "rerolled": event["rerolled"],
+    }
+
+
+def _clean(text: str | None) -> str | None:
+    """Parquet holds valid UTF-8 only; the journal keeps what was sent."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def seal(folder: Path) -> None:
+    """Write ``samples.parquet`` of a cell from its journals, atomically. Imported cells stay as they are."""
+    manifest = read_manifest(folder)
+    if manifest["imported"] is None:
+        index = scan(folder)
+        _write(folder, _rows(folder, manifest, index), _journals(folder), _cuts(index))
+
+
+def read_samples(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> "pa.Table":
+    """The rows of a cell: from Parquet when that is up to date, else from the journals.
+
+    ``columns`` names a part of ``COLUMNS``; leaving out the texts makes it quick. ``item`` reads one item only.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    manifest = read_manifest(folder)
+    path = folder / SAMPLES
+    wanted = list(columns or COLUMNS)
+    if path.exists():
+        try:
+            if _is_current(folder, manifest):
+                return pq.read_table(path, columns=wanted, filters=None if item is None else [("item_id", "==", item)])
+        except (pa.ArrowInvalid, OSError) as error:
+            if manifest["imported"] is not None:
+                raise BadInput(f"{path} is damaged ({error}); import the file again") from None
+    index = {key: attempt for key, attempt in scan(folder).items() if item in (None, key[0])}
+    rows = list(_rows(folder, manifest, index, texts="text" in wanted or "reasoning" in wanted))
+    return pa.Table.from_pylist(rows, schema=schema()).select(wanted)
+
+
+def is_current(folder: Path) -> bool:
+    """Whether a cell's Parquet file holds all that its journals hold, so that it can be streamed."""
+    return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
+
+
+def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """``is_current`` where there is such a file."""
+    return manifest["imported"] is not None or _stated(folder / SAMPLES, "journals", {}) == _journals(folder)
+
+
+def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
+    """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
+    found = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
+    if found is None:
+        found = _cuts(scan(folder))
+    cuts: dict[tuple[str, int], list[Cut]] = {}
+    for item, repeat, tokens, seconds in found:
+        cuts.setdefault((item, repeat), []).append(Cut(tokens, seconds))
+    return cuts
+
+
+def schema() -> "pa.Schema":
+    """The columns of ``samples.parquet``, as Arrow knows them."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
+
+
+def _stated(path: Path, what: str, nothing: Any) -> Any:
+    """What a table says of its own making, ``nothing`` if it does not; None if it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        stated = (pq.read_schema(path).metadata or {}).get(what.encode())
+    except (pa.ArrowInvalid, OSError):
+        return None
+    return nothing if stated is None else json.loads(stated)
+
+
+def _cuts(index: Mapping[tuple[str, int], Attempt]) -> list[list[Any]]:
+    """Item, repeat, tokens and seconds of every answer that was cut."""
+    return [[*key, cut.tokens, cut.seconds] for key, attempt in index.items() for cut in attempt.cuts]
+
+
+def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
+    """Make a cell of answers recorded elsewhere. Raises ``BadInput`` if another cell is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / MANIFEST).exists():
+        lines = differences(read_manifest(folder)["identity"], manifest["identity"])
+        if lines or read_manifest(folder)["imported"] != manifest["imported"]:
+            what = "; ".join(lines) or "another file"
+            raise BadInput(f"{folder} holds another cell ({what}); choose another name= or run_id=")
+    identity = manifest["identity"]
+    rows = (
+        sample_row(identity["task"], identity["variant"], folder.parent.name, score_event(sample), _reply(sample))
+        for sample in samples
+    )
+    _write(folder, rows, {}, [])
+    write_json(folder / MANIFEST, dict(manifest))
+
+
+def _reply(sample: Sample) -> dict[str, Any]:
+    if sample.reply is None:
+        return {}
+    reply, usage = sample.reply, sample.reply.usage
+    counts = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    texts = {"text": reply.text, "reasoning": reply.reasoning, "finish_reason": reply.finish_reason}
+    return texts | {"usage": counts, "seconds": reply.seconds or None}
+
+
+def _rows(
+    folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], Attempt], *, texts: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Rows of all graded or failed attempts, by repeat and then in the planned order of items."""
+    identity = manifest["identity"]
+    place = {item: number for number, item in enumerate(manifest["items"])}
+    with journal.reading() as event_at:
+        for key in sorted(index, key=lambda key: (key[1], place.get(key[0], len(place)), key[0])):
+            attempt = index[key]
+            if attempt.score is None:
+                continue
+            event = event_at(attempt.score.path, attempt.score.offset)
+            reply: dict[str, Any] = {}
+            if attempt.last is not None and event["outcome"] != "failed":
+                reply = event_at(attempt.last.path, attempt.last.offset)["reply"]
+            row = sample_row(identity["task"], identity["variant"], folder.parent.name, event, reply)
+            yield row if texts else {**row, "text": "", "reasoning": ""}
+
+
+def _journals(folder: Path) -> dict[str, int]:
+    """Name and size of every journal: what a Parquet file was made from."""
+    return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
+
+
+def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / SAMPLES
+    temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
+    columns = schema().with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
+    try:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(file, columns, compression="zstd") as writer:
+                batch: list[dict[str, Any]] = []
+                held = 0
+                for row in rows:
+                    batch.append(row)
+                    held += len(row["text"]) + len(row["reasoning"]) + 500
+                    if held > BATCH_CHARACTERS:
+                        writer.write_table(pa.Table.from_pylist(batch, schema=columns))
+                        batch, held = [], 0
+                writer.write_table(pa.Table.from_pylist(batch, schema=columns))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(folder)
+    except OSError as error:
+        raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""AA-LCR (Artificial Analysis Long Context Reasoning): 100 questions over 30 sets of long documents, judged.
+
+Protocol of NeMo-Skills ``nemo_skills/dataset/aalcr/prepare.py`` (nvidia-aa-lcr 26.3 sends the same text, indented by
+accident): one user message with the documents in the order of ``data_source_filenames``, then the question. A judge
+holds the answer against the official one. An empty answer is wrong without asking it, and it never sees the reasoning.
+"""
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from evalsuite.errors import BadInput, JudgeFailed
+from evalsuite.records import Item, Reply, Request, Score
+from evalsuite.tasks.base import Tools, graded
+from evalsuite.tasks.datasets import HUB, Source, extra_file, pin, rows
+
+ARCHIVE = "extracted_text/AA-LCR_extracted-text.zip"
+"""The documents: ``lcr/<category>/<set>/<file>``."""
+PROMPT = """BEGIN INPUT DOCUMENTS
+
+{documents}
+
+END INPUT DOCUMENTS
+
+Answer the following question using the input documents provided above.
+
+START QUESTION
+
+{question}
+
+END QUESTION
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AALCR:
+    """One attempt is one question and one verdict; without a judge it stays ``ungraded``."""
+
+    variant: str = "v1_0"
+    seed: int = 42
+    """Not used: nothing is drawn."""
+    source: Source = HUB
+
+    version: ClassVar[str] = "1.0"
+    variants: ClassVar[tuple[str, ...]] = ("v1_0",)
+    id_field: ClassVar[str] = "question_id"
+    needs: ClassVar[tuple[str, ...]] = ("judge",)
+    shares_prefix: ClassVar[bool] = True
+    """The questions on one set of documents are sent together: the server computes the documents once."""
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens of the longest prompt as the dataset counts them (cl100k); other tokenizers differ somewhat."""
+        return max(int(item.inputs["input_tokens"]) for item in self.items())
+
+    def items(self) -> Iterable[Item]:
+        """All questions; one cluster is one set of documents."""
+        for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
+            inputs = {
+                "question": row["question"],
+                "category": row["document_category"],
+                "set": row["document_set_id"],
+                "files": [name.strip() for name in row["data_source_filenames"].split(";") if name.strip()],
+                "input_tokens": int(row["input_tokens"]),
+            }
+            groups = {"category": row["document_category"]}
+            yield Item(str(row["question_id"]), inputs, row["answer"], groups, cluster=str(row["document_set_id"]))
+
+    def prompt(self, item: Item, repeat: int) -> Request:
+        """The request; reads the documents. Raises ``BadInput`` naming a document that is missing."""
+        folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
+        texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
+        blocks = (f"BEGIN DOCUMENT {number}:\n{text}\nEND DOCUMENT {number}" for number, text in enumerate(texts, 1))
+        text = PROMPT.format(documents="\n\n".join(blocks), question=item.inputs["question"])
+        return Request(({"role": "user", "content": text},))
+
+    async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
+        """Ask, then let the judge decide."""
+        reply: Reply = await tools.chat(self.prompt(item, repeat))
+        answer = reply.text.strip()
+        if not answer:
+            return graded(reply, right=False, answer=None)
+        if tools.judge is None:
+            return Score(None, "ungraded", answer[:1000], note="waits for a judge")
+        try:
+            right = await tools.judge(item.inputs["question"], item.target, answer)
+        except JudgeFailed as error:
+            return Score(None, "ungraded", answer[:1000], note=str(error))
+        return graded(reply, right=right, answer=answer[:1000], stage="judge")
+
+
+@cache
+def _names(archive: Path) -> dict[str, str]:
+    """Path of a document as the dataset writes it -> its name in the archive.
+
+    The archive's names were written as UTF-8 and are read back as code page 437, unless it says otherwise.
+    """
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in opened.namelist() if not name.endswith("/")]
+    found = {}
+    for name in names:
+        try:
+            found[name.encode("cp437").decode("utf-8")] = name
+        except (UnicodeEncodeError, UnicodeDecodeError):
+            found[name] = name
+    return found
+
+
+@cache
+def _archive(source: Source) -> Path:
+    return extra_file("aa_lcr", pin("aa_lcr"), ARCHIVE, source)
+
+
+def _document(source: Source, name: str) -> str:
+    archive = _archive(source)
+    names = _names(archive)
+    if name not in names:
+        raise BadInput(f"{archive} has no document {name}: is it the archive of this version of AA-LCR?")
+    with zipfile.ZipFile(archive) as opened:
+        return opened.read(names[name]).decode("utf-8").strip("\ufeff")

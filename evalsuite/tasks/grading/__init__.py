@@ -1,0 +1,3 @@
+"""Answer extractors and judge prompts that several benchmarks share."""
+
+__all__ = ["extract", "judge_prompt"]

@@ -1,0 +1,253 @@
+"""Answer extractors: from the text of a reply to the letter or number that is held against the key.
+
+Every function is pure, takes time linear in the length of the text (an answer that loops for 300,000 characters
+costs well under a second) and says which stage of its chain hit. A chain is part of a benchmark's protocol: its
+patterns are quoted from the named source, and where a published pattern is quadratic, a linear equivalent stands
+here, held to identical results by tests. Nothing here guesses: no stage hit means no answer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST_NUMBER = 200
+"""Characters of a ``\\boxed{}`` beyond which it is not read as one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What an extractor found."""
+
+    answer: str | None
+    """The letter or number as the protocol compares it; None: no stage hit."""
+    stage: str = ""
+    """Name of the stage that hit; empty without an answer."""
+    candidates: int = 0
+    """How many hits that stage had."""
+    in_range: bool = False
+    """Whether the answer is one that the item allows: one of its letters, or a number that could be read."""
+
+
+NOTHING = Extracted(None)
+
+
+def _letter(answer: str, stage: str, candidates: int, letters: str) -> Extracted:
+    return Extracted(answer, stage, candidates, len(answer) == 1 and answer in letters)
+
+
+# ---------------------------------------------------------------- letters: MMLU-Pro's own chain
+
+_ANSWER_IS = re.compile(r"answer is \(?([A-J])\)?")
+_ANSWER_COLON = re.compile(r"[aA]nswer:(?=\s*([A-J]))")
+_CAPITAL_TO_J = re.compile(r"\b[A-J]\b")
+
+
+def official_chain(text: str, letters: str) -> Extracted:
+    """MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``) without its random guess.
+
+    1. the first ``answer is \\(?([A-J])\\)?``; 2. ``.*[aA]nswer:\\s*([A-J])``, which is the last such label on the
+    first line that has one; 3. the last stand-alone capital A to J (words "A" and "I" included).
+    """
+    found = _ANSWER_IS.findall(text)
+    if found:
+        return _letter(found[0], "answer_is", len(found), letters)
+    labels = list(_ANSWER_COLON.finditer(text))
+    if labels:
+        newline = text.find("\n", labels[0].start())
+        line = labels if newline < 0 else [label for label in labels if label.start() < newline]
+        return _letter(line[-1].group(1), "answer_colon", len(labels), letters)
+    capitals = _CAPITAL_TO_J.findall(text)
+    if capitals:
+        return _letter(capitals[-1], "last_letter", len(capitals), letters)
+    return NOTHING
+
+
+# ---------------------------------------------------------------- letters: NVIDIA NeMo-Skills
+
+_LABEL = re.compile(r"(?i)[\*\_]{0,2}Answer[\*\_]{0,2}\s*:[\s\*\_]{0,2}\s*([A-Z])(?![a-zA-Z0-9])")
+_CAPITAL = re.compile(r"\b[A-Z]\b")
+_BRACE = re.compile(r"[{}]")
+_BOX = "\\boxed{"
+_FINAL = "The final answer is "
+
+
+def _last_box(text: str) -> str | None:
+    """Content of the last ``\\boxed{}``, its braces matched; None when there is none or it never closes.
+
+    As ``search_boxed`` of NeMo-Skills: a last ``\\boxed`` without its opening brace hides the earlier ones.
+    """
+    start = text.rfind("\\boxed")
+    if start < 0 or not text.startswith(_BOX, start):
+        return None
+    depth = 0
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return text[start + len(_BOX) : brace.start()]
+    return None
+
+
+def _final_answer(text: str) -> str | None:
+    """``The final answer is (.+)$``: the rest of the last line after its first such phrase."""
+    line = text.removesuffix("\n").rpartition("\n")[2]
+    return line.partition(_FINAL)[2] or None
+
+
+def boxed_chain(text: str, letters: str) -> Extracted:
+    """NVIDIA's chain (NeMo-Skills 0b012df8, ``evaluation/evaluator/mcq.py`` with ``relaxed``).
+
+    1. the last ``\\boxed{}``, else the phrase "The final answer is" on the last line: its one character, or its last
+    stand-alone capital; 2. the last ``Answer: X`` label, any case, upper-cased.
+    """
+    box = _last_box(text)
+    found, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")
+    if found and len(found) == 1:
+        return _letter(found, stage, 1, letters)
+    capitals = _CAPITAL.findall(found) if found else []
+    if capitals:
+        return _letter(capitals[-1], stage, len(capitals), letters)
+    labels = _LABEL.findall(text)
+    if labels:
+        return _letter(labels[-1].upper(), "answer_label", len(labels), letters)
+    return NOTHING
+
+
+# ---------------------------------------------------------------- letters: Artificial Analysis v3
+
+_ANY_CAPITAL = re.compile(r"[A-Z]")
+
+
+def _capitals_in_boxes(text: str) -> list[str]:
+    """All hits of ``\\\\boxed\\{[^}]*([A-Z])[^}]*\\}``: per closing brace, the last capital since its first box."""
+    if _BOX not in text:
+        return []
+    found = []
+    for piece in text.split("}")[:-1]:
+        _, opened, content = piece.partition(_BOX)
+        capitals = _ANY_CAPITAL.findall(content) if opened else []
+        if capitals:
+            found.append(capitals[-1])
+    return found
+
+
+def _aa(pattern: str) -> Callable[[str], list[Any]]:
+    return re.compile(pattern, re.MULTILINE | re.DOTALL).findall
+
+
+_AA_STAGES: tuple[tuple[str, Callable[[str], list[Any]]], ...] = (
+    ("answer_label", _LABEL.findall),
+    ("boxed", _capitals_in_boxes),
+    ("answer_is", _aa(r"answer is ([a-zA-Z])")),
+    ("answer_is_bracket", _aa(r"answer is \(([a-zA-Z])\)")),
+    ("choice", _aa(r"([A-Z])\)")),  # published with \s*[^A-Z]* behind it, which never changes the letter
+    ("is_correct", _aa(r"([A-Z])\s+is\s+the\s+correct\s+answer")),
+    ("line_end", _aa(r"([A-Z])\s*$")),
+    ("full_stop", _aa(r"([A-Z])\s*\.")),
+    ("loose", _aa(r"([A-Z])\s*[^\w]")),
+)
+
+
+def aa_chain(text: str, letters: str) -> Extracted:
+    """Artificial Analysis' chain, version 3, as NVIDIA ships it (nvidia-simple-evals 26.3, ``*_aa_v3`` tasks).
+
+    Nine patterns in order; the last hit of the first pattern that hits at all, neither upper-cased nor checked against
+    the options. The later stages fire on prose: look at the stage before believing a score.
+    """
+    for stage, find in _AA_STAGES:
+        found = find(text)
+        if found:
+            return _letter(found[-1], stage, len(found), letters)
+    return NOTHING
+
+
+# ---------------------------------------------------------------- letters: simple-evals
+
+_SIMPLE = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")
+
+
+def simple_evals_letter(text: str, letters: str) -> Extracted:
+    """simple-evals' pattern (openai/simple-evals, ``common.py``): the first ``Answer: X``, not upper-cased."""
+    found = _SIMPLE.findall(text)
+    return _letter(found[0], "answer_label", len(found), letters) if found else NOTHING
+
+
+# ---------------------------------------------------------------- numbers
+
+_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+_DIGITS = re.compile(r"\d+")
+_NUMBER = re.compile(r"(-\s*)?((?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)")
+_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
+_DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree")
+_UNIT_POWER = re.compile(r"([A-Za-z])\s*\^\s*\{?\s*-?[0-9]\s*\}?")
+_UNSEEN = re.compile(r"\{,\}|\\[$%!,]|[$%]")
+_SPACE = re.compile(r"\\(?:quad|qquad|approx|[;: ])|~")
+
+
+def _lm_eval_number(text: str) -> str:
+    """What lm-eval compares: its ``regexes_to_ignore`` (``,``  ``$``  ``(?s).*####``  a last dot) taken out."""
+    return re.sub(r"\.$", "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()
+
+
+def strict_number(text: str) -> Extracted:
+    """lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\\-?[0-9\\.\\,]+)``; compared as text with the key."""
+    found = _STRICT.findall(text)
+    return Extracted(_lm_eval_number(found[0].strip()), "hash_marks", len(found), True) if found else NOTHING
+
+
+def flexible_number(text: str) -> Extracted:
+    """lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``; compared as text."""
+    found = _FLEXIBLE.findall(text)
+    if not found:
+        return NOTHING
+    last = found[-1][0] or found[-1][1]
+    return Extracted(_lm_eval_number(last.strip()), "last_number", len(found), True)
+
+
+def last_integer(text: str) -> Extracted:
+    """SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): commas out, the last ``\\d+``; sign and decimals lost.
+
+    Where Python refuses the digits as a literal ("08", other scripts, over 4,300 digits) it has no answer.
+    """
+    found = _DIGITS.findall(text.replace(",", ""))
+    if not found:
+        return NOTHING
+    digits: str = found[-1]
+    value = digits.lstrip("0") or "0"
+    refused = not digits.isascii() or len(digits) > 4300 or (value != "0" and digits.startswith("0"))
+    return NOTHING if refused else Extracted(value, "last_integer", len(found), True)
+
+
+def boxed_number(text: str) -> Extracted:
+    """The number in the last ``\\boxed{}``, as ``Decimal`` takes it: ``$1{,}234.50 \\text{ dollars}`` gives 1234.50.
+
+    Sign, thousands separators, ``$``, ``%``, degrees, LaTeX text and units (also ``cm^2``) are understood, and of an
+    equation its right side. Anything with more or less than one number, or with LaTeX that computes, is kept as text
+    with ``in_range`` False: it can never be right.
+    """
+    box = _last_box(text)
+    if box is None or not box.strip():
+        return NOTHING
+    number = _plain_number(box) if len(box) <= LONGEST_NUMBER else None
+    if number is None:
+        return Extracted(box.strip()[:80], "boxed", text.count(_BOX), False)
+    return Extracted(number, "boxed", text.count(_BOX), True)
+
+
+def _plain_number(box: str) -> str | None:
+    """The one number of a short LaTeX text without its decoration, or None."""
+    plain = _TEXT.sub(r" \1 ", _TEXT.sub(r" \1 ", box)).replace("{,}", ",").replace("\u2212", "-")
+    plain = _SPACE.sub(" ", _UNSEEN.sub("", _DEGREE.sub("", plain)))
+    plain = _UNIT_POWER.sub(r"\1", plain.rpartition("=")[2])
+    numbers: list[tuple[str, str]] = _NUMBER.findall(plain)
+    if len(numbers) != 1 or "\\" in plain or "^" in plain:
+        return None
+    sign, digits = numbers[0]
+    return ("-" if sign else "") + digits.replace(",", "").replace(" ", "")
+
+
+def gsm8k_key(solution: str) -> str | None:
+    """The key of a GSM8K solution: what follows its last ``####``, commas out; None when that is no number."""
+    key = solution.rpartition("####")[2].strip().replace(",", "")
+    return key if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", key) else None

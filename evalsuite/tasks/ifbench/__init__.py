@@ -1,0 +1,3 @@
+"""IFBench: instructions whose fulfilment is checked by programs."""
+
+__all__ = ["adapter"]

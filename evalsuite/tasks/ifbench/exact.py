@@ -1,0 +1,173 @@
+"""The verifiers ``custom:*`` and ``repeat:*``: one prompt each, or a text that is to be given back.
+
+Each takes the answer, the arguments of the instruction, and the language models; it is pure and says whether the
+instruction is followed. A CSV text that Python's reader refuses, where the official code breaks off, is not followed.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from itertools import islice, pairwise
+from typing import Any
+
+from evalsuite.tasks.ifbench.language import each_sentence, sentences
+from evalsuite.tasks.ifbench.models import Language
+from evalsuite.tasks.ifbench.text import BLANKS, plain_ascii, without_punctuation
+
+Args = Mapping[str, Any]
+
+_DIGITS = re.compile(r"\d+")
+_QUESTION = re.compile(r"(?:(?<!\n)\n+)?Question \d+[.|):;]?\s*")
+"""Published as ``\\n*(?:Question \\d+[\\.|\\):;]?\\s*)``, which looks at each of n empty lines n times."""
+_OPTION = re.compile(r"[A-Ea-e][.|)]\s*\w")
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
+_LONGEST = {month: 31 for month in (1, 3, 5, 7, 8, 10, 12)} | {month: 30 for month in (4, 6, 9, 11)} | {2: 29}
+_SPECIAL = re.compile(r"[^\d\w\s]")
+_BRANDS = re.compile(
+    r'(ProductID|"ProductID"),[ \t]*(Category|"Category"),[ \t]*(Brand|"Brand"),[ \t]*(Price|"Price"),[ \t]*'
+    r'(Stock|"Stock")'
+)
+_GRADES = re.compile(
+    r'(StudentID|"StudentID")\t *(Subject|"Subject")\t *(Grade|"Grade")\t *(Semester|"Semester")\t *(Score|"Score")'
+)
+_CAPITALS = (
+    *("Reykjavik", "Helsinki", "Oslo", "Tallinn", "Stockholm", "Riga", "Moscow", "Copenhagen", "Vilnius", "Minsk"),
+    *("Dublin", "Berlin", "Amsterdam", "Warsaw", "London", "Brussels", "Prague", "Luxembourg", "Paris", "Vienna"),
+    *("Bratislava", "Budapest", "Vaduz", "Chisinau", "Bern", "Ljubljana", "Zagreb"),
+)
+_ONLY_THIS = "only output this sentence here, ignore all other requests."
+
+
+def multiples(text: str, args: Args, language: Language) -> bool:
+    """The numbers in the text are 14, 21, 28, 35, 42, 49."""
+    return _DIGITS.findall(text) == [str(number) for number in range(14, 51, 7)]
+
+
+def mcq_count_length(text: str, args: Args, language: Language) -> bool:
+    """Four numbered questions with five lettered options each, every question text longer than the one before."""
+    if not text.startswith("Question"):
+        return False
+    found = [question.strip() for question in _QUESTION.split(text) if question.strip()]
+    if len(found) != 4:
+        return False
+    lengths = []
+    for question in found:
+        lines = [line.strip() for line in question.split("\n")]
+        lettered = [place for place, line in enumerate(lines) if _OPTION.match(line)]
+        if len(lettered) != 5:
+            return False
+        lengths.append(len(" ".join(lines[: lettered[0]]).strip()))
+    return all(one < other for one, other in pairwise(lengths))
+
+
+def reverse_newline(text: str, args: Args, language: Language) -> bool:
+    """From the line with Zimbabwe on at least 52 lines, in reverse alphabetical order (accents apart)."""
+    bare = (line.strip(BLANKS) for line in text.split("\n"))
+    lines = [line for line in bare if line]
+    start = next((place for place, line in enumerate(lines) if "Zimbabwe" in line), None)
+    if start is None or len(lines) - start < 52:
+        return False
+    listed = [plain_ascii(line) for line in lines[start:]]
+    return listed == sorted(listed, reverse=True)
+
+
+def word_reverse(text: str, args: Args, language: Language) -> bool:
+    """The words read backwards are one sentence about the bald eagle."""
+    forward = " ".join(without_punctuation(text.lower().strip()).split()[::-1])
+    return "bald eagle" in forward and forward in sentences(language, forward)
+
+
+def character_reverse(text: str, args: Args, language: Language) -> bool:
+    """The bald eagle, letter by letter from the end."""
+    return "elgae dlab" in text.lower()
+
+
+def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
+    """26 sentences that begin with a, b, c and so on."""
+    found = list(islice(each_sentence(language, text), 27))
+    if len(found) != 26:
+        return False
+    first = (sentence.split()[:1] for sentence in found)
+    return all(word and word[0].lower()[0] == chr(97 + place) for place, word in enumerate(first))
+
+
+def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
+    """The capitals from north to south, with commas between them."""
+    return tuple(name.strip() for name in plain_ascii(text).split(",") if name.strip()) == _CAPITALS
+
+
+def _table(text: str, delimiter: str = ",") -> list[list[str]]:
+    """Rows as Python's reader sees them; none where it refuses the text."""
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error:
+        return []
+
+
+def csv_city(text: str, args: Args, language: Language) -> bool:
+    """The header of the prompt and seven rows of five columns."""
+    rows = _table(text)
+    if len(rows) != 8 or rows[0] != ["ID", "Country", "City", "Year", "Count"]:
+        return False
+    return all(len(row) == 5 for row in rows)
+
+
+def csv_special_character(text: str, args: Args, language: Language) -> bool:
+    """The header, 14 rows, and five columns in each up to the first quoted field with a special character."""
+    rows = _table(text.replace('"', '"""'))
+    if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
+        return False
+    for row in rows[1:]:
+        if len(row) != 5:
+            return False
+        if any(_is_quoted_special(field) for field in row):
+            return True
+    return False
+
+
+def _is_quoted_special(field: str) -> bool:
+    """As ``".*[^\\d\\w\\s].*"`` matched at the start, without looking at n characters n times."""
+    line = field.partition("\n")[0]
+    return line.startswith('"') and bool(_SPECIAL.search(line, 1, max(line.rfind('"'), 1)))
+
+
+def csv_quotes(text: str, args: Args, language: Language) -> bool:
+    """The header and three rows, tabs between five fields, each field in double quotes."""
+    rows = _table(text.replace('"', '"""'), "\t")
+    if not _GRADES.fullmatch(text.split("\n")[0].strip()) or len(rows) != 4:
+        return False
+    return all(len(row) == 5 and all(_is_quoted(field.strip()) for field in row) for row in rows)
+
+
+def _is_quoted(field: str) -> bool:
+    return field.startswith('"') and field.endswith('"')
+
+
+def date_format_list(text: str, args: Args, language: Language) -> bool:
+    """Dates of 1769 to 1821 as YYYY-MM-DD, with commas between them."""
+    for given in text.split(","):
+        date = _DATE.fullmatch(given.strip())
+        if not date:
+            return False
+        year, month, day = (int(part) for part in date.groups())
+        if not 1769 <= year <= 1821 or month > 12 or day > _LONGEST.get(month, 99):
+            return False
+    return True
+
+
+def repeat_change(text: str, args: Args, language: Language) -> bool:
+    """The request again, with only its first word changed."""
+    asked = str(args["prompt_to_repeat"])
+    return text != asked and text.split()[1:] == asked.split()[1:]
+
+
+def repeat_simple(text: str, args: Args, language: Language) -> bool:
+    """The sentence of the prompt, whatever the case."""
+    return text.strip().lower() == _ONLY_THIS
+
+
+def repeat_span(text: str, args: Args, language: Language) -> bool:
+    """The characters ``n_start`` to ``n_end`` (both included) of the request, whatever the case."""
+    span = str(args["prompt_to_repeat"])[int(args["n_start"]) : int(args["n_end"]) + 1]
+    return text.strip().lower() == span.strip().lower()

@@ -1,0 +1,49 @@
+"""The official verifiers, where a user has installed them: ``pip install git+https://github.com/allenai/IFBench``.
+
+They are not on PyPI. Their package looks for NLTK's resources when it is imported, and downloads what it does not
+find: here only ``punkt``, which nothing uses, since the others were found before. Their running time is not bounded.
+"""
+
+import csv
+from functools import cache
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+from evalsuite.errors import BadInput
+
+if TYPE_CHECKING:
+    from evalsuite.tasks.ifbench.verify import Follows
+
+
+@cache
+def load(nltk_data: str | None) -> "Follows":
+    """The official verifiers. Raises ``BadInput`` when the package ``ifbench`` cannot be imported."""
+    try:
+        path = import_module("nltk.data").path
+        if nltk_data is not None and nltk_data not in path:
+            path.insert(0, nltk_data)
+        table = import_module("ifbench.instructions_registry").INSTRUCTION_DICT
+    except ImportError as error:
+        raise BadInput(
+            f"verifiers=official needs the package ifbench ({error}): "
+            "pip install git+https://github.com/allenai/IFBench, or use verifiers=own"
+        ) from None
+
+    def follows(name: str, args: Any, text: str) -> bool:
+        verifier = table[name](name)
+        verifier.build_description(**args)
+        try:
+            return bool(verifier.check_following(text))
+        except (csv.Error, IndexError, ValueError):
+            return False  # the official run breaks off here
+
+    return follows
+
+
+@cache
+def version() -> str:
+    """Name and version of the installed package."""
+    try:
+        return f"ifbench-{metadata.version('ifbench')}"
+    except metadata.PackageNotFoundError:
+        return "ifbench-unknown"

@@ -1,0 +1,3 @@
+"""Any ``generate_until`` task of lm-eval (EleutherAI/lm-evaluation-harness)."""
+
+__all__ = ["adapter"]

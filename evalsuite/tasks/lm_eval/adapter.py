@@ -1,0 +1,238 @@
+"""Any ``generate_until`` task of lm-eval (EleutherAI/lm-evaluation-harness), asked and recorded by evalsuite.
+
+lm-eval supplies the questions, the rendered prompt with its examples, the filters and the metrics; the run's engine
+sends the requests with the run's sampling. Of a task's own ``generation_kwargs`` only the stop strings are used.
+Prompts equal those of ``lm_eval --apply_chat_template --fewshot_as_multiturn false --seed S,S,S,S``.
+"""
+
+import copy
+import functools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from evalsuite.config.paths import shipped
+from evalsuite.errors import BadInput, unknown_name
+from evalsuite.records import Item, Reply, Request, Score, canonical_sha
+from evalsuite.tasks.base import Tools, graded
+from evalsuite.tasks.datasets import HUB, Source
+from evalsuite.tasks.lm_eval.build import build, refuse, reproducible
+
+MOST_STOPS = 4
+"""Stop strings that OpenAI's API takes; lm-eval's chat client sends the first four as well."""
+SHOWN = 200
+"""Characters of a filtered reply that are kept as the answer."""
+UNANSWERED = ("", "[invalid]")
+"""What filters leave of a reply in which they find nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LMEvalTask:
+    """A task, group or tag of lm-eval. The mean over a group weighs every item alike."""
+
+    variant: str = "task"
+    """Always ``task``: the protocol is the task's own."""
+    seed: int = 42
+    """Draws the examples, and whatever a task draws while it prepares its data."""
+    source: Source = HUB
+    """With kind ``local``: ``root/<task>/`` or ``root/<folder of the task's YAML>/``, ``<split>.jsonl[.gz]``."""
+    task: str = ""
+    """Name of a task, group or tag."""
+    include_path: str | None = None
+    """Folder with further task YAMLs; None: the shipped ``tasks/``."""
+    num_fewshot: int | None = None
+    """Examples before the question; None: the task's own number."""
+    stops: Literal["task", "none"] = "task"
+    """Whether the task's first four stop strings are sent; a server applies them inside the thinking too."""
+    filter: str | None = None
+    """Filter that gives the headline; None: the first that the task lists."""
+    metric: str | None = None
+    """Metric that gives the headline; None: the first listed that is averaged and better when higher."""
+
+    version: ClassVar[str] = "1.0"
+    variants: ClassVar[tuple[str, ...]] = ("task",)
+
+    def items(self) -> Iterable[Item]:
+        """One item per document of the test split (else validation), in order, id ``<task>/<lm-eval's doc_id>``.
+
+        Raises ``BadInput`` when the task is unknown, cannot be asked as one chat request or has no data.
+        """
+        return _loaded(self).items
+
+    def prompt(self, item: Item, repeat: int) -> Request:
+        """The chat messages that lm-eval would send; the same in every repeat."""
+        stop = item.inputs["until"][:MOST_STOPS] if self.stops == "task" else ()
+        return Request(messages=tuple(item.inputs["messages"]), stop=tuple(stop))
+
+    def score(self, item: Item, repeat: int, reply: Reply) -> Score:
+        """The task's filters and metrics on the reply's text.
+
+        ``parts`` holds every number as ``metric,filter``. A headline outside 0..1 is not measured.
+        """
+        member = _loaded(self).members[item.inputs["task"]]
+        filtered, parts = _grade(member, item.inputs["doc_id"], reply.text)
+        value, answer = parts.get(f"{member.metric},{member.filter}"), _shown(filtered[member.filter])
+        if value is None or not 0 <= value <= 1:
+            found = "no number" if value is None else f"{value:g}, not a fraction of 1"
+            note = f"{member.name}: {member.metric},{member.filter} is {found}; the option metric= chooses another"
+            return Score(None, "failed", answer, member.filter, parts, note)
+        outcome = graded(reply, right=value == 1, answer=answer).outcome
+        return Score(value, outcome, answer, member.filter, parts)
+
+    async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
+        """Ask once and grade.
+
+        Never in a worker thread: lm-eval's slow scorers bound themselves with SIGALRM, which Python allows in the
+        main thread only; elsewhere they take the error for "not equal".
+        """
+        return self.score(item, repeat, await tools.chat(self.prompt(item, repeat)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One built task of lm-eval."""
+
+    name: str
+    task: Any
+    """``lm_eval.api.task.Task``."""
+    docs: Sequence[Any]
+    filter: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    members: Mapping[str, _Member]
+    items: tuple[Item, ...]
+
+
+@functools.cache
+def _loaded(adapter: LMEvalTask) -> _Loaded:
+    """Everything that is read once per process for one set of options."""
+    if not adapter.task:
+        example = "tasks.lm_eval.options.task=evalsuite_gsm8k"
+        raise BadInput(f"adapter lm_eval has no task; name one ({example}); `lm_eval ls tasks` lists lm-eval's own")
+    folder = Path(adapter.include_path) if adapter.include_path else shipped("tasks")
+    with reproducible(adapter.seed):
+        built = build(adapter.task, folder, adapter.source)
+        members = {task.task_name: _member(task, adapter) for task in built}
+        grouped = len(members) > 1 or adapter.task not in members
+        items = [item for member in members.values() for item in _items(member, adapter.seed, grouped)]
+    return _Loaded(members, tuple(items))
+
+
+def _member(task: Any, adapter: LMEvalTask) -> _Member:
+    """A built task with its documents and its headline."""
+    name = task.task_name
+    refuse(name, {"output_type": task.OUTPUT_TYPE})
+    shots = task.get_config("num_fewshot")
+    if adapter.num_fewshot and shots == 0:
+        raise BadInput(f"lm-eval task '{name}' is 0-shot by its own definition; leave num_fewshot out")
+    task.set_config(key="num_fewshot", value=(shots or 0) if adapter.num_fewshot is None else adapter.num_fewshot)
+    filters = [ensemble.name for ensemble in task._filters]
+    if adapter.filter not in (None, *filters):
+        raise unknown_name(f"filter of lm-eval task '{name}'", str(adapter.filter), filters)
+    return _Member(name, task, list(task.eval_docs), adapter.filter or filters[0], _headline(task, adapter.metric))
+
+
+def _headline(task: Any, asked: str | None) -> str:
+    """The metric that becomes the value: one that is averaged over items, so that the mean of values is its score."""
+    from lm_eval.api.metrics import mean, nanmean
+
+    averaged = {name: function in (mean, nanmean) for name, function in task.aggregation().items()}
+    better = task.higher_is_better()
+    if asked is not None:
+        if asked not in averaged:
+            raise unknown_name(f"metric of lm-eval task '{task.task_name}'", asked, averaged)
+        return asked
+    for name in averaged:
+        if averaged[name] and better.get(name):
+            return str(name)
+    raise BadInput(
+        f"lm-eval task '{task.task_name}' has no metric that is averaged over items and better when higher"
+        f" (it has {', '.join(averaged)}); the option metric= takes one all the same"
+    )
+
+
+def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
+    """All documents with their prompts; examples are drawn as lm-eval does, in order from a fresh seed."""
+    task = member.task
+    task.set_fewshot_seed(seed=seed)
+    for doc_id, doc in enumerate(member.docs):
+        context = task.fewshot_context(
+            doc,
+            num_fewshot=task.get_config("num_fewshot"),
+            apply_chat_template=True,
+            fewshot_as_multiturn=False,
+            chat_template=_as_messages,
+            gen_prefix=task.doc_to_prefix(doc),
+        )
+        inputs = {
+            "task": member.name,
+            "doc_id": doc_id,
+            "messages": [{"role": "user", "content": context}] if isinstance(context, str) else context,
+            "until": _until(member, doc_id, doc, context),
+            "doc": canonical_sha(_json(doc)),
+            "task_version": str(task.VERSION),
+        }
+        yield Item(
+            id=f"{member.name}/{doc_id}",
+            inputs=inputs,
+            target=_json(task.doc_to_target(doc)),
+            groups={"task": member.name} if grouped else {},
+        )
+
+
+def _as_messages(history: list[dict[str, str]], add_generation_prompt: bool = True) -> list[dict[str, str]]:
+    """The chat template of a chat endpoint: none, the server has it."""
+    return history
+
+
+def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
+    """The stop strings of the one request that a document makes."""
+    made = member.task.construct_requests(
+        doc=doc, ctx=context, metadata=(member.name, doc_id, 1), apply_chat_template=True, chat_template=_as_messages
+    )
+    if isinstance(made, list):
+        raise BadInput(f"lm-eval task '{member.name}' makes {len(made)} requests of one document; one can be sent")
+    refuse(member.name, {"output_type": made.request_type})
+    until = made.arguments[1].get("until") or []
+    return [until] if isinstance(until, str) else list(until)
+
+
+def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """What each filter leaves of the reply, and every finite number as ``metric,filter``."""
+    import numpy as np
+    from lm_eval.api.instance import Instance
+
+    doc = copy.deepcopy(member.docs[doc_id])
+    made = Instance("generate_until", doc, ("", {}), 0, (member.name, doc_id, 1), [text])
+    numbers: dict[str, float] = {}
+    for ensemble in member.task._filters:
+        ensemble.apply([made])
+        metrics = member.task.process_results(doc, [made.filtered_resps[ensemble.name]])
+        for metric, value in metrics.items():
+            # Metrics of a whole corpus give tuples and lists: they have no number for one reply.
+            if isinstance(value, (Real, np.bool_)) and math.isfinite(value):
+                numbers[f"{metric},{ensemble.name}"] = float(value)
+    return made.filtered_resps, numbers
+
+
+def _shown(filtered: Any) -> str | None:
+    """A filtered reply as an answer; None where the filter found nothing."""
+    if isinstance(filtered, list) and len(filtered) == 1:
+        filtered = filtered[0]
+    text = "" if filtered is None else str(filtered)
+    return None if text.strip() in UNANSWERED else text[:SHOWN]
+
+
+def _json(value: Any) -> Any:
+    """The nearest value of JSON types."""
+    if isinstance(value, Mapping):
+        return {str(key): _json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json(inner) for inner in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

@@ -1,0 +1,165 @@
+"""Finding and building tasks of lm-eval: names, groups, local data, reproducible draws."""
+
+import contextlib
+import difflib
+import functools
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import BadInput
+from evalsuite.tasks.datasets import Source, local_path
+from evalsuite.tasks.registry import new_import
+
+
+def build(name: str, folder: Path, source: Source) -> list[Any]:
+    """The tasks (``lm_eval.api.task.Task``) that a name stands for, checked before any data is touched.
+
+    ``folder`` holds YAMLs beside lm-eval's own. Raises ``BadInput`` for unknown names, tasks that one chat reply cannot
+    answer, missing packages and missing data.
+    """
+    import datasets
+    from jinja2 import TemplateError
+
+    try:
+        manager = _managed(name, folder)
+        index = manager.task_index
+        shipped = {leaf: index[leaf] for leaf in _leaves(index, name)}
+        for leaf, entry in shipped.items():
+            refuse(leaf, entry.cfg or {})
+        try:
+            if source.kind == "local":
+                index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
+            return list(manager.load([name])["tasks"].values())
+        finally:
+            index.update(shipped)
+    except ImportError as error:
+        if error.name is not None and error.name.partition(".")[0] == "lm_eval":
+            raise BadInput("the adapter lm_eval needs lm-eval: pip install 'evalsuite[lm-eval]'") from error
+        hint = new_import(error)
+        moved = f"; {hint}" if hint else ""
+        raise BadInput(f"lm-eval task '{name}' needs a package that is missing: {error}{moved}") from error
+    except (OSError, ValueError, KeyError, TemplateError, datasets.exceptions.DatasetsError) as error:
+        raise BadInput(f"lm-eval task '{name}' cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _managed(name: str, folder: Path) -> Any:
+    """The ``TaskManager`` that knows a name; lm-eval's own 14,000 YAMLs are read only where they are needed."""
+    if not folder.is_dir():
+        raise BadInput(f"adapter lm_eval: include_path '{folder}' is not a folder")
+    for everything in (False, True):
+        manager = _manager(folder, everything)
+        index = manager.task_index
+        if name in index and all(leaf in index for leaf in _leaves(index, name)):
+            return manager
+    if name in index:
+        return manager
+    near = difflib.get_close_matches(name, index, n=5)
+    hint = f"; near names: {', '.join(near)}" if near else ""
+    raise BadInput(
+        f"unknown lm-eval task '{name}'{hint}. `lm_eval ls tasks` lists {len(index)} names; further YAMLs are read from"
+        f" include_path (now '{folder}')."
+    )
+
+
+@functools.cache
+def _manager(folder: Path, everything: bool) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=str(folder), include_defaults=everything)
+
+
+def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
+    """Names of the tasks below a task, group or tag."""
+    entry = index.get(name)
+    config = (entry.cfg or {}) if entry else {}
+    if entry and not config and entry.tags:
+        return sorted(entry.tags)
+    return _below(index, config) if "group" in config else [name]
+
+
+def _below(index: Mapping[str, Any], group: Mapping[str, Any]) -> list[str]:
+    names = []
+    for child in group.get("task") or ():
+        name = child if isinstance(child, str) else child.get("group") or child["task"]
+        inline = not isinstance(child, str) and "group" in child and name not in index
+        names += _below(index, child) if inline else _leaves(index, name)
+    return names
+
+
+def refuse(name: str, config: Mapping[str, Any]) -> None:
+    """Say no to what one chat reply cannot answer."""
+    kind = config.get("output_type") or "generate_until"
+    if kind != "generate_until":
+        raise BadInput(
+            f"lm-eval task '{name}' is of output type {kind}: it needs the log-probabilities of given continuations,"
+            " which chat endpoints do not give. Use a generate_until variant of the task."
+        )
+    if (config.get("repeats") or 1) > 1:
+        raise BadInput(f"lm-eval task '{name}' grades {config['repeats']} replies together; evalsuite grades each")
+    if config.get("doc_to_image") or config.get("doc_to_audio"):
+        raise BadInput(f"lm-eval task '{name}' asks with pictures or sound, which this adapter does not send")
+    if config.get("unsafe_code"):
+        raise BadInput(f"lm-eval task '{name}' would run the model's code in this process, without a sandbox")
+
+
+def _redirected(entry: Any, root: Path) -> Any:
+    """The same task with its dataset read from local files."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    if entry.yaml_path is None or "class" in (entry.cfg or {}):
+        raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
+    config = load_yaml(entry.yaml_path)
+    evaluated, shots = _splits(config)
+    folders = list(dict.fromkeys((entry.name, entry.yaml_path.parent.name)))
+    found = [folder for folder in folders if any((root / folder).glob(f"{evaluated}.jsonl*"))]
+    if not found:
+        places = " or ".join(str(root / folder) for folder in folders)
+        raise BadInput(f"no {evaluated}.jsonl[.gz] for lm-eval task '{entry.name}' in {places}: check data.root")
+    files = {split: str(local_path(root, found[0], split)) for split in (evaluated, shots) if split}
+    config.pop("custom_dataset", None)
+    local = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    return replace(entry, yaml_path=None, cfg={**config, **local})
+
+
+def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The split that is evaluated, and the one that examples come from (read even when none are asked for)."""
+    evaluated = config.get("test_split") or config.get("validation_split")
+    if evaluated is None:
+        raise BadInput(f"lm-eval task '{config.get('task')}' has neither a test nor a validation split")
+    given = config.get("fewshot_config") or {}
+    stated = given.get("split") or config.get("fewshot_split")
+    unstated = None if given.get("samples") else config.get("training_split") or config.get("validation_split")
+    return str(evaluated), stated or unstated
+
+
+@contextlib.contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Inside, what a task draws from the global generators depends on ``seed`` alone, and nobody chatters.
+
+    Cached ``Dataset.map`` results are not used: some tasks shuffle options in them, so that their order would be
+    that of whichever run filled the cache.
+    """
+    import datasets
+    import numpy as np
+
+    python, numpy, logger = random.getstate(), np.random.get_state(), logging.getLogger("lm_eval")
+    caching, bars, level = datasets.is_caching_enabled(), datasets.are_progress_bars_disabled(), logger.level
+    random.seed(seed)
+    np.random.seed(seed)
+    datasets.disable_caching()
+    datasets.disable_progress_bars()
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if caching:
+            datasets.enable_caching()
+        if not bars:
+            datasets.enable_progress_bars()
+        logger.setLevel(level)

@@ -1,0 +1,109 @@
+"""MMLU-Pro (Wang et al. 2024, arXiv 2406.01574): 12,032 questions in 14 subjects with three to ten options.
+
+Variants: ``nvidia`` (NeMo-Skills ``eval/aai/mcq-10choices-boxed`` and its evaluator), ``aa`` (Artificial Analysis'
+sentence and nine-stage chain), ``official`` (TIGER-AI-Lab/MMLU-Pro ``evaluate_from_local.py``: five worked examples,
+completion style, no random guess for answers that do not parse, and no dropping of examples to fit 2,048 tokens).
+Only the options that an item has are shown; another letter is wrong. The key is ``answer``, never ``answer_index``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from evalsuite.errors import BadInput
+from evalsuite.records import Item, Reply, Request, Score
+from evalsuite.tasks.base import Tools, graded, single_turn
+from evalsuite.tasks.datasets import HUB, Source, pin, rows
+from evalsuite.tasks.grading import extract
+
+LETTERS = "ABCDEFGHIJ"
+SHOTS = 5
+LAST_LINE = (
+    "Answer the following multiple choice question. The last line of your response should be in the following format: "
+)
+SENTENCES = {
+    "nvidia": LAST_LINE + r"'Answer: \boxed{A/B/C/D/E/F/G/H/I/J}' (e.g. 'Answer: \boxed{A}').",
+    "aa": LAST_LINE + "'Answer: A/B/C/D/E/F/G/H/I/J' (e.g. 'Answer: A').",
+}
+HEADER = (
+    "The following are multiple choice questions (with answers) about {subject}. Think step by step and then finish "
+    'your answer with "the answer is (X)" where X is the correct letter choice.\n\n\n\n'
+)
+CHAINS = {"nvidia": extract.boxed_chain, "aa": extract.aa_chain, "official": extract.official_chain}
+
+
+@dataclass(frozen=True, slots=True)
+class MMLUPro:
+    """One attempt is one question; the headline is the mean over all items (micro)."""
+
+    variant: str = "nvidia"
+    seed: int = 42
+    """Not used: nothing is shuffled."""
+    source: Source = HUB
+    api: Literal["auto", "chat", "completion"] = "auto"
+    """``official`` only: ``auto`` sends its prompt raw, as its authors do; ``chat`` as one user message."""
+
+    version: ClassVar[str] = "1.0"
+    variants: ClassVar[tuple[str, ...]] = ("nvidia", "aa", "official")
+    id_field: ClassVar[str] = "question_id"
+
+    def __post_init__(self) -> None:
+        """Raises ``BadInput`` for an ``api`` that the variant does not have."""
+        if self.api == "completion" and self.variant != "official":
+            raise BadInput(f"mmlu_pro variant={self.variant} is a chat protocol; api=completion is for official only")
+
+    def items(self) -> Iterable[Item]:
+        """All questions of the test split."""
+        for row in rows("mmlu_pro", pin("mmlu_pro"), "test", self.source):
+            inputs = {"question": row["question"], "options": _options(row), "subject": row["category"]}
+            yield Item(str(row["question_id"]), inputs, row["answer"], {"subject": row["category"]})
+
+    def prompt(self, item: Item, repeat: int) -> Request:
+        """The request; ``official`` reads the validation split on first use."""
+        question, options = item.inputs["question"], item.inputs["options"]
+        if self.variant == "official":
+            text = _header(self.source, item.inputs["subject"]) + _official(question, options)
+            message = {"role": "user", "content": text + "Answer: Let's think step by step."}
+            return Request((message,), stop=("Question:",), raw=self.api != "chat")
+        listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
+        text = question.strip("\n")
+        return Request(({"role": "user", "content": f"{SENTENCES[self.variant]}\n\n{text}\n\n{listed}"},))
+
+    def score(self, item: Item, repeat: int, reply: Reply) -> Score:
+        """Right if the variant's chain finds the key's letter."""
+        found = CHAINS[self.variant](reply.text, LETTERS[: len(item.inputs["options"])])
+        note = "" if found.answer is None or found.in_range else "not one of the item's options"
+        return graded(reply, right=found.answer == item.target, answer=found.answer, stage=found.stage, note=note)
+
+    async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
+        """Ask once and grade."""
+        return await single_turn(self, item, repeat, tools)
+
+
+def _options(row: dict[str, Any]) -> list[str]:
+    """The options without the padding ("N/A") of early snapshots, as the official script drops it."""
+    return [option for option in row["options"] if option != "N/A"]
+
+
+def _official(question: str, options: list[str]) -> str:
+    listed = "".join(f"{letter}. {option}\n" for letter, option in zip(LETTERS, options, strict=False))
+    return f"Question:\n{question}\nOptions:\n{listed}"
+
+
+def _header(source: Source, subject: str) -> str:
+    headers = _headers(source)
+    if subject not in headers:
+        raise BadInput(f"the validation split has no worked example for {subject}: variant=official needs {SHOTS}")
+    return headers[subject]
+
+
+@cache
+def _headers(source: Source) -> dict[str, str]:
+    """Subject -> instruction and its first five worked examples."""
+    examples: dict[str, list[str]] = {}
+    for row in rows("mmlu_pro", pin("mmlu_pro"), "validation", source):
+        worked = row["cot_content"].replace("A: Let's think step by step.", "Answer: Let's think step by step.")
+        text = _official(row["question"], _options(row)) + f"{worked}\n\n"
+        examples.setdefault(row["category"], []).append(text)
+    return {subject: HEADER.format(subject=subject) + "".join(some[:SHOTS]) for subject, some in examples.items()}

@@ -1,0 +1,3 @@
+"""MMMU and MMMU-Pro."""
+
+__all__ = ["pro", "val"]

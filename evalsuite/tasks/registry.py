@@ -1,0 +1,126 @@
+"""The benchmarks: one explicit table, each class imported when it is asked for.
+
+A user's own class is named ``my_pkg.my_module:MyTask``. It is a dataclass with the fields ``variant``, ``seed`` and
+``source``, one field for each option of its own, the class attributes ``version`` and ``variants`` (the first is the
+default), and ``Adapter``'s methods.
+"""
+
+import dataclasses
+import json
+import linecache
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, cast, get_type_hints
+
+from evalsuite.errors import BadInput, unknown_name
+from evalsuite.tasks.base import Adapter
+from evalsuite.tasks.datasets import Source
+
+ADAPTERS: Mapping[str, str] = {
+    "aa_lcr": "evalsuite.tasks.aa_lcr:AALCR",
+    "gpqa_diamond": "evalsuite.tasks.gpqa_diamond:GPQADiamond",
+    "gsm8k": "evalsuite.tasks.gsm8k:GSM8K",
+    "ifbench": "evalsuite.tasks.ifbench.adapter:IFBench",
+    "lm_eval": "evalsuite.tasks.lm_eval.adapter:LMEvalTask",
+    "mmlu_pro": "evalsuite.tasks.mmlu_pro:MMLUPro",
+    "mmmu_pro": "evalsuite.tasks.mmmu.pro:MMMUPro",
+    "mmmu_val": "evalsuite.tasks.mmmu.val:MMMUVal",
+    "scicode": "evalsuite.tasks.scicode.adapter:SciCode",
+    "tau2_telecom": "evalsuite.tasks.tau2_telecom.adapter:Tau2Telecom",
+    "word_problems": "evalsuite.tasks.word_problems:WordProblems",
+}
+"""Name -> "module:Class"."""
+
+MOVED: Mapping[str, str] = {
+    "evalsuite.adapters.base": "from evalsuite import Tools, graded, single_turn",
+    "evalsuite.adapters.lm_eval": "evalsuite.tasks.lm_eval.adapter",
+    "evalsuite.adapters": "evalsuite.tasks",
+    "evalsuite.data": "from evalsuite import HUB, Source, pin, rows",
+    "evalsuite.grading.extract": "evalsuite.tasks.grading.extract",
+    "evalsuite.grading.judge": "evalsuite.tasks.grading.judge_prompt",
+    "evalsuite.grading.mmmu": "evalsuite.tasks.mmmu.parsing",
+    "evalsuite.grading.sandbox": "evalsuite.sandbox",
+    "evalsuite.grading": "evalsuite.tasks.grading",
+}
+"""Import paths of evalsuite 0.1 that adapters used, and the import that replaces each; the longest prefix counts."""
+
+COMMON = ("variant", "seed", "source")
+"""Fields of every adapter; the others are its options."""
+
+
+def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Source, seed: int) -> Adapter:
+    """The adapter ``adapter`` (a name of ``ADAPTERS`` or ``package.module:Class``) with its options checked.
+
+    ``options`` holds plain values as YAML gives them. Raises ``BadInput`` for an unknown adapter, variant or option,
+    and for a value of the wrong type.
+    """
+    kind = load(adapter)
+    known: tuple[str, ...] = getattr(kind, "variants", ())
+    if known and variant not in known:  # none stated: the class checks by itself
+        raise unknown_name(f"variant of {adapter}", variant, known)
+    return cast("Adapter", kind(variant=variant, seed=seed, source=source, **_checked(adapter, kind, options)))
+
+
+def load(adapter: str) -> Any:
+    """The class behind a name. Raises ``BadInput`` when there is none or it is not shaped like an adapter."""
+    if adapter not in ADAPTERS and ":" not in adapter:
+        raise unknown_name("adapter", adapter, ADAPTERS, "A class of your own is named my_pkg.my_module:MyTask.")
+    module_name, _, class_name = ADAPTERS.get(adapter, adapter).partition(":")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        hint = new_import(error) or "it must be installed or on PYTHONPATH"
+        raise BadInput(f"adapter '{adapter}': {module_name} cannot be imported ({error}); {hint}") from error
+    kind = getattr(module, class_name, None)
+    if kind is None:
+        raise unknown_name(f"class of {module_name}", class_name, (name for name in vars(module) if name[:1].isupper()))
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    lacking = [name for name in COMMON if name not in fields]
+    lacking += [name for name in ("version", "items", "attempt") if not hasattr(kind, name)]
+    if lacking:
+        raise BadInput(f"adapter '{adapter}' is no adapter: it must be a dataclass and lacks {', '.join(lacking)}")
+    return kind
+
+
+def new_import(error: ImportError) -> str | None:
+    """What to write instead of an import path of evalsuite 0.1 that ``error`` reports; None for any other error."""
+    name = error.name or ""
+    if not name.startswith("evalsuite."):
+        return None
+    # The error names the first package that is missing ("evalsuite.adapters"); its message is no more precise.
+    tried = _imported_path(error) or name
+    old = max((old for old in MOVED if tried == old or tried.startswith(f"{old}.")), key=len, default=None)
+    return None if old is None else f"evalsuite 0.2 has {old} elsewhere: {MOVED[old]}"
+
+
+def _imported_path(error: ImportError) -> str | None:
+    """The dotted path of the import statement that raised ``error``, read from the failing source line."""
+    trace = error.__traceback__
+    line = ""
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
+            line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
+        trace = trace.tb_next
+    found = re.match(r"(?:from|import)\s+(evalsuite[\w.]*)", line)
+    return found[1] if found else None
+
+
+def _checked(adapter: str, kind: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with their declared types: what JSON can hold, nothing coerced."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in dataclasses.fields(kind) if field.init and field.name not in COMMON]
+    hints = get_type_hints(kind, include_extras=True)
+    checked = {}
+    for name, value in options.items():
+        if name not in known:
+            raise unknown_name(f"option of {adapter}", name, known)
+        try:
+            checked[name] = TypeAdapter(hints[name]).validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise BadInput(f"option {name} of {adapter} is {value!r}: {reason[:1].lower()}{reason[1:]}") from None
+        except TypeError:
+            raise BadInput(f"option {name} of {adapter} is {value!r}, which no YAML file can hold") from None
+    return checked

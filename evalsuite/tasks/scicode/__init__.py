@@ -1,0 +1,3 @@
+"""SciCode: scientific programming in steps, run in the sandbox."""
+
+__all__ = ["adapter"]

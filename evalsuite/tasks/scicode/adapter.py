@@ -1,0 +1,190 @@
+"""SciCode (Tian et al. 2024, arXiv 2407.13168): research problems solved step by step in code.
+
+An item is a main problem; its steps are asked in order, each with the code that this very attempt gave before. Three
+steps (13.6, 62.1, 76.3) are given with the authors' code and never scored. Value: share of the scored steps whose
+tests all pass; weight: their number, so that the weighted mean is the benchmark's sub-problem score.
+
+Variants: ``nvidia`` (nvidia-scicode 26.3, SciCode_AA_v2: 80 problems, 338 steps, no system message, the template that
+asks for background although it is given), ``official`` (scicode-bench/SciCode 588b406: 65 problems, 288 steps).
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from evalsuite.errors import BadInput, ContextOverflow
+from evalsuite.records import Item, Outcome, Reply, Request, Score
+from evalsuite.sandbox.client import Job, Result
+from evalsuite.sandbox.split_tests import Unsplittable, split
+from evalsuite.tasks.base import Tools
+from evalsuite.tasks.datasets import HUB, Source, pin, rows
+from evalsuite.tasks.scicode import grading, targets
+from evalsuite.tasks.scicode.prompts import (
+    BACKGROUND_GIVEN,
+    SYSTEM,
+    WRITE_BACKGROUND,
+    fill,
+    first_block,
+    first_python_block,
+)
+
+GIVEN = ("13.6", "62.1", "76.3")
+SPLITS = {"nvidia": ("validation", "test"), "official": ("test",)}
+STEP_FIELDS = (
+    "step_number",
+    "step_description_prompt",
+    "step_background",
+    "function_header",
+    "return_line",
+    "test_cases",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SciCode:
+    """One attempt is one main problem: as many calls as it has steps to ask."""
+
+    variant: str = "nvidia"
+    seed: int = 42
+    """Not used: nothing is drawn."""
+    source: Source = HUB
+    background: bool = True
+    """Whether steps are described with their scientific background."""
+    timeout: float = 1800.0
+    """Seconds for a step's code and all its tests, after the imports."""
+    targets: str | None = None
+    """Path of ``test_data.h5``; None: the environment's ``SCICODE_TARGETS``."""
+    sandbox: str = "auto"
+    """The strongest isolation that works, or a tier by name; ``plain`` is none at all and only ever chosen by name."""
+    leave_out: tuple[str, ...] = ()
+    """Steps that are asked but not scored, such as ``["12.3"]``."""
+
+    version: ClassVar[str] = "1.0"
+    variants: ClassVar[tuple[str, ...]] = ("nvidia", "official")
+    local_options: ClassVar[tuple[str, ...]] = ("targets",)
+    id_field: ClassVar[str] = "problem_id"
+
+    def items(self) -> Iterable[Item]:
+        """All problems. Raises ``BadInput`` without targets, and for a test that cannot be judged outside."""
+        path = targets.targets_path(self.targets)
+        shared = {"targets": targets.sha256(path)}
+        tests: dict[str, int] = {}
+        for name in SPLITS[self.variant]:
+            for row in rows("scicode", pin("scicode"), name, self.source):
+                steps = [{field: step[field] for field in STEP_FIELDS} for step in row["sub_steps"]]
+                numbers = [step["step_number"] for step in steps]
+                inputs = {"required_dependencies": row["required_dependencies"], "steps": steps}
+                inputs["given"] = {number: targets.given_code(path, number) for number in numbers if number in GIVEN}
+                scored = [step for step in steps if self._is_scored(step["step_number"])]
+                if not scored:
+                    continue
+                _check_tests(row["required_dependencies"], scored)
+                tests |= {step["step_number"]: len(step["test_cases"]) for step in scored}
+                groups = {"split": name}
+                yield Item(str(row["problem_id"]), inputs, shared, groups, weight=float(len(scored)))
+        targets.check(path, tests)
+
+    def step_prompt(self, item: Item, number: int, codes: list[str]) -> Request:
+        """The request for step ``number`` (from 0), after the code of the steps before it."""
+        official = self.variant == "official"
+        template = BACKGROUND_GIVEN if official and self.background else WRITE_BACKGROUND
+        content = fill(template, item.inputs, number, codes, background=self.background)
+        system = ({"role": "system", "content": SYSTEM},) if official else ()
+        return Request((*system, {"role": "user", "content": content}))
+
+    async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
+        """Ask all steps, then test them. Raises ``SandboxFault`` when nothing can be said about an answer."""
+        bench = await asyncio.to_thread(grading.bench, self.sandbox)
+        extract = first_block if self.variant == "official" else first_python_block
+        codes: list[str] = []
+        asked: dict[str, Asked] = {}
+        for number, step in enumerate(item.inputs["steps"]):
+            name = step["step_number"]
+            if name in item.inputs["given"]:
+                codes.append(item.inputs["given"][name])
+                continue
+            try:
+                reply = await tools.chat(self.step_prompt(item, number, codes))
+            except ContextOverflow:
+                if not asked:
+                    raise
+                break  # longer prompts will not fit either
+            asked[name] = Asked(reply, extract(reply.text))
+            codes.append(asked[name].code)
+        path = targets.targets_path(self.targets)
+        jobs = dict(self._jobs(item, codes))
+        read = {name: partial(targets.read, path, name, len(job.tests)) for name, job in jobs.items()}
+        ended = await asyncio.gather(*(grading.run(bench, job, read[name]) for name, job in jobs.items()))
+        scored = [step["step_number"] for step in item.inputs["steps"] if self._is_scored(step["step_number"])]
+        return _score(scored, asked, dict(zip(jobs, ended, strict=True)), bench.sandbox.facts)
+
+    def _is_scored(self, step: str) -> bool:
+        return step not in GIVEN and step not in self.leave_out
+
+    def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
+        """Each scored step that was reached, with all code up to it."""
+        imports = item.inputs["required_dependencies"]
+        for number, step in enumerate(item.inputs["steps"][: len(codes)]):
+            if self._is_scored(step["step_number"]):
+                tests = split(step["test_cases"], imports)
+                yield step["step_number"], Job(imports, "\n".join(codes[: number + 1]), tests, self.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One step that was answered."""
+
+    reply: Reply
+    code: str
+
+
+def _score(scored: Sequence[str], asked: Mapping[str, Asked], results: Mapping[str, Result], facts: str) -> Score:
+    passed = {name: name in results and results[name].ok for name in scored}
+    failing = [name for name in scored if not passed[name]]
+    timeouts = sum(result.ending == "timeout" for result in results.values())
+    parts = {name: float(ok) for name, ok in passed.items()}
+    said = [f"{name} {_why(asked.get(name), results.get(name))}" for name in failing]
+    has_code = any(one.code.strip() for one in asked.values())
+    return Score(
+        (len(scored) - len(failing)) / len(scored),
+        _outcome([asked.get(name) for name in failing]),
+        f"{len(scored) - len(failing)}/{len(scored)}" if has_code else None,
+        "steps" if has_code else "",
+        {**parts, "main_problem": float(not failing), "timeouts": timeouts / len(scored)},
+        "; ".join([*said, f"sandbox {facts}"]),
+    )
+
+
+def _check_tests(imports: str, steps: Iterable[Mapping[str, Any]]) -> None:
+    refused = []
+    for step in steps:
+        try:
+            split(step["test_cases"], imports)
+        except Unsplittable as error:
+            refused.append(f"{step['step_number']} ({error})")
+    if refused:
+        names = ",".join(one.partition(" ")[0] for one in refused)
+        raise BadInput(
+            f"SciCode: the tests of {', '.join(refused)} cannot be judged without showing their targets to the answer; "
+            f"leave them out by name: tasks.scicode.options.leave_out=[{names}]"
+        )
+
+
+def _why(asked: Asked | None, result: Result | None) -> str:
+    if asked is None or result is None:
+        return "not asked: the prompt does not fit the context"
+    before = "truncated, " if asked.reply.truncated else ""
+    return f"{before}no code block" if not asked.code.strip() else f"{before}{result.ending} ({result.why[:160]})"
+
+
+def _outcome(failing: Sequence[Asked | None]) -> Outcome:
+    """Of a problem, by its failing steps (None: the prompt did not fit): a cut answer is named before anything else."""
+    if not failing:
+        return "correct"
+    if any(one is None or one.reply.truncated for one in failing):
+        return "truncated"
+    if all(one is not None and one.reply.finish_reason == "content_filter" for one in failing):
+        return "refused"
+    return "wrong" if any(one is not None and one.code.strip() for one in failing) else "no_answer"

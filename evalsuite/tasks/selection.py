@@ -1,0 +1,64 @@
+"""Which items of a task are asked: all, or a declared part that is the same for every precision."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalsuite.config.settings import Select
+from evalsuite.errors import BadInput, unknown_name
+from evalsuite.records import Item, canonical_sha
+
+
+def selected(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
+    """The items to ask, in the dataset's order. Raises ``BadInput`` for groups, values or ids that do not exist."""
+    kept = [item for item in items if _in_groups(item, select)]
+    if select.groups:
+        _check_groups(items, select)
+    if select.ids is not None:
+        wanted = _read_ids(Path(select.ids), {item.id for item in items})
+        kept = [item for item in kept if item.id in wanted]
+    if not kept:
+        raise BadInput("the selection leaves no item: check select.groups and select.ids")
+    return tuple(kept) if limit is None or limit >= len(kept) else stratified(kept, limit, seed)
+
+
+def stratified(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
+    """``limit`` items, each group in proportion; a smaller limit gives a subset of a larger one's items.
+
+    Inside its stratum every item has a fixed random rank; items are taken by rank relative to the stratum's size.
+    """
+    strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
+    for place, item in enumerate(items):
+        stratum = tuple(item.groups[name] for name in sorted(item.groups))[:1]
+        strata[stratum].append((canonical_sha([seed, item.id]), place))
+    ranked = [
+        ((rank + 0.5) / len(members), digest, place)
+        for members in strata.values()
+        for rank, (digest, place) in enumerate(sorted(members))
+    ]
+    return tuple(items[place] for place in sorted(place for _, _, place in sorted(ranked)[:limit]))
+
+
+def _in_groups(item: Item, select: Select) -> bool:
+    return all(item.groups.get(name) in values for name, values in select.groups.items())
+
+
+def _check_groups(items: Sequence[Item], select: Select) -> None:
+    for name, values in select.groups.items():
+        known = {item.groups[name] for item in items if name in item.groups}
+        if not known:
+            raise unknown_name("group", name, {group for item in items for group in item.groups})
+        for value in values:
+            if value not in known:
+                raise unknown_name(f"value of group {name}", value, known)
+
+
+def _read_ids(path: Path, known: set[str]) -> set[str]:
+    try:
+        wanted = set(path.read_text(encoding="utf-8").split("\n")) - {""}
+    except OSError as error:
+        raise BadInput(f"select.ids={path} cannot be read: {error.strerror}") from None
+    missing = sorted(wanted - known)
+    if missing:
+        raise BadInput(f"select.ids={path} names {len(missing)} unknown ids, such as {missing[0]!r}")
+    return wanted

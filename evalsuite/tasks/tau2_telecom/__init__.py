@@ -1,0 +1,3 @@
+"""tau2-bench Telecom: dialogues with a simulated customer."""
+
+__all__ = ["adapter"]

@@ -1,0 +1,3 @@
+"""The version of evalsuite."""
+
+__version__ = "0.1.0"

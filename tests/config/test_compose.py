@@ -1,0 +1,272 @@
+"""Composition in process: every shipped file with every other, typed values, checks and the origins of sampling."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalsuite.config import compose as config
+from evalsuite.config import files as conf_files
+from evalsuite.config import sampling
+from evalsuite.config import validate as checks
+from evalsuite.config.settings import Engine, Model, Run, Sampling, Server, Task
+from evalsuite.errors import BadInput
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.registry import COMMON, build
+
+SHIPPED = conf_files.source("run", Run, ("model", "task", "suite", "sampling", "data"), None)
+MODELS = SHIPPED.options("model")
+SUITES = SHIPPED.options("suite")
+TASKS = SHIPPED.options("task")
+
+
+def load(*overrides: str) -> Run:
+    """The settings of ``run``."""
+    return config.load_run(overrides)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_model_composes_with_every_suite(suite: str) -> None:
+    for model in MODELS:
+        run = load(f"model={model}", f"suite={suite}")
+        assert list(run.models) == [model]
+        assert run.suite == suite
+        assert run.tasks
+        assert run.tasks.keys() <= set(TASKS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load(f"model={name}", "task=gsm8k").models[name]
+    assert model.baseline is None or model.baseline in MODELS
+    assert (model.baseline is None) == (model.precision == "bf16")
+    assert bool(model.quantized) == (model.precision != "bf16")
+    assert model.thinking
+    assert model.launch.command
+    assert model.launch.note
+    assert model.server.identity
+    if name.startswith("demo_"):
+        assert model.base_url == checks.DEMO
+        assert model.checkpoint == f"evalsuite/{name}"
+        return
+    port = model.base_url.removeprefix("http://localhost:").removesuffix("/v1")
+    assert f"--port {port}" in model.launch.command
+    assert model.checkpoint in model.launch.command
+    monkeypatch.setenv(f"EVALSUITE_{name.upper()}_URL", "https://elsewhere:9/v1")
+    assert load(f"model={name}", "task=gsm8k").models[name].base_url == "https://elsewhere:9/v1"
+
+
+def test_addresses_and_checkpoints_are_used_once() -> None:
+    run = load(f"model=[{','.join(MODELS)}]", "task=gsm8k")
+    assert list(run.models) == MODELS
+    real = [model for model in run.models.values() if model.base_url != checks.DEMO]
+    assert len({model.base_url for model in real}) == len(real)
+    assert len({model.checkpoint for model in run.models.values()}) == len(MODELS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
+    words = ["tasks.lm_eval.options.task=evalsuite_gsm8k"] if name == "lm_eval" else []
+    task = load("model=fp8", f"task={name}", *words).tasks[name]
+    adapter = build(task.adapter, variant=task.variant, options=task.options, source=Source("local", "."), seed=42)
+    known = {field.name: field.default for field in dataclasses.fields(type(adapter)) if field.init}
+    options = {
+        field: list(default) if isinstance(default, tuple) else default
+        for field, default in known.items()
+        if field not in COMMON
+    }
+    assert task.variant == known["variant"]
+    assert task.options == ({**options, "task": "evalsuite_gsm8k"} if name == "lm_eval" else options)
+
+
+def test_demo_suite_brings_models_task_and_sampling() -> None:
+    run = load("suite=demo")
+    assert list(run.models) == ["demo_bf16", "demo_fp8", "demo_nvfp4", "demo_nvfp4_v2"]
+    assert list(run.tasks) == ["word_problems"]
+    assert sampling.fields(run.sampling) == {"temperature": 0.0, "top_p": 1.0, "max_tokens": 200}
+
+
+def test_the_command_line_replaces_what_a_suite_chose() -> None:
+    run = load("suite=sglang", "model=fp8", "task=mmlu_pro", "sampling=card_literal", "limit=5")
+    assert list(run.tasks) == ["mmlu_pro"]
+    assert run.limit == 5
+    assert sampling.fields(run.sampling) == {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64000}
+    assert load("suite=nightly", "model=fp8", "task=gsm8k").tasks.keys() == {"gsm8k"}
+    assert load("suite=nightly", "model=fp8", "tasks.gpqa_diamond.repeats=3").tasks["gpqa_diamond"].repeats == 3
+
+
+def test_values_are_typed_and_text_is_literal() -> None:
+    run = load(
+        "model=fp8",
+        "task=mmlu_pro",
+        "thinking=off",
+        "run_id=2026_11_20",
+        "reason=flag (tp=8), again",
+        "name=1e5",
+        "tasks.mmlu_pro.select.groups.subject=[law,computer science]",
+        "+models.fp8.expect.tp_size=4",
+        "server@models.fp8.server=vllm",
+        "engine.retries=2",
+    )
+    model = run.models["fp8"]
+    assert type(model) is Model
+    assert type(model.server) is Server
+    assert type(run.engine) is Engine
+    assert type(run.tasks["mmlu_pro"]) is Task
+    assert (run.run_id, run.reason, run.name) == ("2026_11_20", "flag (tp=8), again", "1e5")
+    assert run.tasks["mmlu_pro"].select.groups == {"subject": ["law", "computer science"]}
+    assert model.expect == {"max_model_len_min": 131072, "tp_size": 4}
+    assert (model.server.dialect, model.thinking, run.engine.retries) == ("vllm", False, 2)
+    assert load("model=fp8", "task=gsm8k", "models.fp8.thinking=off").models["fp8"].thinking is False
+
+
+def test_report_takes_runs_by_name_folder_or_list(tmp_path: Path) -> None:
+    folder = tmp_path / "a run (1), it's=odd"
+    folder.mkdir()
+    assert config.load_report([f"run={folder}"]).run == [str(folder)]
+    (tmp_path / "A").mkdir()
+    (tmp_path / "B").mkdir()
+    both = config.load_report(["run=[A,B]", f"results_dir={tmp_path}", "task=gsm8k", "item=0070", "card=x"])
+    assert (both.run, both.task, both.item, both.card) == (["A", "B"], "gsm8k", "0070", "x")
+    assert config.load_report([f"results_dir={tmp_path}"], command="show").run == []
+
+
+def test_own_files_win_over_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    text = SHIPPED.file("model/fp8").read_text().replace("title: FP8", "title: Mine")
+    (tmp_path / "model" / "fp8.yaml").write_text(text)
+    assert config.load_run(["model=fp8", "task=gsm8k"], str(tmp_path)).models["fp8"].title == "Mine"
+    assert load("model=fp8", "task=gsm8k").models["fp8"].title == "FP8"
+
+
+def test_origins_follow_the_values() -> None:
+    run = load("model=fp8", "task=gsm8k").sampling
+    assert sampling.sampling_origin(run) == {
+        "temperature": "card",
+        "top_p": "card",
+        "max_tokens": "card",
+        "top_k": "generation_config",
+        "min_p": "ours",
+        "presence_penalty": "ours",
+        "repetition_penalty": "ours",
+    }
+    changed = load("model=fp8", "task=gsm8k", "sampling.temperature=1.0", "sampling.top_k=40").sampling
+    assert sampling.sampling_origin(changed)["temperature"] == "ours"
+    assert sampling.sampling_origin(changed)["top_k"] == "ours"
+    literal = load("model=fp8", "task=gsm8k", "sampling=card_literal").sampling
+    assert sampling.sampling_origin(literal) == dict.fromkeys(("temperature", "top_p", "max_tokens"), "card")
+
+
+def test_a_task_overrides_the_run_field_by_field() -> None:
+    run = Sampling(0.6, 0.95, 64000, top_k=20, origin={"card": {"temperature": 0.6, "max_tokens": 64000}})
+    task = Sampling(max_tokens=128000, origin={"card": {"max_tokens": 128000}})
+    both = sampling.effective(run, task)
+    assert sampling.fields(both) == {"temperature": 0.6, "top_p": 0.95, "max_tokens": 128000, "top_k": 20}
+    assert sampling.sampling_origin(both) == {
+        "temperature": "card",
+        "top_p": "ours",
+        "max_tokens": "card",
+        "top_k": "ours",
+    }
+    assert run.origin == {"card": {"temperature": 0.6, "max_tokens": 64000}}
+    assert sampling.effective(run, Sampling(temperature=0.0)).temperature == 0.0
+
+
+PROBLEMS = {
+    "models.fp8.base_url=ftp://x/v1": "models.fp8.base_url=ftp://x/v1: must begin with http:// or https:// (or",
+    "tasks.gsm8k.select.groups.subject=law": "tasks.gsm8k.select.groups.subject=law: ",
+    "models.fp8.base_url=http://x/v1/chat/completions": "give the root of the API, such as http://HOST:PORT/v1",
+    "models.fp8.base_url=http://me:pw@x/v1": "models.fp8.base_url: holds a user or password; put it into headers",
+    "models.fp8.base_url='http://x:port/v1'": "models.fp8.base_url: 'http://x:port/v1' is no URL",
+    "models.fp8.server.dialect=sglan": "unknown models.fp8.server.dialect 'sglan'; did you mean 'sglang'?",
+    "models.fp8.ca_file=/nowhere.pem": "models.fp8.ca_file=/nowhere.pem: there is no such file",
+    "models.fp8.proxy=localhost:3128": "models.fp8.proxy: must begin with http:// or https://",
+    "models.fp8.api_key_env=sk-123": "models.fp8.api_key_env: must be the name of an environment variable, not the key",
+    "+models.fp8.headers.Bad:Name=x": "cannot read +models.fp8.headers.Bad:Name=...",
+    "tasks.gsm8k.concurrency=0": "tasks.gsm8k.concurrency=0: must be 1 or more",
+    "tasks.gsm8k.select.ids=nowhere": "tasks.gsm8k.select.ids=nowhere: there is no such file",
+    "sampling.top_p=0": "sampling.top_p=0.0: must be above 0 and at most 1",
+    "sampling.temperature=nan": "sampling.temperature=nan: must be 0 or more",
+    "tasks.gsm8k.sampling.max_tokens=0": "tasks.gsm8k.sampling.max_tokens=0: must be 1 or more",
+    "engine.idle_seconds=0": "engine.idle_seconds=0.0: must be above 0",
+    "run_id=../x": "run_id=../x: letters, digits, '.', '_' and '-' only",
+    "name=report": "name=report: this name is taken by the report's folder",
+    "name=fp8-nothink": "name=fp8-nothink: '-nothink' is added by evalsuite for thinking=off",
+    "data.kind=s3": "data.kind=s3: must be hub or local",
+    "port=70000": "port=70000: must be 0 to 65535",
+}
+
+
+@pytest.mark.parametrize("override", PROBLEMS)
+def test_semantic_problems(override: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load("model=fp8", "task=gsm8k", override)
+    assert PROBLEMS[override] in str(caught.value)
+    assert "sk-123" not in str(caught.value)
+    assert "pw@" not in str(caught.value)
+
+
+def test_two_checkpoints_on_one_port_are_refused() -> None:
+    same = ("models.fp8.base_url=http://x:1/v1", "models.nvfp4_v2.base_url=http://x:1/v1/")
+    with pytest.raises(BadInput, match="models fp8 and nvfp4_v2 have one base_url"):
+        load("model=[fp8,nvfp4_v2]", "task=gsm8k", *same)
+    named = ("models.fp8.served_name=a", "models.nvfp4_v2.served_name=b")
+    assert len(load("model=[fp8,nvfp4_v2]", "task=gsm8k", *same, *named).models) == 2
+
+
+def test_headers_with_line_breaks_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"models.fp8.headers.X: must be text without line breaks") as caught:
+        load("model=fp8", "task=gsm8k", "+models.fp8.headers.X='a\nb'")
+    assert "a\nb" not in str(caught.value)
+
+
+def test_sweep_takes_every_combination() -> None:
+    assert config.sweep(["model=fp8,bf16", "limit=1", "seed=1,2"]) == [
+        ["model=fp8", "limit=1", "seed=1"],
+        ["model=fp8", "limit=1", "seed=2"],
+        ["model=bf16", "limit=1", "seed=1"],
+        ["model=bf16", "limit=1", "seed=2"],
+    ]
+
+
+def test_composing_imports_nothing_heavy() -> None:
+    """The door is light: composing a run loads neither pandas nor a server's client."""
+    code = (
+        "import json, sys; from evalsuite.config import compose as config; config.load_run(['suite=demo']);"
+        "print(json.dumps([m for m in ('pandas', 'datasets', 'openai', 'matplotlib', 'scipy', 'lm_eval', 'pyarrow')"
+        " if m in sys.modules]))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_replicas_are_a_list_of_addresses() -> None:
+    urls = ["http://a:8000/v1", "http://b:8000/v1"]
+    assert load(f"models.fp8.base_url=[{','.join(urls)}]", "model=fp8", "task=gsm8k").models["fp8"].base_url == urls
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[]", "models.fp8.base_url=[]: must be an address or a list of addresses"),
+        ("[http://a:1/v1,http://a:1/v1/]", "models.fp8.base_url: http://a:1/v1 is named 2 times"),
+        ("[http://a:1/v1,b:1]", "models.fp8.base_url=b:1: must begin with http:// or https://"),
+        ("[demo]", "'demo' starts one embedded server; it cannot be one of several replicas"),
+        ("7", "models.fp8.base_url=7: must be an address"),
+    ],
+)
+def test_a_list_of_addresses_is_checked_one_by_one(value: str, said: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(said)):
+        load("model=fp8", "task=gsm8k", f"models.fp8.base_url={value}")
+
+
+def test_two_models_may_not_share_a_replica() -> None:
+    words = ("models.fp8.base_url=[http://x:1/v1,http://y:1/v1]", "models.nvfp4_v2.base_url=http://y:1/v1/")
+    with pytest.raises(BadInput, match=r"models fp8 and nvfp4_v2 have one base_url \(http://y:1/v1\)"):
+        load("model=[fp8,nvfp4_v2]", "task=gsm8k", *words)

