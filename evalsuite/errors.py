@@ -95,7 +95,7 @@ class SampleFailed(EvalsuiteError):
         """Requests that were sent."""
 
 
-class AttemptSpoiled(SampleFailed):
+class SimulatorFailed(SampleFailed):
     """The simulator said what a dialogue cannot go on with; replaying its words would fail again."""
 
 

@@ -14,7 +14,7 @@ from evalsuite.stats.decision import Calls, decide_arrays, decide_release, evide
 from evalsuite.stats.delta import mean_delta
 from evalsuite.stats.intervals import sign_flip
 from evalsuite.stats.paired import mcnemar
-from evalsuite.stats.power import Bench as Planned
+from evalsuite.stats.power import PlannedBenchmark as Planned
 from evalsuite.stats.power import chance_to_pass, release_chances
 from figures.line import Line
 from figures.simulate import ALPHA, BENCHES, Bench, Drawn, Measured, simulate

@@ -15,7 +15,7 @@ from evalsuite.demo.process import serving
 from evalsuite.endpoint.client import connect
 from evalsuite.endpoint.identity import capture as taking
 from evalsuite.endpoint.identity import fingerprint
-from evalsuite.endpoint.identity.fingerprint import PROMPTS, Fingerprint, Likeness
+from evalsuite.endpoint.identity.fingerprint import PROMPTS, Fingerprint, FingerprintDistance
 from evalsuite.endpoint.identity.identify import PROBE
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
@@ -30,9 +30,9 @@ PROBES = {PROBE, *PROMPTS}
 class Told:
     """How the four demo models look beside each other."""
 
-    pairs: Mapping[tuple[str, str], Likeness]
+    pairs: Mapping[tuple[str, str], FingerprintDistance]
     """The six pairs of different models."""
-    again: Mapping[str, Likeness]
+    again: Mapping[str, FingerprintDistance]
     """Each model beside itself, asked a second time."""
     tokens: int
     """Generated for one fingerprint."""

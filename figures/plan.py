@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.config import files as conf_files
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Launch, Model, Run
 from evalsuite.plan import hardware
@@ -49,7 +49,7 @@ class CommandCost:
 
 def pass_chances(suite: str, gate: str = "gate=release") -> list[PassChance]:
     """The table of a suite for FP8 against NVFP4 V2, on assumed and published numbers alone."""
-    run = load_run([MODELS, suite, gate, "results_dir=/nonexistent"], None, "plan")
+    run = load_settings([MODELS, suite, gate, "results_dir=/nonexistent"], None, "plan")
     rows = [one for one in make_plan(run).chances if one.baseline == "fp8"]
     return [
         PassChance(
@@ -111,7 +111,9 @@ def plan(folder: Path) -> list[Line]:
                 "repeats would reach it"
             )
             lines.append(Line(f"plan, suite={suite}, {row.task}", asked, said))
-        found = make_plan(load_run([MODELS, f"suite={suite}", "results_dir=/nonexistent", "rate=2500", "window=4h"]))
+        found = make_plan(
+            load_settings([MODELS, f"suite={suite}", "results_dir=/nonexistent", "rate=2500", "window=4h"])
+        )
         release = found.releases.get("fp8")
         if release is not None:
             lacking = f" (without {', '.join(release.missing)})" if release.missing else ""

@@ -179,7 +179,7 @@ def extractors(folder: Path) -> list[Line]:
 def bodies(folder: Path) -> list[Line]:
     """The fields of the first request, as the snapshots of ``tests/endpoint/test_request_bodies.py`` hold them."""
     from evalsuite.cli.dry_run import first_body
-    from evalsuite.config.compose import load_run
+    from evalsuite.config.compose import load_settings
     from evalsuite.tasks.loading import load_task
     from tests.support.questions import lay_out
 
@@ -188,7 +188,7 @@ def bodies(folder: Path) -> list[Line]:
     for model in ("nvfp4_v2", "qwen3_5_27b_nvfp4"):
         for thinking in ("on", "off"):
             words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={folder}"]
-            wanted = load_run(words)
+            wanted = load_settings(words)
             task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
             body = first_body(task, wanted.models[model], wanted)
             fields = ", ".join(f"{name} {body[name]} ({origin})" for name, origin in task.origin.items())

@@ -22,7 +22,7 @@ BUDGETS: tuple[int, ...] = (8_000, 16_000, 32_000, 64_000)
 
 
 @dataclass(frozen=True, slots=True)
-class AtBudget:
+class BudgetedScores:
     """Both scores, had no answer been allowed more than ``tokens`` generated tokens."""
 
     tokens: int
@@ -98,7 +98,7 @@ def _share(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
 
 def at_budgets(
     base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame, caps: tuple[int | None, int | None]
-) -> tuple[AtBudget, ...]:
+) -> tuple[BudgetedScores, ...]:
     """Both scores at the smaller ``BUDGETS``, from stored lengths: an answer longer than the budget scores 0.
 
     For attempts of one reply only: of several, the table has the last one's length. Empty where lengths are unknown.
@@ -112,7 +112,7 @@ def at_budgets(
     smaller = [tokens for tokens in BUDGETS if tokens < longest]
     old, new = (_cut(rows, means, smaller) for rows in (base, cand))
     return tuple(
-        AtBudget(tokens, before, after, before_cut, after_cut)
+        BudgetedScores(tokens, before, after, before_cut, after_cut)
         for tokens, (before, before_cut), (after, after_cut) in zip(smaller, old, new, strict=True)
     )
 

@@ -22,11 +22,11 @@ from evalsuite.store.samples import SAMPLES
 
 FOLDER = "report"
 """Where a report on one run lies, in the run's folder."""
-DEMO = "demo model: not a claim about any real checkpoint"
+DEMO_NOTE = "demo model: not a claim about any real checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class ReportInputs:
     """The cells of a report; unpacked and copied ones exist as long as it is open."""
 
     table: RunTable
@@ -48,7 +48,7 @@ def folder_of(settings: Report) -> Path:
 
 
 @contextmanager
-def gathered(settings: Report) -> Iterator[Gathered]:
+def open_inputs(settings: Report) -> Iterator[ReportInputs]:
     """The cells of ``settings.run`` with the baseline of ``settings.baseline_run``, for the time of a ``with`` block.
 
     Raises ``BadInput`` for unknown runs, and for a baseline that is missing, torn or edited.
@@ -69,7 +69,7 @@ def gathered(settings: Report) -> Iterator[Gathered]:
             baseline = brought[0].model
             cells = (*cells, *brought)
         table, notes = _graded_alike(table_of(cells), settings.data, home / "graded")
-        yield Gathered(table, baseline, artefact, notes)
+        yield ReportInputs(table, baseline, artefact, notes)
 
 
 def _side_by_side(

@@ -16,7 +16,7 @@ from evalsuite.analysis import missing_answers as missing
 from evalsuite.analysis import pairing, scores
 from evalsuite.analysis.causes import CAUSES, FAULTS
 from evalsuite.analysis.groups import GroupChange
-from evalsuite.analysis.missing_answers import Bounded
+from evalsuite.analysis.missing_answers import MissingAnswerBounds
 from evalsuite.analysis.pairing import Paired
 from evalsuite.analysis.table import RunTable
 from evalsuite.analysis.verdict import Verdict
@@ -38,7 +38,7 @@ class Comparison:
     reason: str
     partial: str
     """Which part of the task was compared, declared or for want of answers; empty for the whole task."""
-    bounded: Bounded | None = None
+    bounded: MissingAnswerBounds | None = None
     """Where answers are missing and that was allowed: how far they could move the delta."""
     verdict: Verdict | None = None
     """Where margins were given."""
@@ -161,7 +161,7 @@ def _incomplete(
     items: list[str],
     allowed: float | None,
     alpha: float,
-) -> tuple[str, Bounded | None]:
+) -> tuple[str, MissingAnswerBounds | None]:
     """(why there is no delta, or nothing; both extremes where the missing answers are few enough)."""
     lacking = [f"{side.cell.model}: {side.missing}" for side in (baseline, candidate) if not side.complete]
     reason = f"incomplete: {'; '.join(lacking)}"

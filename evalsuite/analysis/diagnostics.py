@@ -18,7 +18,7 @@ KINDS: tuple[str, ...] = ("completion", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ArmRows:
     """One arm's rows with the code of each row's item in 0 .. items-1."""
 
     rows: pd.DataFrame
@@ -55,7 +55,7 @@ class Truncation:
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class FlipNoise:
     """Flips against what the same model flips against itself."""
 
     excess: Excess
@@ -75,13 +75,13 @@ class Noise:
         }
 
 
-def truncation(base: Side, cand: Side, clusters: Codes | None, *, single: bool) -> Truncation:
+def truncation(base: ArmRows, cand: ArmRows, clusters: Codes | None, *, single: bool) -> Truncation:
     """Paired change of the share of truncated answers; each item counts once, whatever its weight."""
     old, new = (_cut(side) for side in (base, cand))
     return Truncation(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
 
 
-def _cut(side: Side) -> Floats:
+def _cut(side: ArmRows) -> Floats:
     cut = (side.rows["outcome"] == "truncated").to_numpy(dtype=np.float64)
     share: Floats = np.bincount(side.codes, weights=cut, minlength=side.items) / np.bincount(
         side.codes, minlength=side.items
@@ -89,7 +89,7 @@ def _cut(side: Side) -> Floats:
     return share
 
 
-def token_ratios(base: Side, cand: Side, clusters: Codes | None) -> dict[str, TokenRatio]:
+def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[str, TokenRatio]:
     """Kind -> ratio of tokens, for the kinds that both arms know."""
     found: dict[str, TokenRatio] = {}
     for kind in KINDS:
@@ -137,7 +137,7 @@ def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
     return {"questions_like_these": population, "exactly_these_questions": exact}
 
 
-def first_answers(side: Side) -> Floats:
+def first_answers(side: ArmRows) -> Floats:
     """The first repeat's value of every item."""
     first = np.full(side.items, np.nan)
     values = side.rows["value"].to_numpy(dtype=np.float64)

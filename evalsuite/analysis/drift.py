@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from evalsuite.analysis.collect import gathered
+from evalsuite.analysis.collect import open_inputs
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.pairing import ASSUMED_PHI
 from evalsuite.analysis.suite import compare_all
@@ -118,7 +118,7 @@ def named(patterns: Sequence[str], results_dir: str) -> list[Path]:
 def night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
     """One run compared with the frozen baseline (``settings.baseline_run``), or with its own without one."""
     try:
-        with gathered(replace(settings, run=[str(folder)])) as found:
+        with open_inputs(replace(settings, run=[str(folder)])) as found:
             overview = compare_all(found.table, found.baseline, alpha=alpha)
     except BadInput as error:
         return Night(folder.name, {}, str(error))

@@ -16,7 +16,7 @@ FLAGGED_ABOVE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Cuts:
+class CutAnswers:
     """What a cell's cut answers came to. Tokens are means; None where the server counted or streamed none."""
 
     samples: int
@@ -47,11 +47,11 @@ class Cuts:
         )
 
 
-def cut_answers(folder: Path, planned: int) -> Cuts:
+def cut_answers(folder: Path, planned: int) -> CutAnswers:
     """The cut answers of the cell in ``folder``, of which ``planned`` samples were to be made."""
     cuts = read_cuts(folder)
     if not cuts:
-        return Cuts(0, 0.0, False, None, None, 0, None, 0)
+        return CutAnswers(0, 0.0, False, None, None, 0, None, 0)
     rows = read_samples(folder, ["item_id", "repeat", "outcome", "completion_tokens"]).to_pylist()
     lengths = {(row["item_id"], row["repeat"]): row["completion_tokens"] for row in rows if row["outcome"] != "failed"}
     at_cut = {key: found[-1].tokens for key, found in cuts.items()}
@@ -61,7 +61,7 @@ def cut_answers(folder: Path, planned: int) -> Cuts:
         for key, tokens in redrawn.items()
     )
     part = len(cuts) / planned if planned else 0.0
-    return Cuts(
+    return CutAnswers(
         len(cuts),
         part,
         part > FLAGGED_ABOVE,

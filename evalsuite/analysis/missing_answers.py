@@ -37,7 +37,7 @@ class Extreme:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounded:
+class MissingAnswerBounds:
     """Both extremes; a verdict must hold at both."""
 
     missing: tuple[int, int]
@@ -61,7 +61,7 @@ class Bounded:
 
 def bounded(
     base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str], repeats: tuple[int, int], alpha: float = 0.05
-) -> Bounded:
+) -> MissingAnswerBounds:
     """Both extremes from the rows of two arms, which may lack values or be absent altogether.
 
     ``items``: the planned items that both arms share; ``repeats``: what is planned of each in either arm.
@@ -76,7 +76,7 @@ def bounded(
         )
         for value in (0.0, 1.0)
     )
-    return Bounded((absent[0], absent[1]), share, worst, best)
+    return MissingAnswerBounds((absent[0], absent[1]), share, worst, best)
 
 
 def _items(base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str]) -> pd.DataFrame:

@@ -13,8 +13,8 @@ import pandas as pd
 from evalsuite.analysis import causes, scores
 from evalsuite.analysis import comparability as comparable
 from evalsuite.analysis import diagnostics as behaviour
-from evalsuite.analysis.causes import AtBudget, Stability
-from evalsuite.analysis.diagnostics import Noise, Side, Truncation
+from evalsuite.analysis.causes import BudgetedScores, Stability
+from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, Truncation
 from evalsuite.analysis.groups import GroupChange, group_changes
 from evalsuite.stats.delta import Delta, paired_delta
 from evalsuite.stats.heterogeneity import Heterogeneity
@@ -50,9 +50,9 @@ class Arms:
     """Each row's item, as its place in ``before``."""
 
     @property
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[ArmRows, ArmRows]:
         """Both arms with their codes."""
-        return Side(self.base, self.codes[0], len(self.before)), Side(self.cand, self.codes[1], len(self.before))
+        return ArmRows(self.base, self.codes[0], len(self.before)), ArmRows(self.cand, self.codes[1], len(self.before))
 
     @property
     def repeats(self) -> tuple[Repeated, Repeated]:
@@ -94,9 +94,9 @@ class Paired:
     variance: VarianceParts
     design: Design | None
     """How the comparison was measured, for what would decide it."""
-    noise: Noise | None
+    noise: FlipNoise | None
     """Flips against the A/A floor; None: the floor is unknown."""
-    budgets: tuple[AtBudget, ...]
+    budgets: tuple[BudgetedScores, ...]
     """Both scores at lower token budgets; empty where lengths do not tell."""
     stability: Stability | None
     """Stable loss against coin flips; None without repeats."""
@@ -230,18 +230,18 @@ def pair(
     )
 
 
-def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], again: Mapping[str, pd.DataFrame]) -> Noise | None:
+def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], again: Mapping[str, pd.DataFrame]) -> FlipNoise | None:
     """Flips against the floor: of the repeats where both arms have them, else of a second arm of the baseline."""
     found = flips_excess(*repeats)
     if found is not None:
-        return Noise(found, "repeats")
+        return FlipNoise(found, "repeats")
     for model, rows in again.items():
         rows = rows[rows["value"].notna() & rows["item_id"].isin(arms.before.index)]
         if set(rows["item_id"]) == set(arms.before.index):
             codes = arms.before.index.get_indexer(pd.Index(rows["item_id"])).astype(np.int64)
-            second = behaviour.first_answers(Side(rows, codes, len(arms.before)))
+            second = behaviour.first_answers(ArmRows(rows, codes, len(arms.before)))
             first, other = (behaviour.first_answers(side) for side in arms.sides)
-            return Noise(flips_over_aa(first, second, other), model)
+            return FlipNoise(flips_over_aa(first, second, other), model)
     return None
 
 

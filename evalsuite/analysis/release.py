@@ -6,15 +6,24 @@ from typing import Any
 
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.diagnostics import shown_above
-from evalsuite.analysis.verdict import NEAR, Limit, Verdict, evidence_of, extremes_of, limit_for, settled, verdict_of
+from evalsuite.analysis.verdict import (
+    NEAR,
+    MarginChoice,
+    Verdict,
+    evidence_of,
+    extremes_of,
+    limit_for,
+    settled,
+    verdict_of,
+)
 from evalsuite.config.settings import Gate
 from evalsuite.stats import decision
-from evalsuite.stats.decision import SUITE_MEAN, Call, Evidence, Settled
+from evalsuite.stats.decision import SUITE_MEAN, Call, EarlyDecision, Evidence
 from evalsuite.stats.delta import MeanDelta, mean_delta
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseVerdict:
     """The verdict on a candidate."""
 
     baseline: str
@@ -47,7 +56,7 @@ class Release:
 
 def release_of(
     baseline: str, candidate: str, rows: Sequence[Comparison], gate: Gate
-) -> tuple[Release, dict[str, Verdict]]:
+) -> tuple[ReleaseVerdict, dict[str, Verdict]]:
     """The verdict on a candidate from its comparisons with one baseline, and the verdict on each task.
 
     Tasks for which the gate has no margin are shown against their detectable difference and decide nothing; tasks of
@@ -74,10 +83,10 @@ def release_of(
     if mean_evidence is not None and ruled.suite_mean is not None:
         suite = verdict_of(mean_evidence, ruled.suite_mean, _suite_limit(gate), gate.alpha, None)
     call, reason = _with_tokens(ruled.call, _reason(ruled), compared, declared, gate)
-    return Release(baseline, candidate, call, reason, suite, mean, absent), verdicts
+    return ReleaseVerdict(baseline, candidate, call, reason, suite, mean, absent), verdicts
 
 
-def _reason(ruled: decision.Release) -> str:
+def _reason(ruled: decision.SuiteDecision) -> str:
     """The rule's own words, with all that was not measured in one."""
     open_ones = [one for one in (*ruled.parts, ruled.suite_mean) if one is not None and one.tier == "critical"]
     absent = [one for one in open_ones if one.rule == "no evidence" and one.call == "undecided"]
@@ -93,9 +102,9 @@ def with_verdicts(rows: Sequence[Comparison], verdicts: Mapping[str, Verdict]) -
     return tuple(replace(row, verdict=verdicts.get(row.task)) for row in rows)
 
 
-def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, Limit]:
+def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginChoice]:
     """Task -> its margin, for everything that the gate names or that was compared."""
-    found: dict[str, Limit] = {}
+    found: dict[str, MarginChoice] = {}
     for task in dict.fromkeys([*gate.margins, *compared]):
         row = compared.get(task)
         limit = limit_for(task, gate, row.paired.mde if row is not None and row.paired is not None else None)
@@ -104,7 +113,7 @@ def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, Limit]:
     return found
 
 
-def _evidence(task: str, limit: Limit, row: Comparison | None) -> Evidence:
+def _evidence(task: str, limit: MarginChoice, row: Comparison | None) -> Evidence:
     if row is None or row.paired is None:
         return evidence_of(task, limit, None)
     found = evidence_of(task, limit, row.paired.change, extremes_of(row.bounded))
@@ -114,17 +123,19 @@ def _evidence(task: str, limit: Limit, row: Comparison | None) -> Evidence:
     return replace(found, lower=None, upper=None, p_loss=None, ci95=None, settled=said)
 
 
-def _verdict(found: Evidence, ruling: decision.Decision, limit: Limit, row: Comparison, gate: Gate) -> Verdict:
+def _verdict(found: Evidence, ruling: decision.Decision, limit: MarginChoice, row: Comparison, gate: Gate) -> Verdict:
     fixed = row.baseline.cell.run != row.candidate.cell.run
     return verdict_of(found, ruling, limit, gate.alpha, row.paired, row.bounded, fixed_baseline=fixed)
 
 
-def _suite_limit(gate: Gate) -> Limit:
-    return Limit((gate.suite_points or 0) / 100, "critical", "gate", "equal-weight mean over the critical benchmarks")
+def _suite_limit(gate: Gate) -> MarginChoice:
+    return MarginChoice(
+        (gate.suite_points or 0) / 100, "critical", "gate", "equal-weight mean over the critical benchmarks"
+    )
 
 
 def _suite_mean(
-    compared: Mapping[str, Comparison], limits: Mapping[str, Limit], gate: Gate
+    compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[MeanDelta | None, Evidence | None]:
     """The mean over the critical benchmarks, and what is decided on it; (None, evidence of nothing) if one lacks."""
     rows = [compared.get(task) for task, limit in limits.items() if limit.tier == "critical"]
@@ -153,8 +164,11 @@ def _lower(row: Comparison) -> float | None:
 
 
 def _mean_settled(
-    rows: Sequence[Comparison], said: Sequence[Settled | None], limits: Mapping[str, Limit], limit: Limit
-) -> Settled:
+    rows: Sequence[Comparison],
+    said: Sequence[EarlyDecision | None],
+    limits: Mapping[str, MarginChoice],
+    limit: MarginChoice,
+) -> EarlyDecision:
     """The suite's mean where tasks were looked at early: no interval of it is honest, but what its parts imply is.
 
     A mean that lost the mean of the margins lost the margin in some part, so that all parts pass with at most the
@@ -169,13 +183,13 @@ def _mean_settled(
     )
     words = f"the mean of the margins is {100 * margins:g} pt"
     if passed and margins <= limit.margin + NEAR:
-        return Settled("pass", f"every critical benchmark passes, and {words}")
+        return EarlyDecision("pass", f"every critical benchmark passes, and {words}")
     why = f"{words}, above {100 * limit.margin:g} pt" if passed else "not every critical benchmark passes"
-    return Settled("undecided", f"tasks were looked at early, so that the mean has no bounds of its own; {why}")
+    return EarlyDecision("undecided", f"tasks were looked at early, so that the mean has no bounds of its own; {why}")
 
 
 def _with_tokens(
-    call: Call, reason: str, compared: Mapping[str, Comparison], limits: Mapping[str, Limit], gate: Gate
+    call: Call, reason: str, compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[Call, str]:
     """A candidate that is shown to write more than the gate allows fails, whatever its scores say."""
     if gate.tokens_ratio_max is None:

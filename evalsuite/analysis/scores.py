@@ -13,7 +13,7 @@ import pandas as pd
 
 from evalsuite.analysis.table import RunTable, group_column
 from evalsuite.records import OUTCOMES
-from evalsuite.stats.intervals import Codes, Floats, Scored, score
+from evalsuite.stats.intervals import Codes, Floats, ScoreInterval, score
 from evalsuite.stats.pass_power import pass_power_k
 from evalsuite.store.runs import TableCell
 
@@ -34,7 +34,7 @@ class GroupScore:
     value: str
     n: int
     """Items."""
-    scored: Scored
+    scored: ScoreInterval
 
 
 LISTED = 10
@@ -42,7 +42,7 @@ LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Rerolled:
+class RetriedSamples:
     """The samples of one cell that were asked again; fractions of 1."""
 
     samples: int
@@ -69,7 +69,7 @@ class CellScore:
     """Samples with a value; the cell is complete when they are all that were planned."""
     outcomes: Mapping[str, int]
     """Outcome -> samples, in the order of ``OUTCOMES``."""
-    scored: Scored | None
+    scored: ScoreInterval | None
     groups: Mapping[str, tuple[GroupScore, ...]]
     tokens: Tokens
     pass_power: Mapping[int, float]
@@ -80,7 +80,7 @@ class CellScore:
     """
     failed: tuple[str, ...] = ()
     """Items with an attempt that could not be measured, in the order of their ids."""
-    rerolled: Rerolled | None = None
+    rerolled: RetriedSamples | None = None
     """Samples that were drawn anew because their first answer was lost."""
 
     @property
@@ -115,7 +115,7 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
     complete = measured == cell.planned
-    scored: Scored | None = None
+    scored: ScoreInterval | None = None
     groups: dict[str, tuple[GroupScore, ...]] = {}
     if complete and measured:
         means = item_means(rows)
@@ -211,7 +211,7 @@ def values_of(means: pd.DataFrame) -> Floats:
     return means["value"].to_numpy(dtype=np.float64)
 
 
-def _score(means: pd.DataFrame, *, single: bool) -> Scored:
+def _score(means: pd.DataFrame, *, single: bool) -> ScoreInterval:
     return score(values_of(means), single=single, weights=weights_of(means), clusters=clusters_of(means))
 
 
@@ -220,12 +220,12 @@ def _mean(column: "pd.Series[float]") -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def rerolled(rows: pd.DataFrame, *, complete: bool) -> Rerolled:
+def rerolled(rows: pd.DataFrame, *, complete: bool) -> RetriedSamples:
     """Count them and compare; ``rows`` are a cell's planned samples with ``rerolled`` and ``value``."""
     marked = rows["rerolled"].fillna(False).astype(bool)
     share = float(marked.mean()) if len(rows) else 0.0
     scores = [_rerolls_mean(rows.loc[part, "value"]) if complete else None for part in (marked, ~marked)]
-    return Rerolled(int(marked.sum()), share, *scores)
+    return RetriedSamples(int(marked.sum()), share, *scores)
 
 
 def _rerolls_mean(values: "pd.Series[float]") -> float | None:

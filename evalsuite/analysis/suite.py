@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.comparison import Comparison, compare_scored
-from evalsuite.analysis.release import Release, release_of, with_verdicts
+from evalsuite.analysis.release import ReleaseVerdict, release_of, with_verdicts
 from evalsuite.analysis.scores import CellScore, planned_rows, score_rows
 from evalsuite.analysis.table import RunTable
 from evalsuite.config.settings import Gate
@@ -21,7 +21,7 @@ NO_THINKING = "-nothink"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ModelPair:
     """A candidate with the baseline chosen for it."""
 
     baseline: str
@@ -35,7 +35,7 @@ class Pair:
 class SuiteMean:
     """Equal-weight mean delta of a candidate over its tasks."""
 
-    pair: Pair
+    pair: ModelPair
     tasks: tuple[str, ...]
     mean: MeanDelta
 
@@ -52,18 +52,18 @@ class SuiteMean:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class SuiteComparison:
     """Everything that a report shows."""
 
     table: RunTable
     scores: tuple[CellScore, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ModelPair, ...]
     comparisons: tuple[Comparison, ...]
     suite: tuple[SuiteMean, ...]
     """Of candidates with more than one compared task."""
     gate: Gate | None = None
     """The margins that the verdicts were given against."""
-    releases: tuple[Release, ...] = ()
+    releases: tuple[ReleaseVerdict, ...] = ()
     """One per candidate, where margins were given."""
 
     @property
@@ -115,7 +115,7 @@ def compare_all(
     gate: Gate | None = None,
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
-) -> Overview:
+) -> SuiteComparison:
     """Compare every model with its baseline on every task that both hold.
 
     ``baseline`` names one model for all; else each cell's own declared baseline serves where it is in the table,
@@ -147,13 +147,13 @@ def compare_all(
                 )
                 comparisons.append(row)
     suite = tuple(mean for pair in pairs if (mean := _suite_mean(pair, comparisons)) is not None)
-    found = Overview(table, tuple(scores.values()), pairs, tuple(comparisons), suite)
+    found = SuiteComparison(table, tuple(scores.values()), pairs, tuple(comparisons), suite)
     return found if gate is None else judged(found, gate)
 
 
-def judged(overview: Overview, gate: Gate) -> Overview:
+def judged(overview: SuiteComparison, gate: Gate) -> SuiteComparison:
     """The same comparisons with verdicts against the margins of ``gate``. Raises ``BadInput`` for a wrong margin."""
-    releases: list[Release] = []
+    releases: list[ReleaseVerdict] = []
     done: dict[int, Comparison] = {}
     for pair in overview.pairs:
         rows = [(place, row) for place, row in enumerate(overview.comparisons) if _of(pair, row)]
@@ -166,7 +166,7 @@ def judged(overview: Overview, gate: Gate) -> Overview:
     return replace(overview, comparisons=comparisons, gate=gate, releases=tuple(releases))
 
 
-def choose_pairs(table: RunTable, asked: str | None = None, *, first_serves: bool = True) -> tuple[Pair, ...]:
+def choose_pairs(table: RunTable, asked: str | None = None, *, first_serves: bool = True) -> tuple[ModelPair, ...]:
     """Who is compared with whom, and why; models without any baseline are left out. As ``compare_all``."""
     models = table.models
     if asked is not None:
@@ -175,7 +175,7 @@ def choose_pairs(table: RunTable, asked: str | None = None, *, first_serves: boo
         chosen = {model: name if (name := like(asked, model)) in models else asked for model in models}
         twins = _twins(table)
         return tuple(
-            _aa(twins[model], model) if model in twins else Pair(name, model, "asked for")
+            _aa(twins[model], model) if model in twins else ModelPair(name, model, "asked for")
             for model, name in chosen.items()
             if model in twins or model not in (name, asked)
         )
@@ -183,16 +183,16 @@ def choose_pairs(table: RunTable, asked: str | None = None, *, first_serves: boo
     declared = {model: found for model in models if (found := _declared(table, model)) is not None}
     baselines = set(declared.values())
     first = next((model for model in models if model in baselines), models[0])
-    pairs: list[Pair] = []
+    pairs: list[ModelPair] = []
     for model in models:
         if model in twins:
             pairs.append(_aa(twins[model], model))
         elif model in declared:
-            pairs.append(Pair(declared[model], model, "declared"))
+            pairs.append(ModelPair(declared[model], model, "declared"))
         elif not first_serves or model in baselines or model == first:
             continue
         elif _thinks(table, model) == _thinks(table, first):
-            pairs.append(Pair(first, model, "the first model here, as no declared baseline is"))
+            pairs.append(ModelPair(first, model, "the first model here, as no declared baseline is"))
     return tuple(pairs)
 
 
@@ -256,16 +256,16 @@ def _twins(table: RunTable) -> dict[str, str]:
     return found
 
 
-def _aa(twin: str, model: str) -> Pair:
-    return Pair(twin, model, "the same model, asked twice", aa=True)
+def _aa(twin: str, model: str) -> ModelPair:
+    return ModelPair(twin, model, "the same model, asked twice", aa=True)
 
 
-def _again(other: Pair, pair: Pair, task: str, rows: Mapping[tuple[str, str], Any]) -> bool:
+def _again(other: ModelPair, pair: ModelPair, task: str, rows: Mapping[tuple[str, str], Any]) -> bool:
     """Whether ``other`` asked the baseline of ``pair`` a second time."""
     return other.aa and other is not pair and other.baseline == pair.baseline and (other.candidate, task) in rows
 
 
-def _of(pair: Pair, row: Comparison) -> bool:
+def _of(pair: ModelPair, row: Comparison) -> bool:
     return (row.baseline.cell.model, row.candidate.cell.model) == (pair.baseline, pair.candidate)
 
 
@@ -273,7 +273,7 @@ def _thinks(table: RunTable, model: str) -> bool:
     return all(cell.identity.get("thinking") is not False for cell in table.cells if cell.model == model)
 
 
-def _suite_mean(pair: Pair, comparisons: Sequence[Comparison]) -> SuiteMean | None:
+def _suite_mean(pair: ModelPair, comparisons: Sequence[Comparison]) -> SuiteMean | None:
     rows = [row for row in comparisons if _of(pair, row)]
     changes = [row.paired.change for row in rows if row.paired is not None]
     if len(changes) < 2 or len(changes) < len(rows) or any(row.stopped for row in rows):

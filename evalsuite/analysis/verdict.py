@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from evalsuite.analysis.missing_answers import Bounded
+from evalsuite.analysis.missing_answers import MissingAnswerBounds
 from evalsuite.analysis.pairing import Paired
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
-from evalsuite.stats.decision import Call, Decision, Evidence, Settled, Tier, evidence
+from evalsuite.stats.decision import Call, Decision, EarlyDecision, Evidence, Tier, evidence
 from evalsuite.stats.delta import Delta, MeanDelta
 from evalsuite.stats.power import Design, WouldDecide, would_decide
 from evalsuite.store.runs import TableCell
@@ -25,7 +25,7 @@ FROM_DATA = "made from the detectable difference of these very data: shown only"
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class MarginChoice:
     """How much a benchmark may lose here."""
 
     margin: float
@@ -46,7 +46,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NeededToDecide:
     """What would decide an undecided comparison, if the truth is what was estimated."""
 
     towards: Call
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class LostStratum:
     """A stratum that lost significantly, after Holm's correction over its grouping."""
 
     group: str
@@ -81,16 +81,16 @@ class Verdict:
     """Pass, fail or undecided against a margin, with the reason."""
 
     decision: Decision
-    limit: Limit
+    limit: MarginChoice
     lower: float | None
     """One-sided lower bound of the delta; with missing answers at its worst extreme."""
     upper: float | None
     """One-sided upper bound of the delta; with missing answers at its best extreme."""
     alpha: float
     """Error of each one-sided bound."""
-    wanted: Wanted | None = None
+    wanted: NeededToDecide | None = None
     """Undecided only."""
-    where: tuple[Where, ...] = ()
+    where: tuple[LostStratum, ...] = ()
     """Strata that lost significantly, the worst first."""
 
     @property
@@ -117,7 +117,7 @@ class Verdict:
         }
 
 
-def limit_for(task: str, gate: Gate, detectable: float | None) -> Limit | None:
+def limit_for(task: str, gate: Gate, detectable: float | None) -> MarginChoice | None:
     """The margin that the gate sets for a task, else an advisory one made from the detectable difference.
 
     None where there is neither. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
@@ -125,19 +125,19 @@ def limit_for(task: str, gate: Gate, detectable: float | None) -> Limit | None:
     margin = gate.margins.get(task)
     if margin is not None:
         return _declared(task, margin)
-    return None if not detectable else Limit(detectable, "advisory", NOBODY, FROM_DATA)
+    return None if not detectable else MarginChoice(detectable, "advisory", NOBODY, FROM_DATA)
 
 
-def _declared(task: str, margin: Margin) -> Limit:
+def _declared(task: str, margin: Margin) -> MarginChoice:
     if not margin.points > 0:
         raise BadInput(f"gate.margins.{task}.points={margin.points}: must be above 0 (percentage points)")
     if margin.tier not in get_args(Tier):
         raise BadInput(f"gate.margins.{task}.tier={margin.tier}: must be {', '.join(get_args(Tier))}")
-    return Limit(margin.points / 100, cast("Tier", margin.tier), margin.owner, margin.reason)
+    return MarginChoice(margin.points / 100, cast("Tier", margin.tier), margin.owner, margin.reason)
 
 
 def evidence_of(
-    task: str, limit: Limit, change: Delta | MeanDelta | None, extremes: tuple[Any, Any] | None = None
+    task: str, limit: MarginChoice, change: Delta | MeanDelta | None, extremes: tuple[Any, Any] | None = None
 ) -> Evidence:
     """What the rule decides on; ``extremes`` (worst, best) stand in for ``change`` where answers are missing.
 
@@ -150,7 +150,7 @@ def evidence_of(
     return Evidence(task, limit.margin, best.delta, worst.lower, best.upper, best.p_loss, best.ci95, limit.tier)
 
 
-def extremes_of(bounded: Bounded | None) -> tuple[Delta, Delta] | None:
+def extremes_of(bounded: MissingAnswerBounds | None) -> tuple[Delta, Delta] | None:
     """(worst, best) change of a comparison with missing answers."""
     return None if bounded is None else (bounded.worst.change, bounded.best.change)
 
@@ -158,10 +158,10 @@ def extremes_of(bounded: Bounded | None) -> tuple[Delta, Delta] | None:
 def verdict_of(
     found: Evidence,
     ruling: Decision,
-    limit: Limit,
+    limit: MarginChoice,
     alpha: float,
     paired: Paired | None,
-    bounded: Bounded | None = None,
+    bounded: MissingAnswerBounds | None = None,
     *,
     fixed_baseline: bool = False,
 ) -> Verdict:
@@ -173,7 +173,7 @@ def verdict_of(
     wanted, design = None, paired.design if paired else None
     if ruling.call == "undecided" and bounded is not None:
         text = f"the {sum(bounded.missing):,} missing answers come first: the run's own command asks them again"
-        wanted = Wanted("undecided", None, None, text)
+        wanted = NeededToDecide("undecided", None, None, text)
     elif ruling.call == "undecided" and found.delta is not None and design is not None and found.settled is None:
         base = design.repeats_base if fixed_baseline else None
         needed = would_decide(design, limit.margin, found.delta, alpha=alpha, base=base)
@@ -182,14 +182,14 @@ def verdict_of(
     return Verdict(ruling, limit, found.lower, found.upper, alpha, wanted, where)
 
 
-def _where(paired: Paired) -> Iterator[Where]:
+def _where(paired: Paired) -> Iterator[LostStratum]:
     for name, parts in paired.groups.items():
         for part in parts:
             if part.p_holm is not None and part.p_holm < SIGNIFICANT and part.change.delta < 0:
-                yield Where(name, part.value, part.change.delta, part.p_holm)
+                yield LostStratum(name, part.value, part.change.delta, part.p_holm)
 
 
-def _wanted(needed: WouldDecide, design: Design, where: str) -> Wanted:
+def _wanted(needed: WouldDecide, design: Design, where: str) -> NeededToDecide:
     single = design.repeats_base == design.repeats_cand == 1
     lines: list[str] = []
     if needed.repeats is not None:
@@ -204,13 +204,15 @@ def _wanted(needed: WouldDecide, design: Design, where: str) -> Wanted:
         text = f"{' or '.join(lines)} would decide, towards {needed.verdict}"
     if single and needed.repeats is not None:
         text += " (with one answer per item, how much is coin tossing is assumed, not measured)"
-    return Wanted(needed.verdict, needed.repeats, needed.items, text)
+    return NeededToDecide(needed.verdict, needed.repeats, needed.items, text)
 
 
 NEAR = 1e-9
 
 
-def settled(baseline: TableCell, candidate: TableCell, margin: float, lower: float | None = None) -> Settled | None:
+def settled(
+    baseline: TableCell, candidate: TableCell, margin: float, lower: float | None = None
+) -> EarlyDecision | None:
     """What was decided between two cells, for a gate with this ``margin`` (fraction); None: a fixed-size comparison.
 
     ``lower``: one-sided lower bound of the delta over all items. It decides passing only where the rule had no looks,
@@ -222,24 +224,26 @@ def settled(baseline: TableCell, candidate: TableCell, margin: float, lower: flo
         return None
     if rule is None or rule["baseline_sha"] != canonical_sha(dict(baseline.identity)):
         words = f"{', '.join(stopped) or candidate.model} stopped or looked early in another comparison"
-        return Settled("undecided", f"{words}; these items say nothing fair about this one")
+        return EarlyDecision("undecided", f"{words}; these items say nothing fair about this one")
     return _recorded(rule, str(candidate.manifest["version"]), margin, lower)
 
 
-def _recorded(rule: Mapping[str, Any], version: str, margin: float, lower: float | None) -> Settled:
+def _recorded(rule: Mapping[str, Any], version: str, margin: float, lower: float | None) -> EarlyDecision:
     decision = rule["decision"]
     if decision is None:
-        return Settled("undecided", "sequential: not decided yet; the run's own command goes on")
+        return EarlyDecision("undecided", "sequential: not decided yet; the run's own command goes on")
     if decision["version"] != version:
         graded = f"decided on answers graded by version {decision['version']}, now {version}"
-        return Settled("undecided", f"sequential: {graded}; the run's own command decides anew")
+        return EarlyDecision("undecided", f"sequential: {graded}; the run's own command decides anew")
     call, reason = decision["call"], f"sequential: {decision['reason']}"
     asked, run_for = f"margin {100 * margin:g} pt", f"run for a margin of {100 * rule['margin']:g} pt"
     if call == "pass" and margin < rule["margin"] - NEAR:
-        return Settled("undecided", f"{reason}; but {run_for}, and a pass there is none at {asked}")
+        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a pass there is none at {asked}")
     if call == "fail" and margin > rule["margin"] + NEAR:
-        return Settled("undecided", f"{reason}; but {run_for}, and a failure there is none at {asked}")
+        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a failure there is none at {asked}")
     if call == "undecided" and not rule["looks"] and lower is not None and lower > -margin:
         points = f"{100 * lower:+.2f} pt is above the margin of {-100 * margin:+.2f} pt"
-        return Settled("pass", f"sequential: never failed; the one look at passing, at the end: lower bound {points}")
-    return Settled(call, reason)
+        return EarlyDecision(
+            "pass", f"sequential: never failed; the one look at passing, at the end: lower bound {points}"
+        )
+    return EarlyDecision(call, reason)

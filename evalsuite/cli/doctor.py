@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalsuite.config import sampling
-from evalsuite.config.settings import DEMO, Aide, Engine, Model, Run
+from evalsuite.config.settings import DEMO, AuxiliaryModel, Engine, Model, Run
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.identity import fingerprint, probes
 from evalsuite.endpoint.identity import identify as identity
@@ -34,7 +34,7 @@ State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """One thing that was looked at."""
 
     who: str
@@ -46,19 +46,19 @@ class Check:
 
 
 @dataclass(slots=True)
-class Patient:
+class EndpointCheckup:
     """What is known of one endpoint so far."""
 
     name: str
     model: Model
     clients: list[Client]
-    checks: list[Check] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     print: Fingerprint | None = None
 
     def note(self, what: str, state: State, says: str) -> None:
         """Add a finding."""
-        self.checks.append(Check(self.name, what, state, says))
+        self.checks.append(CheckResult(self.name, what, state, says))
 
     async def holds(self, what: str, asked: Awaitable[Any], says: str = "") -> Any:
         """The result of a probe; None, and a failed check, if it raises ``EndpointUnusable``."""
@@ -103,10 +103,10 @@ def _served(settings: Run, stack: ExitStack) -> dict[str, Model]:
     return {name: replace(model, base_url=started.get(name, model.base_url)) for name, model in settings.models.items()}
 
 
-async def _visit(models: Mapping[str, Model], tasks: Sequence[LoadedTask], settings: Run) -> list[Patient]:
-    patients: list[Patient] = []
+async def _visit(models: Mapping[str, Model], tasks: Sequence[LoadedTask], settings: Run) -> list[EndpointCheckup]:
+    patients: list[EndpointCheckup] = []
     for name, model in models.items():
-        patient = Patient(name, model, list(connect_all(model, settings.engine)))
+        patient = EndpointCheckup(name, model, list(connect_all(model, settings.engine)))
         try:
             await _examine(patient, tasks, settings)
         finally:
@@ -120,7 +120,7 @@ async def _visit(models: Mapping[str, Model], tasks: Sequence[LoadedTask], setti
     return patients
 
 
-async def _examine(patient: Patient, tasks: Sequence[LoadedTask], settings: Run) -> None:
+async def _examine(patient: EndpointCheckup, tasks: Sequence[LoadedTask], settings: Run) -> None:
     """All checks of one model: what costs nothing first."""
     stated: list[dict[str, Any]] = []
     for number, client in enumerate(patient.clients):
@@ -158,7 +158,7 @@ async def _examine(patient: Patient, tasks: Sequence[LoadedTask], settings: Run)
     await _fingerprint(patient, settings)
 
 
-def _context(patient: Patient, tasks: Sequence[LoadedTask]) -> None:
+def _context(patient: EndpointCheckup, tasks: Sequence[LoadedTask]) -> None:
     """Whether the longest prompt of every task and its answer fit."""
     context = canonical(patient.facts).get("context")
     if not isinstance(context, int):
@@ -175,7 +175,7 @@ def _context(patient: Patient, tasks: Sequence[LoadedTask]) -> None:
         patient.note("context", "ok", f"{context:,} tokens" + (", enough for all tasks" if tasks else ""))
 
 
-async def _fingerprint(patient: Patient, settings: Run) -> None:
+async def _fingerprint(patient: EndpointCheckup, settings: Run) -> None:
     """Whose answers these are, and what becomes of one that is cut short."""
     if not settings.engine.fingerprint:
         patient.note("fingerprint", "warn", "not taken: engine.fingerprint=false")
@@ -209,7 +209,7 @@ async def _fingerprint(patient: Patient, settings: Run) -> None:
             patient.note("fingerprint", "warn", note)
 
 
-def _compare(patient: Patient, others: Sequence[Patient]) -> None:
+def _compare(patient: EndpointCheckup, others: Sequence[EndpointCheckup]) -> None:
     """Hold one model of this visit against those before it."""
     for other in others:
         if patient.print is None or other.print is None or other.model.thinking != patient.model.thinking:
@@ -226,8 +226,8 @@ def _compare(patient: Patient, others: Sequence[Patient]) -> None:
             patient.note(f"beside {other.name}", "warn", says)
 
 
-async def _examine_aide(who: str, aide: Aide, engine: Engine) -> Patient:
-    patient = Patient(who, aide, list(connect_all(aide, engine)))
+async def _examine_aide(who: str, aide: AuxiliaryModel, engine: Engine) -> EndpointCheckup:
+    patient = EndpointCheckup(who, aide, list(connect_all(aide, engine)))
     try:
         found = await patient.holds("who it is", identity.identify(patient.clients[0]))
     finally:
@@ -243,7 +243,7 @@ async def _later(function: Any, *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _checks_table(checks: Sequence[Check]) -> Table:
+def _checks_table(checks: Sequence[CheckResult]) -> Table:
     columns = (
         Column("who", number=False),
         Column("check", number=False),
@@ -254,7 +254,7 @@ def _checks_table(checks: Sequence[Check]) -> Table:
     return Table("Checks", columns, rows)
 
 
-def _facts_tables(patients: Sequence[Patient]) -> list[Table]:
+def _facts_tables(patients: Sequence[EndpointCheckup]) -> list[Table]:
     """What the servers state, and where they differ from the first one."""
     shown = [patient for patient in patients if patient.facts]
     if not shown:
@@ -276,7 +276,7 @@ def _facts_tables(patients: Sequence[Patient]) -> list[Table]:
     return tables
 
 
-def _to_json(patients: Sequence[Patient]) -> dict[str, Any]:
+def _to_json(patients: Sequence[EndpointCheckup]) -> dict[str, Any]:
     """Machine-readable: checks, facts without secrets, fingerprints."""
     return {
         "schema": SCHEMA,

@@ -79,7 +79,7 @@ def _fill(root: Path, tasks: Sequence[str], with_wheels: bool) -> list[str]:
     known, packed = _read(root)
     problems = []
     silent: set[str] = set()
-    plan: list[sources.Wanted] = []
+    plan: list[sources.RequiredFile] = []
     for task in tasks:
         try:
             needed = list(sources.plan(task, with_wheels))
@@ -94,7 +94,7 @@ def _fill(root: Path, tasks: Sequence[str], with_wheels: bool) -> list[str]:
         try:
             entry, how = _bring(root, known.get(wanted.file), wanted, silent)
         except BadInput as error:
-            if isinstance(error, data.Unreachable):
+            if isinstance(error, data.DatasetUnreachable):
                 silent.add(wanted.host)
             problems.append(f"{wanted.file}: {error}")
             _say(f"{place}: NOT THERE")
@@ -114,7 +114,9 @@ def _fill(root: Path, tasks: Sequence[str], with_wheels: bool) -> list[str]:
     return problems
 
 
-def _bring(root: Path, before: Entry | None, wanted: sources.Wanted, silent: Collection[str]) -> tuple[Entry, str]:
+def _bring(
+    root: Path, before: Entry | None, wanted: sources.RequiredFile, silent: Collection[str]
+) -> tuple[Entry, str]:
     """Have a file in its place: (what is there, "there" or "loaded"). Raises ``BadInput`` when it cannot be.
 
     Servers that are ``silent`` are not asked again.

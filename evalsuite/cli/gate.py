@@ -18,18 +18,18 @@ from pathlib import Path
 from rich.console import Console
 
 from evalsuite.analysis import drift as nights
-from evalsuite.analysis.collect import Gathered, folder_of, gathered
-from evalsuite.analysis.suite import Overview, choose_pairs, compare_all, judged
+from evalsuite.analysis.collect import ReportInputs, folder_of, open_inputs
+from evalsuite.analysis.suite import SuiteComparison, choose_pairs, compare_all, judged
 from evalsuite.config.settings import Gate, Report
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
 from evalsuite.report import console, junit
 from evalsuite.report import drift as trend
 from evalsuite.report.console import Table
 from evalsuite.report.junit import junit as drift_junit
-from evalsuite.report.published.plausibility import doubts
+from evalsuite.report.published.plausibility import implausible_baselines
 from evalsuite.report.verdict_file import EXITS, verdict_content, verdict_summary
 from evalsuite.stats.decision import Call
-from evalsuite.store.baseline import Selected, record_compared
+from evalsuite.store.baseline import CandidateCount, record_compared
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell
 
@@ -55,13 +55,13 @@ def gate(settings: Report) -> Exit:
         raise StorageFailed(f"cannot create {out}: {error.strerror or error}") from None
     for name in (VERDICT, JUNIT):  # an old verdict must not stand where no new one was reached
         _remove(out / name)
-    with gathered(settings) as found:
+    with open_inputs(settings) as found:
         overview = _compared(settings, settings.gate, found)
         lacking = _refuse_or_lack(overview, settings.gate)
         if lacking:
             _print([f"no verdict: {'; '.join(lacking)}", *found.notes])
             return Exit.INCOMPLETE
-        doubted = doubts(overview)
+        doubted = implausible_baselines(overview)
         if doubted and not settings.baseline_waiver:
             said = "; ".join(doubt.text for doubt in doubted)
             raise BadInput(f'{said}. A broken baseline judges nobody: mend it, or go on with baseline_waiver="reason"')
@@ -77,7 +77,7 @@ def gate(settings: Report) -> Exit:
         return EXITS[call]
 
 
-def _compared(settings: Report, margins: Gate, found: Gathered) -> Overview:
+def _compared(settings: Report, margins: Gate, found: ReportInputs) -> SuiteComparison:
     """All comparisons, or those of the asked candidate, without verdicts yet."""
     overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=margins.alpha)
     if settings.model is not None:
@@ -98,7 +98,7 @@ def _compared(settings: Report, margins: Gate, found: Gathered) -> Overview:
     return overview
 
 
-def _refuse_or_lack(overview: Overview, margins: Gate) -> list[str]:
+def _refuse_or_lack(overview: SuiteComparison, margins: Gate) -> list[str]:
     """What is incomplete among that which decides. Raises ``BadInput`` for what may not be compared."""
     lacking: list[str] = []
     deciding = {task for task, margin in margins.margins.items() if margin.tier != "advisory"}
@@ -116,7 +116,7 @@ def _refuse_or_lack(overview: Overview, margins: Gate) -> list[str]:
     return lacking
 
 
-def _selected(overview: Overview, found: Gathered) -> Selected:
+def _selected(overview: SuiteComparison, found: ReportInputs) -> CandidateCount:
     """How many candidates this one was chosen among: of the baseline's file, else of these runs."""
     firsts: dict[str, TableCell] = {}
     for row in overview.comparisons:
@@ -125,7 +125,7 @@ def _selected(overview: Overview, found: Gathered) -> Selected:
         return record_compared(found.artefact, list(firsts.values()))
     baselines = {pair.baseline for pair in overview.pairs}
     everyone = choose_pairs(found.table, found.baseline)
-    return Selected(len({pair.candidate for pair in everyone if not pair.aa and pair.baseline in baselines}))
+    return CandidateCount(len({pair.candidate for pair in everyone if not pair.aa and pair.baseline in baselines}))
 
 
 def _print(parts: Sequence[str | Table]) -> None:

@@ -103,7 +103,7 @@ def dispatch(argv: Sequence[str]) -> Exit:
         from evalsuite.cli.sweep import sweep
 
         return sweep(arguments, _function(name))
-    load = config.load_report if name in REPORTING else config.load_run
+    load = config.load_report if name in REPORTING else config.load_settings
     settings = load(arguments.overrides, arguments.config_dir, name)
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
         from evalsuite.cli.launch.start import launch_jobs, launch_on_ray

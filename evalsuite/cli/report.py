@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evalsuite.analysis.collect import folder_of, gathered
+from evalsuite.analysis.collect import folder_of, open_inputs
 from evalsuite.analysis.drift import series
 from evalsuite.analysis.suite import compare_all, judged
 from evalsuite.config.settings import Report
@@ -54,11 +54,11 @@ def report(settings: Report) -> Exit:
     if any("*" in name for name in settings.run):
         return _report_trend(settings)
     out = folder_of(settings)
-    with gathered(settings) as found:
+    with open_inputs(settings) as found:
         notes = list(found.notes)
         alpha = settings.gate.alpha if settings.gate else 0.05
         overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
-        doubted = trust.doubts(overview) if settings.gate else ()
+        doubted = trust.implausible_baselines(overview) if settings.gate else ()
         if settings.gate is not None and (not doubted or settings.baseline_waiver):
             overview = judged(overview, settings.gate)
         elif doubted:

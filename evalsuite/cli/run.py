@@ -15,9 +15,9 @@ from evalsuite.config import aa as arms
 from evalsuite.config.deadline import Window, window
 from evalsuite.config.settings import Model, Run
 from evalsuite.engine import stopping as ending
-from evalsuite.engine.loop import Ended
+from evalsuite.engine.loop import LoopResult
 from evalsuite.engine.manifests import manifest
-from evalsuite.engine.session import Executed, execute
+from evalsuite.engine.session import SessionResult, execute
 from evalsuite.engine.stopping import BUDGET, SIGNALS, Stop
 from evalsuite.errors import BadInput, EndpointDown, Exit
 from evalsuite.store import runs as run_folder
@@ -25,7 +25,7 @@ from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.tasks.loading import LoadedTask, load_task
 
 if TYPE_CHECKING:
-    from evalsuite.engine.early_stopping.controller import Contests
+    from evalsuite.engine.early_stopping.controller import EarlyStopping
 
 
 def run(settings: Run) -> Exit:
@@ -77,7 +77,7 @@ def _contests(
     asked: Mapping[run_folder.Place, dict[str, Any]],
     settings: Run,
     console: Console,
-) -> "Contests | None":
+) -> "EarlyStopping | None":
     """The comparisons that ``engine.stop=sequential`` decides. Raises ``BadInput`` where that cannot be, and for
     cells that were begun with it and would now be asked without it.
     """
@@ -121,7 +121,7 @@ def _with_thinking(model: Model, thinking: bool | None) -> Model:
     return model if thinking is None else replace(model, thinking=thinking)
 
 
-def verdict(done: Executed, stop: Stop, window: Window | None, console: Console) -> Exit:
+def verdict(done: SessionResult, stop: Stop, window: Window | None, console: Console) -> Exit:
     """The exit code, and one line for every cell that is not whole or whose answers were cut too often."""
     from evalsuite.analysis.summary import summarize  # pandas and scipy are of no use before the last answer
 
@@ -151,7 +151,7 @@ def verdict(done: Executed, stop: Stop, window: Window | None, console: Console)
     return Exit.INCOMPLETE if incomplete else Exit.DONE
 
 
-def _stopped(ended: Ended, stop: Stop, window: Window | None, console: Console) -> Exit:
+def _stopped(ended: LoopResult, stop: Stop, window: Window | None, console: Console) -> Exit:
     """What is left, how it goes on, and the code: a signal's own, 75, or 64 where no such window will ever do."""
     if stop.reason in SIGNALS:
         console.print("Everything that arrived is kept. The same command goes on where this one stopped.")
@@ -167,25 +167,24 @@ def _stopped(ended: Ended, stop: Stop, window: Window | None, console: Console) 
     return Exit.STOPPED
 
 
-def _nothing_fits(ended: Ended, window: Window, console: Console) -> Exit:
+def _nothing_fits(ended: LoopResult, window: Window, console: Console) -> Exit:
     needed = ended.needed
-    may = "may take longer" if needed is None else f"may take {clock(needed)} (99 of 100 are quicker)"
+    may = "may take longer" if needed is None else f"may take {duration_text(needed)} (99 of 100 are quicker)"
     whole = needed is not None and window.seconds is not None and needed > window.seconds
     console.print(f"Nothing was sent: even the shortest of {ended.unsent:,} open requests {may}, ", end="")
     if whole and window.seconds is not None:
         console.print(
-            f"and a whole window is {clock(window.seconds)}. No window of this length will do: use longer ones, "
-            "a faster server (fewer requests at a time are quicker, too: models.NAME.concurrency), or a "
+            f"and a whole window is {duration_text(window.seconds)}. No window of this length will do: use longer "
+            "ones, a faster server (fewer requests at a time are quicker, too: models.NAME.concurrency), or a "
             "smaller max_tokens"
         )
         return Exit.BAD_INPUT
-    console.print(
-        f"and {clock(max(0.0, window.left()))} of the window are left. The same command goes on in the next one."
-    )
+    left = duration_text(max(0.0, window.left()))
+    console.print(f"and {left} of the window are left. The same command goes on in the next one.")
     return Exit.STOPPED
 
 
-def clock(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """``3 h 50 min``, ``27 min``, ``45 s``."""
     minutes = round(seconds / 60)
     if minutes < 2:

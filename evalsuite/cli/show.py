@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedCell:
     """One cell as it is listed."""
 
     run: str
@@ -86,21 +86,21 @@ def show(settings: Report) -> Exit:
     return Exit.DONE
 
 
-def listed(run: Path) -> list[Listed]:
+def listed(run: Path) -> list[ListedCell]:
     """The cells of a run by model and task, each followed by those that it superseded. Damaged ones are listed, too."""
-    found: list[Listed] = []
+    found: list[ListedCell] = []
     for folder in manifest.cells(run):
         try:
             cell = TableCell(run.name, folder, read_manifest(folder))
             found.append(_cell(cell))
         except BadInput as error:
-            found.append(Listed(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
+            found.append(ListedCell(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
         archived = sorted(folder.parent.glob(f"superseded/{folder.name}-*"))
         found += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
     return found
 
 
-def _tables(found: Sequence[Listed], width: int) -> list[Table]:
+def _tables(found: Sequence[ListedCell], width: int) -> list[Table]:
     """One table of all runs where there is room for it, else one a run."""
     notes = [f"{one.model}, {one.task}: {one.note}" for one in found if one.note]
     if any(one.demo for one in found):
@@ -114,7 +114,7 @@ def _tables(found: Sequence[Listed], width: int) -> list[Table]:
     return [*parts[:-1], Table(last.title, last.columns, last.rows, tuple(notes))]
 
 
-def _cell(cell: TableCell) -> Listed:
+def _cell(cell: TableCell) -> ListedCell:
     writer = lock.held(cell.folder)
     summary, scored = _summary(cell), None
     if summary is None:
@@ -136,12 +136,12 @@ def _cell(cell: TableCell) -> Listed:
         part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
     note = f"written by {writer}" if writer else "" if scored is None else scored.failed_words
     truncations = formats.count(truncated)
-    return Listed(
+    return ListedCell(
         cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo
     )
 
 
-def _archived(run: str, folder: Path, path: Path) -> Listed:
+def _archived(run: str, folder: Path, path: Path) -> ListedCell:
     """A cell that was put aside and asked again; what its summary said."""
     reason = path / "reason.txt"
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
@@ -151,7 +151,7 @@ def _archived(run: str, folder: Path, path: Path) -> Listed:
     note = f"superseded {at}, its answers are kept" + (f" (reason: {why})" if why else "")
     count = formats.count(summary["samples"]) if "samples" in summary else ""
     truncated = formats.count(summary["outcomes"]["truncated"]) if "outcomes" in summary else ""
-    return Listed(run, folder.parent.name, folder.name, "superseded", score, count, truncated, note=note)
+    return ListedCell(run, folder.parent.name, folder.name, "superseded", score, count, truncated, note=note)
 
 
 def _score(summary: Mapping[str, Any]) -> str:

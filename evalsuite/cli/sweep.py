@@ -22,7 +22,7 @@ def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     texts = [word for word in arguments.overrides if config.is_text(word)]
     swept = [word for word in arguments.overrides if word not in texts]
     jobs = config.sweep(swept, arguments.config_dir)
-    runs = [config.load_run([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
+    runs = [config.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
     if runs[0].run_id is None:
         texts.append(f"run_id={common_run_id(runs)}")
     if runs[0].launch.kind == "ray":
@@ -35,7 +35,7 @@ def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     def job(_: Any) -> None:
         overrides = list(HydraConfig.get().overrides.task)
         GlobalHydra.instance().clear()  # Hydra composes this job itself; ours has the better messages
-        run = config.load_run([*overrides, *texts], arguments.config_dir)
+        run = config.load_settings([*overrides, *texts], arguments.config_dir)
         try:
             codes.append(function(run))
         except EvalsuiteError as error:

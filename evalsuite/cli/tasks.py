@@ -9,7 +9,7 @@ import yaml
 
 from evalsuite.config import files as conf_files
 from evalsuite.config import paths
-from evalsuite.config.files import Source
+from evalsuite.config.files import ConfigSource
 from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.console import Column, Table, show, standard_output
@@ -24,7 +24,7 @@ def tasks(settings: Run) -> Exit:
     return Exit.DONE
 
 
-def benchmarks(source: Source) -> Table:
+def benchmarks(source: ConfigSource) -> Table:
     """One row for every ``conf/task`` file, with what ``tasks/<name>/card.yaml`` says."""
     columns = (
         Column("task=", number=False),
@@ -39,7 +39,7 @@ def benchmarks(source: Source) -> Table:
     return Table("Benchmarks", columns, tuple(_benchmark(source, name) for name in source.options("task")))
 
 
-def models(source: Source) -> Table:
+def models(source: ConfigSource) -> Table:
     """One row for every ``conf/model`` file."""
     columns = (
         Column("model=", number=False),
@@ -58,7 +58,7 @@ def models(source: Source) -> Table:
     return Table("Models", columns, tuple(rows), ("Another address: the variable, or models.NAME.base_url=URL.",))
 
 
-def suites(source: Source) -> Table:
+def suites(source: ConfigSource) -> Table:
     """One row for every ``conf/suite`` file."""
     columns = (Column("suite=", number=False), Column("tasks", number=False), Column("models", number=False))
     rows = []
@@ -71,7 +71,7 @@ def suites(source: Source) -> Table:
     return Table("Suites", columns, tuple(rows))
 
 
-def _benchmark(source: Source, name: str) -> tuple[str, ...]:
+def _benchmark(source: ConfigSource, name: str) -> tuple[str, ...]:
     wanted = _read(source.file(f"task/{name}"))
     card_file = paths.shipped("tasks") / name / "card.yaml"
     card = _read(card_file) if card_file.is_file() else {}

@@ -22,6 +22,6 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "R
     Raises:
         BadInput: An override names what does not exist, or a value has the wrong type.
     """
-    from evalsuite.config.compose import load_run
+    from evalsuite.config import compose
 
-    return load_run(overrides, config_dir)
+    return compose.load_settings(overrides, config_dir)

@@ -28,7 +28,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from evalsuite.config import files as conf_files
 from evalsuite.config import paths
 from evalsuite.config import validate as checks
-from evalsuite.config.files import MULTI, Source, is_secret
+from evalsuite.config.files import MULTI, ConfigSource, is_secret
 from evalsuite.config.settings import Report, Run
 from evalsuite.errors import BadInput, unknown_name
 
@@ -42,7 +42,7 @@ class _ShippedConf(SearchPathPlugin):
         search_path.append("evalsuite", f"file://{paths.shipped('conf')}")
 
 
-def load_run(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
+def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
     """Settings of ``run``, ``import``, ``tasks`` and ``demo``; raises ``BadInput`` with one clear message."""
     source = conf_files.source("run", Run, _RUN_GROUPS, config_dir)
     run: Run = _load(source, overrides)
@@ -93,7 +93,7 @@ def register() -> None:
     Plugins.instance().register(_ShippedConf)
 
 
-def _load(source: Source, overrides: Sequence[str]) -> Any:
+def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
     register()
     texts = [override for override in overrides if override.partition("=")[0] in source.texts]
     parsed = _parse([override for override in overrides if override not in texts])
@@ -156,12 +156,12 @@ def _parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list
     return parsed
 
 
-def _is_group(source: Source, item: Override) -> bool:
+def _is_group(source: ConfigSource, item: Override) -> bool:
     key = item.key_or_group
     return key in source.groups or item.package is not None or re.split(r"[./]", key)[0] == "hydra"
 
 
-def _check_choice(source: Source, item: Override) -> None:
+def _check_choice(source: ConfigSource, item: Override) -> None:
     """A group is chosen by the names of its files; everything else is refused before Hydra sees it."""
     group, line = item.key_or_group, str(item.input_line)
     if re.split(r"[./]", group)[0] == "hydra":
@@ -184,7 +184,7 @@ def _check_choice(source: Source, item: Override) -> None:
             conf_files.check_suite(source, str(name))
 
 
-def _compose(source: Source, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
+def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
     """Chosen names per group, and the composed files."""
     with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
         try:
@@ -210,7 +210,7 @@ def _compose(source: Source, choices: list[str]) -> tuple[dict[str, set[str]], D
     return chosen, cfg
 
 
-def _file_fault(source: Source, error: HydraException) -> BadInput:
+def _file_fault(source: ConfigSource, error: HydraException) -> BadInput:
     """One line for what Hydra says about a file: which file and line, which key, which keys exist."""
     cause = error.__cause__ or error.__context__
     by = re.match(r"In '([^']+)'", str(error))
@@ -227,7 +227,7 @@ def _file_fault(source: Source, error: HydraException) -> BadInput:
     return BadInput(_first_line(error))
 
 
-def _set(source: Source, cfg: DictConfig, item: Override) -> None:
+def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set one value; ``+`` only where the schema holds a free dictionary, so that no typo is ever a new setting."""
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)
@@ -259,7 +259,7 @@ def _set(source: Source, cfg: DictConfig, item: Override) -> None:
         raise BadInput(f"{line}: {'wrong type' if secret else _first_line(error)}") from None
 
 
-def _parent(source: Source, cfg: DictConfig, parents: list[str], line: str) -> DictConfig:
+def _parent(source: ConfigSource, cfg: DictConfig, parents: list[str], line: str) -> DictConfig:
     node = cfg
     for depth, part in enumerate(parents):
         if part not in node:

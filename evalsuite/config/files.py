@@ -15,7 +15,7 @@ SECRETS = ("headers",)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """What one command is composed from."""
 
     primary: str
@@ -43,7 +43,7 @@ class Source:
         return next((file for file in candidates if file.is_file()), candidates[0])
 
 
-def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> Source:
+def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
     """Raises ``BadInput`` when the user's folder does not exist."""
     folders = [paths.shipped("conf")]
     if config_dir is not None:
@@ -54,10 +54,10 @@ def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str 
             if (folder / name).exists():
                 raise BadInput(f"{folder / name} would replace evalsuite's own: put such settings into suite/NAME.yaml")
         folders.insert(0, folder)
-    return Source(primary, schema, groups, tuple(folders))
+    return ConfigSource(primary, schema, groups, tuple(folders))
 
 
-def chosen(source: Source, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+def chosen(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     """Group -> chosen names, from (file, package) pairs. Every file must say in its first line where it belongs."""
     names: dict[str, set[str]] = {group: set() for group in MULTI}
     for config_path, package in listed:
@@ -74,7 +74,7 @@ def chosen(source: Source, listed: Iterable[tuple[str, str]]) -> dict[str, set[s
     return names
 
 
-def check_suite(source: Source, name: str) -> None:
+def check_suite(source: ConfigSource, name: str) -> None:
     """Raise ``BadInput`` unless a suite's file has its header and its name, which Hydra would not miss."""
     file = source.file(f"suite/{name}")
     text = file.read_text("utf-8", "replace")
@@ -101,7 +101,7 @@ def key_names(schema: object) -> list[str]:
     return list(getattr(schema, "__dataclass_fields__", {}))
 
 
-def wrong_key(source: Source, parents: list[str], key: str, names: list[str]) -> BadInput:
+def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[str]) -> BadInput:
     """The error for a key that does not exist below ``parents``, whose keys are ``names``."""
     group = {dictionary: group for group, dictionary in MULTI.items()}.get(".".join(parents))
     if group in source.groups:
@@ -116,7 +116,7 @@ def wrong_key(source: Source, parents: list[str], key: str, names: list[str]) ->
     return unknown_name("key", key, {*names, *source.groups} - set(MULTI.values()) | (MULTI.keys() & source.groups))
 
 
-def missing(source: Source, keys: Iterable[str]) -> BadInput:
+def missing(source: ConfigSource, keys: Iterable[str]) -> BadInput:
     """The error for values that some file must give: one line each, with what to add where."""
     groups = {dictionary: group for group, dictionary in MULTI.items()}
     problems = []

@@ -93,7 +93,7 @@ class Model:
 
 
 @dataclass(slots=True)
-class Aide(Model):
+class AuxiliaryModel(Model):
     """A model that helps to measure: the judge of free answers, or the simulated user of a dialogue."""
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -236,9 +236,9 @@ class Run:
     thinking: bool | None = None
     """Overrides every model's own switch."""
     data: Data = field(default_factory=Data)
-    judge: Aide | None = None
+    judge: AuxiliaryModel | None = None
     """Grades free answers; None: they are stored ``ungraded`` for ``evalsuite judge``."""
-    simulator: Aide | None = None
+    simulator: AuxiliaryModel | None = None
     """Plays the user in dialogues; None: such tasks are skipped."""
     engine: Engine = field(default_factory=Engine)
     results_dir: str = "results"
@@ -319,7 +319,7 @@ class Report:
     """``show``: answers to gated items, too; what is shown then is not for publication."""
     data: Data = field(default_factory=Data)
     """``rescore``, ``judge``: where the questions are."""
-    judge: Aide | None = None
+    judge: AuxiliaryModel | None = None
     """``judge``: who grades."""
     engine: Engine = field(default_factory=Engine)
 

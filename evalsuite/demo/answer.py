@@ -3,7 +3,7 @@
 import codecs
 from dataclasses import dataclass, field
 
-from evalsuite.demo.engine import Token
+from evalsuite.demo.engine import GeneratedToken
 from evalsuite.demo.text import TextCodec, utf8_decoder
 
 
@@ -35,7 +35,7 @@ class Answer:
     """The end of the content so far, while it may still be the beginning of a stop string."""
     _decoder: codecs.IncrementalDecoder = field(default_factory=utf8_decoder)
 
-    def add(self, token: Token) -> Piece:
+    def add(self, token: GeneratedToken) -> Piece:
         """Takes the next token; sets `finish` when the answer is complete."""
         self.completion_tokens += 1
         if self.thinking:

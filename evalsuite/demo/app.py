@@ -15,7 +15,7 @@ from aiohttp import web
 
 from evalsuite.demo.answer import Answer, Piece
 from evalsuite.demo.checkpoint import load_checkpoint, load_input_amax
-from evalsuite.demo.engine import SLOTS, Engine, Job, Token
+from evalsuite.demo.engine import SLOTS, BatchEngine, GeneratedToken, Generation
 from evalsuite.demo.linear import RECIPES
 from evalsuite.demo.model import build
 from evalsuite.demo.protocol import ApiError, ChatRequest, Json, completion, delta, logprob_entry, parse, usage
@@ -36,10 +36,10 @@ class Service:
 
     precision: str
     codec: TextCodec
-    engine: Engine
+    engine: BatchEngine
     fingerprint: str
     created: int
-    queues: dict[str, asyncio.Queue[Token | None]] = field(default_factory=dict)
+    queues: dict[str, asyncio.Queue[GeneratedToken | None]] = field(default_factory=dict)
     """Tokens on their way to each request's handler; None when there will be no more."""
     broken: bool = False
     """Whether the engine has ended by an error."""
@@ -49,7 +49,7 @@ class Service:
         """Tokens that prompt and answer may have together."""
         return self.engine.model.config.max_position_embeddings
 
-    def dispatch(self, tokens: Sequence[Token]) -> None:
+    def dispatch(self, tokens: Sequence[GeneratedToken]) -> None:
         """Hands the tokens of one step to their handlers; those of a request that is gone are dropped."""
         for token in tokens:
             queue = self.queues.get(token.job)
@@ -62,11 +62,11 @@ class Service:
         for queue in self.queues.values():
             queue.put_nowait(None)
 
-    async def generate(self, job: Job, answer: Answer) -> AsyncGenerator[tuple[Token, Piece], None]:
+    async def generate(self, job: Generation, answer: Answer) -> AsyncGenerator[tuple[GeneratedToken, Piece], None]:
         """Runs a job; leaving early, by stop string or disconnect, frees its slot."""
         if self.broken:
             raise _engine_failed()
-        queue: asyncio.Queue[Token | None] = asyncio.Queue()
+        queue: asyncio.Queue[GeneratedToken | None] = asyncio.Queue()
         self.queues[job.id] = queue
         self.engine.submit(job)
         ended = False
@@ -119,13 +119,13 @@ def load_service(precision: str, loop: asyncio.AbstractEventLoop) -> Service:
     for name in ("model.safetensors", "input_amax.json", "tokenizer.json", "chat_template.jinja"):
         digest.update((WEIGHTS / name).read_bytes())
 
-    def deliver(tokens: Sequence[Token]) -> None:
+    def deliver(tokens: Sequence[GeneratedToken]) -> None:
         loop.call_soon_threadsafe(service.dispatch, tokens)
 
     def failed() -> None:
         loop.call_soon_threadsafe(service.fail)
 
-    engine = Engine(model, codec.im_end, deliver, failed)
+    engine = BatchEngine(model, codec.im_end, deliver, failed)
     service = Service(precision, codec, engine, f"{precision}-{digest.hexdigest()[:12]}", int(time.time()))
     return service
 
@@ -150,7 +150,7 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
         return web.json_response(error.body, status=error.status)
 
 
-async def _whole(service: Service, chat: ChatRequest, job: Job, answer: Answer, head: Json) -> Json:
+async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json) -> Json:
     """The body of an answer that is sent in one piece."""
     pieces, entries = [], []
     async with aclosing(service.generate(job, answer)) as generation:
@@ -169,18 +169,18 @@ def _decoded(raw: bytes) -> object:
         raise ApiError(400, f"The request body is not valid JSON: {error}.") from error
 
 
-def _job(service: Service, chat: ChatRequest) -> Job:
+def _job(service: Service, chat: ChatRequest) -> Generation:
     """The generation that a request asks for; its answer ends at `max_tokens` or where the context is full."""
     prompt = service.codec.encode(service.codec.render(chat.messages, chat.thinking))
     if len(prompt) >= service.context:
         limit = f"the model's context length ({service.context} tokens)"
         raise ApiError(400, f"The input ({len(prompt)} tokens) is longer than {limit}.", param="messages")
     room = service.context - len(prompt)
-    return Job(f"chatcmpl-{uuid.uuid4().hex}", tuple(prompt), min(chat.max_tokens or room, room), chat.sampling)
+    return Generation(f"chatcmpl-{uuid.uuid4().hex}", tuple(prompt), min(chat.max_tokens or room, room), chat.sampling)
 
 
 async def _stream(
-    request: web.Request, service: Service, chat: ChatRequest, job: Job, answer: Answer, head: Json
+    request: web.Request, service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json
 ) -> web.StreamResponse:
     """Server-sent events: one chunk a token that adds text, a finish chunk, usage if asked for, `[DONE]`."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})

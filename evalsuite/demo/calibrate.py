@@ -11,7 +11,7 @@ import numpy as np
 
 from evalsuite.demo.checkpoint import Checkpoint
 from evalsuite.demo.linear import Linear
-from evalsuite.demo.model import Model, build, new_cache, prefill
+from evalsuite.demo.model import LanguageModel, build, new_cache, prefill
 from evalsuite.demo.problems import training_problems
 from evalsuite.demo.quantize import Array
 from evalsuite.demo.text import END_THINK, IM_END, TextCodec
@@ -32,7 +32,7 @@ def calibrate(checkpoint: Checkpoint, codec: TextCodec) -> dict[str, float]:
     return amax
 
 
-def _observed(model: Model, amax: dict[str, float]) -> Model:
+def _observed(model: LanguageModel, amax: dict[str, float]) -> LanguageModel:
     """The same model, whose linears note their largest input in `amax`."""
 
     def watch(name: str, linear: Linear) -> Linear:

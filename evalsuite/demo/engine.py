@@ -11,16 +11,16 @@ from typing import Literal
 
 import numpy as np
 
-from evalsuite.demo.model import Cache, Model, decode, new_cache, prefill
+from evalsuite.demo.model import Cache, LanguageModel, decode, new_cache, prefill
 from evalsuite.demo.quantize import Array
-from evalsuite.demo.sampling import Logprobs, Sampling, choose, generator, log_probabilities
+from evalsuite.demo.sampling import Logprobs, SamplingParameters, choose, generator, log_probabilities
 
 SLOTS = 32
 """Requests that are decoded together."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Generation:
     """One generation."""
 
     id: str
@@ -28,11 +28,11 @@ class Job:
     """Token ids; shorter than the context."""
     max_tokens: int
     """Of the answer; the context may end it earlier."""
-    sampling: Sampling
+    sampling: SamplingParameters
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class GeneratedToken:
     """One generated token of one job."""
 
     job: str
@@ -46,7 +46,7 @@ class Token:
 class _Running:
     """A job in a slot: the worker's own mutable state."""
 
-    job: Job
+    job: Generation
     rng: np.random.Generator
     position: int
     """Where the latest token stands; it has not been read by the model yet."""
@@ -55,18 +55,18 @@ class _Running:
 
 
 @dataclass(slots=True)
-class Engine:
+class BatchEngine:
     """The worker thread and its line of waiting jobs."""
 
-    model: Model
+    model: LanguageModel
     eos: int
-    deliver: Callable[[Sequence[Token]], None]
+    deliver: Callable[[Sequence[GeneratedToken]], None]
     """Called from the worker with the tokens of one step; must not block."""
     failed: Callable[[], None]
     """Called from the worker when it ends by an error: no job will ever get another token."""
     _cache: Cache = field(init=False)
     _slots: list[_Running | None] = field(default_factory=lambda: [None] * SLOTS)
-    _waiting: deque[Job] = field(default_factory=deque)
+    _waiting: deque[Generation] = field(default_factory=deque)
     _cancelled: set[str] = field(default_factory=set)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _stopping: bool = False
@@ -88,7 +88,7 @@ class Engine:
         if self._thread is not None:
             self._thread.join()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Generation) -> None:
         """Puts a job in line."""
         with self._wake:
             self._waiting.append(job)
@@ -148,11 +148,11 @@ class Engine:
             admitted.append((slot, running))
         return admitted
 
-    def _prefill(self, slot: int, running: _Running) -> Token:
+    def _prefill(self, slot: int, running: _Running) -> GeneratedToken:
         logits = prefill(self.model, self._cache, slot, np.array(running.job.prompt, np.intp))
         return self._take(slot, running, logits, choose(logits, running.job.sampling, running.rng))
 
-    def _decode(self) -> list[Token]:
+    def _decode(self) -> list[GeneratedToken]:
         active = [(slot, running) for slot, running in enumerate(self._slots) if running is not None]
         if not active:
             return []
@@ -168,7 +168,7 @@ class Engine:
             tokens.append(self._take(slot, running, logits[row], token))
         return tokens
 
-    def _take(self, slot: int, running: _Running, logits: Array, token: int) -> Token:
+    def _take(self, slot: int, running: _Running, logits: Array, token: int) -> GeneratedToken:
         """Books a chosen token; frees the slot if it is the last one."""
         job = running.job
         running.position += 1
@@ -182,4 +182,4 @@ class Engine:
         if finish is not None:
             self._slots[slot] = None
         top = job.sampling.top_logprobs
-        return Token(job.id, token, finish, None if top is None else log_probabilities(logits, token, top))
+        return GeneratedToken(job.id, token, finish, None if top is None else log_probabilities(logits, token, top))

@@ -42,7 +42,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class LanguageModel:
     """A checkpoint at one precision."""
 
     config: Config
@@ -70,7 +70,7 @@ class Cache:
     """[layers, slots, g, context, e]."""
 
 
-def build(checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float]) -> Model:
+def build(checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float]) -> LanguageModel:
     """The model at one of the precisions in `RECIPES`."""
     config, weights, recipe = checkpoint.config, checkpoint.weights, RECIPES[precision]
     layers = []
@@ -98,7 +98,7 @@ def build(checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float
     steps = np.arange(config.max_position_embeddings)
     mask = np.where(steps[None, :] <= steps[:, None], 0.0, -np.inf).astype(np.float32)
     head = make_linear([embedding], "bf16", 1.0)
-    return Model(config, embedding, tuple(layers), weights["model.norm.weight"], head, cosine, sine, mask)
+    return LanguageModel(config, embedding, tuple(layers), weights["model.norm.weight"], head, cosine, sine, mask)
 
 
 def new_cache(config: Config, slots: int) -> Cache:
@@ -108,7 +108,7 @@ def new_cache(config: Config, slots: int) -> Cache:
     return Cache(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
 
-def prefill(model: Model, cache: Cache, slot: int, tokens: Ints) -> Array:
+def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Array:
     """Reads a whole prompt [n] into a slot; logits [v] of the token that follows."""
     n, groups = len(tokens), model.config.num_key_value_heads
     last_layer = model.config.num_hidden_layers - 1
@@ -132,7 +132,7 @@ def prefill(model: Model, cache: Cache, slot: int, tokens: Ints) -> Array:
     return logits
 
 
-def decode(model: Model, cache: Cache, slots: Ints, positions: Ints, tokens: Ints) -> Array:
+def decode(model: LanguageModel, cache: Cache, slots: Ints, positions: Ints, tokens: Ints) -> Array:
     """One step of the requests in `slots` [n], whose `tokens` [n] stand at `positions` [n]; logits [n, v]."""
     groups = _by_capacity(positions, cache.keys.shape[1], slots)
 
@@ -167,7 +167,7 @@ def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Int
     return groups
 
 
-def _forward(model: Model, tokens: Ints, positions: Ints, attend: Attend) -> Array:
+def _forward(model: LanguageModel, tokens: Ints, positions: Ints, attend: Attend) -> Array:
     """Logits [m, v] of the rows that `attend` keeps to the end."""
     config = model.config
     heads, groups, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalsuite.demo.answer import Answer, Piece
-from evalsuite.demo.sampling import Logprobs, Sampling
+from evalsuite.demo.sampling import Logprobs, SamplingParameters
 from evalsuite.demo.text import TextCodec
 
 MAX_TOP_LOGPROBS = 20
@@ -32,7 +32,7 @@ class ChatRequest:
     messages: tuple[Mapping[str, str], ...]
     max_tokens: int | None
     """None: to the end of the context."""
-    sampling: Sampling
+    sampling: SamplingParameters
     stop: tuple[str, ...]
     stream: bool
     include_usage: bool
@@ -125,7 +125,7 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _sampling(body: Mapping[str, Any]) -> Sampling:
+def _sampling(body: Mapping[str, Any]) -> SamplingParameters:
     seed, top_k = body.get("seed"), body.get("top_k")
     for key, value in (("seed", seed), ("top_k", top_k)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
@@ -133,7 +133,7 @@ def _sampling(body: Mapping[str, Any]) -> Sampling:
     top = body.get("top_logprobs") or 0
     if not isinstance(top, int) or not 0 <= top <= MAX_TOP_LOGPROBS:
         raise ApiError(400, f"top_logprobs must be between 0 and {MAX_TOP_LOGPROBS}.", param="top_logprobs")
-    return Sampling(
+    return SamplingParameters(
         temperature=_number(body, "temperature", 1.0, 2.0),
         top_p=_number(body, "top_p", 1.0, 1.0),
         top_k=max(top_k or 0, 0),  # -1 is off for SGLang and vLLM

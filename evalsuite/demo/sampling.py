@@ -8,7 +8,7 @@ from evalsuite.demo.quantize import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParameters:
     """How a request wants its tokens chosen."""
 
     temperature: float = 1.0
@@ -32,12 +32,12 @@ class Logprobs:
     """(token id, log-probability), most likely first."""
 
 
-def generator(sampling: Sampling) -> np.random.Generator:
+def generator(sampling: SamplingParameters) -> np.random.Generator:
     """The request's own random stream: equal seeds give equal draws, whoever shares the batch."""
     return np.random.default_rng(sampling.seed)
 
 
-def choose(logits: Array, sampling: Sampling, rng: np.random.Generator) -> int:
+def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator) -> int:
     """A token id from logits [v]."""
     if sampling.temperature == 0:
         return int(logits.argmax())

@@ -34,7 +34,7 @@ from evalsuite.endpoint.faults import (
 )
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.sse import DONE, SSEReader
-from evalsuite.endpoint.stream import Draft, largest, show
+from evalsuite.endpoint.stream import ReplyStream, largest, show
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
 
@@ -89,7 +89,7 @@ class Client:
         """
         start = time.monotonic()
         limits = [limit for limit in (longest, self.engine.total_seconds) if limit is not None]
-        draft = Draft(largest(request))
+        draft = ReplyStream(largest(request))
         show(draft.assembler)
         try:
             async with asyncio.timeout(min(limits, default=None)) as timer, self._open(request) as response:
@@ -132,7 +132,7 @@ class Client:
         async with create(**empty, **typed, extra_body=body) as response:
             yield response
 
-    async def _read(self, response: AsyncAPIResponse[Any], request: Request, draft: Draft) -> None:
+    async def _read(self, response: AsyncAPIResponse[Any], request: Request, draft: ReplyStream) -> None:
         """Fill ``draft`` with the reply's bytes."""
         kind = response.headers.get("content-type", "")
         if "html" in kind:
@@ -152,7 +152,7 @@ class Client:
         except Malformed as error:
             raise Malformed(safe(str(error), self.model, request)) from None
 
-    async def _read_events(self, response: AsyncAPIResponse[Any], draft: Draft) -> None:
+    async def _read_events(self, response: AsyncAPIResponse[Any], draft: ReplyStream) -> None:
         reader = SSEReader()
         loop = asyncio.get_running_loop()
         touched, began = loop.time(), False
@@ -208,7 +208,7 @@ async def _beginning(response: AsyncAPIResponse[Any]) -> bytes:
     return b""
 
 
-def _silence(start: float, draft: Draft) -> str:
+def _silence(start: float, draft: ReplyStream) -> str:
     return f"silence for too long, {time.monotonic() - start:.0f} s after the request{draft.lost}"
 
 

@@ -24,7 +24,7 @@ PATIENCE = 20.0
 
 
 @dataclass(slots=True)
-class Limit:
+class ConcurrencyLimit:
     """The concurrency of one endpoint. Times are ``time.monotonic()``."""
 
     most: int

@@ -53,10 +53,10 @@ def status_fault(error: openai.APIStatusError, model: Model, request: Request | 
             f"{model.base_url} redirects to {safe(host, model)} (HTTP {error.status_code}): not followed, because the "
             "key and the questions would go there. Set base_url to where the server really is"
         )
-    return _coded(error.status_code, words, model, retry_after(headers))
+    return _from_error_code(error.status_code, words, model, retry_after(headers))
 
 
-def _coded(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
+def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
     """The class of failure of a status, whether it came as one or inside a stream."""
     said = f"HTTP {status} {words}".rstrip()
     if status in REFUSED_STATUS:
@@ -83,7 +83,7 @@ def event_fault(event: Any, model: Model, request: Request) -> Exception:
     if isinstance(code, str) and code.isdecimal():
         code = int(code)
     if isinstance(code, int) and 400 <= code < 600:
-        fault = _coded(code, words, model)
+        fault = _from_error_code(code, words, model)
         if not isinstance(fault, EndpointUnusable) or isinstance(fault, ContextOverflow):
             return fault
     return Transient(f"the server reported an error inside the reply: {words}")

@@ -14,7 +14,7 @@ LEAST = 5
 
 
 @dataclass(slots=True)
-class Tally:
+class EndpointHealth:
     """Counts over all cells that one endpoint answered."""
 
     replies: int = 0

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client, connect
-from evalsuite.endpoint.concurrency import Limit
+from evalsuite.endpoint.concurrency import ConcurrencyLimit
 from evalsuite.endpoint.faults import Busy, Down, Malformed, TooSlow, Transient, pause
-from evalsuite.endpoint.health import Tally
-from evalsuite.endpoint.replica import SUSPICIOUS, Look, Replica, State
+from evalsuite.endpoint.health import EndpointHealth
+from evalsuite.endpoint.replica import SUSPICIOUS, HealthCheck, Replica, ReplicaState
 from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.stream import show
-from evalsuite.endpoint.timeouts import Pace
+from evalsuite.endpoint.timeouts import RequestTimeout
 from evalsuite.errors import ContextOverflow, EndpointDown, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 
@@ -52,8 +52,8 @@ class Pool:
     model: Model
     engine: Engine
     replicas: tuple[Replica, ...]
-    pace: Pace = field(default_factory=Pace)
-    tally: Tally = field(default_factory=Tally)
+    pace: RequestTimeout = field(default_factory=RequestTimeout)
+    tally: EndpointHealth = field(default_factory=EndpointHealth)
     on_reconnect: Callable[[Client], Awaitable[None]] | None = None
     """Called after an outage with the replica's client, before anything more is sent to it. ``EndpointUnusable`` ends
     the endpoint (unless it has gone again), ``SampleFailed`` means that it is not back yet."""
@@ -116,7 +116,7 @@ class Pool:
         if isinstance(fault, TooSlow):
             self.tally.slow += 1
         if isinstance(fault, Busy):
-            looks = [await Look(generate=True).at(client) for client in self.clients]
+            looks = [await HealthCheck(generate=True).at(client) for client in self.clients]
             if all(looks):
                 self._give_up(EndpointDown(f"{self.where} is too busy for everything: {looks[0]}"))
                 raise EndpointDown(str(self.fault))
@@ -194,15 +194,15 @@ class Pool:
         """Whether the replica was down when ``fault`` happened. Looks at it if there is reason to."""
         if self.fault is not None or isinstance(fault, Busy):
             return False
-        if one.state is State.UP:
+        if one.state is ReplicaState.UP:
             often = one.faults >= one.suspicious
             if not (often or isinstance(fault, Down)):
                 return False
-            one.state = State.LOOKING
+            one.state = ReplicaState.LOOKING
             one.looking = asyncio.get_running_loop().create_future()
             generate = often or (isinstance(fault, Down) and fault.gateway)
             known = isinstance(fault, Down) or self.tally.replies > 0
-            task = asyncio.create_task(self._watch(one, Look(generate, raw, known)))
+            task = asyncio.create_task(self._watch(one, HealthCheck(generate, raw, known)))
             self._tasks.add(task)
             task.add_done_callback(self._watched)
         assert one.looking is not None
@@ -213,12 +213,12 @@ class Pool:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._give_up(error)
 
-    async def _watch(self, one: Replica, look: Look) -> None:
+    async def _watch(self, one: Replica, look: HealthCheck) -> None:
         """Look at a suspect until it can be used. Raises what makes it useless, which ends the endpoint."""
         began, looks = time.monotonic(), 1
         why = await look.at(one.client)
         if why:
-            one.state, one.down = State.DOWN, began
+            one.state, one.down = ReplicaState.DOWN, began
             self.tally.outages += 1
             one.told(down=True)
             while why:
@@ -233,11 +233,11 @@ class Pool:
             one.limit.refused(now, one.limit.allowed, now)  # not everybody at once
         elif look.generate:
             one.suspicious = 2 * max(one.faults, SUSPICIOUS)  # it is there, so the questions are bad
-        one.state, one.down = State.UP, math.inf
+        one.state, one.down = ReplicaState.UP, math.inf
         one.told(down=False)
         self._wake()
 
-    async def _reconnected(self, one: Replica, look: Look) -> str:
+    async def _reconnected(self, one: Replica, look: HealthCheck) -> str:
         """Let ``on_reconnect`` have its say; why the replica is not back, or empty."""
         if self.on_reconnect is None:
             return ""
@@ -253,7 +253,7 @@ class Pool:
 
     def _left(self, why: str) -> float:
         """Seconds that the outage may still last. Raises ``EndpointDown`` when it has lasted too long."""
-        if any(one.state is not State.DOWN for one in self.replicas):
+        if any(one.state is not ReplicaState.DOWN for one in self.replicas):
             return math.inf
         now = time.monotonic()
         began = max(*(one.down for one in self.replicas), *(one.answered for one in self.replicas))
@@ -269,5 +269,5 @@ class Pool:
 def pool(model: Model, engine: Engine, clients: Sequence[Client]) -> Pool:
     """The clients of ``connect_all``, asked who they are, as one model."""
     share = -(-model.concurrency // len(clients))
-    replicas = tuple(Replica(one, Limit(share, engine.first_token_seconds)) for one in clients)
+    replicas = tuple(Replica(one, ConcurrencyLimit(share, engine.first_token_seconds)) for one in clients)
     return Pool(model, engine, replicas)

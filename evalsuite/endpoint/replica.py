@@ -9,7 +9,7 @@ import httpx2
 import openai
 
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.concurrency import Limit
+from evalsuite.endpoint.concurrency import ConcurrencyLimit
 from evalsuite.endpoint.faults import Rejected, connection_fault, status_fault
 from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
 from evalsuite.records import Request
@@ -22,7 +22,7 @@ LOOK_TIMEOUTS = 3.0
 """A look may take this many times ``engine.connect_seconds``: an idle server makes one token in less."""
 
 
-class State(Enum):
+class ReplicaState(Enum):
     """Whether requests are given to a replica."""
 
     UP = "up"
@@ -36,8 +36,8 @@ class Replica:
     """One base URL."""
 
     client: Client
-    limit: Limit
-    state: State = State.UP
+    limit: ConcurrencyLimit
+    state: ReplicaState = ReplicaState.UP
     running: int = 0
     asked: int = 0
     """Requests sent."""
@@ -65,11 +65,11 @@ class Replica:
     @property
     def free(self) -> int:
         """Requests that it may be given now."""
-        return max(0, self.limit.allowed - self.running) if self.state is State.UP else 0
+        return max(0, self.limit.allowed - self.running) if self.state is ReplicaState.UP else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class HealthCheck:
     """How a suspect is looked at."""
 
     generate: bool

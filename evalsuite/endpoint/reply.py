@@ -29,7 +29,7 @@ class ErrorEvent(SampleFailed):
         self.event = event
 
 
-class Growing:
+class TextBuffer:
     """A text that grows piece by piece; the pieces are joined now and then, because 64,000 little strings weigh fifteen
     times what they say (``io.StringIO`` keeps such a list, too)."""
 
@@ -59,8 +59,8 @@ class Assembler:
     __slots__ = ("_calls", "_fingerprint", "_finish", "_model", "_reasoning", "_text", "_usage")
 
     def __init__(self) -> None:
-        self._text = Growing()
-        self._reasoning = Growing()
+        self._text = TextBuffer()
+        self._reasoning = TextBuffer()
         self._calls: dict[int, dict[str, Any]] = {}
         self._finish: str | None = None
         self._usage: Mapping[str, Any] = {}

@@ -1,7 +1,7 @@
 """A reply while its bytes arrive: parsed, counted, and whole or a fault at the end; half of one is never an answer.
 
 A request that is cut by a deadline is recorded with the length that has arrived: the task that sends it puts a
-``Watch`` into its context, and the client attaches the reply that it is collecting.
+``PartialReply`` into its context, and the client attaches the reply that it is collecting.
 """
 
 import json
@@ -31,7 +31,7 @@ def largest(request: Request) -> int:
 
 
 @dataclass(slots=True)
-class Draft:
+class ReplyStream:
     """Collects the bytes of one reply."""
 
     most: int
@@ -127,7 +127,7 @@ def _shown(payload: bytes) -> str:
 
 
 @dataclass(slots=True)
-class Watch:
+class PartialReply:
     """The reply of one request as far as it has come."""
 
     reply: Assembler | None = None
@@ -139,12 +139,12 @@ class Watch:
         return 0 if self.reply is None else self.reply.characters
 
 
-_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
+_WATCH: ContextVar[PartialReply | None] = ContextVar("watch", default=None)
 
 
-def watched() -> Watch:
+def watched() -> PartialReply:
     """A watch on the next request of this task."""
-    watch = Watch()
+    watch = PartialReply()
     _WATCH.set(watch)
     return watch
 

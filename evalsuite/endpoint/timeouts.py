@@ -19,7 +19,7 @@ EVERY = 16
 
 
 @dataclass(slots=True)
-class Pace:
+class RequestTimeout:
     """Generated tokens per second of one request, over the newest replies."""
 
     _rates: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))

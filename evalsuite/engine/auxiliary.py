@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evalsuite.config import sampling
-from evalsuite.config.settings import Aide, Engine
+from evalsuite.config.settings import AuxiliaryModel, Engine
 from evalsuite.endpoint.identity import identify as identity
 from evalsuite.endpoint.pool import Pool, connect_all, pool
 from evalsuite.engine.conversation import Ask
@@ -19,7 +19,7 @@ from evalsuite.tasks.grading.judge_prompt import identity as judge_identity
 
 
 @dataclass(frozen=True, slots=True)
-class AideClient:
+class AuxiliaryClient:
     """The judge or the simulator, shared by all cells of a run."""
 
     client: Pool
@@ -28,7 +28,7 @@ class AideClient:
     """Most requests in flight at its endpoint."""
 
 
-def aide_ask(aide: AideClient, who: str, stop: Stop) -> Ask:
+def aide_ask(aide: AuxiliaryClient, who: str, stop: Stop) -> Ask:
     """Asks a judge or simulator, as patiently as its own pool is; its faults are told apart and never the model's."""
 
     async def ask(request: Request) -> tuple[Reply, int]:
@@ -46,11 +46,11 @@ JUDGE_OUTAGE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Aides:
+class Auxiliaries:
     """The judge and the simulator of a run, where it has them."""
 
-    judge: AideClient | None = None
-    simulator: AideClient | None = None
+    judge: AuxiliaryClient | None = None
+    simulator: AuxiliaryClient | None = None
     missing: Mapping[str, str] | None = None
     """Who is not there -> why."""
 
@@ -70,14 +70,16 @@ class Aides:
                 await aide.client.close()
 
 
-async def connect_aides(judge: Aide | None, simulator: Aide | None, needed: Iterable[str], engine: Engine) -> Aides:
+async def connect_auxiliaries(
+    judge: AuxiliaryModel | None, simulator: AuxiliaryModel | None, needed: Iterable[str], engine: Engine
+) -> Auxiliaries:
     """Connect to those of the two that are ``needed``; who cannot be reached is named in ``missing``.
 
     A judge that goes away is waited for a minute at most; then the answers that come are stored ungraded. Without its
     simulator nothing can go on, so that is waited for as long as for a model.
     """
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
-    found: dict[str, AideClient] = {}
+    found: dict[str, AuxiliaryClient] = {}
     missing: dict[str, str] = {}
     for who, aide in (("judge", judge), ("simulator", simulator)):
         if who not in set(needed):
@@ -86,13 +88,13 @@ async def connect_aides(judge: Aide | None, simulator: Aide | None, needed: Iter
             missing[who] = f"no {who} is configured"
             continue
         try:
-            found[who] = await connect_aide(aide, replace(engine, outage_seconds=patience[who]))
+            found[who] = await connect_auxiliary(aide, replace(engine, outage_seconds=patience[who]))
         except EndpointUnusable as error:
             missing[who] = str(error)
-    return Aides(found.get("judge"), found.get("simulator"), missing)
+    return Auxiliaries(found.get("judge"), found.get("simulator"), missing)
 
 
-async def connect_aide(aide: Aide, engine: Engine) -> AideClient:
+async def connect_auxiliary(aide: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
     """A client for a judge or simulator. Raises ``EndpointUnusable``."""
     clients = connect_all(aide, engine)
     try:
@@ -100,4 +102,6 @@ async def connect_aide(aide: Aide, engine: Engine) -> AideClient:
     except EvalsuiteError:
         await close_all(clients)
         raise
-    return AideClient(pool(aide, engine, named), sampling.fields(aide.sampling), asyncio.Semaphore(aide.concurrency))
+    return AuxiliaryClient(
+        pool(aide, engine, named), sampling.fields(aide.sampling), asyncio.Semaphore(aide.concurrency)
+    )

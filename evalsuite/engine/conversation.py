@@ -19,7 +19,7 @@ def request_seed(seed: int, item_id: str, repeat: int) -> int:
 
 
 @dataclass(slots=True)
-class Turns:
+class Conversation:
     """One attempt at one item: ``chat`` is what its adapter calls."""
 
     cell: Cell

@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evalsuite.engine.lengths import Lengths
-from evalsuite.engine.scheduler import Todo
+from evalsuite.engine.lengths import ExpectedLengths
+from evalsuite.engine.scheduler import Attempt
 from evalsuite.stats.reply_lengths import longest, p99_tokens, slow_rate
-from evalsuite.store.attempts import Cut
+from evalsuite.store.attempts import CutRequest
 
 ENOUGH = 20
 """Replies of a cell from which its own rate is taken rather than its endpoint's."""
@@ -19,11 +19,11 @@ KEPT = 2000
 class CellFit:
     """What is known of the lengths and the speed of one cell's replies."""
 
-    lengths: Lengths
+    lengths: ExpectedLengths
     max_tokens: int | None
     single_turn: bool
     """False: an attempt is a dialogue, and what has to fit is its next request."""
-    cuts: Mapping[tuple[str, int], Sequence[Cut]] = field(default_factory=dict)
+    cuts: Mapping[tuple[str, int], Sequence[CutRequest]] = field(default_factory=dict)
     finished: list[float] = field(default_factory=list)
     """Lengths of whole replies, recorded ones first."""
     paces: list[tuple[float, float]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class CellFit:
     """Replies at which ``p99`` and ``rate`` are computed again."""
     rate: float | None = None
 
-    def known(self, todo: Todo) -> float | None:
+    def known(self, todo: Attempt) -> float | None:
         """Recorded tokens of this very item; one that was cut is at least as long as it had become."""
         if not self.single_turn:
             return None
@@ -59,7 +59,7 @@ class Fit:
         one.finished.append(tokens)
         one.paces.append((tokens, seconds))
 
-    def seconds(self, todo: Todo) -> float | None:
+    def seconds(self, todo: Attempt) -> float | None:
         """Seconds in which the next request of an attempt ends in 99 of 100 cases; None: nobody can say."""
         one = self.cells[todo.cell]
         if len(one.finished) >= one.due:
@@ -68,7 +68,7 @@ class Fit:
         rate = one.rate or self.rate
         return None if tokens is None or not rate else tokens / rate
 
-    def fits(self, todo: Todo) -> bool:
+    def fits(self, todo: Attempt) -> bool:
         """Whether an attempt may still begin. Where nothing is known it may."""
         seconds = self.seconds(todo)
         return seconds is None or seconds <= self.ends - time.monotonic()

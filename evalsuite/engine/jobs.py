@@ -8,10 +8,10 @@ from typing import Any
 from evalsuite.config import aa as arms
 from evalsuite.config.settings import Model, Run
 from evalsuite.endpoint.pool import Pool, base_urls
-from evalsuite.engine.auxiliary import AideClient, Aides
-from evalsuite.engine.identity.monitor import Guard
-from evalsuite.engine.lengths import Lengths, recorded
-from evalsuite.engine.scheduler import Order, Todo, ordered
+from evalsuite.engine.auxiliary import Auxiliaries, AuxiliaryClient
+from evalsuite.engine.identity.monitor import IdentityMonitor
+from evalsuite.engine.lengths import ExpectedLengths, recorded
+from evalsuite.engine.scheduler import Attempt, Order, ordered
 from evalsuite.records import Item
 from evalsuite.store import runs as run_folder
 from evalsuite.store.baseline import baseline_cells
@@ -21,7 +21,7 @@ from evalsuite.tasks.loading import LoadedTask
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CellWork:
     """One cell of a run, ready to be asked."""
 
     cell: Cell
@@ -34,12 +34,12 @@ class Job:
     seed: int
     cap: int
     """Most attempts of this cell at the same time."""
-    judge: AideClient | None = None
-    simulator: AideClient | None = None
-    lengths: Lengths = field(default_factory=Lengths)
+    judge: AuxiliaryClient | None = None
+    simulator: AuxiliaryClient | None = None
+    lengths: ExpectedLengths = field(default_factory=ExpectedLengths)
     """What is known beforehand of its answers' lengths."""
 
-    def todo(self, number: int, order: Order = "longest") -> list[Todo]:
+    def todo(self, number: int, order: Order = "longest") -> list[Attempt]:
         """The attempts that are not on record yet, in the order in which they are made (``schedule.ordered``)."""
         planned = ordered(
             number,
@@ -55,13 +55,13 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Workload:
     """One endpoint with all its cells of this run."""
 
     name: str
     limit: int
     """Most requests in flight."""
-    jobs: tuple[Job, ...]
+    jobs: tuple[CellWork, ...]
     looks: tuple[Callable[[], Awaitable[None]], ...] = ()
     """Asked again and again: each raises ``EndpointUnusable`` when its server is no longer who it was."""
 
@@ -112,7 +112,7 @@ def needs(task: LoadedTask) -> tuple[str, ...]:
     return found
 
 
-def pending(cell: Cell, task: LoadedTask, aides: Aides) -> bool:
+def pending(cell: Cell, task: LoadedTask, aides: Auxiliaries) -> bool:
     """Whether a cell has an attempt that is still to be made."""
     judged = aides.judge is not None
     pairs = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in wanted(cell, task))
@@ -131,9 +131,9 @@ def lanes(
     cells: Opened,
     settings: Run,
     pools: Mapping[str, Pool],
-    aides: Aides,
-    guards: Mapping[str, Guard],
-) -> list[Lane]:
+    aides: Auxiliaries,
+    guards: Mapping[str, IdentityMonitor],
+) -> list[Workload]:
     """One lane per endpoint, over all cells that it serves. Models that serve from the same place share its slots."""
     at: dict[tuple[str, ...], list[str]] = {}
     for name in pools:
@@ -148,13 +148,15 @@ def lanes(
                 for task in tasks.values()
                 if (place := (run_folder.label(name, models[name].thinking), task.name)) in cells
             )
-            looks = tuple(guards[name].look for name in names if name in guards)
-            found.append(Lane(" + ".join(names), limit, jobs, looks))
+            looks = tuple(guards[name].check for name in names if name in guards)
+            found.append(Workload(" + ".join(names), limit, jobs, looks))
     return found
 
 
-def _job(cell: Cell, task: LoadedTask, pool: Pool, settings: Run, limit: int, aides: Aides, lengths: Lengths) -> Job:
-    return Job(
+def _job(
+    cell: Cell, task: LoadedTask, pool: Pool, settings: Run, limit: int, aides: Auxiliaries, lengths: ExpectedLengths
+) -> CellWork:
+    return CellWork(
         cell,
         task.adapter,
         pool,
@@ -169,6 +171,6 @@ def _job(cell: Cell, task: LoadedTask, pool: Pool, settings: Run, limit: int, ai
     )
 
 
-def _lengths(cell: Cell, settings: Run, baseline: Mapping[str, Path]) -> Lengths:
+def _lengths(cell: Cell, settings: Run, baseline: Mapping[str, Path]) -> ExpectedLengths:
     known = baseline.get(cell.folder.name)
     return recorded(Path(settings.results_dir), cell.folder, cell.manifest, cell.lengths(), baseline=known)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalsuite.engine.auxiliary import AideClient, aide_ask
+from evalsuite.engine.auxiliary import AuxiliaryClient, aide_ask
 from evalsuite.engine.conversation import Ask
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import EndpointUnusable, JudgeFailed, SampleFailed
@@ -14,7 +14,7 @@ from evalsuite.tasks.grading.judge_prompt import identity as judge_identity
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class JudgeClient:
     """``adapters.base.Judge`` for one attempt."""
 
     cell: Cell
@@ -49,12 +49,12 @@ class Judging:
 
 
 def judging(
-    aide: AideClient,
+    aide: AuxiliaryClient,
     cell: Cell,
     key: tuple[str, int],
     stop: Stop,
     counted: Callable[[Ask], Ask] = lambda ask: ask,
-) -> Judging:
+) -> JudgeClient:
     """The judge of one attempt."""
     name = judge_identity(aide.client.model.checkpoint, aide.sampling)
-    return Judging(cell, key, name, dict(aide.sampling), counted(aide_ask(aide, "judge", stop)))
+    return JudgeClient(cell, key, name, dict(aide.sampling), counted(aide_ask(aide, "judge", stop)))

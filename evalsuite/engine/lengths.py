@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalsuite.engine.scheduler import Todo
+from evalsuite.engine.scheduler import Attempt
 from evalsuite.errors import BadInput
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.samples import SAMPLES
@@ -21,13 +21,13 @@ RIVALS = 3
 """Other models' cells whose lengths are averaged."""
 RATES = 3
 """Earlier cells of the same model whose speed is looked up."""
-MUST_AGREE = ("task", "adapter", "variant", "data_sha")
+SAME_QUESTIONS = ("task", "adapter", "variant", "data_sha")
 """Keys of a cell's identity without which its items are not the same questions."""
 _COLUMNS = ("item_id", "completion_tokens", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class ExpectedLengths:
     """What is known beforehand of one cell's answers, in generated tokens."""
 
     items: Mapping[str, float] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def recorded(
     own: Mapping[tuple[str, int], float],
     *,
     baseline: Path | None = None,
-) -> Lengths:
+) -> ExpectedLengths:
     """What ``results`` (a folder of runs) knows of the answers that the cell in ``folder`` will get.
 
     ``own`` holds the lengths of this cell's finished attempts, (item, repeat) -> tokens; they count before all others.
@@ -74,7 +74,7 @@ def recorded(
         items[item] = sum(known) / len(known)
     items |= means((item, tokens) for (item, _), tokens in own.items())
     mine, asked = _rows(folder), manifest["identity"]
-    return Lengths(
+    return ExpectedLengths(
         items,
         tuple(tokens for _, tokens, _ in mine) or tuple(replies),
         tuple(_paces(results, folder, mine)),
@@ -114,7 +114,7 @@ def _rivals(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Pa
             known = read_manifest(cell)["identity"]
         except BadInput:
             continue
-        same = all(known.get(key) == asked.get(key) for key in MUST_AGREE)
+        same = all(known.get(key) == asked.get(key) for key in SAME_QUESTIONS)
         if same and known.get("thinking") in (None, asked.get("thinking")):
             found.append((known.get("model") == manifest.get("baseline"), path.stat().st_mtime, cell))
     return [cell for *_, cell in sorted(found, key=lambda one: one[:2], reverse=True)]
@@ -149,7 +149,7 @@ def _rows(folder: Path) -> list[tuple[str, float, float | None]]:
 
 
 @dataclass(slots=True)
-class Grown:
+class LengthEstimator:
     """How long the finished attempts of a cell became beside what was expected of them, in generated tokens."""
 
     attempts: int = 0
@@ -159,7 +159,7 @@ class Grown:
     became: float = 0.0
     """Tokens of the same attempts."""
 
-    def add(self, todo: Todo, tokens: float) -> None:
+    def add(self, todo: Attempt, tokens: float) -> None:
         """One attempt ended with a verdict after ``tokens``."""
         self.attempts += 1
         self.tokens += tokens
@@ -167,7 +167,7 @@ class Grown:
             self.guessed += todo.expected
             self.became += tokens
 
-    def expected(self, todo: Todo) -> float | None:
+    def expected(self, todo: Attempt) -> float | None:
         """Tokens of an attempt that is still open, corrected by what the finished ones became; None: unknown."""
         if todo.expected is None:
             return self.mean

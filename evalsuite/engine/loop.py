@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from evalsuite.config.deadline import Window
 from evalsuite.config.settings import Engine
 from evalsuite.engine.deadline_fit import CellFit, Fit
-from evalsuite.engine.jobs import Job, Lane, Progress
+from evalsuite.engine.jobs import CellWork, Progress, Workload
 from evalsuite.engine.progress import observe
-from evalsuite.engine.scheduler import Order, Queue
+from evalsuite.engine.scheduler import AttemptQueue, Order
 from evalsuite.engine.stopping import DEADLINE, Budget, Stop
-from evalsuite.engine.worker import Running
+from evalsuite.engine.worker import EndpointWorker
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 
 if TYPE_CHECKING:
-    from evalsuite.engine.early_stopping.controller import Contests
+    from evalsuite.engine.early_stopping.controller import EarlyStopping
 
 
 Draw = Callable[[Mapping[str, Progress]], None]
@@ -29,7 +29,7 @@ TICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class LoopResult:
     """How a run's endpoints ended."""
 
     faults: Mapping[str, EvalsuiteError]
@@ -53,11 +53,13 @@ class Ended:
 
 
 def _lane_at_work(
-    lane: Lane, engine: Engine, progress: Progress, budget: Budget, window: Window | None, rate: float | None
-) -> Running:
+    lane: Workload, engine: Engine, progress: Progress, budget: Budget, window: Window | None, rate: float | None
+) -> EndpointWorker:
     """A lane with its queue filled. ``rate``: tokens per second of the whole endpoint, where the user states it."""
     order: Order = "random" if engine.stop == SEQUENTIAL else "longest"
-    queue = Queue([job.cap for job in lane.jobs], [job.cell.label for job in lane.jobs], strict=order == "random")
+    queue = AttemptQueue(
+        [job.cap for job in lane.jobs], [job.cell.label for job in lane.jobs], strict=order == "random"
+    )
     queue.fill([job.todo(number, order) for number, job in enumerate(lane.jobs)])
     progress.planned = queue.left
     progress.recorded = sum(len(job.items) * job.repeats for job in lane.jobs) - queue.left
@@ -65,32 +67,32 @@ def _lane_at_work(
     if window is not None:
         cells = [_cell_fit(job) for job in lane.jobs]
         fit = Fit(window.closes, cells, None if rate is None else rate / lane.limit)
-    return Running(lane, engine, budget.stop, progress, queue, budget, fit)
+    return EndpointWorker(lane, engine, budget.stop, progress, queue, budget, fit)
 
 
-def _follow(running: Running, contests: "Contests") -> None:
+def _follow(running: EndpointWorker, contests: "EarlyStopping") -> None:
     for number, job in enumerate(running.lane.jobs):
         place = (job.cell.label, job.cell.folder.name)
         running.scored[number] = partial(contests.scored, place)
-        contests.narrow[place] = partial(running.narrow, number)
+        contests.restrict[place] = partial(running.restrict, number)
 
 
-def _cell_fit(job: Job) -> CellFit:
+def _cell_fit(job: CellWork) -> CellFit:
     cap = job.sampling.get("max_tokens")
     single = hasattr(job.adapter, "prompt")
     return CellFit(job.lengths, cap, single, job.cell.cuts(), list(job.lengths.replies))
 
 
 async def run_lanes(
-    lanes: Sequence[Lane],
+    lanes: Sequence[Workload],
     engine: Engine,
     stop: Stop,
     draw: Draw,
     *,
     window: Window | None = None,
     rate: float | None = None,
-    contests: "Contests | None" = None,
-) -> Ended:
+    contests: "EarlyStopping | None" = None,
+) -> LoopResult:
     """Run all endpoints side by side until nothing is left, or until a signal, the window or the token budget stops
     them (``stop.reason``). A failing disk stops all of them at once. ``contests`` hear of every attempt of their
     cells, and end those that are decided.
@@ -105,7 +107,7 @@ async def run_lanes(
         for running in at_work:
             _follow(running, contests)
 
-    async def one(running: Running) -> None:
+    async def one(running: EndpointWorker) -> None:
         try:
             await running.work()
         except EndpointUnusable as error:
@@ -131,13 +133,13 @@ async def run_lanes(
         if closing is not None:
             closing.cancel()
         show()
-    ended = Ended(faults, progress)
+    ended = LoopResult(faults, progress)
     if ended.unsent and not stop.requested:
         stop.request(DEADLINE)  # the queue is not empty, and nothing in it fits any more
     return ended
 
 
-async def _tick(lanes: Sequence[Lane], draw: Callable[[], None]) -> None:
+async def _tick(lanes: Sequence[Workload], draw: Callable[[], None]) -> None:
     """Show how far it is, and other processes that this one lives."""
     while True:
         draw()

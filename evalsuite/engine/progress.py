@@ -6,15 +6,15 @@
 import time
 
 from evalsuite.endpoint.pool import Pool
-from evalsuite.endpoint.replica import State
-from evalsuite.engine.lengths import Grown
-from evalsuite.engine.worker import Asking, Running
+from evalsuite.endpoint.replica import ReplicaState
+from evalsuite.engine.lengths import LengthEstimator
+from evalsuite.engine.worker import AttemptRequests, EndpointWorker
 
 OVERDUE = 0.1
 """An answer that is longer than expected is expected to grow by this share of what has come."""
 
 
-def observe(running: Running) -> None:
+def observe(running: EndpointWorker) -> None:
     """Bring ``running.progress`` up to this moment."""
     progress = running.progress
     pools = _pools(running)
@@ -31,46 +31,46 @@ def observe(running: Running) -> None:
     progress.longest_left = max((rest for rest in rests if rest is not None), default=0.0)
 
 
-def _pools(running: Running) -> list[Pool]:
+def _pools(running: EndpointWorker) -> list[Pool]:
     """The models at this endpoint, each once."""
     return list({id(job.client): job.client for job in running.lane.jobs}.values())
 
 
 def _allowed(pool: Pool) -> int:
-    return sum(one.limit.allowed for one in pool.replicas if one.state is not State.DOWN)
+    return sum(one.limit.allowed for one in pool.replicas if one.state is not ReplicaState.DOWN)
 
 
-def _waiting(running: Running) -> float | None:
+def _waiting(running: EndpointWorker) -> float | None:
     """Tokens of the attempts that were not begun; None where nobody can say."""
     total = 0.0
     for cell, found in enumerate(running.queue.open):
-        grown = running.grown.get(cell, Grown())
+        grown = running.grown.get(cell, LengthEstimator())
         if found.unknown and grown.mean is None:
             return None
         total += found.learned + found.guessed * grown.factor + found.unknown * (grown.mean or 0.0)
     return total
 
 
-def _rest(running: Running, asking: Asking, arriving: float) -> float | None:
+def _rest(running: EndpointWorker, asking: AttemptRequests, arriving: float) -> float | None:
     """Tokens that a running attempt is expected to generate yet."""
-    expected = running.grown.get(asking.todo.cell, Grown()).expected(asking.todo)
+    expected = running.grown.get(asking.todo.cell, LengthEstimator()).expected(asking.todo)
     come = asking.tokens + arriving
     return None if expected is None else max(expected - come, OVERDUE * come)
 
 
-def _state(running: Running, pools: list[Pool]) -> str:
+def _state(running: EndpointWorker, pools: list[Pool]) -> str:
     if running.stop.requested:
         patience = running.stop.patience
         left = "" if patience is None else f", {patience:.0f} s left"
         return f"draining ({running.stop.reason}{left})"
     states = [one.state for pool in pools for one in pool.replicas]
-    down = states.count(State.DOWN)
+    down = states.count(ReplicaState.DOWN)
     if down == len(states) > 0:
         since = min(one.down for pool in pools for one in pool.replicas)
         return f"paused: down for {time.monotonic() - since:.0f} s"
     if down:
         return f"{down} of {len(states)} replicas down"
-    if State.LOOKING in states:
+    if ReplicaState.LOOKING in states:
         return "paused: is it there?"
     allowed, asked = running.progress.limit, running.lane.limit
     return f"slowed to {allowed} of {asked} slots" if allowed < asked else ""

@@ -18,7 +18,7 @@ stopping rules that count in the order of dispatch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class Attempt:
     """One attempt that is still to be made."""
 
     cell: int
@@ -43,7 +43,7 @@ def ordered(
     order: Order = "longest",
     seed: int = 0,
     together: bool = False,
-) -> list[Todo]:
+) -> list[Attempt]:
     """All attempts of a cell, in the order in which they are made.
 
     ``expected`` gives the tokens of an item (None: unknown). The expected-longest go first, all repeats alike; of
@@ -59,7 +59,7 @@ def ordered(
     else:
         groups = _clusters(items, lengths) if together else [0.0] * len(items)
     todo = [
-        Todo(cell, item, repeat, length, rank=(group, 0.0 if order == "random" else -(length or 0.0), repeat, place))
+        Attempt(cell, item, repeat, length, rank=(group, 0.0 if order == "random" else -(length or 0.0), repeat, place))
         for place, (item, length, group) in enumerate(zip(items, lengths, groups, strict=True))
         for repeat in range(repeats)
     ]
@@ -82,14 +82,14 @@ def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[fl
     return ranks
 
 
-Fits = Callable[[Todo], bool]
+Fits = Callable[[Attempt], bool]
 """Whether an attempt may still begin (``windows``)."""
 LOOKS = 100
 """Attempts set aside that one finished attempt pays a second look at."""
 
 
 @dataclass(slots=True)
-class Open:
+class WaitingAttempts:
     """The waiting attempts of one cell, summed up."""
 
     learned: float = 0.0
@@ -99,7 +99,7 @@ class Open:
     unknown: int = 0
     """Attempts of which nothing is known."""
 
-    def count(self, todo: Todo, sign: int) -> None:
+    def count(self, todo: Attempt, sign: int) -> None:
         """Add (1) or take away (-1) an attempt."""
         if todo.expected is None:
             self.unknown += sign
@@ -113,18 +113,18 @@ class Open:
 class _Cell:
     """The waiting attempts of one cell."""
 
-    waiting: dict[tuple[str, int], Todo] = field(default_factory=dict)
+    waiting: dict[tuple[str, int], Attempt] = field(default_factory=dict)
     """(item, repeat) -> the attempt as it is known now; heap entries that are not in here are void."""
-    heap: list[tuple[tuple[float, float, int, int], int, Todo]] = field(default_factory=list)
+    heap: list[tuple[tuple[float, float, int, int], int, Attempt]] = field(default_factory=list)
     """(rank, number that no other entry has, attempt)"""
     pushed: int = 0
-    aside: list[Todo] = field(default_factory=list)
+    aside: list[Attempt] = field(default_factory=list)
     """Attempts that did not fit when they were looked at."""
     running: int = 0
     taken: int = 0
-    open: Open = field(default_factory=Open)
+    open: WaitingAttempts = field(default_factory=WaitingAttempts)
 
-    def push(self, todo: Todo) -> None:
+    def push(self, todo: Attempt) -> None:
         old = self.waiting.get((todo.item.id, todo.repeat))
         if old is not None:
             self.open.count(old, -1)
@@ -132,15 +132,15 @@ class _Cell:
         self.waiting[todo.item.id, todo.repeat] = todo
         self.again(todo)
 
-    def drop(self, todo: Todo) -> None:
+    def drop(self, todo: Attempt) -> None:
         del self.waiting[todo.item.id, todo.repeat]
         self.open.count(todo, -1)
 
-    def again(self, todo: Todo) -> None:
+    def again(self, todo: Attempt) -> None:
         self.pushed += 1
         heapq.heappush(self.heap, (todo.rank, self.pushed, todo))
 
-    def first(self, fits: Fits | None, *, strict: bool) -> Todo | None:
+    def first(self, fits: Fits | None, *, strict: bool) -> Attempt | None:
         """The next attempt that may begin; it stays where it is."""
         while self.heap:
             todo = self.heap[0][2]
@@ -156,7 +156,7 @@ class _Cell:
 
 
 @dataclass(slots=True)
-class Queue:
+class AttemptQueue:
     """Attempts in order, with a cap on how many of one cell run at the same time.
 
     Arms (models at one endpoint) take turns, attempt by attempt. Inside an arm the expected-longest attempt of all its
@@ -177,7 +177,7 @@ class Queue:
     """Stands for an unknown length: the mean of the known ones."""
     _credit: int = 0
 
-    def fill(self, cells: Sequence[Sequence[Todo]]) -> None:
+    def fill(self, cells: Sequence[Sequence[Attempt]]) -> None:
         """Take the attempts of every cell, in the order of ``caps``."""
         self._cells = [_Cell() for _ in cells]
         for cell, todos in zip(self._cells, cells, strict=True):
@@ -190,7 +190,7 @@ class Queue:
             arms.setdefault(self.arms[number] if self.arms else "", []).append(number)
         self._turns = list(arms.values())
 
-    def take(self, fits: Fits | None = None) -> Todo | None:
+    def take(self, fits: Fits | None = None) -> Attempt | None:
         """The next attempt that may start now; None if there is none, all are capped, or none fits."""
         for turn, arm in enumerate(self._turns):
             found = {
@@ -213,12 +213,12 @@ class Queue:
             return found[number]
         return None
 
-    def _urgency(self, number: int, todo: Todo) -> tuple[bool, float]:
+    def _urgency(self, number: int, todo: Attempt) -> tuple[bool, float]:
         """Highest first; ``max`` takes the first of equals, which is the cell served longest ago."""
         expected = self._unknown if todo.expected is None else todo.expected
         return self._cells[number].taken == 0, 0.0 if self.strict else expected
 
-    def done(self, todo: Todo) -> None:
+    def done(self, todo: Attempt) -> None:
         """An attempt that was taken has ended."""
         self._cells[todo.cell].running -= 1
         self._credit += LOOKS
@@ -252,12 +252,12 @@ class Queue:
         return len(dropped)
 
     @property
-    def open(self) -> tuple[Open, ...]:
+    def open(self) -> tuple[WaitingAttempts, ...]:
         """What waits in every cell, summed up."""
         return tuple(cell.open for cell in self._cells)
 
     @property
-    def waiting(self) -> list[Todo]:
+    def waiting(self) -> list[Attempt]:
         """Attempts that have not been taken."""
         return [todo for cell in self._cells for todo in cell.waiting.values()]
 

@@ -13,31 +13,31 @@ from evalsuite.config.deadline import Window
 from evalsuite.config.settings import DEMO, Model, Run
 from evalsuite.endpoint.pool import Pool
 from evalsuite.engine import stopping as ending
-from evalsuite.engine.auxiliary import Aides, connect_aides
-from evalsuite.engine.identity.monitor import Guard, last_looks
+from evalsuite.engine.auxiliary import Auxiliaries, connect_auxiliaries
+from evalsuite.engine.identity.monitor import IdentityMonitor, final_checks
 from evalsuite.engine.identity.preflight import open_model
 from evalsuite.engine.jobs import lanes, needs, pending
-from evalsuite.engine.loop import Draw, Ended, run_lanes
+from evalsuite.engine.loop import Draw, LoopResult, run_lanes
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
 from evalsuite.store import runs as run_folder
 from evalsuite.store.cell import Cell, close_cells, open_cell
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.samples import seal
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.loading import LoadedTask
 
 if TYPE_CHECKING:
-    from evalsuite.engine.early_stopping.controller import Contests
+    from evalsuite.engine.early_stopping.controller import EarlyStopping
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class SessionResult:
     """What a run did, for the command that turns it into text and an exit code."""
 
     cells: tuple[Cell, ...]
     """The sealed cells; empty if every model was refused before its first question."""
-    ended: Ended
+    ended: LoopResult
     """With the models that were refused among its faults."""
     skipped: bool
     """Whether a task could not be asked because its simulator was missing."""
@@ -52,20 +52,20 @@ async def execute(
     closes: Window | None,
     stop: Stop,
     console: Console,
-    contests: "Contests | None",
+    contests: "EarlyStopping | None",
     draw: Draw,
-) -> Executed:
+) -> SessionResult:
     """Open cells and endpoints, ask everything, close and seal."""
     opened: dict[run_folder.Place, Cell] = {}
     pools: dict[str, Pool] = {}
-    guards: dict[str, Guard] = {}
-    aides = Aides()
+    guards: dict[str, IdentityMonitor] = {}
+    aides = Auxiliaries()
     with ExitStack() as stack:
-        commits = stack.enter_context(Commits())
+        commits = stack.enter_context(JournalWriter())
         served = _serve_demo(models, stack)
         try:
             needed = {who for task in tasks.values() for who in needs(task)}
-            aides = await connect_aides(settings.judge, settings.simulator, needed, settings.engine)
+            aides = await connect_auxiliaries(settings.judge, settings.simulator, needed, settings.engine)
             able = _able(tasks, aides, console)
             for place, one in asked.items():
                 if place[1] in able:
@@ -75,13 +75,13 @@ async def execute(
                 contests.attach(opened)
             refused = await _connect(served, able, opened, settings, pools, guards, aides, console)
             if len(refused) == len(models):
-                return Executed((), Ended(refused, {}), skipped=len(able) < len(tasks))
+                return SessionResult((), LoopResult(refused, {}), skipped=len(able) < len(tasks))
             work = lanes(served, able, opened, settings, pools, aides, guards)
             ending.listen(stop, settings.engine.drain_seconds, console)
             ended = await run_lanes(
                 work, settings.engine, stop, draw, window=closes, rate=settings.rate, contests=contests
             )
-            changed = await last_looks(guards, ended.faults, stop)
+            changed = await final_checks(guards, ended.faults, stop)
             if contests is not None:
                 contests.finish(console)
             _flag(pools, opened, console)
@@ -93,10 +93,10 @@ async def execute(
     for cell in opened.values():
         seal(cell.folder)
     faults = {**refused, **ended.faults, **changed}
-    return Executed(tuple(opened.values()), Ended(faults, ended.progress), skipped=len(able) < len(tasks))
+    return SessionResult(tuple(opened.values()), LoopResult(faults, ended.progress), skipped=len(able) < len(tasks))
 
 
-def _same_judge(folder: Path, aides: Aides) -> None:
+def _same_judge(folder: Path, aides: Auxiliaries) -> None:
     """Raises ``BadInput`` if a cell holds verdicts of another judge: they must not be mixed."""
     if aides.judge is None or not (folder / MANIFEST).exists():
         return
@@ -105,7 +105,7 @@ def _same_judge(folder: Path, aides: Aides) -> None:
         raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
 
 
-def _able(tasks: Mapping[str, LoadedTask], aides: Aides, console: Console) -> dict[str, LoadedTask]:
+def _able(tasks: Mapping[str, LoadedTask], aides: Auxiliaries, console: Console) -> dict[str, LoadedTask]:
     """The tasks that can be asked now: a dialogue needs its simulator, while a judge may come later."""
     missing = aides.missing or {}
     able = {name: task for name, task in tasks.items() if not ("simulator" in needs(task) and "simulator" in missing)}
@@ -137,8 +137,8 @@ async def _connect(
     cells: Mapping[run_folder.Place, Cell],
     settings: Run,
     pools: dict[str, Pool],
-    guards: dict[str, Guard],
-    aides: Aides,
+    guards: dict[str, IdentityMonitor],
+    aides: Auxiliaries,
     console: Console,
 ) -> dict[str, EvalsuiteError]:
     """Connect to every model that has work left, and write down who it is. Returns those that were refused."""
@@ -159,8 +159,8 @@ async def _connect(
             cell.update({"server": [*cell.manifest["server"], entry], **who})
         if settings.engine.probe:
             served_name = pools[name].served_name
-            guards[name] = Guard(name, model, served_name, settings.engine, list(mine.values()), entry)
-            pools[name].on_reconnect = guards[name].look
+            guards[name] = IdentityMonitor(name, model, served_name, settings.engine, list(mine.values()), entry)
+            pools[name].on_reconnect = guards[name].check
     return refused
 
 

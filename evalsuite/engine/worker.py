@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 from evalsuite.config.settings import Engine
 from evalsuite.endpoint.faults import Rejected
-from evalsuite.endpoint.stream import Watch, watched
+from evalsuite.endpoint.stream import PartialReply, watched
 from evalsuite.engine.auxiliary import aide_ask
-from evalsuite.engine.conversation import Ask, Turns
+from evalsuite.engine.conversation import Ask, Conversation
 from evalsuite.engine.deadline_fit import Fit
-from evalsuite.engine.jobs import Job, Lane, Progress
+from evalsuite.engine.jobs import CellWork, Progress, Workload
 from evalsuite.engine.judge_client import judging
-from evalsuite.engine.lengths import Grown
+from evalsuite.engine.lengths import LengthEstimator
 from evalsuite.engine.retry import ask_again
-from evalsuite.engine.scheduler import Queue, Todo
+from evalsuite.engine.scheduler import Attempt, AttemptQueue
 from evalsuite.engine.stopping import Budget, Stop
-from evalsuite.errors import AttemptSpoiled, ContextOverflow, EndpointUnusable, EvalsuiteError, SampleFailed, Stopped
+from evalsuite.errors import ContextOverflow, EndpointUnusable, EvalsuiteError, SampleFailed, SimulatorFailed, Stopped
 from evalsuite.records import Reply, Request, Score
-from evalsuite.store.attempts import MODEL, Cut
+from evalsuite.store.attempts import MODEL, CutRequest
 from evalsuite.tasks.base import Tools
 
 REJECTED_IN_A_ROW = 5
@@ -29,22 +29,22 @@ CHARACTERS_PER_TOKEN = 4.0
 
 
 @dataclass(slots=True)
-class Running:
+class EndpointWorker:
     """A lane that is being worked on."""
 
-    lane: Lane
+    lane: Workload
     engine: Engine
     stop: Stop
     progress: Progress
-    queue: Queue
+    queue: AttemptQueue
     budget: Budget
     fit: Fit | None = None
     """None: no window ends this run."""
     tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    asking: "dict[tuple[int, str, int], Asking]" = field(default_factory=dict)
+    asking: "dict[tuple[int, str, int], AttemptRequests]" = field(default_factory=dict)
     """(cell, item, repeat) -> a running attempt."""
-    grown: dict[int, Grown] = field(default_factory=dict)
+    grown: dict[int, LengthEstimator] = field(default_factory=dict)
     """Cell -> how its answers turned out beside what was expected of them."""
     answered: set[int] = field(default_factory=set)
     """Cells that have had a reply."""
@@ -61,7 +61,7 @@ class Running:
     async def work(self) -> None:
         """Keep the slots full until the queue is empty, nothing more fits, or someone stops. Raises what broke."""
         watcher = asyncio.create_task(self.stop.wait())
-        looker = asyncio.create_task(self.look())
+        looker = asyncio.create_task(self.check_identity())
         watcher.add_done_callback(lambda _: self.changed.set())
         try:
             while not (self.stop.requested or self.error):
@@ -79,19 +79,19 @@ class Running:
         if self.error is not None:
             raise self.error
 
-    async def look(self) -> None:
+    async def check_identity(self) -> None:
         """Every ``engine.reprobe_seconds`` ask the servers who they are; returns when one is no longer who it was."""
         while True:
             await asyncio.sleep(self.engine.reprobe_seconds)
-            for look in self.lane.looks:
+            for check_identity in self.lane.looks:
                 try:
-                    await look()
+                    await check_identity()
                 except EvalsuiteError as error:
                     self.error = self.error or error
                     self.changed.set()
                     return
 
-    def narrow(self, cell: int, items: frozenset[str]) -> None:
+    def restrict(self, cell: int, items: frozenset[str]) -> None:
         """Begin no attempt at any other item of a cell any more; those that run go on to their end."""
         self.progress.planned -= self.queue.keep(cell, items)
         self.changed.set()
@@ -113,7 +113,7 @@ class Running:
             task.add_done_callback(self._finisher(todo))
         return bool(self.tasks)
 
-    def _finisher(self, todo: Todo) -> "Callable[[asyncio.Task[None]], None]":
+    def _finisher(self, todo: Attempt) -> "Callable[[asyncio.Task[None]], None]":
         def finished(task: "asyncio.Task[None]") -> None:
             self.tasks.discard(task)
             self.asking.pop((todo.cell, todo.item.id, todo.repeat), None)
@@ -135,11 +135,13 @@ class Running:
             await asyncio.wait({*self.tasks, again}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             await ended({again})
 
-    async def attempt(self, todo: Todo) -> None:
+    async def attempt(self, todo: Attempt) -> None:
         """Make one attempt and record how it ended."""
         job, key = self.lane.jobs[todo.cell], (todo.item.id, todo.repeat)
-        asking = self.asking[todo.cell, *key] = Asking(self, todo)
-        turns = Turns(job.cell, todo.item, todo.repeat, job.sampling, job.seed, asking.ask, may_ask=asking.may_ask)
+        asking = self.asking[todo.cell, *key] = AttemptRequests(self, todo)
+        turns = Conversation(
+            job.cell, todo.item, todo.repeat, job.sampling, job.seed, asking.ask, may_ask=asking.may_ask
+        )
         judge = None if job.judge is None else judging(job.judge, job.cell, key, self.stop, self.counted)
         user = self.simulated(job, todo, asking)
         tools = Tools(turns.chat, None if user is None else user.chat, judge)
@@ -163,8 +165,8 @@ class Running:
             score = Score(None, "failed", note=str(error))
         except SampleFailed as error:
             score = Score(None, "failed", note=str(error))
-            if isinstance(error, AttemptSpoiled):
-                job.cell.spoil(key)
+            if isinstance(error, SimulatorFailed):
+                job.cell.invalidate(key)
         asked = turns.first_sha if user is None else user.first_sha  # whoever is asked first is asked the same by all
         job.cell.score(turns.sample(score, version=job.adapter.version, rerolled=rerolled, prompt_sha=asked))
         self.progress.done += 1
@@ -173,7 +175,7 @@ class Running:
         if (tell := self.scored.get(todo.cell)) is not None:
             tell(todo.item.id, todo.repeat, score.value)
         if asking.tokens and score.outcome != "failed":
-            self.grown.setdefault(todo.cell, Grown()).add(todo, asking.tokens)
+            self.grown.setdefault(todo.cell, LengthEstimator()).add(todo, asking.tokens)
         if asking.tokens and not self.queue.strict:
             self.queue.learn(todo.cell, todo.item.id, job.repeats, asking.tokens)
 
@@ -181,24 +183,24 @@ class Running:
         """Whether a cell has ever had a reply, now or in an earlier run."""
         return cell in self.answered or bool(self.lane.jobs[cell].cell.replies())
 
-    def cut(self, job: Job, key: tuple[str, int], turns: Turns, asking: "Asking") -> None:
+    def cut(self, job: CellWork, key: tuple[str, int], turns: Conversation, asking: "AttemptRequests") -> None:
         """Note how far an answer had come that is cut now; one of which nothing had come is only asked later."""
         watch = asking.watch
         if watch is None or watch.reply is None or (job.client.model.server.stream and not watch.characters):
             return
         tokens = watch.characters * self.generated / self.characters if watch.characters else None
-        cut = Cut(None if tokens is None else round(tokens, 1), round(time.monotonic() - asking.sent, 3))
+        cut = CutRequest(None if tokens is None else round(tokens, 1), round(time.monotonic() - asking.sent, 3))
         job.cell.cut(key, (MODEL, turns.turn - 1), cut, self.stop.reason or "the endpoint was given up")
         self.progress.cut += 1
 
-    def simulated(self, job: Job, todo: Todo, asking: "Asking") -> Turns | None:
+    def simulated(self, job: CellWork, todo: Attempt, asking: "AttemptRequests") -> Conversation | None:
         """The simulated user of one attempt, journaled like the model."""
         aide = job.simulator
         if aide is None:
             return None
         ask = self.counted(aide_ask(aide, "simulator", self.stop))
         who, sampling = "simulator", aide.sampling
-        return Turns(job.cell, todo.item, todo.repeat, sampling, job.seed, ask, who, may_ask=asking.may_ask)
+        return Conversation(job.cell, todo.item, todo.repeat, sampling, job.seed, ask, who, may_ask=asking.may_ask)
 
     def counted(self, ask: Ask) -> Ask:
         """``ask`` with its tokens on the run's budget."""
@@ -212,14 +214,14 @@ class Running:
 
 
 @dataclass(slots=True)
-class Asking:
+class AttemptRequests:
     """The requests of one attempt to the model under test."""
 
-    running: Running
-    todo: Todo
+    running: EndpointWorker
+    todo: Attempt
     tokens: int = 0
     """Generated so far."""
-    watch: Watch | None = None
+    watch: PartialReply | None = None
     """The request that is in flight."""
     sent: float = 0.0
     asked: bool = False

@@ -12,7 +12,7 @@ from evalsuite.tasks import datasets as data
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SourcedNumber:
     """A number that the plan reckons with, and where it comes from."""
 
     value: float
@@ -22,11 +22,11 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class TypicalLengths:
     """Tokens of one attempt at one item, all its requests together: means."""
 
-    completion: Known
-    prompt: Known
+    completion: SourcedNumber
+    prompt: SourcedNumber
     judge: Mapping[str, float] | None = None
     """``prompt`` and ``completion`` of the judge; None: the task needs none."""
     simulator: Mapping[str, float] | None = None
@@ -49,11 +49,11 @@ class TaskFacts:
     """Independent answers that one pass over the items is worth (SciCode: fewer than scored steps)."""
     units: float
     """Independent sources of items: documents sets, or the items themselves."""
-    phi: Known
+    phi: SourcedNumber
     """Share of the score's binomial variance that repeats of one item show: 0 deterministic, 1 a coin each."""
-    tau: Known
+    tau: SourcedNumber
     """Standard deviation over items of how much their chance of success moved (fraction of 1)."""
-    design_score: Known
+    design_score: SourcedNumber
     strata: Mapping[str, Mapping[str, int]]
     typical: Mapping[str, Any]
     """``typical_tokens`` of the card."""
@@ -91,25 +91,25 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
         task.repeats,
         design["answers"] * share,
         max(min(design["units"], items) if design["units"] == card["items"] else design["units"] * share, 1.0),
-        Known(float(design["phi"]), origin, True),
-        Known(float(design["tau"]), origin, True),
-        Known(float(design["score"]), origin, True),
+        SourcedNumber(float(design["phi"]), origin, True),
+        SourcedNumber(float(design["tau"]), origin, True),
+        SourcedNumber(float(design["score"]), origin, True),
         strata,
         card["typical_tokens"],
     )
 
 
-def typical_lengths(facts: TaskFacts, *, thinking: bool) -> Lengths:
+def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
     """The card's typical lengths, with who states them."""
     key = "thinking_on" if thinking else "thinking_off"
     source = " ".join(str(facts.typical["source"]).split())
     assumed = set(facts.typical["assumed"])
-    completion = Known(float(facts.typical[key]), source, key in assumed)
-    prompt = Known(float(facts.typical["prompt"]), source, "prompt" in assumed)
-    return Lengths(completion, prompt, facts.typical["judge"], facts.typical["simulator"])
+    completion = SourcedNumber(float(facts.typical[key]), source, key in assumed)
+    prompt = SourcedNumber(float(facts.typical["prompt"]), source, "prompt" in assumed)
+    return TypicalLengths(completion, prompt, facts.typical["judge"], facts.typical["simulator"])
 
 
-def expected_score(facts: TaskFacts, baseline: Model, cards: Mapping[str, Mapping[str, Any]]) -> Known:
+def expected_score(facts: TaskFacts, baseline: Model, cards: Mapping[str, Mapping[str, Any]]) -> SourcedNumber:
     """The score that the baseline is expected to have: published for it, else for its base model, else assumed.
 
     Scores of a part of the benchmark do not count.
@@ -124,13 +124,13 @@ def expected_score(facts: TaskFacts, baseline: Model, cards: Mapping[str, Mappin
                     part = isinstance(n, int) and n < facts.total  # 200 of GSM8K's questions are another benchmark
                     if row.get("task") == facts.name and value is not None and not part:
                         of = "" if exact else f", {column['title']}"
-                        return Known(float(value), f"published: {card.get('title', 'a card')}{of}")
+                        return SourcedNumber(float(value), f"published: {card.get('title', 'a card')}{of}")
     return facts.design_score
 
 
 def published_strata(
     facts: TaskFacts, group: str, baseline: Model, cards: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Known]:
+) -> dict[str, SourcedNumber]:
     """Stratum -> published score of the baseline or of its base model; empty where nobody published them."""
     for card in cards.values():
         columns = {column["key"]: column for column in card.get("columns") or ()}
@@ -141,7 +141,7 @@ def published_strata(
             if _speaks_of(card, column, baseline, exact=False):
                 origin = f"published: {card.get('title', 'a card')}, {column['title']}"
                 return {
-                    str(value): Known(counts["correct"] / counts["n"], origin)
+                    str(value): SourcedNumber(counts["correct"] / counts["n"], origin)
                     for value, counts in part["values"].items()
                 }
     return {}

@@ -19,7 +19,7 @@ from typing import Any
 from evalsuite.config import files as conf_files
 from evalsuite.config import sampling
 from evalsuite.config.deadline import duration
-from evalsuite.config.files import Source
+from evalsuite.config.files import ConfigSource
 from evalsuite.config.settings import Gate, Margin, Model, Run
 from evalsuite.errors import BadInput
 from evalsuite.plan import benchmarks as facts
@@ -30,7 +30,7 @@ from evalsuite.plan.benchmarks import TaskFacts
 from evalsuite.plan.cost import ModelCost, Speed
 from evalsuite.plan.decisions import ReleaseChance, TaskChance
 from evalsuite.plan.hardware import Placement
-from evalsuite.plan.recorded import Recorded
+from evalsuite.plan.recorded import RecordedBaseline
 from evalsuite.tasks.published import published_cards
 from evalsuite.tasks.registry import load
 
@@ -39,7 +39,7 @@ NO_THINKING = "-nothink"
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class BaselineGroup:
     """A baseline and the models that are compared with it."""
 
     baseline: str | None
@@ -98,7 +98,7 @@ def make_plan(run: Run) -> Plan:
     return Plan(run.suite, gate, gate_origin, speed, chances, releases, costs, placement, hours, tuple(notes))
 
 
-def default_gate(source: Source) -> Gate:
+def default_gate(source: ConfigSource) -> Gate:
     """The gate of ``conf/gate/release.yaml``, the user's own first. Raises ``BadInput`` when it is no gate."""
     import yaml
 
@@ -111,7 +111,7 @@ def default_gate(source: Source) -> Gate:
         raise BadInput(f"{file} is no gate ({error}); choose one with gate=NAME") from None
 
 
-def _arms(run: Run, source: Source) -> tuple[Arm, ...]:
+def _arms(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
     """Candidates by their baseline and thinking switch; all models together where none declares a baseline."""
     groups: dict[tuple[str, bool], list[str]] = {}
     for name, model in run.models.items():
@@ -120,14 +120,16 @@ def _arms(run: Run, source: Source) -> tuple[Arm, ...]:
             groups.setdefault((baseline, model.thinking), []).append(name)
     if not groups:
         first = next(iter(run.models.values()))
-        return (Arm(None, "", first, tuple(run.models)),)
+        return (BaselineGroup(None, "", first, tuple(run.models)),)
     return tuple(
-        Arm(baseline, _label(baseline, thinking), _baseline_model(baseline, run, source), tuple(names))
+        BaselineGroup(baseline, _label(baseline, thinking), _baseline_model(baseline, run, source), tuple(names))
         for (baseline, thinking), names in groups.items()
     )
 
 
-def _worth_it(run: Run, arms: tuple[Arm, ...], found: Mapping[tuple[str, str], Recorded]) -> tuple[Arm, ...]:
+def _worth_it(
+    run: Run, arms: tuple[BaselineGroup, ...], found: Mapping[tuple[str, str], RecordedBaseline]
+) -> tuple[BaselineGroup, ...]:
     """Without arms whose baseline is neither planned nor recorded and whose candidates are only others' baselines."""
     here = {arm.baseline for arm in arms if arm.baseline in run.models or any(label == arm.label for label, _ in found)}
     return tuple(arm for arm in arms if arm.baseline in here or not set(arm.candidates) <= here)
@@ -137,7 +139,7 @@ def _label(name: str, thinking: bool) -> str:
     return name if thinking else f"{name}{NO_THINKING}"
 
 
-def _baseline_model(name: str, run: Run, source: Source) -> Model:
+def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
     """The baseline's settings: chosen, or of its file; for a name without a file, that name."""
     import yaml
 
@@ -153,9 +155,9 @@ def _baseline_model(name: str, run: Run, source: Source) -> Model:
     )
 
 
-def _recorded(run: Run, arms: tuple[Arm, ...]) -> dict[tuple[str, str], Recorded]:
+def _recorded(run: Run, arms: tuple[BaselineGroup, ...]) -> dict[tuple[str, str], RecordedBaseline]:
     """(folder label, task) -> what the baseline recorded, in ``baseline_run`` or else in ``results_dir``."""
-    found: dict[tuple[str, str], Recorded] = {}
+    found: dict[tuple[str, str], RecordedBaseline] = {}
     labels = {arm.label for arm in arms if arm.label} | {
         _label(name, model.thinking) for name, model in run.models.items()
     }
@@ -182,10 +184,10 @@ def _recorded(run: Run, arms: tuple[Arm, ...]) -> dict[tuple[str, str], Recorded
 
 def _chances(
     run: Run,
-    source: Source,
-    arms: tuple[Arm, ...],
+    source: ConfigSource,
+    arms: tuple[BaselineGroup, ...],
     tasks: Mapping[str, TaskFacts],
-    found: Mapping[tuple[str, str], Recorded],
+    found: Mapping[tuple[str, str], RecordedBaseline],
     gate: Gate,
 ) -> tuple[TaskChance, ...]:
     cards = published_cards(source)
@@ -196,14 +198,16 @@ def _chances(
             fixed = cell is not None and cell.complete and arm.baseline not in run.models
             one = plain if cell is None else _measured(plain, cell, fixed=fixed)
             score = facts.expected_score(plain, arm.model, cards)
-            strata: dict[str, dict[str, facts.Known]] = {
+            strata: dict[str, dict[str, facts.SourcedNumber]] = {
                 group: facts.published_strata(plain, group, arm.model, cards) for group in plain.strata
             }
             if cell is not None:
-                score = facts.Known(cell.score, f"recorded: {cell.where}")
+                score = facts.SourcedNumber(cell.score, f"recorded: {cell.where}")
                 for group, values in cell.strata.items():
                     strata[group] = {
-                        value: facts.Known((n * mean + 0.5) / (n + 1), score.origin)  # 0 and 1 are never certain
+                        value: facts.SourcedNumber(
+                            (n * mean + 0.5) / (n + 1), score.origin
+                        )  # 0 and 1 are never certain
                         for value, (n, mean) in values.items()
                     }
             fixed = cell is not None and cell.complete and arm.baseline not in run.models
@@ -212,7 +216,7 @@ def _chances(
     return tuple(rows)
 
 
-def _measured(plain: TaskFacts, cell: Recorded, *, fixed: bool) -> TaskFacts:
+def _measured(plain: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
     """The facts with the baseline's spread over repeats, its sources, and its strata where the card knows none.
 
     ``fixed``: it is not asked again, so that only the items that it has are compared.
@@ -234,9 +238,9 @@ def _model_cost(
     name: str,
     model: Model,
     run: Run,
-    arms: tuple[Arm, ...],
+    arms: tuple[BaselineGroup, ...],
     tasks: Mapping[str, TaskFacts],
-    found: Mapping[tuple[str, str], Recorded],
+    found: Mapping[tuple[str, str], RecordedBaseline],
     speed: Speed,
 ) -> ModelCost:
     arm = next((arm for arm in arms if name in arm.candidates), None)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from evalsuite.plan.benchmarks import Lengths, TaskFacts
+from evalsuite.plan.benchmarks import TaskFacts, TypicalLengths
 from evalsuite.stats.reply_lengths import p99_tokens
 
 SIGMA = 1.0
@@ -36,7 +36,7 @@ class TaskCost:
 
     task: str
     attempts: int
-    lengths: Lengths
+    lengths: TypicalLengths
     completion: float
     """Generated tokens of all attempts."""
     prompt: float
@@ -81,7 +81,13 @@ class ModelCost:
 
 
 def task_cost(
-    facts: TaskFacts, lengths: Lengths, max_tokens: int | None, concurrency: int, speed: Speed, *, single: bool = True
+    facts: TaskFacts,
+    lengths: TypicalLengths,
+    max_tokens: int | None,
+    concurrency: int,
+    speed: Speed,
+    *,
+    single: bool = True,
 ) -> TaskCost:
     """The cost of one benchmark; ``concurrency`` is the endpoint's, over which the rate is shared.
 
@@ -142,7 +148,7 @@ def _aide(each: Mapping[str, float] | None, attempts: int) -> tuple[float, float
 
 
 def _unfit(
-    attempts: int, mean: float, p99: float, lengths: Lengths, stream: float | None, window: float | None
+    attempts: int, mean: float, p99: float, lengths: TypicalLengths, stream: float | None, window: float | None
 ) -> float:
     """Expected attempts longer than a window (a lognormal through mean and p99; none above the longest recorded)."""
     if stream is None or window is None:

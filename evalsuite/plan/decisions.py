@@ -10,12 +10,12 @@ from typing import cast
 
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import unknown_name
-from evalsuite.plan.benchmarks import Known, TaskFacts
+from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts
 from evalsuite.stats.decision import Tier
 from evalsuite.stats.power import (
-    Bench,
     Chances,
     Design,
+    PlannedBenchmark,
     ReleaseChances,
     chances,
     detectable,
@@ -28,7 +28,7 @@ WANTED = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class VerdictChances:
     """Chances of the verdicts against one margin."""
 
     identical: Chances
@@ -42,13 +42,13 @@ class StratumChance:
 
     value: str
     items: int
-    score: Known
+    score: SourcedNumber
     stderr: float
     detectable: float
     """Two-sided alpha 0.05, power 0.8."""
     detectable_holm: float
     """The same after Holm's first step over all strata of the grouping."""
-    outlook: Outlook | None
+    outlook: VerdictChances | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class TaskChance:
     facts: TaskFacts
     baseline: str
     candidates: tuple[str, ...]
-    score: Known
+    score: SourcedNumber
     design: Design
     base_fixed: bool
     """The baseline is recorded and is not asked again."""
     margin: Margin | None
-    outlook: Outlook | None
+    outlook: VerdictChances | None
     repeats: int | None
     """Repeats with which no loss passes with chance 0.8: the candidate's where the baseline is fixed, else both arms'.
     None: no number would, or there is no margin."""
@@ -96,8 +96,8 @@ def task_chance(
     facts: TaskFacts,
     baseline: str,
     candidates: Sequence[str],
-    score: Known,
-    strata: Mapping[str, Mapping[str, Known]],
+    score: SourcedNumber,
+    strata: Mapping[str, Mapping[str, SourcedNumber]],
     gate: Gate,
     base_repeats: int | None,
 ) -> TaskChance:
@@ -142,7 +142,7 @@ def release_chance(found: Sequence[TaskChance], gate: Gate) -> ReleaseChance | N
 
     def drawn(tau: bool, lost: float) -> ReleaseChances:
         benches = [
-            Bench(
+            PlannedBenchmark(
                 one.facts.name,
                 one.design if tau else replace(one.design, tau=0.0),
                 margin.points / 100,
@@ -159,9 +159,9 @@ def release_chance(found: Sequence[TaskChance], gate: Gate) -> ReleaseChance | N
     return ReleaseChance(tuple(sorted(names)), missing, drawn(False, 0.0), drawn(True, 0.0), drawn(True, 0.5))
 
 
-def _outlook(design: Design, margin: Margin, alpha: float, family: int) -> Outlook:
+def _outlook(design: Design, margin: Margin, alpha: float, family: int) -> VerdictChances:
     points = margin.points / 100
-    return Outlook(
+    return VerdictChances(
         chances(replace(design, tau=0.0), points, alpha=alpha, family=family),
         chances(design, points, alpha=alpha, family=family),
         chances(design, points, -points / 2, alpha=alpha, family=family),
@@ -173,7 +173,7 @@ def _stratum(
     whole: Design,
     value: str,
     items: int,
-    score: Known,
+    score: SourcedNumber,
     family: int,
     gate: Gate,
     margin: Margin | None,

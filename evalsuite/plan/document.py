@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from evalsuite.plan.benchmarks import Known
+from evalsuite.plan.benchmarks import SourcedNumber
 from evalsuite.plan.build import Plan
 from evalsuite.plan.cost import ModelCost, TaskCost
-from evalsuite.plan.decisions import Outlook, ReleaseChance, StratumChance, TaskChance
-from evalsuite.plan.hardware import Placement, Server, commands
+from evalsuite.plan.decisions import ReleaseChance, StratumChance, TaskChance, VerdictChances
+from evalsuite.plan.hardware import PlacedServer, Placement, commands
 from evalsuite.records import SCHEMA
 from evalsuite.stats.power import ReleaseChances
 
@@ -79,7 +79,7 @@ def _stratum(part: StratumChance) -> dict[str, Any]:
     }
 
 
-def _outlook(found: Outlook | None) -> dict[str, Any] | None:
+def _outlook(found: VerdictChances | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
@@ -147,7 +147,7 @@ def _placement(found: Placement) -> dict[str, Any]:
     }
 
 
-def _server(one: Server) -> dict[str, Any]:
+def _server(one: PlacedServer) -> dict[str, Any]:
     return {"as": list(one.names), "checkpoint": one.checkpoint, "devices": one.devices, "origin": one.origin}
 
 
@@ -156,7 +156,7 @@ def _aides(plan: Plan, who: str) -> dict[str, float]:
     return {"prompt": sum(one[0] for one in spent), "completion": sum(one[1] for one in spent)}
 
 
-def _known(one: Known) -> dict[str, Any]:
+def _known(one: SourcedNumber) -> dict[str, Any]:
     return {"value": one.value, "origin": one.origin, "assumed": one.assumed}
 
 

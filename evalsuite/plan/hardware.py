@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from evalsuite.config.files import Source
+from evalsuite.config.files import ConfigSource
 from evalsuite.config.settings import Model
 from evalsuite.errors import BadInput, unknown_name
 
@@ -41,7 +41,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class PlacedServer:
     """One checkpoint as it would be served here."""
 
     names: tuple[str, ...]
@@ -62,9 +62,9 @@ class Server:
 class Step:
     """Servers that run at the same time."""
 
-    servers: tuple[Server, ...]
+    servers: tuple[PlacedServer, ...]
     machines: int
-    elsewhere: tuple[Server, ...] = ()
+    elsewhere: tuple[PlacedServer, ...] = ()
     """Aides that must answer during this step but find no room here: a machine of their own."""
 
 
@@ -74,7 +74,7 @@ class Placement:
 
     machine: Machine
     steps: tuple[Step, ...]
-    unserved: tuple[Server, ...]
+    unserved: tuple[PlacedServer, ...]
     notes: tuple[str, ...]
 
     @property
@@ -84,7 +84,7 @@ class Placement:
         return first is not None and not others and first.machines == 1 and not first.elsewhere and not self.unserved
 
 
-def machine(name: str, source: Source) -> Machine:
+def machine(name: str, source: ConfigSource) -> Machine:
     """The machine of ``hardware/<name>.yaml``, the user's own first. Raises ``BadInput`` if it is unknown or wrong."""
     import yaml
 
@@ -132,7 +132,7 @@ def place(models: Mapping[str, Model], aides: Mapping[str, Model], where: Machin
             "room beside each of them; serve it on another machine (simulator.base_url=URL)."
             for one in live
         ]
-    group: list[Server] = []
+    group: list[PlacedServer] = []
     for one in served:
         beside = (one.devices or 0) <= room
         if group and (not beside or _devices([*group, one]) > room):
@@ -150,9 +150,9 @@ def place(models: Mapping[str, Model], aides: Mapping[str, Model], where: Machin
     return Placement(where, tuple(steps), unserved, tuple(notes))
 
 
-def commands(step: Step, where: Machine) -> list[tuple[Server, str]]:
+def commands(step: Step, where: Machine) -> list[tuple[PlacedServer, str]]:
     """Launch commands of a step, each with its own devices where several servers share the machine."""
-    found: list[tuple[Server, str]] = []
+    found: list[tuple[PlacedServer, str]] = []
     begin = 0
     for one in step.servers:
         end = begin + (one.devices or 0)
@@ -187,12 +187,12 @@ def devices_for(model: Model, where: Machine) -> tuple[int | None, str]:
     return count, f"estimated: {weights:g} GB of weights in {100 * FILLED:.0f} % of the memory"
 
 
-def _server(names: tuple[str, ...], model: Model, where: Machine) -> Server:
+def _server(names: tuple[str, ...], model: Model, where: Machine) -> PlacedServer:
     devices, origin = devices_for(model, where)
-    return Server(names, model.checkpoint, devices, origin, _command(model, devices, where))
+    return PlacedServer(names, model.checkpoint, devices, origin, _command(model, devices, where))
 
 
-def _aide_servers(aides: Mapping[str, Model], where: Machine) -> list[Server]:
+def _aide_servers(aides: Mapping[str, Model], where: Machine) -> list[PlacedServer]:
     """One server per address: judge and simulator may be the same."""
     by_server: dict[tuple[str, str], list[str]] = {}
     for who, aide in aides.items():
@@ -210,11 +210,11 @@ def _command(model: Model, devices: int | None, where: Machine) -> str:
     return " ".join([text, *flags]) if missing else text
 
 
-def _devices(servers: Sequence[Server]) -> int:
+def _devices(servers: Sequence[PlacedServer]) -> int:
     return sum(one.devices or 0 for one in servers)
 
 
-def _step(servers: Sequence[Server], where: Machine, elsewhere: Sequence[Server] = ()) -> Step:
+def _step(servers: Sequence[PlacedServer], where: Machine, elsewhere: Sequence[PlacedServer] = ()) -> Step:
     return Step(tuple(servers), max(1, ceil(_devices(servers) / where.gpus)), tuple(elsewhere))
 
 

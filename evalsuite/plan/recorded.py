@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evalsuite.config.settings import Task
 from evalsuite.errors import BadInput
-from evalsuite.plan.benchmarks import Known, Lengths, TaskFacts
+from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths
 from evalsuite.stats.reply_lengths import longest
 from evalsuite.store import manifest as manifest_module
 from evalsuite.store.baseline import open_artefact
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedBaseline:
     """One baseline cell."""
 
     where: str
@@ -52,12 +52,12 @@ class Recorded:
     """Group -> value -> (items, score)."""
 
 
-def find(results_dir: Path, label: str, name: str, task: Task) -> Recorded | None:
+def find(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
     """The best cell of model folder ``label`` on a task in any run: the same variant; complete, large, then new.
 
     Damaged cells are passed over: they are no reason to fail a plan.
     """
-    found: list[tuple[tuple[bool, int, float], Recorded]] = []
+    found: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
         recorded = read(path.parent, f"{path.parents[2].name}/{label}/{name}", task)
         if recorded is not None:
@@ -85,7 +85,7 @@ def opened(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
         yield artefact.model, {cell.task: cell.folder for cell in artefact.cells}
 
 
-def read(folder: Path, where: str, task: Task) -> Recorded | None:
+def read(folder: Path, where: str, task: Task) -> RecordedBaseline | None:
     """What a cell recorded; None where it is of another variant, torn, or has too few answers."""
     try:
         manifest = read_manifest(folder)
@@ -108,7 +108,7 @@ def read(folder: Path, where: str, task: Task) -> Recorded | None:
     lengths = _lengths(folder, rows, task)
     first = {int(one): place for place, one in reversed(list(enumerate(item)))}
     clusters = [rows["cluster"][first[one]] or f"\0{one}" for one in range(len(ids))]
-    return Recorded(
+    return RecordedBaseline(
         where,
         len(ids),
         int(manifest["repeats"]),
@@ -121,13 +121,13 @@ def read(folder: Path, where: str, task: Task) -> Recorded | None:
     )
 
 
-def lengths_of(recorded: Recorded, typical: Lengths) -> Lengths:
+def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLengths:
     """Recorded lengths, where the server reported them, before typical ones."""
     known, origin = recorded.lengths, f"recorded: {recorded.where}"
     completion, prompt = known.get("completion"), known.get("prompt")
-    return Lengths(
-        typical.completion if completion is None else Known(completion, origin),
-        typical.prompt if prompt is None else Known(prompt, origin),
+    return TypicalLengths(
+        typical.completion if completion is None else SourcedNumber(completion, origin),
+        typical.prompt if prompt is None else SourcedNumber(prompt, origin),
         _aide(known, "judge") or typical.judge,
         _aide(known, "simulator") or typical.simulator,
         known.get("p99"),
@@ -135,11 +135,11 @@ def lengths_of(recorded: Recorded, typical: Lengths) -> Lengths:
     )
 
 
-def phi_of(recorded: Recorded, facts: TaskFacts) -> Known:
+def phi_of(recorded: RecordedBaseline, facts: TaskFacts) -> SourcedNumber:
     """The measured spread over repeats before the assumed one."""
     if recorded.phi is None:
         return facts.phi
-    return Known(recorded.phi, f"measured over {recorded.repeats} repeats: {recorded.where}")
+    return SourcedNumber(recorded.phi, f"measured over {recorded.repeats} repeats: {recorded.where}")
 
 
 def _phi(

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from evalsuite.config.settings import Run
 from evalsuite.plan.benchmarks import TaskFacts
 from evalsuite.plan.cost import ModelCost, Speed
-from evalsuite.plan.recorded import Recorded
+from evalsuite.plan.recorded import RecordedBaseline
 
 
 def of_baseline(
-    run: Run, baseline: str | None, tasks: Mapping[str, TaskFacts], here: Mapping[str, Recorded]
+    run: Run, baseline: str | None, tasks: Mapping[str, TaskFacts], here: Mapping[str, RecordedBaseline]
 ) -> Iterator[str]:
     """How far a baseline (its key; None: nobody declares one) is recorded (``here``: by task) or still to be asked."""
     if baseline is None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.analysis.collect import DEMO, FOLDER
+from evalsuite.analysis.collect import DEMO_NOTE, FOLDER
 from evalsuite.analysis.interruptions import cut_answers
-from evalsuite.analysis.suite import Overview, baselines_elsewhere, compare_all
+from evalsuite.analysis.suite import SuiteComparison, baselines_elsewhere, compare_all
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import strangers
 from evalsuite.errors import StorageFailed
@@ -40,12 +40,12 @@ def report_run(folder: Path, baseline: str | None) -> None:
         console.standard_output().print(f"{absent}: scores only; {advice}", soft_wrap=True, markup=False)
 
 
-def write(overview: Overview, out: Path, cards: Sequence[Card]) -> None:
+def write(overview: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
     """Write all files of a report into ``out`` and print its tables."""
     from evalsuite.report.plots.save import save_all
 
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in overview.table.cells))}"
-    caption = DEMO if overview.demo else ""
+    caption = DEMO_NOTE if overview.demo else ""
     found = [tables.delta_table(overview), *tables.group_tables(overview), tables.causes_table(overview)]
     shown = [table for table in (tables.scores_table(overview), *found) if table.rows]
     shown += published_tables(overview, cards)
@@ -69,7 +69,7 @@ def write(overview: Overview, out: Path, cards: Sequence[Card]) -> None:
     output.print(f"\nreport: {page}", soft_wrap=True, markup=False)
 
 
-def _facts(overview: Overview) -> list[str]:
+def _facts(overview: SuiteComparison) -> list[str]:
     """Which cells the report is made of."""
     facts: list[str] = []
     for cell in overview.table.cells:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.summary import as_json
 from evalsuite.records import OUTCOMES
 from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
@@ -20,7 +20,7 @@ HOW = ("rerolled",)
 """Keys of ``summary.json`` that say how a run went, not what it found: an interrupted run must give an equal file."""
 
 
-def document(overview: Overview) -> dict[str, Any]:
+def document(overview: SuiteComparison) -> dict[str, Any]:
     """Everything that tables and plots show, but for what tells how a run went: timeline, tokens per second, rerolls.
 
     Beside the documented keys of a comparison: ``cells`` (each cell's own numbers, as in ``summary.json``, with its

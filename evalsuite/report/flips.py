@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalsuite.analysis.scores import planned_rows
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.table import RunTable, group_column
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import SAMPLES, is_current, read_samples
@@ -36,7 +36,7 @@ _TEXTS = ("item_id", "repeat", "text", "reasoning", "answer", "stage", "note", "
 
 
 @dataclass(frozen=True, slots=True)
-class Browsed:
+class FlipsOfTask:
     """One task as the page gets it."""
 
     data: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Browsed:
     """Items on which two arms differ."""
 
 
-def browse(overview: Overview, task: str) -> Browsed:
+def browse(overview: SuiteComparison, task: str) -> FlipsOfTask:
     """The verdicts of all models on one task; items in the plan's order."""
     table = overview.table
     cells = tuple(cell for cell in table.cells if cell.task == task)
@@ -70,7 +70,7 @@ def browse(overview: Overview, task: str) -> Browsed:
         "arms": arms,
         "pairs": pairs,
     }
-    return Browsed(data, cells, _differing(arms, items))
+    return FlipsOfTask(data, cells, _differing(arms, items))
 
 
 def gated(cells: Sequence[TableCell]) -> bool:
@@ -78,7 +78,7 @@ def gated(cells: Sequence[TableCell]) -> bool:
     return any(is_gated(str(name)) for cell in cells for name in (cell.task, cell.identity.get("adapter")) if name)
 
 
-def write_texts(found: Browsed, folder: Path, stamp: str, limit: int = TEXT_BYTES) -> tuple[list[Any], str]:
+def write_texts(found: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_BYTES) -> tuple[list[Any], str]:
     """Write the texts of one task below ``folder``.
 
     Returns, per arm and repeat, the number of the file that holds each item (null: none), and what is left out, in

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import flips as browse
 from evalsuite.report import formats
 from evalsuite.report import sections as facets
@@ -35,7 +35,12 @@ _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*")
 
 
 def write_page(
-    overview: Overview, content: Mapping[str, Any], tables: Sequence[Table], facts: Sequence[str], out: Path, demo: str
+    overview: SuiteComparison,
+    content: Mapping[str, Any],
+    tables: Sequence[Table],
+    facts: Sequence[str],
+    out: Path,
+    demo: str,
 ) -> Path:
     """Write ``report.html`` and ``texts/`` into ``out``; returns the page's path.
 

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.drift import Series, confirm_command
-from evalsuite.analysis.release import Release
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.release import ReleaseVerdict
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.verdict import Verdict
 from evalsuite.report import formats
 
 
-def document(overview: Overview) -> str:
+def document(overview: SuiteComparison) -> str:
     """The whole file as text."""
     root = ET.Element("testsuites", name="evalsuite gate")
     for release in overview.releases:
@@ -28,11 +28,11 @@ def document(overview: Overview) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _of(release: Release, row: Comparison) -> bool:
+def _of(release: ReleaseVerdict, row: Comparison) -> bool:
     return (row.baseline.cell.model, row.candidate.cell.model) == (release.baseline, release.candidate)
 
 
-def _suite(release: Release, rows: list[Comparison]) -> ET.Element:
+def _suite(release: ReleaseVerdict, rows: list[Comparison]) -> ET.Element:
     name = f"{release.candidate} against {release.baseline}"
     suite = ET.Element("testsuite", name=name)
     for row in rows:

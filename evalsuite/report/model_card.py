@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
-from evalsuite.stats.intervals import Scored
+from evalsuite.stats.intervals import ScoreInterval
 from evalsuite.tasks import datasets as data
 
 REGISTERED: Mapping[str, tuple[str, str]] = {
@@ -27,7 +27,7 @@ UNKNOWN = "n/a"
 _WORDS = {"max_tokens": "max num tokens"}
 
 
-def card_text(overview: Overview, demo: str) -> str:
+def card_text(overview: SuiteComparison, demo: str) -> str:
     """The Markdown of ``card.md``; ``demo`` is the label of runs with demo models."""
     scores = {(score.cell.model, score.cell.task): score for score in overview.scores}
     models, tasks = overview.table.models, overview.table.tasks
@@ -53,7 +53,7 @@ def card_text(overview: Overview, demo: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_hub_metadata(overview: Overview, folder: Path) -> tuple[str, ...]:
+def write_hub_metadata(overview: SuiteComparison, folder: Path) -> tuple[str, ...]:
     """Write the hub's metadata of every real model with complete, whole tasks; returns paths below ``folder``."""
     written: list[str] = []
     for model in overview.table.models:
@@ -129,7 +129,7 @@ def _protocol(score: CellScore) -> str:
     return f"evalsuite {score.cell.task} {score.cell.manifest['version']}, {score.cell.identity['variant']}{repeats}"
 
 
-def _caption(overview: Overview) -> str:
+def _caption(overview: SuiteComparison) -> str:
     """Baseline and settings; what differs between tasks is said after what most of them share."""
     said: list[str] = []
     for baseline in dict.fromkeys(pair.baseline for pair in overview.pairs):
@@ -170,7 +170,7 @@ def _intervals(scores: Iterable[CellScore]) -> list[str]:
     ]
 
 
-def _changes(overview: Overview) -> list[str]:
+def _changes(overview: SuiteComparison) -> list[str]:
     return [
         f"{row.candidate.cell.title}, {title_of(row.task)} {_signed(row.delta)}"
         + (f" [{_signed(row.ci95[0])}, {_signed(row.ci95[1])}]" if row.ci95 else "")
@@ -207,18 +207,18 @@ def _value(score: CellScore | None) -> str:
     return f"{score.scored.score:.3f}" + (" (part)" if score.cell.partial else "")
 
 
-def _interval(scored: Scored | None, scale: int, digits: int) -> str:
+def _interval(scored: ScoreInterval | None, scale: int, digits: int) -> str:
     if scored is None or scored.ci95 is None:
         return UNKNOWN
     low, high = scored.ci95
     return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
 
 
-def _percent(scored: Scored | None) -> float | None:
+def _percent(scored: ScoreInterval | None) -> float | None:
     return None if scored is None else round(100 * scored.score, 2)
 
 
-def _title(overview: Overview, model: str) -> str:
+def _title(overview: SuiteComparison, model: str) -> str:
     return next(cell.title for cell in overview.table.cells if cell.model == model)
 
 

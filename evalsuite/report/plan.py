@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from evalsuite.plan.benchmarks import Known
+from evalsuite.plan.benchmarks import SourcedNumber
 from evalsuite.plan.build import Plan
 from evalsuite.plan.cost import ModelCost, TaskCost
-from evalsuite.plan.decisions import WANTED, Outlook, ReleaseChance, StratumChance, TaskChance
-from evalsuite.plan.hardware import Placement, Server
+from evalsuite.plan.decisions import WANTED, ReleaseChance, StratumChance, TaskChance, VerdictChances
+from evalsuite.plan.hardware import PlacedServer, Placement
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.stats.power import Chances
@@ -78,7 +78,7 @@ def _times(one: TaskChance) -> str:
     return f"{one.facts.items:,} x {cand}" + (f" (baseline {base})" if base != cand else "")
 
 
-def _outlook(found: Outlook | None) -> tuple[str, str, str]:
+def _outlook(found: VerdictChances | None) -> tuple[str, str, str]:
     if found is None:
         return (formats.UNKNOWN,) * 3
     return _passes(found.identical), _passes(found.moved), _passes(found.half)
@@ -268,7 +268,7 @@ def _serving(found: Placement, node_hours: float | None) -> Table:
     return Table(f"Served on {found.machine.title}", columns, tuple(rows), tuple(notes))
 
 
-def _who(one: Server) -> str:
+def _who(one: PlacedServer) -> str:
     return " and ".join(one.names)
 
 
@@ -294,9 +294,9 @@ def _assumptions(plan: Plan) -> Table:
     return Table("What this reckons with", columns, tuple(rows), (note,))
 
 
-def _named(one: TaskChance) -> list[tuple[str, Known]]:
+def _named(one: TaskChance) -> list[tuple[str, SourcedNumber]]:
     return [("score", one.score), ("phi", one.facts.phi), ("tau", one.facts.tau)]
 
 
-def _origin(known: Known) -> str:
+def _origin(known: SourcedNumber) -> str:
     return "assumed" if known.assumed else known.origin

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.endpoint.identity.differences import changes_within, differing_facts
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
@@ -18,7 +18,7 @@ BAR_WIDTH = 150
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerdictCard:
     """One comparison as the page's first screen shows it."""
 
     task: str
@@ -43,11 +43,11 @@ class Candidate:
     call: str
     """Of the release as a whole; empty without a gate."""
     why: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictCard, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class DeltaBar:
     """A stratum's change as a small picture; places are pixels from the left."""
 
     zero: float
@@ -69,7 +69,7 @@ class Stratum:
     shrunken: str
     q: str
     stands: bool
-    bar: Bar
+    bar: DeltaBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class TokenRow:
     ratio: str
 
 
-def verdicts(overview: Overview, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
+def verdicts(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
     """Per candidate its comparisons, with verdicts where a gate was asked for."""
     releases: Mapping[str, Any] = content.get("releases") or {}
     found: list[Candidate] = []
@@ -130,7 +130,7 @@ def verdicts(overview: Overview, content: Mapping[str, Any]) -> tuple[Candidate,
     return tuple(found)
 
 
-def strata(overview: Overview, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
+def strata(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
     """Per task and grouping a table of changes; bars share one scale within a table."""
     found: list[StrataTable] = []
     for task in overview.table.tasks:
@@ -142,7 +142,7 @@ def strata(overview: Overview, content: Mapping[str, Any]) -> tuple[StrataTable,
     return tuple(table for table in found if table.rows)
 
 
-def confounders(overview: Overview) -> tuple[Confounder, ...]:
+def confounders(overview: SuiteComparison) -> tuple[Confounder, ...]:
     """Every server fact that is known on both sides and differs, equal ones of several tasks joined."""
     found: dict[tuple[str, str, str, str, str], list[str]] = {}
     for row in overview.comparisons:
@@ -177,7 +177,7 @@ def confounders_table(found: Sequence[Confounder]) -> Table:
     return Table("What else differs between the servers (confounders)", columns, rows, notes)
 
 
-def limits(overview: Overview, content: Mapping[str, Any]) -> tuple[str, ...]:
+def limits(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
     """What the data cannot tell."""
     lines: list[str] = []
     for row in content["rows"]:
@@ -210,7 +210,7 @@ def limits(overview: Overview, content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def tokens(overview: Overview, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
+def tokens(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
     """Mean length of an answer in both arms and the ratio, paired by item."""
     by_cell = {(cell["model"], cell["task"]): cell["tokens"]["completion"] for cell in content["cells"]}
     return tuple(
@@ -226,7 +226,7 @@ def tokens(overview: Overview, content: Mapping[str, Any]) -> tuple[TokenRow, ..
     )
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
+def _verdict(row: Mapping[str, Any]) -> VerdictCard:
     found = row["verdict"] or {}
     call, label = str(found.get("call") or ""), str(found.get("label") or "")
     if row["delta"] is None:
@@ -237,7 +237,7 @@ def _verdict(row: Mapping[str, Any]) -> Verdict:
         why.append(moved + (f", p {formats.probability(row['p_value'])}" if row["p_value"] is not None else ""))
     scores = f"{formats.percent(row['baseline_score'])} → {formats.percent(row['candidate_score'])} %"
     advisory = bool(call) and row.get("tier") == "advisory"
-    return Verdict(
+    return VerdictCard(
         row["task"],
         call,
         label + (" (advisory)" if advisory else ""),
@@ -255,7 +255,7 @@ def _bounded(found: Mapping[str, Any]) -> str:
     return f"{missing} answers are missing; with all of them wrong or right the change is {ends[0]} to {ends[1]} pt."
 
 
-def _strata_table(overview: Overview, task: str, group: str, rows: Sequence[Mapping[str, Any]]) -> StrataTable:
+def _strata_table(overview: SuiteComparison, task: str, group: str, rows: Sequence[Mapping[str, Any]]) -> StrataTable:
     parts = [{part["value"]: part for part in row["groups"][group]} for row in rows]
     values = {value for some in parts for value in some}
     worst = {value: min(some[value]["delta"] for some in parts if value in some) for value in values}
@@ -284,7 +284,7 @@ def _stratum(part: Mapping[str, Any], reach: float) -> Stratum:
         formats.points(part.get("shrunken")),
         formats.probability(part["q_bh"]),
         part["p_holm"] is not None and part["p_holm"] < SIGNIFICANT,
-        Bar(place(0.0), left, round(right - left, 2), low, high, place(part["delta"])),
+        DeltaBar(place(0.0), left, round(right - left, 2), low, high, place(part["delta"])),
     )
 
 
@@ -299,5 +299,5 @@ def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:
     return None if bounds is None else (bounds[0], bounds[1])
 
 
-def _title(overview: Overview, model: str) -> str:
+def _title(overview: SuiteComparison, model: str) -> str:
     return next(cell.title for cell in overview.table.cells if cell.model == model)

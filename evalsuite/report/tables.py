@@ -5,7 +5,7 @@ from datetime import datetime
 
 from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, GroupChange
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 
@@ -15,7 +15,7 @@ _TELLING = ("truncated", "no_answer", "refused")
 """Outcomes that differ between precisions for other reasons than knowing less; shown wherever they occur."""
 
 
-def scores_table(overview: Overview) -> Table:
+def scores_table(overview: SuiteComparison) -> Table:
     """Every cell's score with its interval, outcomes and tokens; incomplete cells show counts and no score."""
     faults = tuple(name for name in _FAULTS if any(score.outcomes[name] for score in overview.scores))
     shown = ("correct", *CAUSES, *faults)
@@ -62,7 +62,7 @@ def _speed_note(scores: Iterable[CellScore]) -> str:
     )
 
 
-def delta_table(overview: Overview) -> Table:
+def delta_table(overview: SuiteComparison) -> Table:
     """Every comparison with interval, p value, flips, recovery, what the data could have seen, and the verdict."""
     judged = any(row.verdict for row in overview.comparisons)
     columns = (
@@ -88,7 +88,7 @@ def delta_table(overview: Overview) -> Table:
     return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(overview)))
 
 
-def causes_table(overview: Overview) -> Table:
+def causes_table(overview: SuiteComparison) -> Table:
     """How each delta came about; the parts add up to it."""
     compared = [row.paired for row in overview.comparisons if row.paired is not None]
     faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
@@ -111,7 +111,7 @@ def causes_table(overview: Overview) -> Table:
     return Table("Where the points went (parts add up to the delta)", columns, rows)
 
 
-def group_tables(overview: Overview) -> tuple[Table, ...]:
+def group_tables(overview: SuiteComparison) -> tuple[Table, ...]:
     """One table per task and grouping: the strata with the worst drop first."""
     found: list[Table] = []
     for task in overview.table.tasks:
@@ -122,7 +122,7 @@ def group_tables(overview: Overview) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _comparison_notes(overview: Overview) -> Iterable[str]:
+def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
     """What must be said beside any delta."""
     reasons = dict.fromkeys((pair.baseline, pair.why) for pair in overview.pairs)
     for baseline, why in reasons:
@@ -157,7 +157,7 @@ def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
     return sorted(worst, key=lambda value: (worst[value], value))
 
 
-def title_of(overview: Overview, model: str) -> str:
+def title_of(overview: SuiteComparison, model: str) -> str:
     """A model's title by its name."""
     return next(cell.title for cell in overview.table.cells if cell.model == model)
 

@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from evalsuite.analysis.collect import DEMO, Gathered
+from evalsuite.analysis.collect import DEMO_NOTE, ReportInputs
 from evalsuite.analysis.comparison import Comparison
-from evalsuite.analysis.release import Release
-from evalsuite.analysis.suite import Overview, gate_json
+from evalsuite.analysis.release import ReleaseVerdict
+from evalsuite.analysis.suite import SuiteComparison, gate_json
 from evalsuite.analysis.table import RunTable
 from evalsuite.config.settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import SCHEMA, canonical_sha
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
-from evalsuite.report.published.plausibility import Doubt
+from evalsuite.report.published.plausibility import ImplausibleBaseline
 from evalsuite.stats.decision import Call
-from evalsuite.store.baseline import Selected
+from evalsuite.store.baseline import CandidateCount
 from evalsuite.store.runs import TableCell
 from evalsuite.version import __version__
 
@@ -25,11 +25,11 @@ EXITS: Mapping[Call, Exit] = {"pass": Exit.DONE, "fail": Exit.FAIL, "undecided":
 
 
 def verdict_content(
-    overview: Overview,
+    overview: SuiteComparison,
     settings: Report,
-    found: Gathered,
-    doubted: Sequence[Doubt],
-    selected: Selected,
+    found: ReportInputs,
+    doubted: Sequence[ImplausibleBaseline],
+    selected: CandidateCount,
     call: Call,
 ) -> dict[str, Any]:
     """``verdict.json``."""
@@ -58,7 +58,7 @@ def verdict_content(
     }
 
 
-def _candidate(overview: Overview, release: Release) -> dict[str, Any]:
+def _candidate(overview: SuiteComparison, release: ReleaseVerdict) -> dict[str, Any]:
     rows = [row for row in overview.comparisons if row.candidate.cell.model == release.candidate]
     return {**release.to_json(), "title": rows[0].candidate.cell.title, "rows": [_row(row) for row in rows]}
 
@@ -102,10 +102,14 @@ def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
 
 
 def verdict_summary(
-    overview: Overview, found: Gathered, doubted: Sequence[Doubt], selected: Selected, settings: Report
+    overview: SuiteComparison,
+    found: ReportInputs,
+    doubted: Sequence[ImplausibleBaseline],
+    selected: CandidateCount,
+    settings: Report,
 ) -> list[str | Table]:
     """What one screen holds."""
-    lines: list[str | Table] = [DEMO] if overview.demo else []
+    lines: list[str | Table] = [DEMO_NOTE] if overview.demo else []
     lines += [_table(overview, release) for release in overview.releases]
     lines += list(found.notes)
     lines += [f'baseline used in spite of this ("{settings.baseline_waiver}"): {doubt.text}' for doubt in doubted]
@@ -113,7 +117,7 @@ def verdict_summary(
     return [*lines, among + (f" ({selected.note})" if selected.note else "")]
 
 
-def _table(overview: Overview, release: Release) -> Table:
+def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
     columns = (
         Column("task", number=False),
         Column("verdict", number=False),

@@ -40,7 +40,7 @@ class CodeFailed(Exception):
 
 
 @dataclass(slots=True)
-class Frames:
+class SandboxOutput:
     """What came out of the sandbox."""
 
     values: dict[int, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
@@ -50,9 +50,9 @@ class Frames:
     """(test, or -1 for the answer itself, what was raised)."""
 
 
-def frames(raw: bytes) -> Frames:
+def frames(raw: bytes) -> SandboxOutput:
     """Read the lines; whatever is none of ours ends the reading. Raises ``NotData`` for a value that is none."""
-    found = Frames()
+    found = SandboxOutput()
     for line in io.BytesIO(raw):
         try:
             frame = json.loads(line)
@@ -93,7 +93,7 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     return {"passed": passed, "kind": kind, "why": why[:600]}
 
 
-def _names(imports: str, outside: Sequence[str], found: Frames) -> dict[str, Any]:
+def _names(imports: str, outside: Sequence[str], found: SandboxOutput) -> dict[str, Any]:
     def take(site: int) -> Any:
         if not found.values[site]:
             raise CodeFailed("no value came out")

@@ -21,7 +21,7 @@ class SandboxFault(SampleFailed):
 
 
 @dataclass(slots=True)
-class JudgeProcess:
+class CheckerProcess:
     """``judge.main`` in a process of its own; one verdict at a time."""
 
     _process: "subprocess.Popen[bytes] | None" = None

@@ -27,7 +27,7 @@ from typing import IO, Any, Literal
 
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.sandbox import isolation as tiers
-from evalsuite.sandbox.checker_process import JudgeProcess, SandboxFault
+from evalsuite.sandbox.checker_process import CheckerProcess, SandboxFault
 from evalsuite.sandbox.split_tests import Halves
 from evalsuite.sandbox.supervisor import KILLING_SECONDS, PREPARING_SECONDS
 
@@ -81,7 +81,7 @@ class Sandbox:
     _control: socket.socket | None = None
     _scratch: Path | None = None
     _errors: IO[bytes] | None = None
-    _judge: JudgeProcess = field(default_factory=JudgeProcess)
+    _judge: CheckerProcess = field(default_factory=CheckerProcess)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.sandbox import confinement as lockdown
-from evalsuite.sandbox.untrusted import Walls, start
+from evalsuite.sandbox.untrusted import Isolation, start
 
 PREPARING_SECONDS = 120.0
 """Most time for namespaces and the trusted imports; the job's own time starts after them."""
@@ -24,7 +24,7 @@ TICK_SECONDS = 0.02
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def supervise(request: Mapping[str, Any], values: int, report: int, walls: Walls) -> None:
+def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isolation) -> None:
     """Run one job to its end, see all its processes dead, and report."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     lockdown.subreaper()
@@ -71,7 +71,7 @@ def _first_word(ready: int, report: int) -> str:
     return said.decode(errors="replace") or "the walls could not be put up in time"
 
 
-def _watch(leader: int, report: int, deadline: float, folder: Path, walls: Walls, resident: int) -> tuple[str, str]:
+def _watch(leader: int, report: int, deadline: float, folder: Path, walls: Isolation, resident: int) -> tuple[str, str]:
     """Wait for the untrusted process or for the first limit that it breaks."""
     while True:
         caught = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], TICK_SECONDS)

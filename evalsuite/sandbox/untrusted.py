@@ -20,7 +20,7 @@ OPEN_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Walls:
+class Isolation:
     """What the zygote was told to put around each job."""
 
     namespaces: bool
@@ -38,7 +38,7 @@ class Walls:
     processes: int
 
 
-def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, walls: Walls, mapped: int) -> None:
+def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, walls: Isolation, mapped: int) -> None:
     """In the job's first process: put up the walls, then run. Never returns."""
     try:
         os.setsid()
@@ -75,7 +75,7 @@ def _seed() -> None:
         numpy.random.seed(0)
 
 
-def _processes(walls: Walls) -> int:
+def _processes(walls: Isolation) -> int:
     """RLIMIT_NPROC: since Linux 5.14 it counts within a user namespace, else all that this user runs."""
     if walls.namespaces:
         release = os.uname().release.split(".")
@@ -89,7 +89,7 @@ def _processes(walls: Walls) -> int:
     return running + walls.processes
 
 
-def _enclose(folder: Path, walls: Walls, mapped: int, processes: int, keep: set[int]) -> None:
+def _enclose(folder: Path, walls: Isolation, mapped: int, processes: int, keep: set[int]) -> None:
     """Limits, files, privileges, system calls: in an order in which each step can still be made."""
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):

@@ -19,7 +19,7 @@ from typing import Any
 from evalsuite.sandbox import confinement as lockdown
 from evalsuite.sandbox import scipy_compat as legacy
 from evalsuite.sandbox.supervisor import supervise
-from evalsuite.sandbox.untrusted import Walls
+from evalsuite.sandbox.untrusted import Isolation
 
 WARM = ("numpy", "scipy.integrate", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.special", "sympy")
 """What answers import most: loaded once, shared by all forks."""
@@ -28,7 +28,7 @@ WARM = ("numpy", "scipy.integrate", "scipy.linalg", "scipy.optimize", "scipy.spa
 def main() -> None:
     """Take the configuration from the command line, get ready, and serve until the socket is closed."""
     config = json.loads(sys.argv[1])
-    walls = Walls(
+    walls = Isolation(
         **{key: config[key] for key in ("namespaces", "landlock", "seccomp", "deny_signals")},
         **{key: config[key] for key in ("memory", "disk", "processes")},
         scratch=Path(config["scratch"]),
@@ -50,7 +50,7 @@ def main() -> None:
     _serve(control, walls)
 
 
-def _serve(control: socket.socket, walls: Walls) -> None:
+def _serve(control: socket.socket, walls: Isolation) -> None:
     running: set[int] = set()
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 3)
@@ -74,7 +74,7 @@ def _serve(control: socket.socket, walls: Walls) -> None:
     shutil.rmtree(walls.scratch, ignore_errors=True)  # also when nobody is left on the other side to do it
 
 
-def _serve_one(descriptors: list[int], walls: Walls) -> None:
+def _serve_one(descriptors: list[int], walls: Isolation) -> None:
     """In the fork: one job, then the end."""
     try:
         request_file, values, report = descriptors

@@ -26,7 +26,7 @@ SUITE_MEAN = "suite mean"
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class EarlyDecision:
     """What a sequential rule said (``stats.sequential``); the bounds of a fixed number of items do not apply then."""
 
     call: Call
@@ -51,7 +51,7 @@ class Evidence:
     ci95: tuple[float, float] | None = None
     """Two-sided 95 % interval; only tells a detectable loss."""
     tier: Tier = "critical"
-    settled: Settled | None = None
+    settled: EarlyDecision | None = None
     """Given: the verdict; nothing else decides."""
 
 
@@ -78,7 +78,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class SuiteDecision:
     """The verdict on a whole suite with those on its parts."""
 
     call: Call
@@ -109,7 +109,7 @@ def decide(found: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ..
     return tuple(_decide(one, p_holm, alpha) for one, p_holm in zip(found, holm, strict=True))
 
 
-def decide_release(found: Sequence[Evidence], suite_mean: Evidence | None = None, alpha: float = 0.05) -> Release:
+def decide_release(found: Sequence[Evidence], suite_mean: Evidence | None = None, alpha: float = 0.05) -> SuiteDecision:
     """The verdict on a release: passes when every critical benchmark and the suite mean pass and nothing fails.
 
     ``suite_mean`` joins the Holm family; None: no such test is asked. Advisory benchmarks are shown and decide
@@ -128,7 +128,7 @@ def decide_release(found: Sequence[Evidence], suite_mean: Evidence | None = None
         call, reason = "undecided", "; ".join(f"{one.task} is undecided: {one.reason}" for one in open_ones)
     elif not any(one.tier == "critical" for one in parts):
         call, reason = "undecided", "no critical benchmark was judged"
-    return Release(call, reason, parts, mean)
+    return SuiteDecision(call, reason, parts, mean)
 
 
 def decide_arrays(

@@ -42,7 +42,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoreInterval:
     """A model's score on a task, with its interval and the method's name."""
 
     score: float
@@ -170,7 +170,9 @@ def _oriented(low: float, high: float, sign: float) -> Bounds | None:
     return (low, high) if sign > 0 else (-high, -low)
 
 
-def score(means: Floats, *, single: bool, weights: Floats | None = None, clusters: Codes | None = None) -> Scored:
+def score(
+    means: Floats, *, single: bool, weights: Floats | None = None, clusters: Codes | None = None
+) -> ScoreInterval:
     """A model's score with its 95 % interval, by the decision table.
 
     ``means`` are item means over repeats; ``single`` says that each is one answer. Wilson for single 0/1 answers,
@@ -182,11 +184,11 @@ def score(means: Floats, *, single: bool, weights: Floats | None = None, cluster
     if plain and binary and (single or estimate.stderr == 0.0):
         interval, method = wilson(int(means.sum()), len(means)), "Wilson"
     elif estimate.stderr == 0.0:
-        return Scored(estimate.mean, None, None, "no variation between items")
+        return ScoreInterval(estimate.mean, None, None, "no variation between items")
     else:
         interval, method = t_interval(estimate), "t on item means" if clusters is None else "t, CR1 clusters"
         interval = None if interval is None else (max(interval[0], 0.0), min(interval[1], 1.0))
-    return Scored(estimate.mean, estimate.stderr, interval, method)
+    return ScoreInterval(estimate.mean, estimate.stderr, interval, method)
 
 
 def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:

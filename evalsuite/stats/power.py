@@ -78,7 +78,7 @@ class ReleaseChances:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class PlannedBenchmark:
     """One benchmark of a planned release."""
 
     task: str
@@ -145,7 +145,7 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
 
 
 def release_chances(
-    benches: Sequence[Bench],
+    benches: Sequence[PlannedBenchmark],
     *,
     suite_margin: float | None,
     deltas: Sequence[float] | None = None,

@@ -57,7 +57,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class BettingState:
     """What is known after ``n`` items; made by ``start`` and ``update`` only."""
 
     n: int
@@ -77,12 +77,12 @@ class State:
         return self.total / self.n if self.n else None
 
 
-def start(rule: Rule) -> State:
+def start(rule: Rule) -> BettingState:
     """Nothing seen yet."""
-    return State(0, 0.0, 0.0, (0.0,) * len(rule.bets), -inf, None, "")
+    return BettingState(0, 0.0, 0.0, (0.0,) * len(rule.bets), -inf, None, "")
 
 
-def update(rule: Rule, state: State, differences: Floats) -> State:
+def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState:
     """The state after a further closed block, in the order in which its items were sent.
 
     ``differences``: candidate minus baseline of each item's mean over repeats, in [-1, 1] (k > 1 and fractional scores
@@ -99,7 +99,7 @@ def update(rule: Rule, state: State, differences: Floats) -> State:
     return state
 
 
-def update_counts(rule: Rule, state: State, *, lost: int, gained: int, n: int) -> State:
+def update_counts(rule: Rule, state: BettingState, *, lost: int, gained: int, n: int) -> BettingState:
     """As ``update`` for single 0/1 answers: a block of ``n`` items of which ``lost`` and ``gained`` changed.
 
     The block must not cross a look (``ValueError``): its order is unknown.
@@ -129,7 +129,7 @@ def log_e(bets: Sequence[float], margin: float, *, lost: int, gained: int, n: in
     return float(logsumexp(logs) - log(len(bets)))
 
 
-def implied(rule: Rule, state: State, differences: Floats) -> Literal["pass", "fail"] | None:
+def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pass", "fail"] | None:
     """The decision that ``update`` will take whatever the unfinished items turn out to be, or None.
 
     ``differences`` as for ``update``, NaN where an item is not finished. Unfinished items count as lost for a pass and
@@ -155,7 +155,7 @@ def _split_at_looks(rule: Rule, seen: int, differences: Floats) -> list[Floats]:
     return [part for part in np.split(differences, cuts) if len(part)]
 
 
-def _after(rule: Rule, state: State, values: Floats, counts: Floats) -> State:
+def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> BettingState:
     if np.abs(values).max() > 1:
         raise ValueError("differences lie in [-1, 1]")
     stakes = np.asarray(rule.bets) / (1 + rule.margin)
@@ -175,7 +175,7 @@ def _after(rule: Rule, state: State, values: Floats, counts: Floats) -> State:
     return _looked(rule, state) if state.n in rule.looks else state
 
 
-def _looked(rule: Rule, state: State) -> State:
+def _looked(rule: Rule, state: BettingState) -> BettingState:
     look = rule.looks.index(state.n) + 1
     mean = state.total / state.n
     variance = max(state.squares - state.n * mean**2, 0.0) / (state.n - 1)

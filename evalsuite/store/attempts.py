@@ -13,7 +13,7 @@ MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JournalPlace:
     """Where an event stands."""
 
     path: Path
@@ -21,7 +21,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutRequest:
     """A request whose answer was still coming when the window closed or the run was stopped."""
 
     tokens: float | None
@@ -30,14 +30,14 @@ class Cut:
 
 
 @dataclass(slots=True)
-class Attempt:
+class StoredAttempt:
     """What the journals say of one attempt; texts stay on disk."""
 
     sent: set[Turn] = field(default_factory=set)
     """Turns of which a request went out."""
-    replies: dict[Turn, Place] = field(default_factory=dict)
+    replies: dict[Turn, JournalPlace] = field(default_factory=dict)
     """Turn -> its whole reply."""
-    score: Place | None = None
+    score: JournalPlace | None = None
     """The latest verdict."""
     outcome: str = ""
     verdicts: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Attempt:
     """Whether earlier turns were put aside."""
     tokens: dict[Turn, int] = field(default_factory=dict)
     """Generated tokens of replies, as the server counted them."""
-    cuts: list[Cut] = field(default_factory=list)
+    cuts: list[CutRequest] = field(default_factory=list)
     """The model's answers that were cut."""
     twice: bool = False
     """Whether a turn was sent a second time: the first reply to it is lost, even where a later process got one."""
@@ -57,32 +57,32 @@ class Attempt:
         self.sent.add(turn)
 
     @property
-    def last(self) -> Place | None:
+    def last(self) -> JournalPlace | None:
         """The model's last reply."""
         turns = [number for who, number in self.replies if who == MODEL]
         return self.replies[MODEL, max(turns)] if turns else None
 
 
-def scan(folder: Path) -> dict[Key, Attempt]:
+def scan(folder: Path) -> dict[Key, StoredAttempt]:
     """All attempts in the journals of a cell, in the order in which they were first sent."""
-    index: dict[Key, Attempt] = {}
+    index: dict[Key, StoredAttempt] = {}
     for path in journal.ordered(folder):
         for offset, event in journal.read(path):
             kind = event.get("event")
             if kind not in ("sent", "reply", "score", "judged", "spoiled", "cut"):
                 continue
-            attempt = index.setdefault((event["item"], event["repeat"]), Attempt())
+            attempt = index.setdefault((event["item"], event["repeat"]), StoredAttempt())
             if kind == "sent":
                 attempt.ask((event["who"], event["turn"]))
             elif kind == "reply":
-                attempt.replies[event["who"], event["turn"]] = Place(path, offset)
+                attempt.replies[event["who"], event["turn"]] = JournalPlace(path, offset)
                 attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
             elif kind == "cut":
-                attempt.cuts.append(Cut(event["tokens"], event["seconds"]))
+                attempt.cuts.append(CutRequest(event["tokens"], event["seconds"]))
             elif kind == "spoiled":
-                index[event["item"], event["repeat"]] = Attempt(spoiled=True, cuts=attempt.cuts)
+                index[event["item"], event["repeat"]] = StoredAttempt(spoiled=True, cuts=attempt.cuts)
             elif kind == "judged":
                 attempt.verdicts[event["answer_sha"], event["judge"]] = event["right"]
             else:
-                attempt.score, attempt.outcome = Place(path, offset), event["outcome"]
+                attempt.score, attempt.outcome = JournalPlace(path, offset), event["outcome"]
     return index

@@ -49,7 +49,7 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class CandidateCount:
     """How many candidates were compared with an artefact: the best of many looks better than it is."""
 
     among: int
@@ -207,7 +207,7 @@ def compared(path: Path) -> tuple[dict[str, Any], ...]:
     return tuple(found.values())
 
 
-def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> Selected:
+def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> CandidateCount:
     """Add candidates (one cell of each) to those compared with an artefact and count all of them.
 
     The same checkpoint in the same run counts once, however often it is compared; asked again in another run it counts
@@ -228,7 +228,7 @@ def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> Sele
                 os.close(handle)
     except OSError as error:
         note = f"not recorded in {beside}: {error.strerror or error}"
-    return Selected(len(known | new.keys()), note)
+    return CandidateCount(len(known | new.keys()), note)
 
 
 def _candidate(cell: TableCell) -> str:

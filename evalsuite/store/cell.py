@@ -20,9 +20,9 @@ from typing import Any
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, Reply, Sample, Usage
 from evalsuite.store import journal, lock
-from evalsuite.store.attempts import MODEL, Attempt, Cut, Key, Place, Turn, scan
+from evalsuite.store.attempts import MODEL, CutRequest, JournalPlace, Key, StoredAttempt, Turn, scan
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.version import __version__
 
 
@@ -32,8 +32,8 @@ class Cell:
 
     folder: Path
     manifest: dict[str, Any]
-    _index: dict[Key, Attempt]
-    _commits: Commits
+    _index: dict[Key, StoredAttempt]
+    _commits: JournalWriter
     _lock: Path
     _file: journal.JournalFile | None = None
     _beaten: float = 0.0
@@ -65,7 +65,7 @@ class Cell:
         """Keep a judge's verdict with its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
         await self._commits.write(self._journal(), event | {"right": right, "words": words}, sync=True)
-        self._index.setdefault(key, Attempt()).verdicts[answer_sha, judge] = right
+        self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = right
 
     def rerolled(self, key: Key) -> bool:
         """Whether a request of this attempt was sent earlier and its reply is lost."""
@@ -93,7 +93,7 @@ class Cell:
 
     async def sent(self, key: Key, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
-        self._index.setdefault(key, Attempt()).ask(turn)
+        self._index.setdefault(key, StoredAttempt()).ask(turn)
         await self._commits.write(self._journal(), _event("sent", key, turn), sync=False)
 
     async def reply(self, key: Key, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
@@ -104,14 +104,14 @@ class Cell:
         event["reply"] = asdict(reply)
         file = self._journal()
         offset = await self._commits.write(file, event, sync=True)
-        attempt = self._index.setdefault(key, Attempt())
-        attempt.replies[turn] = Place(file.path, offset)
+        attempt = self._index.setdefault(key, StoredAttempt())
+        attempt.replies[turn] = JournalPlace(file.path, offset)
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
 
-    def cut(self, key: Key, turn: Turn, cut: Cut, why: str) -> None:
+    def cut(self, key: Key, turn: Turn, cut: CutRequest, why: str) -> None:
         """Note that an answer was cut while it came: asking it again tends to keep shorter ones."""
         self._commits.note(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
-        self._index.setdefault(key, Attempt()).cuts.append(cut)
+        self._index.setdefault(key, StoredAttempt()).cuts.append(cut)
 
     def lengths(self) -> dict[Key, float]:
         """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a verdict."""
@@ -122,20 +122,20 @@ class Cell:
         }
         return {key: tokens for key, tokens in found.items() if tokens}
 
-    def cuts(self) -> dict[Key, list[Cut]]:
+    def cuts(self) -> dict[Key, list[CutRequest]]:
         """(item, repeat) -> its answers that were cut."""
         return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
     def score(self, sample: Sample) -> None:
         """Keep a verdict. Not waited for: it can be computed again from the reply."""
         self._commits.note(self._journal(), score_event(sample))
-        attempt = self._index.setdefault((sample.item_id, sample.repeat), Attempt())
+        attempt = self._index.setdefault((sample.item_id, sample.repeat), StoredAttempt())
         attempt.outcome = sample.score.outcome
 
-    def spoil(self, key: Key) -> None:
+    def invalidate(self, key: Key) -> None:
         """Put the turns of an attempt aside: it begins anew when it is made again. They stay in the journal."""
         self._commits.note(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
-        self._index[key] = Attempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
+        self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Change facts of the manifest (never its identity)."""
@@ -173,7 +173,7 @@ class Cell:
         return self._file
 
 
-def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Cell:
+def open_cell(folder: Path, manifest: Mapping[str, Any], commits: JournalWriter) -> Cell:
     """Open a cell for writing, new or to be continued and _extended.
 
     Raises ``BadInput`` naming the differing keys if the cell there has another identity, ``CellInUse`` if another
@@ -197,7 +197,7 @@ def open_cell(folder: Path, manifest: Mapping[str, Any], commits: Commits) -> Ce
         raise
 
 
-async def close_cells(cells: Iterable[Cell], commits: Commits) -> None:
+async def close_cells(cells: Iterable[Cell], commits: JournalWriter) -> None:
     """Close cells with all that was noted in them on disk. They are closed even where the disk has failed.
 
     Raises ``StorageFailed`` if it fails now.

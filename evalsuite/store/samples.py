@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store import journal
-from evalsuite.store.attempts import Attempt, Cut, scan
+from evalsuite.store.attempts import CutRequest, StoredAttempt, scan
 from evalsuite.store.cell import score_event
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
@@ -137,14 +137,14 @@ def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
     return manifest["imported"] is not None or _stated(folder / SAMPLES, "journals", {}) == _journals(folder)
 
 
-def read_cuts(folder: Path) -> dict[tuple[str, int], list[Cut]]:
+def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
     """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
     found = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
     if found is None:
         found = _cuts(scan(folder))
-    cuts: dict[tuple[str, int], list[Cut]] = {}
+    cuts: dict[tuple[str, int], list[CutRequest]] = {}
     for item, repeat, tokens, seconds in found:
-        cuts.setdefault((item, repeat), []).append(Cut(tokens, seconds))
+        cuts.setdefault((item, repeat), []).append(CutRequest(tokens, seconds))
     return cuts
 
 
@@ -167,7 +167,7 @@ def _stated(path: Path, what: str, nothing: Any) -> Any:
     return nothing if stated is None else json.loads(stated)
 
 
-def _cuts(index: Mapping[tuple[str, int], Attempt]) -> list[list[Any]]:
+def _cuts(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]]:
     """Item, repeat, tokens and seconds of every answer that was cut."""
     return [[*key, cut.tokens, cut.seconds] for key, attempt in index.items() for cut in attempt.cuts]
 
@@ -203,7 +203,7 @@ def _reply(sample: Sample) -> dict[str, Any]:
 
 
 def _rows(
-    folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], Attempt], *, texts: bool = True
+    folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], StoredAttempt], *, texts: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Rows of all graded or failed attempts, by repeat and then in the planned order of items."""
     identity = manifest["identity"]

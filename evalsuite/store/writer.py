@@ -34,7 +34,7 @@ _Group = list[_Line] | threading.Event | None
 
 
 @dataclass(slots=True)
-class Commits:
+class JournalWriter:
     """Writes the lines of all cells of this process. Use as a context manager around a run.
 
     What one turn of the event loop has to write goes over at once, because handing over costs as much as writing a
@@ -49,7 +49,7 @@ class Commits:
     _to_sync: "SimpleQueue[_Group]" = field(default_factory=SimpleQueue)
     _threads: tuple[threading.Thread, ...] = ()
 
-    def __enter__(self) -> "Commits":
+    def __enter__(self) -> "JournalWriter":
         self._threads = (
             threading.Thread(target=self._write_all, name="journal-write", daemon=True),
             threading.Thread(target=self._sync_all, name="journal-sync", daemon=True),

@@ -20,7 +20,7 @@ from evalsuite.errors import BadInput, unknown_name
 KINDS = ("hub", "local")
 
 
-class Unreachable(BadInput):
+class DatasetUnreachable(BadInput):
     """A server that data comes from does not answer; asking it for more would only cost time."""
 
 
@@ -226,7 +226,7 @@ def _cached(dataset: Dataset, name: str, otherwise: str) -> Path:
         token = " (a private or gated dataset needs HF_TOKEN)" if dataset.gated else ""
         raise BadInput(f"the hub does not give {dataset.hub} {name}: {reason}{token}; {otherwise}") from None
     except (OSError, EntryNotFoundError, TransportError):
-        raise Unreachable(
+        raise DatasetUnreachable(
             f"{dataset.hub} {name} is not in the hub's cache (HF_HOME) and the hub cannot be reached: load it once "
             f"where there is a network, {otherwise}"
         ) from None

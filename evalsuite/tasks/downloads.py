@@ -21,7 +21,7 @@ _EXTRA = re.compile(r"evalsuite\[([\w-]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequiredFile:
     """One file that should be there."""
 
     task: str
@@ -45,7 +45,7 @@ def has_card(task: str) -> bool:
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 
-def plan(task: str, with_wheels: bool) -> Iterator[Wanted]:
+def plan(task: str, with_wheels: bool) -> Iterator[RequiredFile]:
     """The files of a task; none where evalsuite, or a package that is here or comes too, has all.
 
     Raises ``BadInput`` for what cannot be brought at all.
@@ -56,7 +56,7 @@ def plan(task: str, with_wheels: bool) -> Iterator[Wanted]:
     for item in stated.get("downloads", ()):
         load = partial(_by_hand, item["variable"], item["url"]) if "variable" in item else partial(_get, item["url"])
         commit = re.search(r"/([0-9a-f]{40})/", item["url"])
-        yield Wanted(task, item["file"], item["url"], commit[1] if commit else None, load, item.get("sha256"))
+        yield RequiredFile(task, item["file"], item["url"], commit[1] if commit else None, load, item.get("sha256"))
     if "hub" in stated:
         yield from _dataset(task, data.pin(task))
     elif "package" in stated and not with_wheels and not _installed(stated["package"]):
@@ -67,12 +67,12 @@ def plan(task: str, with_wheels: bool) -> Iterator[Wanted]:
         )
 
 
-def _dataset(task: str, dataset: data.Dataset) -> Iterator[Wanted]:
+def _dataset(task: str, dataset: data.Dataset) -> Iterator[RequiredFile]:
     """Splits of one file as JSONL; those of several files (pictures) and further files as the hub has them."""
 
-    def wanted(name: str, source: str, load: Callable[[Path], int | None]) -> Wanted:
+    def wanted(name: str, source: str, load: Callable[[Path], int | None]) -> RequiredFile:
         asked = partial(_asked, task, dataset, load)
-        return Wanted(task, f"{task}/{name}", f"{dataset.hub} {source}", dataset.revision, asked)
+        return RequiredFile(task, f"{task}/{name}", f"{dataset.hub} {source}", dataset.revision, asked)
 
     for name, split in dataset.splits.items():
         if split.parts:
@@ -129,7 +129,7 @@ def _get(url: str, path: Path) -> None:
     except HTTPError as error:
         raise BadInput(f"{url} cannot be had: {error}") from None
     except (OSError, HTTPException) as error:
-        raise data.Unreachable(f"{url} cannot be had ({error}): check the network, and HTTPS_PROXY") from None
+        raise data.DatasetUnreachable(f"{url} cannot be had ({error}): check the network, and HTTPS_PROXY") from None
 
 
 def _by_hand(variable: str, page: str, path: Path) -> None:

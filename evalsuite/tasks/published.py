@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.files import Source
+from evalsuite.config.files import ConfigSource
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput, unknown_name
 
 
-def published_cards(source: Source) -> dict[str, dict[str, Any]]:
+def published_cards(source: ConfigSource) -> dict[str, dict[str, Any]]:
     """Name -> content of every ``card/*.yaml``, the user's own first. Raises ``BadInput`` for what is not YAML."""
     import yaml
 

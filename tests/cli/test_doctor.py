@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evalsuite.cli.doctor import doctor
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.demo.process import serving
 from evalsuite.errors import BadInput, Exit
 from tests.support.renaming_proxy import renaming_proxy
@@ -22,7 +22,7 @@ def urls() -> Iterator[dict[str, str]]:
 def visited(tmp_path: Path, *words: str) -> tuple[Exit, dict[str, Any]]:
     """(exit code, what it wrote as JSON)."""
     told = tmp_path / "told.json"
-    code = doctor(load_run([*words, f"results_dir={tmp_path}/results", f"to={told}"], command="doctor"))
+    code = doctor(load_settings([*words, f"results_dir={tmp_path}/results", f"to={told}"], command="doctor"))
     found: dict[str, Any] = json.loads(told.read_text())
     return code, found
 
@@ -115,4 +115,4 @@ def test_secrets_stay_where_they_are(
 
 def test_nobody_to_look_at() -> None:
     with pytest.raises(BadInput, match="nobody to look at: add model=NAME"):
-        doctor(load_run([], command="doctor"))
+        doctor(load_settings([], command="doctor"))

@@ -16,7 +16,7 @@ from evalsuite.store.cell import open_cell
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.runs import archive
 from evalsuite.store.samples import seal
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.datasets import is_gated
 from tests.support.cells import Answer, Made, answers, write
 from tests.support.scripted_endpoint import scripted_endpoint
@@ -72,7 +72,7 @@ def test_states(results: Path) -> None:
     assert states(results)["r1", "v2"] == "sealed"
 
     async def write_on() -> str:
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(folder, read_manifest(folder), commits)
             try:
                 return states(results)["r1", "v2"]

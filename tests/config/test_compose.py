@@ -27,7 +27,7 @@ TASKS = SHIPPED.options("task")
 
 def load(*overrides: str) -> Run:
     """The settings of ``run``."""
-    return config.load_run(overrides)
+    return config.load_settings(overrides)
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -140,7 +140,7 @@ def test_own_files_win_over_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     text = SHIPPED.file("model/fp8").read_text().replace("title: FP8", "title: Mine")
     (tmp_path / "model" / "fp8.yaml").write_text(text)
-    assert config.load_run(["model=fp8", "task=gsm8k"], str(tmp_path)).models["fp8"].title == "Mine"
+    assert config.load_settings(["model=fp8", "task=gsm8k"], str(tmp_path)).models["fp8"].title == "Mine"
     assert load("model=fp8", "task=gsm8k").models["fp8"].title == "FP8"
 
 

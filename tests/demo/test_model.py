@@ -9,12 +9,12 @@ import pytest
 
 from evalsuite.demo.app import QUANTIZATION
 from evalsuite.demo.checkpoint import load_checkpoint
-from evalsuite.demo.engine import Engine, Job
+from evalsuite.demo.engine import BatchEngine, Generation
 from evalsuite.demo.linear import RECIPES
 from evalsuite.demo.model import CAPACITIES, new_cache, prefill
 from evalsuite.demo.problems import held_out
 from evalsuite.demo.quantize import Array
-from evalsuite.demo.sampling import Sampling
+from evalsuite.demo.sampling import SamplingParameters
 from evalsuite.demo.server import PRECISIONS
 from tests.support.demo_outputs import Trace, codec, is_right, model, prompt_of, run_jobs, shares, stratified, text_of
 
@@ -30,7 +30,9 @@ def check_batch_invariance(prompts: int) -> dict[str, int]:
     """
     chosen = stratified(prompts)
     jobs = [
-        Job(problem.id, prompt_of(problem), 64, Sampling(temperature=float(at % 2), seed=at, top_logprobs=0))
+        Generation(
+            problem.id, prompt_of(problem), 64, SamplingParameters(temperature=float(at % 2), seed=at, top_logprobs=0)
+        )
         for at, problem in enumerate(chosen)
     ]
     compared = {}
@@ -45,11 +47,16 @@ def check_batch_invariance(prompts: int) -> dict[str, int]:
     return compared
 
 
-def _among_noise(jobs: list[Job]) -> list[Job]:
+def _among_noise(jobs: list[Generation]) -> list[Generation]:
     """The same jobs in another order, between hot, long ones that fill the context."""
     rng = random.Random(0)
     noise = [
-        Job(f"noise-{at}", prompt_of(rng.choice(held_out())) * rng.randrange(1, 5), 80, Sampling(temperature=2.0))
+        Generation(
+            f"noise-{at}",
+            prompt_of(rng.choice(held_out())) * rng.randrange(1, 5),
+            80,
+            SamplingParameters(temperature=2.0),
+        )
         for at in range(len(jobs))
     ]
     mixed = [*jobs, *noise]
@@ -74,7 +81,10 @@ def greedy_verdicts(precision: str, items: int) -> Mapping[str, bool]:
 
 
 def greedy_traces(precision: str, items: int) -> dict[str, Trace]:
-    jobs = [Job(problem.id, prompt_of(problem), 128, Sampling(temperature=0)) for problem in stratified(items)]
+    jobs = [
+        Generation(problem.id, prompt_of(problem), 128, SamplingParameters(temperature=0))
+        for problem in stratified(items)
+    ]
     return run_jobs(precision, [jobs])
 
 
@@ -105,7 +115,7 @@ def test_precisions_differ_for_real() -> None:
 def test_decoding_says_what_prefilling_says(precision: str) -> None:
     """The cached path and the whole-prompt path are the same function up to rounding."""
     problem = held_out()[1000]
-    trace = run_jobs(precision, [[Job("a", prompt_of(problem), 20, Sampling(temperature=0))]])["a"]
+    trace = run_jobs(precision, [[Generation("a", prompt_of(problem), 20, SamplingParameters(temperature=0))]])["a"]
     cache = new_cache(model(precision).config, 1)
     text = list(prompt_of(problem))
     for token, _ in trace:
@@ -116,7 +126,9 @@ def test_decoding_says_what_prefilling_says(precision: str) -> None:
 
 def test_an_answer_ends_with_the_context() -> None:
     long_prompt = (prompt_of(held_out()[0]) * 10)[:250]
-    trace = run_jobs("demo_bf16", [[Job("a", long_prompt, 64000, Sampling(temperature=2.0, seed=3))]])["a"]
+    trace = run_jobs("demo_bf16", [[Generation("a", long_prompt, 64000, SamplingParameters(temperature=2.0, seed=3))]])[
+        "a"
+    ]
     context = model("demo_bf16").config.max_position_embeddings
     assert len(long_prompt) + len(trace) <= context == CAPACITIES[-1]
 
@@ -125,9 +137,9 @@ def test_an_answer_ends_with_the_context() -> None:
 def test_a_failing_worker_says_so() -> None:
     """An error in the engine's thread must not leave requests waiting for ever."""
     failed = threading.Event()
-    engine = Engine(model("demo_bf16"), codec().im_end, lambda tokens: None, failed.set)
+    engine = BatchEngine(model("demo_bf16"), codec().im_end, lambda tokens: None, failed.set)
     engine.start()
-    engine.submit(Job("no such token", (10**6,), 5, Sampling()))
+    engine.submit(Generation("no such token", (10**6,), 5, SamplingParameters()))
     assert failed.wait(10)
     engine.stop()
 

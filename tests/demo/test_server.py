@@ -15,11 +15,11 @@ import pytest
 
 from evalsuite.demo.answer import Answer
 from evalsuite.demo.app import load_service
-from evalsuite.demo.engine import Job
+from evalsuite.demo.engine import Generation
 from evalsuite.demo.problems import held_out
 from evalsuite.demo.process import serving
 from evalsuite.demo.protocol import ApiError
-from evalsuite.demo.sampling import Sampling
+from evalsuite.demo.sampling import SamplingParameters
 from evalsuite.errors import BadInput, EndpointUnusable
 from tests.support.demo_client import Json, Outcome, chat, events, get, post_all, post_raw
 from tests.support.demo_outputs import is_right, stratified
@@ -196,7 +196,7 @@ def test_identity(url: str) -> None:
 def test_requests_of_a_failed_engine_get_an_error() -> None:
     async def fail_while_one_waits() -> None:
         service = load_service("demo_bf16", asyncio.get_running_loop())  # its engine is never started
-        job = Job("a", (1, 2, 3), 5, Sampling(temperature=0))
+        job = Generation("a", (1, 2, 3), 5, SamplingParameters(temperature=0))
 
         async def drain() -> list[Any]:
             return [step async for step in service.generate(job, Answer(service.codec, thinking=True))]

@@ -7,7 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from evalsuite.cli.dry_run import first_body
 from evalsuite.cli.run import run
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.errors import Exit
 from evalsuite.tasks.loading import load_task
 from tests.support.questions import lay_out
@@ -19,7 +19,7 @@ from tests.support.scripted_endpoint import Answer, scripted_endpoint
 def test_first_request(tmp_path: Path, snapshot: SnapshotAssertion, model: str, thinking: str) -> None:
     lay_out(tmp_path)
     words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={tmp_path}"]
-    wanted = load_run(words)
+    wanted = load_settings(words)
     task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
     body = first_body(task, wanted.models[model], wanted)
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 64000)
@@ -32,7 +32,7 @@ def test_first_request(tmp_path: Path, snapshot: SnapshotAssertion, model: str, 
 def test_only_the_cards_fields_are_sent_when_asked_for(tmp_path: Path) -> None:
     lay_out(tmp_path)
     words = ["model=nvfp4_v2", "task=gsm8k", "sampling=card_literal", "data=local", f"data.root={tmp_path}"]
-    wanted = load_run(words)
+    wanted = load_settings(words)
     task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
     assert task.origin == {"temperature": "card", "top_p": "card", "max_tokens": "card"}
 
@@ -42,7 +42,7 @@ def test_the_shipped_model_sends_what_the_snapshot_says(tmp_path: Path) -> None:
     with scripted_endpoint(lambda _: Answer(r"\boxed{3}", reasoning="hm"), model="Qwen3.5") as server:
         words = ["model=nvfp4_v2", "task=gsm8k", "data=local", f"data.root={tmp_path}", "run_id=r"]
         words += [f"models.nvfp4_v2.base_url={server.base_url}", f"results_dir={tmp_path}/results"]
-        wanted = load_run(words)
+        wanted = load_settings(words)
 
         assert run(wanted) == Exit.DONE
         task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)

@@ -7,9 +7,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.endpoint.reply import Assembler, Growing
+from evalsuite.endpoint.reply import Assembler, TextBuffer
 from evalsuite.endpoint.sse import DONE, EVENTS_PER_TRY, SSEReader, Template
-from evalsuite.endpoint.stream import Draft
+from evalsuite.endpoint.stream import ReplyStream
 from tests.support.shared import shared_data
 
 TEXTS = st.text() | st.sampled_from(
@@ -39,7 +39,7 @@ def parsed(payload: bytes) -> Any:
 
 @given(st.lists(events(), max_size=12), st.integers(1, 4))
 def test_a_stream_says_what_its_events_say_one_by_one(stream: list[bytes], times: int) -> None:
-    draft, plain = Draft(10**9), Assembler()
+    draft, plain = ReplyStream(10**9), Assembler()
     generated = 0
     for payload in stream * times:
         draft.add(payload)
@@ -47,7 +47,7 @@ def test_a_stream_says_what_its_events_say_one_by_one(stream: list[bytes], times
     assert draft._events == generated
     for name in Assembler.__slots__:
         mine, theirs = getattr(draft.assembler, name), getattr(plain, name)
-        if isinstance(mine, Growing):
+        if isinstance(mine, TextBuffer):
             mine, theirs = (mine.whole(), mine.length), (theirs.whole(), theirs.length)
         assert mine == theirs
 

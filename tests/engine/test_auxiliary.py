@@ -9,8 +9,8 @@ import pytest
 
 from evalsuite.cli.report import report
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Aide, Report, Run, Sampling, Server
-from evalsuite.errors import AttemptSpoiled, Exit
+from evalsuite.config.settings import AuxiliaryModel, Report, Run, Sampling, Server
+from evalsuite.errors import Exit, SimulatorFailed
 from evalsuite.records import Item, Request, Score
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.base import Tools, graded
@@ -40,7 +40,9 @@ def asked(results: Path, url: str, simulator: str | None) -> Run:
     if simulator:
         server = Server("openai", thinking_via=None)
         sampling = Sampling(temperature=0.0, max_tokens=50)
-        wanted.simulator = Aide("S", "org/s", None, "bf16", base_url=simulator, server=server, sampling=sampling)
+        wanted.simulator = AuxiliaryModel(
+            "S", "org/s", None, "bf16", base_url=simulator, server=server, sampling=sampling
+        )
     return wanted
 
 
@@ -102,7 +104,7 @@ class Picky(Asked):
         assert tools.simulator is not None
         question = await tools.simulator(Request(({"role": "user", "content": f"simulate {item.id}"},)))
         if question.text != "please":
-            raise AttemptSpoiled(f"the simulated user said {question.text!r}")
+            raise SimulatorFailed(f"the simulated user said {question.text!r}")
         return await super().attempt(item, repeat, tools)
 
 

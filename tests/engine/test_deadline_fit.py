@@ -9,12 +9,12 @@ import pytest
 
 from evalsuite.config.deadline import Window, duration, point_in_time, window
 from evalsuite.engine.deadline_fit import CellFit, Fit
-from evalsuite.engine.lengths import Lengths, recorded, typical_tokens
-from evalsuite.engine.scheduler import Todo
+from evalsuite.engine.lengths import ExpectedLengths, recorded, typical_tokens
+from evalsuite.engine.scheduler import Attempt
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
 from evalsuite.stats.reply_lengths import longest, p99_seconds, p99_tokens, slow_rate
-from evalsuite.store.attempts import Cut
+from evalsuite.store.attempts import CutRequest
 from tests.support import cells
 
 NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -130,29 +130,29 @@ def test_what_plan_asks_for() -> None:
     assert p99_seconds(40.0, 64000, known=400.0) == 30
 
 
-def todo(item: str = "a", cell: int = 0) -> Todo:
-    return Todo(cell, Item(item, {}), 0)
+def todo(item: str = "a", cell: int = 0) -> Attempt:
+    return Attempt(cell, Item(item, {}), 0)
 
 
 def test_nothing_fits_whose_p99_exceeds_the_time_left() -> None:
     ends = 1e12
-    fit = Fit(ends, [CellFit(Lengths(), 1000, True)])
+    fit = Fit(ends, [CellFit(ExpectedLengths(), 1000, True)])
     assert fit.seconds(todo()) is None  # no rate is known: let it begin
     assert fit.fits(todo())
     for _ in range(30):
         fit.learn(0, 100.0, 10.0)
     assert fit.seconds(todo()) == 100.0  # 1,000 tokens at 10 a second
-    known = Fit(ends, [CellFit(Lengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, True)])
+    known = Fit(ends, [CellFit(ExpectedLengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, True)])
     assert known.seconds(todo()) == 6.0
     assert known.seconds(todo("b")) == 100.0
-    cut = {("a", 0): [Cut(300.0, 30.0)]}
-    beyond = Fit(ends, [CellFit(Lengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, True, cut)])
+    cut = {("a", 0): [CutRequest(300.0, 30.0)]}
+    beyond = Fit(ends, [CellFit(ExpectedLengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, True, cut)])
     assert beyond.seconds(todo()) == 90.0  # it had become longer than what was recorded elsewhere
-    dialogue = Fit(ends, [CellFit(Lengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, False)])
+    dialogue = Fit(ends, [CellFit(ExpectedLengths({"a": 20.0}, paces=((100.0, 10.0),) * 30), 1000, False)])
     assert dialogue.seconds(todo()) == 100.0  # 20 tokens are of all its requests
-    stated = Fit(ends, [CellFit(Lengths(), 1000, True)], rate=50.0)
+    stated = Fit(ends, [CellFit(ExpectedLengths(), 1000, True)], rate=50.0)
     assert stated.seconds(todo()) == 20.0
-    assert not Fit(0.0, [CellFit(Lengths(), 1000, True)], rate=50.0).fits(todo())
+    assert not Fit(0.0, [CellFit(ExpectedLengths(), 1000, True)], rate=50.0).fits(todo())
 
 
 def identity(**changes: object) -> dict[str, object]:

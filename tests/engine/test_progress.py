@@ -13,8 +13,8 @@ from evalsuite.cli import run
 from evalsuite.config.settings import Engine
 from evalsuite.engine import loop as engine
 from evalsuite.engine.jobs import Progress
-from evalsuite.engine.lengths import Grown
-from evalsuite.engine.scheduler import Open, Queue, Todo
+from evalsuite.engine.lengths import LengthEstimator
+from evalsuite.engine.scheduler import Attempt, AttemptQueue, WaitingAttempts
 from evalsuite.errors import Exit
 from evalsuite.records import Item
 from tests.support.fault_server import Crash, Steps, Wait, events, fault_server, streamed
@@ -89,7 +89,7 @@ def test_a_stop_says_that_it_drains(tmp_path: Path, frames: list[Progress]) -> N
 
 
 def test_guesses_are_corrected_by_what_the_answers_became() -> None:
-    grown = Grown()
+    grown = LengthEstimator()
     assert grown.expected(todo(1, 4000.0)) == 4000.0
     assert grown.expected(todo(1, None)) is None
     for _ in range(10):
@@ -101,9 +101,9 @@ def test_guesses_are_corrected_by_what_the_answers_became() -> None:
 
 
 def test_the_queue_sums_up_what_waits() -> None:
-    queue = Queue([9])
+    queue = AttemptQueue([9])
     queue.fill([[todo(1, 10.0), todo(2, 20.0), todo(3, None), todo(1, 10.0, repeat=1)]])
-    assert queue.open == (Open(0.0, 40.0, 1),)
+    assert queue.open == (WaitingAttempts(0.0, 40.0, 1),)
     assert queue.take() is not None
     queue.learn(0, "1", 2, 15.0)
     left = sum((one.learned or one.expected or 0.0) and (one.expected or 0.0) for one in queue.waiting)
@@ -113,6 +113,6 @@ def test_the_queue_sums_up_what_waits() -> None:
     assert (round(queue.open[0].learned), round(queue.open[0].guessed), queue.open[0].unknown) == (0, 0, 0)
 
 
-def todo(item: int, expected: float | None, *, repeat: int = 0, learned: bool = False) -> Todo:
+def todo(item: int, expected: float | None, *, repeat: int = 0, learned: bool = False) -> Attempt:
     rank = (0.0, -(expected or 0.0), repeat, item)
-    return Todo(0, Item(str(item), {}, None), repeat, expected, rank, learned)
+    return Attempt(0, Item(str(item), {}, None), repeat, expected, rank, learned)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.scheduler import Queue, Todo, ordered
+from evalsuite.engine.scheduler import Attempt, AttemptQueue, ordered
 from evalsuite.records import Item
 
 
@@ -12,11 +12,11 @@ def items(count: int, clusters: int = 0) -> list[Item]:
     return [Item(f"i{n}", {}, cluster=f"c{n % clusters}" if clusters else "") for n in range(count)]
 
 
-def names(todos: list[Todo]) -> list[tuple[str, int]]:
+def names(todos: list[Attempt]) -> list[tuple[str, int]]:
     return [(todo.item.id, todo.repeat) for todo in todos]
 
 
-def drained(queue: Queue) -> list[Todo]:
+def drained(queue: AttemptQueue) -> list[Attempt]:
     taken = []
     while (todo := queue.take()) is not None:
         taken.append(todo)
@@ -53,7 +53,7 @@ def test_a_random_order_depends_on_nothing_but_seed_and_ids() -> None:
 
 
 def test_arms_take_turns_item_by_item() -> None:
-    queue = Queue([9, 9], ["a", "b"])
+    queue = AttemptQueue([9, 9], ["a", "b"])
     lengths = {"i0": 1.0, "i1": 5.0, "i2": 3.0}
     queue.fill([ordered(cell, items(3), 1, expected=lengths.get) for cell in (0, 1)])
     assert [(todo.cell, todo.item.id) for todo in drained(queue)] == [
@@ -62,7 +62,7 @@ def test_arms_take_turns_item_by_item() -> None:
 
 
 def test_the_first_question_of_every_task_goes_ahead_and_then_the_longest_of_all() -> None:
-    queue = Queue([9, 9])
+    queue = AttemptQueue([9, 9])
     queue.fill([
         ordered(0, items(3), 1, expected=lambda _: 10.0),
         ordered(1, items(2), 1, expected=lambda _: 500.0),
@@ -71,7 +71,7 @@ def test_the_first_question_of_every_task_goes_ahead_and_then_the_longest_of_all
 
 
 def test_caps_hold_and_free_slots_go_to_others() -> None:
-    queue = Queue([1, 2])
+    queue = AttemptQueue([1, 2])
     queue.fill([ordered(0, items(5), 1, expected=lambda _: 9.0), ordered(1, items(5), 1, expected=lambda _: 1.0)])
     taken = [queue.take() for _ in range(4)]
     assert [todo.cell if todo else None for todo in taken] == [0, 1, 1, None]
@@ -83,7 +83,7 @@ def test_caps_hold_and_free_slots_go_to_others() -> None:
 
 
 def test_a_finished_repeat_says_how_long_the_others_are() -> None:
-    queue = Queue([9])
+    queue = AttemptQueue([9])
     queue.fill([ordered(0, items(4), 2)])
     first = queue.take()
     assert first is not None
@@ -96,7 +96,7 @@ def test_a_finished_repeat_says_how_long_the_others_are() -> None:
 
 def test_what_does_not_fit_waits_and_shorter_ones_go() -> None:
     lengths = {"i0": 5.0, "i1": 900.0, "i2": 40.0}
-    queue = Queue([9])
+    queue = AttemptQueue([9])
     queue.fill([ordered(0, items(3), 1, expected=lengths.get)])
     limit = 100.0
     first = queue.take(lambda todo: (todo.expected or 0) < limit)
@@ -111,7 +111,7 @@ def test_what_does_not_fit_waits_and_shorter_ones_go() -> None:
 
 
 def test_a_strict_queue_never_passes_over_an_attempt() -> None:
-    queue = Queue([9], strict=True)
+    queue = AttemptQueue([9], strict=True)
     planned = ordered(0, items(3), 1, order="random", seed=0)
     queue.fill([planned])
     assert queue.take(lambda todo: todo is not planned[0]) is None
@@ -129,7 +129,7 @@ def test_every_attempt_is_taken_exactly_once(
 ) -> None:
     known = {f"i{n}": length for n, length in enumerate(lengths) if n % 3}
     planned = [ordered(cell, items(len(lengths)), repeats, expected=known.get) for cell in (0, 1)]
-    queue = Queue([cap, cap], ["a", "b"])
+    queue = AttemptQueue([cap, cap], ["a", "b"])
     queue.fill(planned)
     dice, running, taken = random.Random(0), [], []
     for number, tokens in learned:
@@ -152,7 +152,7 @@ def test_longest_first_is_near_the_bound(known: bool, most: float) -> None:
     dice = random.Random(1)
     lengths = {f"i{n}": dice.lognormvariate(-1.609, 1.384) for n in range(1319)}
     lengths["i1300"] = 32.5  # one that comes late in the order of the dataset
-    queue = Queue([256, 256])
+    queue = AttemptQueue([256, 256])
     expected = lengths.get if known else (lambda _: None)
     queue.fill([ordered(cell, items(1319), 1, expected=expected) for cell in (0, 1)])
     slots = [0.0] * 128

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.config import files as conf_files
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.config.settings import Model, Run, Select, Task
 from evalsuite.errors import BadInput
 from evalsuite.plan import benchmarks as facts
 from evalsuite.plan import hardware, recorded
-from evalsuite.plan.benchmarks import Known, Lengths, TaskFacts, task_facts
+from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths, task_facts
 from evalsuite.plan.build import Plan, default_gate, make_plan
 from evalsuite.plan.cost import Speed, model_cost, task_cost
 from evalsuite.plan.document import as_json
@@ -43,7 +43,7 @@ def _plan(tmp_path: Path) -> Callable[..., Plan]:
     """Plans of command lines, with results looked for in an own folder."""
 
     def made(*words: str) -> Plan:
-        return make_plan(load_run([*words, f"results_dir={tmp_path / 'results'}"], None, "plan"))
+        return make_plan(load_settings([*words, f"results_dir={tmp_path / 'results'}"], None, "plan"))
 
     return made
 
@@ -78,8 +78,8 @@ def test_detectable_differences_are_the_published_ones(phi: float, detectable: f
 
     known = task_facts("gpqa_diamond", Task("gpqa_diamond", "nvidia", 8), None)
     assert known is not None
-    one = replace(known, phi=Known(phi, "given"))
-    found = task_chance(one, "fp8", ("nvfp4_v2",), Known(0.872, "given"), {}, default_gate(SHIPPED), None)
+    one = replace(known, phi=SourcedNumber(phi, "given"))
+    found = task_chance(one, "fp8", ("nvfp4_v2",), SourcedNumber(0.872, "given"), {}, default_gate(SHIPPED), None)
     assert round(100 * found.detectable, 2) == detectable
 
 
@@ -296,8 +296,8 @@ def one_task(items: int = 100, repeats: int = 2) -> TaskFacts:
     return replace(found, items=items)
 
 
-def lengths(mean: float = 1000, p99: float | None = None, longest: float | None = None) -> Lengths:
-    return Lengths(Known(mean, "given"), Known(50, "given"), None, None, p99, longest)
+def lengths(mean: float = 1000, p99: float | None = None, longest: float | None = None) -> TypicalLengths:
+    return TypicalLengths(SourcedNumber(mean, "given"), SourcedNumber(50, "given"), None, None, p99, longest)
 
 
 def test_tokens_hours_and_disk() -> None:
@@ -349,7 +349,7 @@ def test_the_rule_for_devices_gives_the_sources_numbers() -> None:
 
 
 def place(machine: str, *words: str) -> hardware.Placement:
-    placement = make_plan(load_run([*words, f"hardware={machine}"], None, "plan")).placement
+    placement = make_plan(load_settings([*words, f"hardware={machine}"], None, "plan")).placement
     assert placement is not None
     return placement
 
@@ -525,7 +525,7 @@ def test_every_benchmark_has_a_chance() -> None:
 
 def test_the_release_is_planned_with_what_its_verdicts_were_calibrated_on() -> None:
     """So that the chances printed are those that the simulation holds."""
-    run = load_run(["model=nvfp4_v2", "suite=release", "gate=release", "results_dir=/nonexistent"], None, "plan")
+    run = load_settings(["model=nvfp4_v2", "suite=release", "gate=release", "results_dir=/nonexistent"], None, "plan")
     designs = {one.facts.name: (one.design, one.margin and one.margin.points / 100) for one in make_plan(run).chances}
     assert designs == {bench.task: (bench.design(0.05), bench.margin) for bench in BENCHES}
 

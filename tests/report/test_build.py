@@ -11,7 +11,7 @@ from evalsuite.analysis.summary import summarize
 from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
-from evalsuite.report.build import DEMO, report_run
+from evalsuite.report.build import DEMO_NOTE, report_run
 from tests.support.cells import SAMPLING, Answer, Made, answers, write
 from tests.support.made_runs import SUBJECT_OF, arm, demo_run, real_run
 
@@ -42,10 +42,10 @@ def test_all_files_of_a_demo_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     worst = content["rows"][1]["groups"]["subject"]
     assert min(worst, key=lambda part: part["delta"])["value"] == "physics"
     text, shown = (folder / "report.md").read_text(), capsys.readouterr().out
-    assert DEMO in text
-    assert DEMO in shown
+    assert DEMO_NOTE in text
+    assert DEMO_NOTE in shown
     for path in folder.glob("plots/*.svg"):
-        assert DEMO in path.read_text()
+        assert DEMO_NOTE in path.read_text()
     assert all((folder / path).is_file() for path in re.findall(r"\]\((plots/[^)]+)\)", text))
     assert "\x1b" not in shown
 

@@ -15,7 +15,7 @@ from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import OUTCOMES
-from evalsuite.report.build import DEMO
+from evalsuite.report.build import DEMO_NOTE
 from tests.support.cells import Answer, Made, answers, write
 from tests.support.made_runs import demo_run, real_run
 
@@ -141,7 +141,7 @@ def test_demo_models_parts_and_imports_are_never_offered_to_the_hub(tmp_path: Pa
     folder, _ = made(demo_run(tmp_path))
     assert not (folder / "hub").exists()
     text = (folder / "card.md").read_text()
-    assert DEMO[1:] in text
+    assert DEMO_NOTE[1:] in text
     part = {str(item): [Answer(1.0)] for item in range(5)}
     run = write(tmp_path / "r", Made("a", part, total_items=200), Made("b", answers([1, 0]), "gsm8k", imported=True))
     folder, _ = made(run)

@@ -15,7 +15,7 @@ from evalsuite.cli.report import report
 from evalsuite.config.settings import Gate, Margin, Report
 from evalsuite.report import flips as browse
 from evalsuite.report import formats, html
-from evalsuite.report.build import DEMO
+from evalsuite.report.build import DEMO_NOTE
 from tests.support.cells import Answer, Made, answers, write
 from tests.support.made_runs import demo_run, real_run
 
@@ -162,9 +162,9 @@ def test_without_a_gate_the_page_says_why_there_is_no_verdict(tmp_path: Path) ->
 
 
 def test_demo_label(demo: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
-    assert f'role="note">{DEMO}</p>' in demo[0]
+    assert f'role="note">{DEMO_NOTE}</p>' in demo[0]
     assert "<title>Demo: " in demo[0]
-    assert DEMO not in page_of(real_run(tmp_path))[0]
+    assert DEMO_NOTE not in page_of(real_run(tmp_path))[0]
 
 
 def test_only_the_pages_own_scripts_may_run(demo: tuple[str, dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.config.compose import load_report, load_run
+from evalsuite.config.compose import load_report, load_settings
 from figures import calibration
 from figures.simulate import ALPHA, BENCHES, STEPS
 
@@ -36,7 +36,7 @@ def test_exact_tests_keep_their_level() -> None:
 
 
 def test_the_simulated_suite_is_the_shipped_one(tmp_path: Path) -> None:
-    run = load_run(["model=fp8", "suite=release"])
+    run = load_settings(["model=fp8", "suite=release"])
     (tmp_path / "made").mkdir()
     gate = load_report(["run=made", f"results_dir={tmp_path}", "gate=release"]).gate
     assert gate is not None

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from evalsuite.stats.power import (
-    Bench,
     Design,
+    PlannedBenchmark,
     chance_to_pass,
     chances,
     detectable,
@@ -100,7 +100,10 @@ def test_what_would_decide() -> None:
 
 
 def test_release_chances() -> None:
-    benches = [Bench("a", replace(GPQA, repeats_base=24, repeats_cand=24), 0.02), Bench("b", GPQA, 0.03, "supporting")]
+    benches = [
+        PlannedBenchmark("a", replace(GPQA, repeats_base=24, repeats_cand=24), 0.02),
+        PlannedBenchmark("b", GPQA, 0.03, "supporting"),
+    ]
     found = release_chances(benches, suite_margin=None)
     for one, bench in zip(found.each, benches, strict=True):
         assert one.passes == pytest.approx(chance_to_pass(bench.design, bench.margin), abs=0.01)

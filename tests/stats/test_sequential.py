@@ -10,8 +10,8 @@ from evalsuite.stats.sequential import (
     BOUNDARY,
     LOOKS,
     MANY_BETS,
+    BettingState,
     Rule,
-    State,
     closed,
     implied,
     log_e,
@@ -61,7 +61,7 @@ def test_counts_are_differences() -> None:
         assert by_item.decided == by_count.decided
 
 
-def numbers(state: State) -> list[float]:
+def numbers(state: BettingState) -> list[float]:
     return [float(state.n), state.total, state.squares, state.highest, *state.wealth]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.analysis.collect import gathered
+from evalsuite.analysis.collect import open_inputs
 from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Report
@@ -192,18 +192,18 @@ def test_a_baseline_joins_other_runs(tmp_path: Path) -> None:
     write(tmp_path / "new", Made("v2", answers([1, 1])), Made("v3", answers([0, 1])))
     path = saved(tmp_path, "old", "fp8")
     for origin in (path, "old", tmp_path / "old"):
-        with gathered(report(tmp_path, "new", origin)) as found:
+        with open_inputs(report(tmp_path, "new", origin)) as found:
             assert (found.baseline, set(found.table.models)) == ("fp8", {"fp8", "v2", "v3"})
     with (
         pytest.raises(BadInput, match="holds fp8: leave baseline= out"),
-        gathered(report(tmp_path, "new", path, baseline="v2")),
+        open_inputs(report(tmp_path, "new", path, baseline="v2")),
     ):
         pass
-    with pytest.raises(BadInput, match="unknown run 'absent'"), gathered(report(tmp_path, "new", "absent")):
+    with pytest.raises(BadInput, match="unknown run 'absent'"), open_inputs(report(tmp_path, "new", "absent")):
         pass
     with (
         pytest.raises(BadInput, match="holds v2, v3: say which with baseline=NAME"),
-        gathered(report(tmp_path, "old", "new")),
+        open_inputs(report(tmp_path, "old", "new")),
     ):
         pass
 
@@ -211,10 +211,10 @@ def test_a_baseline_joins_other_runs(tmp_path: Path) -> None:
 def test_the_same_model_of_another_night_keeps_its_own_name(tmp_path: Path) -> None:
     write(tmp_path / "old", Made("v2", answers([1, 0]), title="V2"))
     write(tmp_path / "new", Made("v2", answers([1, 1]), title="V2"))
-    with gathered(report(tmp_path, "new", saved(tmp_path, "old", "v2"))) as found:
+    with open_inputs(report(tmp_path, "new", saved(tmp_path, "old", "v2"))) as found:
         assert (found.baseline, found.table.models) == ("v2@baseline", ("v2", "v2@baseline"))
         assert [cell.title for cell in found.table.cells] == ["V2", "V2 (baseline)"]
-    with pytest.raises(BadInput, match="nothing but the baseline itself"), gathered(report(tmp_path, "old", "old")):
+    with pytest.raises(BadInput, match="nothing but the baseline itself"), open_inputs(report(tmp_path, "old", "old")):
         pass
 
 
@@ -229,7 +229,7 @@ def test_a_baseline_is_graded_again_after_a_grader_fix(asked: Path, monkeypatch:
         later.run_id = "later"
         assert run(later) == Exit.DONE
     shutil.rmtree(asked / "r")
-    with gathered(report(asked, "later", path)) as found:
+    with open_inputs(report(asked, "later", path)) as found:
         rows = found.table.samples
         assert set(rows["version"].astype(str)) == {"1.1"}
         assert [note.partition(":")[0].split(", ")[1] for note in found.notes] == ["additions"]
@@ -237,7 +237,7 @@ def test_a_baseline_is_graded_again_after_a_grader_fix(asked: Path, monkeypatch:
         assert list(rows.loc[rows["value"] == 0, "item_id"]) == ["q012", "q012"]
     assert path.read_bytes() == before
     monkeypatch.setattr(toy, "OFFSET", 7)  # the questions are others now
-    with gathered(report(asked, "later", path)) as found:
+    with open_inputs(report(asked, "later", path)) as found:
         assert set(found.table.samples["version"].astype(str)) == {"1.0", "1.1"}
         assert "cannot be graded again here" in found.notes[0]
 

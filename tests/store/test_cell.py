@@ -14,13 +14,13 @@ from evalsuite.records import Sample
 from evalsuite.store.cell import open_cell
 from evalsuite.store.manifest import cells, read_manifest
 from evalsuite.store.samples import read_samples, seal, write_imported
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from tests.support.journals import answer, manifest, reply, sample
 
 
 def write(folder: Path, items: list[str], plan: dict | None = None, **values: float | None) -> None:
     async def go() -> None:
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(folder, plan or manifest(), commits)
             for item in items:
                 await answer(cell, item, value=values.get(f"v{item}", 1.0))
@@ -64,7 +64,7 @@ def test_a_grown_cell_is_read_anew_although_an_older_parquet_is_there(tmp_path: 
 def test_a_failed_sample_is_asked_again_and_a_wrong_one_never(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "fp8" / "toy"
     write(folder, ["0", "1"], v0=None, v1=0.0)
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest(), commits)
         assert cell.needs(("0", 0))
         assert not cell.needs(("1", 0))
@@ -74,7 +74,7 @@ def test_a_failed_sample_is_asked_again_and_a_wrong_one_never(tmp_path: Path) ->
 
 def test_a_recorded_reply_is_replayed_and_a_lost_one_counts_as_rerolled(tmp_path: Path) -> None:
     async def go() -> None:
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
             await cell.sent(("0", 0), ("model", 0))
             await cell.reply(("0", 0), ("model", 0), "sha", reply("kept \ud800"), 2)
@@ -96,7 +96,7 @@ def test_another_identity_is_refused_with_the_differing_keys(tmp_path: Path) -> 
     folder = tmp_path / "fp8" / "toy"
     write(folder, ["0"])
     other = manifest(sampling={"temperature": 1.0}, variant="aa")
-    with Commits() as commits, pytest.raises(BadInput, match=r"sampling.temperature: 0.6 -> 1.0; variant: plain"):
+    with JournalWriter() as commits, pytest.raises(BadInput, match=r"sampling.temperature: 0.6 -> 1.0; variant: plain"):
         open_cell(folder, other, commits)
     write(folder, ["1"])  # and the lock was given back
 
@@ -109,12 +109,12 @@ def test_two_processes_cannot_write_one_cell(tmp_path: Path) -> None:
     try:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
-        with Commits() as commits, pytest.raises(CellInUse, match=f"process {writer.pid} on "):
+        with JournalWriter() as commits, pytest.raises(CellInUse, match=f"process {writer.pid} on "):
             open_cell(folder, manifest(items=1000), commits)
     finally:
         writer.kill()
         writer.communicate()
-    with Commits() as commits:  # the holder is dead: its lock does not count
+    with JournalWriter() as commits:  # the holder is dead: its lock does not count
         open_cell(folder, manifest(items=1000), commits).close()
 
 
@@ -132,7 +132,7 @@ def test_nothing_acknowledged_is_lost_by_sigkill(tmp_path: Path, seed: int) -> N
         os.kill(writer.pid, signal.SIGKILL)
         lines += writer.communicate()[0].split()
         acknowledged += [int(line) for line in lines if line.isdigit()]
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest(items=1000), commits)
         assert acknowledged
         for number in acknowledged:
@@ -170,7 +170,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert "StorageFailed" in writer.stderr
     assert "File too large" in writer.stderr
     assert len(acknowledged) > 3
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest(items=1000), commits)
         assert all(cell.recorded((str(number), 0), ("model", 0), "p") for number in acknowledged)
         cell.close()
@@ -198,7 +198,7 @@ def test_a_lost_reply_is_remembered_over_several_processes(tmp_path: Path) -> No
     """Lost in one process, had in the next, which ends in the middle of the dialogue: the third still knows."""
 
     async def process(*, turn: int, answered: bool) -> bool:
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
             known = cell.rerolled(("0", 0))
             await cell.sent(("0", 0), ("model", turn))

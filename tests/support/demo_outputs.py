@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from evalsuite.demo.checkpoint import load_checkpoint, load_input_amax
-from evalsuite.demo.engine import Engine, Job, Token
-from evalsuite.demo.model import Model, build
+from evalsuite.demo.engine import BatchEngine, GeneratedToken, Generation
+from evalsuite.demo.model import LanguageModel, build
 from evalsuite.demo.problems import SUBJECTS, Problem, held_out
 from evalsuite.demo.text import TextCodec, load_codec
 
@@ -20,7 +20,7 @@ def codec() -> TextCodec:
 
 
 @cache
-def model(precision: str) -> Model:
+def model(precision: str) -> LanguageModel:
     return build(load_checkpoint(), precision, load_input_amax())
 
 
@@ -35,12 +35,12 @@ def stratified(items: int) -> list[Problem]:
     return [p for subject in SUBJECTS for p in [p for p in held_out() if p.subject == subject][:each]]
 
 
-def run_jobs(precision: str, waves: Sequence[Sequence[Job]]) -> dict[str, Trace]:
+def run_jobs(precision: str, waves: Sequence[Sequence[Generation]]) -> dict[str, Trace]:
     """Answers by job id; the jobs of a wave are in line together, the next wave waits until they are done."""
     traces: dict[str, Trace] = {}
     done = threading.Semaphore(0)
 
-    def deliver(tokens: Sequence[Token]) -> None:
+    def deliver(tokens: Sequence[GeneratedToken]) -> None:
         for token in tokens:
             traces[token.job].append((token.token, token.logprobs.chosen if token.logprobs else None))
             if token.finish:
@@ -52,7 +52,7 @@ def run_jobs(precision: str, waves: Sequence[Sequence[Job]]) -> dict[str, Trace]
             done.release()
 
     broken: list[str] = []
-    engine = Engine(model(precision), codec().im_end, deliver, failed)
+    engine = BatchEngine(model(precision), codec().im_end, deliver, failed)
     engine.start()
     try:
         for wave in waves:

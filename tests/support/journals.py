@@ -8,7 +8,7 @@ from typing import Any
 
 from evalsuite.records import Reply, Sample, Score, Usage
 from evalsuite.store.cell import Cell, open_cell
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 
 
 def manifest(items: int = 3, repeats: int = 1, **identity: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ async def answer(cell: Cell, item: str, repeat: int = 0, text: str = "A", value:
 
 async def write_forever(folder: Path) -> None:
     """Acknowledge on stdout every reply that is durable."""
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest(items=1000), commits)
         sys.stdout.write("open\n")
         sys.stdout.flush()

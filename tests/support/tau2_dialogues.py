@@ -12,12 +12,12 @@ from typing import Any
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import Client, connect
 from evalsuite.endpoint.faults import Empty
-from evalsuite.engine.conversation import Turns, request_seed
+from evalsuite.engine.conversation import Conversation, request_seed
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Item, Reply, Request, Score
 from evalsuite.store.attempts import MODEL
 from evalsuite.store.cell import Cell, open_cell
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Chat, Tools
 from evalsuite.tasks.tau2_telecom.adapter import Tau2Telecom
 from evalsuite.tasks.tau2_telecom.dialogue import Dialogue, Rules
@@ -238,7 +238,7 @@ async def attempts(
         who: connect(Model(who, who, None, "bf16", base_url=url, server=sglang, thinking=False), Engine(), who, 32)
         for who, url in urls.items()
     }
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, making.manifest(task="tau2_telecom", adapter="tau2_telecom", seed=SEED), commits)
         try:
             jobs = (_attempt(adapter, cell, items[name], clients) for name in names)
@@ -264,8 +264,8 @@ async def _attempt(adapter: Tau2Telecom, cell: Cell, item: Item, clients: Mappin
     async def ask_simulator(request: Request) -> tuple[Reply, int]:
         return await ask(SIMULATOR, request)
 
-    model = Turns(cell, item, 0, SAMPLING[MODEL], SEED, ask_model)
-    simulator = Turns(cell, item, 0, SAMPLING[SIMULATOR], SEED, ask_simulator, who=SIMULATOR)
+    model = Conversation(cell, item, 0, SAMPLING[MODEL], SEED, ask_model)
+    simulator = Conversation(cell, item, 0, SAMPLING[SIMULATOR], SEED, ask_simulator, who=SIMULATOR)
     try:
         score = await adapter.attempt(item, 0, Tools(model.chat, simulator.chat))
     except SampleFailed as error:

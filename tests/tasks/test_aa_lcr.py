@@ -13,7 +13,7 @@ import pytest
 from evalsuite.cli.judge import judge as judge_command
 from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
-from evalsuite.config.compose import load_report, load_run
+from evalsuite.config.compose import load_report, load_settings
 from evalsuite.config.settings import Run
 from evalsuite.engine import auxiliary as connecting
 from evalsuite.errors import BadInput, Exit
@@ -69,7 +69,7 @@ def settings(root: Path, *models: tuple[str, str], words: tuple[str, ...] = ()) 
     names = ",".join(name for name, _ in models)
     asked = [f"model=[{names}]", "task=aa_lcr", "tasks.aa_lcr.repeats=1", "data=local", f"data.root={root}"]
     asked += [f"models.{name}.base_url={url}" for name, url in models]
-    return load_run([*asked, f"results_dir={root.parent}/results", "run_id=r", "engine.probe=false", *words])
+    return load_settings([*asked, f"results_dir={root.parent}/results", "run_id=r", "engine.probe=false", *words])
 
 
 def fair(prompt: str) -> str:

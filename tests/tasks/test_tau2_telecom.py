@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.config.paths import shipped
-from evalsuite.config.settings import Aide
+from evalsuite.config.settings import AuxiliaryModel
 from evalsuite.errors import BadInput, ContextOverflow
 from evalsuite.records import Item, Reply, Request, data_sha
 from evalsuite.stats.pass_power import pass_power_k
@@ -259,7 +259,7 @@ def test_killed_dialogues_go_on_where_they_were(tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_in_the_middle_of_its_dialogues(tmp_path: Path) -> None:
     try:
-        load_run(["model=bf16", "task=tau2_telecom", f"simulator={tau2.SIMULATOR_CONF}"])
+        load_settings(["model=bf16", "task=tau2_telecom", f"simulator={tau2.SIMULATOR_CONF}"])
     except BadInput as error:
         pytest.skip(f"a run takes no simulator yet: {error}")
     found = tau2.killed(tmp_path, 6)
@@ -278,7 +278,7 @@ def test_pass_power_k() -> None:
 
 
 def test_the_simulators_file_says_all_that_a_simulator_has() -> None:
-    fields = {field.name for field in dataclasses.fields(Aide)}
+    fields = {field.name for field in dataclasses.fields(AuxiliaryModel)}
     files = sorted((shipped("conf") / "simulator").glob("*.yaml"))
     assert f"{tau2.SIMULATOR_CONF}.yaml" in [path.name for path in files]
     for path in files:

@@ -31,7 +31,7 @@ WAIT_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ShardResult:
     """What a shard reports."""
 
     code: int
@@ -75,7 +75,7 @@ def _run(
     from evalsuite.store import runs as run_folder
     from evalsuite.store.cell import open_cell
     from evalsuite.store.samples import seal
-    from evalsuite.store.writer import Commits
+    from evalsuite.store.writer import JournalWriter
     from evalsuite.tasks.loading import load_task
 
     tasks = {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
@@ -92,7 +92,7 @@ def _run(
     places = {place: results / choice.run_id / place[0] / place[1] for place in asked}
     demos = [name for name, model in models.items() if model.base_url == DEMO]
     urls = _demo_urls(demos, stack)
-    commits = stack.enter_context(Commits())
+    commits = stack.enter_context(JournalWriter())
     waiting: dict[str, deque[Shard]] = {}
     opened = []
     for place in asked:
@@ -200,28 +200,30 @@ def _work(
             console.print(f"{done} of {total} shards")
 
 
-def _told(ray: Any, reference: Any) -> Done:
+def _told(ray: Any, reference: Any) -> ShardResult:
     try:
-        result: Done = ray.get(reference)
+        result: ShardResult = ray.get(reference)
     except ray.exceptions.RayTaskError:
         raise  # a bug of ours, on another machine
     except ray.exceptions.RayError as error:
-        return Done(int(Exit.STOPPED), f"was lost {TRIES + 1} times: {str(error).splitlines()[0]}")
+        return ShardResult(int(Exit.STOPPED), f"was lost {TRIES + 1} times: {str(error).splitlines()[0]}")
     return result
 
 
-def work(words: Sequence[str], config_dir: str | None, folder: str) -> Done:
+def work(words: Sequence[str], config_dir: str | None, folder: str) -> ShardResult:
     """One shard, on whatever node Ray chose: ``evalsuite run`` inside this worker, which dies with it."""
     from evalsuite.cli.run import run as ask
     from evalsuite.config import compose as config
 
     if not (Path(folder) / "items.txt").exists():
-        return Done(int(Exit.BAD_INPUT), f"{os.uname().nodename} does not see {folder}: results_dir must be shared")
+        return ShardResult(
+            int(Exit.BAD_INPUT), f"{os.uname().nodename} does not see {folder}: results_dir must be shared"
+        )
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            return Done(int(ask(config.load_run(words, config_dir))), "ended incomplete")
+            return ShardResult(int(ask(config.load_settings(words, config_dir))), "ended incomplete")
         except EvalsuiteError as error:
             if error.exit_code is not Exit.IN_USE or time.monotonic() > until:
-                return Done(int(error.exit_code), str(error))
+                return ShardResult(int(error.exit_code), str(error))
         time.sleep(5.0)

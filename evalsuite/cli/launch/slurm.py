@@ -26,7 +26,7 @@ POLL_SECONDS = 0.2
 
 
 @dataclass(slots=True)
-class Window:
+class SlurmJob:
     """One job, as submitit pickles and calls it: ``evalsuite run`` as a process of its own."""
 
     words: tuple[str, ...]
@@ -51,7 +51,7 @@ class Window:
         from submitit.helpers import DelayedSubmission
 
         _end(self.pid, self.grace)
-        return DelayedSubmission(Window(self.words, self.grace))
+        return DelayedSubmission(SlurmJob(self.words, self.grace))
 
 
 def _end(pid: int, grace: float) -> None:
@@ -86,7 +86,7 @@ def run(jobs: Mapping[str, tuple[str, ...]], scale: Scale, folder: Path, console
     grace = max(1.0, scale.signal_delay_s - 10.0)
     try:
         executor = _executor(submitit, folder, scale, f"evalsuite-{folder.name}")
-        submitted = {name: executor.submit(Window(words, grace)) for name, words in jobs.items()}
+        submitted = {name: executor.submit(SlurmJob(words, grace)) for name, words in jobs.items()}
     except (RuntimeError, NameError, TypeError, ValueError, submitit.core.utils.FailedJobError) as error:
         raise BadInput(f"launch=slurm cannot submit: {str(error).strip().splitlines()[0]}") from None
     for name, job in submitted.items():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LaunchPlan:
     """What is launched."""
 
     jobs: Mapping[str, Words]
@@ -33,7 +33,7 @@ class Plan:
     run_id: str
 
 
-def launch(plan: Plan, console: Console) -> Exit:
+def launch(plan: LaunchPlan, console: Console) -> Exit:
     """Run all jobs of a plan and return the worst of their exit codes.
 
     Raises ``BadInput`` when the launcher is not installed or cannot start.
@@ -94,7 +94,7 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: s
     from evalsuite.config import compose as config
     from evalsuite.report.build import report_run
 
-    runs = {name: config.load_run(words, config_dir) for name, words in jobs.items()}
+    runs = {name: config.load_settings(words, config_dir) for name, words in jobs.items()}
     first = next(iter(runs.values()))
     run_id = first.run_id or common_run_id(list(runs.values()))
     shared = shares(runs, scale.jobs if scale.kind == "joblib" else len(runs))
@@ -103,7 +103,7 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: s
         name: (*(word for word in words if word.partition("=")[0] not in OURS), *shared[name], *tail)
         for name, words in jobs.items()
     }
-    plan = Plan(commands, scale, Path(first.results_dir), run_id)
+    plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
     code = launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
     report_run(Path(first.results_dir) / run_id, first.baseline)
     return code

@@ -10,8 +10,15 @@ import orjson
 
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import connection_fault
-from evalsuite.endpoint.identity.fingerprint import PROMPTS, Answer, Fingerprint, Token, from_answers, from_texts
-from evalsuite.endpoint.identity.identify import Unreachable
+from evalsuite.endpoint.identity.fingerprint import (
+    PROMPTS,
+    Answer,
+    Fingerprint,
+    TokenLogprobs,
+    from_answers,
+    from_texts,
+)
+from evalsuite.endpoint.identity.identify import ServerUnreachable
 from evalsuite.records import Request
 
 TOKENS = 12
@@ -36,9 +43,9 @@ async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
             return from_answers(answers, thinking=thinking, prompt_tokens=counts), bodies[0][0]
         bodies = await _asked(client, TEXT_TOKENS, logprobs=False)
     except openai.APIStatusError as error:
-        raise Unreachable(f"{client.model.base_url} does not answer: HTTP {error.status_code}") from None
+        raise ServerUnreachable(f"{client.model.base_url} does not answer: HTTP {error.status_code}") from None
     except openai.APIConnectionError as error:
-        raise Unreachable(str(connection_fault(error, client.model))) from None
+        raise ServerUnreachable(str(connection_fault(error, client.model))) from None
     texts = [[_text(body) for body in repeats] for repeats in bodies]
     counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
     return from_texts(texts, thinking=thinking, prompt_tokens=counts), bodies[0][0]
@@ -72,7 +79,7 @@ def _answer(body: Mapping[str, Any]) -> Answer:
     tokens = []
     for entry in content:
         top = {_name(one): float(one["logprob"]) for one in (entry, *(entry.get("top_logprobs") or ()))}
-        tokens.append(Token(_name(entry), top))
+        tokens.append(TokenLogprobs(_name(entry), top))
     return tuple(tokens)
 
 

@@ -36,12 +36,12 @@ BLOCK = 4
 """Characters of a text that are kept as one byte of a checksum: manifests hold no answers."""
 
 Verdict = Literal["same", "different", "cannot tell"]
-Answer = tuple["Token", ...]
+Answer = tuple["TokenLogprobs", ...]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TokenLogprobs:
     """One generated token and what else might have come."""
 
     text: str
@@ -76,7 +76,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class FingerprintDistance:
     """How near two servers are."""
 
     verdict: Verdict
@@ -98,31 +98,33 @@ def from_json(value: Any) -> Fingerprint | None:
     """The fingerprint of a manifest; None where there is none that this version can read."""
     if not isinstance(value, Mapping) or value.get("kind") not in FLOORS:
         return None
-    answers = tuple(tuple(Token(text, top) for text, top in answer) for answer in value.get("answers", ()))
+    answers = tuple(tuple(TokenLogprobs(text, top) for text, top in answer) for answer in value.get("answers", ()))
     texts = tuple(tuple(one) for one in value.get("texts", ()))
     counts = tuple(value.get("prompt_tokens", ()))
     thinking, spread, divided = bool(value["thinking"]), float(value["spread"]), bool(value.get("divided"))
     return Fingerprint(value["kind"], thinking, spread, answers, texts, divided, counts)
 
 
-def compare(one: Fingerprint, other: Fingerprint) -> Likeness:
+def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
     """Hold two fingerprints against each other; the order does not matter."""
     if one.thinking != other.thinking:
-        return Likeness("cannot tell", why="one was asked with thinking, the other without")
+        return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
     if one.kind != other.kind:
-        return Likeness("cannot tell", why="only one of them gives log-probabilities")
+        return FingerprintDistance("cannot tell", why="only one of them gives log-probabilities")
     spread = max(one.spread, other.spread, FLOORS[one.kind])
     if one.kind == "logprobs":
         distance = _mean([answer_distance(a, b) for a, b in zip(one.answers, other.answers, strict=False)])
     else:
         distance = _mean([_texts_distance(a, b) for a, b in zip(one.texts, other.texts, strict=False)])
     if distance > DIFFERENT * spread:
-        return Likeness("different", distance, spread)
+        return FingerprintDistance("different", distance, spread)
     if distance > spread:
-        return Likeness("cannot tell", distance, spread, "they differ by one to three times what each does by itself")
+        return FingerprintDistance(
+            "cannot tell", distance, spread, "they differ by one to three times what each does by itself"
+        )
     if not (telling(one) and telling(other)):
-        return Likeness("cannot tell", distance, spread, "their answers are too short or too sure to tell")
-    return Likeness("same", distance, spread)
+        return FingerprintDistance("cannot tell", distance, spread, "their answers are too short or too sure to tell")
+    return FingerprintDistance("same", distance, spread)
 
 
 def telling(fingerprint: Fingerprint) -> bool:
@@ -178,7 +180,7 @@ def mean_answer(repeats: Sequence[Answer]) -> Answer:
     for place, token in enumerate(centre):
         begun = [one for one in repeats if len(one) > place and _texts(one)[:place] == _texts(centre)[:place]]
         top = {text: _mean([one[place].top[text] for one in begun if text in one[place].top]) for text in token.top}
-        tokens.append(Token(token.text, top))
+        tokens.append(TokenLogprobs(token.text, top))
     return tuple(tokens)
 
 

@@ -25,7 +25,7 @@ PROBE = "What is 2 + 2? Answer with the number only."
 PROBE_TOKENS = 512
 
 
-class Unreachable(EndpointUnusable):
+class ServerUnreachable(EndpointUnusable):
     """Nobody answers there, which says nothing of who would."""
 
 
@@ -105,7 +105,7 @@ async def _models(client: Client) -> list[dict[str, Any]]:
         fault = connection_fault(error, client.model)
         if isinstance(fault, EndpointUnusable):
             raise fault from None
-        raise Unreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
+        raise ServerUnreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
     except openai.APIStatusError as error:
         if error.status_code in (401, 403):
             raise EndpointUnusable(

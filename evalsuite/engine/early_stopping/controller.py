@@ -13,37 +13,37 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from evalsuite.engine.early_stopping.sequential_test import Arm, Contest
+from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest
 from evalsuite.store.cell import Cell
 from evalsuite.store.runs import Place
 from evalsuite.store.samples import read_samples
 
 
 @dataclass(slots=True)
-class Pair:
+class CellPair:
     """A contest with the cells that play in it."""
 
-    contest: Contest
+    contest: SequentialTest
     baseline: Place
     candidate: Place
     declared: dict[str, Any]
     """The rule as the candidate's manifest keeps it from before its first item."""
 
-    def arm(self, place: Place) -> Arm:
+    def arm(self, place: Place) -> ArmScores:
         """The arm of one of its cells."""
         return self.contest.candidate if place == self.candidate else self.contest.baseline
 
 
 @dataclass(slots=True)
-class Contests:
+class EarlyStopping:
     """All comparisons of a run that may stop early."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CellPair, ...]
     notes: tuple[str, ...]
     """Tasks that are asked whole, and why."""
     cells: Mapping[Place, Cell] = field(default_factory=dict)
     """Those that are being written."""
-    narrow: dict[Place, Callable[[frozenset[str]], None]] = field(default_factory=dict)
+    restrict: dict[Place, Callable[[frozenset[str]], None]] = field(default_factory=dict)
     """Cell -> called once with the items that are still wanted of it."""
     _plans: dict[Place, tuple[list[str], Any]] = field(default_factory=dict)
     """Cell -> (items, selection) as asked for."""
@@ -67,7 +67,7 @@ class Contests:
         """One attempt ended."""
         for pair in self._of(place):
             pair.contest.scored(pair.arm(place), item, repeat, value)
-            if pair.contest.due and pair.contest.look() is not None:
+            if pair.contest.due and pair.contest.interim_look() is not None:
                 self._decided(pair)
 
     def finish(self, console: Console) -> None:
@@ -98,7 +98,7 @@ class Contests:
         longest = max(contests, key=lambda one: one.ends)
         return frozenset(longest.order[: longest.ends]) if longest.ends < longest.rule.items else None
 
-    def _decided(self, pair: Pair) -> None:
+    def _decided(self, pair: CellPair) -> None:
         """Write a decision (or that there is none) into the candidate, and the plans that follow from it."""
         candidate = self.cells[pair.candidate]
         decision = None
@@ -108,8 +108,8 @@ class Contests:
         for place in (pair.baseline, pair.candidate):
             if place in self.cells:
                 self._plan(place, None)
-                if (items := self.wanted(place)) is not None and place in self.narrow:
-                    self.narrow[place](items)
+                if (items := self.wanted(place)) is not None and place in self.restrict:
+                    self.restrict[place](items)
 
     def _plan(self, place: Place, saved: Mapping[str, Any] | None) -> None:
         """What a cell is asked for, by what is decided now."""
@@ -143,7 +143,7 @@ class Contests:
         tokens = None if mean is None else round(mean * (planned - made))
         return {"attempts": planned - made, "planned": planned, "tokens": tokens, "mean_tokens": mean}
 
-    def _of(self, place: Place) -> list[Pair]:
+    def _of(self, place: Place) -> list[CellPair]:
         return [pair for pair in self.pairs if place in (pair.baseline, pair.candidate)]
 
     def _places(self) -> list[Place]:
@@ -152,7 +152,7 @@ class Contests:
         return [place for place in found if place in self.cells]
 
 
-def read_values(arm: Arm, order: tuple[str, ...], folder: Path) -> None:
+def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
     """The values that a cell holds."""
     places = {item: place for place, item in enumerate(order)}
     table = read_samples(folder, ["item_id", "repeat", "value"])
@@ -162,7 +162,7 @@ def read_values(arm: Arm, order: tuple[str, ...], folder: Path) -> None:
             arm.values[place, row["repeat"]] = np.nan if row["value"] is None else row["value"]
 
 
-def _forget(pair: Pair, place: Place, cell: Cell) -> None:
+def _forget(pair: CellPair, place: Place, cell: Cell) -> None:
     """Drop values whose attempts were put aside since."""
     arm = pair.arm(place)
     for row, item in enumerate(pair.contest.order):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from evalsuite.config.settings import Model, Run
-from evalsuite.engine.early_stopping.controller import Contests, Pair, read_values
-from evalsuite.engine.early_stopping.sequential_test import Arm, Contest, random_order, rule_for
+from evalsuite.engine.early_stopping.controller import CellPair, EarlyStopping, read_values
+from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest, random_order, rule_for
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
 from evalsuite.store import runs as run_folder
@@ -31,7 +31,7 @@ def planned(
     tasks: Mapping[str, LoadedTask],
     asked: Mapping[Place, Mapping[str, Any]],
     settings: Run,
-) -> Contests:
+) -> EarlyStopping:
     """Every comparison of this run with its rule; ``asked`` are the manifests of its cells.
 
     Raises ``BadInput`` without margins or a baseline, for a cell that was begun in another way, and where nothing of
@@ -42,7 +42,7 @@ def planned(
         raise BadInput("engine.stop=sequential needs the margins that are to be decided: add gate=release or gate=NAME")
     if gate.alpha < LEAST_ALPHA:
         raise BadInput(f"engine.stop=sequential: passing early is tabled for 5 %; gate.alpha={gate.alpha:g} is too low")
-    pairs: list[Pair] = []
+    pairs: list[CellPair] = []
     notes: list[str] = []
     bases = {settings.baseline or model.baseline for model in models.values()}
     with baseline_cells(settings.baseline_run) as known:
@@ -68,7 +68,7 @@ def planned(
         raise BadInput(
             f"engine.stop=sequential needs a candidate: of {names}, none has a baseline and a task that can stop early"
         )
-    return Contests(tuple(pairs), tuple(notes))
+    return EarlyStopping(tuple(pairs), tuple(notes))
 
 
 def _whole(task: LoadedTask) -> str:
@@ -95,14 +95,14 @@ def _pair(
     places: tuple[Place, Place],
     recorded: Path | None,
     settings: Run,
-) -> Pair:
+) -> CellPair:
     """One comparison; a baseline that is not asked now is read from this run, else from ``baseline_run``."""
     assert settings.gate is not None
     rival, place = places
     order = random_order(task.items, settings.seed)
     repeats = task.settings.repeats
     identity = asked[rival]["identity"] if rival in asked else None
-    baseline = Arm.empty(len(order), repeats)
+    baseline = ArmScores.empty(len(order), repeats)
     if identity is None:
         if recorded is None:
             raise BadInput(
@@ -114,7 +114,7 @@ def _pair(
     if not 0 < margin < 1:
         raise BadInput(f"gate.margins.{task.name}.points={100 * margin:g}: must be above 0 and below 100")
     rule = rule_for(len(order), margin, settings.gate.alpha)
-    contest = Contest(rule, order, baseline, Arm.empty(len(order), repeats))
+    contest = SequentialTest(rule, order, baseline, ArmScores.empty(len(order), repeats))
     declared = {
         "baseline": rival[0],
         "baseline_sha": canonical_sha(dict(identity)),
@@ -126,7 +126,7 @@ def _pair(
         "alpha": rule.alpha,
     }
     _same_rule(folder / place[0] / place[1], declared)
-    return Pair(contest, rival, place, declared)
+    return CellPair(contest, rival, place, declared)
 
 
 def _same_rule(folder: Path, declared: Mapping[str, Any]) -> None:
@@ -146,7 +146,7 @@ def _same_rule(folder: Path, declared: Mapping[str, Any]) -> None:
 
 def _recorded(
     folder: Path, order: tuple[str, ...], candidate: Mapping[str, Any], task: LoadedTask
-) -> tuple[Mapping[str, Any], Arm]:
+) -> tuple[Mapping[str, Any], ArmScores]:
     """Identity and values of a baseline on record. Raises ``BadInput`` if it was asked otherwise or is not whole."""
     manifest = read_manifest(folder)
     known = {key: value for key in MUST_AGREE if (value := manifest["identity"].get(key)) is not None}
@@ -154,7 +154,7 @@ def _recorded(
     lines += differences({"version": manifest["version"]}, {"version": candidate["version"]})
     if lines:
         raise BadInput(f"the baseline {folder} cannot be compared with this run, they differ in {'; '.join(lines)}")
-    arm = Arm.empty(len(order), int(manifest["repeats"]))
+    arm = ArmScores.empty(len(order), int(manifest["repeats"]))
     read_values(arm, order, folder)
     shared = min(task.settings.repeats, int(manifest["repeats"]))
     missing = int(np.isnan(arm.values[:, :shared]).any(axis=1).sum())

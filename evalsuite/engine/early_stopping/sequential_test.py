@@ -16,7 +16,7 @@ from evalsuite.engine.scheduler import ordered
 from evalsuite.records import Item
 from evalsuite.stats.decision import Call
 from evalsuite.stats.intervals import Floats
-from evalsuite.stats.sequential import FEWEST, Rule, State, closed, start, update
+from evalsuite.stats.sequential import FEWEST, BettingState, Rule, closed, start, update
 
 BLOCKS = 100
 """Blocks in a whole run: how often failing is looked at."""
@@ -33,27 +33,27 @@ def rule_for(items: int, margin: float, alpha: float) -> Rule:
 
 
 @dataclass(slots=True)
-class Arm:
+class ArmScores:
     """What one model's items have scored."""
 
     values: Floats
     """Items in random order x repeats; NaN where nothing is measured."""
 
     @classmethod
-    def empty(cls, items: int, repeats: int) -> "Arm":
+    def empty(cls, items: int, repeats: int) -> "ArmScores":
         """Nothing measured yet."""
         return cls(np.full((items, repeats), np.nan))
 
 
 @dataclass(slots=True)
-class Contest:
+class SequentialTest:
     """A candidate against its baseline on one task."""
 
     rule: Rule
     order: tuple[str, ...]
-    baseline: Arm
-    candidate: Arm
-    state: State = field(init=False)
+    baseline: ArmScores
+    candidate: ArmScores
+    state: BettingState = field(init=False)
     """After the closed blocks."""
     call: Call | None = None
     """``undecided``: everything is measured and neither boundary was reached."""
@@ -80,9 +80,9 @@ class Contest:
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
         self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
         self.state, self.call, self.ends, self.implied = start(self.rule), None, 0, False
-        self.look()
+        self.interim_look()
 
-    def scored(self, arm: Arm, item: str, repeat: int, value: float | None) -> None:
+    def scored(self, arm: ArmScores, item: str, repeat: int, value: float | None) -> None:
         """One attempt ended; ``value`` None: not measured. ``look`` says what follows."""
         place = self._places.get(item)
         if place is None or repeat >= arm.values.shape[1]:
@@ -98,7 +98,7 @@ class Contest:
         """Whether a look is worth its time: undecided, and a quarter of a block has ended since the last one."""
         return self.call is None and 4 * self._unseen >= self.block
 
-    def look(self) -> Call | None:
+    def interim_look(self) -> Call | None:
         """Count what is closed since the last look; the decision, once there is one."""
         if self.call is not None:
             return self.call

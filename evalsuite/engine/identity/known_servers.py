@@ -26,7 +26,7 @@ REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownServer:
     """One model that has answered somewhere here."""
 
     model: str
@@ -38,20 +38,20 @@ class Known:
     print: Fingerprint
 
 
-def known_servers(results: Path, baseline: str | None = None) -> list[Known]:
+def known_servers(results: Path, baseline: str | None = None) -> list[KnownServer]:
     """Every fingerprint below ``results``, and in ``baseline`` (an artefact or a run folder), one for each model.
 
     Cells that cannot be read are left out: they have a message of their own where they are used.
     """
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []
-    found: list[Known] = []
+    found: list[KnownServer] = []
     for run in runs:
         for folder in cells(run):
             found += _of(_manifest(folder), f"{run.name}/{folder.parent.name}/{folder.name}")
     if baseline is not None:
         for where, manifest in _artefact(Path(baseline)):
             found += _of(manifest, where)
-    seen: dict[str, Known] = {}
+    seen: dict[str, KnownServer] = {}
     for one in found:
         seen.setdefault(json.dumps([one.model, one.print.to_json()], sort_keys=True), one)
     return list(seen.values())
@@ -71,7 +71,7 @@ def refuse_doubles(
     name: str,
     identity: Mapping[str, Any],
     new: Fingerprint,
-    known: Sequence[Known],
+    known: Sequence[KnownServer],
     declared: Iterable[tuple[str, str]],
 ) -> list[str]:
     """Notes on models that this one cannot be told from. Raises ``EndpointUnusable`` naming the cell of another
@@ -157,12 +157,12 @@ def _artefact(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{path.name}:{member.removesuffix('/' + MANIFEST)}", json.loads(archive.read(member))
 
 
-def _of(manifest: Mapping[str, Any], where: str) -> Iterator[Known]:
+def _of(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
     identity = manifest.get("identity") or {}
     for entry in manifest.get("server") or ():
         found = prints.from_json(entry.get("fingerprint"))
         if found is not None and identity.get("model"):
-            yield Known(
+            yield KnownServer(
                 identity["model"],
                 where,
                 identity.get("checkpoint"),

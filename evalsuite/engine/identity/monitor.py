@@ -27,8 +27,8 @@ LAST_SECONDS = 120.0
 
 
 @dataclass(slots=True)
-class Guard:
-    """One model of a run. ``look`` may be called at any time, from several places."""
+class IdentityMonitor:
+    """One model of a run. ``check`` may be called at any time, from several places."""
 
     name: str
     model: Model
@@ -51,7 +51,7 @@ class Guard:
         self._facts = dict(self.entry["facts"])
         self._good(self.entry["at"])
 
-    async def look(self, client: Client | None = None) -> None:
+    async def check(self, client: Client | None = None) -> None:
         """Ask who is there: all replicas, or only the one of ``client`` (it is back after an outage).
 
         Raises ``EndpointUnusable`` when one is no longer who it was.
@@ -63,7 +63,7 @@ class Guard:
             at = now()
             try:
                 facts, prints, notes = await self._ask(None if client is None else client.model.base_url)
-            except identity.Unreachable as error:
+            except identity.ServerUnreachable as error:
                 self._note({"at": at, "verdict": "not reached", "why": str(error)})
                 return
             except EndpointUnusable as error:
@@ -82,17 +82,17 @@ class Guard:
                 self._good(at)
             self._settings(facts)
 
-    async def last_look(self) -> None:
-        """The look at the end: like ``look``, but what is found is told by ``changed``, and time is limited."""
+    async def final_check(self) -> None:
+        """The look at the end: like ``check``, but what is found is told by ``changed``, and time is limited."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
-                await self.look()
+                await self.check()
         except EndpointUnusable as error:
             self.changed = self.changed or str(error)
         except TimeoutError:
             self._note({"at": now(), "verdict": "not reached", "why": f"no answer within {LAST_SECONDS:.0f} s"})
 
-    def put_aside(self) -> int:
+    def invalidate(self) -> int:
         """Put aside what arrived since the last good look; to be called when nothing is in flight any more.
 
         Returns the number of attempts. They are missing from then on, and are asked again by the same command.
@@ -102,7 +102,7 @@ class Guard:
             before = self._replies[cell.folder.name]
             late = [key for key, replies in cell.replies().items() if replies != before.get(key, 0)]
             for key in late:
-                cell.spoil(key)
+                cell.invalidate(key)
             count += len(late)
         said = {"at": now(), "verdict": "changed", "why": self.changed, "since": self._since, "put_aside": count}
         self._note(said)
@@ -151,8 +151,8 @@ class Guard:
         self._replies = {cell.folder.name: cell.replies() for cell in self.cells}
 
 
-async def last_looks(
-    guards: Mapping[str, Guard], faults: Mapping[str, EvalsuiteError], stop: Stop
+async def final_checks(
+    guards: Mapping[str, IdentityMonitor], faults: Mapping[str, EvalsuiteError], stop: Stop
 ) -> dict[str, EvalsuiteError]:
     """Look a last time at all servers that are still believed in, and put aside what strangers may have answered.
 
@@ -161,11 +161,11 @@ async def last_looks(
     if not stop.requested:
         gone = {name for lane in faults for name in lane.split(" + ")}
         asked = [guard for guard in guards.values() if not guard.changed and guard.name not in gone]
-        await asyncio.gather(*(guard.last_look() for guard in asked))
+        await asyncio.gather(*(guard.final_check() for guard in asked))
     found: dict[str, EvalsuiteError] = {}
     for name, guard in guards.items():
         if guard.changed:
-            count = guard.put_aside()
+            count = guard.invalidate()
             found[name] = EndpointUnusable(
                 f"{guard.changed}. What it answered since it was last known to be itself is put aside ({count} "
                 "attempts): serve the right checkpoint, and the same command asks them again"

@@ -116,7 +116,7 @@ async def take_fingerprints(
     """
     try:
         taken = await asyncio.gather(*(taking.take(client) for client in clients))
-    except identity.Unreachable as error:
+    except identity.ServerUnreachable as error:
         return [], [f"no fingerprint: {error}"], {}
     prints, notes = [one for one, _ in taken], []
     for client, one in zip(clients[1:], prints[1:], strict=True):

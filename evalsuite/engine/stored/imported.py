@@ -21,7 +21,7 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordedAnswers:
     """A file of answers that was read through once and found sound."""
 
     path: Path
@@ -40,7 +40,7 @@ class Recording:
         return max((repeat for _, repeat in self.lines), default=0) + 1
 
 
-def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: str | None = None) -> Recording:
+def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: str | None = None) -> RecordedAnswers:
     """Read all of ``path`` and check it against the task. Raises ``BadInput`` naming file and line.
 
     Answers to items that the run's selection leaves out are passed over.
@@ -67,11 +67,11 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
             lines[key] = number
     if names is None or not lines:
         raise BadInput(f"{path} holds no answers to {task.name}")
-    return Recording(path, names[0], names[1], lines, read, harness)
+    return RecordedAnswers(path, names[0], names[1], lines, read, harness)
 
 
 def graded(
-    recording: Recording, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
+    recording: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
     """One sample per line, in the file's order, then one ``failed`` sample per attempt without an answer.
 
@@ -151,7 +151,7 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
         raise BadInput(f"{where} has no {text_field}: it has {', '.join(row)}")
 
 
-def import_manifest(name: str, task: LoadedTask, recording: Recording, limit: int | None) -> dict[str, Any]:
+def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers, limit: int | None) -> dict[str, Any]:
     """As of a cell that was asked, with null for what a file of answers does not tell."""
     part = len(task.items) < task.total
     select = task.settings.select

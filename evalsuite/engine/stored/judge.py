@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.config.settings import Report
-from evalsuite.engine.auxiliary import AideClient, connect_aide
-from evalsuite.engine.conversation import Turns
+from evalsuite.engine.auxiliary import AuxiliaryClient, connect_auxiliary
+from evalsuite.engine.conversation import Conversation
 from evalsuite.engine.judge_client import judging
 from evalsuite.engine.stopping import Stop
 from evalsuite.engine.stored.rescore import load
@@ -15,13 +15,13 @@ from evalsuite.records import Item
 from evalsuite.store.cell import Cell, close_cells, open_cell
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Adapter, Tools
 from evalsuite.tasks.grading.judge_prompt import identity
 
 
 @dataclass(frozen=True, slots=True)
-class Docket:
+class JudgeBatch:
     """A cell whose answers are judged."""
 
     cell: Cell
@@ -33,31 +33,31 @@ class Docket:
 async def judge_cells(folders: list[Path], settings: Report) -> list[str]:
     """Judge all cells together; returns what to say of each."""
     assert settings.judge is not None
-    aide = await connect_aide(settings.judge, settings.engine)
-    dockets: list[Docket] = []
-    with Commits() as commits:
+    aide = await connect_auxiliary(settings.judge, settings.engine)
+    dockets: list[JudgeBatch] = []
+    with JournalWriter() as commits:
         try:
             for folder in folders:
                 manifest = read_manifest(folder)
                 adapter, items = load(folder, manifest, settings.data)
                 rows = read_samples(folder, ["item_id", "repeat", "outcome"]).to_pylist()
                 attempts = tuple((row["item_id"], row["repeat"]) for row in rows if row["outcome"] != "failed")
-                dockets.append(Docket(open_cell(folder, manifest, commits), adapter, items, attempts))
+                dockets.append(JudgeBatch(open_cell(folder, manifest, commits), adapter, items, attempts))
             return await _judge_all(dockets, aide)
         finally:
             await aide.client.close()
             await close_cells((docket.cell for docket in dockets), commits)
 
 
-async def _judge_all(dockets: list[Docket], aide: AideClient) -> list[str]:
+async def _judge_all(dockets: list[JudgeBatch], aide: AuxiliaryClient) -> list[str]:
     name, stop = identity(aide.client.model.checkpoint, aide.sampling), Stop()
     earlier = [{key: dict(docket.cell.verdicts(key)) for key in docket.attempts} for docket in dockets]
     waiting = asyncio.Semaphore(2 * aide.client.model.concurrency)
 
-    async def one(docket: Docket, key: tuple[str, int]) -> None:
+    async def one(docket: JudgeBatch, key: tuple[str, int]) -> None:
         async with waiting:
             item = docket.items[key[0]]
-            turns = Turns(docket.cell, item, key[1], {}, 0, None)
+            turns = Conversation(docket.cell, item, key[1], {}, 0, None)
             tools = Tools(turns.chat, judge=judging(aide, docket.cell, key, stop))
             score = await docket.adapter.attempt(item, key[1], tools)
             rerolled = docket.cell.rerolled(key)
@@ -75,7 +75,7 @@ async def _judge_all(dockets: list[Docket], aide: AideClient) -> list[str]:
     return [_line(docket, before, name) for docket, before in zip(dockets, earlier, strict=True)]
 
 
-def _line(docket: Docket, earlier: dict[tuple[str, int], dict[tuple[str, str], bool]], name: str) -> str:
+def _line(docket: JudgeBatch, earlier: dict[tuple[str, int], dict[tuple[str, str], bool]], name: str) -> str:
     """What one pass did, and how far other judges had said the same."""
     right = judged = 0
     agreed: Counter[str] = Counter()

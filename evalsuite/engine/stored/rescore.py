@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalsuite.config.settings import Data
-from evalsuite.engine.conversation import Turns
-from evalsuite.engine.judge_client import Judging
+from evalsuite.engine.conversation import Conversation
+from evalsuite.engine.judge_client import JudgeClient
 from evalsuite.errors import BadInput, SampleFailed
 from evalsuite.records import Item, Reply, Sample, Score, Usage, data_sha
 from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.samples import read_samples, seal, write_imported
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Adapter, SingleTurn, Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
@@ -54,9 +54,9 @@ def _asked(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict
             if row["outcome"] == "failed":
                 continue
             key = (row["item_id"], row["repeat"])
-            turns = Turns(cell, items[key[0]], key[1], {}, 0, None)
-            simulator = Turns(cell, items[key[0]], key[1], {}, 0, None, who="simulator")
-            judge = Judging(cell, key, manifest["judge"], {}, None) if manifest.get("judge") else None
+            turns = Conversation(cell, items[key[0]], key[1], {}, 0, None)
+            simulator = Conversation(cell, items[key[0]], key[1], {}, 0, None, who="simulator")
+            judge = JudgeClient(cell, key, manifest["judge"], {}, None) if manifest.get("judge") else None
             try:
                 score = await adapter.attempt(items[key[0]], key[1], Tools(turns.chat, simulator.chat, judge))
             except SampleFailed:  # its verdict was the server's, such as a prompt that did not fit: it stands
@@ -66,7 +66,7 @@ def _asked(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict
             cell.score(turns.sample(score, version=adapter.version, rerolled=again, prompt_sha=asked))
         await cell.flush()
 
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest, commits)
         try:
             asyncio.run(all_of(cell))

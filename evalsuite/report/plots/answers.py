@@ -102,5 +102,5 @@ def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
     ax.grid(color=style.GRID)
 
 
-def _cells(table: RunTable, task: str) -> list[style.Named]:
-    return [style.Named(cell.model, cell.title) for cell in table.cells if cell.task == task]
+def _cells(table: RunTable, task: str) -> list[style.ModelTitle]:
+    return [style.ModelTitle(cell.model, cell.title) for cell in table.cells if cell.task == task]

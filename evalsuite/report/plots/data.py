@@ -37,7 +37,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class LengthDistribution:
     """How long the answers of one task are, in generated tokens, by model and outcome."""
 
     task: str
@@ -61,7 +61,7 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
-class Budgets:
+class BudgetCurve:
     """The score that a smaller token budget would have left: answers beyond it count as not right.
 
     A lower bound of what the model would score under that cap, exact for answers that are graded from their end.
@@ -94,7 +94,7 @@ class SlotUse:
     """Seconds of busy time at which each window began; the first is 0."""
 
 
-def lengths(table: RunTable, task: str) -> Lengths | None:
+def lengths(table: RunTable, task: str) -> LengthDistribution | None:
     """Distribution of generated tokens of a task's answers; None where no server or import said any."""
     rows = _known(table, task)
     if rows.empty:
@@ -111,10 +111,10 @@ def lengths(table: RunTable, task: str) -> Lengths | None:
                 found = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0]
                 counts.setdefault(model, {})[outcome] = tuple(int(number) for number in found)
                 marks.setdefault(model, {})[outcome] = tuple(float(mark) for mark in np.quantile(part, QUANTILES))
-    return Lengths(task, tuple(float(edge) for edge in edges), counts, marks)
+    return LengthDistribution(task, tuple(float(edge) for edge in edges), counts, marks)
 
 
-def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> Budgets | None:
+def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> BudgetCurve | None:
     """Scores under token budgets: by default powers of two from the shortest answers up to the longest.
 
     None where no lengths are known, or where only that of the last of several replies is.
@@ -133,7 +133,7 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
         own = planned_rows(table, cell)
         if len(own) and not own[["completion_tokens", "value"]].isna().any(axis=None):
             scores[cell.model] = _scores_within(own, budgets)
-    return Budgets(task, tuple(budgets), scores) if scores else None
+    return BudgetCurve(task, tuple(budgets), scores) if scores else None
 
 
 def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[SlotUse, ...]:

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 from evalsuite.analysis.comparison import CAUSES, Comparison
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.table import RunTable
 from evalsuite.records import OUTCOMES
 from evalsuite.report import formats
 from evalsuite.report.plots import answers, changes, style
-from evalsuite.report.plots.data import Lengths, SlotUse, lengths, slot_use, token_budgets
+from evalsuite.report.plots.data import LengthDistribution, SlotUse, lengths, slot_use, token_budgets
 from evalsuite.report.tables import strata_by_drop
 
 
-def save_all(overview: Overview, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
+def save_all(overview: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
     """Write every plot as PNG and SVG into ``folder``; returns title and PNG name of each."""
     folder.mkdir(parents=True, exist_ok=True)
     made: list[tuple[str, str]] = []
@@ -102,7 +102,7 @@ def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Fi
     return figure
 
 
-def length_figure(table: RunTable, found: Lengths) -> Figure:
+def length_figure(table: RunTable, found: LengthDistribution) -> Figure:
     """One task: a panel for every outcome that occurs."""
     present = [name for name in OUTCOMES if any(name in parts for parts in found.counts.values())]
     figure = Figure(figsize=(style.WIDTH, 0.6 + 1.7 * len(present)), layout="constrained")

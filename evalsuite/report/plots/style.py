@@ -41,7 +41,7 @@ LONGEST = 44
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ModelTitle:
     """A model's name and title."""
 
     model: str
@@ -49,7 +49,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ModelStyle:
     """How a model's line is drawn; no two look alike even without colour."""
 
     colour: str
@@ -57,11 +57,11 @@ class Look:
     marker: str
 
 
-def model_line(number: int) -> Look:
+def model_line(number: int) -> ModelStyle:
     """The look of the model at a place of the table; the first, mostly the baseline, is grey."""
     colours = (BASELINE, *CANDIDATES)
     markers = ("x", *MARKERS)
-    return Look(colours[number % len(colours)], DASHES[number % len(DASHES)], markers[number % len(markers)])
+    return ModelStyle(colours[number % len(colours)], DASHES[number % len(DASHES)], markers[number % len(markers)])
 
 
 def words(text: str) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from math import sqrt
 from typing import Any, Literal
 
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
 from evalsuite.report.published.match import Match, matches
 from evalsuite.stats.grim import grim
@@ -32,7 +32,7 @@ Result = Literal["reproduced", "not reproduced", "not comparable", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CardCheck:
     """One measured cell beside its published score; fractions of 1, difference = measured - published."""
 
     task: str
@@ -85,7 +85,7 @@ class CardReport:
     """Everything that is said of one card."""
 
     card: Card
-    checks: tuple[Check, ...]
+    checks: tuple[CardCheck, ...]
     grims: tuple[Grim, ...]
     deltas: tuple[PublishedDelta, ...]
 
@@ -119,7 +119,7 @@ class CardReport:
         }
 
 
-def card_reports(overview: Overview | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
+def card_reports(overview: SuiteComparison | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
     """Check every card; without an overview, only against arithmetic."""
     return tuple(
         CardReport(
@@ -132,20 +132,20 @@ def card_reports(overview: Overview | None, cards: Sequence[Card]) -> tuple[Card
     )
 
 
-def check(card: Card, match: Match) -> Check:
+def check(card: Card, match: Match) -> CardCheck:
     """Hold one cell against its published score."""
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
     plain = (cell.task, cell.title, match.column, match.published)
     if score.scored is None:
-        return Check(*plain, None, None, None, None, "incomplete", differs, unknown)
+        return CardCheck(*plain, None, None, None, None, "incomplete", differs, unknown)
     measured = score.scored.score
     difference = measured - match.published
     half = _Z95 * sqrt((score.scored.stderr or 0.0) ** 2 + _publishers_variance(card, match))
     half += _half_step(match.published)
     bounds = (difference - half, difference + half)
     result: Result = "not comparable" if differs else "reproduced" if abs(difference) <= half else "not reproduced"
-    return Check(*plain, measured, score.scored.ci95, difference, bounds, result, differs, unknown)
+    return CardCheck(*plain, measured, score.scored.ci95, difference, bounds, result, differs, unknown)
 
 
 def grims(card: Card) -> list[Grim]:

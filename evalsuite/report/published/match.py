@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.errors import BadInput
 from evalsuite.tasks.published import Card, card_files, card_named, read_card
 
@@ -18,7 +18,7 @@ class Match:
     published: float
 
 
-def cards_for(overview: Overview, name: str | None, folder: Path | None = None) -> tuple[Card, ...]:
+def cards_for(overview: SuiteComparison, name: str | None, folder: Path | None = None) -> tuple[Card, ...]:
     """The card asked for, else every card with a published score of a cell of the table.
 
     Raises ``BadInput`` for an unknown or unreadable card, and for one that publishes nothing of these cells.
@@ -34,7 +34,7 @@ def cards_for(overview: Overview, name: str | None, folder: Path | None = None) 
     return tuple(card for card in cards if matches(overview, card))
 
 
-def matches(overview: Overview, card: Card) -> list[Match]:
+def matches(overview: SuiteComparison, card: Card) -> list[Match]:
     """The cells whose scores the card publishes; never a demo model's."""
     found: list[Match] = []
     for score in overview.scores:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.published.check import check
 from evalsuite.report.published.match import Match, cards_for, matches
@@ -15,7 +15,7 @@ FAR = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class ImplausibleBaseline:
     """Why a baseline's cell is not trusted."""
 
     model: str
@@ -30,7 +30,7 @@ class Doubt:
         return asdict(self)
 
 
-def doubts(overview: Overview) -> tuple[Doubt, ...]:
+def implausible_baselines(overview: SuiteComparison) -> tuple[ImplausibleBaseline, ...]:
     """Baseline cells that are far from a published value, or differ by more than sampling under the same protocol.
 
     Demo models have no published values. Of a part of a task a far value is only a doubt where it also lies outside
@@ -40,14 +40,14 @@ def doubts(overview: Overview) -> tuple[Doubt, ...]:
     return tuple(_doubts(overview, baselines))
 
 
-def _doubts(overview: Overview, baselines: set[str]) -> Iterator[Doubt]:
+def _doubts(overview: SuiteComparison, baselines: set[str]) -> Iterator[ImplausibleBaseline]:
     for card in cards_for(overview, None):
         for match in matches(overview, card):
             scored, cell = match.score.scored, match.score.cell
             if cell.model in baselines and scored is not None and (why := _why(card, match)):
                 who = f"{cell.title}, {cell.task}: measured {formats.score(scored.score, scored.ci95)} %"
                 text = f"{who}, published {formats.percent(match.published)} % ({card.title}): {why}"
-                yield Doubt(cell.model, cell.task, scored.score, match.published, card.name, text)
+                yield ImplausibleBaseline(cell.model, cell.task, scored.score, match.published, card.name, text)
 
 
 def _why(card: Card, match: Match) -> str:

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evalsuite.analysis.scores import CellScore
-from evalsuite.analysis.suite import Overview
+from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
-from evalsuite.report.published.check import REPEATS, CardReport, Check, PublishedDelta, card_reports
+from evalsuite.report.published.check import REPEATS, CardCheck, CardReport, PublishedDelta, card_reports
 from evalsuite.report.published.match import matches
 from evalsuite.stats.intervals import wilson
 from evalsuite.tasks.published import NOT_STATED, Card
 
 
-def published_tables(overview: Overview | None, cards: Sequence[Card]) -> tuple[Table, ...]:
+def published_tables(overview: SuiteComparison | None, cards: Sequence[Card]) -> tuple[Table, ...]:
     """Per card: measured beside published, its strata with intervals, its own differences, and GRIM.
 
     Without an overview only what the card says by itself.
@@ -93,7 +93,7 @@ def _source(card: Card) -> list[str]:
     return notes
 
 
-def _why(checks: Iterable[Check]) -> list[str]:
+def _why(checks: Iterable[CardCheck]) -> list[str]:
     """Why scores are not comparable: one line for all that differ in the same."""
     where: dict[tuple[str, ...], list[str]] = {}
     for check in checks:

@@ -17,7 +17,7 @@ from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source, pin, rows
 from evalsuite.tasks.ifbench import models, official
 from evalsuite.tasks.ifbench.merged import merged
-from evalsuite.tasks.ifbench.verify import SEMANTICS, VERIFIERS, Followed, Follows, followed, own
+from evalsuite.tasks.ifbench.verify import SEMANTICS, VERIFIERS, Follows, InstructionVerdicts, followed, own
 
 Verifiers = Literal["own", "official"]
 
@@ -99,7 +99,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _parts(verdict: Followed) -> dict[str, float]:
+def _parts(verdict: InstructionVerdicts) -> dict[str, float]:
     parts = {}
     for name, each in (("strict", verdict.strict), ("loose", verdict.loose)):
         parts[f"prompt_{name}"] = float(all(each))
@@ -107,7 +107,7 @@ def _parts(verdict: Followed) -> dict[str, float]:
     return parts
 
 
-def _note(target: list[dict[str, Any]], verdict: Followed) -> str:
+def _note(target: list[dict[str, Any]], verdict: InstructionVerdicts) -> str:
     said = {(True, True): "followed", (False, True): "followed loosely", (False, False): "not followed"}
     pairs = zip(target, verdict.strict, verdict.loose, strict=True)
     return "; ".join(f"{one['id']} {said[strict, loose]}" for one, strict, loose in pairs)

@@ -20,7 +20,7 @@ Follows = Callable[[str, Mapping[str, Any], str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class InstructionVerdicts:
     """The verdicts on one answer, one for each instruction."""
 
     strict: tuple[bool, ...]
@@ -111,7 +111,7 @@ def variants(text: str) -> tuple[str, ...]:
     return tuple(one for one in found if one.strip())
 
 
-def followed(instructions: Sequence[Mapping[str, Any]], text: str, follows: Follows) -> Followed:
+def followed(instructions: Sequence[Mapping[str, Any]], text: str, follows: Follows) -> InstructionVerdicts:
     """The verdicts on ``text``; ``instructions`` are ``{"id": ..., "args": {...}}``. A blank text follows none."""
     texts = variants(text)
     strict, loose = [], []
@@ -119,4 +119,4 @@ def followed(instructions: Sequence[Mapping[str, Any]], text: str, follows: Foll
         verdict = bool(text.strip()) and follows(one["id"], one["args"], text)
         strict.append(verdict)
         loose.append(verdict or any(follows(one["id"], one["args"], other) for other in texts if other != text))
-    return Followed(tuple(strict), tuple(loose))
+    return InstructionVerdicts(tuple(strict), tuple(loose))

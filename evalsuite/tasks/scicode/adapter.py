@@ -99,7 +99,7 @@ class SciCode:
         bench = await asyncio.to_thread(grading.bench, self.sandbox)
         extract = first_block if self.variant == "official" else first_python_block
         codes: list[str] = []
-        asked: dict[str, Asked] = {}
+        asked: dict[str, AnsweredStep] = {}
         for number, step in enumerate(item.inputs["steps"]):
             name = step["step_number"]
             if name in item.inputs["given"]:
@@ -111,7 +111,7 @@ class SciCode:
                 if not asked:
                     raise
                 break  # longer prompts will not fit either
-            asked[name] = Asked(reply, extract(reply.text))
+            asked[name] = AnsweredStep(reply, extract(reply.text))
             codes.append(asked[name].code)
         path = targets.targets_path(self.targets)
         jobs = dict(self._jobs(item, codes))
@@ -133,14 +133,16 @@ class SciCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnsweredStep:
     """One step that was answered."""
 
     reply: Reply
     code: str
 
 
-def _score(scored: Sequence[str], asked: Mapping[str, Asked], results: Mapping[str, Result], facts: str) -> Score:
+def _score(
+    scored: Sequence[str], asked: Mapping[str, AnsweredStep], results: Mapping[str, Result], facts: str
+) -> Score:
     passed = {name: name in results and results[name].ok for name in scored}
     failing = [name for name in scored if not passed[name]]
     timeouts = sum(result.ending == "timeout" for result in results.values())
@@ -172,14 +174,14 @@ def _check_tests(imports: str, steps: Iterable[Mapping[str, Any]]) -> None:
         )
 
 
-def _why(asked: Asked | None, result: Result | None) -> str:
+def _why(asked: AnsweredStep | None, result: Result | None) -> str:
     if asked is None or result is None:
         return "not asked: the prompt does not fit the context"
     before = "truncated, " if asked.reply.truncated else ""
     return f"{before}no code block" if not asked.code.strip() else f"{before}{result.ending} ({result.why[:160]})"
 
 
-def _outcome(failing: Sequence[Asked | None]) -> Outcome:
+def _outcome(failing: Sequence[AnsweredStep | None]) -> Outcome:
     """Of a problem, by its failing steps (None: the prompt did not fit): a cut answer is named before anything else."""
     if not failing:
         return "correct"

@@ -15,25 +15,25 @@ MOST_JOBS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class SandboxPool:
     """A sandbox and the threads that wait for its jobs."""
 
     sandbox: Sandbox
     pool: ThreadPoolExecutor
 
 
-_benches: dict[str, Bench] = {}
+_benches: dict[str, SandboxPool] = {}
 _lock = threading.Lock()
 
 
-def bench(tier: str) -> Bench:
+def bench(tier: str) -> SandboxPool:
     """The open sandbox of this process; blocks while it starts. Raises ``BadInput`` when there can be none."""
     with _lock:
         if not _benches:
             atexit.register(close)
         if tier not in _benches:
             workers = min(MOST_JOBS, len(os.sched_getaffinity(0)))
-            _benches[tier] = Bench(open_sandbox(tier), ThreadPoolExecutor(workers, "sandbox"))
+            _benches[tier] = SandboxPool(open_sandbox(tier), ThreadPoolExecutor(workers, "sandbox"))
         return _benches[tier]
 
 
@@ -47,7 +47,7 @@ def close() -> None:
         atexit.unregister(close)
 
 
-async def run(one: Bench, job: Job, targets: Callable[[], list[Any]]) -> Result:
+async def run(one: SandboxPool, job: Job, targets: Callable[[], list[Any]]) -> Result:
     """Run and judge one job in a thread; given up when the caller is cancelled. Raises ``SandboxFault``."""
     cancelled = threading.Event()
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evalsuite.errors import AttemptSpoiled, BadInput, ContextOverflow, SampleFailed
+from evalsuite.errors import BadInput, ContextOverflow, SampleFailed, SimulatorFailed
 from evalsuite.records import Reply, Request
 from evalsuite.tasks.base import Chat, Tools
 from evalsuite.tasks.tau2_telecom.domain import begin, domain, package, user_prompt, world
@@ -150,7 +150,9 @@ class Dialogue:
                 return _message(reply, "user", self.user_replies)
             except ValueError as error:
                 fault = str(error)
-        raise AttemptSpoiled(f"the simulated user gave no usable message, {1 + self.rules.retries} times over: {fault}")
+        raise SimulatorFailed(
+            f"the simulated user gave no usable message, {1 + self.rules.retries} times over: {fault}"
+        )
 
     def _hear(self, message: Any) -> None:
         """Add a message to the histories: to the speaker's own, and, if it is text, to the other side's."""

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.concurrency import Limit
+from evalsuite.endpoint.concurrency import ConcurrencyLimit
 from evalsuite.endpoint.faults import Down
 from evalsuite.endpoint.pool import Pool, base_urls
-from evalsuite.endpoint.timeouts import Pace
+from evalsuite.endpoint.timeouts import RequestTimeout
 from evalsuite.errors import EndpointDown, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Usage
 from tests.end_to_end.faults.asking import answer, ask, ask_all, model, opened, question, texts, using
@@ -222,7 +222,7 @@ def reply(first: float, tokens: int = 100, seconds: float | None = None, prompt:
 
 
 def test_a_growing_queue_lowers_the_limit_and_long_prompts_do_not() -> None:
-    limit = Limit(64, first_token_seconds=100.0)
+    limit = ConcurrencyLimit(64, first_token_seconds=100.0)
     for number in range(50):
         limit.answered(reply(0.2), sent=number, running=64, now=number + 1)
         limit.answered(reply(30.0, prompt=100_000), sent=number, running=64, now=number + 1)  # prefill, not a queue
@@ -236,7 +236,7 @@ def test_a_growing_queue_lowers_the_limit_and_long_prompts_do_not() -> None:
 
 
 def test_one_round_of_refusals_lowers_the_limit_once_and_never_below_one() -> None:
-    limit = Limit(64, first_token_seconds=100.0)
+    limit = ConcurrencyLimit(64, first_token_seconds=100.0)
     for _ in range(30):
         limit.refused(sent=1.0, running=40, now=2.0)
     assert limit.allowed == 20
@@ -246,7 +246,7 @@ def test_one_round_of_refusals_lowers_the_limit_once_and_never_below_one() -> No
 
 
 def test_the_longest_request_is_what_the_cap_needs_at_a_quarter_of_the_slowest_rate() -> None:
-    pace = Pace()
+    pace = RequestTimeout()
     for number in range(64):
         assert number >= 32 or pace.longest(64000, 900.0) is None
         pace.note(reply(2.0, tokens=400 if number % 40 else 200, seconds=12.0))  # 40 tokens/s, one in 40 at 20

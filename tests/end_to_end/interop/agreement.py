@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.cli.import_answers import ingest
-from evalsuite.config.compose import load_run
+from evalsuite.config.compose import load_settings
 from evalsuite.store.samples import read_samples
 from tests.end_to_end.interop import logs
 
@@ -36,7 +36,7 @@ def imported(log: Path, folder: Path, name: str, asked: list[str]) -> Agreement:
     words = ["task=word_problems", f"file={log}", f"name={name}", "run_id=interop", f"results_dir={folder / 'results'}"]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        ingest(load_run([*words, f"tasks.word_problems.select.ids={ids}"], None, "import"))
+        ingest(load_settings([*words, f"tasks.word_problems.select.ids={ids}"], None, "import"))
     cell = folder / "results" / "interop" / name / "word_problems"
     rows = read_samples(cell, ["completion_tokens", "reasoning"]).to_pylist()
     found = re.search(r"([\d,]+) of ([\d,]+) verdicts are the same", said.getvalue())

@@ -18,7 +18,7 @@ from evalsuite.endpoint.identity.fingerprint import (
     PROMPTS,
     REPEATS,
     Fingerprint,
-    Token,
+    TokenLogprobs,
     answer_distance,
     compare,
     from_answers,
@@ -27,14 +27,14 @@ from evalsuite.endpoint.identity.fingerprint import (
     mean_answer,
     text_distance,
 )
-from evalsuite.endpoint.identity.identify import Unreachable
+from evalsuite.endpoint.identity.identify import ServerUnreachable
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 
 WORDS = [f"w{number}" for number in range(8)]
 COUNTS = (7,) * len(PROMPTS)
 
 tokens = st.builds(
-    lambda text, values: Token(text, {text: -0.1, **dict(zip(WORDS, values, strict=False))}),
+    lambda text, values: TokenLogprobs(text, {text: -0.1, **dict(zip(WORDS, values, strict=False))}),
     st.sampled_from(WORDS),
     st.lists(st.floats(-12, 0), min_size=4, max_size=4),
 )
@@ -53,7 +53,7 @@ def server(seed: int, noise: float, shift: float = 0.0, length: int = 12) -> Cal
         noisy = [
             [
                 tuple(
-                    Token(
+                    TokenLogprobs(
                         "w0", {word: value + drawn.gauss(0, noise) for word, value in zip(WORDS, values, strict=False)}
                     )
                     for values in rows
@@ -98,26 +98,26 @@ def test_a_manifest_keeps_the_distance_to_four_digits(one: Any, other: Any) -> N
 
 
 def test_the_distance_of_a_constant_shift_is_the_shift() -> None:
-    one = tuple(Token("a", {"a": -1.0, "b": -2.0}) for _ in range(5))
-    other = tuple(Token("a", {"a": -1.25, "b": -1.75}) for _ in range(5))
+    one = tuple(TokenLogprobs("a", {"a": -1.0, "b": -2.0}) for _ in range(5))
+    other = tuple(TokenLogprobs("a", {"a": -1.25, "b": -1.75}) for _ in range(5))
     assert answer_distance(one, other) == pytest.approx(0.25)
 
 
 def test_nothing_after_the_parting_of_two_answers_counts() -> None:
-    one = (Token("a", {"a": -1.0, "b": -1.1}), Token("x", {"x": -1.0}))
-    other = (Token("b", {"a": -1.1, "b": -1.0}), Token("x", {"x": -9.0}))
+    one = (TokenLogprobs("a", {"a": -1.0, "b": -1.1}), TokenLogprobs("x", {"x": -1.0}))
+    other = (TokenLogprobs("b", {"a": -1.1, "b": -1.0}), TokenLogprobs("x", {"x": -9.0}))
     assert answer_distance(one, other) == pytest.approx(0.1)
 
 
 def test_a_token_that_only_one_side_lists_counts_with_the_least_possible_difference() -> None:
-    one = (Token("a", {"a": -1.0, "c": -3.0}),)
-    other = (Token("a", {"a": -1.0, "d": -3.5}),)
+    one = (TokenLogprobs("a", {"a": -1.0, "c": -3.0}),)
+    other = (TokenLogprobs("a", {"a": -1.0, "d": -3.5}),)
     assert answer_distance(one, other) == pytest.approx((0.0 + 0.5 + 0.0) / 3)
 
 
 def test_repeats_that_leave_the_path_do_not_blur_the_mean() -> None:
-    path = (Token("a", {"a": -1.0}), Token("b", {"b": -0.5}))
-    stray = (Token("z", {"z": -1.0, "a": -1.2}), Token("b", {"b": -8.0}))
+    path = (TokenLogprobs("a", {"a": -1.0}), TokenLogprobs("b", {"b": -0.5}))
+    stray = (TokenLogprobs("z", {"z": -1.0, "a": -1.2}), TokenLogprobs("b", {"b": -8.0}))
     mean = mean_answer([path, path, path, stray])
     assert [token.text for token in mean] == ["a", "b"]
     assert mean[0].top["a"] == pytest.approx(-1.05)
@@ -130,7 +130,10 @@ def test_the_verdict_of_deterministic_servers_goes_by_the_floor(factor: float, v
     rows = [[-0.5 - 0.1 * prompt - 0.01 * place for place in range(12)] for prompt in range(5)]
     prints = [
         from_answers(
-            [[tuple(Token("a", {"a": one + move, "b": 2 * one + move}) for one in row)] * REPEATS for row in rows],
+            [
+                [tuple(TokenLogprobs("a", {"a": one + move, "b": 2 * one + move}) for one in row)] * REPEATS
+                for row in rows
+            ],
             thinking=True,
             prompt_tokens=COUNTS,
         )
@@ -254,8 +257,8 @@ def test_without_log_probabilities_it_is_twenty_texts(refusal: int | None) -> No
 def test_a_server_that_answers_nothing_is_unreachable_not_another() -> None:
     with (
         scripted_endpoint(lambda _: Answer(status=500)) as one,
-        pytest.raises(Unreachable, match="does not answer: HTTP 500"),
+        pytest.raises(ServerUnreachable, match="does not answer: HTTP 500"),
     ):
         taken(one.base_url)
-    with pytest.raises(Unreachable, match="connection to"):
+    with pytest.raises(ServerUnreachable, match="connection to"):
         taken("http://127.0.0.1:9/v1")

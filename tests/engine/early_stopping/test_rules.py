@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from evalsuite.analysis.comparison import Comparison
-from evalsuite.analysis.release import Release
+from evalsuite.analysis.release import ReleaseVerdict
 from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Engine, Gate, Margin, Report, Run
-from evalsuite.engine.early_stopping.sequential_test import Arm, Contest, random_order, rule_for
+from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest, random_order, rule_for
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest
 from figures.sequential import real_run
@@ -50,7 +50,7 @@ def manifest(results: Path, model: str) -> dict[str, Any]:
     return read_manifest(results / "r" / model / "additions")
 
 
-def judged(results: Path, points: float, suite_points: float | None = None) -> tuple[Comparison, Release]:
+def judged(results: Path, points: float, suite_points: float | None = None) -> tuple[Comparison, ReleaseVerdict]:
     found = compare_all(load_run("r", results_dir=results), "bf16", gate=gate(points, suite_points))
     return found.comparisons[0], found.releases[0]
 
@@ -124,12 +124,14 @@ def test_a_lossy_arm_fails_early(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert decision["delta"] == pytest.approx(contest.delta)
 
 
-def by_hand(values: Mapping[str, float], order: tuple[str, ...], margin: float) -> Contest:
-    contest = Contest(rule_for(len(order), margin, 0.05), order, Arm.empty(len(order), 1), Arm.empty(len(order), 1))
+def by_hand(values: Mapping[str, float], order: tuple[str, ...], margin: float) -> SequentialTest:
+    contest = SequentialTest(
+        rule_for(len(order), margin, 0.05), order, ArmScores.empty(len(order), 1), ArmScores.empty(len(order), 1)
+    )
     for item in reversed(order):
         contest.scored(contest.baseline, item, 0, 1.0)
         contest.scored(contest.candidate, item, 0, values[item])
-    contest.look()
+    contest.interim_look()
     return contest
 
 

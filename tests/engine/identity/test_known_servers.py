@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from evalsuite.endpoint.identity.fingerprint import PROMPTS, REPEATS, Fingerprint, Token, from_answers
-from evalsuite.engine.identity.known_servers import Known, cells_of, known_servers, refuse_change, refuse_doubles
+from evalsuite.endpoint.identity.fingerprint import PROMPTS, REPEATS, Fingerprint, TokenLogprobs, from_answers
+from evalsuite.engine.identity.known_servers import KnownServer, cells_of, known_servers, refuse_change, refuse_doubles
 from evalsuite.errors import EndpointUnusable
 from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.manifest import read_manifest, write_json
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from tests.support import cells
 from tests.support.cells import Made
 
@@ -22,7 +22,9 @@ def made_print(seed: int, *, thinking: bool = True, tokens: int = 40, near: floa
     """A deterministic server's fingerprint; ``near`` moves it by so many nats."""
     answer = [
         tuple(
-            Token("a", {"a": -0.1 * seed - 0.03 * (prompt + place) - near, "b": -2.0 - 0.07 * (prompt * place) - near})
+            TokenLogprobs(
+                "a", {"a": -0.1 * seed - 0.03 * (prompt + place) - near, "b": -2.0 - 0.07 * (prompt * place) - near}
+            )
             for place in range(12)
         )
         for prompt in range(len(PROMPTS))
@@ -30,8 +32,8 @@ def made_print(seed: int, *, thinking: bool = True, tokens: int = 40, near: floa
     return from_answers([[one] * REPEATS for one in answer], thinking=thinking, prompt_tokens=[tokens] * len(PROMPTS))
 
 
-def known(model: str, checkpoint: str, found: Fingerprint, same_as: str | None = None) -> Known:
-    return Known(model, f"r/{model}/gsm8k", checkpoint, None, same_as, found)
+def known(model: str, checkpoint: str, found: Fingerprint, same_as: str | None = None) -> KnownServer:
+    return KnownServer(model, f"r/{model}/gsm8k", checkpoint, None, same_as, found)
 
 
 def written(results: Path, run: str, model: str, checkpoint: str, *servers: Mapping[str, Any]) -> Path:
@@ -114,7 +116,7 @@ def opened(tmp_path: Path, *servers: Mapping[str, Any], answered: bool = True) -
     if answered:
         (folder / "journal-host-1-abcdef12.jsonl").write_text("")
     manifest = {**read_manifest(folder), "server": []}  # as a new command plans it
-    with Commits() as commits:
+    with JournalWriter() as commits:
         cell = open_cell(folder, manifest, commits)
         cell.close()
     return cell

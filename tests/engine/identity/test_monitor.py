@@ -8,7 +8,7 @@ import pytest
 
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.identity.fingerprint import PROMPTS
-from evalsuite.engine.identity.monitor import Guard, last_looks
+from evalsuite.engine.identity.monitor import IdentityMonitor, final_checks
 from evalsuite.engine.identity.preflight import close_all, connect_model
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import EndpointDown, EndpointUnusable
@@ -16,7 +16,7 @@ from evalsuite.records import Reply, Request
 from evalsuite.store.attempts import MODEL
 from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.manifest import read_manifest
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from tests.support.cells import Made, answers, write
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 from tests.support.scripted_endpoint import Server as Scripted
@@ -52,7 +52,7 @@ async def answered(cell: Cell, key: tuple[str, int]) -> None:
     await cell.reply(key, (MODEL, 0), request.prompt_sha, Reply("4", finish_reason="stop"), 1)
 
 
-def guarded(tmp_path: Path, act: Callable[[World, Scripted, Guard, Cell], Awaitable[None]]) -> Cell:
+def guarded(tmp_path: Path, act: Callable[[World, Scripted, IdentityMonitor, Cell], Awaitable[None]]) -> Cell:
     """Do something with a guarded model whose cell is open; returns the cell as it was left."""
     world = World()
     folder = write(tmp_path / "r", Made("fp8", answers([1.0]))) / "fp8" / "mmlu_pro"
@@ -63,11 +63,11 @@ def guarded(tmp_path: Path, act: Callable[[World, Scripted, Guard, Cell], Awaita
         model = Model("FP8", "org/fp8", None, "fp8", base_url=server.base_url, server=sglang)
         engine = Engine(first_token_seconds=5.0)
         clients, entry = await connect_model(model, [], engine)
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(folder, read_manifest(folder), commits)
             found = await fingerprinted(clients, entry)
             cell.update({"server": [found]})
-            guard = Guard("fp8", model, "scripted", engine, [cell], found)
+            guard = IdentityMonitor("fp8", model, "scripted", engine, [cell], found)
             await act(world, server, guard, cell)
             await cell.flush()
             cell.close()
@@ -91,15 +91,15 @@ def last_probe(cell: Cell) -> dict[str, Any]:
 
 
 def test_what_came_since_the_last_good_look_is_put_aside_and_nothing_else(tmp_path: Path) -> None:
-    async def act(world: World, server: Scripted, guard: Guard, cell: Cell) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
         await answered(cell, KEYS[0])
-        await guard.look()
+        await guard.check()
         await answered(cell, KEYS[1])
         world.drift = 0.2
         with pytest.raises(EndpointUnusable, match="fp8 is no longer the server that it was"):
-            await guard.look()
+            await guard.check()
         await answered(cell, KEYS[2])  # was in flight
-        found = await last_looks({"fp8": guard}, {"fp8": EndpointUnusable(guard.changed)}, Stop())
+        found = await final_checks({"fp8": guard}, {"fp8": EndpointUnusable(guard.changed)}, Stop())
         assert "put aside (2 attempts)" in str(found["fp8"])
 
     cell = guarded(tmp_path, act)
@@ -110,11 +110,11 @@ def test_what_came_since_the_last_good_look_is_put_aside_and_nothing_else(tmp_pa
 
 
 def test_a_server_that_is_down_is_no_other_server(tmp_path: Path) -> None:
-    async def act(world: World, server: Scripted, guard: Guard, cell: Cell) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
         await answered(cell, KEYS[0])
         world.down = True
-        await guard.look()
-        assert await last_looks({"fp8": guard}, {"fp8": EndpointDown("gone")}, Stop()) == {}
+        await guard.check()
+        assert await final_checks({"fp8": guard}, {"fp8": EndpointDown("gone")}, Stop()) == {}
 
     cell = guarded(tmp_path, act)
     assert list(cell.replies()) == [KEYS[0]]
@@ -123,19 +123,19 @@ def test_a_server_that_is_down_is_no_other_server(tmp_path: Path) -> None:
 
 
 def test_a_stray_moment_is_asked_a_second_time(tmp_path: Path) -> None:
-    async def act(world: World, server: Scripted, guard: Guard, cell: Cell) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
         asked, world.strays = len(server.requests), 20
-        await guard.look()
+        await guard.check()
         assert len(server.requests) == asked + 40
 
     assert last_probe(guarded(tmp_path, act))["verdict"] == "same"
 
 
 def test_the_same_weights_with_other_settings_are_written_down(tmp_path: Path) -> None:
-    async def act(world: World, server: Scripted, guard: Guard, cell: Cell) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
         world.facts["/server_info"] = {"tp_size": 8, "quantization": "fp8"}
-        await guard.look()
-        await guard.look()
+        await guard.check()
+        await guard.check()
 
     servers = read_manifest(guarded(tmp_path, act).folder)["server"]
     assert [one["facts"]["tp_size"] for one in servers] == [4, 8]
@@ -143,10 +143,10 @@ def test_the_same_weights_with_other_settings_are_written_down(tmp_path: Path) -
 
 
 def test_a_run_that_was_told_to_stop_does_not_wait_for_a_look(tmp_path: Path) -> None:
-    async def act(world: World, server: Scripted, guard: Guard, cell: Cell) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
         stop, asked = Stop(), len(server.requests)
         stop.request("SIGTERM")
-        assert await last_looks({"fp8": guard}, {}, stop) == {}
+        assert await final_checks({"fp8": guard}, {}, stop) == {}
         assert len(server.requests) == asked
 
     guarded(tmp_path, act)

@@ -18,7 +18,7 @@ from evalsuite.report.plots.data import IDLE_SECONDS, QUANTILES, lengths, slot_u
 from evalsuite.report.plots.save import length_figure
 from evalsuite.store.cell import open_cell
 from evalsuite.store.runs import TableCell
-from evalsuite.store.writer import Commits
+from evalsuite.store.writer import JournalWriter
 from tests.support.cells import Answer, Made, write
 from tests.support.journals import manifest
 from tests.support.made_runs import demo_run
@@ -97,7 +97,7 @@ def cell_of(folder: Path, spans: list[tuple[float, float]], monkeypatch: pytest.
     from evalsuite.store import cell as module
 
     async def work() -> None:
-        with Commits() as commits:
+        with JournalWriter() as commits:
             cell = open_cell(folder, manifest(len(spans)), commits)
             for number, (end, seconds) in enumerate(spans):
                 monkeypatch.setattr(module.time, "time", lambda end=end: end)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalsuite.analysis.comparison import CAUSES
-from evalsuite.analysis.suite import Overview, compare_all
+from evalsuite.analysis.suite import SuiteComparison, compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.report.plots.answers import outcome_shares, score_points
@@ -19,7 +19,7 @@ from tests.support.made_runs import demo_run
 
 
 @pytest.fixture(scope="module")
-def overview(tmp_path_factory: pytest.TempPathFactory) -> Overview:
+def overview(tmp_path_factory: pytest.TempPathFactory) -> SuiteComparison:
     return compare_all(load_run(demo_run(tmp_path_factory.mktemp("plots"))))
 
 
@@ -44,7 +44,7 @@ def spans(ax: Axes) -> list[list[float]]:
     return [x for x, _ in drawn(ax, 2)]
 
 
-def test_forest(overview: Overview) -> None:
+def test_forest(overview: SuiteComparison) -> None:
     ax = axes()
     delta_forest(overview.comparisons, ax)
     rows = [row.to_json() for row in overview.comparisons]
@@ -57,7 +57,7 @@ def test_forest(overview: Overview) -> None:
     ]
 
 
-def test_drops_and_dumbbell(overview: Overview) -> None:
+def test_drops_and_dumbbell(overview: SuiteComparison) -> None:
     drops, dumbbell = axes(), axes()
     group_drops(overview.comparisons, "subject", drops)
     group_dumbbell(overview.comparisons, "subject", dumbbell)
@@ -80,7 +80,7 @@ def test_margins_of_the_forest(tmp_path: Path) -> None:
     assert [row.to_json()["margin"] for row in overview.comparisons] == [0.025, 0.025]
 
 
-def test_heat_map(overview: Overview) -> None:
+def test_heat_map(overview: SuiteComparison) -> None:
     ax = axes()
     heat_map(overview.comparisons, "subject", ax)
     columns = [tick.get_text() for tick in ax.get_xticklabels()]
@@ -96,7 +96,7 @@ def test_heat_map(overview: Overview) -> None:
             assert (text.get_fontweight() == "bold") == (part["p_holm"] < 0.05)
 
 
-def test_outcomes(overview: Overview) -> None:
+def test_outcomes(overview: SuiteComparison) -> None:
     shares, shifts = axes(), axes()
     outcome_shares(overview.scores, shares)
     widths = [patch.get_width() for patch in shares.patches]  # type: ignore[attr-defined]
@@ -110,14 +110,14 @@ def test_outcomes(overview: Overview) -> None:
     assert [x for x, _ in points(shifts)] == pytest.approx([100 * row["delta"] for row in rows])
 
 
-def test_scores(overview: Overview) -> None:
+def test_scores(overview: SuiteComparison) -> None:
     ax = axes()
     score_points(overview.scores, ax)
     expected = [100 * score.scored.score for score in overview.scores if score.scored]
     assert [x for x, _ in points(ax)] == pytest.approx(expected)
 
 
-def test_nothing_is_clipped_or_overlaps(overview: Overview, tmp_path: Path) -> None:
+def test_nothing_is_clipped_or_overlaps(overview: SuiteComparison, tmp_path: Path) -> None:
     """Tick labels of saved figures stay inside the figure and apart from each other."""
     for figure in (
         forest_figure(overview.comparisons),

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from evalsuite.analysis.suite import Overview, compare_all
+from evalsuite.analysis.suite import SuiteComparison, compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report import console
-from evalsuite.report.published.check import Check, check
+from evalsuite.report.published.check import CardCheck, check
 from evalsuite.report.published.match import cards_for, matches
 from evalsuite.report.published.tables import published_tables
 from evalsuite.tasks.published import Card
@@ -39,7 +39,7 @@ errata: [The card says 448 questions.]
 """
 
 
-def overview(folder: Path, *cells: Made) -> Overview:
+def overview(folder: Path, *cells: Made) -> SuiteComparison:
     return compare_all(load_run(write(folder / "r", *cells)))
 
 
@@ -52,7 +52,7 @@ def cards(tmp_path: Path) -> Path:
     return folder
 
 
-def checked(folder: Path, made: Made, *, published: float = 0.9, row: Any = None, **settings: Any) -> Check:
+def checked(folder: Path, made: Made, *, published: float = 0.9, row: Any = None, **settings: Any) -> CardCheck:
     """One made cell held against a card that publishes ``published`` with these settings."""
     content = {
         "title": "A card",
