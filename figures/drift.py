@@ -93,4 +93,4 @@ def drift_lines(charts: int = 2_000) -> list[Line]:
 
 
 def _night(median: int | None) -> str:
-    return f"over {drift.LONGEST}" if median is None else str(median)
+    return f"over {drift.MAX_NIGHTS}" if median is None else str(median)

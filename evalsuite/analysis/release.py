@@ -120,7 +120,7 @@ def _evidence(task: str, limit: MarginChoice, row: Comparison | None) -> Evidenc
     said = settled(row.baseline.cell, row.candidate.cell, limit.margin, found.lower)
     if said is None:
         return found
-    return replace(found, lower=None, upper=None, p_loss=None, ci95=None, settled=said)
+    return replace(found, lower=None, upper=None, p_loss=None, ci95=None, early_decision=said)
 
 
 def _verdict(found: Evidence, ruling: decision.Decision, limit: MarginChoice, row: Comparison, gate: Gate) -> Verdict:
@@ -147,7 +147,9 @@ def _suite_mean(
         return None, evidence_of(SUITE_MEAN, limit, None)
     said = [settled(row.baseline.cell, row.candidate.cell, limits[row.task].margin, _lower(row)) for row in whole]
     if any(said):
-        return None, replace(evidence_of(SUITE_MEAN, limit, None), settled=_mean_settled(whole, said, limits, limit))
+        return None, replace(
+            evidence_of(SUITE_MEAN, limit, None), early_decision=_mean_settled(whole, said, limits, limit)
+        )
     changes = [row.paired.change for row in whole if row.paired is not None]
     mean = mean_delta(changes, alpha=gate.alpha)
     if all(row.bounded is None for row in whole):

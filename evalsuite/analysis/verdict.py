@@ -174,7 +174,7 @@ def verdict_of(
     if ruling.call == "undecided" and bounded is not None:
         text = f"the {sum(bounded.missing):,} missing answers come first: the run's own command asks them again"
         wanted = NeededToDecide("undecided", None, None, text)
-    elif ruling.call == "undecided" and found.delta is not None and design is not None and found.settled is None:
+    elif ruling.call == "undecided" and found.delta is not None and design is not None and found.early_decision is None:
         base = design.repeats_base if fixed_baseline else None
         needed = would_decide(design, limit.margin, found.delta, alpha=alpha, base=base)
         wanted = _wanted(needed, design, "the candidate" if fixed_baseline else "both arms")

@@ -1,4 +1,4 @@
-"""Statistics as pure functions on arrays: no files, no tables, no benchmarks."""
+"""Statistics as pure functions on arrays, without files, tables or benchmarks."""
 
 __all__ = [
     "cusum",

@@ -1,8 +1,9 @@
-"""The rule of a verdict: pass, fail or undecided from one-sided bounds, a margin and the losses of the whole suite.
+"""The verdict rule: pass, fail or undecided from one-sided bounds, a margin and the losses of the whole suite.
 
-Pure: what measured the bounds (t, Tango, bootstrap, clusters, bounds over missing answers) does not matter here.
-Sources: non-inferiority by confidence bounds (CONSORT extension, Piaggio et al., JAMA 308, 2012); all benchmarks must
-pass = intersection-union test, no correction needed (Berger, Technometrics 24, 1982); any may fail = Holm 1979.
+The functions are pure and do not depend on how the bounds were computed (t, Tango, bootstrap, clusters, bounds over
+missing answers). Sources: non-inferiority by confidence bounds (CONSORT extension, Piaggio et al., JAMA 308, 2012); the
+requirement that all benchmarks pass is an intersection-union test and needs no correction (Berger, Technometrics 24,
+1982); that any benchmark may fail is corrected by Holm 1979.
 """
 
 from collections.abc import Sequence
@@ -17,42 +18,51 @@ from evalsuite.stats.intervals import Floats
 from evalsuite.stats.multiplicity import adjust, holm_arrays
 
 Call = Literal["pass", "fail", "undecided"]
+"""The three possible verdicts."""
 Tier = Literal["critical", "supporting", "advisory"]
+"""Role of a benchmark in a release: a critical one must pass, a supporting one must not fail, an advisory one decides
+nothing."""
 Calls = NDArray[np.int8]
-"""1 pass, -1 fail, 0 undecided."""
+"""Array of verdicts: 1 pass, -1 fail, 0 undecided."""
 Rule = Literal["non-inferior", "inferior", "significant loss", "in between", "no evidence", "sequential"]
+"""Which step of the verdict rule decided."""
 
 SUITE_MEAN = "suite mean"
+"""Task name under which the suite's mean appears among the benchmarks."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlyDecision:
-    """What a sequential rule said (``stats.sequential``); the bounds of a fixed number of items do not apply then."""
+    """A verdict by sequential testing (``stats.sequential``); bounds for a fixed number of items do not apply to it."""
 
     call: Call
+    """The verdict."""
     reason: str
+    """Reason in one clause, for reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was measured on one benchmark (or on the suite's mean), and what it may lose; fractions of 1."""
+    """Measured change of one benchmark (or of the suite's mean) and its margin; fractions of 1."""
 
     task: str
+    """Name of the benchmark, or ``SUITE_MEAN``."""
     margin: float
     """Largest loss that is tolerated; above 0."""
     delta: float | None
-    """Candidate minus baseline; None where nothing was measured."""
+    """Candidate minus baseline; None when nothing was measured."""
     lower: float | None
-    """One-sided lower bound of the delta at level 1 - alpha: an end of the two-sided 1 - 2 alpha interval."""
+    """One-sided lower bound of the delta at level 1 - alpha (an end of the two-sided 1 - 2 alpha interval)."""
     upper: float | None
-    """One-sided upper bound at level 1 - alpha."""
+    """One-sided upper bound of the delta at level 1 - alpha."""
     p_loss: float | None
-    """One-sided p value of "no loss", before any correction; None counts as 1."""
+    """One-sided p value of "no loss", before correction; None counts as 1."""
     ci95: tuple[float, float] | None = None
-    """Two-sided 95 % interval; only tells a detectable loss."""
+    """Two-sided 95 % interval; used only to flag a detectable loss."""
     tier: Tier = "critical"
-    settled: EarlyDecision | None = None
-    """Given: the verdict; nothing else decides."""
+    """Role of the benchmark in the release."""
+    early_decision: EarlyDecision | None = None
+    """Verdict of a sequential test; when given, it is the verdict and nothing else decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +70,52 @@ class Decision:
     """The verdict on one benchmark."""
 
     task: str
+    """Name of the benchmark, or ``SUITE_MEAN``."""
     tier: Tier
+    """Role of the benchmark in the release."""
     call: Call
+    """The verdict."""
     rule: Rule
-    """What decided."""
+    """Which step of the rule decided."""
     reason: str
-    """One clause for people, in percentage points."""
+    """Reason in one clause, in percentage points, for reports."""
     p_holm: float | None
-    """One-sided p value of "no loss", Holm-adjusted over everything that was decided together."""
+    """One-sided p value of "no loss", Holm-adjusted over all benchmarks that were decided together."""
     detectable_loss: bool
-    """The two-sided 95 % interval lies below 0; beside a pass: "pass, with a detectable loss"."""
+    """Whether the two-sided 95 % interval lies below 0. With a pass this is "pass, with a detectable loss"."""
 
     @property
     def label(self) -> str:
-        """The verdict as it is shown."""
+        """The verdict as shown in reports."""
         return "pass, with a detectable loss" if self.call == "pass" and self.detectable_loss else self.call
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteDecision:
-    """The verdict on a whole suite with those on its parts."""
+    """The verdict on a whole suite and on each of its benchmarks."""
 
     call: Call
+    """The verdict on the suite."""
     reason: str
+    """Reason, for reports."""
     parts: tuple[Decision, ...]
+    """One decision for each benchmark, in the order of the input."""
     suite_mean: Decision | None
+    """Decision on the suite's mean; None when it was not asked for."""
 
 
 def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: Tier = "critical") -> Evidence:
-    """Evidence from a paired change; None (not comparable, incomplete) gives evidence that decides nothing.
+    """Turn a paired change into the input of ``decide``.
 
-    The bounds have the alpha that ``paired_delta`` or ``mean_delta`` was told.
+    Args:
+        task: Name of the benchmark.
+        change: Result of ``paired_delta`` or ``mean_delta``, whose ``alpha`` is that of the bounds; None (not
+            comparable or incomplete) gives evidence without numbers, which decides nothing.
+        margin: Largest tolerated loss, a fraction above 0.
+        tier: Role of the benchmark in the release.
+
+    Returns:
+        The evidence, fractions of 1.
     """
     if change is None:
         return Evidence(task, margin, None, None, None, None, None, tier)
@@ -98,35 +123,61 @@ def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: T
     return Evidence(task, margin, change.delta, lower, upper, change.p_loss, change.ci95, tier)
 
 
-def decide(found: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ...]:
-    """Verdicts on benchmarks that are judged together, in their order.
+def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ...]:
+    """Give the verdicts on benchmarks that are decided together.
 
     In this order: **pass** when the lower bound is above -margin; **fail** when the upper bound is below -margin, or
-    when the loss is significant (Holm over ``found``, one-sided at ``alpha``) and the estimate is beyond half the
-    margin; else **undecided**. ``alpha`` must be the one of the bounds. Raises ``ValueError`` for a margin not above 0.
+    when the loss is significant (Holm over all benchmarks, one-sided at ``alpha``) and the estimate is beyond half the
+    margin; else **undecided**.
+
+    Args:
+        benchmarks: Evidence of each benchmark; together they are one Holm family.
+        alpha: One-sided error; must be the one with which the bounds were computed.
+
+    Returns:
+        One decision for each benchmark, in the same order.
+
+    Raises:
+        ValueError: A margin is not above 0.
     """
-    holm = adjust([one.p_loss for one in found]).holm
-    return tuple(_decide(one, p_holm, alpha) for one, p_holm in zip(found, holm, strict=True))
+    holm = adjust([benchmark.p_loss for benchmark in benchmarks]).holm
+    return tuple(_decide(benchmark, p_holm, alpha) for benchmark, p_holm in zip(benchmarks, holm, strict=True))
 
 
-def decide_release(found: Sequence[Evidence], suite_mean: Evidence | None = None, alpha: float = 0.05) -> SuiteDecision:
-    """The verdict on a release: passes when every critical benchmark and the suite mean pass and nothing fails.
+def decide_release(
+    benchmarks: Sequence[Evidence], suite_mean: Evidence | None = None, alpha: float = 0.05
+) -> SuiteDecision:
+    """Give the verdict on a release: it passes when every critical benchmark and the suite mean pass and nothing fails.
 
-    ``suite_mean`` joins the Holm family; None: no such test is asked. Advisory benchmarks are shown and decide
-    nothing; supporting ones must not fail. Without a critical benchmark a release cannot pass.
+    Advisory benchmarks are shown but decide nothing; supporting ones must not fail. Without a critical benchmark a
+    release cannot pass.
+
+    Args:
+        benchmarks: Evidence of each benchmark.
+        suite_mean: Evidence of the suite's mean, which joins the Holm family; None when the mean is not tested.
+        alpha: One-sided error; must be the one with which the bounds were computed.
+
+    Returns:
+        The verdict on the release with the decisions on its parts.
+
+    Raises:
+        ValueError: A margin is not above 0.
     """
-    everything = decide([*found, suite_mean] if suite_mean else found, alpha)
-    parts, mean = (everything[:-1], everything[-1]) if suite_mean else (everything, None)
-    counted = [one for one in (*parts, mean) if one is not None and one.tier != "advisory"]
-    failed = [one for one in counted if one.call == "fail"]
-    open_ones = [one for one in counted if one.tier == "critical" and one.call == "undecided"]
+    decisions = decide([*benchmarks, suite_mean] if suite_mean else benchmarks, alpha)
+    parts, mean = (decisions[:-1], decisions[-1]) if suite_mean else (decisions, None)
+    counted = [decision for decision in (*parts, mean) if decision is not None and decision.tier != "advisory"]
+    failed = [decision for decision in counted if decision.call == "fail"]
+    undecided = [decision for decision in counted if decision.tier == "critical" and decision.call == "undecided"]
     call: Call = "pass"
     reason = "every critical benchmark passes and nothing fails"
     if failed:
-        call, reason = "fail", "; ".join(f"{one.task} fails: {one.reason}" for one in failed)
-    elif open_ones:
-        call, reason = "undecided", "; ".join(f"{one.task} is undecided: {one.reason}" for one in open_ones)
-    elif not any(one.tier == "critical" for one in parts):
+        call, reason = "fail", "; ".join(f"{decision.task} fails: {decision.reason}" for decision in failed)
+    elif undecided:
+        call, reason = (
+            "undecided",
+            "; ".join(f"{decision.task} is undecided: {decision.reason}" for decision in undecided),
+        )
+    elif not any(decision.tier == "critical" for decision in parts):
         call, reason = "undecided", "no critical benchmark was judged"
     return SuiteDecision(call, reason, parts, mean)
 
@@ -134,9 +185,20 @@ def decide_release(found: Sequence[Evidence], suite_mean: Evidence | None = None
 def decide_arrays(
     delta: Floats, lower: Floats, upper: Floats, p_loss: Floats, margins: Floats, alpha: float = 0.05
 ) -> Calls:
-    """``decide`` for many suites at once: rows are suites, columns benchmarks; NaN where there is no number.
+    """Apply the rule of ``decide`` to many simulated suites at once.
 
-    Returns 1 for pass, -1 for fail, 0 for undecided. ``margins`` has one entry per column.
+    In the arrays of shape (suites, benchmarks) NaN stands for a missing number.
+
+    Args:
+        delta: Candidate minus baseline, fractions, shape (suites, benchmarks).
+        lower: One-sided lower bounds, same shape.
+        upper: One-sided upper bounds, same shape.
+        p_loss: One-sided p values of "no loss", same shape.
+        margins: Margins, fractions above 0, shape (benchmarks,).
+        alpha: One-sided error of the bounds.
+
+    Returns:
+        Verdicts of shape (suites, benchmarks): 1 pass, -1 fail, 0 undecided.
     """
     holm = holm_arrays(p_loss)
     passes = lower > -margins
@@ -145,7 +207,16 @@ def decide_arrays(
 
 
 def release_arrays(calls: Calls, tiers: Sequence[Tier]) -> Calls:
-    """``decide_release`` for many suites at once; a suite mean is a further critical column of ``calls``."""
+    """Apply the rule of ``decide_release`` to many simulated suites at once.
+
+    Args:
+        calls: Verdicts of shape (suites, benchmarks) as from ``decide_arrays``; a suite mean is one more critical
+            column.
+        tiers: Role of each column.
+
+    Returns:
+        Verdicts of shape (suites,): 1 pass, -1 fail, 0 undecided.
+    """
     counted = np.array([tier != "advisory" for tier in tiers])
     critical = np.array([tier == "critical" for tier in tiers])
     fails = (calls[:, counted] == -1).any(axis=1)
@@ -153,30 +224,30 @@ def release_arrays(calls: Calls, tiers: Sequence[Tier]) -> Calls:
     return np.where(fails, -1, np.where(passes, 1, 0)).astype(np.int8)
 
 
-def _decide(one: Evidence, p_holm: float | None, alpha: float) -> Decision:
-    if one.margin <= 0:
-        raise ValueError(f"{one.task}: a margin must be above 0, not {one.margin}")
-    call, rule, reason = _ruling(one, p_holm, alpha)
-    loses = one.ci95 is not None and one.ci95[1] < 0
-    return Decision(one.task, one.tier, call, rule, reason, p_holm, loses)
+def _decide(benchmark: Evidence, p_holm: float | None, alpha: float) -> Decision:
+    if benchmark.margin <= 0:
+        raise ValueError(f"{benchmark.task}: a margin must be above 0, not {benchmark.margin}")
+    call, rule, reason = _ruling(benchmark, p_holm, alpha)
+    detectable_loss = benchmark.ci95 is not None and benchmark.ci95[1] < 0
+    return Decision(benchmark.task, benchmark.tier, call, rule, reason, p_holm, detectable_loss)
 
 
-def _ruling(one: Evidence, p_holm: float | None, alpha: float) -> tuple[Call, Rule, str]:
-    if one.settled is not None:
-        return one.settled.call, "sequential", one.settled.reason
-    level, margin = f"one-sided {100 * (1 - alpha):g} % ", f"the margin of {_points(-one.margin)}"
-    if one.delta is None:
+def _ruling(benchmark: Evidence, p_holm: float | None, alpha: float) -> tuple[Call, Rule, str]:
+    if benchmark.early_decision is not None:
+        return benchmark.early_decision.call, "sequential", benchmark.early_decision.reason
+    level, margin = f"one-sided {100 * (1 - alpha):g} % ", f"the margin of {_points(-benchmark.margin)}"
+    if benchmark.delta is None:
         return "undecided", "no evidence", "nothing was measured that could be compared"
-    if one.lower is not None and one.lower > -one.margin:
-        return "pass", "non-inferior", f"{level}lower bound {_points(one.lower)} is above {margin}"
-    if one.upper is not None and one.upper < -one.margin:
-        return "fail", "inferior", f"{level}upper bound {_points(one.upper)} is below {margin}"
-    if p_holm is not None and p_holm <= alpha and one.delta < -one.margin / 2:
-        loss = f"significant loss of {_points(one.delta)} (p {p_holm:.2g}, Holm over the suite)"
+    if benchmark.lower is not None and benchmark.lower > -benchmark.margin:
+        return "pass", "non-inferior", f"{level}lower bound {_points(benchmark.lower)} is above {margin}"
+    if benchmark.upper is not None and benchmark.upper < -benchmark.margin:
+        return "fail", "inferior", f"{level}upper bound {_points(benchmark.upper)} is below {margin}"
+    if p_holm is not None and p_holm <= alpha and benchmark.delta < -benchmark.margin / 2:
+        loss = f"significant loss of {_points(benchmark.delta)} (p {p_holm:.2g}, Holm over the suite)"
         return "fail", "significant loss", f"{loss}, beyond half of {margin}"
-    if one.lower is None or one.upper is None:
-        return "undecided", "no evidence", f"too little varies for an interval around {_points(one.delta)}"
-    bounds = f"{_points(one.lower)} to {_points(one.upper)}"
+    if benchmark.lower is None or benchmark.upper is None:
+        return "undecided", "no evidence", f"too little varies for an interval around {_points(benchmark.delta)}"
+    bounds = f"{_points(benchmark.lower)} to {_points(benchmark.upper)}"
     return "undecided", "in between", f"one-sided bounds {bounds} lie on both sides of {margin}"
 
 

@@ -1,6 +1,7 @@
-"""The decision table: which method measures the change between two models, given what the data are.
+"""Choice of the method that measures the change between two models, by the kind of data.
 
-Deltas are always candidate minus baseline, scores are fractions of 1, and what cannot be known is None, never 0.
+Deltas are always candidate minus baseline, scores are fractions of 1, and a number that cannot be computed is None,
+never 0.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,10 @@ from evalsuite.stats.intervals import (
 from evalsuite.stats.paired import mcnemar, t_test, tango_interval
 
 FEW_ITEMS = 50
-"""Below this, the distribution of item differences is not trusted to be near normal."""
+"""Below this number of items the distribution of item differences is not assumed to be near normal."""
 FEW_CLUSTERS = 30
-"""Below this, p values flip the signs of whole clusters instead of using the t distribution."""
+"""Below this number of clusters the p value comes from flipping the signs of whole clusters, not from the t
+distribution."""
 _Z95 = float(stats.norm.ppf(0.975))
 
 
@@ -35,33 +37,41 @@ class Delta:
     """Candidate minus baseline, paired by item; fractions of 1."""
 
     n: int
-    """Paired items."""
+    """Number of paired items."""
     delta: float
+    """Mean change."""
     stderr: float | None
+    """Standard error of the mean change; None when it cannot be estimated."""
     ci95: Bounds | None
+    """Two-sided 95 % interval; None without a standard error."""
     ci90: Bounds | None
+    """Two-sided 90 % interval; None without a standard error."""
     p_value: float | None
-    """Two-sided, of no change."""
+    """Two-sided p value of no change."""
     method: str
+    """Name of the method, for reports."""
     one_sided: Bounds | None = None
     """Lower and upper one-sided bound, each at level 1 - alpha."""
     p_loss: float | None = None
-    """One-sided, of no loss: small where the candidate is worse."""
+    """One-sided p value of no loss: small when the candidate is worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeanDelta:
-    """Weighted mean of several tasks' or strata's deltas; fractions of 1."""
+    """Weighted mean of the deltas of several tasks or strata; fractions of 1."""
 
     delta: float
+    """Mean change."""
     stderr: float | None
+    """Standard error of the mean change; None when that of any task is unknown."""
     ci95: Bounds | None
+    """Two-sided 95 % interval."""
     p_value: float | None
-    """Two-sided, of no change."""
+    """Two-sided p value of no change."""
     one_sided: Bounds | None = None
     """Lower and upper one-sided bound, each at level 1 - alpha."""
     p_loss: float | None = None
-    """One-sided, of no loss."""
+    """One-sided p value of no loss."""
 
 
 def paired_delta(
@@ -73,12 +83,26 @@ def paired_delta(
     clusters: Codes | None = None,
     alpha: float = 0.05,
 ) -> Delta:
-    """The change between item means ``base`` and ``cand`` (same items, same order), by the decision table.
+    """Measure the change between two models on the same items, with the method that fits the data.
 
-    ``single``: each mean is one answer in both arms. ``weights`` and ``clusters`` (integer codes) have one entry per
-    item; None means equal weights and no shared sources. Repeats are averaged before and never count as items.
-    ``alpha`` is the error of each one-sided bound. Its estimand is "questions like these"; see ``variance.py`` for
-    the other.
+    Single 0/1 answers: Tango's interval with the exact McNemar test. Clustered items: paired t with CR1 cluster-robust
+    errors. Few items or skewed differences: BCa bootstrap with a sign-flip test. Otherwise: paired t on item means. The
+    estimand is "questions like these": other items of the same kind (``variance.py`` has the error for exactly these
+    questions). Repeats are averaged before and never count as items.
+
+    Args:
+        base: Item means of the baseline, fractions of 1, shape (items,).
+        cand: Item means of the candidate on the same items in the same order.
+        single: Whether each item mean is one answer in both models.
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's source, shape (items,); None when items share no sources.
+        alpha: Error of each one-sided bound.
+
+    Returns:
+        The change with its intervals, p values and the method's name.
+
+    Raises:
+        ValueError: The arrays are empty or differ in length.
     """
     if len(base) != len(cand) or not len(base):
         raise ValueError("paired items are needed")
@@ -111,9 +135,15 @@ def paired_delta(
 
 
 def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, alpha: float = 0.05) -> MeanDelta:
-    """Mean of independent tasks' (or strata's) deltas, normal interval; without any row's error it has none.
+    """Average the deltas of independent tasks or strata, with a normal interval: SE = sqrt(sum w^2 SE^2).
 
-    ``weights``, fixed before the run, are scaled to sum 1; None: equal. SE = sqrt(sum w^2 SE^2).
+    Args:
+        rows: Deltas of the tasks or strata.
+        weights: Weight of each row, fixed before the run and scaled here to sum 1; None for equal weights.
+        alpha: Error of each one-sided bound.
+
+    Returns:
+        The mean change; without interval and p values when a row has no standard error.
     """
     share = np.full(len(rows), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
     share = share / share.sum()
@@ -128,6 +158,7 @@ def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, al
 
 
 def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
+    """Return the delta of single 0/1 answers: Tango's intervals and the exact McNemar test."""
     n = len(base)
     lost, gained = int(((base == 1) & (cand == 0)).sum()), int(((base == 0) & (cand == 1)).sum())
     delta = (gained - lost) / n
@@ -143,8 +174,11 @@ def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
 
 
 def _nothing_changed(estimate: Mean, weights: Floats | None, alpha: float) -> Delta:
-    """No item moved: Tango's interval for as many single answers as there are independent units, which is no narrower
-    than any spread that repeats could have hidden. Weights count by Kish's effective number."""
+    """Return the delta when no item moved: Tango's interval for as many single answers as there are independent units.
+
+    This interval is at least as wide as any spread that the repeats could have hidden. Weights count by Kish's
+    effective number.
+    """
     units = estimate.units
     if weights is not None:
         units = min(units, int(float(weights.sum()) ** 2 / float(weights @ weights)))
@@ -154,6 +188,7 @@ def _nothing_changed(estimate: Mean, weights: Floats | None, alpha: float) -> De
 
 
 def _by_t(estimate: Mean, p_value: float | None, method: str, alpha: float) -> Delta:
+    """Return a delta with Student's t intervals; without intervals when the standard error is 0 or None."""
     loss = _loss(p_value, estimate.mean)
     if not estimate.stderr:
         return Delta(estimate.n, estimate.mean, None, None, None, p_value, method, None, loss)
@@ -162,12 +197,15 @@ def _by_t(estimate: Mean, p_value: float | None, method: str, alpha: float) -> D
 
 
 def _loss(p_value: float | None, delta: float) -> float | None:
-    """One-sided p value from the two-sided one of a test whose two-sided p is twice the smaller tail."""
+    """Return the one-sided p value from a two-sided one, for tests whose two-sided p is twice the smaller tail."""
     if p_value is None:
         return None
     return p_value / 2 if delta < 0 else 1 - p_value / 2
 
 
 def _skewed(difference: Floats) -> bool:
-    """Cochran's rule: the normal approximation of a mean needs n > 25 skewness^2 (Sampling Techniques, 2.15)."""
+    """Return whether Cochran's rule forbids the normal approximation.
+
+    The rule needs n > 25 skewness^2 (Sampling Techniques, 2.15).
+    """
     return len(difference) <= 25 * float(stats.skew(difference)) ** 2

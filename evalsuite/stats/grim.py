@@ -1,14 +1,22 @@
-"""Can a published number be true: GRIM for rounded mean scores."""
+"""The GRIM test: whether a published mean score is arithmetically possible."""
 
 from decimal import Decimal
 
 
 def grim(value: str | float, n: int, k: int = 1, decimals: int | None = None) -> tuple[int, ...]:
-    """Counts of right answers among ``n`` x ``k`` that round to the published fraction ``value``; empty: impossible.
+    """Find the counts of right answers whose fraction rounds to a published score.
 
-    ``decimals``: digits after the point that were published (None: those of ``value`` as text). A half may have been
-    rounded either way. Only for 0/1 scores: an average of fractional scores escapes it. For a percentage, divide by
-    100 and add two decimals. Source: Brown and Heathers, Social Psychological and Personality Science 8, 2017.
+    Only for 0/1 scores: averages of fractional scores cannot be tested. A half may have been rounded up or down.
+    Source: Brown and Heathers, Social Psychological and Personality Science 8, 2017.
+
+    Args:
+        value: The published score as a fraction of 1. For a percentage, divide by 100 and add two decimals.
+        n: Number of items.
+        k: Repeats of each item.
+        decimals: Published digits after the decimal point; None takes those of ``value`` as text.
+
+    Returns:
+        Possible counts of right answers among ``n * k``, ascending; empty when the score is impossible.
     """
     stated = Decimal(str(value))
     exponent = stated.as_tuple().exponent
@@ -17,4 +25,6 @@ def grim(value: str | float, n: int, k: int = 1, decimals: int | None = None) ->
     trials = n * k
     first = int((stated - half) * trials) - 1
     last = int((stated + half) * trials) + 1
-    return tuple(j for j in range(max(first, 0), min(last, trials) + 1) if abs(Decimal(j) / trials - stated) <= half)
+    return tuple(
+        count for count in range(max(first, 0), min(last, trials) + 1) if abs(Decimal(count) / trials - stated) <= half
+    )

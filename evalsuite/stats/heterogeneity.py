@@ -1,4 +1,4 @@
-"""Do subjects differ in how they changed: heterogeneity, and group deltas shrunk towards their common mean."""
+"""Heterogeneity: whether groups (such as subjects) changed differently, and group deltas shrunk towards their mean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,34 @@ from scipy import stats
 
 @dataclass(frozen=True, slots=True)
 class Heterogeneity:
-    """Random-effects view of group deltas; fractions of 1."""
+    """Random-effects analysis of group deltas; fractions of 1."""
 
     q: float
-    """Cochran's Q; chi-square with groups - 1 degrees of freedom where all groups changed alike."""
+    """Cochran's Q; chi-square distributed with ``df`` degrees of freedom when all groups changed equally."""
     df: int
+    """Degrees of freedom: groups with a standard error, minus 1."""
     p_value: float
+    """P value of "all groups changed equally"."""
     tau2: float
-    """Variance between the groups' true deltas (DerSimonian and Laird), 0 where Q is below its expectation."""
+    """Variance between the groups' true deltas (DerSimonian and Laird); 0 when Q is below its expectation."""
     pooled: float
     """Random-effects mean of the deltas."""
     shrunk: tuple[float, ...]
-    """Each delta pulled towards ``pooled`` as far as its own error asks; for plots, never for tests."""
+    """Each delta shrunk towards ``pooled`` according to its own standard error; for plots, not for tests."""
 
 
 def heterogeneity(deltas: Sequence[float], stderrs: Sequence[float | None]) -> Heterogeneity | None:
-    """Q test, DerSimonian-Laird variance and shrunken deltas (as statsmodels' ``combine_effects`` with ``chi2``, which
-    divides by Q and so cannot take groups that changed alike).
+    """Compute the Q test, the DerSimonian-Laird variance and shrunken deltas.
 
-    Groups without a standard error keep their delta and do not count. None where fewer than two have one.
-    Source: DerSimonian and Laird, Controlled Clinical Trials 7, 1986.
+    Equals ``combine_effects`` with ``chi2`` of statsmodels, which divides by Q and therefore cannot take groups that
+    all changed equally. Source: DerSimonian and Laird, Controlled Clinical Trials 7, 1986.
+
+    Args:
+        deltas: Change of each group, fractions of 1.
+        stderrs: Standard error of each delta; groups with None or 0 keep their delta and do not count.
+
+    Returns:
+        The analysis; None when fewer than two groups have a standard error.
     """
     known = [place for place, error in enumerate(stderrs) if error]
     if len(known) < 2:

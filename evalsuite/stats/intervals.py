@@ -1,4 +1,4 @@
-"""How accurate is one model: intervals for proportions and for means of item means."""
+"""Accuracy of one model: intervals for proportions and for means of item means."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,31 +9,38 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
+"""Array of numbers."""
 Codes = NDArray[np.int64]
+"""Array of integer codes, such as the cluster of each item."""
 Bounds = tuple[float, float]
+"""Lower and upper end of an interval."""
 
 RESAMPLES = 9_999
+"""Number of bootstrap resamples and of random sign flips."""
 MANY_ITEMS = 2_000
-"""From here on a bootstrap draws counts of equal values instead of items, where there are few different ones."""
+"""From this number of items the bootstrap draws counts of equal values instead of items, if there are few distinct
+values."""
 FEW_KINDS = 500
+"""Largest number of distinct values for which the bootstrap draws counts."""
 _SEED = 20261120
 _ROUNDING = 1e-14
-"""A share of the whole weight below which a sum is rounding, not variation."""
+"""Fraction of the total weight below which a sum is rounding error, not variation."""
 _DIGITS = 12
-"""Decimals kept before resampling, so that the order of a sum cannot tell equal values apart."""
+"""Decimals kept before resampling, so that the order of summation cannot make equal values different."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over items with the standard error that its sampling unit gives."""
+    """A mean over items with the standard error that follows from its sampling unit."""
 
     n: int
-    """Items."""
+    """Number of items."""
     units: int
-    """Independent units: clusters, or items where none share a source."""
+    """Number of independent units: clusters, or items when none share a source."""
     mean: float
+    """The (weighted) mean."""
     stderr: float | None
-    """None where it cannot be estimated (fewer than two units); 0.0 only where nothing varies."""
+    """Standard error; None when it cannot be estimated (fewer than two units), 0.0 only when nothing varies."""
 
     @property
     def df(self) -> int:
@@ -43,16 +50,29 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class ScoreInterval:
-    """A model's score on a task, with its interval and the method's name."""
+    """Score of a model on a task with its interval; fractions of 1."""
 
     score: float
+    """Mean score."""
     stderr: float | None
+    """Standard error of the score; None when it cannot be estimated."""
     ci95: Bounds | None
+    """Two-sided 95 % interval; None when it cannot be estimated."""
     method: str
+    """Name of the method, for reports."""
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
-    """Wilson score interval for ``successes`` of ``n``; None for n = 0 (Wilson 1927; scipy's ``binomtest``)."""
+    """Compute the Wilson score interval of a proportion (Wilson 1927; ``binomtest`` of scipy).
+
+    Args:
+        successes: Number of successes.
+        n: Number of trials.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval in fractions of 1; None for ``n`` = 0.
+    """
     if n == 0:
         return None
     bounds = stats.binomtest(successes, n).proportion_ci(level, "wilson")
@@ -60,7 +80,16 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
-    """Exact interval with guaranteed coverage for ``successes`` of ``n``; None for n = 0 (scipy's ``binomtest``)."""
+    """Compute the exact interval of a proportion, whose coverage is guaranteed (``binomtest`` of scipy).
+
+    Args:
+        successes: Number of successes.
+        n: Number of trials.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval in fractions of 1; None for ``n`` = 0.
+    """
     if n == 0:
         return None
     bounds = stats.binomtest(successes, n).proportion_ci(level, "exact")
@@ -68,11 +97,22 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Bounds | Non
 
 
 def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | None = None) -> Mean:
-    """Weighted mean of item values with its CR1 cluster-robust standard error.
+    """Compute a weighted mean of item values with its CR1 cluster-robust standard error.
 
-    ``values``, ``weights`` and ``clusters`` (integer codes) have one entry per item. With one item per cluster and
-    equal weights this is sd / sqrt(n); with clusters it equals ``OLS(values, 1).fit(cov_type="cluster")`` of
-    statsmodels, whose small-sample factor is G / (G - 1). Weights enter as in a ratio estimator.
+    With one item per cluster and equal weights the error is sd / sqrt(n). With clusters it equals ``OLS(values,
+    1).fit(cov_type="cluster")`` of statsmodels, whose small-sample factor is G / (G - 1). Weights enter as in a ratio
+    estimator.
+
+    Args:
+        values: One value per item, shape (items,).
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+
+    Returns:
+        The mean, its standard error and the numbers of items and units.
+
+    Raises:
+        ValueError: There are no values.
     """
     if not len(values):
         raise ValueError("no values")
@@ -91,13 +131,29 @@ def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | Non
 
 
 def cluster_sums(values: Floats, clusters: Codes) -> Floats:
-    """Sum of the items' values in each cluster, in the order of the cluster codes."""
+    """Sum the items' values in each cluster.
+
+    Args:
+        values: One value per item, shape (items,).
+        clusters: Integer code of each item's cluster, shape (items,).
+
+    Returns:
+        One sum per cluster, ordered by cluster code, shape (clusters,).
+    """
     codes = np.unique(clusters, return_inverse=True)[1]
     return np.asarray(np.bincount(codes, weights=values), dtype=np.float64)
 
 
 def t_interval(estimate: Mean, level: float = 0.95) -> Bounds | None:
-    """Student's t interval with ``units - 1`` degrees of freedom; None without a standard error."""
+    """Compute Student's t interval with ``units - 1`` degrees of freedom.
+
+    Args:
+        estimate: The mean with its standard error.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval; None without a standard error.
+    """
     if estimate.stderr is None:
         return None
     half = float(stats.t.ppf(0.5 + level / 2, estimate.df)) * estimate.stderr
@@ -105,15 +161,32 @@ def t_interval(estimate: Mean, level: float = 0.95) -> Bounds | None:
 
 
 def bca_interval(values: Floats, weights: Floats | None = None, level: float = 0.95) -> Bounds | None:
-    """One interval of ``bca_intervals``."""
+    """Compute one bootstrap interval of the mean; see ``bca_intervals``.
+
+    Args:
+        values: One value per item, shape (items,).
+        weights: Weight of each item, shape (items,); None for equal weights.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval; None when nothing varies.
+    """
     return bca_intervals(values, weights, (level,))[0]
 
 
 def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float]) -> tuple[Bounds | None, ...]:
-    """Bias-corrected and accelerated bootstrap intervals of the (weighted) mean over items (Efron 1987; scipy).
+    """Compute bias-corrected and accelerated bootstrap intervals of the mean over items (Efron 1987; scipy).
 
-    One for each of ``levels``, all from the same resamples. None where nothing varies. Seeded, and a pure function of
-    the values as a set: the order of the items does not matter, and the interval of ``-values`` is the mirror image.
+    All levels use the same resamples. The random seed is fixed, and the result is a pure function of the set of values:
+    the order of the items does not matter, and the interval of ``-values`` is the mirror image.
+
+    Args:
+        values: One value per item, shape (items,).
+        weights: Weight of each item, shape (items,); None for equal weights.
+        levels: Confidence levels, fractions.
+
+    Returns:
+        One interval for each level; None when nothing varies.
     """
     values = values.round(_DIGITS)  # two ways to the same fraction must count as equal
     if len(values) < 2 or np.ptp(values) == 0:
@@ -125,7 +198,7 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
         if len(kinds) <= FEW_KINDS:
             return tuple(_oriented(*ends, sign) for ends in _counted_bca(kinds, counts, levels))
     order = np.lexsort((weight, (sign or 1.0) * values))
-    found: list[Bounds | None] = []
+    intervals: list[Bounds | None] = []
     drawn = None
     for level in levels:
         drawn = stats.bootstrap(
@@ -140,13 +213,16 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
             bootstrap_result=drawn,
             rng=np.random.default_rng(_SEED),
         )
-        found.append(_oriented(float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), sign))
-    return tuple(found)
+        intervals.append(_oriented(float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), sign))
+    return tuple(intervals)
 
 
 def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[Bounds]:
-    """The same intervals of an unweighted mean from its few different values: a resample is one multinomial draw, the
-    jackknife has a closed form (U_i = x_i - mean), and 12,000 items cost no more than their kinds."""
+    """Compute BCa intervals of an unweighted mean from its few distinct values.
+
+    One resample is one multinomial draw and the jackknife has a closed form (U_i = x_i - mean), so that the cost
+    depends on the number of distinct values and not on the number of items.
+    """
     n = int(counts.sum())
     mean = float(kinds @ counts) / n
     drawn = np.random.default_rng(_SEED).multinomial(n, counts / n, RESAMPLES) @ kinds / n
@@ -154,15 +230,16 @@ def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[
     acceleration = float(counts @ gap**3) / (6 * float(counts @ gap**2) ** 1.5)
     below = ((drawn < mean).mean() + (drawn <= mean).mean()) / 2
     bias = float(stats.norm.ppf(below))
-    found: list[Bounds] = []
+    intervals: list[Bounds] = []
     for level in levels:
         z = bias + stats.norm.ppf([0.5 - level / 2, 0.5 + level / 2])
         low, high = np.quantile(drawn, stats.norm.cdf(bias + z / (1 - acceleration * z)))
-        found.append((float(low), float(high)))
-    return found
+        intervals.append((float(low), float(high)))
+    return intervals
 
 
 def _oriented(low: float, high: float, sign: float) -> Bounds | None:
+    """Return the interval for the original sign of the values; None when an end is not finite."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return None
     if sign == 0:  # the values are their own mirror image, and so must the interval be
@@ -173,10 +250,22 @@ def _oriented(low: float, high: float, sign: float) -> Bounds | None:
 def score(
     means: Floats, *, single: bool, weights: Floats | None = None, clusters: Codes | None = None
 ) -> ScoreInterval:
-    """A model's score with its 95 % interval, by the decision table.
+    """Compute a model's score with its 95 % interval, with the method that fits the data.
 
-    ``means`` are item means over repeats; ``single`` says that each is one answer. Wilson for single 0/1 answers,
-    else Student's t on item means (never Wilson on items x repeats), clustered where items share a source.
+    Wilson's interval for single 0/1 answers, else Student's t on item means (never Wilson on items x repeats),
+    cluster-robust when items share a source.
+
+    Args:
+        means: Item means over repeats, fractions of 1, shape (items,).
+        single: Whether each item mean is one answer.
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+
+    Returns:
+        The score, its standard error, its interval and the name of the method.
+
+    Raises:
+        ValueError: There are no items.
     """
     estimate = mean_of(means, weights, clusters)
     binary = bool(np.isin(means, (0.0, 1.0)).all())
@@ -192,23 +281,30 @@ def score(
 
 
 def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:
-    """P value of the sign-flip permutation test of mean 0 (Fisher; scipy's ``permutation_test``).
+    """Compute the p value of the sign-flip permutation test of mean 0 (Fisher; ``permutation_test`` of scipy).
 
-    Exact for up to 13 non-zero values, else 9,999 seeded flips. ``alternative`` as scipy's. Whole clusters are
-    flipped by passing their sums. Assumes that differences are symmetric about 0 when nothing changed.
+    The test is exact for up to 13 non-zero values and uses 9,999 flips with a fixed seed beyond. It assumes that
+    differences are symmetric about 0 when nothing changed. To flip whole clusters, pass their sums.
+
+    Args:
+        values: One difference per item or cluster, shape (items,).
+        alternative: The alternative hypothesis, as in scipy.
+
+    Returns:
+        The p value; 1.0 when all values are 0.
     """
-    moved = values.round(_DIGITS)
-    moved = moved[moved != 0]
-    if not len(moved):
+    nonzero = values.round(_DIGITS)
+    nonzero = nonzero[nonzero != 0]
+    if not len(nonzero):
         return 1.0
-    sign = (_orientation(moved) or 1.0) if alternative == "two-sided" else 1.0
+    sign = (_orientation(nonzero) or 1.0) if alternative == "two-sided" else 1.0
     result = stats.permutation_test(
-        (np.append(np.sort(sign * moved), 0.0),),  # scipy wants two values; flipping a zero changes no p value
+        (np.append(np.sort(sign * nonzero), 0.0),),  # scipy wants two values; flipping a zero changes no p value
         _mean,
         permutation_type="samples",
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=_batch(len(moved)),
+        batch=_batch(len(nonzero)),
         alternative=alternative,
         rng=np.random.default_rng(_SEED),
     )
@@ -224,7 +320,7 @@ def _weighted_mean(values: Floats, weights: Floats, axis: int = -1) -> Floats:
 
 
 def _orientation(values: Floats, weights: Floats | None = None) -> float:
-    """+1 or -1 such that values and their negation are resampled alike; 0 where they are the same set."""
+    """Return +1 or -1 such that values and their negation are resampled equally; 0 when both are the same set."""
     values = values.round(_DIGITS)
     weight = np.ones(len(values)) if weights is None else weights
     ordered, mirrored = (
@@ -235,5 +331,5 @@ def _orientation(values: Floats, weights: Floats | None = None) -> float:
 
 
 def _batch(n: int) -> int:
-    """Resamples at a time such that a batch stays below about 16 MB."""
+    """Return the number of resamples per batch that keeps a batch below about 16 MB."""
     return max(1, 2_000_000 // n)

@@ -1,4 +1,4 @@
-"""Many comparisons at once: adjusted p values of one family."""
+"""Multiple comparisons: adjusted p values of one family of tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,23 @@ class Adjusted:
     """Adjusted p values in the order of the input; None where the input was None."""
 
     holm: tuple[float | None, ...]
-    """Family-wise error: for claims (Holm 1979)."""
+    """Holm's adjustment, which controls the family-wise error: for claims (Holm 1979)."""
     bh: tuple[float | None, ...]
-    """False discovery rate: for browsing (Benjamini and Hochberg 1995)."""
+    """Benjamini and Hochberg's adjustment, which controls the false discovery rate: for browsing (1995)."""
 
 
 def adjust(p_values: Sequence[float | None]) -> Adjusted:
-    """Holm and Benjamini-Hochberg (scipy's ``false_discovery_control``) over one family.
+    """Adjust the p values of one family by Holm and by Benjamini and Hochberg (scipy's ``false_discovery_control``).
 
-    Not statsmodels' ``multipletests``, which gives the same numbers (held by the tests) but collects garbage at every
-    call, 35 ms each: a report with many subjects calls this often. A member without a p value counts as p = 1, so that
-    the family keeps the size it had before the data were seen.
+    ``multipletests`` of statsmodels gives the same numbers (a test compares them) but runs the garbage collector at
+    every call, 35 ms each, and a report with many subjects calls this often.
+
+    Args:
+        p_values: P values of the family; None counts as p = 1, so that the family keeps the size it had before the data
+            were seen.
+
+    Returns:
+        The adjusted p values.
     """
     if not p_values:
         return Adjusted((), ())
@@ -34,7 +40,14 @@ def adjust(p_values: Sequence[float | None]) -> Adjusted:
 
 
 def holm_arrays(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm-adjusted p values of many families at once: one family is a row; NaN counts as 1 (Holm 1979)."""
+    """Adjust the p values of many families at once by Holm 1979.
+
+    Args:
+        p_values: P values of shape (families, tests); NaN counts as 1.
+
+    Returns:
+        Adjusted p values of the same shape.
+    """
     filled = np.where(np.isnan(p_values), 1.0, p_values)
     order = np.argsort(filled, axis=1, kind="stable")
     family = filled.shape[1]

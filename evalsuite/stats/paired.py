@@ -1,4 +1,4 @@
-"""Did the candidate change: intervals and tests for two models on the same items."""
+"""Intervals and tests for the change between two models on the same items."""
 
 import math
 from collections.abc import Sequence
@@ -15,30 +15,42 @@ _ALPHA_POWER = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """P values of the sign test on discordant items (McNemar 1947); 1.0 where no item is discordant."""
+    """P values of the sign test on discordant items (McNemar 1947); 1.0 when no item is discordant."""
 
     p_exact: float
     """Two-sided, exact."""
     p_mid: float
-    """Two-sided, mid-p: less conservative, not guaranteed (Fagerland et al. 2013)."""
+    """Two-sided, mid-p: less conservative, but its error is not guaranteed (Fagerland et al. 2013)."""
     p_exact_loss: float
-    """One-sided: the candidate is worse."""
+    """One-sided, exact: small when the candidate is worse."""
     p_mid_loss: float
+    """One-sided, mid-p: small when the candidate is worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Items whose score fell and rose; expected numbers where there is more than one repeat."""
+    """Numbers of items whose score changed; expected numbers when there is more than one repeat."""
 
     lost: float
+    """Items whose score fell."""
     gained: float
+    """Items whose score rose."""
 
 
 def tango_interval(base_only: int, cand_only: int, n: int, level: float = 0.95) -> Bounds | None:
-    """Tango's score interval for (cand_only - base_only) / n, single 0/1 answers of ``n`` items; None for n = 0.
+    """Compute Tango's score interval of the change between single 0/1 answers.
 
-    ``base_only``: items only the baseline got right. Has width even where no item is discordant
-    (Tango, Statistics in Medicine 17, 1998: the score statistic at the constrained maximum equals +-z at the ends).
+    The score statistic at the constrained maximum equals +-z at the ends (Tango, Statistics in Medicine 17, 1998). The
+    interval has a width even when no item is discordant.
+
+    Args:
+        base_only: Number of items that only the baseline answered correctly.
+        cand_only: Number of items that only the candidate answered correctly.
+        n: Number of items.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval of (cand_only - base_only) / n, a fraction; None for ``n`` = 0.
     """
     if n == 0:
         return None
@@ -66,7 +78,15 @@ def tango_interval(base_only: int, cand_only: int, n: int, level: float = 0.95) 
 
 
 def mcnemar(base_only: int, cand_only: int) -> McNemar:
-    """Exact and mid-p McNemar test on the discordant items (scipy's binomial distribution, p = 1/2)."""
+    """Compute the exact and the mid-p McNemar test (scipy's binomial distribution, p = 1/2).
+
+    Args:
+        base_only: Number of items that only the baseline answered correctly.
+        cand_only: Number of items that only the candidate answered correctly.
+
+    Returns:
+        Two-sided and one-sided p values.
+    """
     n = base_only + cand_only
     if n == 0:
         return McNemar(1.0, 1.0, 1.0, 1.0)
@@ -79,7 +99,14 @@ def mcnemar(base_only: int, cand_only: int) -> McNemar:
 
 
 def t_test(difference: Mean) -> float | None:
-    """Two-sided p value of mean difference 0; None where nothing varies or there are fewer than two units."""
+    """Test whether a mean difference is 0.
+
+    Args:
+        difference: Mean difference with its standard error.
+
+    Returns:
+        The two-sided p value; None when nothing varies or there are fewer than two units.
+    """
     if not difference.stderr:
         return None
     return float(2 * stats.t.sf(abs(difference.mean / difference.stderr), difference.df))
@@ -90,13 +117,21 @@ class Margins:
     """Tests of a mean difference against a margin on both sides of 0 (Schuirmann 1987)."""
 
     p_noninferior: float
-    """One-sided, of "the loss is at least the margin"."""
+    """One-sided p value of "the loss is at least the margin"."""
     p_equivalent: float
     """TOST: the larger of the two one-sided p values."""
 
 
 def against_margin(difference: Mean, margin: float) -> Margins | None:
-    """Non-inferiority and equivalence t tests at ``margin`` (a fraction above 0); None without a standard error."""
+    """Test non-inferiority and equivalence with t tests.
+
+    Args:
+        difference: Mean difference with its standard error, fractions of 1.
+        margin: Margin, a fraction above 0.
+
+    Returns:
+        Both p values; None without a standard error.
+    """
     if not difference.stderr:
         return None
     above = float(stats.t.sf((difference.mean + margin) / difference.stderr, difference.df))
@@ -105,24 +140,54 @@ def against_margin(difference: Mean, margin: float) -> Margins | None:
 
 
 def binary_flips(base: Floats, cand: Floats) -> tuple[Floats, Floats]:
-    """Per item, the chance that one answer of each arm, drawn at random, shows a loss and a gain.
+    """Compute for each item the chance of a loss and of a gain between one random answer of each model.
 
-    ``base`` and ``cand`` are item means of 0/1 answers; at one answer each these are plain 0/1 counts.
+    Args:
+        base: Item means of the baseline's 0/1 answers, shape (items,).
+        cand: Item means of the candidate on the same items.
+
+    Returns:
+        Chances of a loss and of a gain, each of shape (items,). With one answer per item these are 0 or 1.
     """
     return base * (1 - cand), cand * (1 - base)
 
 
 def graded_flips(base: Sequence[Floats], cand: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """As ``binary_flips`` for fractional scores: one array of answers per item and arm; a loss is a lower score."""
+    """Compute for each item the chance of a lower and of a higher score between one random answer of each model.
+
+    The form of ``binary_flips`` for fractional scores.
+
+    Args:
+        base: For each item the scores of the baseline's answers, shape (repeats,).
+        cand: For each item the scores of the candidate's answers.
+
+    Returns:
+        Chances of a loss and of a gain, each of shape (items,).
+    """
     gaps = [np.subtract.outer(after, before) for before, after in zip(base, cand, strict=True)]
     return np.array([float((gap < 0).mean()) for gap in gaps]), np.array([float((gap > 0).mean()) for gap in gaps])
 
 
 def smallest_detectable(stderr: float | None) -> float | None:
-    """The true difference that this standard error detects with power 0.8 at two-sided alpha 0.05: 2.8016 SE."""
+    """Compute the true difference that is detected with power 0.8 at two-sided alpha 0.05.
+
+    Args:
+        stderr: Standard error of the difference, a fraction; None when it is unknown.
+
+    Returns:
+        2.8016 standard errors, a fraction; None without a standard error.
+    """
     return None if stderr is None else _ALPHA_POWER * stderr
 
 
 def recovery(base: float, cand: float) -> float | None:
-    """Candidate score over baseline score; None where the baseline scored 0."""
+    """Compute the ratio of the candidate's to the baseline's score.
+
+    Args:
+        base: Score of the baseline.
+        cand: Score of the candidate.
+
+    Returns:
+        The ratio; None when the baseline's score is 0.
+    """
     return None if base == 0 else cand / base

@@ -1,17 +1,25 @@
-"""What several attempts at the same item say beyond their mean."""
+"""The pass^k metric of tau-bench: consistency over several attempts at the same task."""
 
 from collections.abc import Sequence
 from math import comb
 
 
 def pass_power_k(rewards: Sequence[Sequence[float]], k: int) -> float:
-    """tau-bench's pass^k (Yao et al. 2024, arXiv 2406.12045): the chance that k repeats of a task all succeed.
+    """Compute pass^k of tau-bench: the chance that k repeats of a task all succeed (Yao et al. 2024, arXiv 2406.12045).
 
-    ``rewards`` holds the repeats' rewards (1 is success) of each task; the estimate is the mean over tasks of
-    C(successes, k) / C(repeats, k), a fraction. pass^1 is the mean reward. Raises ``ValueError`` when a task has
-    fewer than ``k`` repeats or there is no task.
+    The estimate is the mean over tasks of C(successes, k) / C(repeats, k); pass^1 is the mean reward.
+
+    Args:
+        rewards: For each task the rewards of its repeats; 1 is a success.
+        k: Number of repeats that must all succeed.
+
+    Returns:
+        The estimate, a fraction.
+
+    Raises:
+        ValueError: There is no task, or a task has fewer than ``k`` repeats.
     """
-    if k < 1 or not rewards or min(len(one) for one in rewards) < k:
+    if k < 1 or not rewards or min(len(repeats) for repeats in rewards) < k:
         raise ValueError(f"pass^{k} needs at least one task and {k} repeats of each")
-    shares = (comb(sum(value == 1 for value in one), k) / comb(len(one), k) for one in rewards)
+    shares = (comb(sum(value == 1 for value in repeats), k) / comb(len(repeats), k) for repeats in rewards)
     return sum(shares) / len(rewards)

@@ -1,8 +1,8 @@
-"""What a budget can decide: standard errors, detectable differences and chances of verdicts before (or after) a run.
+"""Power analysis: standard errors, detectable differences and chances of verdicts, before or after a run.
 
-Normal approximation (chances of passing: noncentral t) of the paired mean of item means,
-Var(delta) = tau^2 / units + v / (answers kA) + v / (answers kB), v = phi mu (1 - mu) (Miller 2024, arXiv 2411.00640,
-in its paired form). ``figures/calibration.py`` holds it against Monte Carlo through the real decision code.
+Uses the normal approximation (noncentral t for the chance to pass) of the paired mean of item means: Var(delta) = tau^2
+/ units + v / (answers kA) + v / (answers kB) with v = phi mu (1 - mu) (Miller 2024, arXiv 2411.00640, in its paired
+form). ``figures/calibration.py`` compares it with Monte Carlo simulation through the real decision code.
 """
 
 from collections.abc import Sequence
@@ -19,62 +19,69 @@ from evalsuite.stats.intervals import Floats
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How one benchmark is measured in both arms."""
+    """How one benchmark is measured in both models."""
 
     answers: float
-    """Independent answers that one repeat of all items is worth (items, where each is one answer)."""
+    """Number of independent answers in one repeat of all items (the number of items when each is one answer)."""
     units: float
-    """Independent units of true change: items, or sources where items share one."""
+    """Number of independent units of true change: items, or sources when items share one."""
     score: float
-    """Expected score, a fraction: mu."""
+    """Expected score mu, a fraction."""
     phi: float
-    """Share of mu (1 - mu) that is coin tossing within items: 0 every item fixed, 1 every item the same coin."""
+    """Fraction of mu (1 - mu) that is random variation within items: 0 when every item is always answered equally, 1
+    when every item has the same chance."""
     tau: float
     """Standard deviation over items of the true change, a fraction."""
     repeats_base: int
+    """Repeats of each item in the baseline."""
     repeats_cand: int
+    """Repeats of each item in the candidate."""
 
     @property
     def within(self) -> float:
-        """Variance of one answer around its item's own chance: v."""
+        """Variance v of one answer around its item's own chance."""
         return self.phi * self.score * (1 - self.score)
 
     @property
     def floor(self) -> float:
-        """Standard error of the delta that no number of repeats goes below: tau / sqrt(units)."""
+        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units)."""
         return self.tau / sqrt(self.units)
 
     @property
     def stderr(self) -> float:
-        """Standard error of the delta, for questions like these."""
+        """Standard error of the delta for questions like these."""
         return sqrt(self.floor**2 + self.stderr_exact**2)
 
     @property
     def stderr_exact(self) -> float:
-        """Standard error of the delta on exactly these questions (no tau)."""
+        """Standard error of the delta for exactly these questions (without tau)."""
         return sqrt(self.within / self.answers * (1 / self.repeats_base + 1 / self.repeats_cand))
 
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """Chances of the three verdicts; they sum to 1."""
+    """Chances of the three verdicts, fractions that sum to 1."""
 
     passes: float
+    """Chance to pass."""
     fails: float
+    """Chance to fail."""
     undecided: float
+    """Chance to stay undecided."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseChances:
-    """Chances of a whole release, by Monte Carlo."""
+    """Chances of the verdicts on a whole release, from Monte Carlo simulation."""
 
     release: Chances
+    """Of the release."""
     any_fail: float
-    """At least one critical or supporting benchmark, or the suite mean, fails."""
+    """Chance that at least one critical or supporting benchmark, or the suite mean, fails."""
     each: tuple[Chances, ...]
-    """Of every benchmark, then of the suite mean where one is asked."""
+    """Of each benchmark, followed by the suite mean when it is tested."""
     error: float
-    """Largest Monte Carlo standard error of a chance above."""
+    """Largest Monte Carlo standard error of the chances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +89,74 @@ class PlannedBenchmark:
     """One benchmark of a planned release."""
 
     task: str
+    """Name of the benchmark."""
     design: Design
+    """How it is measured."""
     margin: float
-    """Fraction, above 0."""
+    """Largest tolerated loss, a fraction above 0."""
     tier: Tier = "critical"
+    """Role of the benchmark in the release."""
 
 
 @dataclass(frozen=True, slots=True)
 class WouldDecide:
-    """What would turn an undecided result into a verdict, if the truth is what was estimated."""
+    """What would turn an undecided result into a verdict, if the true change equals the estimate."""
 
     verdict: Literal["pass", "fail"]
-    """Where the estimate points."""
+    """The verdict that the estimate points to."""
     stderr: float
-    """Standard error that decides with the asked power."""
+    """Standard error that decides with the requested power."""
     repeats: int | None
-    """Repeats in each arm (the candidate's alone where the baseline is fixed) on these items; None: no number would."""
+    """Repeats on the same items, in each model (in the candidate alone when the baseline is fixed); None when no number
+    is enough."""
     items: int | None
-    """Items of this kind at the present repeats; None: the estimate lies on the margin and no number would."""
+    """Items of this kind at the present repeats; None when the estimate lies on the margin, so that no number is
+    enough."""
 
 
 def detectable(stderr: float, *, alpha: float = 0.05, power: float = 0.8, sides: Literal[1, 2] = 2) -> float:
-    """The smallest true difference that a test finds with ``power``: (z_(alpha / sides) + z_power) SE."""
+    """Compute the smallest true difference that a test detects: (z_(alpha / sides) + z_power) standard errors.
+
+    Args:
+        stderr: Standard error of the difference.
+        alpha: Error of the test.
+        power: Chance to detect, a fraction.
+        sides: 1 for a one-sided, 2 for a two-sided test.
+
+    Returns:
+        The difference in the unit of ``stderr``.
+    """
     return (_z(alpha / sides) + _z(1 - power)) * stderr
 
 
 def power_at(delta: float, stderr: float, alpha: float = 0.05) -> float:
-    """Chance that the two-sided test of no change is significant when the true difference is ``delta``."""
+    """Compute the power of the two-sided test of no change.
+
+    Args:
+        delta: True difference.
+        stderr: Standard error of the measured difference, in the same unit.
+        alpha: Error of the test.
+
+    Returns:
+        Chance that the test is significant, a fraction.
+    """
     z, shift = _z(alpha / 2), abs(delta) / stderr
     return float(stats.norm.sf(z - shift) + stats.norm.cdf(-z - shift))
 
 
 def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05, family: int = 1) -> Chances:
-    """Chances of the verdicts of ``decision.decide`` when the true difference is ``delta`` (0: identical models).
+    """Compute the chances of the verdicts of ``decision.decide`` on one benchmark.
 
-    ``family``: how many benchmarks are judged together; Holm is taken at its first step, alpha / family, so that a
-    fail is a little rarer here than in a suite where several lose.
+    Args:
+        design: How the benchmark is measured.
+        margin: Largest tolerated loss, a fraction above 0.
+        delta: True difference, a fraction; 0 for identical models.
+        alpha: One-sided error of the bounds.
+        family: Number of benchmarks that are decided together. Holm's correction is taken at its first step, alpha /
+            family, so that a fail is slightly rarer here than in a suite where several benchmarks lose.
+
+    Returns:
+        The chances of pass, fail and undecided.
     """
     passes = chance_to_pass(design, margin, delta, alpha=alpha)
     df, error = _df(design), design.stderr
@@ -132,9 +171,18 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
 
 
 def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05) -> float:
-    """Chance that the one-sided lower bound lies above ``-margin`` when the true difference is ``delta``.
+    """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
-    The power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom.
+    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom.
+
+    Args:
+        design: How the benchmark is measured.
+        margin: Largest tolerated loss, a fraction above 0.
+        delta: True difference, a fraction; 0 for identical models.
+        alpha: One-sided error of the bound.
+
+    Returns:
+        The chance, a fraction.
     """
     if design.stderr == 0:
         return float(delta > -margin)
@@ -145,7 +193,7 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
 
 
 def release_chances(
-    benches: Sequence[PlannedBenchmark],
+    benchmarks: Sequence[PlannedBenchmark],
     *,
     suite_margin: float | None,
     deltas: Sequence[float] | None = None,
@@ -153,34 +201,46 @@ def release_chances(
     draws: int = 20_000,
     seed: int = 20261120,
 ) -> ReleaseChances:
-    """Chances of a release: estimates and their errors are drawn ``draws`` times and judged by the real rule.
+    """Simulate the verdicts on a release with the real decision rule.
 
-    ``deltas``: true differences (None: identical models). ``suite_margin``: margin of the equal-weight mean over the
-    critical benchmarks, a fraction; None: not asked. Seeded; raises ``ValueError`` without a benchmark.
+    Args:
+        benchmarks: The benchmarks of the release.
+        suite_margin: Margin of the equal-weight mean over the critical benchmarks, a fraction; None when the mean is
+            not tested.
+        deltas: True difference of each benchmark, fractions; None for identical models.
+        alpha: One-sided error of the bounds.
+        draws: Number of simulated releases.
+        seed: Seed of the random numbers.
+
+    Returns:
+        The chances of the release and of each benchmark.
+
+    Raises:
+        ValueError: There is no benchmark.
     """
-    if not benches:
+    if not benchmarks:
         raise ValueError("a release needs a benchmark")
     rng = np.random.default_rng(seed)
-    true = np.zeros(len(benches)) if deltas is None else np.asarray(deltas, dtype=np.float64)
-    error = np.array([one.design.stderr for one in benches])
-    df = np.array([_df(one.design) for one in benches])
-    found = true + error * rng.standard_normal((draws, len(benches)))
-    measured = error * np.sqrt(rng.chisquare(df, (draws, len(benches))) / df)
+    true = np.zeros(len(benchmarks)) if deltas is None else np.asarray(deltas, dtype=np.float64)
+    error = np.array([benchmark.design.stderr for benchmark in benchmarks])
+    df = np.array([_df(benchmark.design) for benchmark in benchmarks])
+    estimates = true + error * rng.standard_normal((draws, len(benchmarks)))
+    measured = error * np.sqrt(rng.chisquare(df, (draws, len(benchmarks))) / df)
     t = stats.t.isf(alpha, df)
-    lower, upper, loss = found - t * measured, found + t * measured, _loss(found, measured, df)
-    margins = [one.margin for one in benches]
-    tiers = [one.tier for one in benches]
+    lower, upper, loss = estimates - t * measured, estimates + t * measured, _loss(estimates, measured, df)
+    margins = [benchmark.margin for benchmark in benchmarks]
+    tiers = [benchmark.tier for benchmark in benchmarks]
     critical = [place for place, tier in enumerate(tiers) if tier == "critical"]
     if suite_margin is not None and critical:
-        mean = found[:, critical].mean(axis=1)
+        mean = estimates[:, critical].mean(axis=1)
         spread = np.sqrt((measured[:, critical] ** 2).sum(axis=1)) / len(critical)
         half = _z(alpha) * spread
-        found, lower, upper = (
-            np.column_stack(pair) for pair in ((found, mean), (lower, mean - half), (upper, mean + half))
+        estimates, lower, upper = (
+            np.column_stack(pair) for pair in ((estimates, mean), (lower, mean - half), (upper, mean + half))
         )
         loss = np.column_stack((loss, _loss(mean, spread, np.inf)))
         margins, tiers = [*margins, suite_margin], [*tiers, "critical"]
-    calls = decide_arrays(found, lower, upper, loss, np.array(margins), alpha)
+    calls = decide_arrays(estimates, lower, upper, loss, np.array(margins), alpha)
     released = release_arrays(calls, tiers)
     counted = [tier != "advisory" for tier in tiers]
     return ReleaseChances(
@@ -200,9 +260,18 @@ def repeats_needed(
     alpha: float = 0.05,
     base: int | None = None,
 ) -> int | None:
-    """Fewest repeats with which a true difference ``delta`` passes ``margin`` with chance ``power``; None: no number.
+    """Compute the fewest repeats with which a benchmark passes with chance ``power``.
 
-    In both arms, or in the candidate's alone where the baseline's number is fixed at ``base``.
+    Args:
+        design: How the benchmark is measured.
+        margin: Largest tolerated loss, a fraction above 0.
+        delta: True difference, a fraction.
+        power: Requested chance to pass, a fraction.
+        alpha: One-sided error of the bound.
+        base: Repeats of the baseline when they are fixed; None when both models get the same number.
+
+    Returns:
+        Repeats in each model (in the candidate alone when ``base`` is given); None when no number is enough.
     """
     gap = margin + delta
     return None if gap <= 0 else _repeats(design, gap / (_z_t(alpha, design) + _z(1 - power)), base)
@@ -211,9 +280,17 @@ def repeats_needed(
 def items_needed(
     design: Design, margin: float, *, delta: float = 0.0, power: float = 0.8, alpha: float = 0.05
 ) -> int | None:
-    """Fewest items of this kind, at the design's repeats, with which ``delta`` passes with chance ``power``.
+    """Compute the fewest items, at the design's repeats, with which a benchmark passes with chance ``power``.
 
-    Items are counted as the design's ``answers``; units grow with them. None where ``delta`` is not above -margin.
+    Args:
+        design: How the benchmark is measured; its ``answers`` are counted as items, and units grow with them.
+        margin: Largest tolerated loss, a fraction above 0.
+        delta: True difference, a fraction.
+        power: Requested chance to pass, a fraction.
+        alpha: One-sided error of the bound.
+
+    Returns:
+        The number of items; None when ``delta`` is not above -margin.
     """
     gap = margin + delta
     if gap <= 0:
@@ -224,37 +301,49 @@ def items_needed(
 def would_decide(
     design: Design, margin: float, delta: float, *, power: float = 0.8, alpha: float = 0.05, base: int | None = None
 ) -> WouldDecide:
-    """How many repeats, or items, would decide an undecided result whose estimate is ``delta``.
+    """Compute how many repeats, or items, would decide an undecided result.
 
-    ``design`` holds what was measured (``variance.design_of``). A loss that is significant may fail beyond half the
-    margin, which is not counted on. ``base`` as in ``repeats_needed``.
+    A significant loss may fail already beyond half the margin; this is not taken into account.
+
+    Args:
+        design: What was measured (``variance.design_of``).
+        margin: Largest tolerated loss, a fraction above 0.
+        delta: The estimated difference, a fraction; taken as the true one.
+        power: Requested chance of the verdict, a fraction.
+        alpha: One-sided error of the bounds.
+        base: Repeats of the baseline when they are fixed; None when both models get the same number.
+
+    Returns:
+        The verdict that the estimate points to, with the needed standard error, repeats and items.
     """
     gap = margin + delta
     verdict: Literal["pass", "fail"] = "pass" if gap > 0 else "fail"
-    wanted = abs(gap) / (_z(alpha) + _z(1 - power))
-    if wanted == 0:
+    target = abs(gap) / (_z(alpha) + _z(1 - power))
+    if target == 0:
         return WouldDecide(verdict, 0.0, None, None)
-    items = ceil(design.answers * (design.stderr / wanted) ** 2)
-    return WouldDecide(verdict, wanted, _repeats(design, wanted, base), items)
+    items = ceil(design.answers * (design.stderr / target) ** 2)
+    return WouldDecide(verdict, target, _repeats(design, target, base), items)
 
 
-def _repeats(design: Design, wanted: float, base: int | None) -> int | None:
-    """Repeats that bring the standard error down to ``wanted``."""
-    one = design.within / design.answers
-    room = wanted**2 - design.floor**2 - (one / base if base else 0.0)
-    if one == 0:
+def _repeats(design: Design, target: float, base: int | None) -> int | None:
+    """Return the repeats that reduce the standard error to ``target``; None when no number does."""
+    per_repeat = design.within / design.answers
+    room = target**2 - design.floor**2 - (per_repeat / base if base else 0.0)
+    if per_repeat == 0:
         return 1 if room >= 0 else None
-    needed = (one if base else 2 * one) / room if room > 0 else inf
+    needed = (per_repeat if base else 2 * per_repeat) / room if room > 0 else inf
     return max(1, ceil(needed - 1e-9)) if needed < inf else None
 
 
 def _shares(calls: Calls) -> Chances:
+    """Return the fractions of the three verdicts in an array of verdicts."""
     passes, fails = float((calls == 1).mean()), float((calls == -1).mean())
     return Chances(passes, fails, 1 - passes - fails)
 
 
-def _loss(found: Floats, error: Floats, df: Floats | float) -> Floats:
-    return np.asarray(stats.t.cdf(found / np.where(error > 0, error, 1e-300), df), dtype=np.float64)
+def _loss(estimates: Floats, error: Floats, df: Floats | float) -> Floats:
+    """Return the one-sided p values of "no loss" of simulated estimates."""
+    return np.asarray(stats.t.cdf(estimates / np.where(error > 0, error, 1e-300), df), dtype=np.float64)
 
 
 def _df(design: Design) -> float:

@@ -1,4 +1,4 @@
-"""Ratios between two arms with intervals: recovery of the score, and how much longer the answers became."""
+"""Ratios between two models with intervals: recovery of the score, and the change in answer length."""
 
 from dataclasses import dataclass
 
@@ -10,57 +10,77 @@ from evalsuite.stats.intervals import Bounds, Codes, Floats, cluster_sums, mean_
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Candidate over baseline."""
+    """A ratio of candidate to baseline."""
 
     ratio: float
+    """The estimate."""
     stderr: float | None
+    """Its standard error; None with fewer than two units."""
     ci95: Bounds | None
+    """Two-sided 95 % interval; None with fewer than two units."""
     n: int
-    """Paired items."""
+    """Number of paired items."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRatio:
-    """Candidate's tokens over the baseline's, paired by item; two questions, two numbers."""
+    """Ratio of the candidate's to the baseline's generated tokens, paired by item."""
 
     typical: Ratio
-    """How a typical answer changed: exp of the mean over items of log(candidate / baseline). Its standard error is of
-    the logarithm."""
+    """Change of a typical answer: exp of the mean over items of log(candidate / baseline). Its standard error is that
+    of the logarithm."""
     total: Ratio
-    """How the bill changed: ratio of the totals."""
+    """Change of the cost: ratio of the total numbers of tokens."""
     p_longer: float | None
-    """One-sided, of "a typical answer is no longer than before"."""
+    """One-sided p value of "a typical answer is not longer than before"."""
 
 
 def recovery_ratio(
     base: Floats, cand: Floats, *, weights: Floats | None = None, clusters: Codes | None = None
 ) -> Ratio | None:
-    """Ratio of the mean scores with its t interval; None where the baseline's mean is 0.
+    """Compute the ratio of two mean scores with its t interval.
 
     R = mean B / mean A, e_i = (b_i - R a_i) / mean A, SE = sd(e) / sqrt(n): the ratio estimator (Cochran, Sampling
-    Techniques, 6.3), clustered where items share a source. ``base`` and ``cand`` are item means, paired.
+    Techniques, 6.3), cluster-robust when items share a source.
+
+    Args:
+        base: Item means of the baseline, shape (items,).
+        cand: Item means of the candidate on the same items.
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+
+    Returns:
+        The ratio; None when the baseline's mean is 0.
     """
     weight = np.ones(len(base)) if weights is None else weights
-    below = float(np.average(base, weights=weight))
-    if below == 0:
+    base_mean = float(np.average(base, weights=weight))
+    if base_mean == 0:
         return None
-    ratio = float(np.average(cand, weights=weight)) / below
+    ratio = float(np.average(cand, weights=weight)) / base_mean
     parts = weight * (cand - ratio * base)
     if clusters is not None:
         parts = cluster_sums(parts, clusters)
     units = len(parts)
     if units < 2:
         return Ratio(ratio, None, None, len(base))
-    stderr = float(np.sqrt(units / (units - 1) * (parts @ parts))) / (below * float(weight.sum()))
+    stderr = float(np.sqrt(units / (units - 1) * (parts @ parts))) / (base_mean * float(weight.sum()))
     half = float(stats.t.ppf(0.975, units - 1)) * stderr
     return Ratio(ratio, stderr, (ratio - half, ratio + half), len(base))
 
 
 def token_ratio(base: Floats, cand: Floats, *, clusters: Codes | None = None) -> TokenRatio | None:
-    """Ratio of generated tokens between item means ``base`` and ``cand``; None without two items above 0 tokens.
+    """Compute the ratio of generated tokens.
 
-    Items without a token in either arm, or unknown (NaN), are left out of both. Lengths are skewed, so the interval of
+    Items with 0 or unknown (NaN) tokens in either model are left out of both. Lengths are skewed, so the interval of
     the typical ratio is a paired t interval of logarithms.
+
+    Args:
+        base: Mean number of tokens of each item in the baseline, shape (items,).
+        cand: The same for the candidate on the same items.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+
+    Returns:
+        The ratios; None with fewer than two items that have tokens in both models.
     """
     known = np.isfinite(base) & np.isfinite(cand) & (base > 0) & (cand > 0)
     base, cand = base[known], cand[known]

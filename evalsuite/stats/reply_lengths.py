@@ -1,20 +1,26 @@
-"""How long replies become: quantiles of censored lengths, and the rate that nearly all tokens keep."""
+"""Predicted reply lengths: quantiles of censored lengths, and the generation rate that nearly all tokens reach."""
 
 from collections.abc import Iterable, Sequence
 
 SPREAD = 3.0
-"""An attempt at an item stays below this times the item's recorded mean in 99 of 100 cases: lengths of repeats of one
-question are about lognormal with a standard deviation of log up to 0.45, and exp(2.33 * 0.45) is 2.9."""
-SURE = 100
-"""Replies from which their own 99th percentile is taken; below that an answer may be as long as ``max_tokens``."""
+"""An attempt at an item is shorter than this factor times the item's recorded mean in 99 of 100 cases. Lengths of
+repeats of one question are about lognormal with a standard deviation of the logarithm up to 0.45, and exp(2.33 * 0.45)
+is 2.9."""
+MIN_REPLIES = 100
+"""Smallest number of replies from which a 99th percentile is estimated; with fewer, an answer may be as long as
+``max_tokens``."""
 SLOW_SHARE = 0.1
-"""Share of the generated tokens that came at less than the rate that is reckoned with."""
+"""Fraction of the generated tokens that may be slower than the rate of ``slow_rate``."""
 
 
 def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
-    """Tokens per second of one stream that 90 % of all generated tokens came at, or faster; None without any.
+    """Compute the generation rate of one stream that 90 % of all generated tokens reached.
 
-    ``paces`` are (generated tokens, seconds) of single replies; seconds include waiting and prefill.
+    Args:
+        paces: (generated tokens, seconds) of single replies; seconds include waiting and prefill.
+
+    Returns:
+        Tokens per second; None without a reply that has tokens and a duration.
     """
     known = sorted((tokens / seconds, tokens) for tokens, seconds in paces if tokens > 0 and seconds > 0)
     below, total = 0.0, sum(tokens for _, tokens in known)
@@ -26,12 +32,20 @@ def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
 
 
 def longest(finished: Sequence[float], unfinished: Sequence[float], share: float = 0.99) -> float | None:
-    """The length that ``share`` of all answers stay below (Kaplan and Meier 1958); None where the data do not say.
+    """Estimate the length below which a fraction ``share`` of all answers stay (Kaplan and Meier 1958).
 
-    ``unfinished`` are the lengths that running or cut answers had reached: they will be longer. Leaving them out would
-    take the short answers, which are finished first, for all of them.
+    Unfinished answers enter as censored observations. Leaving them out would bias the quantile down, because short
+    answers finish first.
+
+    Args:
+        finished: Lengths of finished answers, tokens.
+        unfinished: Lengths that running or truncated answers had reached, tokens.
+        share: Quantile, a fraction.
+
+    Returns:
+        The length in tokens; None with fewer than ``MIN_REPLIES`` finished answers or when the quantile is not reached.
     """
-    if len(finished) < SURE:
+    if len(finished) < MIN_REPLIES:
         return None
     events = sorted([(length, False) for length in finished] + [(length, True) for length in unfinished])
     survival, at_risk = 1.0, len(events)
@@ -45,10 +59,15 @@ def longest(finished: Sequence[float], unfinished: Sequence[float], share: float
 
 
 def p99_tokens(known: float | None, p99: float | None, max_tokens: int | None) -> float | None:
-    """Tokens that one request stays below in 99 of 100 cases; None: there is no bound.
+    """Estimate the tokens below which one request stays in 99 of 100 cases.
 
-    ``known`` is the recorded mean of this very item (``SPREAD`` times that, then), ``p99`` the 99th percentile of the
-    task's replies (``longest``), ``max_tokens`` the cap of the request, which holds where nothing else is known.
+    Args:
+        known: Recorded mean length of this item, tokens; when given, the bound is ``SPREAD`` times it.
+        p99: 99th percentile of the task's replies (``longest``), used when ``known`` is None.
+        max_tokens: Token limit of the request; None when there is none.
+
+    Returns:
+        The smallest bound in tokens; None when there is no bound.
     """
     bounds = [float(max_tokens)] if max_tokens is not None else []
     if known is not None:
@@ -61,10 +80,16 @@ def p99_tokens(known: float | None, p99: float | None, max_tokens: int | None) -
 def p99_seconds(
     rate: float | None, max_tokens: int | None, lengths: Sequence[float] = (), known: float | None = None
 ) -> float | None:
-    """Seconds in which one request ends in 99 of 100 cases, at ``rate`` tokens a second; None: nobody can say.
+    """Estimate the seconds within which one request ends in 99 of 100 cases.
 
-    ``lengths`` are recorded replies of the task in tokens, ``known`` is the recorded mean of this very item, if there
-    is one. What ``plan`` reports as fitting no window is what exceeds the window's length by this.
+    Args:
+        rate: Generation rate of one stream, tokens per second; None when unknown.
+        max_tokens: Token limit of the request; None when there is none.
+        lengths: Lengths of recorded replies of the task, tokens.
+        known: Recorded mean length of this item, tokens; None when there is none.
+
+    Returns:
+        Seconds; None when the rate or every bound of the length is unknown.
     """
     tokens = p99_tokens(known, longest(lengths, ()), max_tokens)
     return None if tokens is None or not rate else tokens / rate

@@ -1,12 +1,13 @@
-"""Stopping early without cheating: an e-process that may fail at any time, five looks that may pass.
+"""Sequential testing: an e-process that may fail at any time, and five looks at which a benchmark may pass.
 
-Failing direction: E = mean over bets l of prod (1 - l (x_i + m)), a test martingale of "the loss is at most m" for
-differences x_i in [-1, 1]; by Ville's inequality it reaches 1 / alpha with chance at most alpha, whenever one looks
-(Waudby-Smith and Ramdas, JRSS B 86, 2024). Passing direction: O'Brien-Fleming boundary, Biometrics 35, 1979, with
-five equal looks.
-These are two claims with alpha each. They replace the fixed-size verdict: who has stopped or looked may not also use
-the fixed bounds. Items must come in random order and be counted in the order they were sent, because those that
-finish first are the short ones.
+Failing direction: E = mean over bets l of prod (1 - l (x_i + m)) is a test martingale of "the loss is at most m" for
+differences x_i in [-1, 1]. By Ville's inequality it reaches 1 / alpha with chance at most alpha, no matter how often it
+is checked (Waudby-Smith and Ramdas, JRSS B 86, 2024). Passing direction: O'Brien-Fleming boundary with five equally
+spaced looks (Biometrics 35, 1979).
+
+The two directions are two claims with error alpha each. They replace the verdict for a fixed number of items: after a
+look at the data the fixed bounds are no longer valid. Items must come in random order and be counted in the order in
+which they were sent, because items that finish first are the short ones.
 """
 
 from collections.abc import Sequence
@@ -20,89 +21,126 @@ from scipy.special import logsumexp
 from evalsuite.stats.intervals import Floats
 
 LOOKS = 5
+"""Number of equally spaced looks at which a benchmark may pass."""
 BOUNDARY = 1.77
-"""At look k the score must reach BOUNDARY * sqrt(5 / k). One-sided alpha 0.05 is 1.753 for a normal score (Jennison
-and Turnbull 2000; 4 million drawn paths). With few flips the score runs a little high; 1.77 keeps 5 % there too."""
+"""At look k the z score must reach BOUNDARY * sqrt(5 / k). One-sided alpha 0.05 needs 1.753 for a normal score
+(Jennison and Turnbull 2000; checked with 4 million simulated paths). With few flips the score is slightly larger; 1.77
+keeps 5 % there too."""
 BETS = tuple(float(bet) for bet in np.geomspace(0.02, 0.6, 10))
-"""Shares of what may be staked, 0 to 1: tuned for losses of a few points at 4 to 15 % flips."""
+"""Bets as fractions of the largest allowed stake, tuned for losses of a few points at 4 to 15 % flips."""
 MANY_BETS = tuple(float(bet) for bet in np.geomspace(0.002, 0.999, 24))
-"""Broader: nearly as fast, for any size of loss."""
-FEWEST = 500
-"""Items below which a look's score is not trusted to be near normal."""
+"""Wider range of bets for a loss of unknown size; nearly as fast."""
+MIN_ITEMS = 500
+"""Smallest number of items for which the z score at a look is assumed to be near normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What was fixed before the first item."""
+    """Parameters of a sequential test, fixed before the first item."""
 
     items: int
-    """Items planned; all of them are asked where nothing is decided earlier."""
+    """Number of planned items; all of them are measured when nothing is decided earlier."""
     margin: float
-    """Fraction above 0."""
+    """Largest tolerated loss, a fraction above 0."""
     alpha: float = 0.05
-    """Of the failing direction. The passing direction has 0.05, for which the boundary is tabled."""
+    """Error of the failing direction. The passing direction always has 0.05, for which the boundary is tabled."""
     bets: tuple[float, ...] = BETS
+    """Bets as fractions of the largest allowed stake."""
     may_pass: bool = True
-    """False: there are no looks, so that it can only fail early; the e-value is sound for any number of items."""
+    """Whether there are looks at which the benchmark may pass. Without looks it can only fail early, and the e-value is
+    valid for any number of items."""
 
     def __post_init__(self) -> None:
-        least = FEWEST if self.may_pass else 1
+        least = MIN_ITEMS if self.may_pass else 1
         if not 0 < self.margin < 1 or self.items < least:
             raise ValueError(f"needs a margin in (0, 1) and at least {least} items, not {self.margin}, {self.items}")
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of items at which passing is looked at."""
+        """Numbers of items at which passing is tested."""
         return () if not self.may_pass else tuple(round(self.items * look / LOOKS) for look in range(1, LOOKS + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class BettingState:
-    """What is known after ``n`` items; made by ``start`` and ``update`` only."""
+    """State of the sequential test after ``n`` items; created by ``start`` and ``update`` only."""
 
     n: int
+    """Number of counted items."""
     total: float
     """Sum of the differences, candidate - baseline."""
     squares: float
+    """Sum of the squared differences."""
     wealth: tuple[float, ...]
     """Log wealth of each bet against "the loss is at most the margin"."""
     highest: float
-    """Largest log e-value seen."""
+    """Largest log e-value so far."""
     decided: Literal["pass", "fail"] | None
+    """The verdict; None while there is none."""
     reason: str
+    """Reason of the verdict, for reports; empty while there is none."""
 
     @property
     def delta(self) -> float | None:
-        """Estimate so far; biased away from the margin where the run stopped early."""
+        """Mean difference so far, None without items; biased away from the margin when the run stopped early."""
         return self.total / self.n if self.n else None
 
 
 def start(rule: Rule) -> BettingState:
-    """Nothing seen yet."""
+    """Create the state before the first item.
+
+    Args:
+        rule: Parameters of the test.
+
+    Returns:
+        A state with no items.
+    """
     return BettingState(0, 0.0, 0.0, (0.0,) * len(rule.bets), -inf, None, "")
 
 
 def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState:
-    """The state after a further closed block, in the order in which its items were sent.
+    """Add a finished block of items in the order in which they were sent.
 
-    ``differences``: candidate minus baseline of each item's mean over repeats, in [-1, 1] (k > 1 and fractional scores
-    are as sound as 0/1 ones). A block may cross looks. A decided state stays as it is. Raises ``ValueError`` beyond the
-    planned items.
+    The block may contain looks. A state with a verdict stays unchanged.
+
+    Args:
+        rule: Parameters of the test.
+        state: State before the block.
+        differences: Candidate minus baseline of each item's mean over repeats, in [-1, 1], shape (items,). Fractional
+            scores are as valid as 0/1 ones.
+
+    Returns:
+        State after the block.
+
+    Raises:
+        ValueError: There are more items than planned, or a difference lies outside [-1, 1].
     """
     if state.n + len(differences) > rule.items:
         raise ValueError(f"{state.n + len(differences)} items, but {rule.items} were planned")
     for part in _split_at_looks(rule, state.n, differences):
         if state.decided:
             return state
-        values, counts = np.unique(part, return_counts=True)
-        state = _after(rule, state, values, counts.astype(np.float64))
+        distinct, counts = np.unique(part, return_counts=True)
+        state = _after(rule, state, distinct, counts.astype(np.float64))
     return state
 
 
 def update_counts(rule: Rule, state: BettingState, *, lost: int, gained: int, n: int) -> BettingState:
-    """As ``update`` for single 0/1 answers: a block of ``n`` items of which ``lost`` and ``gained`` changed.
+    """Add a block of single 0/1 answers that is known only by its counts.
 
-    The block must not cross a look (``ValueError``): its order is unknown.
+    Args:
+        rule: Parameters of the test.
+        state: State before the block.
+        lost: Number of items that only the baseline answered correctly.
+        gained: Number of items that only the candidate answered correctly.
+        n: Number of items of the block.
+
+    Returns:
+        State after the block.
+
+    Raises:
+        ValueError: The block contains a look before its end (the order inside is unknown), or ``lost + gained`` exceeds
+            ``n``.
     """
     following = next((look for look in rule.looks if look > state.n), rule.items)
     if state.n + n > following or lost + gained > n:
@@ -115,9 +153,18 @@ def update_counts(rule: Rule, state: BettingState, *, lost: int, gained: int, n:
 
 
 def log_e(bets: Sequence[float], margin: float, *, lost: int, gained: int, n: int, inferior: bool) -> float:
-    """Log e-value of counts: evidence that the loss exceeds ``margin`` (``inferior``), or that it does not.
+    """Compute the log e-value of counts in closed form.
 
-    ``bets`` are shares of the largest allowed stake, 1 / (1 + margin) and 1 / (1 - margin). Closed form.
+    Args:
+        bets: Bets as fractions of the largest allowed stake, 1 / (1 + margin) or 1 / (1 - margin).
+        margin: Margin, a fraction above 0.
+        lost: Number of items that only the baseline answered correctly.
+        gained: Number of items that only the candidate answered correctly.
+        n: Number of items.
+        inferior: True for evidence that the loss exceeds the margin, False for evidence that it does not.
+
+    Returns:
+        Natural logarithm of the e-value.
     """
     sign = -1.0 if inferior else 1.0
     stake = sign * np.asarray(bets) / (1 - sign * margin)
@@ -130,10 +177,18 @@ def log_e(bets: Sequence[float], margin: float, *, lost: int, gained: int, n: in
 
 
 def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pass", "fail"] | None:
-    """The decision that ``update`` will take whatever the unfinished items turn out to be, or None.
+    """Find the verdict that ``update`` will give for every possible result of the unfinished items.
 
-    ``differences`` as for ``update``, NaN where an item is not finished. Unfinished items count as lost for a pass and
-    as gained for a fail, so that the longest answers of a block need not be waited for and nothing is looked at twice.
+    Unfinished items count as lost for a pass and as gained for a fail, so that the longest answers of a block need not
+    be awaited and no data are tested twice.
+
+    Args:
+        rule: Parameters of the test.
+        state: State before the block.
+        differences: As for ``update``; NaN where an item is not finished.
+
+    Returns:
+        The verdict; None when it depends on unfinished items.
     """
     if update(rule, state, np.where(np.isnan(differences), -1.0, differences)).decided == "pass":
         return "pass"
@@ -142,20 +197,27 @@ def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pa
 
 
 def closed(finished: Sequence[bool], block: int) -> int:
-    """Items that may be counted: the longest prefix, in dispatch order, of whole blocks that are finished throughout.
+    """Count the items that may enter the test: whole finished blocks from the start of the dispatch order.
 
-    ``finished`` has one entry per item in the order of sending. A shorter last block counts once all is finished.
+    Args:
+        finished: Whether each item is finished, in the order of sending.
+        block: Number of items per block. A shorter last block counts once all items are finished.
+
+    Returns:
+        The number of items.
     """
-    done = next((place for place, one in enumerate(finished) if not one), len(finished))
+    done = next((index for index, is_finished in enumerate(finished) if not is_finished), len(finished))
     return done if done == len(finished) else done - done % block
 
 
 def _split_at_looks(rule: Rule, seen: int, differences: Floats) -> list[Floats]:
+    """Split a block of differences at the looks inside it."""
     cuts = [look - seen for look in rule.looks if seen < look < seen + len(differences)]
     return [part for part in np.split(differences, cuts) if len(part)]
 
 
 def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> BettingState:
+    """Return the state after a part of a block without a look inside; ``counts`` items have each of ``values``."""
     if np.abs(values).max() > 1:
         raise ValueError("differences lie in [-1, 1]")
     stakes = np.asarray(rule.bets) / (1 + rule.margin)
@@ -166,16 +228,17 @@ def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> B
         n=state.n + int(counts.sum()),
         total=state.total + float(values @ counts),
         squares=state.squares + float(values**2 @ counts),
-        wealth=tuple(float(one) for one in wealth),
+        wealth=tuple(float(log_wealth) for log_wealth in wealth),
         highest=max(state.highest, evidence),
     )
     if evidence >= log(1 / rule.alpha):
-        said = f"e-value above {1 / rule.alpha:.0f} against a loss of at most {100 * rule.margin:g} pt"
-        return replace(state, decided="fail", reason=f"{said}, after {state.n} of {rule.items} items")
+        reason = f"e-value above {1 / rule.alpha:.0f} against a loss of at most {100 * rule.margin:g} pt"
+        return replace(state, decided="fail", reason=f"{reason}, after {state.n} of {rule.items} items")
     return _looked(rule, state) if state.n in rule.looks else state
 
 
 def _looked(rule: Rule, state: BettingState) -> BettingState:
+    """Test for a pass at a look and return the state with or without the verdict."""
     look = rule.looks.index(state.n) + 1
     mean = state.total / state.n
     variance = max(state.squares - state.n * mean**2, 0.0) / (state.n - 1)
@@ -184,5 +247,5 @@ def _looked(rule: Rule, state: BettingState) -> BettingState:
     error = sqrt(max(variance, 1 / state.n) / state.n)
     if (mean + rule.margin) / error < bound:
         return state
-    said = f"look {look} of {LOOKS}: {100 * mean:+.2f} pt is {bound:.2f} standard errors above the margin"
-    return replace(state, decided="pass", reason=said)
+    reason = f"look {look} of {LOOKS}: {100 * mean:+.2f} pt is {bound:.2f} standard errors above the margin"
+    return replace(state, decided="pass", reason=reason)

@@ -1,8 +1,8 @@
-"""Where the error of a delta comes from: coin tossing within items (v, phi) and true change between items (tau).
+"""Sources of the error of a delta: variation within items (v, phi) and true change between items (tau).
 
-Two questions have two errors. "Questions like these": would other items of this kind show it? (all of Var d, the
-default of every verdict). "Exactly these questions": would other answers to the same items show it? (repeats only).
-Source: variance decomposition of Miller 2024 (arXiv 2411.00640), paired form.
+Two questions have two errors. "Questions like these": would other items of this kind show the change? (All of Var d;
+the default of every verdict.) "Exactly these questions": would other answers to the same items show it? (Repeats only.)
+Source: variance decomposition of Miller 2024 (arXiv 2411.00640), in its paired form.
 """
 
 from dataclasses import dataclass
@@ -17,56 +17,68 @@ from evalsuite.stats.power import Design
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """Each item's answers in one arm, summed up; arrays of equal length, one entry per item."""
+    """Answers of one model summarised by item; arrays of shape (items,)."""
 
     mean: Floats
+    """Mean score of each item, a fraction."""
     variance: Floats
-    """Sample variance of the item's repeats (ddof 1); NaN where there is one repeat."""
+    """Sample variance of the item's repeats (ddof 1); NaN with one repeat."""
     count: Floats
-    """Repeats."""
+    """Number of repeats of each item."""
 
 
 @dataclass(frozen=True, slots=True)
 class VarianceParts:
-    """Variance parts and both standard errors of the delta; None where fewer than two repeats hide them."""
+    """Variance components and both standard errors of a delta; None where an item has fewer than two repeats."""
 
     within_base: float | None
-    """v: mean variance of one answer around its item's own mean."""
+    """v of the baseline: mean variance of one answer around its item's own mean."""
     within_cand: float | None
+    """v of the candidate."""
     phi_base: float | None
-    """v / (mu (1 - mu))."""
+    """v / (mu (1 - mu)) of the baseline."""
     phi_cand: float | None
+    """v / (mu (1 - mu)) of the candidate."""
     tau2: float | None
-    """Variance over items of the true change; an unbiased estimate, so it may be below 0."""
+    """Variance over items of the true change; the estimate is unbiased, so it may be below 0."""
     stderr: float | None
-    """For questions like these."""
+    """Standard error of the delta for questions like these, a fraction."""
     stderr_exact: float | None
-    """For exactly these questions."""
+    """Standard error of the delta for exactly these questions, a fraction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """How often answers flip between the arms beyond what each arm flips against itself; fractions of items."""
+    """Disagreement between two models beyond the disagreement of each model with itself; fractions of items."""
 
     observed: float
-    """Chance that one answer of each arm disagrees (0/1 scores), or their mean squared difference."""
+    """Chance that one answer of each model disagrees (0/1 scores), or their mean squared difference."""
     floor: float
     """The same between two runs of one model (A/A)."""
     excess: float
     """Unbiased estimate of mean (pB - pA)^2; may be below 0."""
     ci95: Bounds | None
-    """BCa bootstrap over items."""
+    """BCa bootstrap interval over items; None when nothing varies."""
 
     @property
     def rms_shift(self) -> float:
-        """Root mean square of the items' true shifts, 0 where the excess is not above 0."""
+        """Root mean square of the items' true shifts; 0 when the excess is not above 0."""
         return sqrt(max(self.excess, 0.0))
 
 
 def repeated(values: Floats, items: Codes, n: int) -> Repeated:
-    """Item means and variances from one value per answer and its item's code in 0 .. n-1.
+    """Compute the mean and the variance of each item's answers.
 
-    Every item needs an answer (``ValueError``).
+    Args:
+        values: Score of each answer, shape (answers,).
+        items: Item of each answer as a code in 0 .. n-1, shape (answers,).
+        n: Number of items.
+
+    Returns:
+        The summary by item.
+
+    Raises:
+        ValueError: An item has no answer.
     """
     count = np.bincount(items, minlength=n).astype(np.float64)
     if len(count) != n or not count.all():
@@ -80,7 +92,17 @@ def repeated(values: Floats, items: Codes, n: int) -> Repeated:
 def variance_parts(
     base: Repeated, cand: Repeated, *, weights: Floats | None = None, clusters: Codes | None = None
 ) -> VarianceParts:
-    """The variance parts of the delta between two arms on the same items, in the same order."""
+    """Split the variance of the delta between two models into its components.
+
+    Args:
+        base: Answers of the baseline by item.
+        cand: Answers of the candidate on the same items in the same order.
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+
+    Returns:
+        The components and both standard errors.
+    """
     difference = cand.mean - base.mean
     stderr = mean_of(difference, weights, clusters).stderr
     within_base, within_cand = _within(base, weights), _within(cand, weights)
@@ -103,10 +125,17 @@ def variance_parts(
 
 
 def flips_excess(base: Repeated, cand: Repeated) -> Excess | None:
-    """Flips beyond the floor that the repeats themselves give; None where an arm has items with one repeat only.
+    """Estimate the flips beyond the floor that the repeats themselves give.
 
-    floor = mean(sA^2 + sB^2), observed = mean(a + b - 2 a b) for 0/1 answers. In its general form, for any scores,
-    excess = mean((b - a)^2 - sA^2 / kA - sB^2 / kB), algebraically the same for 0/1 ones.
+    floor = mean(sA^2 + sB^2), observed = mean(a + b - 2 a b) for 0/1 answers. The general form for any scores, excess =
+    mean((b - a)^2 - sA^2 / kA - sB^2 / kB), is algebraically the same for 0/1 ones.
+
+    Args:
+        base: Answers of the baseline by item.
+        cand: Answers of the candidate on the same items in the same order.
+
+    Returns:
+        Observed flips, floor and excess; None when an item of either model has one repeat only.
     """
     if np.isnan(base.variance).any() or np.isnan(cand.variance).any():
         return None
@@ -117,9 +146,18 @@ def flips_excess(base: Repeated, cand: Repeated) -> Excess | None:
 
 
 def flips_over_aa(base: Floats, base_again: Floats, cand: Floats) -> Excess:
-    """Flips of single answers beyond an A/A floor: the baseline run twice, each array one 0/1 (or fractional) answer.
+    """Estimate the flips of single answers beyond an A/A floor from a baseline that was run twice.
 
-    Unbiased for mean (pB - pA)^2 where both arms toss alike within items; the error pairs all three by item.
+    The estimate is unbiased for mean (pB - pA)^2 when both models vary equally within items. All three arrays are
+    paired by item.
+
+    Args:
+        base: One score per item of the baseline, shape (items,).
+        base_again: One score per item of the baseline's second run.
+        cand: One score per item of the candidate.
+
+    Returns:
+        Observed flips, floor and excess.
     """
     observed, floor = (cand - base) ** 2, (base_again - base) ** 2
     each = observed - floor
@@ -127,7 +165,16 @@ def flips_over_aa(base: Floats, base_again: Floats, cand: Floats) -> Excess:
 
 
 def exact_questions_interval(delta: float, stderr_exact: float, level: float = 0.95) -> Bounds:
-    """Normal interval of the delta on exactly these questions; needs two repeats in both arms."""
+    """Compute the normal interval of the delta for exactly these questions.
+
+    Args:
+        delta: Candidate minus baseline, a fraction.
+        stderr_exact: Standard error from the repeats alone (``VarianceParts.stderr_exact``), a fraction.
+        level: Confidence level, a fraction.
+
+    Returns:
+        The interval, fractions.
+    """
     half = float(stats.norm.ppf(0.5 + level / 2)) * stderr_exact
     return delta - half, delta + half
 
@@ -141,10 +188,21 @@ def design_of(
     clusters: Codes | None = None,
     assumed: Design | None = None,
 ) -> Design | None:
-    """The design that a finished comparison had, for ``power.would_decide``.
+    """Describe a finished comparison as a design for ``power.would_decide``.
 
-    Where one repeat hides the parts they are taken from ``assumed`` (None: no design). Its standard error is the
-    measured one's model value, tau clipped at 0; clusters count as units, weights by Kish's effective number.
+    The standard error of the design is the model value of the measured one, with tau clipped at 0. Clusters count as
+    units, and weights by Kish's effective number.
+
+    Args:
+        parts: Variance components of the comparison.
+        base: Answers of the baseline by item.
+        cand: Answers of the candidate on the same items.
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
+        assumed: Design whose score, phi and tau are used when single repeats hide them.
+
+    Returns:
+        The design; None when the components are unknown and nothing is assumed.
     """
     answers = _effective(np.ones(len(base.mean)) if weights is None else weights)
     units = answers
@@ -163,6 +221,7 @@ def design_of(
 
 
 def _effective(weights: Floats) -> float:
+    """Return Kish's effective number of equally weighted items."""
     return float(weights.sum()) ** 2 / float(weights @ weights)
 
 

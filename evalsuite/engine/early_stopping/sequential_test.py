@@ -16,7 +16,7 @@ from evalsuite.engine.scheduler import ordered
 from evalsuite.records import Item
 from evalsuite.stats.decision import Call
 from evalsuite.stats.intervals import Floats
-from evalsuite.stats.sequential import FEWEST, BettingState, Rule, closed, start, update
+from evalsuite.stats.sequential import MIN_ITEMS, BettingState, Rule, closed, start, update
 
 BLOCKS = 100
 """Blocks in a whole run: how often failing is looked at."""
@@ -29,7 +29,7 @@ def random_order(items: Sequence[Item], seed: int) -> tuple[str, ...]:
 
 def rule_for(items: int, margin: float, alpha: float) -> Rule:
     """The rule of a comparison of ``items`` items; too few items can only fail early. Margin: a fraction of 1."""
-    return Rule(items, margin, alpha, may_pass=items >= FEWEST)
+    return Rule(items, margin, alpha, may_pass=items >= MIN_ITEMS)
 
 
 @dataclass(slots=True)
