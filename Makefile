@@ -41,7 +41,7 @@ figures: .venv/.dev
 interop: .venv/.dev
 	$(PYTHON) -m venv .venv-interop
 	.venv-interop/bin/python -m pip install -q 'evalscope==1.14.1'
-	$(BIN)/python -m tests.interop .venv-interop/bin/python
+	$(BIN)/python -m tests.end_to_end.interop .venv-interop/bin/python
 
 clean:
 	rm -rf .venv .venv-interop

@@ -153,7 +153,7 @@ def judge_command() -> tuple[str, ...]:
 
 
 def _package() -> Path:
-    return Path(__file__).parents[2]
+    return Path(__file__).parents[1]
 
 
 def _libraries() -> list[Path]:

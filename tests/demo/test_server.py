@@ -258,7 +258,7 @@ def test_a_signal_stops_it_even_while_it_answers() -> None:
 def test_servers_die_with_their_parent() -> None:
     code = (
         "import os, sys\n"
-        "from evalsuite.demo.launch import serving\n"
+        "from evalsuite.demo.process import serving\n"
         "with serving(['demo_bf16']) as urls:\n"
         "    print(urls['demo_bf16'], flush=True)\n"
         "    os._exit(9)\n"

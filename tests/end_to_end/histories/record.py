@@ -1,8 +1,8 @@
 """Records a small run as this version writes it: ``python -m tests.end_to_end.histories.record NAME``.
 
-Into ``tests/histories/NAME/``: the ``interrupted`` run, killed while it asked, and the same run ``finished`` by
-the same command. All of it is made up: toy questions, drawn answers. Later versions must take both up
-(``test_histories.py``).
+Into ``tests/end_to_end/histories/NAME/``: the ``interrupted`` run, killed while it asked, and the same run
+``finished`` by the same command. All of it is made up: toy questions, drawn answers. Later versions must take both
+up (``test_histories.py``).
 """
 
 import shutil
@@ -22,7 +22,7 @@ ITEMS, REPEATS = 6, 2
 
 
 def record(name: str) -> None:
-    """Make both runs and put them into ``tests/histories/NAME``."""
+    """Make both runs and put them into ``tests/end_to_end/histories/NAME``."""
     target = HOME / name
     target.mkdir()
     with tempfile.TemporaryDirectory() as folder, proving.endpoints(0.05) as servers:
