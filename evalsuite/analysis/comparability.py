@@ -56,6 +56,9 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
             unknown.append(f"{key} ({_sides(sides)})")
         elif old != new:
             differences += _lines(key, old, new)
+    if None not in (baseline.identity.get("thinking"), candidate.identity.get("thinking")):  # one was imported
+        switches = (cell.identity.get("thinking_switch") for cell in (baseline, candidate))
+        differences += _lines("thinking_switch", *switches)
     for who in ("judge", "simulator"):
         differences += _lines(who, baseline.manifest.get(who), candidate.manifest.get(who))
     old_versions, new_versions = (sorted(set(rows["version"].astype(str))) for rows in (base, cand))

@@ -21,6 +21,7 @@ from evalsuite.endpoint.identity.facts import canonical
 from evalsuite.endpoint.identity.fingerprint import Fingerprint
 from evalsuite.endpoint.identity.probes import prove_images
 from evalsuite.endpoint.pool import connect_all
+from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.engine.identity import known_servers
 from evalsuite.engine.identity import preflight as connecting
 from evalsuite.errors import BadInput, EndpointUnusable, Exit
@@ -141,8 +142,8 @@ async def _examine(patient: EndpointCheckup, tasks: Sequence[LoadedTask], settin
     fields = tasks[0].sampling if tasks else sampling.fields(settings.sampling)
     client = patient.clients[0]
     switch = "on" if patient.model.thinking else "off"
-    via = patient.model.server.thinking_via
-    said = f"{switch}, as asked" if via else f"no switch is known for dialect {patient.model.server.dialect}"
+    dialect = patient.model.server.dialect
+    said = f"{switch}, as asked" if switch_fields(patient.model) else f"no switch is sent to this {dialect} server"
     thinks = await patient.holds("thinking", identity.prove_thinking(client, fields), said)
     patient.facts |= thinks or {}
     pictures = max((getattr(task.adapter, "images", 0) for task in tasks), default=0)

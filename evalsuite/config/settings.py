@@ -33,7 +33,8 @@ class Server:
     dialect: str = MISSING
     """``sglang``, ``vllm``, ``llama_cpp`` or ``openai``."""
     thinking_via: str | None = "chat_template_kwargs"
-    """Request field that carries the thinking switch; None: this dialect has no such switch."""
+    """Request field that carries the thinking switch; ``body``: its arguments are fields of the request itself; None:
+    this dialect carries none."""
     extra_sampling: list[str] = field(default_factory=list)
     """Sampling fields beyond OpenAI's that this dialect takes (``top_k``, ``min_p`` ...)."""
     max_tokens_field: str = "max_tokens"
@@ -85,6 +86,9 @@ class Model:
     proxy: str | None = None
     server: Server = field(default_factory=Server)
     thinking: bool = True
+    thinking_switch: dict[Any, Any] = field(default_factory=dict)
+    """How this model's chat template switches thinking: ``on`` and ``off``, the arguments for each (not given:
+    ``enable_thinking``; empty: none), and ``tags``, the pairs that enclose its thinking (not given: known ones)."""
     concurrency: int = 32
     """Most requests in flight at this endpoint."""
     expect: dict[str, Any] = field(default_factory=dict)

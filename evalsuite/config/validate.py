@@ -27,6 +27,8 @@ def check(run: Run) -> None:
         *(problem for name, model in run.models.items() for problem in _model(f"models.{name}", name, model)),
         *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
         *_shared_endpoints(run),
+        *_auxiliary("judge", run.judge),
+        *_auxiliary("simulator", run.simulator),
         *_sampling("sampling", run.sampling),
         *_engine(run.engine),
         *_run(run),
@@ -80,7 +82,7 @@ def check_report(command: str, report: Report) -> None:
         nights = "*" in run and command in ("report", "gate")  # which runs a pattern means is found out there
         if not nights and not Path(run).is_dir() and not (root / run).is_dir():
             raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
-    problems = list(_data(report.data.kind, report.data.root))
+    problems = [*_data(report.data.kind, report.data.root), *_auxiliary("judge", report.judge)]
     if problems:
         raise BadInput("\n".join(problems))
 
@@ -129,11 +131,35 @@ def _model(key: str, name: str, model: Model) -> Iterator[str]:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", model.api_key_env):
         # the value may be a key that was pasted here, so it is not repeated
         yield f"{key}.api_key_env: must be the name of an environment variable, not the key itself"
+    yield from _thinking_switch(f"{key}.thinking_switch", model)
     for header, value in model.headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header):
             yield f"{key}.headers: '{header}' is no header name"
         if not isinstance(value, str) or not value.isprintable():  # OmegaConf lets lists into dict[str, str]
             yield f"{key}.headers.{header}: must be text without line breaks and control characters"
+
+
+def _auxiliary(key: str, model: Model | None) -> Iterator[str]:
+    if model is not None:
+        yield from _thinking_switch(f"{key}.thinking_switch", model)
+
+
+def _thinking_switch(key: str, model: Model) -> Iterator[str]:
+    for part, value in model.thinking_switch.items():
+        name = {True: "on", False: "off"}.get(part, part)  # YAML reads a bare `on:` as true
+        if name in ("on", "off"):
+            if value is not None and not isinstance(value, dict):
+                yield f"{key}.{name}={value}: must be arguments of the chat template, such as {{thinking: true}}"
+        elif name != "tags":
+            yield str(unknown_name(key, str(name), ("on", "off", "tags")))
+        elif not isinstance(value, list) or not all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(isinstance(tag, str) and tag for tag in pair)
+            and pair[0] != pair[1]
+            for pair in value
+        ):
+            yield f"{key}.tags={value}: must be pairs of an opening and a closing tag, such as [[<think>, </think>]]"
 
 
 def _urls(key: str, urls: object) -> Iterator[str]:

@@ -35,6 +35,7 @@ from evalsuite.endpoint.faults import (
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.sse import DONE, SSEReader
 from evalsuite.endpoint.stream import ReplyStream, largest, show
+from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
 
@@ -66,8 +67,7 @@ class Client:
             body["prompt"] = request.messages[0]["content"]
         else:
             body["messages"] = list(request.messages)
-            if server.thinking_via:
-                body[server.thinking_via] = {"enable_thinking": self.model.thinking}
+            body.update(switch_fields(self.model))
         body.update(sampling)
         if request.tools:
             body["tools"] = list(request.tools)
@@ -108,7 +108,8 @@ class Client:
             after = time.monotonic() - start
             raise Down(f"the connection broke after {after:.1f} s: {error!r}{draft.lost}") from None
         self._check_name(draft.assembler.model)
-        return draft.reply(request, start, thinking=self.model.thinking and not request.raw)
+        thinking = self.model.thinking and not request.raw
+        return draft.reply(request, start, thinking=thinking, tags=tags_of(self.model))
 
     def _check_name(self, name: str) -> None:
         """Another model's name in the answer is the commonest disaster: the wrong checkpoint on the port."""

@@ -1,20 +1,18 @@
 """From a server's JSON to a ``Reply``: field names are normalised, nothing else is.
 
-Reasoning comes as ``reasoning_content`` (SGLang, transformers), ``reasoning`` (vLLM since 0.16), before a bare
-``</think>`` in the content (no parser on the server), or, when such an answer is cut short, without any tag.
+Reasoning comes as ``reasoning_content`` (SGLang, transformers), as ``reasoning`` (vLLM since 0.16), or in the content
+(no parser on the server), which ``thinking.py`` splits.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from evalsuite.endpoint.thinking import KNOWN_TAGS, Tags, split_thinking
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Usage
 
 FINISHED = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
 """Finish reasons that a model's own answer can have; others (abort, error, unknown) are server faults."""
-
-END_OF_THINKING = "</think>"
-
 
 PIECES = 512
 """Pieces of a text that are held singly."""
@@ -122,8 +120,19 @@ class Assembler:
         """Whether a finish reason has arrived."""
         return self._finish is not None
 
-    def reply(self, *, thinking: bool, max_tokens: int | None, seconds: float, first: float | None) -> Reply:
-        """The whole reply. Raises ``SampleFailed`` when the server did not finish it by itself."""
+    def reply(
+        self,
+        *,
+        thinking: bool,
+        max_tokens: int | None,
+        seconds: float,
+        first: float | None,
+        tags: Tags = KNOWN_TAGS,
+    ) -> Reply:
+        """The whole reply; ``thinking``: the model was asked to think, so a cut text without tags is its thinking.
+
+        Raises ``SampleFailed`` when the server did not finish it by itself.
+        """
         if not isinstance(self._finish, str) or self._finish not in FINISHED:
             raise SampleFailed(
                 f"the reply ended with finish_reason={repr(self._finish)[:40]}, which is the server's doing"
@@ -132,24 +141,9 @@ class Assembler:
         cap = max_tokens is not None and (usage.completion_tokens or 0) >= max_tokens
         finish = "length" if cap else self._finish
         text, reasoning = _whole(self._text.whole()), _whole(self._reasoning.whole())
-        if thinking and not reasoning:
-            text, reasoning = split_thinking(text, cut=finish == "length")
+        text, reasoning = split_thinking(text, reasoning, tags=tags, cut=thinking and finish == "length")
         calls = tuple(self._calls[index] for index in sorted(self._calls))
         return Reply(text, reasoning, finish, calls, usage, seconds, first, self.model, str(self._fingerprint))
-
-
-def split_thinking(text: str, *, cut: bool) -> tuple[str, str]:
-    """(answer, reasoning) of a content in which the server left the thinking.
-
-    The chat template of a thinking model opens the tag in the prompt, so a finished answer holds a closing tag only,
-    and one that was cut while thinking holds no tag at all (``cut``: it ended at the token cap).
-    """
-    head, tag, tail = text.rpartition(END_OF_THINKING)
-    if tag:
-        return tail.strip("\n"), head.removeprefix("<think>").strip("\n")
-    if cut:
-        return "", text.removeprefix("<think>")
-    return text, ""
 
 
 def _joined(content: Any) -> str:

@@ -16,6 +16,7 @@ import orjson
 from evalsuite.endpoint.faults import ENDLESS_RETRIES, Empty, Malformed, Transient
 from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.sse import Template
+from evalsuite.endpoint.thinking import Tags
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Request
 
@@ -89,11 +90,12 @@ class ReplyStream:
         length = self.assembler.characters
         return f"; {length} characters of an answer were thrown away" if length else ""
 
-    def reply(self, request: Request, began: float, *, thinking: bool) -> Reply:
+    def reply(self, request: Request, began: float, *, thinking: bool, tags: Tags) -> Reply:
         """The whole reply. Raises ``Transient`` when the server did not finish it, or sent parts twice, ``Empty``."""
         try:
             found = self.assembler.reply(
                 thinking=thinking,
+                tags=tags,
                 max_tokens=request.sampling.get("max_tokens"),
                 seconds=time.monotonic() - began,
                 first=None if self.first is None else self.first - began,

@@ -4,6 +4,7 @@ from typing import Any
 
 from evalsuite.config import aa as arms
 from evalsuite.config.settings import DEMO, Model, Run
+from evalsuite.endpoint.thinking import stated_switch
 from evalsuite.records import SCHEMA
 from evalsuite.tasks.loading import LoadedTask
 from evalsuite.version import __version__
@@ -29,6 +30,7 @@ def manifest(name: str, model: Model, task: LoadedTask, settings: Run) -> dict[s
             "seed": settings.seed,
             "data_sha": task.data_sha,
             **arms.draw(name),
+            **({"thinking_switch": switch} if (switch := stated_switch(model)) else {}),
         },
         "version": task.adapter.version,
         "title": model.title,

@@ -15,6 +15,7 @@ from evalsuite.config import files as conf_files
 from evalsuite.config import sampling
 from evalsuite.config import validate as checks
 from evalsuite.config.settings import Engine, Model, Run, Sampling, Server, Task
+from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import COMMON, build
@@ -237,7 +238,7 @@ def test_sweep_takes_every_combination() -> None:
 def test_composing_imports_nothing_heavy() -> None:
     """The door is light: composing a run loads neither pandas nor a server's client."""
     code = (
-        "import json, sys; from evalsuite.config import compose as config; config.load_run(['suite=demo']);"
+        "import json, sys; from evalsuite.config import compose as config; config.load_settings(['suite=demo']);"
         "print(json.dumps([m for m in ('pandas', 'datasets', 'openai', 'matplotlib', 'scipy', 'lm_eval', 'pyarrow')"
         " if m in sys.modules]))"
     )
@@ -270,3 +271,38 @@ def test_two_models_may_not_share_a_replica() -> None:
     words = ("models.fp8.base_url=[http://x:1/v1,http://y:1/v1]", "models.nvfp4_v2.base_url=http://y:1/v1/")
     with pytest.raises(BadInput, match=r"models fp8 and nvfp4_v2 have one base_url \(http://y:1/v1\)"):
         load("model=[fp8,nvfp4_v2]", "task=gsm8k", *words)
+
+
+SWITCH = """# @package models.mine
+defaults:
+  - /server: vllm
+  - _self_
+title: Mine
+checkpoint: me/mine
+precision: bf16
+base_url: http://localhost:8000/v1
+thinking_switch: {on: {thinking: true}, off: {}, tags: [[<r>, </r>]]}
+"""
+
+
+def test_a_model_file_names_its_own_thinking_switch_without_quoting_on_and_off(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(SWITCH)
+    for words, sent in (([], {"chat_template_kwargs": {"thinking": True}}), (["thinking=off"], {})):
+        model = config.load_settings(["model=mine", "task=gsm8k", *words], str(tmp_path)).models["mine"]
+        assert switch_fields(model) == sent
+        assert tags_of(model) == (("<r>", "</r>"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{on: 1}", "models.fp8.thinking_switch.on=1: must be arguments of the chat template"),
+        ("{of: {}}", "unknown models.fp8.thinking_switch 'of'; did you mean 'off'?"),
+        ("{tags: [<think>]}", "models.fp8.thinking_switch.tags=['<think>']: must be pairs"),
+        ("{tags: [[a, a]]}", "models.fp8.thinking_switch.tags=[['a', 'a']]: must be pairs"),
+    ],
+)
+def test_a_thinking_switch_that_cannot_be(value: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        load("model=fp8", "task=gsm8k", f"models.fp8.thinking_switch={value}")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.endpoint.faults import retry_after
-from evalsuite.endpoint.reply import Assembler, split_thinking
+from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.sse import SSEReader
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Usage
@@ -62,7 +62,8 @@ def test_both_spellings_of_reasoning_whole_and_streamed(name: str) -> None:
         ("Let me think about", "length", True, "", "Let me think about"),
         ("The answer is C", "stop", True, "The answer is C", ""),
         ("The answer is", "length", False, "The answer is", ""),
-        ("kept </think> here", "stop", False, "kept </think> here", ""),
+        ("The thought\n</think>\nand the answer", "stop", False, "and the answer", "The thought"),
+        ("The answer\n<think> and more", "stop", False, "", "The answer\n<think> and more"),
     ],
 )
 def test_thinking_that_the_server_left_in_the_content(
@@ -70,12 +71,6 @@ def test_thinking_that_the_server_left_in_the_content(
 ) -> None:
     reply = assembled(body(finish, content=content), thinking=thinking)
     assert (reply.text, reply.reasoning) == (text, reasoning)
-
-
-@given(st.text(), st.booleans())
-def test_splitting_keeps_the_text_after_the_last_tag(text: str, cut: bool) -> None:
-    answer, _ = split_thinking(f"{text}</think>\n\nB", cut=cut)
-    assert answer == "B"
 
 
 def test_a_reply_at_the_cap_is_truncated_whatever_the_server_says() -> None:

@@ -18,6 +18,7 @@ from evalsuite.config.settings import Model
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import Rejected, connection_fault
 from evalsuite.endpoint.identity.facts import canonical, checkpoint_facts, scalars
+from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Request
 
@@ -84,11 +85,13 @@ async def prove_thinking(client: Client, sampling: Mapping[str, Any]) -> Mapping
     except SampleFailed as error:
         raise EndpointUnusable(f"{model.base_url} does not answer a test question: {error}") from None
     thinks = bool(reply.reasoning.strip())  # transformers serve hands out the empty block of thinking=off
-    if model.server.thinking_via is not None and thinks != model.thinking:
+    switch = switch_fields(model)
+    if switch and thinks != model.thinking:
         asked, got = ("on", "none came") if model.thinking else ("off", "there was some")
         raise EndpointUnusable(
-            f"{model.base_url}: thinking={asked} was asked with {model.server.thinking_via}, but {got}. "
-            f"Check the server's chat template and reasoning parser, or set models.NAME.thinking"
+            f"{model.base_url}: thinking={asked} was asked with {orjson.dumps(switch).decode()}, but {got}. Check the "
+            "server's chat template and reasoning parser, name the model's own switch and tags with "
+            "models.NAME.thinking_switch, or set models.NAME.thinking"
         )
     return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}
 

@@ -18,6 +18,7 @@ from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.sse import DONE, SSEReader
+from evalsuite.endpoint.thinking import tags_of
 from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 
@@ -105,7 +106,9 @@ async def _streamed(client: Client, request: Request) -> str:
         for payload in SSEReader().feed(response.content):
             if payload != DONE:
                 assembler.add(orjson.loads(payload))
-        reply = assembler.reply(thinking=client.model.thinking, max_tokens=TOOL_TOKENS, seconds=0.0, first=None)
+        reply = assembler.reply(
+            thinking=client.model.thinking, tags=tags_of(client.model), max_tokens=TOOL_TOKENS, seconds=0.0, first=None
+        )
     except (openai.APIStatusError, openai.APIConnectionError, SampleFailed, orjson.JSONDecodeError):
         return "refused"
     return _called(reply)

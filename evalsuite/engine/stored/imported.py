@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from evalsuite.endpoint.reply import split_thinking
+from evalsuite.endpoint.thinking import split_thinking
 from evalsuite.engine.stored import harness_logs as foreign
 from evalsuite.errors import BadInput
 from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
@@ -100,11 +100,9 @@ def graded(
 
 
 def _reply(row: Mapping[str, Any], text: str) -> Reply:
-    """The answer as a server would have sent it; reasoning that the log keeps apart stays apart."""
+    """The answer as a live run would have taken it from a server of an unknown model."""
     usage = Usage(row.get("prompt_tokens"), row.get("completion_tokens"), row.get("reasoning_tokens"))
-    if row.get("reasoning"):
-        return Reply(text, row["reasoning"], row.get("finish_reason"), usage=usage)
-    answer, reasoning = split_thinking(text, cut=text.startswith("<think>"))
+    answer, reasoning = split_thinking(text, row.get("reasoning") or "")
     return Reply(answer, reasoning, row.get("finish_reason"), usage=usage)
 
 

@@ -74,14 +74,21 @@ def test_missing_answers_are_failed_and_the_cell_incomplete(tmp_path: Path, caps
 
 
 def test_thinking_is_kept_and_not_graded(tmp_path: Path) -> None:
-    texts = ["<think>answer is (A)</think>\n\nThe answer is (B).", "<think>the answer is (B)", "the answer is (C)"]
-    record(tmp_path, [{"question_id": 500 + n, "output": text} for n, text in enumerate(texts)])
+    texts = [
+        "<think>answer is (A)</think>\n\nThe answer is (B).",
+        "\n<think>the answer is (B)",
+        "the answer is (C)",
+        "[THINK]the answer is (A)[/THINK]The answer is (D).",
+    ]
+    rows = [{"question_id": 500 + n, "output": text} for n, text in enumerate(texts)]
+    record(tmp_path, rows)
     ingest(settings(tmp_path))
-    rows = samples(tmp_path)
-    assert [(rows[str(500 + n), 0]["answer"], rows[str(500 + n), 0]["reasoning"]) for n in range(3)] == [
+    found = samples(tmp_path)
+    assert [(found[str(500 + n), 0]["answer"], found[str(500 + n), 0]["reasoning"]) for n in range(4)] == [
         ("B", "answer is (A)"),
         (None, "the answer is (B)"),
         ("C", ""),
+        ("D", "the answer is (A)"),
     ]
 
 
