@@ -12,10 +12,10 @@ from typing import Any
 
 from evalsuite.records import Item
 from evalsuite.tasks.datasets import Source, read_jsonl
-from evalsuite.tasks.ifbench import language
 from evalsuite.tasks.ifbench.models import load
 from evalsuite.tasks.ifbench.verify import VERIFIERS, followed, own
 from evalsuite.tasks.registry import build
+from tests.support.ifbench_texts import forget_decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def looping(nltk_data: str, length: int = 300_000, only: Sequence[str] | None = 
             continue
         for name, (_, needed) in VERIFIERS.items():
             args = {key: ARGUMENTS[key] for key in needed}
-            language.forget()
+            forget_decisions()
             began = time.process_time()
             followed([{"id": name, "args": args}], text, follows)
             slowest[name] = max(slowest.get(name, (0.0, "")), (time.process_time() - began, shape))

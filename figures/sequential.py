@@ -14,8 +14,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from evalsuite.stats.intervals import Codes, Floats
-from evalsuite.stats.sequential import BOUNDARY, LOOKS, Rule, implied, start, update, update_counts
+from evalsuite.stats.sequential import BETS, BOUNDARY, LOOKS, Rule, implied, start, update
 from figures.line import Line
+from tests.support.e_values import update_counts
 
 ITEMS = 12_000
 """MMLU-Pro, rounded to whole blocks."""
@@ -76,7 +77,7 @@ def _failing(lost: Codes, gained: Codes) -> Codes:
     """Block at whose end each run fails; the number of blocks where it never does."""
     blocks = lost.shape[1]
     n = BLOCK * np.arange(1, blocks + 1)
-    stakes = np.asarray(RULE.bets) / (1 + MARGIN)
+    stakes = np.asarray(BETS) / (1 + MARGIN)
     wealth = [
         gained * np.log1p(-stake * (1 + MARGIN))
         + (n - lost - gained) * np.log1p(-stake * MARGIN)

@@ -3,7 +3,7 @@
 All parts are fractions of the (weighted) mean score, candidate minus baseline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,8 +158,3 @@ def fill_missing(rows: pd.DataFrame, plan: pd.DataFrame, value: float) -> pd.Dat
     full["outcome"] = full["outcome"].astype(str).where(~missing, fault)
     full["value"] = full["value"].fillna(value)
     return full.sort_values(keys)
-
-
-def causes_of(parts: Mapping[str, float]) -> dict[str, float]:
-    """A copy in the order in which tables show them."""
-    return {cause: parts[cause] for cause in (*CAUSES, *FAULTS)}

@@ -30,11 +30,6 @@ class SSEReader:
         self._rest = lines.pop()
         return [line[5:].strip() for line in lines if line.startswith(b"data:")]
 
-    @property
-    def pending(self) -> int:
-        """Bytes of an unfinished line."""
-        return len(self._rest)
-
 
 FIELDS = ("content", "reasoning_content", "reasoning")
 UNKNOWN = b"\0"

@@ -79,23 +79,6 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
     return float(bounds.low), float(bounds.high)
 
 
-def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
-    """Compute the exact interval of a proportion, whose coverage is guaranteed (``binomtest`` of scipy).
-
-    Args:
-        successes: Number of successes.
-        n: Number of trials.
-        level: Confidence level, a fraction.
-
-    Returns:
-        The interval in fractions of 1; None for ``n`` = 0.
-    """
-    if n == 0:
-        return None
-    bounds = stats.binomtest(successes, n).proportion_ci(level, "exact")
-    return float(bounds.low), float(bounds.high)
-
-
 def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | None = None) -> Mean:
     """Compute a weighted mean of item values with its CR1 cluster-robust standard error.
 

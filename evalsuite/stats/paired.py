@@ -112,33 +112,6 @@ def t_test(difference: Mean) -> float | None:
     return float(2 * stats.t.sf(abs(difference.mean / difference.stderr), difference.df))
 
 
-@dataclass(frozen=True, slots=True)
-class Margins:
-    """Tests of a mean difference against a margin on both sides of 0 (Schuirmann 1987)."""
-
-    p_noninferior: float
-    """One-sided p value of "the loss is at least the margin"."""
-    p_equivalent: float
-    """TOST: the larger of the two one-sided p values."""
-
-
-def against_margin(difference: Mean, margin: float) -> Margins | None:
-    """Test non-inferiority and equivalence with t tests.
-
-    Args:
-        difference: Mean difference with its standard error, fractions of 1.
-        margin: Margin, a fraction above 0.
-
-    Returns:
-        Both p values; None without a standard error.
-    """
-    if not difference.stderr:
-        return None
-    above = float(stats.t.sf((difference.mean + margin) / difference.stderr, difference.df))
-    below = float(stats.t.cdf((difference.mean - margin) / difference.stderr, difference.df))
-    return Margins(above, max(above, below))
-
-
 def binary_flips(base: Floats, cand: Floats) -> tuple[Floats, Floats]:
     """Compute for each item the chance of a loss and of a gain between one random answer of each model.
 

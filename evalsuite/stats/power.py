@@ -129,21 +129,6 @@ def detectable(stderr: float, *, alpha: float = 0.05, power: float = 0.8, sides:
     return (_z(alpha / sides) + _z(1 - power)) * stderr
 
 
-def power_at(delta: float, stderr: float, alpha: float = 0.05) -> float:
-    """Compute the power of the two-sided test of no change.
-
-    Args:
-        delta: True difference.
-        stderr: Standard error of the measured difference, in the same unit.
-        alpha: Error of the test.
-
-    Returns:
-        Chance that the test is significant, a fraction.
-    """
-    z, shift = _z(alpha / 2), abs(delta) / stderr
-    return float(stats.norm.sf(z - shift) + stats.norm.cdf(-z - shift))
-
-
 def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05, family: int = 1) -> Chances:
     """Compute the chances of the verdicts of ``decision.decide`` on one benchmark.
 
@@ -275,27 +260,6 @@ def repeats_needed(
     """
     gap = margin + delta
     return None if gap <= 0 else _repeats(design, gap / (_z_t(alpha, design) + _z(1 - power)), base)
-
-
-def items_needed(
-    design: Design, margin: float, *, delta: float = 0.0, power: float = 0.8, alpha: float = 0.05
-) -> int | None:
-    """Compute the fewest items, at the design's repeats, with which a benchmark passes with chance ``power``.
-
-    Args:
-        design: How the benchmark is measured; its ``answers`` are counted as items, and units grow with them.
-        margin: Largest tolerated loss, a fraction above 0.
-        delta: True difference, a fraction.
-        power: Requested chance to pass, a fraction.
-        alpha: One-sided error of the bound.
-
-    Returns:
-        The number of items; None when ``delta`` is not above -margin.
-    """
-    gap = margin + delta
-    if gap <= 0:
-        return None
-    return ceil(design.answers * (design.stderr * (_z(alpha) + _z(1 - power)) / gap) ** 2)
 
 
 def would_decide(

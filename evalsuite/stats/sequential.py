@@ -28,8 +28,6 @@ BOUNDARY = 1.77
 keeps 5 % there too."""
 BETS = tuple(float(bet) for bet in np.geomspace(0.02, 0.6, 10))
 """Bets as fractions of the largest allowed stake, tuned for losses of a few points at 4 to 15 % flips."""
-MANY_BETS = tuple(float(bet) for bet in np.geomspace(0.002, 0.999, 24))
-"""Wider range of bets for a loss of unknown size; nearly as fast."""
 MIN_ITEMS = 500
 """Smallest number of items for which the z score at a look is assumed to be near normal."""
 
@@ -44,8 +42,6 @@ class Rule:
     """Largest tolerated loss, a fraction above 0."""
     alpha: float = 0.05
     """Error of the failing direction. The passing direction always has 0.05, for which the boundary is tabled."""
-    bets: tuple[float, ...] = BETS
-    """Bets as fractions of the largest allowed stake."""
     may_pass: bool = True
     """Whether there are looks at which the benchmark may pass. Without looks it can only fail early, and the e-value is
     valid for any number of items."""
@@ -95,7 +91,7 @@ def start(rule: Rule) -> BettingState:
     Returns:
         A state with no items.
     """
-    return BettingState(0, 0.0, 0.0, (0.0,) * len(rule.bets), -inf, None, "")
+    return BettingState(0, 0.0, 0.0, (0.0,) * len(BETS), -inf, None, "")
 
 
 def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState:
@@ -123,57 +119,6 @@ def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState
         distinct, counts = np.unique(part, return_counts=True)
         state = _after(rule, state, distinct, counts.astype(np.float64))
     return state
-
-
-def update_counts(rule: Rule, state: BettingState, *, lost: int, gained: int, n: int) -> BettingState:
-    """Add a block of single 0/1 answers that is known only by its counts.
-
-    Args:
-        rule: Parameters of the test.
-        state: State before the block.
-        lost: Number of items that only the baseline answered correctly.
-        gained: Number of items that only the candidate answered correctly.
-        n: Number of items of the block.
-
-    Returns:
-        State after the block.
-
-    Raises:
-        ValueError: The block contains a look before its end (the order inside is unknown), or ``lost + gained`` exceeds
-            ``n``.
-    """
-    following = next((look for look in rule.looks if look > state.n), rule.items)
-    if state.n + n > following or lost + gained > n:
-        raise ValueError(f"a block of {n} items crosses the look at {following} or has more changes than items")
-    if state.decided:
-        return state
-    return _after(
-        rule, state, np.array([-1.0, 0.0, 1.0]), np.array([lost, n - lost - gained, gained], dtype=np.float64)
-    )
-
-
-def log_e(bets: Sequence[float], margin: float, *, lost: int, gained: int, n: int, inferior: bool) -> float:
-    """Compute the log e-value of counts in closed form.
-
-    Args:
-        bets: Bets as fractions of the largest allowed stake, 1 / (1 + margin) or 1 / (1 - margin).
-        margin: Margin, a fraction above 0.
-        lost: Number of items that only the baseline answered correctly.
-        gained: Number of items that only the candidate answered correctly.
-        n: Number of items.
-        inferior: True for evidence that the loss exceeds the margin, False for evidence that it does not.
-
-    Returns:
-        Natural logarithm of the e-value.
-    """
-    sign = -1.0 if inferior else 1.0
-    stake = sign * np.asarray(bets) / (1 - sign * margin)
-    logs = (
-        gained * np.log1p(stake * (1 + margin))
-        + (n - lost - gained) * np.log1p(stake * margin)
-        + lost * np.log1p(-stake * (1 - margin))
-    )
-    return float(logsumexp(logs) - log(len(bets)))
 
 
 def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pass", "fail"] | None:
@@ -220,7 +165,7 @@ def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> B
     """Return the state after a part of a block without a look inside; ``counts`` items have each of ``values``."""
     if np.abs(values).max() > 1:
         raise ValueError("differences lie in [-1, 1]")
-    stakes = np.asarray(rule.bets) / (1 + rule.margin)
+    stakes = np.asarray(BETS) / (1 + rule.margin)
     wealth = np.asarray(state.wealth) + np.log1p(-np.outer(stakes, values + rule.margin)) @ counts
     evidence = float(logsumexp(wealth) - log(len(wealth)))
     state = replace(

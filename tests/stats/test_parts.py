@@ -11,7 +11,6 @@ from evalsuite.stats.delta import mean_delta, paired_delta
 from evalsuite.stats.grim import grim
 from evalsuite.stats.heterogeneity import heterogeneity
 from evalsuite.stats.intervals import Codes, Floats, mean_of
-from evalsuite.stats.paired import against_margin
 from evalsuite.stats.power import Design
 from evalsuite.stats.ratios import recovery_ratio, token_ratio
 from evalsuite.stats.variance import (
@@ -192,10 +191,6 @@ def test_grim_on_published_numbers() -> None:
     assert grim(0.5, 3, decimals=1) == ()
     assert grim("1.0", 7) == (7,)
     assert grim("0.738", 1101) == (812, 813)
-
-
-def test_margin_tests_need_an_error() -> None:
-    assert against_margin(mean_of(np.array([0.5])), 0.01) is None
 
 
 def test_an_unchanged_arm_still_has_width() -> None:

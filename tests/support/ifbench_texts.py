@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalsuite.tasks.ifbench import language
+
 VARIANTS = ("prompts300", "prompts294")
 COUNT = 6
 WRONG = "No idea, none."
@@ -33,6 +35,13 @@ def row(key: str, instructions: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 def right(key: str) -> str:
     return _MADE[int(key)][1]
+
+
+def forget_decisions() -> None:
+    """Drop every remembered decision of the splitters, so that what is measured next starts from nothing."""
+    for remembered in vars(language).values():
+        if hasattr(remembered, "cache_clear"):
+            remembered.cache_clear()
 
 
 def lay_out(root: Path) -> None:

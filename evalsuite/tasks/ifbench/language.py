@@ -189,9 +189,3 @@ def _first_words(language: Language, text: str) -> Iterator[str]:
         for piece in _seams().split(sentence):
             head = _tokens(language, f"{piece[:SHORT]} x")
             yield from head if len(piece) > SHORT and len(head) > SHORT // 4 else _tokens(language, piece)
-
-
-def forget() -> None:
-    """Drop all remembered decisions: for measuring."""
-    for remembered in (sentences, _remembered_break, _remembered_long_break, _remembered_words, _remembered_tokens):
-        remembered.cache_clear()
