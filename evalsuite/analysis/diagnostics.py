@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evalsuite.stats.delta import Delta, paired_delta
+from evalsuite.stats.distributions import t_isf
 from evalsuite.stats.intervals import Codes, Floats
 from evalsuite.stats.ratios import Ratio, TokenRatio, token_ratio
 from evalsuite.stats.variance import Excess, VarianceParts, exact_questions_interval
@@ -115,7 +115,7 @@ def shown_above(found: Ratio, most: float, alpha: float) -> bool:
     """Whether the one-sided lower bound of a ratio at level 1 - ``alpha`` lies above ``most``."""
     if not found.stderr:
         return found.n > 1 and found.ratio > most
-    return found.ratio - float(stats.t.isf(alpha, found.n - 1)) * found.stderr > most
+    return found.ratio - t_isf(alpha, found.n - 1) * found.stderr > most
 
 
 def variance_json(parts: VarianceParts) -> dict[str, Any]:

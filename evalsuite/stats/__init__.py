@@ -4,6 +4,7 @@ __all__ = [
     "cusum",
     "decision",
     "delta",
+    "distributions",
     "grim",
     "heterogeneity",
     "intervals",

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
 from evalsuite.stats.delta import Delta
+from evalsuite.stats.distributions import norm_cdf
 from evalsuite.stats.intervals import Floats
 from evalsuite.stats.power import Design
 
@@ -212,7 +213,7 @@ def _transitions(height: float, shift: float, share: float, reference: float) ->
     centre = width * np.arange(_STATES)
     spread = np.sqrt(1 - share)
     upper = (centre[None, :] + width / 2 - centre[:, None] - shift + reference) / spread
-    below = stats.norm.cdf(upper)
+    below = norm_cdf(upper)
     stay = np.diff(below, axis=1, prepend=0.0)
     stay[:, 0] = below[:, 0]
     return np.asarray(stay, dtype=np.float64)

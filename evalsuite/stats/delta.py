@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
 
+from evalsuite.stats.distributions import norm_cdf, norm_ppf
 from evalsuite.stats.intervals import (
     Bounds,
     Codes,
@@ -29,7 +29,7 @@ FEW_ITEMS = 50
 FEW_CLUSTERS = 30
 """Below this number of clusters the p value comes from flipping the signs of whole clusters, not from the t
 distribution."""
-_Z95 = float(stats.norm.ppf(0.975))
+_Z95 = norm_ppf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, al
     if len(errors) < len(rows):
         return MeanDelta(delta, None, None, None)
     stderr = float(np.sqrt((share * np.array(errors)) @ (share * np.array(errors))))
-    loss = float(stats.norm.cdf(delta / stderr))
-    ends = [(delta - z * stderr, delta + z * stderr) for z in (_Z95, float(stats.norm.ppf(1 - alpha)))]
+    loss = norm_cdf(delta / stderr)
+    ends = [(delta - z * stderr, delta + z * stderr) for z in (_Z95, norm_ppf(1 - alpha))]
     return MeanDelta(delta, stderr, ends[0], 2 * min(loss, 1 - loss), ends[1], loss)
 
 
@@ -208,4 +208,6 @@ def _skewed(difference: Floats) -> bool:
 
     The rule needs n > 25 skewness^2 (Sampling Techniques, 2.15).
     """
-    return len(difference) <= 25 * float(stats.skew(difference)) ** 2
+    gap = difference - difference.mean()
+    skewness = float((gap**3).mean()) / sqrt(float((gap**2).mean())) ** 3
+    return len(difference) <= 25 * skewness**2

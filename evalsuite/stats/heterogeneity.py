@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+
+from evalsuite.stats.distributions import chi2_sf
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +52,4 @@ def heterogeneity(deltas: Sequence[float], stderrs: Sequence[float | None]) -> H
     shrunk = list(map(float, deltas))
     for place, value, own in zip(known, effect, variance, strict=True):
         shrunk[place] = pooled + tau2 / (tau2 + float(own)) * (float(value) - pooled)
-    return Heterogeneity(q, df, float(stats.chi2.sf(q, df)), tau2, pooled, tuple(shrunk))
+    return Heterogeneity(q, df, chi2_sf(q, df), tau2, pooled, tuple(shrunk))

@@ -1,12 +1,14 @@
 """Accuracy of one model: intervals for proportions and for means of item means."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from evalsuite.stats.distributions import norm_cdf, norm_ppf, t_ppf
 
 Floats = NDArray[np.float64]
 """Array of numbers."""
@@ -62,11 +64,11 @@ class ScoreInterval:
     """Name of the method, for reports."""
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
-    """Compute the Wilson score interval of a proportion (Wilson 1927; ``binomtest`` of scipy).
+def wilson(successes: float, n: int, level: float = 0.95) -> Bounds | None:
+    """Compute the Wilson score interval of a proportion (Wilson, JASA 22, 1927).
 
     Args:
-        successes: Number of successes.
+        successes: Number of successes; not whole for a published, rounded share times ``n``.
         n: Number of trials.
         level: Confidence level, a fraction.
 
@@ -75,8 +77,11 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Bounds | None:
     """
     if n == 0:
         return None
-    bounds = stats.binomtest(successes, n).proportion_ci(level, "wilson")
-    return float(bounds.low), float(bounds.high)
+    share, z = successes / n, norm_ppf(0.5 + level / 2)
+    middle = share + z * z / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
+    return 0.0 if share == 0 else low, 1.0 if share == 1 else high
 
 
 def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | None = None) -> Mean:
@@ -139,7 +144,7 @@ def t_interval(estimate: Mean, level: float = 0.95) -> Bounds | None:
     """
     if estimate.stderr is None:
         return None
-    half = float(stats.t.ppf(0.5 + level / 2, estimate.df)) * estimate.stderr
+    half = t_ppf(0.5 + level / 2, estimate.df) * estimate.stderr
     return estimate.mean - half, estimate.mean + half
 
 
@@ -171,6 +176,8 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
     Returns:
         One interval for each level; None when nothing varies.
     """
+    from scipy.stats import bootstrap  # 0.9 s to import, and few comparisons need it
+
     values = values.round(_DIGITS)  # two ways to the same fraction must count as equal
     if len(values) < 2 or np.ptp(values) == 0:
         return (None,) * len(levels)
@@ -184,7 +191,7 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
     intervals: list[Bounds | None] = []
     drawn = None
     for level in levels:
-        drawn = stats.bootstrap(
+        drawn = bootstrap(
             ((sign or 1.0) * values[order], weight[order]),
             _weighted_mean,
             paired=True,
@@ -212,11 +219,11 @@ def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[
     gap = kinds - mean
     acceleration = float(counts @ gap**3) / (6 * float(counts @ gap**2) ** 1.5)
     below = ((drawn < mean).mean() + (drawn <= mean).mean()) / 2
-    bias = float(stats.norm.ppf(below))
+    bias = norm_ppf(float(below))
     intervals: list[Bounds] = []
     for level in levels:
-        z = bias + stats.norm.ppf([0.5 - level / 2, 0.5 + level / 2])
-        low, high = np.quantile(drawn, stats.norm.cdf(bias + z / (1 - acceleration * z)))
+        z = bias + norm_ppf(np.array([0.5 - level / 2, 0.5 + level / 2]))
+        low, high = np.quantile(drawn, norm_cdf(bias + z / (1 - acceleration * z)))
         intervals.append((float(low), float(high)))
     return intervals
 
@@ -276,12 +283,14 @@ def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater
     Returns:
         The p value; 1.0 when all values are 0.
     """
+    from scipy.stats import permutation_test  # 0.9 s to import, and few comparisons need it
+
     nonzero = values.round(_DIGITS)
     nonzero = nonzero[nonzero != 0]
     if not len(nonzero):
         return 1.0
     sign = (_orientation(nonzero) or 1.0) if alternative == "two-sided" else 1.0
-    result = stats.permutation_test(
+    result = permutation_test(
         (np.append(np.sort(sign * nonzero), 0.0),),  # scipy wants two values; flipping a zero changes no p value
         _mean,
         permutation_type="samples",

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
+from evalsuite.stats.distributions import binom_half_cdf, binom_half_pmf, norm_ppf, t_sf
 from evalsuite.stats.intervals import Bounds, Floats, Mean
 
-_ALPHA_POWER = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+_ALPHA_POWER = norm_ppf(0.975) + norm_ppf(0.8)
 """2.8016: two-sided alpha 0.05, power 0.8."""
 
 
@@ -54,7 +55,7 @@ def tango_interval(base_only: int, cand_only: int, n: int, level: float = 0.95) 
     """
     if n == 0:
         return None
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = norm_ppf(0.5 + level / 2)
     delta = (cand_only - base_only) / n
 
     def statistic(shift: float) -> float:
@@ -78,7 +79,7 @@ def tango_interval(base_only: int, cand_only: int, n: int, level: float = 0.95) 
 
 
 def mcnemar(base_only: int, cand_only: int) -> McNemar:
-    """Compute the exact and the mid-p McNemar test (scipy's binomial distribution, p = 1/2).
+    """Compute the exact and the mid-p McNemar test (binomial distribution, p = 1/2).
 
     Args:
         base_only: Number of items that only the baseline answered correctly.
@@ -90,12 +91,11 @@ def mcnemar(base_only: int, cand_only: int) -> McNemar:
     n = base_only + cand_only
     if n == 0:
         return McNemar(1.0, 1.0, 1.0, 1.0)
-    half = stats.binom(n, 0.5)
     least = min(base_only, cand_only)
-    exact = float(stats.binomtest(least, n, 0.5).pvalue)
-    mid = min(1.0, 2 * float(half.cdf(least) - half.pmf(least) / 2))
-    loss = float(half.cdf(cand_only))
-    return McNemar(exact, mid, loss, loss - float(half.pmf(cand_only)) / 2)
+    tail = binom_half_cdf(least, n)
+    mid = min(1.0, 2 * tail - binom_half_pmf(least, n))
+    loss = binom_half_cdf(cand_only, n)
+    return McNemar(min(1.0, 2 * tail), mid, loss, loss - binom_half_pmf(cand_only, n) / 2)
 
 
 def t_test(difference: Mean) -> float | None:
@@ -109,7 +109,7 @@ def t_test(difference: Mean) -> float | None:
     """
     if not difference.stderr:
         return None
-    return float(2 * stats.t.sf(abs(difference.mean / difference.stderr), difference.df))
+    return 2 * t_sf(abs(difference.mean / difference.stderr), difference.df)
 
 
 def binary_flips(base: Floats, cand: Floats) -> tuple[Floats, Floats]:

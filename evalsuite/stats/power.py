@@ -11,9 +11,9 @@ from math import ceil, inf, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from evalsuite.stats.decision import Calls, Tier, decide_arrays, release_arrays
+from evalsuite.stats.distributions import nct_sf, norm_cdf, norm_isf, norm_sf, t_cdf, t_isf
 from evalsuite.stats.intervals import Floats
 
 
@@ -148,9 +148,9 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
     if error == 0:
         fails = float(delta < -margin)
         return Chances(passes, fails, 1 - passes - fails)
-    t, t_family = (float(stats.t.isf(level, df)) for level in (alpha, alpha / family))
+    t, t_family = (t_isf(level, df) for level in (alpha, alpha / family))
     lost = min(-t_family * error, -margin / 2, -margin + t * error)
-    fails = float(stats.norm.cdf((max(-margin - t * error, lost) - delta) / error))
+    fails = norm_cdf((max(-margin - t * error, lost) - delta) / error)
     fails = min(fails, 1 - passes)
     return Chances(passes, fails, 1 - passes - fails)
 
@@ -173,8 +173,8 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
         return float(delta > -margin)
     df, shift = _df(design), (margin + delta) / design.stderr
     if df > 1_000:
-        return float(stats.norm.sf(_z(alpha) - shift))
-    return float(stats.nct.sf(stats.t.isf(alpha, df), df, shift))
+        return norm_sf(_z(alpha) - shift)
+    return nct_sf(t_isf(alpha, df), df, shift)
 
 
 def release_chances(
@@ -211,7 +211,7 @@ def release_chances(
     df = np.array([_df(benchmark.design) for benchmark in benchmarks])
     estimates = true + error * rng.standard_normal((draws, len(benchmarks)))
     measured = error * np.sqrt(rng.chisquare(df, (draws, len(benchmarks))) / df)
-    t = stats.t.isf(alpha, df)
+    t = t_isf(alpha, df)
     lower, upper, loss = estimates - t * measured, estimates + t * measured, _loss(estimates, measured, df)
     margins = [benchmark.margin for benchmark in benchmarks]
     tiers = [benchmark.tier for benchmark in benchmarks]
@@ -307,7 +307,7 @@ def _shares(calls: Calls) -> Chances:
 
 def _loss(estimates: Floats, error: Floats, df: Floats | float) -> Floats:
     """Return the one-sided p values of "no loss" of simulated estimates."""
-    return np.asarray(stats.t.cdf(estimates / np.where(error > 0, error, 1e-300), df), dtype=np.float64)
+    return t_cdf(estimates / np.where(error > 0, error, 1e-300), df)
 
 
 def _df(design: Design) -> float:
@@ -315,8 +315,8 @@ def _df(design: Design) -> float:
 
 
 def _z(alpha: float) -> float:
-    return float(stats.norm.isf(alpha))
+    return norm_isf(alpha)
 
 
 def _z_t(alpha: float, design: Design) -> float:
-    return float(stats.t.isf(alpha, _df(design)))
+    return t_isf(alpha, _df(design))

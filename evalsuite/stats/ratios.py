@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from evalsuite.stats.distributions import t_ppf, t_sf
 from evalsuite.stats.intervals import Bounds, Codes, Floats, cluster_sums, mean_of, t_interval
 
 
@@ -64,7 +64,7 @@ def recovery_ratio(
     if units < 2:
         return Ratio(ratio, None, None, len(base))
     stderr = float(np.sqrt(units / (units - 1) * (parts @ parts))) / (base_mean * float(weight.sum()))
-    half = float(stats.t.ppf(0.975, units - 1)) * stderr
+    half = t_ppf(0.975, units - 1) * stderr
     return Ratio(ratio, stderr, (ratio - half, ratio + half), len(base))
 
 
@@ -93,5 +93,5 @@ def token_ratio(base: Floats, cand: Floats, *, clusters: Codes | None = None) ->
     typical = Ratio(float(np.exp(estimate.mean)), estimate.stderr, ends, len(base))
     total = recovery_ratio(base, cand, clusters=codes)
     assert total is not None  # every baseline length is above 0
-    p_longer = float(stats.t.sf(estimate.mean / estimate.stderr, estimate.df)) if estimate.stderr else None
+    p_longer = t_sf(estimate.mean / estimate.stderr, estimate.df) if estimate.stderr else None
     return TokenRatio(typical, total, p_longer)

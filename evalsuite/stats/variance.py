@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
 
+from evalsuite.stats.distributions import norm_ppf
 from evalsuite.stats.intervals import Bounds, Codes, Floats, bca_interval, cluster_sums, mean_of
 from evalsuite.stats.power import Design
 
@@ -175,7 +175,7 @@ def exact_questions_interval(delta: float, stderr_exact: float, level: float = 0
     Returns:
         The interval, fractions.
     """
-    half = float(stats.norm.ppf(0.5 + level / 2)) * stderr_exact
+    half = norm_ppf(0.5 + level / 2) * stderr_exact
     return delta - half, delta + half
 
 

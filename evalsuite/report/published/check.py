@@ -186,19 +186,14 @@ def _published_deltas(card: Card) -> list[PublishedDelta]:
 
 def newcombe(old: float, n_old: int, new: float, n_new: int) -> Bounds:
     """95 % interval of ``new - old``, two unpaired proportions (Newcombe, Statistics in Medicine 17, 1998)."""
-    (low_old, high_old), (low_new, high_new) = (_wilson(share, n) for share, n in ((old, n_old), (new, n_new)))
+    (low_old, high_old), (low_new, high_new) = (
+        wilson(share * n, n) or (0.0, 1.0) for share, n in ((old, n_old), (new, n_new))
+    )
     delta = new - old
     return (
         delta - sqrt((new - low_new) ** 2 + (high_old - old) ** 2),
         delta + sqrt((high_new - new) ** 2 + (old - low_old) ** 2),
     )
-
-
-def _wilson(share: float, n: int) -> Bounds:
-    """Wilson's interval of a share that need not be a whole number of ``n``."""
-    z2 = _Z95**2
-    middle, spread = share + z2 / (2 * n), _Z95 * sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return (middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)
 
 
 def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...]]:
