@@ -5,6 +5,7 @@ Each is named after the one of ``scipy.stats`` (``norm.sf`` is ``norm_sf``), tak
 and is compared with it by the tests. ``x`` and ``df`` are single numbers or arrays of equal shape.
 """
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,7 +57,10 @@ def t_isf(p: float, df: X) -> X:
 
 def nct_sf(x: float, df: float, nc: float) -> float:
     """Return the probability that the noncentral t with noncentrality ``nc`` is above ``x``."""
-    return float(1 - special.nctdtr(df, nc, x))
+    below = float(special.nctdtr(df, nc, x))
+    if math.isnan(below):  # what special.nctdtr returns where the probability is 0 or 1 within rounding
+        return 1.0 if nc > x else 0.0
+    return 1 - below
 
 
 def chi2_sf(x: float, df: float) -> float:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -40,7 +40,10 @@ def test_student(x: float, chance: float, df: float) -> None:
     assert ours.t_isf(chance, df) == close(stats.t.isf(chance, df))
 
 
-@given(st.floats(-5, 60), st.integers(1, 1_000), st.floats(-10, 40))
+@settings(max_examples=1_000, deadline=None)
+@given(st.floats(-15, 60), st.integers(1, 1_000), st.floats(-40, 80))
+@example(7.0, 3, -7.0)
+@example(2.0, 30, 40.0)
 def test_noncentral_student(x: float, df: int, shift: float) -> None:
     assert ours.nct_sf(x, df, shift) == pytest.approx(stats.nct.sf(x, df, shift), abs=1e-9)
 
