@@ -249,8 +249,10 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
         with open_dict(node):
             del node[last]
         return
+    value = item.value()
+    whole = isinstance(value, dict) and key.count(".") > 1 and OmegaConf.get_type(node, last) is dict
     try:
-        OmegaConf.update(cfg, key, item.value(), merge=True, force_add=not known)
+        OmegaConf.update(cfg, key, value, merge=True, force_add=not known or whole)
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise BadInput(
             f"{line}: {unknown_name('key', str(error.key), conf_files.key_names(error.object_type))}"

@@ -299,10 +299,17 @@ def test_a_model_file_names_its_own_thinking_switch_without_quoting_on_and_off(t
     [
         ("{on: 1}", "models.fp8.thinking_switch.on=1: must be arguments of the chat template"),
         ("{of: {}}", "unknown models.fp8.thinking_switch 'of'; did you mean 'off'?"),
-        ("{tags: [<think>]}", "models.fp8.thinking_switch.tags=['<think>']: must be pairs"),
+        ("{tags: ['<think>']}", "models.fp8.thinking_switch.tags=['<think>']: must be pairs"),
         ("{tags: [[a, a]]}", "models.fp8.thinking_switch.tags=[['a', 'a']]: must be pairs"),
     ],
 )
 def test_a_thinking_switch_that_cannot_be(value: str, message: str) -> None:
     with pytest.raises(BadInput, match=re.escape(message)):
         load("model=fp8", "task=gsm8k", f"models.fp8.thinking_switch={value}")
+
+
+def test_a_free_dictionary_can_be_given_whole() -> None:
+    words = ["model=fp8", "task=gsm8k", "models.fp8.thinking_switch={on: {thinking: true}, off: {}}"]
+    assert load(*words).models["fp8"].thinking_switch == {"on": {"thinking": True}, "off": {}}
+    with pytest.raises(BadInput, match="unknown key 'nowhere'"):
+        load(*words, "models.fp8.server={nowhere: 1}")
