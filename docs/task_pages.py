@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages; nothing is written into ``docs/``."""
     cards = {path.parent.name: yaml.safe_load(path.read_text()) for path in sorted(ROOT.glob("tasks/*/card.yaml"))}
-    files.append(File.generated(config, "tasks/index.md", content=index(cards)))
+    files.append(File.generated(config, "reference/tasks/index.md", content=index(cards)))
     for name, card in cards.items():
-        files.append(File.generated(config, f"tasks/{name}.md", content=page(name, card)))
+        files.append(File.generated(config, f"reference/tasks/{name}.md", content=page(name, card)))
     return files
 
 

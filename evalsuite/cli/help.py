@@ -51,7 +51,7 @@ KEYS = {
   judge=NAME simulator=NAME      who grades free answers (later: evalsuite judge), who plays the user in dialogues
   data=local data.root=DIR       questions from DIR/<task>/<split>.jsonl[.gz] instead of the hub
   run_id=ID                      the run to add to or resume (else: the newest that fits, or a new one)
-  launch=joblib | slurm | ray    processes of this machine, jobs, or tasks of a cluster (docs/scale.md)
+  launch=joblib | slurm | ray    processes of this machine, jobs, or tasks of a cluster (docs/guide/scale.md)
   dry_run=true                   print the first full request of each task, send nothing
   redo=TASK reason="..."         archive a cell and ask again; redo=failed needs no reason
   engine.deadline=3h50m | slurm  send nothing that would not end in time, let the rest finish, exit 75; also a UTC time
@@ -82,7 +82,7 @@ KEYS = {
   hardware=b300x8                a machine of conf/hardware: what fits side by side, serving order, launch commands
   baseline_run=FILE              a baseline artefact whose scores, repeats and lengths are used (else: the baseline's
                                  cells in results_dir, else typical values of tasks/*/card.yaml)
-  to=FILE                        the plan as JSON, too (docs/plan.md)
+  to=FILE                        the plan as JSON, too (docs/reference/plan.md)
 """,
     "report": """\
   evalsuite report run=ID

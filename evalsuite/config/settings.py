@@ -177,7 +177,7 @@ class Engine:
 
 @dataclass(slots=True)
 class Scale:
-    """Where a run is worked on (group ``launch``; when to use which: ``docs/scale.md``)."""
+    """Where a run is worked on (group ``launch``; when to use which: ``docs/guide/scale.md``)."""
 
     kind: str = "here"
     """``here``: this process; ``joblib``: processes of this machine; ``slurm``: jobs; ``ray``: tasks of a cluster."""

@@ -7,7 +7,8 @@
     hardware    which models fit side by side on a machine, else the serving order with launch commands
     document    all of it as JSON; ``report.plan`` has the tables
 
-Nothing is sent, downloaded or written, except the JSON that ``to=FILE`` asks for: its fields stand in ``docs/plan.md``.
+Nothing is sent, downloaded or written, except the JSON that ``to=FILE`` asks for; ``docs/reference/plan.md`` lists its
+fields.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The plan for programs: schema 1, documented in ``docs/plan.md``. Fractions of 1, seconds, tokens, bytes."""
+"""The plan for programs: schema 1, documented in ``docs/reference/plan.md``. Fractions of 1, seconds, tokens, bytes."""
 
 from dataclasses import asdict
 from typing import Any

@@ -467,7 +467,7 @@ def test_nothing_is_sent_and_nothing_written_but_the_file(tmp_path: Path, listen
 
 def test_the_json_has_the_documented_keys(plan: Callable[..., Plan]) -> None:
     content = json.loads(json.dumps(as_json(plan("model=nvfp4_v2", "suite=card", "hardware=b300x8"))))
-    documented = (ROOT / "docs" / "plan.md").read_text("utf-8")
+    documented = (ROOT / "docs" / "reference" / "plan.md").read_text("utf-8")
     assert content["schema"] == 1
     for keys in (content, content["tasks"][0], content["cost"]["nvfp4_v2"], content["total"], content["hardware"]):
         assert [key for key in keys if f"`{key}`" not in documented] == []

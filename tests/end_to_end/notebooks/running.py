@@ -1,4 +1,4 @@
-"""Run the notebooks, and save the charts that ``docs/notebooks.md`` shows.
+"""Run the notebooks, and save the charts that ``docs/guide/notebooks.md`` shows.
 
     python -m tests.end_to_end.notebooks.running
 

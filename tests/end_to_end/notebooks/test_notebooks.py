@@ -74,8 +74,8 @@ def test_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 def test_the_page_shows_every_chart_and_every_picture_is_there_and_small() -> None:
-    page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
-    shown = re.findall(r"\(images/(\w+)\.png\)", page)
+    page = (ROOT / "docs" / "guide" / "notebooks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\(\.\./images/(\w+)\.png\)", page)
     cells = [cell for path in NOTEBOOKS for cell in nbformat.reads(path.read_text(), as_version=4).cells]  # type: ignore[no-untyped-call]
     assert {cell.id.removeprefix(CHART) for cell in cells if cell.id.startswith(CHART)} <= set(shown)
     assert all(f"notebooks/{path.name}" in page for path in NOTEBOOKS)

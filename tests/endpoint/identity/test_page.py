@@ -2,7 +2,7 @@ from pathlib import Path
 
 from evalsuite.endpoint.identity.facts import CANONICAL
 
-PAGE = Path(__file__).parents[3] / "docs" / "identity.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "identity.md"
 
 
 def test_the_page_names_every_canonical_fact_with_all_its_sources() -> None:
