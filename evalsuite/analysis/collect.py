@@ -19,6 +19,7 @@ from evalsuite.store.baseline import Artefact, copy_cell, open_artefact
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.runs import AT_BASELINE, TableCell, find_run, named_cells, run_cells
 from evalsuite.store.samples import SAMPLES
+from evalsuite.tasks.datasets import benchmark_title
 
 FOLDER = "report"
 """Where a report on one run lies, in the run's folder."""
@@ -128,7 +129,9 @@ def _graded_alike(table: RunTable, data: Data, home: Path) -> tuple[RunTable, tu
         try:
             again = [_graded_again(cell, versions[cell.model], data, home) for cell in cells]
         except BadInput as error:
-            notes.append(f"{task}: graded by different versions, and they cannot be graded again here: {error}")
+            notes.append(
+                f"{benchmark_title(task)}: graded by different versions, and they cannot be graded again here: {error}"
+            )
             continue
         replaced |= {(cell.model, task): cell for cell, note in again if note}
         notes += [note for _, note in again if note]
@@ -146,5 +149,6 @@ def _graded_again(cell: TableCell, versions: set[str], data: Data, home: Path) -
     changes = rescore.grade(copied.folder, dict(copied.manifest), adapter, items)
     moved = sum(count for (before, now), count in changes.items() if before != now)
     was = "+".join(sorted(versions))
-    note = f"{cell.title}, {cell.task}: graded again for this comparison ({was} -> {adapter.version}), {moved} changed"
+    who = f"{cell.title}, {benchmark_title(cell.task)}"
+    note = f"{who}: graded again for this comparison ({was} -> {adapter.version}), {moved} changed"
     return TableCell(cell.run, copied.folder, read_manifest(copied.folder)), note

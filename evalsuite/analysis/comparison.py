@@ -49,6 +49,11 @@ class Comparison:
         return self.candidate.cell.task
 
     @property
+    def benchmark(self) -> str:
+        """The title of its benchmark, as people write it."""
+        return self.candidate.benchmark
+
+    @property
     def delta(self) -> float | None:
         """Candidate minus baseline."""
         return self.paired.change.delta if self.paired else None
@@ -133,23 +138,24 @@ def compare_scored(
     total = int(candidate.cell.manifest["total_items"])
     partial = f"{len(items):,} of {total:,} items" if len(items) < total else ""
     partial += ", stopped early" if any(side.cell.manifest.get("stopped") for side in (baseline, candidate)) else ""
-    task, pair = candidate.cell.task, f"{candidate.cell.model} with {baseline.cell.model}"
+    benchmark, pair = candidate.benchmark, f"{candidate.cell.model} with {baseline.cell.model}"
     reason, bounded = "", None
     if not found.ok:
-        reason = f"{task}: cannot compare {pair}, they differ in {'; '.join(found.differences)}"
+        reason = f"{benchmark}: cannot compare {pair}, they differ in {'; '.join(found.differences)}"
     elif not items:
-        reason = f"{task}: {pair} have no item in common"
+        reason = f"{benchmark}: {pair} have no item in common"
     elif not (baseline.complete and candidate.complete):
         reason, bounded = _incomplete(baseline, candidate, base, cand, sorted(items), allow_incomplete, alpha)
     if reason:
         return Comparison(baseline, candidate, found, None, reason, partial)
     arms = pairing.arms_of(*pairing.shared_rows(base, cand, items))
     if not len(arms.before):
-        reason = f"{task}: {pair} have no item that both have a graded answer to"
+        reason = f"{benchmark}: {pair} have no item that both have a graded answer to"
         return Comparison(baseline, candidate, found, None, reason, partial)
     if bounded is not None:
         partial = f"{len(arms.before):,} of {total:,} items, {sum(bounded.missing):,} answers missing"
-    paired = pairing.pair(table.groups(task), arms, _caps(baseline.cell, candidate.cell), again=again, alpha=alpha)
+    groups, caps = table.groups(candidate.cell.task), _caps(baseline.cell, candidate.cell)
+    paired = pairing.pair(groups, arms, caps, again=again, alpha=alpha)
     return Comparison(baseline, candidate, found, paired, "", partial, bounded)
 
 

@@ -20,6 +20,7 @@ from evalsuite.config.settings import Gate
 from evalsuite.stats import decision
 from evalsuite.stats.decision import SUITE_MEAN, Call, EarlyDecision, Evidence
 from evalsuite.stats.delta import MeanDelta, mean_delta
+from evalsuite.tasks.datasets import benchmark_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ def release_of(
     mean, mean_evidence = _suite_mean(compared, declared, gate)
     ruled = decision.decide_release(list(found.values()), mean_evidence, gate.alpha)
     verdicts = {
-        one.task: _verdict(found[one.task], one, limits[one.task], compared[one.task], gate)
-        for one in ruled.parts
-        if one.task in compared
+        task: _verdict(found[task], ruling, limits[task], compared[task], gate)
+        for task, ruling in zip(declared, ruled.parts, strict=True)
+        if task in compared
     }
     for task, limit in limits.items():
         if not limit.declared:
@@ -115,8 +116,8 @@ def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginC
 
 def _evidence(task: str, limit: MarginChoice, row: Comparison | None) -> Evidence:
     if row is None or row.paired is None:
-        return evidence_of(task, limit, None)
-    found = evidence_of(task, limit, row.paired.change, extremes_of(row.bounded))
+        return evidence_of(benchmark_title(task), limit, None)
+    found = evidence_of(benchmark_title(task), limit, row.paired.change, extremes_of(row.bounded))
     said = settled(row.baseline.cell, row.candidate.cell, limit.margin, found.lower)
     if said is None:
         return found
@@ -197,7 +198,7 @@ def _with_tokens(
     if gate.tokens_ratio_max is None:
         return call, reason
     over = [
-        f"{task} generates x{ratio.total.ratio:.3f} tokens, shown to be above x{gate.tokens_ratio_max:g}"
+        f"{row.benchmark} generates x{ratio.total.ratio:.3f} tokens, shown to be above x{gate.tokens_ratio_max:g}"
         for task, limit in limits.items()
         if limit.tier != "advisory"
         and (row := compared.get(task)) is not None

@@ -16,6 +16,7 @@ from evalsuite.records import OUTCOMES
 from evalsuite.stats.intervals import Codes, Floats, ScoreInterval, score
 from evalsuite.stats.pass_power import pass_power_k
 from evalsuite.store.runs import TableCell
+from evalsuite.tasks.datasets import benchmark_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ class CellScore:
     """Items with an attempt that could not be measured, in the order of their ids."""
     rerolled: RetriedSamples | None = None
     """Samples that were drawn anew because their first answer was lost."""
+
+    @property
+    def benchmark(self) -> str:
+        """The title of the cell's benchmark, as people write it."""
+        return benchmark_title(self.cell.task)
 
     @property
     def complete(self) -> bool:

@@ -17,6 +17,7 @@ from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.tables import published_tables
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell, run_cells
+from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 
 
@@ -74,13 +75,17 @@ def _facts(overview: SuiteComparison) -> list[str]:
     facts: list[str] = []
     for cell in overview.table.cells:
         origin = "recorded elsewhere" if cell.imported else str(cell.identity.get("checkpoint"))
-        words = [cell.title, origin, f"{cell.task} {cell.manifest['version']} {cell.identity['variant']}"]
+        words = [
+            cell.title,
+            origin,
+            f"{benchmark_title(cell.task)} {cell.manifest['version']} {cell.identity['variant']}",
+        ]
         words += [f"run {cell.run}", *([cell.partial] if cell.partial else []), _settings(cell)]
         facts.append(", ".join(words))
-        facts += [f"{cell.title}, {cell.task}: {line}" for line in strangers(cell.manifest)]
+        facts += [f"{cell.title}, {benchmark_title(cell.task)}: {line}" for line in strangers(cell.manifest)]
         cut = cut_answers(cell.folder, cell.planned)
         if cut.flagged:
-            facts.append(f"{cell.title}, {cell.task}: {cut.words()}")
+            facts.append(f"{cell.title}, {benchmark_title(cell.task)}: {cut.words()}")
     return facts
 
 

@@ -8,6 +8,7 @@ from evalsuite.report import console, formats
 from evalsuite.report.console import Column, Table
 from evalsuite.stats.cusum import NIGHTS
 from evalsuite.store.manifest import write_json
+from evalsuite.tasks.datasets import benchmark_title
 
 FILE, PLOT = "drift.json", "trend"
 
@@ -29,7 +30,9 @@ def show(found: Series) -> None:
     output = console.standard_output()
     console.show([table(found)], "", output)
     for chart in found.waiting:
-        output.print(f"{chart.candidate}, {chart.task}: alarm. Ask afresh, then run this again:", soft_wrap=True)
+        output.print(
+            f"{chart.candidate}, {benchmark_title(chart.task)}: alarm. Ask afresh, then run this again:", soft_wrap=True
+        )
         output.print(f"  {confirm_command(found, chart)}", soft_wrap=True, markup=False)
     if found.unfinished:
         output.print(f"the last night, {found.nights[-1].run}, is no whole night: {found.unfinished}", soft_wrap=True)
@@ -38,7 +41,7 @@ def show(found: Series) -> None:
 def table(found: Series) -> Table:
     """The charts as they stand after the last night."""
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("model", number=False),
         Column("nights"),
         Column("last delta pt [95 %]"),
@@ -49,14 +52,17 @@ def table(found: Series) -> Table:
     )
     rows = [_row(chart) for chart in found.charts]
     note = f"One false alarm is expected in {NIGHTS} nights of all charts together, the baseline's own error included."
-    errors = ", ".join(f"{chart.task} {formats.points(chart.baseline_stderr)} pt" for chart in found.charts)
+    errors = ", ".join(
+        f"{benchmark_title(chart.task)} {formats.points(chart.baseline_stderr)} pt" for chart in found.charts
+    )
     return Table("Drift against the frozen baseline", columns, tuple(rows), (note, f"Baseline's own error: {errors}."))
 
 
 def _row(chart: Chart) -> tuple[str, ...]:
     seen = " / ".join("never" if one.median is None else str(one.median) for one in chart.delays[1:])
+    benchmark = benchmark_title(chart.task)
     if not chart.points:
-        return chart.task, chart.candidate, "0", formats.UNKNOWN, "0.00", f"{chart.limit:.2f}", "", seen
+        return benchmark, chart.candidate, "0", formats.UNKNOWN, "0.00", f"{chart.limit:.2f}", "", seen
     last = chart.points[-1]
     delta, count = formats.change(last.delta, last.ci95), str(len(chart.points))
-    return chart.task, chart.candidate, count, delta, f"{last.value:.2f}", f"{chart.limit:.2f}", chart.state, seen
+    return benchmark, chart.candidate, count, delta, f"{last.value:.2f}", f"{chart.limit:.2f}", chart.state, seen

@@ -23,6 +23,7 @@ from evalsuite.report import sections as facets
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.store.manifest import replace_text
+from evalsuite.tasks.datasets import benchmark_title
 
 PAGE = "report.html"
 _HERE = Path(__file__).parent
@@ -54,10 +55,12 @@ def write_page(
     for one in found:
         shards, missing = browse.write_texts(one, out / browse.FOLDER, stamp)
         tasks.append({**one.data, "shards": shards})
-        left += [f"{one.data['task']}: {missing}"] if missing else []
+        left += [f"{benchmark_title(one.data['task'])}: {missing}"] if missing else []
     slots = [asdict(use) for use in slot_use(overview.table.cells)]
     titles = {cell.model: cell.title for cell in overview.table.cells}
-    data = {"content": content, "titles": titles, "tasks": tasks, "slots": slots, "stamp": stamp}
+    benchmarks = {task: benchmark_title(task) for task in overview.table.tasks}
+    data = {"content": content, "titles": titles, "benchmarks": benchmarks, "tasks": tasks, "slots": slots}
+    data["stamp"] = stamp
     view = {
         "runs": ", ".join(content["runs"]),
         "demo": demo,

@@ -13,7 +13,7 @@ from rich.text import Text
 from evalsuite.analysis.table import texts
 from evalsuite.report import formats
 from evalsuite.store.runs import TableCell
-from evalsuite.tasks.datasets import is_gated
+from evalsuite.tasks.datasets import benchmark_title, is_gated
 
 WIDE = 160
 """Columns of text from which an item's texts are shown whole."""
@@ -58,7 +58,9 @@ def print_item(
     gated = held_back and not include_gated_text
     first = next(row for one in answers for row in one.rows.values())
     stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if held_back and not gated else ""
-    where = ", ".join(part for part in (f"{cell.task}, item {first['item_id']}", _groups(first)) if part)
+    where = ", ".join(
+        part for part in (f"{benchmark_title(cell.task)}, item {first['item_id']}", _groups(first)) if part
+    )
     output.print(Text(where + stamp, style="bold"))
     output.print(_verdicts(answers))
     several = len({repeat for one in answers for repeat in one.rows}) > 1

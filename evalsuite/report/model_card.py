@@ -16,6 +16,7 @@ from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
 from evalsuite.stats.intervals import ScoreInterval
 from evalsuite.tasks import datasets as data
+from evalsuite.tasks.datasets import benchmark_title
 
 REGISTERED: Mapping[str, tuple[str, str]] = {
     "mmlu_pro": ("TIGER-Lab/MMLU-Pro", "mmlu_pro"),
@@ -31,7 +32,7 @@ def card_text(overview: SuiteComparison, demo: str) -> str:
     """The Markdown of ``card.md``; ``demo`` is the label of runs with demo models."""
     scores = {(score.cell.model, score.cell.task): score for score in overview.scores}
     models, tasks = overview.table.models, overview.table.tasks
-    header = ["Precision", *(title_of(task) for task in tasks)]
+    header = ["Precision", *(benchmark_title(task) for task in tasks)]
     rows = []
     for model in models:
         own = [scores.get((model, task)) for task in tasks]
@@ -49,7 +50,7 @@ def card_text(overview: SuiteComparison, demo: str) -> str:
             cells = [scores[model, task] for model in models if (model, task) in scores]
             strata = _strata(cells, group)
             if strata:
-                parts += [f"### {title_of(task)} by {group}", strata]
+                parts += [f"### {benchmark_title(task)} by {group}", strata]
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,11 +73,6 @@ def write_hub_metadata(overview: SuiteComparison, folder: Path) -> tuple[str, ..
     return tuple(written)
 
 
-def title_of(task: str) -> str:
-    """A benchmark's title from its card; tasks of the user's own have none and keep their name."""
-    return str(data.card(task)["title"]) if (shipped("tasks") / task / "card.yaml").is_file() else task
-
-
 def _publishable(score: CellScore) -> bool:
     named = score.cell.identity.get("checkpoint") is not None
     return named and score.scored is not None and not score.cell.demo and not score.cell.partial
@@ -88,9 +84,9 @@ def _model_index(scores: Sequence[CellScore]) -> str:
     results = [
         EvalResult(
             task_type="text-generation",
-            task_name=title_of(score.cell.task),
+            task_name=score.benchmark,
             dataset_type=_dataset(score.cell.task).get("hub", score.cell.task),
-            dataset_name=title_of(score.cell.task),
+            dataset_name=score.benchmark,
             dataset_config=_dataset(score.cell.task).get("config"),
             dataset_revision=_dataset(score.cell.task).get("revision"),
             metric_type="accuracy",
@@ -143,10 +139,10 @@ def _caption(overview: SuiteComparison) -> str:
         said.append(f"Benchmarked with {usual}.")
     for words, tasks in by_settings.items():
         if words != usual:
-            said.append(f"For {', '.join(title_of(task) for task in dict.fromkeys(tasks))}: {words}.")
-    protocols = dict.fromkeys(f"{title_of(score.cell.task)}: {_protocol(score)}" for score in overview.scores)
+            said.append(f"For {', '.join(benchmark_title(task) for task in dict.fromkeys(tasks))}: {words}.")
+    protocols = dict.fromkeys(f"{score.benchmark}: {_protocol(score)}" for score in overview.scores)
     parts = [
-        f"{score.cell.title}, {title_of(score.cell.task)}: {score.cell.partial}"
+        f"{score.cell.title}, {score.benchmark}: {score.cell.partial}"
         for score in overview.scores
         if score.cell.partial
     ]
@@ -164,7 +160,7 @@ def _settings(score: CellScore) -> str:
 
 def _intervals(scores: Iterable[CellScore]) -> list[str]:
     return [
-        f"{score.cell.title}, {title_of(score.cell.task)} {_interval(score.scored, 1, 3)}"
+        f"{score.cell.title}, {score.benchmark} {_interval(score.scored, 1, 3)}"
         for score in scores
         if score.scored is not None
     ]
@@ -172,7 +168,7 @@ def _intervals(scores: Iterable[CellScore]) -> list[str]:
 
 def _changes(overview: SuiteComparison) -> list[str]:
     return [
-        f"{row.candidate.cell.title}, {title_of(row.task)} {_signed(row.delta)}"
+        f"{row.candidate.cell.title}, {row.benchmark} {_signed(row.delta)}"
         + (f" [{_signed(row.ci95[0])}, {_signed(row.ci95[1])}]" if row.ci95 else "")
         for row in overview.comparisons
         if row.delta is not None

@@ -10,6 +10,7 @@ from evalsuite.plan.hardware import PlacedServer, Placement
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.stats.power import Chances
+from evalsuite.tasks.datasets import benchmark_title
 
 _GENERATED = "generated"
 
@@ -40,7 +41,7 @@ def hours(seconds: float | None) -> str:
 def _decides(plan: Plan) -> Table:
     several = len({one.baseline for one in plan.chances}) > 1
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         *([Column("baseline", number=False)] if several else []),
         Column("items x repeats"),
         Column("margin pt"),
@@ -52,7 +53,7 @@ def _decides(plan: Plan) -> Table:
     )
     rows = tuple(
         (
-            one.facts.name,
+            benchmark_title(one.facts.name),
             *([one.baseline] if several else []),
             _times(one),
             formats.UNKNOWN if one.margin is None else f"{one.margin.points:g}",
@@ -100,7 +101,7 @@ def _out_of_reach(found: Sequence[TaskChance]) -> list[str]:
         if one.reached is not False or one.outlook is None or one.margin is None:
             continue
         passes = 100 * one.outlook.moved.passes
-        who = f"{one.facts.name} against {one.baseline}" if one.baseline else one.facts.name
+        who = benchmark_title(one.facts.name) + (f" against {one.baseline}" if one.baseline else "")
         remedy = (
             f"no number of repeats would do: tau alone leaves a standard error of {100 * one.design.floor:.2f} pt"
             if one.repeats is None
@@ -119,7 +120,9 @@ def _release(baseline: str, found: ReleaseChance, several: bool) -> list[str]:
         f"{100 * found.identical.any_fail:.1f} %), {moved} if items moved, {half} if half of every margin is lost."
     ]
     if found.missing:
-        lines.append(f"Not in this plan, but critical for the release{who}: {', '.join(found.missing)}.")
+        lines.append(
+            f"Not in this plan, but critical for the release{who}: {', '.join(map(benchmark_title, found.missing))}."
+        )
     return lines
 
 
@@ -155,7 +158,7 @@ def _strata(found: Sequence[TaskChance]) -> list[Table]:
                 rows = ((name, f"{counts[0]:,} to {counts[-1]:,}", *rows[_middle(parts)][2:]),)
             against = f" against {one.baseline}" if len({other.baseline for other in found}) > 1 else ""
             notes = ("No margin is set for strata: the chances are for the benchmark's.",) if one.margin else ()
-            made.append(Table(f"{one.facts.name} by {group}{against}", columns, rows, notes))
+            made.append(Table(f"{benchmark_title(one.facts.name)} by {group}{against}", columns, rows, notes))
     return made
 
 
@@ -174,7 +177,7 @@ def _costs(plan: Plan) -> Table:
     aides = [who for who in ("judge", "simulator") if any(sum(getattr(task, who)) for task in _all(plan.costs))]
     columns = (
         Column("model", number=False),
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("attempts"),
         Column(_GENERATED),
         Column("read", essential=False),
@@ -207,7 +210,7 @@ def _costs(plan: Plan) -> Table:
 def _cost_row(model: str, task: TaskCost, plan: Plan, aides: Sequence[str]) -> tuple[str, ...]:
     return (
         model,
-        task.task,
+        benchmark_title(task.task),
         f"{task.attempts:,}",
         amount(task.completion) + ("*" if task.lengths.completion.assumed else ""),
         amount(task.prompt) + ("*" if task.lengths.prompt.assumed else ""),
@@ -274,7 +277,7 @@ def _who(one: PlacedServer) -> str:
 
 def _assumptions(plan: Plan) -> Table:
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("score %"),
         Column("phi"),
         Column("tau pt"),
@@ -284,7 +287,7 @@ def _assumptions(plan: Plan) -> Table:
     for one in plan.chances:
         origins = dict.fromkeys(f"{name}: {_origin(known)}" for name, known in _named(one))
         cells = (formats.percent(one.score.value), f"{one.facts.phi.value:.2f}", formats.percent(one.facts.tau.value))
-        row = (one.facts.name, *cells, "; ".join(origins))
+        row = (benchmark_title(one.facts.name), *cells, "; ".join(origins))
         if row not in rows:
             rows.append(row)
     note = (

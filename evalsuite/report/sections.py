@@ -12,6 +12,7 @@ from evalsuite.endpoint.identity.differences import changes_within, differing_fa
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.report.tables import SIGNIFICANT
+from evalsuite.tasks.datasets import benchmark_title
 
 BAR_WIDTH = 150
 """Pixels of a stratum's bar, whiskers included."""
@@ -21,7 +22,8 @@ BAR_WIDTH = 150
 class VerdictCard:
     """One comparison as the page's first screen shows it."""
 
-    task: str
+    benchmark: str
+    """Its title."""
     call: str
     """``pass``, ``fail``, ``undecided``, ``refused``, ``incomplete``; empty where no margin was given."""
     label: str
@@ -77,6 +79,8 @@ class StrataTable:
     """One task by one grouping."""
 
     task: str
+    benchmark: str
+    """Its title."""
     group: str
     baseline: str
     candidates: tuple[str, ...]
@@ -101,7 +105,8 @@ class Confounder:
 class TokenRow:
     """How much longer or shorter a candidate's answers are."""
 
-    task: str
+    benchmark: str
+    """Its title."""
     title: str
     baseline: str
     candidate: str
@@ -116,14 +121,15 @@ def verdicts(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Can
         names = (pair.baseline, pair.candidate)
         rows = [row for row in content["rows"] if (row["baseline"], row["candidate"]) == names]
         suite, release = content["suite"].get(pair.candidate), releases.get(pair.candidate) or {}
-        absent = tuple(f"{task} is " for task in release.get("missing") or ())
+        missing = [benchmark_title(task) for task in release.get("missing") or ()]
         clauses = str(release.get("reason") or "").split("; ")
+        absent = tuple(f"{name} is " for name in missing)
         lines = [clause for clause in clauses if clause and not clause.startswith(absent)]
         if suite is not None:
             change = formats.change(suite["delta"], _interval(suite["ci95"]))
-            lines.append(f"mean of {len(suite['tasks'])} tasks: {change} pt")
-        if absent:
-            lines.append(f"not compared: {', '.join(release['missing'])}")
+            lines.append(f"mean of {len(suite['tasks'])} benchmarks: {change} pt")
+        if missing:
+            lines.append(f"not compared: {', '.join(missing)}")
         titles = (_title(overview, pair.candidate), _title(overview, pair.baseline))
         call = str(release.get("call") or "")
         found.append(Candidate(*titles, call, "; ".join(lines), tuple(_verdict(row) for row in rows)))
@@ -148,13 +154,13 @@ def confounders(overview: SuiteComparison) -> tuple[Confounder, ...]:
     for row in overview.comparisons:
         title = row.candidate.cell.title
         for one in differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest):
-            found.setdefault((one.name, one.kind, title, one.baseline, one.candidate), []).append(row.task)
+            found.setdefault((one.name, one.kind, title, one.baseline, one.candidate), []).append(row.benchmark)
         for words in row.comparable.confounders:
-            found.setdefault(("prompt_tokens", "confounder", title, "", words), []).append(row.task)
+            found.setdefault(("prompt_tokens", "confounder", title, "", words), []).append(row.benchmark)
     for cell in overview.table.cells:
         for line in changes_within(cell.manifest):
             name, _, values = line.partition(": ")
-            found.setdefault((name, "changed", cell.title, "", values), []).append(cell.task)
+            found.setdefault((name, "changed", cell.title, "", values), []).append(benchmark_title(cell.task))
     return tuple(
         Confounder(name, kind, title, ", ".join(tasks), old, new)
         for (name, kind, title, old, new), tasks in found.items()
@@ -168,7 +174,7 @@ def confounders_table(found: Sequence[Confounder]) -> Table:
         Column("model", number=False),
         Column("baseline", number=False),
         Column("this model", number=False),
-        Column("tasks", number=False, essential=False),
+        Column("benchmarks", number=False, essential=False),
     )
     shown = [one for one in found if one.kind != "expected"]
     rows = tuple((one.key, one.candidate, one.old, one.new, one.tasks) for one in shown)
@@ -181,7 +187,7 @@ def limits(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, 
     """What the data cannot tell."""
     lines: list[str] = []
     for row in content["rows"]:
-        who = f"{_title(overview, row['candidate'])}, {row['task']}"
+        who = f"{_title(overview, row['candidate'])}, {benchmark_title(row['task'])}"
         if row["reason"]:
             lines.append(f"{who}: no delta. {row['reason']}.")
             continue
@@ -215,7 +221,7 @@ def tokens(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Token
     by_cell = {(cell["model"], cell["task"]): cell["tokens"]["completion"] for cell in content["cells"]}
     return tuple(
         TokenRow(
-            row["task"],
+            benchmark_title(row["task"]),
             _title(overview, row["candidate"]),
             formats.tokens(by_cell[row["baseline"], row["task"]]),
             formats.tokens(by_cell[row["candidate"], row["task"]]),
@@ -238,7 +244,7 @@ def _verdict(row: Mapping[str, Any]) -> VerdictCard:
     scores = f"{formats.percent(row['baseline_score'])} → {formats.percent(row['candidate_score'])} %"
     advisory = bool(call) and row.get("tier") == "advisory"
     return VerdictCard(
-        row["task"],
+        benchmark_title(row["task"]),
         call,
         label + (" (advisory)" if advisory else ""),
         advisory,
@@ -268,7 +274,7 @@ def _strata_table(overview: SuiteComparison, task: str, group: str, rows: Sequen
         lines.append((value, formats.count(first["n"]), formats.percent(first["baseline_score"]), cells))
     titles = tuple(_title(overview, row["candidate"]) for row in rows)
     baseline = _title(overview, rows[0]["baseline"]) if rows else ""
-    return StrataTable(task, group, baseline, titles, tuple(lines))
+    return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines))
 
 
 def _stratum(part: Mapping[str, Any], reach: float) -> Stratum:

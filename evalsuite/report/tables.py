@@ -8,6 +8,7 @@ from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
+from evalsuite.tasks.datasets import benchmark_title
 
 SIGNIFICANT = 0.05
 _FAULTS = ("ungraded", "failed")
@@ -23,7 +24,7 @@ def scores_table(overview: SuiteComparison) -> Table:
     several = len({score.cell.run for score in overview.scores}) > 1
     timed = any(score.stream_rate is not None for score in overview.scores)
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("model", number=False),
         *([Column("run", number=False, essential=False)] if several else []),
         Column("score % [95 %]"),
@@ -35,7 +36,7 @@ def scores_table(overview: SuiteComparison) -> Table:
     ordered = [score for task in overview.table.tasks for score in overview.scores if score.cell.task == task]
     rows = tuple(
         (
-            score.cell.task,
+            score.benchmark,
             score.cell.title,
             *([score.cell.run] if several else []),
             _score(score),
@@ -66,7 +67,7 @@ def delta_table(overview: SuiteComparison) -> Table:
     """Every comparison with interval, p value, flips, recovery, what the data could have seen, and the verdict."""
     judged = any(row.verdict for row in overview.comparisons)
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("model", number=False),
         Column("baseline %", essential=False),
         Column("score %"),
@@ -82,7 +83,7 @@ def delta_table(overview: SuiteComparison) -> Table:
     rows = [_delta_row(row) + (_verdict(row) if judged else ()) for row in overview.comparisons]
     for mean in overview.suite:
         change = formats.change(mean.mean.delta, mean.mean.ci95)
-        name = f"mean of {len(mean.tasks)} tasks"
+        name = f"mean of {len(mean.tasks)} benchmarks"
         row = (name, title_of(overview, mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
         rows.append((*row, *[""] * (len(columns) - len(row))))
     return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(overview)))
@@ -93,14 +94,14 @@ def causes_table(overview: SuiteComparison) -> Table:
     compared = [row.paired for row in overview.comparisons if row.paired is not None]
     faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("model", number=False),
         Column("delta pt"),
         *(Column(cause.replace("_", " ")) for cause in (*CAUSES, *faults)),
     )
     rows = tuple(
         (
-            row.task,
+            row.benchmark,
             row.candidate.cell.title,
             formats.points(row.delta),
             *(formats.points(row.paired.causes[cause]) for cause in (*CAUSES, *faults)),
@@ -130,7 +131,7 @@ def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
         names = ", ".join(title_of(overview, pair.candidate) for pair in pairs)
         yield f"Compared with {title_of(overview, baseline)} ({why}): {names}."
     for row in overview.comparisons:
-        who = f"{row.candidate.cell.title}, {row.task}"
+        who = f"{row.candidate.cell.title}, {row.benchmark}"
         if row.reason:
             yield f"{who}: no delta. {row.reason}."
         elif row.partial:
@@ -141,7 +142,7 @@ def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
     unknown: dict[tuple[str, ...], list[str]] = {}
     for row in overview.comparisons:
         if row.comparable.ok and row.comparable.unknown:
-            unknown.setdefault(row.comparable.unknown, []).append(f"{row.candidate.cell.title}, {row.task}")
+            unknown.setdefault(row.comparable.unknown, []).append(f"{row.candidate.cell.title}, {row.benchmark}")
     for keys, where in unknown.items():
         yield f"Unknown and therefore not checked: {', '.join(keys)}; {'; '.join(where)}."
     for method in dict.fromkeys(row.paired.change.method for row in overview.comparisons if row.paired):
@@ -163,7 +164,7 @@ def title_of(overview: SuiteComparison, model: str) -> str:
 
 
 def _cell_notes(score: CellScore) -> Iterable[str]:
-    who = f"{score.cell.title}, {score.cell.task}"
+    who = f"{score.cell.title}, {score.benchmark}"
     if not score.complete:
         yield f"{who}: {score.missing}."
         if score.failed:
@@ -199,9 +200,9 @@ def _delta_row(row: Comparison) -> tuple[str, ...]:
     paired = row.paired
     if paired is None:
         why = "refused" if not row.comparable.ok else "none"
-        return (row.task, row.candidate.cell.title, "", "", why, "", "", "", "", "", "")
+        return (row.benchmark, row.candidate.cell.title, "", "", why, "", "", "", "", "", "")
     return (
-        row.task,
+        row.benchmark,
         row.candidate.cell.title,
         formats.percent(paired.baseline_score),
         formats.percent(paired.candidate_score),
@@ -237,7 +238,7 @@ def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
             (value, formats.count(first.change.n), formats.percent(first.baseline_score), *map(_stratum, parts))
         )
     note = f"* p < {SIGNIFICANT} after Holm's correction over the {len(lines)} strata. Intervals are 95 %, uncorrected."
-    return Table(f"{task} by {name}", tuple(columns), tuple(lines), (note,))
+    return Table(f"{benchmark_title(task)} by {name}", tuple(columns), tuple(lines), (note,))
 
 
 def _stratum(part: GroupChange | None) -> str:

@@ -19,6 +19,7 @@ from evalsuite.report.published.plausibility import ImplausibleBaseline
 from evalsuite.stats.decision import Call
 from evalsuite.store.baseline import CandidateCount
 from evalsuite.store.runs import TableCell
+from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.version import __version__
 
 EXITS: Mapping[Call, Exit] = {"pass": Exit.DONE, "fail": Exit.FAIL, "undecided": Exit.UNDECIDED}
@@ -119,7 +120,7 @@ def verdict_summary(
 
 def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("verdict", number=False),
         Column("delta pt [95 %]"),
         Column("margin pt"),
@@ -137,29 +138,32 @@ def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
         bounds += "" if verdict.upper is None else formats.points(verdict.upper)
         delta, margin = formats.change(change.delta, change.ci95), formats.points(-verdict.limit.margin)
         items = row.partial or formats.count(change.n)
-        rows.append((row.task, verdict.decision.label, delta, margin, bounds, verdict.limit.tier, items))
+        rows.append((row.benchmark, verdict.decision.label, delta, margin, bounds, verdict.limit.tier, items))
         notes += _row_notes(row)
     if release.suite_mean is not None:
         mean = release.suite_mean
         interval = release.mean.ci95 if release.mean else None
         delta, margin = formats.change(release.delta, interval), formats.points(-mean.limit.margin)
         rows.append(("suite mean", mean.decision.label, delta, margin, "", mean.limit.tier, ""))
-    missing = [f"Not measured: {', '.join(release.missing)}."] if release.missing else []
+    missing = [f"Not measured: {', '.join(map(benchmark_title, release.missing))}."] if release.missing else []
     who = f"{release.candidate} against {release.baseline}: {release.call.upper()}"
     return Table(who, columns, tuple(rows), (f"{release.call}: {release.reason}", *notes, *missing))
 
 
 def _row_notes(row: Comparison) -> list[str]:
     assert row.verdict is not None
-    found = [f"{row.task}: undecided; {row.verdict.wanted.text}."] if row.verdict.wanted else []
+    benchmark = row.benchmark
+    found = [f"{benchmark}: undecided; {row.verdict.wanted.text}."] if row.verdict.wanted else []
     if row.stopped:
-        found.append(f"{row.task}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict.")
+        found.append(
+            f"{benchmark}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict."
+        )
     lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.where[:5])
-    found += [f"{row.task}: lost significantly (Holm) in {lost}."] if lost else []
+    found += [f"{benchmark}: lost significantly (Holm) in {lost}."] if lost else []
     if row.bounded is not None:
         ends = (row.bounded.worst.change.delta, row.bounded.best.change.delta)
         words = f"{formats.points(ends[0])} (all missing wrong) to {formats.points(ends[1])} pt (all right)"
-        found.append(f"{row.task}: {sum(row.bounded.missing):,} answers are missing; delta {words}.")
+        found.append(f"{benchmark}: {sum(row.bounded.missing):,} answers are missing; delta {words}.")
     if row.comparable.unknown:
-        found.append(f"{row.task}: unknown and not checked: {', '.join(row.comparable.unknown)}.")
+        found.append(f"{benchmark}: unknown and not checked: {', '.join(row.comparable.unknown)}.")
     return found

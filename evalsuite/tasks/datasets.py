@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ def card(task: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     return dict(loaded)
+
+
+@cache
+def benchmark_title(task: str) -> str:
+    """The name of a benchmark as people write it: ``title`` of its card, such as ``GPQA Diamond`` for gpqa_diamond.
+
+    A task that has no card (a user's own, one of lm-eval) is named as in commands.
+    """
+    described = {path.parent.name for path in shipped("tasks").glob("*/card.yaml")}
+    return str(card(task)["title"]) if task in described else task
 
 
 def is_gated(task: str) -> bool:

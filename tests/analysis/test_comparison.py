@@ -191,7 +191,7 @@ def test_declared_selections_are_compared_and_labelled(tmp_path: Path) -> None:
 def test_nothing_in_common(tmp_path: Path) -> None:
     other = Made("b", {"7": [Answer(1)]}, total_items=3)
     got = compared(tmp_path / "r", Made("a", answers([1, 0]), total_items=3), other)
-    assert (got.delta, got.reason) == (None, "mmlu_pro: b with a have no item in common")
+    assert (got.delta, got.reason) == (None, "MMLU-Pro: b with a have no item in common")
 
 
 def test_a_model_is_not_its_own_baseline(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_several_tasks_get_a_suite_mean(tmp_path: Path) -> None:
     mean = content["suite"]["nvfp4_v2"]
     assert mean["tasks"] == ["gpqa_diamond", "ifbench"]
     assert mean["delta"] == pytest.approx(sum(row["delta"] for row in content["rows"]) / 2)
-    assert "mean of 2 tasks" in (folder / "report.md").read_text()
+    assert "mean of 2 benchmarks" in (folder / "report.md").read_text()
     assert "demo" not in (folder / "report.md").read_text()
 
 
@@ -109,7 +109,7 @@ def test_an_incomplete_cell_shows_counts_and_no_score(tmp_path: Path, capsys: py
     assert report(Report(run=[str(run)])) == Exit.INCOMPLETE
     shown = capsys.readouterr().out
     assert "incomplete" in shown
-    assert "b, mmlu_pro: 2 of 3 samples measured (1 failed)." in shown
+    assert "b, MMLU-Pro: 2 of 3 samples measured (1 failed)." in shown
     assert rows_of(run / "report")[0]["delta"] is None
 
 

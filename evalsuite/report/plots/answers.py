@@ -23,7 +23,7 @@ def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
             style.point(ax, score.scored.score, score.scored.ci95, place, 0)
     ax.set_xlabel("score, % (95 % interval)")
     ax.grid(axis="x", color=style.GRID)
-    style.rows_axis(ax, [f"{score.cell.title}\n{score.cell.task}" for score in shown])
+    style.rows_axis(ax, [f"{score.cell.title}\n{score.benchmark}" for score in shown])
 
 
 def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:

@@ -29,7 +29,7 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
             ax.plot([-100 * margin] * 2, ends, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
         style.point(ax, row.delta or 0.0, row.ci95, place, models.index(row.candidate.cell.model))
         part = f" ({row.partial})" if row.partial else ""
-        labels.append(f"{row.candidate.cell.title}\n{row.task}{part}")
+        labels.append(f"{row.candidate.cell.title}\n{row.benchmark}{part}")
     baselines = style.words(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
     bar = "; orange bar: minus the margin" if any(_margin_of(row) is not None for row in shown) else ""
     style.value_axis(ax, f"change against {baselines}, percentage points (95 % interval{bar})")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from evalsuite.analysis.drift import Chart
 from evalsuite.report.plots.style import BASELINE, CANDIDATES, STYLE
+from evalsuite.tasks.datasets import benchmark_title
 
 MARKS = {"confirmed": "X", "open": "o", "dismissed": "s"}
 """How an alarm is marked."""
@@ -28,7 +29,7 @@ def trend(chart: Chart, axes: Axes) -> None:
                 place, 100 * point.delta, MARKS[point.alarm], color=CANDIDATES[1], markersize=7, label=point.alarm
             )
     axes.set_ylabel("delta, points")
-    axes.set_title(f"{chart.candidate} against {chart.baseline}: {chart.task}", loc="left")
+    axes.set_title(f"{chart.candidate} against {chart.baseline}: {benchmark_title(chart.task)}", loc="left")
 
 
 def cusum(chart: Chart, axes: Axes) -> None:

@@ -17,6 +17,7 @@ from evalsuite.report import formats
 from evalsuite.report.plots import answers, changes, style
 from evalsuite.report.plots.data import LengthDistribution, SlotUse, lengths, slot_use, token_budgets
 from evalsuite.report.tables import strata_by_drop
+from evalsuite.tasks.datasets import benchmark_title
 
 
 def save_all(overview: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
@@ -34,19 +35,24 @@ def save_all(overview: SuiteComparison, folder: Path, caption: str) -> tuple[tup
         elif any(score.scored for score in overview.scores):
             keep(score_figure(overview.scores), "scores", "Scores")
         for task in overview.table.tasks:
+            benchmark = benchmark_title(task)
             rows = [row for row in compared if row.task == task]
             cells = [score for score in overview.scores if score.cell.task == task and score.scored]
             for name in overview.table.groups(task) if rows else ():
-                title = f"{task} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
+                title = f"{benchmark} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
                 keep(group_figure(rows, name), f"{task}-{name}", title)
-                keep(heat_figure(rows, name), f"{task}-{name}-heat", f"{task}: change by model and {name}")
+                keep(heat_figure(rows, name), f"{task}-{name}-heat", f"{benchmark}: change by model and {name}")
             if cells:
-                keep(outcome_figure(cells, rows), f"{task}-outcomes", f"{task} by outcome")
+                keep(outcome_figure(cells, rows), f"{task}-outcomes", f"{benchmark} by outcome")
             found = lengths(overview.table, task)
             if found is not None:
-                keep(length_figure(overview.table, found), f"{task}-lengths", f"{task}: length of answers by outcome")
+                keep(
+                    length_figure(overview.table, found),
+                    f"{task}-lengths",
+                    f"{benchmark}: length of answers by outcome",
+                )
             if token_budgets(overview.table, task) is not None:
-                keep(budget_figure(overview.table, task), f"{task}-budgets", f"{task}: score against token budget")
+                keep(budget_figure(overview.table, task), f"{task}-budgets", f"{benchmark}: score against token budget")
         uses = slot_use(overview.table.cells)
         if uses:
             keep(timeline_figure(uses), "timeline", "Requests in flight")

@@ -45,8 +45,9 @@ def _doubts(overview: SuiteComparison, baselines: set[str]) -> Iterator[Implausi
         for match in matches(overview, card):
             scored, cell = match.score.scored, match.score.cell
             if cell.model in baselines and scored is not None and (why := _why(card, match)):
-                who = f"{cell.title}, {cell.task}: measured {formats.score(scored.score, scored.ci95)} %"
-                text = f"{who}, published {formats.percent(match.published)} % ({card.title}): {why}"
+                ours = f"measured {formats.score(scored.score, scored.ci95)} %"
+                theirs = f"published {formats.percent(match.published)} % ({card.title})"
+                text = f"{cell.title}, {match.score.benchmark}: {ours}, {theirs}: {why}"
                 yield ImplausibleBaseline(cell.model, cell.task, scored.score, match.published, card.name, text)
 
 

@@ -10,6 +10,7 @@ from evalsuite.report.console import Column, Table
 from evalsuite.report.published.check import REPEATS, CardCheck, CardReport, PublishedDelta, card_reports
 from evalsuite.report.published.match import matches
 from evalsuite.stats.intervals import wilson
+from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import NOT_STATED, Card
 
 
@@ -33,7 +34,7 @@ def published_tables(overview: SuiteComparison | None, cards: Sequence[Card]) ->
 
 def _beside(report: CardReport) -> Table:
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("model", number=False),
         Column("published %"),
         Column("measured % [95 %]"),
@@ -42,7 +43,7 @@ def _beside(report: CardReport) -> Table:
     )
     rows = tuple(
         (
-            check.task,
+            benchmark_title(check.task),
             check.model,
             formats.percent(check.published),
             formats.UNKNOWN if check.measured is None else formats.score(check.measured, check.ci95),
@@ -61,7 +62,7 @@ def _beside(report: CardReport) -> Table:
 def _alone(report: CardReport) -> Table:
     """A card without any cell of ours: its scores with the interval that one pass over the items has."""
     keys = [(str(one["key"]), str(one["title"])) for one in report.card.data.get("columns") or ()]
-    columns = (Column("task", number=False), Column("items"), *(Column(f"{title} %") for _, title in keys))
+    columns = (Column("benchmark", number=False), Column("items"), *(Column(f"{title} %") for _, title in keys))
     sizes: dict[str, int] = {}
     for one in report.grims:
         sizes.setdefault(one.task, one.n)
@@ -73,8 +74,9 @@ def _alone(report: CardReport) -> Table:
             share = (row.get("scores") or {}).get(key)
             interval = None if share is None or n is None else wilson(round(share * n), n)
             cells.append(formats.score(share, interval))
-        rows.append((str(row["task"]), formats.UNKNOWN if n is None else f"{n:,}", *cells))
-    notes = [*_source(report.card), *_row_notes(report.card, {str(row[0]) for row in rows})]
+        rows.append((benchmark_title(str(row["task"])), formats.UNKNOWN if n is None else f"{n:,}", *cells))
+    tasks = {str(row["task"]) for row in report.card.data.get("rows") or ()}
+    notes = [*_source(report.card), *_row_notes(report.card, tasks)]
     if rows:
         notes.append("Intervals are Wilson's for one pass over the items: none is published, nor how many passes.")
     else:
@@ -98,7 +100,7 @@ def _why(checks: Iterable[CardCheck]) -> list[str]:
     where: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
         if check.differences:
-            where.setdefault(check.differences, []).append(f"{check.model}, {check.task}")
+            where.setdefault(check.differences, []).append(f"{check.model}, {benchmark_title(check.task)}")
     return [f"Measured with {', '.join(lines)}: {'; '.join(names)}." for lines, names in where.items()]
 
 
@@ -106,7 +108,7 @@ def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
     """What the card's rows need said, and its errors."""
     known = set(tasks)
     rows = [row for row in card.data.get("rows") or () if row.get("task") in known and row.get("note")]
-    notes = [f"{row.get('title', row['task'])}: {' '.join(str(row['note']).split())}" for row in rows]
+    notes = [f"{benchmark_title(str(row['task']))}: {' '.join(str(row['note']).split())}" for row in rows]
     return notes + [f"Erratum: {' '.join(str(line).split())}" for line in card.data.get("errata") or ()]
 
 
@@ -134,7 +136,9 @@ def _strata(card: Card, group: Mapping[str, Any], score: CellScore | None) -> Ta
     right, n = (sum(one[place] for one in counts.values()) for place in (0, 1))
     whole = formats.score(right / n, wilson(right, n))
     note = f"Published intervals are Wilson's, computed here from the counts; together {right:,}/{n:,}, {whole} %."
-    return Table(f"{group['task']} by {group['group']}: {card.title}", tuple(columns), tuple(rows), (note,))
+    return Table(
+        f"{benchmark_title(str(group['task']))} by {group['group']}: {card.title}", tuple(columns), tuple(rows), (note,)
+    )
 
 
 def _plain(value: str) -> str:
@@ -145,7 +149,7 @@ def _deltas(report: CardReport) -> Table:
     """The differences that a card shows, with the interval that it does not."""
     titles = {str(one["key"]): str(one["title"]) for one in report.card.data.get("columns") or ()}
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("against", number=False, essential=False),
         Column("model", number=False),
         Column("difference pt [95 %]"),
@@ -154,7 +158,7 @@ def _deltas(report: CardReport) -> Table:
     )
     rows = tuple(
         (
-            one.task,
+            benchmark_title(one.task),
             titles[one.baseline],
             titles[one.candidate],
             formats.change(one.delta, one.ci95),
@@ -177,15 +181,15 @@ def _sensitivity(one: PublishedDelta) -> str:
     lost = [q for q, (low, high) in one.paired.items() if low <= 0 <= high]
     beyond = f" From {100 * min(lost):.0f} % on it holds 0." if lost else ""
     return (
-        f"{one.task}, {formats.points(one.delta)} pt is no measured gain: the baseline is a bare rounded figure, "
-        "without counts or answers, perhaps of another harness, so that pairing is void. Were both of one harness, it "
-        f"would depend on how many items flip: {', '.join(parts)}.{beyond}"
+        f"{benchmark_title(one.task)}, {formats.points(one.delta)} pt is no measured gain: the baseline is a bare "
+        "rounded figure, without counts or answers, perhaps of another harness, so that pairing is void. Were both of "
+        f"one harness, it would depend on how many items flip: {', '.join(parts)}.{beyond}"
     )
 
 
 def _grim(report: CardReport) -> Table:
     columns = (
-        Column("task", number=False),
+        Column("benchmark", number=False),
         Column("answers"),
         Column("scores %"),
         Column("possible with passes", number=False),
@@ -193,7 +197,7 @@ def _grim(report: CardReport) -> Table:
     )
     rows = tuple(
         (
-            one.task,
+            benchmark_title(one.task),
             f"{one.n:,}",
             ", ".join(formats.percent(value, 2 if round(value, 3) != value else 1) for value in one.scores.values()),
             "all that were tried" if not one.impossible else ", ".join(map(str, one.possible)) or "none that was tried",

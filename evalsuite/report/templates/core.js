@@ -23,6 +23,7 @@ const page = (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const modelColour = (model) => colour(`--c${models.indexOf(model) % 7}`);
   const title = (model) => data.titles[model] ?? model;
+  const benchmark = (task) => data.benchmarks[task] ?? task;
   const round = (value, digits) => {
     const text = (100 * value).toFixed(digits);
     return Number(text) === 0 ? text.replace("-", "") : text;
@@ -52,5 +53,5 @@ const page = (() => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
   matchMedia("print").addEventListener("change", themeChanged);
 
-  return { data, content, outcomes, models, element, colour, modelColour, title, percent, points, change, redraw };
+  return { data, content, outcomes, models, element, colour, modelColour, title, benchmark, percent, points, change, redraw };
 })();

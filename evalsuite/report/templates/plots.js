@@ -1,7 +1,7 @@
 "use strict";
 // The page's plots, drawn by Observable Plot from what comparison.json says. Each returns an SVG for a width.
 (() => {
-  const { content, data, models, element, colour, modelColour, title, percent, points, change } = page;
+  const { content, data, models, element, colour, modelColour, title, benchmark, percent, points, change } = page;
   const compared = content.rows.filter((row) => row.delta !== null);
   const symbols = ["times", "circle", "square", "diamond", "triangle", "star", "wye"];
   const symbol = (model) => symbols[models.indexOf(model) % symbols.length];
@@ -9,7 +9,7 @@
   const causeColours = { wrong: "--o-w", truncated: "--o-t", no_answer: "--o-n", refused: "--o-r" };
   const causeColour = (cause) => colour(causeColours[cause] ?? "--o-f");
   const several = content.rows.length && new Set(content.rows.map((row) => row.task)).size > 1;
-  const label = (row) => (several ? `${title(row.candidate)} · ${row.task}` : title(row.candidate));
+  const label = (row) => (several ? `${title(row.candidate)} · ${benchmark(row.task)}` : title(row.candidate));
   const room = (labels) => Math.min(260, 22 + 7.2 * Math.max(...labels.map((text) => text.length)));
   const base = (width, more) => ({
     width, marginBottom: 42, style: { fontSize: "12px", background: "transparent", color: colour("--ink"), fontFamily: "inherit" }, ...more,
@@ -59,7 +59,7 @@
 
   function scores(width) {
     const cells = content.cells.filter((cell) => cell.score !== null)
-      .map((cell) => ({ ...cell, label: `${cell.title} · ${cell.task}` }));
+      .map((cell) => ({ ...cell, label: `${cell.title} · ${benchmark(cell.task)}` }));
     const labels = cells.map((cell) => cell.label);
     return Plot.plot(base(width, {
       marginLeft: room(labels), height: 64 + 30 * cells.length, x: { label: "score, %", labelAnchor: "center", labelOffset: 36, inset: 12 },
@@ -186,7 +186,7 @@
     for (const [name, words] of [["lengths", "Length of answers by outcome"], ["budgets", "Score against token budget: answers beyond the budget count as not right"]]) {
       if (found[name]) {
         holder.append(element("figure", { class: "plot", "data-plot": name, "data-task": task },
-          element("div", { class: "canvas" }), element("figcaption", {}, `${words}, ${task}.`)));
+          element("div", { class: "canvas" }), element("figcaption", {}, `${words}, ${benchmark(task)}.`)));
       }
     }
   }

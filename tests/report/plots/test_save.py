@@ -52,8 +52,8 @@ def test_forest(overview: SuiteComparison) -> None:
     assert [y for _, y in points(ax)] == [0, 1]
     assert np.array(spans(ax)) == pytest.approx(np.array([row["ci95"] for row in rows]) * 100)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == [
-        "FP8 (demo)\nword_problems",
-        "NVFP4 (demo)\nword_problems",
+        "FP8 (demo)\nWord problems",
+        "NVFP4 (demo)\nWord problems",
     ]
 
 

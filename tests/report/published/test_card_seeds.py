@@ -66,7 +66,7 @@ def test_errors_of_the_cards_are_noted_and_not_repeated() -> None:
     text = " ".join(note for table in published_tables(None, (card_named(NVIDIA),)) for note in table.notes)
     assert "448" in text
     sizes = {row[0]: row[1] for row in published_tables(None, (card_named(NVIDIA),))[0].rows}
-    assert sizes["gpqa_diamond"] == "198"
+    assert sizes["GPQA Diamond"] == "198"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from evalsuite.report import console
 from evalsuite.report.published.check import CardCheck, check
 from evalsuite.report.published.match import cards_for, matches
 from evalsuite.report.published.tables import published_tables
+from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 from tests.support.cells import SAMPLING, Made, answers, repeated, write
 from tests.support.made_runs import demo_run, real_run
@@ -127,12 +128,12 @@ def test_measured_beside_published(tmp_path: Path, cards: Path) -> None:
     assert [card.name for card in matching] == ["mine"]
     beside, strata, *_ = published_tables(found, matching)
     ((*shown, difference, result),) = beside.rows
-    assert shown == ["mmlu_pro", "FP8", "95.0", "90.0 [69.9, 97.2]"]
+    assert shown == ["MMLU-Pro", "FP8", "95.0", "90.0 [69.9, 97.2]"]
     assert difference.startswith("-5.00 [")
     assert result == "not comparable"
     notes = " ".join(beside.notes)
     assert "does not state: repeats" in notes
-    assert "Measured with temperature 0.6 (card 1.0): FP8, mmlu_pro." in notes
+    assert "Measured with temperature 0.6 (card 1.0): FP8, MMLU-Pro." in notes
     assert "Another harness." in notes
     assert "448" in notes
     assert strata.rows == (
@@ -181,17 +182,17 @@ def test_shipped_cards_stand_beside_our_numbers(tmp_path: Path) -> None:
     shown = published_tables(found, cards_for(found, None))
     nvidia = next(table for table in shown if table.title.startswith("Measured") and "NVFP4 V2" in table.title)
     assert {row[:3] for row in nvidia.rows} == {
-        ("gpqa_diamond", "FP8", "87.2"),
-        ("gpqa_diamond", "NVFP4_V2", "87.7"),
-        ("ifbench", "FP8", "76.1"),
-        ("ifbench", "NVFP4_V2", "76.5"),
+        ("GPQA Diamond", "FP8", "87.2"),
+        ("GPQA Diamond", "NVFP4_V2", "87.7"),
+        ("IFBench", "FP8", "76.1"),
+        ("IFBench", "NVFP4_V2", "76.5"),
     }
     name = "nvidia_qwen3_5_397b_nvfp4_v2"
     report(Report(run=[str(run)], card=name))
     assert "Measured beside published" in (run / "report" / "report.md").read_text()
     (card,) = json.loads((run / "report" / "comparison.json").read_text())["cards"]
     assert card["name"] == name
-    rows = {(row["task"], row["model"]): row for row in card["rows"]}
+    rows = {(benchmark_title(row["task"]), row["model"]): row for row in card["rows"]}
     for row in nvidia.rows:
         one = rows[row[0], row[1]]
         assert row[5] == one["result"]
