@@ -34,7 +34,7 @@ from evalsuite.endpoint.faults import (
 )
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.sse import DONE, SSEReader
-from evalsuite.endpoint.stream import ReplyStream, largest, show
+from evalsuite.endpoint.stream import PartialReply, ReplyStream, largest
 from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
@@ -81,8 +81,11 @@ class Client:
         """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
         return self.model.server.stream and not request.tools
 
-    async def send(self, request: Request, *, longest: float | None = None) -> Reply:
-        """Ask once; ``longest`` (seconds) and ``engine.total_seconds`` bound the whole request.
+    async def send(
+        self, request: Request, *, longest: float | None = None, progress: PartialReply | None = None
+    ) -> Reply:
+        """Ask once; ``longest`` (seconds) and ``engine.total_seconds`` bound the whole request. ``progress`` shows the
+        reply while it arrives.
 
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``. What had come of
         an answer by then is never returned: it is thrown away with the connection, which makes the server stop, too.
@@ -90,7 +93,8 @@ class Client:
         start = time.monotonic()
         limits = [limit for limit in (longest, self.engine.total_seconds) if limit is not None]
         draft = ReplyStream(largest(request))
-        show(draft.assembler)
+        if progress is not None:
+            progress.reply = draft.assembler
         try:
             async with asyncio.timeout(min(limits, default=None)) as timer, self._open(request) as response:
                 await self._read(response, request, draft)

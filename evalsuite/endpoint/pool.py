@@ -20,7 +20,7 @@ from evalsuite.endpoint.faults import Busy, Down, Malformed, TooSlow, Transient,
 from evalsuite.endpoint.health import EndpointHealth
 from evalsuite.endpoint.replica import SUSPICIOUS, HealthCheck, Replica, ReplicaState
 from evalsuite.endpoint.reply import Assembler
-from evalsuite.endpoint.stream import show
+from evalsuite.endpoint.stream import PartialReply
 from evalsuite.endpoint.timeouts import RequestTimeout
 from evalsuite.errors import ContextOverflow, EndpointDown, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
@@ -77,8 +77,9 @@ class Pool:
         """The base URLs, for messages."""
         return ", ".join(base_urls(self.model))
 
-    async def send(self, request: Request) -> Reply:
-        """Ask once, where there is most room; waits for room and for the end of an outage.
+    async def send(self, request: Request, progress: PartialReply | None = None) -> Reply:
+        """Ask once, where there is most room; waits for room and for the end of an outage. ``progress`` shows the reply
+        while it arrives.
 
         Raises ``Transient`` (``outage`` says that it happened because the endpoint was down), ``TooSlow``,
         ``Rejected``, ``ContextOverflow``, ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and
@@ -88,7 +89,7 @@ class Pool:
         sent = time.monotonic()
         longest = self.pace.longest(request.sampling.get("max_tokens"), self.engine.first_token_seconds)
         try:
-            reply = await one.client.send(request, longest=longest)
+            reply = await one.client.send(request, longest=longest, progress=progress)
         except ContextOverflow:
             raise
         except EndpointUnusable as error:
@@ -103,7 +104,8 @@ class Pool:
         finally:
             one.running -= 1
             self._wake()
-        show(Assembler())  # what had come is thrown away
+        if progress is not None:
+            progress.reply = Assembler()  # what had come is thrown away
         failed.outage = await self._outage(one, failed, raw=request.raw)
         raise failed
 

@@ -1,13 +1,12 @@
 """A reply while its bytes arrive: parsed, counted, and whole or a fault at the end; half of one is never an answer.
 
-A request that is cut by a deadline is recorded with the length that has arrived: the task that sends it puts a
-``PartialReply`` into its context, and the client attaches the reply that it is collecting.
+A request that is cut by a deadline is recorded with the length that has arrived: its sender hands a ``PartialReply``
+to the client, which attaches the reply that it is collecting.
 """
 
 import json
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,21 +138,3 @@ class PartialReply:
     def characters(self) -> int:
         """Characters of text and reasoning that have come."""
         return 0 if self.reply is None else self.reply.characters
-
-
-_WATCH: ContextVar[PartialReply | None] = ContextVar("watch", default=None)
-
-
-def watched() -> PartialReply:
-    """A watch on the next request of this task."""
-    watch = PartialReply()
-    _WATCH.set(watch)
-    return watch
-
-
-def show(reply: Assembler) -> Assembler:
-    """Let whoever watches this task's request see ``reply`` grow; returns it."""
-    watch = _WATCH.get()
-    if watch is not None:
-        watch.reply = reply
-    return reply

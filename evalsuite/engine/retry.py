@@ -6,12 +6,15 @@ import time
 
 from evalsuite.endpoint.faults import Busy, Empty, TooSlow, Transient, pause
 from evalsuite.endpoint.pool import Pool
+from evalsuite.endpoint.stream import PartialReply
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Request
 
 
-async def ask_again(client: Pool, request: Request, stop: Stop) -> tuple[Reply, int]:
+async def ask_again(
+    client: Pool, request: Request, stop: Stop, progress: PartialReply | None = None
+) -> tuple[Reply, int]:
     """(reply, requests sent): transient faults are asked again, as the settings of the pool's engine say.
 
     Waiting for a busy endpoint, or for one that was down, costs no attempt; both end after ``engine.outage_seconds``,
@@ -25,7 +28,7 @@ async def ask_again(client: Pool, request: Request, stop: Stop) -> tuple[Reply, 
     while True:
         sent += 1
         try:
-            return await client.send(request), sent
+            return await client.send(request, progress), sent
         except TooSlow as fault:
             await client.gave_up(fault)
             raise SampleFailed(str(fault), sent) from None

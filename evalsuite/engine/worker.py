@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from evalsuite.config.settings import Engine
 from evalsuite.endpoint.faults import Rejected
-from evalsuite.endpoint.stream import PartialReply, watched
+from evalsuite.endpoint.stream import PartialReply
 from evalsuite.engine.auxiliary import aide_ask
 from evalsuite.engine.conversation import Ask, Conversation
 from evalsuite.engine.deadline_fit import Fit
@@ -236,11 +236,12 @@ class AttemptRequests:
         """One reply, whatever it takes; what it shows of lengths and speed is learned from."""
         running, todo = self.running, self.todo
         key = (todo.cell, todo.item.id, todo.repeat)
-        self.asked, self.watch, self.sent = True, watched(), time.monotonic()
+        self.asked, self.watch, self.sent = True, PartialReply(), time.monotonic()
         if running.fit is not None:
             running.fit.begun[key] = self.sent
         try:
-            reply, attempts = await ask_again(running.lane.jobs[todo.cell].client, request, running.stop)
+            client = running.lane.jobs[todo.cell].client
+            reply, attempts = await ask_again(client, request, running.stop, self.watch)
         finally:
             if running.fit is not None:
                 del running.fit.begun[key]
