@@ -110,7 +110,7 @@ async def evalsuite_client(stack: AsyncExitStack, url: str, limit: int, *, strea
     client = connect(
         Model("Mock", "benchmarks/mock", None, "bf16", base_url=url, server=server), Engine(), "mock", limit
     )
-    stack.push_async_callback(client.api.close)
+    stack.push_async_callback(client.close)
 
     async def ask(number: int) -> None:
         reply = await client.send(Request(tuple(messages(number)), sampling=SAMPLING))

@@ -164,7 +164,7 @@ def _taken(url: str, name: str) -> Fingerprint:
         try:
             found, _ = await taking.take(client)
         finally:
-            await client.api.close()
+            await client.close()
         kept = fingerprint.from_json(json.loads(json.dumps(found.to_json())))
         assert kept is not None
         return kept

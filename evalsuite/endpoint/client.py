@@ -1,59 +1,67 @@
 """One asynchronous call of an OpenAI-compatible server.
 
-The ``openai`` package sends the request on its aiohttp transport; the bytes of the answer are read by ``sse.py``,
-because the package's event objects cost 55 to 110 microseconds each and a long answer has 64,000 of them.
+aiohttp sends the request; ``stream.py`` reads the bytes of the reply. The ``openai`` package is not on this path: it
+costs more than everything else together. It is the reference that ``doctor`` and the contract suite compare with.
 """
 
 import asyncio
-import os
+import json
+import math
 import re
-import ssl
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
-import openai
-from openai._response import AsyncAPIResponse
+import aiohttp
+import orjson
 
 from evalsuite.config.settings import Engine, Model
-from evalsuite.endpoint.faults import (
-    Down,
-    Malformed,
-    TooSlow,
-    Transient,
-    causes,
+from evalsuite.endpoint.fault_mapping import (
+    broken_fault,
     connection_fault,
     event_fault,
     page,
     safe,
     status_fault,
 )
+from evalsuite.endpoint.faults import Down, Malformed, NoByte, TooSlow, Transient
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.sse import DONE, SSEReader
 from evalsuite.endpoint.stream import PartialReply, ReplyStream, largest
 from evalsuite.endpoint.thinking import switch_fields, tags_of
-from evalsuite.errors import BadInput, EndpointUnusable
+from evalsuite.endpoint.transport import Response, Transport, fetch, transport
+from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 
-UNSTREAMED_SECONDS = 8 * 3600.0
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
-PAGE_BYTES = 2048
-"""So much of a proxy's page is looked at."""
+UNSTREAMED_SECONDS = 8 * 3600.0
+"""Longest request that is not streamed, where nothing is known of the server's speed."""
+PAGE_BYTES = 65_536
+"""So much of an error's body, or of a proxy's page, is read."""
 DATED = re.compile(r"-\d{4}")
+EXPONENT = re.compile(rb"\de[-+]?\d")
+"""In JSON: a float that orjson writes otherwise than the standard library (``1e-7``), or text that looks like one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A model server and how to speak to it. Made by ``connect``."""
+    """A model server and how to speak to it. Made by ``connect``; close it with ``close``."""
 
     model: Model
+    """Its ``base_url`` is without the query, as messages and results show it."""
     engine: Engine
     served_name: str
-    api: openai.AsyncOpenAI
+    transport: Transport
+
+    @property
+    def address(self) -> str:
+        """The base URL as it is configured, query included: for another connection, never for people."""
+        return self.transport.address
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.transport.close()
 
     def body(self, request: Request) -> dict[str, Any]:
         """The JSON that is sent for ``request``: pure, and the same for every precision but for ``model``."""
@@ -63,6 +71,8 @@ class Client:
         if "max_tokens" in sampling and not request.raw:
             sampling[server.max_tokens_field] = sampling.pop("max_tokens")
         body: dict[str, Any] = {"model": self.served_name}
+        if self.streams(request):
+            body["stream"] = True
         if request.raw:
             body["prompt"] = request.messages[0]["content"]
         else:
@@ -74,7 +84,7 @@ class Client:
         if request.stop:
             body["stop"] = list(request.stop)
         if self.streams(request):
-            body.update(stream=True, stream_options={"include_usage": True})
+            body["stream_options"] = {"include_usage": True}
         return body
 
     def streams(self, request: Request) -> bool:
@@ -90,30 +100,56 @@ class Client:
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``. What had come of
         an answer by then is never returned: it is thrown away with the connection, which makes the server stop, too.
         """
-        start = time.monotonic()
+        began = asyncio.get_running_loop().time()
         limits = [limit for limit in (longest, self.engine.total_seconds) if limit is not None]
-        draft = ReplyStream(largest(request))
+        whole = began + min(limits, default=math.inf if self.streams(request) else UNSTREAMED_SECONDS)
+        stream = ReplyStream(largest(request))
         if progress is not None:
-            progress.reply = draft.assembler
+            progress.reply = stream.assembler
+        path, body = "/completions" if request.raw else "/chat/completions", encode(self.body(request))
+        first = began + self.engine.first_token_seconds if self.streams(request) else whole
+        answered = False
         try:
-            async with asyncio.timeout(min(limits, default=None)) as timer, self._open(request) as response:
-                await self._read(response, request, draft)
-        except openai.APIStatusError as error:
-            raise status_fault(error, self.model, request) from None
-        except openai.APIConnectionError as error:
-            if isinstance(error, openai.APITimeoutError) and not _connecting(error):
-                raise Transient(_silence(start, draft)) from None
+            async with asyncio.timeout_at(min(first, whole)) as timer:
+                async with self.transport.post(path, body) as response:
+                    answered = True
+                    await self._read(response, request, stream, timer, whole)
+        except TimeoutError as error:
+            if isinstance(error, aiohttp.ClientError):  # a new connection took longer than engine.connect_seconds
+                raise connection_fault(error, self.model) from None
+            raise _silence(stream, began, whole) from None
+        except (aiohttp.ClientError, OSError) as error:
+            if answered:
+                seconds = asyncio.get_running_loop().time() - began
+                raise broken_fault(error, self.model, seconds, stream.lost) from None
             raise connection_fault(error, self.model) from None
-        except (TimeoutError, httpx2.TimeoutException):
-            if timer.expired():
-                raise TooSlow(f"no end after {time.monotonic() - start:.0f} s{draft.lost}") from None
-            raise Transient(_silence(start, draft)) from None
-        except (httpx2.HTTPError, OSError) as error:
-            after = time.monotonic() - start
-            raise Down(f"the connection broke after {after:.1f} s: {error!r}{draft.lost}") from None
-        self._check_name(draft.assembler.model)
+        self._check_name(stream.assembler.model)
         thinking = self.model.thinking and not request.raw
-        return draft.reply(request, start, thinking=thinking, tags=tags_of(self.model))
+        return stream.reply(request, began, thinking=thinking, tags=tags_of(self.model))
+
+    async def get(self, path: str, *, root: bool = False) -> Response:
+        """What the server answers to a GET of ``path``, whatever its status; ``root``: below the server's root instead
+        of the base URL. Takes at most ``engine.connect_seconds``.
+
+        Raises ``Transient``, and ``EndpointUnusable`` for a certificate that is not trusted.
+        """
+        return await self._whole(self.transport.get(path, root=root), self.engine.connect_seconds)
+
+    async def post(self, body: Mapping[str, Any]) -> Response:
+        """What the server answers to a chat completion that is not streamed, whatever its status; raises as ``get``."""
+        seconds = self.engine.total_seconds or self.engine.first_token_seconds
+        return await self._whole(self.transport.post("/chat/completions", encode(body)), seconds)
+
+    async def _whole(self, request: AbstractAsyncContextManager[aiohttp.ClientResponse], seconds: float) -> Response:
+        try:
+            async with asyncio.timeout(seconds), request as response:
+                return await fetch(response)
+        except TimeoutError as error:
+            if isinstance(error, aiohttp.ClientError):
+                raise connection_fault(error, self.model) from None
+            raise Down(f"connection to {self.model.base_url} failed: no answer in {seconds:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise connection_fault(error, self.model) from None
 
     def _check_name(self, name: str) -> None:
         """Another model's name in the answer is the commonest disaster: the wrong checkpoint on the port."""
@@ -125,101 +161,93 @@ class Client:
             f"name of the same model, declare it: +models.NAME.expect.model={name[:200]}"
         )
 
-    @asynccontextmanager
-    async def _open(self, request: Request) -> AsyncIterator[AsyncAPIResponse[Any]]:
-        body = self.body(request)
-        path = self.api.completions if request.raw else self.api.chat.completions
-        # Everything goes as ``extra_body``, which replaces the empty question: the package looks at each part of what
-        # it is given as messages, and would find that it is to be sent as it is (a fifth of a request's whole cost).
-        typed = {name: body.pop(name) for name in ("model", "stream") if name in body}
-        empty: dict[str, Any] = {"prompt": ""} if request.raw else {"messages": []}
-        create: Any = path.with_streaming_response.create
-        async with create(**empty, **typed, extra_body=body) as response:
-            yield response
-
-    async def _read(self, response: AsyncAPIResponse[Any], request: Request, draft: ReplyStream) -> None:
-        """Fill ``draft`` with the reply's bytes."""
+    async def _read(
+        self,
+        response: aiohttp.ClientResponse,
+        request: Request,
+        stream: ReplyStream,
+        timer: asyncio.Timeout,
+        whole: float,
+    ) -> None:
+        """Fill ``stream`` with the reply's bytes; ``whole``: when the request is given up, loop time."""
+        if not 200 <= response.status < 300:
+            raise status_fault(await fetch(response, PAGE_BYTES), self.model, request)
         kind = response.headers.get("content-type", "")
         if "html" in kind:
-            words = safe(page((await _beginning(response)).decode("utf-8", "replace")), self.model, request)
+            text = page((await fetch(response, PAGE_BYTES)).body.decode("utf-8", "replace"))
+            words = safe(text, self.model, request)
             raise Down(f"the answer is no model server's but a proxy's: {words}", gateway=True)
         try:
             if not self.streams(request) or "application/json" in kind:
                 chunks = []
-                async for chunk in response.iter_bytes():
-                    draft.count(chunk)
+                async for chunk in response.content.iter_any():
+                    stream.count(chunk)
                     chunks.append(chunk)
-                draft.add_whole(b"".join(chunks))
+                stream.add_whole(b"".join(chunks))
             else:
-                await self._read_events(response, draft)
+                await self._read_events(response, stream, timer, whole)
         except ErrorEvent as error:
             raise event_fault(error.event, self.model, request) from None
         except Malformed as error:
             raise Malformed(safe(str(error), self.model, request)) from None
 
-    async def _read_events(self, response: AsyncAPIResponse[Any], draft: ReplyStream) -> None:
+    async def _read_events(
+        self, response: aiohttp.ClientResponse, stream: ReplyStream, timer: asyncio.Timeout, whole: float
+    ) -> None:
         reader = SSEReader()
         loop = asyncio.get_running_loop()
-        touched, began = loop.time(), False
-        often = min(1.0, self.engine.idle_seconds / 4)  # moving the timer for every chunk would cost more than it
-        async with asyncio.timeout_at(touched + self.engine.first_token_seconds) as timer:
-            async for chunk in response.iter_bytes():
-                draft.count(chunk)
-                now = loop.time()
-                if not began or now - touched > often:
-                    timer.reschedule(now + self.engine.idle_seconds)
-                    touched, began = now, True
-                for payload in reader.feed(chunk):
-                    if payload == DONE:
-                        draft.done = True
-                    else:
-                        draft.add(payload)
-        if not (draft.done or draft.assembler.finished):
-            raise Transient(f"the stream ended without a finish reason{draft.lost}")
+        moved, idle = -math.inf, self.engine.idle_seconds
+        often = min(1.0, idle / 4)  # moving the timer for every chunk would cost more than reading it
+        async for chunk in response.content.iter_any():
+            stream.count(chunk)
+            now = loop.time()
+            if now - moved > often:
+                timer.reschedule(min(now + idle, whole))
+                moved = now
+            for payload in reader.feed(chunk):
+                if payload == DONE:
+                    stream.done = True
+                else:
+                    stream.add(payload)
+        if not (stream.done or stream.assembler.finished):
+            raise Transient(f"the stream ended without a finish reason{stream.lost}")
 
 
 def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Client:
-    """A client with at most ``limit`` connections. Close it with ``await client.api.close()``.
+    """A client with at most ``limit`` connections. Close it with ``await client.close()``.
 
-    Raises ``BadInput`` for an unreadable CA file and for a password in the URL.
+    Raises ``BadInput`` as ``transport`` does.
     """
-    if "@" in urlsplit(model.base_url).netloc:
-        raise BadInput(f"base_url must not hold a user or password: put a key into ${model.api_key_env}")
+    made = transport(model, engine, limit)
+    return Client(replace(model, base_url=made.base_url), engine, served_name, made)
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """A request's body: byte for byte what the standard library writes, compact and in UTF-8.
+
+    A lone surrogate, which UTF-8 cannot hold, is written as an escape.
+    """
     try:
-        verify: Any = ssl.create_default_context(cafile=model.ca_file) if model.ca_file else True
-    except OSError as error:
-        raise BadInput(f"ca_file={model.ca_file} cannot be read: {error}") from None
-    read = engine.first_token_seconds if model.server.stream else (engine.total_seconds or UNSTREAMED_SECONDS)
-    api = openai.AsyncOpenAI(
-        base_url=model.base_url,
-        api_key=os.environ.get(model.api_key_env) or "none",
-        default_headers={"Accept-Encoding": "identity", **model.headers},
-        max_retries=0,
-        timeout=openai.Timeout(engine.total_seconds, connect=engine.connect_seconds, read=read, pool=None),
-        http_client=openai.DefaultAioHttpClient(
-            limits=httpx2.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=4.0),
-            verify=verify,
-            proxy=model.proxy,
-            follow_redirects=False,  # the key and the questions would go along
-        ),
-    )
-    return Client(model, engine, served_name, api)
+        data = orjson.dumps(body)
+    except TypeError:  # a surrogate, or an integer beyond 64 bits
+        data = b""
+    if data and not EXPONENT.search(data):
+        return data
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
-async def _beginning(response: AsyncAPIResponse[Any]) -> bytes:
-    """The first bytes of a body that is only quoted."""
-    async for chunk in response.iter_bytes():
-        return chunk[:PAGE_BYTES]
-    return b""
-
-
-def _silence(start: float, draft: ReplyStream) -> str:
-    return f"silence for too long, {time.monotonic() - start:.0f} s after the request{draft.lost}"
-
-
-def _connecting(error: BaseException) -> bool:
-    """Whether a time-out befell the connection itself, not the answer."""
-    return any(isinstance(one, httpx2.ConnectTimeout) for one in causes(error))
+def _silence(stream: ReplyStream, began: float, whole: float) -> SampleFailed:
+    """The fault of a request whose time is up: the whole answer's, or that of a silence."""
+    now = asyncio.get_running_loop().time()
+    if now < whole:
+        return Transient(f"silence for too long, {now - began:.0f} s after the request{stream.lost}")
+    if stream.size == 0:
+        return NoByte(f"no byte of an answer came in {now - began:.0f} s")
+    return TooSlow(f"no end after {now - began:.0f} s{stream.lost}")
 
 
 def _same_model(name: str, asked: str) -> bool:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from evalsuite.config.address import shown_url
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client, connect
 from evalsuite.endpoint.concurrency import ConcurrencyLimit
@@ -36,7 +37,8 @@ def base_urls(model: Model) -> tuple[str, ...]:
 
 
 def connect_all(model: Model, engine: Engine) -> tuple[Client, ...]:
-    """One client per base URL; each has its URL in ``client.model.base_url``. Close them, or the pool made of them.
+    """One client per base URL; each has its URL, without a query, in ``client.model.base_url``. Close them, or the pool
+    made of them.
 
     Raises ``BadInput`` as ``connect`` does.
     """
@@ -75,7 +77,7 @@ class Pool:
     @property
     def where(self) -> str:
         """The base URLs, for messages."""
-        return ", ".join(base_urls(self.model))
+        return ", ".join(map(shown_url, base_urls(self.model)))
 
     async def send(self, request: Request, progress: PartialReply | None = None) -> Reply:
         """Ask once, where there is most room; waits for room and for the end of an outage. ``progress`` shows the reply
@@ -140,7 +142,7 @@ class Pool:
         if tasks:
             await asyncio.wait(tasks)
         for client in self.clients:
-            await client.api.close()
+            await client.close()
 
     def _answered(self, one: Replica, reply: Reply, sent: float) -> None:
         one.answered = time.monotonic()

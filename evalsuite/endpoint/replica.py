@@ -5,13 +5,11 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-import httpx2
-import openai
-
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.concurrency import ConcurrencyLimit
-from evalsuite.endpoint.faults import Rejected, connection_fault, status_fault
-from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
+from evalsuite.endpoint.fault_mapping import status_fault
+from evalsuite.endpoint.faults import Rejected, Transient
+from evalsuite.errors import ContextOverflow, SampleFailed
 from evalsuite.records import Request
 
 SUSPICIOUS = 5
@@ -84,22 +82,16 @@ class HealthCheck:
 
         ``GET /models`` may be answered by anything but a gateway or a fault: some servers have no such path.
         """
-        seconds = client.engine.connect_seconds
         try:
-            response = await client.api.get("/models", cast_to=httpx2.Response, options={"timeout": seconds})
-        except openai.APIConnectionError as error:
-            fault = connection_fault(error, client.model)
-            if isinstance(fault, EndpointUnusable):
-                raise fault from None
+            response = await client.get("/models")
+        except Transient as fault:
             return str(fault)
-        except openai.APIStatusError as error:
-            if error.status_code in (401, 403):
-                raise status_fault(error, client.model) from None
-            if error.status_code >= 500 and error.status_code != 501:
-                return str(status_fault(error, client.model))
-        else:
-            if "html" in response.headers.get("content-type", ""):
-                return f"{client.model.base_url}: a proxy answers, not the model server"
+        if response.status in (401, 403):
+            raise status_fault(response, client.model)
+        if response.status >= 500 and response.status != 501:
+            return str(status_fault(response, client.model))
+        if response.status < 300 and "html" in response.headers.get("content-type", ""):
+            return f"{client.model.base_url}: a proxy answers, not the model server"
         return await self._question(client) if self.generate else ""
 
     async def _question(self, client: Client) -> str:

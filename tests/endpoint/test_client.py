@@ -50,7 +50,7 @@ async def ask(one: Model) -> Reply:
     try:
         return await client.send(REQUEST)
     finally:
-        await client.api.close()
+        await client.close()
 
 
 def test_a_certificate_is_trusted_by_its_ca_file_only(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
         try:
             await identify(client)
         finally:
-            await client.api.close()
+            await client.close()
 
     with pytest.raises(
         EndpointUnusable, match=r"nobody answers: connection to http://127.0.0.1:9/v1 failed: .*start the server"
@@ -143,7 +143,7 @@ def test_expected_facts(expect: dict[str, object], words: str) -> None:
             try:
                 assert (await identify(client)).facts["max_model_len"] == 65536
             finally:
-                await client.api.close()
+                await client.close()
 
     if words:
         with pytest.raises(EndpointUnusable, match=words):

@@ -247,7 +247,7 @@ async def attempts(
         finally:
             cell.close()
             for client in clients.values():
-                await client.api.close()
+                await client.close()
     return scores
 
 

@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
-import openai
 import orjson
 
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.faults import connection_fault
+from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.identity.fingerprint import (
     PROMPTS,
     Answer,
@@ -29,6 +27,14 @@ TEXT_TOKENS = 64
 """Generated for each answer where there are no log-probabilities: texts need longer to part."""
 
 
+class _Refused(Exception):
+    """The server answered with an HTTP error."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
 async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
     """(fingerprint, one raw body) of a server: 20 requests of 12 tokens, or of 64 where it gives no log-probabilities.
 
@@ -42,10 +48,10 @@ async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
             counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
             return from_answers(answers, thinking=thinking, prompt_tokens=counts), bodies[0][0]
         bodies = await _asked(client, TEXT_TOKENS, logprobs=False)
-    except openai.APIStatusError as error:
-        raise ServerUnreachable(f"{client.model.base_url} does not answer: HTTP {error.status_code}") from None
-    except openai.APIConnectionError as error:
-        raise ServerUnreachable(str(connection_fault(error, client.model))) from None
+    except _Refused as error:
+        raise ServerUnreachable(f"{client.model.base_url} does not answer: HTTP {error.status}") from None
+    except Transient as fault:
+        raise ServerUnreachable(str(fault)) from None
     texts = [[_text(body) for body in repeats] for repeats in bodies]
     counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
     return from_texts(texts, thinking=thinking, prompt_tokens=counts), bodies[0][0]
@@ -61,8 +67,8 @@ async def _asked(client: Client, tokens: int, *, logprobs: bool) -> list[list[Ma
 
     try:
         first = await ask(PROMPTS[0])
-    except openai.APIStatusError as error:
-        if logprobs and error.status_code not in (401, 403, 404):
+    except _Refused as error:
+        if logprobs and error.status not in (401, 403, 404):
             return []  # refused with log-probabilities (400, 422, with speculative decoding even 500)
         raise
     if logprobs and not _answer(first):
@@ -111,14 +117,16 @@ def _prompt_tokens(body: Mapping[str, Any]) -> int | None:
 async def _ask(client: Client, prompt: str, sampling: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
     """The JSON of one chat completion; an empty object where it is none. ``extra`` joins the body as it is.
 
-    Raises what the ``openai`` package raises.
+    Raises ``_Refused`` for an HTTP error, ``Transient`` when there was no answer.
     """
     body = client.body(Request(({"role": "user", "content": prompt},), sampling=sampling))
     for name in ("stream", "stream_options"):
         body.pop(name, None)
-    response = await client.api.post("/chat/completions", cast_to=httpx2.Response, body={**body, **extra})
+    response = await client.post({**body, **extra})
+    if response.status >= 300:
+        raise _Refused(response.status)
     try:
-        found = orjson.loads(response.content)
+        found = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}

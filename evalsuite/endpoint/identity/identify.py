@@ -8,17 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import httpx2
-import openai
 import orjson
 
 from evalsuite.config.settings import Model
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.faults import Rejected, connection_fault
+from evalsuite.endpoint.faults import Rejected, Transient
 from evalsuite.endpoint.identity.facts import canonical, checkpoint_facts, scalars
 from evalsuite.endpoint.thinking import switch_fields
+from evalsuite.endpoint.transport import Response
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Request
 
@@ -103,37 +101,33 @@ def named(client: Client, identity: Identity) -> Client:
 
 async def _models(client: Client) -> list[dict[str, Any]]:
     try:
-        body = await _json(client, "/models")
-    except openai.APIConnectionError as error:
-        fault = connection_fault(error, client.model)
-        if isinstance(fault, EndpointUnusable):
-            raise fault from None
+        response = await client.get("/models")
+    except Transient as fault:
         raise ServerUnreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
-    except openai.APIStatusError as error:
-        if error.status_code in (401, 403):
-            raise EndpointUnusable(
-                f"{client.model.base_url} refuses the key in ${client.model.api_key_env} (HTTP {error.status_code}): "
-                "set that variable to a key that it knows"
-            ) from None
-        return []  # some servers do not list their models; the first request tells
+    if response.status in (401, 403):
+        raise EndpointUnusable(
+            f"{client.model.base_url} refuses the key in ${client.model.api_key_env} (HTTP {response.status}): "
+            "set that variable to a key that it knows"
+        )
+    body = _json(response)  # some servers do not list their models; the first request tells
     listed = body.get("data") if isinstance(body, dict) else None
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 async def _get(client: Client, path: str) -> Any:
     """JSON below the server's root, or nothing where the server has no such path."""
-    parts = urlsplit(client.model.base_url)
-    root = parts.path.rstrip("/").removesuffix("/v1")
     try:
-        return await _json(client, urlunsplit((parts.scheme, parts.netloc, root + path, "", "")))
-    except (openai.APIStatusError, openai.APIConnectionError):
+        return _json(await client.get(path, root=True))
+    except Transient:
         return {}
 
 
-async def _json(client: Client, path: str) -> Any:
-    response = await client.api.get(path, cast_to=httpx2.Response, options={"timeout": client.engine.connect_seconds})
+def _json(response: Response) -> Any:
+    """The JSON of a response; an empty object where it is none, or its status is an error."""
+    if response.status >= 300:
+        return {}
     try:
-        return orjson.loads(response.content)
+        return orjson.loads(response.body)
     except orjson.JSONDecodeError:
         return {}
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
-import openai
 import orjson
 
 from evalsuite.endpoint.client import Client
@@ -101,15 +99,17 @@ async def _streamed(client: Client, request: Request) -> str:
     """The same as a stream; what goes wrong is a fact and no more."""
     body = {**client.body(request), "stream": True}
     try:
-        response = await client.api.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        response = await client.post(body)
+        if response.status >= 300:
+            return "refused"
         assembler = Assembler()
-        for payload in SSEReader().feed(response.content):
+        for payload in SSEReader().feed(response.body):
             if payload != DONE:
                 assembler.add(orjson.loads(payload))
         reply = assembler.reply(
             thinking=client.model.thinking, tags=tags_of(client.model), max_tokens=TOOL_TOKENS, seconds=0.0, first=None
         )
-    except (openai.APIStatusError, openai.APIConnectionError, SampleFailed, orjson.JSONDecodeError):
+    except (EndpointUnusable, SampleFailed, orjson.JSONDecodeError):
         return "refused"
     return _called(reply)
 

@@ -62,7 +62,7 @@ class IdentityMonitor:
                 raise EndpointUnusable(self.changed)
             at = now()
             try:
-                facts, prints, notes = await self._ask(None if client is None else client.model.base_url)
+                facts, prints, notes = await self._ask(None if client is None else client.address)
             except identity.ServerUnreachable as error:
                 self._note({"at": at, "verdict": "not reached", "why": str(error)})
                 return
@@ -114,7 +114,7 @@ class IdentityMonitor:
             model = replace(self.model, served_name=self.served_name, base_url=only or self.model.base_url)
             clients = connect_all(model, self.engine)
             for client in clients:
-                stack.push_async_callback(client.api.close)
+                stack.push_async_callback(client.close)
             found = [await identity.identify(client) for client in clients]
             old = fingerprint.from_json(self.entry["fingerprint"])
             if old is None:

@@ -73,7 +73,7 @@ async def connect_model(
 async def close_all(clients: Iterable[Client]) -> None:
     """Close the connections of all replicas."""
     for client in clients:
-        await client.api.close()
+        await client.close()
 
 
 async def probe(

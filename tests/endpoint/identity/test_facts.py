@@ -93,7 +93,7 @@ def identified(facts: dict[str, dict[str, Any]], **changes: Any) -> dict[str, An
         try:
             return dict((await identity.identify(client)).facts)
         finally:
-            await client.api.close()
+            await client.close()
 
     with scripted_endpoint(lambda _: "", facts=facts) as served:
         return asyncio.run(identify(served.base_url))

@@ -208,7 +208,7 @@ def taken(url: str, dialect: str = "sglang") -> Fingerprint:
         try:
             return (await taking.take(client))[0]
         finally:
-            await client.api.close()
+            await client.close()
 
     return asyncio.run(take())
 

@@ -23,7 +23,7 @@ def proved(script: Script) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
         try:
             return await prove_tools(client, SAMPLING)
         finally:
-            await client.api.close()
+            await client.close()
 
     with scripted_endpoint(script) as server:
         facts = asyncio.run(prove(server.base_url))

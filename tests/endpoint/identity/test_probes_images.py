@@ -59,7 +59,7 @@ def prove(script: Script, count: int = 7) -> tuple[Mapping[str, Any], list[Mappi
         try:
             return await prove_images(client, count, SAMPLING)
         finally:
-            await client.api.close()
+            await client.close()
 
     with scripted_endpoint(script) as server:
         facts = asyncio.run(body(server.base_url))
@@ -125,7 +125,7 @@ def test_a_real_text_only_server_is_told_from_one_that_sees(tmp_path: Path) -> N
         try:
             await prove_images(client, 1, {"temperature": 0.0, "top_p": 1.0})
         finally:
-            await client.api.close()
+            await client.close()
 
     with (
         llama_cpp(tmp_path) as url,

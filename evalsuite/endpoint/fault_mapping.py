@@ -1,0 +1,176 @@
+"""From HTTP statuses, error events and broken connections to the classes of ``faults``.
+
+A server's own words go into messages, at most 300 characters of them, without keys and without the prompt: messages
+end up in results, and items of some benchmarks may not.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from evalsuite.config.settings import Model
+from evalsuite.endpoint.faults import Busy, Down, Malformed, Rejected, Transient, retry_after
+from evalsuite.endpoint.transport import Response
+from evalsuite.errors import ContextOverflow, EndpointUnusable
+from evalsuite.records import Request
+
+BUSY_STATUS = frozenset({429, 529})
+DOWN_STATUS = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
+"""Gateways and servers that say: not now. 520 to 524 are Cloudflare's words for 502 and 504."""
+RETRIED_STATUS = frozenset({408, 409, 425})
+REFUSED_STATUS = frozenset({401, 403, 404})
+"""The endpoint will answer every request like this: stop at once."""
+SERVER_ERROR_RETRIES = 3
+"""A 500 that stays is often the prompt's: fewer further requests than for other faults."""
+OVERFLOW = re.compile(r"context (length|size|window)|longer than the model|maximum.{0,20}input", re.IGNORECASE)
+"""What SGLang, vLLM and llama.cpp say when a prompt does not fit."""
+LONGEST_WORDS = 300
+QUOTED = 24
+"""So many characters of a prompt in a server's words are a quotation of it."""
+LONGEST_READ = 4000
+"""Characters of a server's words that are looked at."""
+
+
+def status_fault(response: Response, model: Model, request: Request | None = None) -> Exception:
+    """The class of failure that an HTTP status stands for, with the server's own words."""
+    headers = response.headers
+    if "html" in headers.get("Content-Type", ""):
+        body: Any = page(response.body.decode("utf-8", "replace"))
+    else:
+        try:
+            body = orjson.loads(response.body)
+        except orjson.JSONDecodeError:
+            body = response.body[: 4 * LONGEST_READ].decode("utf-8", "replace")
+    words = safe(spoken(body), model, request)
+    if 300 <= response.status < 400:
+        target = urlsplit(headers.get("Location", ""))
+        return EndpointUnusable(
+            f"{model.base_url} redirects to {safe(target.netloc or target.path or 'nowhere', model)} (HTTP "
+            f"{response.status}): not followed, because the key and the questions would go there. Set base_url to "
+            "where the server really is"
+        )
+    return _from_error_code(response.status, words, model, retry_after(headers))
+
+
+def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
+    """The class of failure of a status, whether it came as one or inside a stream."""
+    said = f"HTTP {status} {words}".rstrip()
+    if status in REFUSED_STATUS:
+        what = {401: "needs a valid key", 403: "refuses this key", 404: "does not know this model or path"}[status]
+        key = f" (key from ${model.api_key_env})" if status != 404 else f" (checkpoint {model.checkpoint})"
+        return EndpointUnusable(f"{model.base_url} {what}{key}: {said}")
+    if status in BUSY_STATUS:
+        return Busy(said, wait)
+    if status in DOWN_STATUS:
+        return Down(said, wait, gateway=True)
+    if status in RETRIED_STATUS:
+        return Transient(said, wait)
+    if status >= 500:
+        return Transient(said, wait, retries=SERVER_ERROR_RETRIES)
+    if OVERFLOW.search(words):
+        return ContextOverflow(said)
+    return Rejected(said)
+
+
+def event_fault(event: Any, model: Model, request: Request) -> Exception:
+    """An error inside a reply that began with HTTP 200: SGLang and vLLM put the status into ``code``."""
+    words = safe(spoken(event), model, request)
+    code = event.get("code") if isinstance(event, Mapping) else None
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    if isinstance(code, int) and 400 <= code < 600:
+        fault = _from_error_code(code, words, model)
+        if not isinstance(fault, EndpointUnusable) or isinstance(fault, ContextOverflow):
+            return fault
+    return Transient(f"the server reported an error inside the reply: {words}")
+
+
+def connection_fault(error: Exception, model: Model) -> Exception:
+    """What went wrong on the way to the server, before it answered; an untrusted certificate will not get better."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return EndpointUnusable(
+            f"{model.base_url}: certificate verify failed; give the authority that signed it with models.NAME.ca_file="
+        )
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return Down(f"connection to {model.base_url} failed at its proxy: {_told(error, model)}")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Malformed(f"{model.base_url} sent what is no HTTP response: {_told(error, model)}")
+    return Down(f"connection to {model.base_url} failed: {_told(error, model)}")
+
+
+def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> Exception:
+    """A connection that broke ``seconds`` after the request was sent, while the reply arrived; ``lost``: how much of
+    it, for people."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return connection_fault(error, model)
+    return Down(f"the connection broke after {seconds:.1f} s: {_told(error, model)}{lost}")
+
+
+def _told(error: Exception, model: Model) -> str:
+    """An exception's text on one line, without the URL that aiohttp adds: its query may hold a key."""
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return safe(" ".join(text.split()) or repr(error), model)
+
+
+def spoken(body: Any) -> str:
+    """What a server said, out of an error body of any shape; a refused field is named, its value is not."""
+    if isinstance(body, Mapping) and body.get("error"):
+        body = body["error"]
+    if isinstance(body, Mapping):
+        body = body.get("message") or body.get("detail") or body.get("type") or dict(body)
+    if isinstance(body, list):  # FastAPI's list of what is wrong with the request, which it quotes under "input"
+        parts = [one for one in body if isinstance(one, Mapping)]
+        body = "; ".join(f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg', '')}" for one in parts)
+    return str(body).strip()[:LONGEST_READ]
+
+
+def page(text: str) -> str:
+    """An HTML page as one line of text."""
+    text = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", text[: 4 * LONGEST_READ])
+    return "an HTML page: " + " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+
+def safe(words: str, model: Model, request: Request | None = None) -> str:
+    """At most 300 characters of ``words`` without the key, the headers' values and quotations of the prompt."""
+    secrets = [os.environ.get(model.api_key_env, ""), *model.headers.values()]
+    for secret in secrets:
+        if len(secret) >= 4:
+            words = words.replace(secret, "***")
+    if request is not None:
+        words = _unquoted(words, "\n".join(_texts(request)))
+    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 3] + "..."
+
+
+def _unquoted(words: str, prompt: str) -> str:
+    """``words`` with every stretch of at least ``QUOTED`` characters of the prompt replaced."""
+    kept: list[str] = []
+    place = 0
+    while place < len(words):
+        end = place + QUOTED
+        if end > len(words) or words[place:end] not in prompt:
+            kept.append(words[place])
+            place += 1
+            continue
+        while end < len(words) and words[place : end + 1] in prompt:
+            end += 1
+        kept.append("[prompt]")
+        place = end
+    return "".join(kept)
+
+
+def _texts(request: Request) -> Iterator[str]:
+    for message in request.messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            yield content
+            yield repr(content)  # an error body that prints the request has its line breaks escaped
+        elif isinstance(content, list):
+            for part in content:
+                if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+                    yield part["text"]
+                    yield repr(part["text"])

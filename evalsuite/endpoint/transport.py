@@ -1,0 +1,187 @@
+"""HTTP/1.1 connections to one base URL (aiohttp): address, headers, proxy, certificates, number of connections."""
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from evalsuite.config.address import shown_url
+from evalsuite.config.settings import Engine, Model
+from evalsuite.errors import BadInput
+from evalsuite.version import __version__
+
+KEEP_ALIVE_SECONDS = 4.0
+"""An idle connection is closed after this time; uvicorn, under most model servers, closes it after five seconds."""
+PROBE_SECONDS = 60
+"""A connection without traffic is probed (TCP keep-alive) after this time, then at this interval: a host that has lost
+its power would otherwise leave a request that is not streamed waiting for hours."""
+PROBES = 5
+BODY_BYTES = 64_000_000
+"""Largest body that ``fetch`` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole HTTP response."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+
+
+@dataclass(slots=True)
+class Transport:
+    """Connections to one server. Opened by the first request, in its event loop; close it in the same loop."""
+
+    parts: SplitResult
+    """Of the base URL; the query may hold a key and is never shown."""
+    headers: CIMultiDict[str]
+    """Sent with every request."""
+    limit: int
+    """Most open connections."""
+    connect_seconds: float
+    """Time-out of a new connection, TLS included."""
+    certificates: ssl.SSLContext | bool
+    proxy: str | None
+    _session: aiohttp.ClientSession | None = None
+    _urls: dict[tuple[str, bool], URL] = field(default_factory=dict)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL without its query, for messages and results."""
+        return shown_url(self.parts.geturl())
+
+    @property
+    def address(self) -> str:
+        """The base URL as it is configured, query included: for connections only."""
+        return self.parts.geturl()
+
+    def url(self, path: str, *, root: bool = False) -> URL:
+        """The URL of ``path`` below the base URL (``root``: below the server's root, which has no ``/v1``), the query
+        of the base URL behind it."""
+        url = self._urls.get((path, root))
+        if url is None:
+            base = self.parts.path.rstrip("/")
+            whole = (base.removesuffix("/v1") if root else base) + path
+            text = urlunsplit((self.parts.scheme, self.parts.netloc, whole, self.parts.query, ""))
+            url = self._urls[path, root] = URL(text)
+        return url
+
+    def post(self, path: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send a JSON body. Redirects are not followed: the key and the questions would go along."""
+        return self._opened().post(self.url(path), data=body, headers=_JSON, allow_redirects=False)
+
+    def get(self, path: str, *, root: bool = False) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask for a path."""
+        return self._opened().get(self.url(path, root=root), allow_redirects=False)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=self.limit,
+                keepalive_timeout=KEEP_ALIVE_SECONDS,
+                ssl=self.certificates,
+                socket_factory=_probed_socket,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers=self.headers,
+                cookie_jar=aiohttp.DummyCookieJar(),  # every request is the same, whatever was answered before
+                proxy=self.proxy,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.connect_seconds),
+            )
+        return self._session
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def transport(model: Model, engine: Engine, limit: int) -> Transport:
+    """The way to ``model.base_url`` with at most ``limit`` connections; opens none.
+
+    Raises ``BadInput`` for an unreadable CA file, for a password in the URL and for an address that is none.
+    """
+    parts = urlsplit(model.base_url)
+    if "@" in parts.netloc:
+        raise BadInput(f"base_url must not hold a user or password: put a key into ${model.api_key_env}")
+    certificates: ssl.SSLContext | bool = True
+    if model.ca_file:
+        try:
+            certificates = ssl.create_default_context(cafile=model.ca_file)
+        except OSError as error:
+            raise BadInput(f"ca_file={model.ca_file} cannot be read: {error}") from None
+    headers = CIMultiDict(
+        {
+            "Authorization": f"Bearer {os.environ.get(model.api_key_env) or 'none'}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "keep-alive",
+            "User-Agent": f"evalsuite/{__version__}",
+        }
+    )
+    headers.update(model.headers)
+    made = Transport(
+        parts, headers, limit, engine.connect_seconds, certificates, model.proxy or _environments_proxy(parts)
+    )
+    try:
+        made.url("/models")
+    except ValueError as error:
+        raise BadInput(f"base_url={made.base_url} is no address: {error}") from None
+    return made
+
+
+async def fetch(response: aiohttp.ClientResponse, most: int = BODY_BYTES) -> Response:
+    """Read at most ``most`` bytes of a body."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= most:
+            break
+    return Response(response.status, response.headers, b"".join(chunks)[:most])
+
+
+def _environments_proxy(parts: SplitResult) -> str | None:
+    """The proxy of ``HTTP_PROXY``, ``HTTPS_PROXY`` or ``ALL_PROXY``, unless ``NO_PROXY`` names the host or it is this
+    machine."""
+    host = parts.hostname or ""
+    if _is_this_machine(host) or proxy_bypass(host):
+        return None
+    known = getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    return proxy if proxy and urlsplit(proxy).scheme in ("http", "https") else None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _probed_socket(address: Any) -> socket.socket:
+    """A socket with TCP keep-alive."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", PROBE_SECONDS), ("TCP_KEEPINTVL", PROBE_SECONDS), ("TCP_KEEPCNT", PROBES)):
+        if hasattr(socket, option):  # not on every system
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
