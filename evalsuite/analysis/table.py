@@ -45,6 +45,10 @@ class RunTable:
         """Tasks in the order in which they are first met."""
         return tuple(dict.fromkeys(cell.task for cell in self.cells))
 
+    def title(self, model: str) -> str:
+        """The title of a model that has a cell."""
+        return next(cell.title for cell in self.cells if cell.model == model)
+
     def find(self, model: str, task: str) -> TableCell | None:
         """The cell of a model and a task, None if it was not run."""
         return next((cell for cell in self.cells if cell.model == model and cell.task == task), None)

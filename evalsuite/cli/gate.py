@@ -61,7 +61,7 @@ def gate(settings: Report) -> Exit:
         if lacking:
             _print([f"no verdict: {'; '.join(lacking)}", *found.notes])
             return Exit.INCOMPLETE
-        doubted = implausible_baselines(overview)
+        doubted = implausible_baselines(overview, settings.config_dir)
         if doubted and not settings.baseline_waiver:
             said = "; ".join(doubt.text for doubt in doubted)
             raise BadInput(f'{said}. A broken baseline judges nobody: mend it, or go on with baseline_waiver="reason"')

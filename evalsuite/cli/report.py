@@ -24,7 +24,7 @@ def _check_card(settings: Report) -> Exit:
 
     Raises ``BadInput`` for an unknown or unreadable card, ``StorageFailed`` where nothing can be written.
     """
-    card = card_named(str(settings.card))
+    card = card_named(str(settings.card), settings.config_dir)
     tables = published_tables(None, (card,))
     headline = f"evalsuite: {card.title}; no run, so that nothing is measured beside it"
     output = console.standard_output()
@@ -58,12 +58,12 @@ def report(settings: Report) -> Exit:
         notes = list(found.notes)
         alpha = settings.gate.alpha if settings.gate else 0.05
         overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
-        doubted = trust.implausible_baselines(overview) if settings.gate else ()
+        doubted = trust.implausible_baselines(overview, settings.config_dir) if settings.gate else ()
         if settings.gate is not None and (not doubted or settings.baseline_waiver):
             overview = judged(overview, settings.gate)
         elif doubted:
             notes.append(f'no verdicts, see baseline_waiver="reason": {"; ".join(doubt.text for doubt in doubted)}')
-        write(overview, out, cards_for(overview, settings.card))
+        write(overview, out, cards_for(overview, settings.card, settings.config_dir))
     for note in notes:
         console.standard_output().print(note, soft_wrap=True, markup=False)
     if overview.refused:

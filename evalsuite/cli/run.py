@@ -112,7 +112,7 @@ def _report(folder: Path, settings: Run, console: Console) -> None:
     if any(folder.glob("*/*/summary.json")):
         from evalsuite.report.build import report_run  # pandas and matplotlib are of no use before there is a cell
 
-        report_run(folder, settings.baseline)
+        report_run(folder, settings.baseline, settings.config_dir)
     else:
         console.print("nothing to report yet")
 

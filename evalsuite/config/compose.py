@@ -58,6 +58,7 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
     """Settings of ``report``, ``rescore`` and ``show``; raises ``BadInput`` with one clear message."""
     source = conf_files.source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [_run_list(override) for override in overrides])
+    report.config_dir = config_dir
     checks.check_report(command, report)
     return report
 

@@ -45,16 +45,22 @@ class ConfigSource:
 
 def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
     """Raises ``BadInput`` when the user's folder does not exist."""
-    folders = [paths.shipped("conf")]
-    if config_dir is not None:
-        folder = Path(config_dir).expanduser().absolute()
-        if not folder.is_dir():
-            raise BadInput(f"--config-dir {config_dir}: there is no such folder")
-        for name in ("run.yaml", "report.yaml"):
-            if (folder / name).exists():
-                raise BadInput(f"{folder / name} would replace evalsuite's own: put such settings into suite/NAME.yaml")
-        folders.insert(0, folder)
-    return ConfigSource(primary, schema, groups, tuple(folders))
+    where = folders(config_dir)
+    for name in ("run.yaml", "report.yaml"):
+        if any((folder / name).exists() for folder in where[:-1]):
+            raise BadInput(f"{where[0] / name} would replace evalsuite's own: put such settings into suite/NAME.yaml")
+    return ConfigSource(primary, schema, groups, where)
+
+
+def folders(config_dir: str | None) -> tuple[Path, ...]:
+    """Where files are looked for, in order: the user's folder, then ours. Raises ``BadInput`` if it does not exist."""
+    shipped = paths.shipped("conf")
+    if config_dir is None:
+        return (shipped,)
+    folder = Path(config_dir).expanduser().absolute()
+    if not folder.is_dir():
+        raise BadInput(f"--config-dir {config_dir}: there is no such folder")
+    return (folder, shipped)
 
 
 def chosen(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

@@ -326,6 +326,8 @@ class Report:
     judge: AuxiliaryModel | None = None
     """``judge``: who grades."""
     engine: Engine = field(default_factory=Engine)
+    config_dir: str | None = None
+    """The user's own configuration files: what ``--config-dir`` said."""
 
 
 DEMO = "demo"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from evalsuite.config import deadline as windows
 from evalsuite.config.aa import SUFFIX
-from evalsuite.config.settings import Engine, Model, Report, Run, Sampling, Task
+from evalsuite.config.settings import DEMO, Engine, Model, Report, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -17,8 +17,6 @@ RESERVED = ("report",)
 DIALECTS = ("llama_cpp", "openai", "sglang", "vllm")
 _ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
 """Keys of reports that only some commands understand."""
-DEMO = "demo"
-"""The ``base_url`` of the embedded models."""
 
 
 def check(run: Run) -> None:

@@ -9,6 +9,7 @@ from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Model, Select, Task
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.tasks import datasets as data
+from evalsuite.tasks.published import Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +110,35 @@ def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
     return TypicalLengths(completion, prompt, facts.typical["judge"], facts.typical["simulator"])
 
 
-def expected_score(facts: TaskFacts, baseline: Model, cards: Mapping[str, Mapping[str, Any]]) -> SourcedNumber:
+def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> SourcedNumber:
     """The score that the baseline is expected to have: published for it, else for its base model, else assumed.
 
     Scores of a part of the benchmark do not count.
     """
     for exact in (True, False):
-        for card in cards.values():
-            for column in card.get("columns") or ():
+        for card in cards:
+            for column in card.data.get("columns") or ():
                 if not _speaks_of(card, column, baseline, exact=exact):
                     continue
-                for row in card.get("rows") or ():
+                for row in card.data.get("rows") or ():
                     value, n = row.get("scores", {}).get(column["key"]), row.get("n")
                     part = isinstance(n, int) and n < facts.total  # 200 of GSM8K's questions are another benchmark
                     if row.get("task") == facts.name and value is not None and not part:
                         of = "" if exact else f", {column['title']}"
-                        return SourcedNumber(float(value), f"published: {card.get('title', 'a card')}{of}")
+                        return SourcedNumber(float(value), f"published: {card.title}{of}")
     return facts.design_score
 
 
-def published_strata(
-    facts: TaskFacts, group: str, baseline: Model, cards: Mapping[str, Mapping[str, Any]]
-) -> dict[str, SourcedNumber]:
+def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Sequence[Card]) -> dict[str, SourcedNumber]:
     """Stratum -> published score of the baseline or of its base model; empty where nobody published them."""
-    for card in cards.values():
-        columns = {column["key"]: column for column in card.get("columns") or ()}
-        for part in card.get("groups") or ():
+    for card in cards:
+        columns = {column["key"]: column for column in card.data.get("columns") or ()}
+        for part in card.data.get("groups") or ():
             column = columns.get(part.get("column"))
             if (part.get("task"), part.get("group")) != (facts.name, group) or column is None:
                 continue
             if _speaks_of(card, column, baseline, exact=False):
-                origin = f"published: {card.get('title', 'a card')}, {column['title']}"
+                origin = f"published: {card.title}, {column['title']}"
                 return {
                     str(value): SourcedNumber(counts["correct"] / counts["n"], origin)
                     for value, counts in part["values"].items()
@@ -147,10 +146,10 @@ def published_strata(
     return {}
 
 
-def _speaks_of(card: Mapping[str, Any], column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
+def _speaks_of(card: Card, column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
     if exact:
         return bool(column.get("checkpoint") == model.checkpoint)
-    base = str(card.get("model", "")).rpartition("/")[2]
+    base = str(card.data.get("model", "")).rpartition("/")[2]
     return bool(base) and base in model.checkpoint.rpartition("/")[2]
 
 

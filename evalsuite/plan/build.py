@@ -191,7 +191,7 @@ def _chances(
     found: Mapping[tuple[str, str], RecordedBaseline],
     gate: Gate,
 ) -> tuple[TaskChance, ...]:
-    cards = published_cards(source)
+    cards = tuple(published_cards(run.config_dir).values())
     rows: list[TaskChance] = []
     for arm in arms:
         for name, plain in tasks.items():

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from evalsuite.config.files import ConfigSource
-from evalsuite.config.settings import Model
+from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, unknown_name
 
 FILLED = 0.8
 """Share of a device's memory that weights may take where no source says how many devices are needed."""
-DEMO = "demo"
-"""``base_url`` of models that evalsuite serves itself, on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from evalsuite.analysis.interruptions import cut_answers
 from evalsuite.analysis.suite import SuiteComparison, baselines_elsewhere, compare_all
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import strangers
-from evalsuite.errors import StorageFailed
+from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.report import console, html, markdown, model_card, tables
 from evalsuite.report import data_files as document
 from evalsuite.report import sections as facets
@@ -21,11 +21,12 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 
 
-def report_run(folder: Path, baseline: str | None) -> None:
+def report_run(folder: Path, baseline: str | None, config_dir: str | None = None) -> None:
     """The report at the end of a run: its cells compared with their baselines, or their scores beside published ones.
 
     ``baseline`` names a model for all; None leaves it to the cells. A baseline that is not in the
-    run is looked for in the runs beside it. Refused comparisons are shown, not raised.
+    run is looked for in the runs beside it. Refused comparisons and unreadable cards of ``config_dir`` are shown, not
+    raised: the run itself is complete.
     """
     cells = run_cells(folder)
     if not cells:
@@ -33,7 +34,12 @@ def report_run(folder: Path, baseline: str | None) -> None:
     table = table_of([*cells, *baselines_elsewhere(cells, folder.parent, baseline)])
     known = baseline if baseline in table.models else None
     overview = compare_all(table, known, first_serves=False)
-    write(overview, folder / FOLDER, cards_for(overview, None))
+    try:
+        cards = cards_for(overview, None, config_dir)
+    except BadInput as error:
+        cards = ()
+        console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
+    write(overview, folder / FOLDER, cards)
     if not overview.pairs:
         wanted = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
         absent = f"no cells of the baseline {' or '.join(sorted(wanted))}" if wanted else "no baseline is declared"

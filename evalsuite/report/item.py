@@ -97,14 +97,14 @@ def _verdicts(answers: Sequence[Answers]) -> Group:
         lengths = [row["completion_tokens"] for row in one.rows.values() if row["completion_tokens"] is not None]
         mean = formats.percent(sum(values) / len(values)) if values else formats.UNKNOWN
         tokens = formats.tokens(sum(lengths) / len(lengths)) if lengths else formats.UNKNOWN
-        table.add_row(Text(_title(one.cell, answers)), signs, mean, tokens)
+        table.add_row(Text(_heading(one.cell, answers)), signs, mean, tokens)
     words = [f"{sign} {formats.OUTCOME_TITLES[name]}" for name, (sign, _) in SIGNS.items() if name in seen]
     absent = any(repeat not in one.rows for one in answers for repeat in repeats)
     legend = ", ".join([*words, *([f"{_ABSENT} not asked"] if absent else [])])
     return Group(table, Text(legend, style="dim"))
 
 
-def _title(cell: TableCell, answers: Sequence[Answers]) -> str:
+def _heading(cell: TableCell, answers: Sequence[Answers]) -> str:
     demo = " (demo)" if cell.demo and "demo" not in cell.title.lower() else ""
     return cell.title + demo + (f" [{cell.run}]" if len({one.cell.run for one in answers}) > 1 else "")
 
@@ -115,7 +115,7 @@ def _side_by_side(
     table = RichTable(box=ROUNDED, expand=True)
     table.add_column("", no_wrap=True, width=10)
     for one in found:
-        table.add_column(Text(_title(one.cell, found)), ratio=1)
+        table.add_column(Text(_heading(one.cell, found)), ratio=1)
     rows = [one.rows[repeat] for one in found]
     for name in ("outcome", "answer", "finish_reason", "tokens", "seconds", "note"):
         values = [_field(row, name, gated=gated, whole=whole) for row in rows]

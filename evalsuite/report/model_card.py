@@ -36,7 +36,7 @@ def card_text(overview: SuiteComparison, demo: str) -> str:
     rows = []
     for model in models:
         own = [scores.get((model, task)) for task in tasks]
-        rows.append([_title(overview, model), *(_value(score) for score in own)])
+        rows.append([overview.table.title(model), *(_value(score) for score in own)])
     parts = ["## Evaluation"]
     if overview.demo:
         parts.append(f"**{demo[0].upper() + demo[1:]}.**")
@@ -212,10 +212,6 @@ def _interval(scored: ScoreInterval | None, scale: int, digits: int) -> str:
 
 def _percent(scored: ScoreInterval | None) -> float | None:
     return None if scored is None else round(100 * scored.score, 2)
-
-
-def _title(overview: SuiteComparison, model: str) -> str:
-    return next(cell.title for cell in overview.table.cells if cell.model == model)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -130,7 +130,7 @@ def verdicts(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Can
             lines.append(f"mean of {len(suite['tasks'])} benchmarks: {change} pt")
         if missing:
             lines.append(f"not compared: {', '.join(missing)}")
-        titles = (_title(overview, pair.candidate), _title(overview, pair.baseline))
+        titles = (overview.table.title(pair.candidate), overview.table.title(pair.baseline))
         call = str(release.get("call") or "")
         found.append(Candidate(*titles, call, "; ".join(lines), tuple(_verdict(row) for row in rows)))
     return tuple(found)
@@ -187,7 +187,7 @@ def limits(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, 
     """What the data cannot tell."""
     lines: list[str] = []
     for row in content["rows"]:
-        who = f"{_title(overview, row['candidate'])}, {benchmark_title(row['task'])}"
+        who = f"{overview.table.title(row['candidate'])}, {benchmark_title(row['task'])}"
         if row["reason"]:
             lines.append(f"{who}: no delta. {row['reason']}.")
             continue
@@ -222,7 +222,7 @@ def tokens(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Token
     return tuple(
         TokenRow(
             benchmark_title(row["task"]),
-            _title(overview, row["candidate"]),
+            overview.table.title(row["candidate"]),
             formats.tokens(by_cell[row["baseline"], row["task"]]),
             formats.tokens(by_cell[row["candidate"], row["task"]]),
             _ratio(row),
@@ -272,8 +272,8 @@ def _strata_table(overview: SuiteComparison, task: str, group: str, rows: Sequen
         first = next(some[value] for some in parts if value in some)
         cells = tuple(_stratum(some[value], reach) if value in some else None for some in parts)
         lines.append((value, formats.count(first["n"]), formats.percent(first["baseline_score"]), cells))
-    titles = tuple(_title(overview, row["candidate"]) for row in rows)
-    baseline = _title(overview, rows[0]["baseline"]) if rows else ""
+    titles = tuple(overview.table.title(row["candidate"]) for row in rows)
+    baseline = overview.table.title(rows[0]["baseline"]) if rows else ""
     return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines))
 
 
@@ -303,7 +303,3 @@ def _ratio(row: Mapping[str, Any]) -> str:
 
 def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:
     return None if bounds is None else (bounds[0], bounds[1])
-
-
-def _title(overview: SuiteComparison, model: str) -> str:
-    return next(cell.title for cell in overview.table.cells if cell.model == model)

@@ -84,7 +84,7 @@ def delta_table(overview: SuiteComparison) -> Table:
     for mean in overview.suite:
         change = formats.change(mean.mean.delta, mean.mean.ci95)
         name = f"mean of {len(mean.tasks)} benchmarks"
-        row = (name, title_of(overview, mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
+        row = (name, overview.table.title(mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
         rows.append((*row, *[""] * (len(columns) - len(row))))
     return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(overview)))
 
@@ -128,8 +128,8 @@ def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
     reasons = dict.fromkeys((pair.baseline, pair.why) for pair in overview.pairs)
     for baseline, why in reasons:
         pairs = [pair for pair in overview.pairs if (pair.baseline, pair.why) == (baseline, why)]
-        names = ", ".join(title_of(overview, pair.candidate) for pair in pairs)
-        yield f"Compared with {title_of(overview, baseline)} ({why}): {names}."
+        names = ", ".join(overview.table.title(pair.candidate) for pair in pairs)
+        yield f"Compared with {overview.table.title(baseline)} ({why}): {names}."
     for row in overview.comparisons:
         who = f"{row.candidate.cell.title}, {row.benchmark}"
         if row.reason:
@@ -156,11 +156,6 @@ def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
         for part in row.paired.groups[name] if row.paired else ():
             worst[part.value] = min(worst.get(part.value, 1.0), part.change.delta)
     return sorted(worst, key=lambda value: (worst[value], value))
-
-
-def title_of(overview: SuiteComparison, model: str) -> str:
-    """A model's title by its name."""
-    return next(cell.title for cell in overview.table.cells if cell.model == model)
 
 
 def _cell_notes(score: CellScore) -> Iterable[str]:

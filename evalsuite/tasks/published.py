@@ -5,26 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.files import ConfigSource
-from evalsuite.config.paths import shipped
+from evalsuite.config.files import folders
 from evalsuite.errors import BadInput, unknown_name
-
-
-def published_cards(source: ConfigSource) -> dict[str, dict[str, Any]]:
-    """Name -> content of every ``card/*.yaml``, the user's own first. Raises ``BadInput`` for what is not YAML."""
-    import yaml
-
-    found: dict[str, dict[str, Any]] = {}
-    for folder in source.folders:
-        for file in sorted((folder / "card").glob("*.yaml")):
-            try:
-                content = yaml.safe_load(file.read_text("utf-8"))
-            except yaml.YAMLError as error:
-                raise BadInput(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-            if isinstance(content, dict):
-                found.setdefault(file.stem, content)
-    return found
-
 
 NOT_STATED = "not stated"
 
@@ -71,31 +53,38 @@ class Card:
         return {}
 
 
-def card_named(name: str, folder: Path | None = None) -> Card:
+def published_cards(config_dir: str | None) -> dict[str, Card]:
+    """Name -> card of every ``card/*.yaml``, those of ``--config-dir`` first. Raises ``BadInput`` for a wrong file."""
+    return {name: _read(path) for name, path in _files(config_dir).items()}
+
+
+def card_named(name: str, config_dir: str | None = None) -> Card:
     """A card by the name of its file, or by the path of one's own. Raises ``BadInput``."""
     own = Path(name).expanduser()
     if own.suffix == ".yaml" and own.is_file():
-        return read_card(own)
-    files = card_files(folder)
+        return _read(own)
+    files = _files(config_dir)
     if name not in files:
-        raise unknown_name("card", name, files, "Your own: card=PATH.yaml.")
-    return read_card(files[name])
+        raise unknown_name("card", name, files, "Your own: card=PATH.yaml, or card/NAME.yaml below --config-dir.")
+    return _read(files[name])
 
 
-def card_files(folder: Path | None) -> dict[str, Path]:
-    """Name -> file of every card in ``folder``, by default the shipped ``conf/card``."""
-    where = folder or shipped("conf") / "card"
-    return {path.stem: path for path in sorted(where.glob("*.yaml"))}
+def _files(config_dir: str | None) -> dict[str, Path]:
+    """Name -> file of every card; a file of ``--config-dir`` replaces the shipped one of the same name."""
+    found: dict[str, Path] = {}
+    for folder in folders(config_dir):
+        for path in sorted((folder / "card").glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
 
 
-def read_card(path: Path) -> Card:
-    """The card in a YAML file. Raises ``BadInput`` for what is not one."""
+def _read(path: Path) -> Card:
     import yaml
 
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path} is not YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise BadInput(f"{path} is not a card: it must hold title, source, columns and rows")
     return Card(path.stem, data)

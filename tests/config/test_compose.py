@@ -13,8 +13,7 @@ import pytest
 from evalsuite.config import compose as config
 from evalsuite.config import files as conf_files
 from evalsuite.config import sampling
-from evalsuite.config import validate as checks
-from evalsuite.config.settings import Engine, Model, Run, Sampling, Server, Task
+from evalsuite.config.settings import DEMO, Engine, Model, Run, Sampling, Server, Task
 from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput
 from evalsuite.tasks.datasets import Source
@@ -52,7 +51,7 @@ def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert model.launch.note
     assert model.server.identity
     if name.startswith("demo_"):
-        assert model.base_url == checks.DEMO
+        assert model.base_url == DEMO
         assert model.checkpoint == f"evalsuite/{name}"
         return
     port = model.base_url.removeprefix("http://localhost:").removesuffix("/v1")
@@ -65,7 +64,7 @@ def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_addresses_and_checkpoints_are_used_once() -> None:
     run = load(f"model=[{','.join(MODELS)}]", "task=gsm8k")
     assert list(run.models) == MODELS
-    real = [model for model in run.models.values() if model.base_url != checks.DEMO]
+    real = [model for model in run.models.values() if model.base_url != DEMO]
     assert len({model.base_url for model in real}) == len(real)
     assert len({model.checkpoint for model in run.models.values()}) == len(MODELS)
 

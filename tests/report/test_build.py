@@ -161,6 +161,15 @@ def test_an_empty_run_is_no_crash(tmp_path: Path) -> None:
     assert rows_of(run / "report") == []
 
 
+def test_the_end_of_a_run_shows_an_unreadable_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own" / "card").mkdir(parents=True)
+    (tmp_path / "own" / "card" / "mine.yaml").write_text("{")
+    run = write(tmp_path / "r", Made("fp8", answers([1, 0])))
+    report_run(run, None, str(tmp_path / "own"))
+    assert "no published scores: " in capsys.readouterr().out
+    assert (run / "report" / "report.md").is_file()
+
+
 def test_declared_parts_are_labelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     part = {str(item): [Answer(1.0)] for item in range(5)}
     run = write(tmp_path / "r", Made("a", part, total_items=200), Made("b", part, total_items=200))

@@ -82,7 +82,7 @@ def launch_on_ray(arguments: Arguments, settings: "Run") -> Exit:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     code = ray_tasks.run(arguments.overrides, arguments.config_dir, settings, console)
     if settings.report:
-        report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline)
+        report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline, settings.config_dir)
     return code
 
 
@@ -105,5 +105,5 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: s
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
     code = launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
-    report_run(Path(first.results_dir) / run_id, first.baseline)
+    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir)
     return code

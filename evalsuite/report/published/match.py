@@ -1,12 +1,11 @@
 """Tables of model cards as plain data (``conf/card/*.yaml``), and which of their scores are of cells measured here."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.errors import BadInput
-from evalsuite.tasks.published import Card, card_files, card_named, read_card
+from evalsuite.tasks.published import Card, card_named, published_cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +17,19 @@ class Match:
     published: float
 
 
-def cards_for(overview: SuiteComparison, name: str | None, folder: Path | None = None) -> tuple[Card, ...]:
+def cards_for(overview: SuiteComparison, name: str | None, config_dir: str | None = None) -> tuple[Card, ...]:
     """The card asked for, else every card with a published score of a cell of the table.
 
-    Raises ``BadInput`` for an unknown or unreadable card, and for one that publishes nothing of these cells.
-    ``folder`` is the shipped ``conf/card`` by default.
+    ``config_dir`` is the user's folder of settings. Raises ``BadInput`` for an unknown or unreadable card, and for one
+    that publishes nothing of these cells.
     """
     if name is not None:
-        card = card_named(name, folder)
+        card = card_named(name, config_dir)
         if not matches(overview, card):
             known = ", ".join(str(one.get("checkpoint") or one["key"]) for one in card.data.get("columns") or ())
             raise BadInput(f"card {name} publishes no score of these cells; its columns are {known}")
         return (card,)
-    cards = [read_card(path) for path in card_files(folder).values()]
-    return tuple(card for card in cards if matches(overview, card))
+    return tuple(card for card in published_cards(config_dir).values() if matches(overview, card))
 
 
 def matches(overview: SuiteComparison, card: Card) -> list[Match]:

@@ -30,18 +30,18 @@ class ImplausibleBaseline:
         return asdict(self)
 
 
-def implausible_baselines(overview: SuiteComparison) -> tuple[ImplausibleBaseline, ...]:
+def implausible_baselines(overview: SuiteComparison, config_dir: str | None = None) -> tuple[ImplausibleBaseline, ...]:
     """Baseline cells that are far from a published value, or differ by more than sampling under the same protocol.
 
     Demo models have no published values. Of a part of a task a far value is only a doubt where it also lies outside
     the measured 95 % interval, as a part may be harder than the whole.
     """
     baselines = {pair.baseline for pair in overview.pairs}
-    return tuple(_doubts(overview, baselines))
+    return tuple(_doubts(overview, baselines, config_dir))
 
 
-def _doubts(overview: SuiteComparison, baselines: set[str]) -> Iterator[ImplausibleBaseline]:
-    for card in cards_for(overview, None):
+def _doubts(overview: SuiteComparison, baselines: set[str], config_dir: str | None) -> Iterator[ImplausibleBaseline]:
+    for card in cards_for(overview, None, config_dir):
         for match in matches(overview, card):
             scored, cell = match.score.scored, match.score.cell
             if cell.model in baselines and scored is not None and (why := _why(card, match)):

@@ -16,7 +16,7 @@ from evalsuite.report.published.check import CardCheck, check
 from evalsuite.report.published.match import cards_for, matches
 from evalsuite.report.published.tables import published_tables
 from evalsuite.tasks.datasets import benchmark_title
-from evalsuite.tasks.published import Card
+from evalsuite.tasks.published import Card, card_named, published_cards
 from tests.support.cells import SAMPLING, Made, answers, repeated, write
 from tests.support.made_runs import demo_run, real_run
 
@@ -46,8 +46,9 @@ def overview(folder: Path, *cells: Made) -> SuiteComparison:
 
 @pytest.fixture
 def cards(tmp_path: Path) -> Path:
-    folder = tmp_path / "card"
-    folder.mkdir()
+    """The folder of a user's own cards, below what ``--config-dir`` names."""
+    folder = tmp_path / "own" / "card"
+    folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(CARD)
     (folder / "other.yaml").write_text(CARD.replace("maker/", "someone/"))
     return folder
@@ -124,7 +125,7 @@ def test_an_incomplete_cell_has_no_result(tmp_path: Path) -> None:
 def test_measured_beside_published(tmp_path: Path, cards: Path) -> None:
     subjects = {str(item): "computer science" if item < 10 else "law" for item in range(20)}
     found = overview(tmp_path, Made("fp8", answers([1] * 18 + [0] * 2), subjects=subjects, title="FP8"))
-    matching = cards_for(found, None, cards)
+    matching = cards_for(found, None, str(cards.parent))
     assert [card.name for card in matching] == ["mine"]
     beside, strata, *_ = published_tables(found, matching)
     ((*shown, difference, result),) = beside.rows
@@ -145,24 +146,24 @@ def test_measured_beside_published(tmp_path: Path, cards: Path) -> None:
 
 def test_recorded_answers_match_by_name(tmp_path: Path, cards: Path) -> None:
     found = overview(tmp_path, Made("quant", answers([1, 0, 1, 1]), imported=True))
-    beside, *_ = published_tables(found, cards_for(found, "mine", cards))
+    beside, *_ = published_tables(found, cards_for(found, "mine", str(cards.parent)))
     assert beside.rows[0][2] == "50.0"
-    (one,) = matches(found, cards_for(found, "mine", cards)[0])
-    assert "sampling of the recorded answers" in check(cards_for(found, "mine", cards)[0], one).unknown
+    (one,) = matches(found, cards_for(found, "mine", str(cards.parent))[0])
+    assert "sampling of the recorded answers" in check(cards_for(found, "mine", str(cards.parent))[0], one).unknown
 
 
 def test_another_checkpoint_of_that_name_does_not_match(tmp_path: Path, cards: Path) -> None:
     found = overview(tmp_path, Made("fp8", answers([1, 0]), identity={"checkpoint": "somebody/fp8"}))
-    assert cards_for(found, None, cards) == ()
+    assert cards_for(found, None, str(cards.parent)) == ()
     with pytest.raises(BadInput, match="card mine publishes no score of these cells; its columns are maker/fp8, quant"):
-        cards_for(found, "mine", cards)
+        cards_for(found, "mine", str(cards.parent))
     with pytest.raises(BadInput, match="unknown card 'mime'; did you mean 'mine'"):
-        cards_for(found, "mime", cards)
+        cards_for(found, "mime", str(cards.parent))
 
 
 def test_demo_models_match_no_card(tmp_path: Path, cards: Path) -> None:
     made = Made("fp8", answers([1, 0]), identity={"checkpoint": "maker/fp8"}, demo=True)
-    assert cards_for(overview(tmp_path, made), None, cards) == ()
+    assert cards_for(overview(tmp_path, made), None, str(cards.parent)) == ()
     assert cards_for(compare_all(load_run(demo_run(tmp_path))), None) == ()
 
 
@@ -170,10 +171,10 @@ def test_a_damaged_card_is_named(tmp_path: Path, cards: Path) -> None:
     found = overview(tmp_path, Made("fp8", answers([1, 0])))
     (cards / "mine.yaml").write_text("- just\n- a list\n")
     with pytest.raises(BadInput, match=r"mine\.yaml is not a card"):
-        cards_for(found, "mine", cards)
+        cards_for(found, "mine", str(cards.parent))
     (cards / "mine.yaml").write_text("{")
     with pytest.raises(BadInput, match=r"mine\.yaml is not YAML"):
-        cards_for(found, "mine", cards)
+        cards_for(found, "mine", str(cards.parent))
 
 
 def test_shipped_cards_stand_beside_our_numbers(tmp_path: Path) -> None:
@@ -226,6 +227,14 @@ def test_a_card_alone_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture
         report(Report(card="lukealonso"))
 
 
-def test_a_card_of_ones_own(tmp_path: Path, cards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_card_of_ones_own(cards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report(Report(card=str(cards / "mine.yaml"))) is Exit.DONE
     assert "A card" in capsys.readouterr().out
+
+
+def test_a_card_below_config_dir_replaces_the_shipped_one_of_its_name(cards: Path) -> None:
+    shipped = card_named("lukealonso_qwen3_5_397b_nvfp4")
+    (cards / f"{shipped.name}.yaml").write_text(CARD)
+    assert card_named(shipped.name, str(cards.parent)).title == "A card"
+    assert {"mine", "other", shipped.name} < set(published_cards(str(cards.parent)))
+    assert published_cards(None)[shipped.name] == shipped

@@ -1,0 +1,51 @@
+"""``evalsuite report`` as a user meets it: real processes over real run folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_main import evalsuite
+from tests.support.cells import Made, answers, write
+
+CARD = """
+title: A card of mine
+source: https://example.org/card
+model: Maker/Model
+settings: {temperature: 0.6}
+columns: [{key: fp8, title: FP8, checkpoint: maker/fp8, role: baseline}]
+rows: [{task: mmlu_pro, title: MMLU-Pro, scores: {fp8: 0.95}, n: 20}]
+"""
+
+
+@pytest.fixture(name="mine")
+def _mine(tmp_path: Path) -> Path:
+    """A folder with one run and a card of the user's own."""
+    (tmp_path / "own" / "card").mkdir(parents=True)
+    (tmp_path / "own" / "card" / "mine.yaml").write_text(CARD)
+    cell = Made("fp8", answers([1] * 18 + [0] * 2), identity={"checkpoint": "maker/fp8"})
+    write(tmp_path / "results" / "r", cell)
+    return tmp_path
+
+
+def test_a_card_below_config_dir_is_found_by_its_name(mine: Path) -> None:
+    alone = evalsuite(mine, "report", "card=mine", "out=alone", "--config-dir", "own")
+    assert alone.returncode == 0, alone.stderr
+    assert "A card of mine" in alone.stdout
+    asked = evalsuite(mine, "report", "run=r", "card=mine", "--config-dir", "own")
+    assert asked.returncode == 0, asked.stderr
+    assert "Measured beside published: A card of mine" in asked.stdout
+    unasked = evalsuite(mine, "report", "run=r", "out=unasked", "--config-dir", "own")
+    assert unasked.returncode == 0, unasked.stderr
+    for folder in ("alone", "results/r/report", "unasked"):
+        (card,) = json.loads((mine / folder / "comparison.json").read_text())["cards"]
+        assert card["name"] == "mine"
+
+
+def test_a_card_that_is_not_there_is_named_with_those_that_are(mine: Path) -> None:
+    done = evalsuite(mine, "report", "run=r", "card=mime", "--config-dir", "own")
+    assert done.returncode == 64
+    assert "unknown card 'mime'; did you mean 'mine'" in done.stderr
+    without = evalsuite(mine, "report", "run=r", "card=mine")
+    assert without.returncode == 64
+    assert "Your own: card=PATH.yaml, or card/NAME.yaml below --config-dir." in without.stderr
