@@ -129,14 +129,19 @@ def drawn(model: str, prompt: str, seed: int, delay: float) -> Answer:
     return Answer(text, reasoning=thought, finish_reason=finish, delay=delay * digest[5] / 128)
 
 
-def command(conf: Path, results: Path, servers: Sequence[Server], *more: str, one: bool = False) -> list[str]:
-    """The command line of one run of everything, or of ``one`` model on one task."""
+def words(conf: Path, results: Path, servers: Sequence[Server], *more: str, one: bool = False) -> list[str]:
+    """What ``evalsuite`` is given for one run of everything, or of ``one`` model on one task."""
     models, tasks = (MODELS[:1], TASKS[:1]) if one else (MODELS, TASKS)
     urls = [f"models.{name}.base_url={server.base_url}" for name, server in zip(models, servers, strict=False)]
     quick = ["engine.probe=false", "engine.fingerprint=false", "engine.backoff_seconds=0.01"]
     quick += ["report=false"] if one else []  # nothing to compare
-    words = ["run", "--config-dir", str(conf), f"model=[{','.join(models)}]", f"task=[{','.join(tasks)}]"]
-    return [sys.executable, "-m", "evalsuite", *words, "run_id=r", f"results_dir={results}", *urls, *quick, *more]
+    asked = ["run", "--config-dir", str(conf), f"model=[{','.join(models)}]", f"task=[{','.join(tasks)}]"]
+    return [*asked, "run_id=r", f"results_dir={results}", *urls, *quick, *more]
+
+
+def command(conf: Path, results: Path, servers: Sequence[Server], *more: str, one: bool = False) -> list[str]:
+    """The command line of a process with these ``words``."""
+    return [sys.executable, "-m", "evalsuite", *words(conf, results, servers, *more, one=one)]
 
 
 def environment(acks: Path) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Records a small run as this version writes it: ``python -m tests.end_to_end.histories.record NAME``.
 
-Into ``tests/end_to_end/histories/NAME/``: the ``interrupted`` run, killed while it asked, and the same run
-``finished`` by the same command. All of it is made up: toy questions, drawn answers. Later versions must take both
-up (``test_histories.py``).
+Into ``tests/end_to_end/histories/NAME/``: the ``interrupted`` run, killed while it asked, the same run ``finished`` by
+the same command, its baseline as a file of its own (``baseline save``), and the verdict of ``gate`` against that
+file. All of it is made up: toy questions, drawn answers. Later versions must take all of it up
+(``test_histories.py``).
 """
 
 import shutil
@@ -15,10 +16,16 @@ from pathlib import Path
 
 from evalsuite.store import journal
 from tests.store import proving
+from tests.support.command import Finished, evalsuite
 from tests.support.scripted_endpoint import Server
 
 HOME = Path(__file__).parent
 ITEMS, REPEATS = 6, 2
+BASELINE, VERDICT = "toy_a.baseline", "verdict.json"
+GATE = """margins:
+  additions: {points: 5, owner: the tests, reason: made up}
+  dialogue: {points: 5, owner: the tests, reason: made up}
+"""
 
 
 def record(name: str) -> None:
@@ -37,6 +44,21 @@ def record(name: str) -> None:
             _anonymous(home / "results" / "r", number)
         subprocess.run(command, check=True, capture_output=True, env=proving.environment(home / "acks"))
         _keep(home / "results" / "r", target / "finished")
+        saved = evalsuite(home, "baseline", "save", "run=r", f"model={proving.MODELS[0]}", f"to={home / BASELINE}")
+        assert saved.returncode == 0, saved
+        gate(home, home / BASELINE)
+        shutil.copyfile(home / BASELINE, target / BASELINE)
+        shutil.copyfile(home / "results" / "r" / "report" / VERDICT, target / VERDICT)
+
+
+def gate(home: Path, baseline: Path) -> Finished:
+    """``evalsuite gate`` on the second model of ``home/results/r`` against the saved baseline."""
+    (home / "conf" / "gate").mkdir(parents=True, exist_ok=True)
+    (home / "conf" / "gate" / "toys.yaml").write_text(GATE)
+    words = ["run=r", "gate=toys", f"model={proving.MODELS[1]}", f"baseline_run={baseline}"]
+    done = evalsuite(home, "gate", *words, "--config-dir", str(home / "conf"))
+    assert done.returncode in (0, 1, 2), done
+    return done
 
 
 def _kill_midway(command: Sequence[str], home: Path, servers: Sequence[Server]) -> None:

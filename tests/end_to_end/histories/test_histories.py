@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 
 from evalsuite.store.manifest import cells
 from evalsuite.store.samples import read_samples, seal
-from tests.end_to_end.histories.record import HOME, ITEMS, REPEATS
+from tests.end_to_end.histories.record import BASELINE, HOME, ITEMS, REPEATS, VERDICT, gate
 from tests.store import proving
+from tests.support.command import evalsuite
 
 HISTORIES = sorted(path.name for path in HOME.iterdir() if (path / "finished").is_dir())
 
@@ -42,8 +42,8 @@ def lost(old: Any, new: Any, where: str = "") -> list[str]:
     return [] if old == new else [f"{where}: {old!r} -> {new!r}"]
 
 
-def test_there_is_a_history_of_every_schema() -> None:
-    assert "schema-1" in HISTORIES
+def test_there_is_a_history_of_every_schema_and_version() -> None:
+    assert {"schema-1", "schema-1-first", "version-0.1.0"} <= set(HISTORIES)
 
 
 @pytest.mark.parametrize("name", HISTORIES)
@@ -66,10 +66,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str
     known = sum(path.read_bytes().count(b'{"event":"reply"') for path in results.glob("r/*/*/journal-*.jsonl"))
     planned = 2 * REPEATS * (ITEMS + proving.TURNS * (ITEMS // 3))
     with proving.endpoints(0.0) as servers:
-        command = proving.command(conf, results, servers)
-        environment = proving.environment(tmp_path / "acks")
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        words = proving.words(conf, results, servers)
+        done = evalsuite(tmp_path, *words, **{proving.ACKS: str(tmp_path / "acks")})
+        assert done.returncode == 0, done
         assert 0 < known < planned
         assert sum(len(server.requests) for server in servers) == planned - known
     finished = HOME / name / "finished"
@@ -89,8 +88,16 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str
 def test_a_finished_run_is_reported_as_it_was(tmp_path: Path, name: str) -> None:
     results = taken_up(name, "finished", tmp_path)
     old = json.loads((results / "r" / "report" / "comparison.json").read_text())
-    call = [*proving.command(tmp_path, results, [])[:3], "report", "run=r", f"results_dir={results}"]
-    environment = proving.environment(tmp_path / "acks")
-    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = evalsuite(tmp_path, "report", "run=r")
+    assert done.returncode == 0, done
     assert lost(old, json.loads((results / "r" / "report" / "comparison.json").read_text())) == []
+
+
+@pytest.mark.parametrize("name", [name for name in HISTORIES if (HOME / name / BASELINE).exists()])
+def test_a_saved_baseline_gates_as_it_did(tmp_path: Path, name: str) -> None:
+    results = taken_up(name, "finished", tmp_path)
+    shutil.copyfile(HOME / name / BASELINE, tmp_path / BASELINE)
+    old = json.loads((HOME / name / VERDICT).read_text())
+    assert gate(tmp_path, tmp_path / BASELINE).returncode == old["exit"]
+    new = json.loads((results / "r" / "report" / VERDICT).read_text())
+    assert [line for line in lost(old, new) if not line.startswith((".at:", ".evalsuite:"))] == []
