@@ -300,6 +300,13 @@ def faults(folder: Path) -> list[Line]:
     return figures(folder)
 
 
+def environments(folder: Path) -> list[Line]:
+    """Runs in odd shells."""
+    from figures.environments import figure
+
+    return figure(folder)
+
+
 def _timed(command: list[str], folder: Path) -> tuple[float, str]:
     """(wall seconds, standard output) of a command that must succeed."""
     began = time.monotonic()
@@ -343,4 +350,5 @@ TOPICS: dict[str, Topic] = {
     "identity": Topic("Who is on the port", identity),
     "mistakes": Topic("Ten common mistakes", mistakes),
     "faults": Topic("Faults", faults),
+    "environments": Topic("Odd shells", environments),
 }

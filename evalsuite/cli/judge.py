@@ -11,6 +11,7 @@ from rich.console import Console
 
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Report
+from evalsuite.endpoint import environment
 from evalsuite.engine.stored.judge import judge_cells
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import cells, read_manifest
@@ -31,6 +32,10 @@ def judge(settings: Report) -> Exit:
     folders = [folder for folder in found if settings.task in (None, folder.name) and _judged(folder)]
     if not folders:
         raise BadInput(f"no cell of {', '.join(settings.run)} has answers that a judge grades")
+    prepared = environment.prepare({"judge": settings.judge}, {}, settings.engine.connect_seconds)
+    settings.judge.concurrency = prepared.models["judge"].concurrency
+    for note in prepared.notes:
+        console.print(note)
     lines = asyncio.run(judge_cells(folders, settings))
     complete = True
     for folder, line in zip(folders, lines, strict=True):

@@ -3,6 +3,8 @@
 One table says which function does what; it is imported when its command is called, so ``--help`` costs nothing.
 """
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -38,10 +40,23 @@ COMMANDS = {
 REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
 
+_CURES = {
+    errno.EMFILE: "allow more open files (ulimit -n) or ask fewer requests at a time (models.NAME.concurrency)",
+    errno.ENFILE: "other programs hold all files of this machine: end some, or ask fewer requests at a time",
+    errno.ENOSPC: "free some space, or set results_dir=, TMPDIR to another disk",
+    errno.EDQUOT: "free some of the quota, or set results_dir=, TMPDIR to another disk",
+    errno.EROFS: "set results_dir=, TMPDIR to a folder that can be written",
+    errno.EACCES: "set results_dir=, TMPDIR to a folder that can be written",
+    errno.ENOMEM: "free some memory, or ask fewer requests at a time (models.NAME.concurrency)",
+    errno.EAGAIN: "allow more processes (ulimit -u)",
+}
+"""Number of an ``OSError`` -> what usually helps."""
+
 
 def main() -> NoReturn:
     """Entry point: run a command and leave with its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    _write_what_can_be_encoded()
     try:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
@@ -53,12 +68,30 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `evalsuite tasks | head`: nobody reads on, and nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _unread()
+    except OSError as error:  # a full table of files, a disk, a library that cannot be loaded: this machine's, not ours
+        _complain(_os_error(error))
+        code = Exit.STORAGE
     except SystemExit as stop:  # a signal, a stopped sweep; and Rich leaves with 1 when nobody reads on
         code = _unread() if stop.code in (None, 0, 1) else Exit(int(stop.code))
     except Exception:  # noqa: BLE001  the last stop: whatever comes here is a bug of ours and leaves with its own code
         _complain(_crash_log())
         code = Exit.BUG
     sys.exit(int(code))
+
+
+def _write_what_can_be_encoded() -> None:
+    """A terminal or a file that is not UTF-8 gets a question mark for what it cannot hold, and the run goes on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="replace")
+
+
+def _os_error(error: OSError) -> str:
+    """One line on what the operating system refused, with the number of the error and what usually helps."""
+    what = f"[Errno {error.errno}] {error.strerror}" if error.errno is not None else str(error) or type(error).__name__
+    where = f": {error.filename}" if error.filename is not None else ""
+    cure = _CURES.get(error.errno or 0, "mend that and give the same command again")
+    return f"this machine refused something ({what}{where}). {cure[0].upper()}{cure[1:]}; what arrived is kept"
 
 
 def _unread() -> Exit:

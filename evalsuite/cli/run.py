@@ -14,7 +14,9 @@ from evalsuite.cli.startup import give_back_large_blocks
 from evalsuite.config import aa as arms
 from evalsuite.config.deadline import Window, window
 from evalsuite.config.settings import Model, Run
+from evalsuite.endpoint import environment
 from evalsuite.engine import stopping as ending
+from evalsuite.engine.jobs import needs
 from evalsuite.engine.loop import LoopResult
 from evalsuite.engine.manifests import manifest
 from evalsuite.engine.session import SessionResult, execute
@@ -40,6 +42,10 @@ def run(settings: Run) -> Exit:
     models = {name: _with_thinking(model, settings.thinking) for name, model in settings.models.items()}
     if settings.dry_run:
         return dry_run(tasks, models, settings)
+    prepared = environment.prepare(models, _auxiliaries(tasks, settings), settings.engine.connect_seconds)
+    models = prepared.models
+    for note in prepared.notes:
+        console.print(note, markup=False)
     asked = {
         (run_folder.label(name, model.thinking), task.name): manifest(name, model, task, settings)
         for name, model in models.items()
@@ -68,6 +74,12 @@ def run(settings: Run) -> Exit:
     if settings.report:
         _report(folder, settings, console)
     return code
+
+
+def _auxiliaries(tasks: Mapping[str, LoadedTask], settings: Run) -> dict[str, Model]:
+    """The judge and the simulator, where the tasks need them."""
+    needed = {who for task in tasks.values() for who in needs(task)}
+    return {who: model for who in ("judge", "simulator") if who in needed and (model := getattr(settings, who))}
 
 
 def _contests(

@@ -137,7 +137,7 @@ def page(text: str) -> str:
 
 def safe(words: str, model: Model, request: Request | None = None) -> str:
     """At most 300 characters of ``words`` without the key, the headers' values and quotations of the prompt."""
-    secrets = [os.environ.get(model.api_key_env, ""), *model.headers.values()]
+    secrets = [os.environ.get(model.api_key_env, "").strip(), *model.headers.values()]
     for secret in secrets:
         if len(secret) >= 4:
             words = words.replace(secret, "***")

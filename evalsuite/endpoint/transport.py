@@ -1,15 +1,12 @@
 """HTTP/1.1 connections to one base URL (aiohttp): address, headers, proxy, certificates, number of connections."""
 
-import os
 import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
@@ -17,6 +14,7 @@ from yarl import URL
 
 from evalsuite.config.address import shown_url
 from evalsuite.config.settings import Engine, Model
+from evalsuite.endpoint.environment import key_of, proxy_of, tls_context
 from evalsuite.errors import BadInput
 from evalsuite.version import __version__
 
@@ -116,20 +114,17 @@ _JSON = {"Content-Type": "application/json"}
 def transport(model: Model, engine: Engine, limit: int) -> Transport:
     """The way to ``model.base_url`` with at most ``limit`` connections; opens none.
 
-    Raises ``BadInput`` for an unreadable CA file, for a password in the URL and for an address that is none.
+    Raises ``BadInput`` for a key, a proxy or certificates that cannot be used, for a password in the URL and for an
+    address that is none.
     """
     parts = urlsplit(model.base_url)
     if "@" in parts.netloc:
         raise BadInput(f"base_url must not hold a user or password: put a key into ${model.api_key_env}")
-    certificates: ssl.SSLContext | bool = True
-    if model.ca_file:
-        try:
-            certificates = ssl.create_default_context(cafile=model.ca_file)
-        except OSError as error:
-            raise BadInput(f"ca_file={model.ca_file} cannot be read: {error}") from None
+    certificates = tls_context(model) if parts.scheme == "https" else True
+    proxy = proxy_of(model, model.base_url)
     headers = CIMultiDict(
         {
-            "Authorization": f"Bearer {os.environ.get(model.api_key_env) or 'none'}",
+            "Authorization": f"Bearer {key_of(model) or 'none'}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Connection": "keep-alive",
@@ -137,9 +132,7 @@ def transport(model: Model, engine: Engine, limit: int) -> Transport:
         }
     )
     headers.update(model.headers)
-    made = Transport(
-        parts, headers, limit, engine.connect_seconds, certificates, model.proxy or _environments_proxy(parts)
-    )
+    made = Transport(parts, headers, limit, engine.connect_seconds, certificates, None if proxy is None else proxy.url)
     try:
         made.url("/models")
     except ValueError as error:
@@ -156,24 +149,6 @@ async def fetch(response: aiohttp.ClientResponse, most: int = BODY_BYTES) -> Res
         if size >= most:
             break
     return Response(response.status, response.headers, b"".join(chunks)[:most])
-
-
-def _environments_proxy(parts: SplitResult) -> str | None:
-    """The proxy of ``HTTP_PROXY``, ``HTTPS_PROXY`` or ``ALL_PROXY``, unless ``NO_PROXY`` names the host or it is this
-    machine."""
-    host = parts.hostname or ""
-    if _is_this_machine(host) or proxy_bypass(host):
-        return None
-    known = getproxies()
-    proxy = known.get(parts.scheme) or known.get("all")
-    return proxy if proxy and urlsplit(proxy).scheme in ("http", "https") else None
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _probed_socket(address: Any) -> socket.socket:

@@ -236,6 +236,11 @@ def _cached(dataset: Dataset, name: str, otherwise: str) -> Path:
         reason = " ".join(str(error).split())[:200]
         token = " (a private or gated dataset needs HF_TOKEN)" if dataset.gated else ""
         raise BadInput(f"the hub does not give {dataset.hub} {name}: {reason}{token}; {otherwise}") from None
+    except ValueError as error:  # its HTTP client's, for a proxy or a token that cannot be used
+        raise BadInput(
+            f"the hub cannot be asked for {dataset.hub} {name} with the proxies (ALL_PROXY, HTTPS_PROXY) or the "
+            f"HF_TOKEN of this shell ({type(error).__name__}): mend them, {otherwise}"
+        ) from None
     except (OSError, EntryNotFoundError, TransportError):
         raise DatasetUnreachable(
             f"{dataset.hub} {name} is not in the hub's cache (HF_HOME) and the hub cannot be reached: load it once "

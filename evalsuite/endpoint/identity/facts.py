@@ -187,7 +187,7 @@ def _folder(named: str, base_url: str, revision: str | None) -> Path | None:
         r"[\w.-]+/[\w.-]+", named
     ):
         return None
-    home = os.environ.get("HF_HOME") or str(Path.home() / ".cache" / "huggingface")
+    home = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")  # noqa: PTH111  # never fails
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub") / f"models--{named.replace('/', '--')}"
     ref = cache / "refs" / (revision or "main")
     commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
