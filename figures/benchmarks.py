@@ -113,14 +113,14 @@ def aa_lcr(folder: Path) -> list[Line]:
 
 
 def offline(folder: Path) -> list[Line]:
-    """Installed from collected wheels and run where there is no network but loopback."""
+    """Installed from downloaded packages and run where there is no network but loopback."""
     from figures.offline import offline_install
 
     found = offline_install(folder, ("ifbench", "lm-eval", "scicode", "tau2"), everything=True)
-    size = f"{found.wheels} wheels, {found.megabytes:.0f} MB, in {found.collected:.0f} s"
+    size = f"{found.packages} packages, {found.megabytes:.0f} MB, in {found.collected:.0f} s"
     demo = ", ".join(f"{model} {count}" for model, count in found.samples.items())
     return [
-        Line("wheels collected with a network", "stated", size),
+        Line("packages downloaded with a network", "stated", size),
         Line("interfaces where they were installed and used", "loopback only", ", ".join(found.interfaces)),
         Line("installed there", "it works", f"{found.installed:.0f} s"),
         Line("`suite=demo limit=20` there: samples with a score", "20 each", demo),

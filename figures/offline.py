@@ -1,4 +1,4 @@
-"""Installed and run without a network: the wheels that ``fetch wheels=true`` collects, in a fresh environment."""
+"""Installed and run without a network from what ``pip download`` collects, as docs/guide/air_gapped.md shows it."""
 
 import json
 import os
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalsuite.cli import wheels
-
+ROOT = Path(__file__).parents[1]
 TOOLS = ("pytest", "syrupy")
 """What the scripted servers need beside evalsuite."""
 QUIET = ("PIP_", "PYTHON", "HF_", "EVALSUITE_", "UV_", "VIRTUAL_ENV")
@@ -22,10 +21,10 @@ QUIET = ("PIP_", "PYTHON", "HF_", "EVALSUITE_", "UV_", "VIRTUAL_ENV")
 class Offline:
     """What was measured; seconds are wall time."""
 
-    wheels: int
+    packages: int
     megabytes: float
     collected: float
-    """Seconds to build evalsuite's wheel and to collect all others."""
+    """Seconds to build evalsuite's wheel and to download all other packages."""
     interfaces: tuple[str, ...]
     """Network interfaces where it was installed and run."""
     installed: float
@@ -38,7 +37,7 @@ class Offline:
 
 
 def offline_install(folder: Path, extras: Sequence[str] = (), limit: int = 20, *, everything: bool = False) -> Offline:
-    """Collect the wheels, then install and run ``suite=demo`` where there is only the loopback interface.
+    """Download the packages, then install and run ``suite=demo`` where there is only the loopback interface.
 
     With ``everything`` also ``suite=all`` on small made data, asked of scripted servers there (needs all extras).
 
@@ -46,17 +45,19 @@ def offline_install(folder: Path, extras: Sequence[str] = (), limit: int = 20, *
     words of the step that failed.
     """
     began = time.monotonic()
-    names = wheels.collect(folder / "wheels", extras)
+    own, packages = folder / "own", folder / "wheels"
+    _pip("wheel", "--no-deps", "-w", str(own), str(ROOT))
+    (built,) = own.glob("*.whl")
+    asked = f"{built}[{','.join(extras)}]" if extras else str(built)
+    tools = TOOLS if everything else ()
+    _pip("download", "-d", str(packages), asked, "setuptools", "wheel", *tools)
     collected = time.monotonic() - began
-    size = sum((folder / "wheels" / name).stat().st_size for name in names) / 1e6
-    if everything:
-        pip_wheel = [sys.executable, "-m", "pip", "wheel", "-q", "-w", str(folder / "wheels"), *TOOLS]
-        subprocess.run(pip_wheel, check=True, capture_output=True)
+    sizes = [path.stat().st_size for path in packages.iterdir()]
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, capture_output=True)
     began = time.monotonic()
-    pip = ["-m", "pip", "install", "-q", "--no-index", "--find-links", str(folder / "wheels")]
-    tools = TOOLS if everything else ()
-    interfaces = tuple(_without_network(folder, ["python", *pip, wheels.requirement(extras), *tools])[0].split()[1:])
+    pip = ["-m", "pip", "install", "-q", "--no-index", "--find-links", str(packages)]
+    wanted = f"evalsuite[{','.join(extras)}]" if extras else "evalsuite"
+    interfaces = tuple(_without_network(folder, ["python", *pip, wanted, *tools])[0].split()[1:])
     installed = time.monotonic() - began
     began = time.monotonic()
     _without_network(folder, ["evalsuite", "run", "suite=demo", f"limit={limit}", "run_id=offline"])
@@ -66,13 +67,19 @@ def offline_install(folder: Path, extras: Sequence[str] = (), limit: int = 20, *
     samples = {model: summary["samples"] for model, summary in found.items() if summary["complete"]}
     report = (run / "report" / "report.md").is_file()
     benchmarks = _everything(folder) if everything else 0
-    return Offline(len(names), size, collected, interfaces, installed, ran, samples, report, benchmarks)
+    return Offline(len(sizes), sum(sizes) / 1e6, collected, interfaces, installed, ran, samples, report, benchmarks)
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def _everything(folder: Path) -> int:
     """Benchmarks that ``figures.everything`` finishes there, with the installed evalsuite."""
     for name in ("figures", "tests"):
-        source = Path(__file__).parents[1] / name
+        source = ROOT / name
         shutil.copytree(source, folder / "home" / name, ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         "import evalsuite, pathlib; from figures.everything import everything;"

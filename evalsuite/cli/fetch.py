@@ -1,13 +1,14 @@
 """``evalsuite fetch``: all that a run without a network needs, in one folder, pinned and checked.
 
 Below ``DIR``: the chosen benchmarks as ``data=local data.root=DIR`` reads them, NLTK's resources in ``nltk_data``,
-with ``wheels=true`` evalsuite and its dependencies in ``wheels``; ``LICENSES.md``; and ``fetched.json``::
+``LICENSES.md``, and ``fetched.json``::
 
-    {"schema": 1, "files": [{"task", "file", "source", "revision", "sha256", "rows", "bytes"}, ...], "wheels": {...}}
+    {"schema": 1, "files": [{"task", "file", "source", "revision", "sha256", "rows", "bytes"}, ...], "wheels": null}
 
 ``file`` is relative to ``DIR``; ``sha256`` and ``bytes`` are of the file as it lies there; ``rows`` is null where a
-file has none; ``task`` is null for a wheel. What is there and unchanged is not loaded again, what somebody else
-changed is named and left alone, and one thing that cannot be had does not keep the others away.
+file has none. Version 0.1 also collected wheels; their entries have a null ``task`` and are kept. A file that is there
+and unchanged is not downloaded again, one that was changed is named and left alone, and a file that cannot be had does
+not keep the others away.
 """
 
 import json
@@ -16,11 +17,9 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
-from evalsuite.cli import wheels
 from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report.console import standard_output
@@ -57,7 +56,7 @@ def fetch(settings: Run) -> Exit:
         disable_progress_bars()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        problems = _fill(root, tasks, settings.wheels)
+        problems = _fill(root, tasks)
     except OSError as error:
         raise StorageFailed(f"{error.filename or root} cannot be written: {error.strerror or error}") from None
     if problems:
@@ -69,20 +68,18 @@ def fetch(settings: Run) -> Exit:
     for variable, path in (("NLTK_DATA", root / "nltk_data"), ("SCICODE_TARGETS", root / "scicode/test_data.h5")):
         if path.exists():
             _say(f"  export {variable}={path}")
-    if settings.wheels:
-        _say(f"  pip install --no-index --find-links {root / 'wheels'} '{wheels.requirement(sources.extras(tasks))}'")
     return Exit.DONE
 
 
-def _fill(root: Path, tasks: Sequence[str], with_wheels: bool) -> list[str]:
+def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
     """Bring everything, one line a file. What could not be had, each with what to do."""
-    known, packed = _read(root)
+    known = _read(root)
     problems = []
     silent: set[str] = set()
     plan: list[sources.RequiredFile] = []
     for task in tasks:
         try:
-            needed = list(sources.plan(task, with_wheels))
+            needed = list(sources.plan(task))
         except BadInput as error:
             problems.append(str(error))
             continue
@@ -103,13 +100,7 @@ def _fill(root: Path, tasks: Sequence[str], with_wheels: bool) -> list[str]:
         _say(f"{place}: {how}, {rows}{_size(entry.bytes)}, sha256 {entry.sha256[:12]}")
         if entry != known.get(entry.file):
             known[entry.file] = entry
-            _write(root, known, packed)
-    if with_wheels:
-        try:
-            _pack(root, known, packed, sources.extras(tasks))
-        except BadInput as error:
-            problems.append(str(error))
-            _say("wheels: NOT THERE")
+            _write(root, known)
     _licenses(root, {*tasks, *(entry.task for entry in known.values() if entry.task)})
     return problems
 
@@ -152,31 +143,6 @@ def _check(root: Path, entry: Entry) -> None:
         raise BadInput(f"{path} has sha256 {found}, but {LIST} states {entry.sha256}: it was changed; remove it")
 
 
-def _pack(root: Path, known: dict[str, Entry], packed: dict[str, Any], extras: Sequence[str]) -> None:
-    """Fill ``wheels``, unless what is there was made for the same, and is whole."""
-    mine = {name: entry for name, entry in known.items() if entry.task is None}
-    for entry in mine.values():
-        if (root / entry.file).is_file():
-            _check(root, entry)
-    wanted = wheels.identity(extras)
-    if not (mine and packed == wanted and all((root / name).is_file() for name in mine)):
-        _say(f"wheels: {wheels.requirement(extras)} and all that it needs ...")
-        names = wheels.collect(root / "wheels", extras)
-        for name in mine:
-            del known[name]
-            if Path(name).name not in names:
-                (root / name).unlink(missing_ok=True)
-        for name in names:
-            path = root / "wheels" / name
-            file, version = f"wheels/{name}", name.split("-")[1]
-            known[file] = Entry(None, file, "pip", version, data.sha256(path), None, path.stat().st_size)
-        packed.clear()
-        packed.update(wanted)
-        _write(root, known, packed)
-    sizes = [entry.bytes for entry in known.values() if entry.task is None]
-    _say(f"wheels: {len(sizes)} there, {_size(sum(sizes))}, for Python {wanted['python']} on {wanted['platform']}")
-
-
 def _licenses(root: Path, tasks: set[str]) -> None:
     lines = ["# Licences of the data in this folder\n", "As the datasets' publishers state them.\n"]
     for task in sorted(name for name in tasks if sources.has_card(name)):
@@ -190,23 +156,22 @@ def _licenses(root: Path, tasks: set[str]) -> None:
     (root / "LICENSES.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _read(root: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
+def _read(root: Path) -> dict[str, Entry]:
     path = root / LIST
     if not path.exists():
-        return {}, {}
+        return {}
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-        entries = [Entry(**one) for one in stated["files"]]
+        entries = [Entry(**one) for one in json.loads(path.read_text(encoding="utf-8"))["files"]]
     except (ValueError, KeyError, TypeError):
         raise BadInput(
             f"{path} is damaged: remove it; what lies beside it is then checked against its source"
         ) from None
-    return {entry.file: entry for entry in entries}, stated.get("wheels") or {}
+    return {entry.file: entry for entry in entries}
 
 
-def _write(root: Path, known: Mapping[str, Entry], packed: Mapping[str, Any]) -> None:
+def _write(root: Path, known: Mapping[str, Entry]) -> None:
     files = [asdict(known[name]) for name in sorted(known)]
-    write_json(root / LIST, {"schema": 1, "files": files, "wheels": packed or None})
+    write_json(root / LIST, {"schema": 1, "files": files, "wheels": None})
 
 
 def _size(count: float) -> str:

@@ -159,8 +159,6 @@ KEYS = {
 
   task=NAME | suite=NAME         whose data, in the layout that data=local data.root=DIR reads
   to=evalsuite-data              folder to fill; what is there and unchanged is not loaded again
-  wheels=true                    also evalsuite and all that it needs, for this Python and platform, into DIR/wheels
-                                 (pip install --no-index --find-links DIR/wheels evalsuite)
 """,
     "demo": """\
   evalsuite demo model=demo_fp8 port=8123

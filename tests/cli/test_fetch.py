@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +22,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from evalsuite.cli import wheels
-from evalsuite.errors import BadInput
 from tests.support import mmmu_items as made_mmmu
 from tests.support import questions as made
 from tests.support.shared import shared_data
@@ -329,59 +326,25 @@ def test_mistakes_are_told_before_anything_is_asked(site: Site) -> None:
     assert site.asked() == 0
 
 
-# ---------------------------------------------------------------- wheels
+def test_wheels_are_collected_by_pip_now(site: Site) -> None:
+    done = site.fetch("task=word_problems", "wheels=true")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr == (
+        "evalsuite: wheels= is no setting any more; pip collects the packages: "
+        "pip download -d DIR/wheels evalsuite setuptools wheel (docs/guide/air_gapped.md)\n"
+    )
+    assert (ROOT / "docs" / "guide" / "air_gapped.md").is_file()
 
 
-def test_own_wheel_and_the_commands_for_all_others(tmp_path: Path) -> None:
-    """The whole closure has 80 wheels: ``figures/offline.py`` collects and installs it."""
-    assert wheels.own(tmp_path) == ["wheel", "--no-deps", "-w", str(tmp_path), str(ROOT)]
-    made_here = Path("evalsuite-1-py3-none-any.whl")
-    command = wheels.closure(made_here, tmp_path / "known", ["ifbench", "tau2"], tmp_path)
-    assert command[-3:] == ["-w", str(tmp_path), "evalsuite-1-py3-none-any.whl[ifbench,tau2]"]
-    assert wheels.closure(made_here, tmp_path, [], tmp_path)[-1] == str(made_here)
-    assert wheels.requirement(["a", "b"]) == "evalsuite[a,b]"
-    with pytest.raises(BadInput) as found:
-        wheels.collect(tmp_path / "none", ["telepathy"])
-    if "pip wheel failed" in str(found.value):
-        pytest.skip("evalsuite's wheel is built with hatchling from an index, and there is none")
-    assert re.match(r"evalsuite-.*\.whl has no extra telepathy\. It has: .*lm-eval, notebooks", str(found.value))
-    assert list((tmp_path / "none").iterdir()) == []
-
-
-def test_wheels_are_known_by_what_they_were_made_from(site: Site) -> None:
-    made_for = [wheels.identity(extras) for extras in ([], ["tau2"])]
-    assert made_for[0] != made_for[1]
-    shutil.copy(ROOT / "pyproject.toml", site.checkout)
-    code = "import json; from evalsuite.cli import wheels; print(json.dumps(wheels.identity([])))"
-    first = json.loads(site.call("-c", code).stdout)
-    (site.checkout / "evalsuite" / "fetch.py").write_text("changed = 1\n")
-    second = json.loads(site.call("-c", code).stdout)
-    assert first["checkout"] != second["checkout"]
-    assert {**first, "checkout": None} == {**second, "checkout": None} == {**made_for[0], "checkout": None}
-
-
-def test_wheels_that_are_there_and_whole_cost_no_call_of_pip(site: Site) -> None:
-    """There is no index here: a call of pip would fail."""
-    alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
+def test_a_folder_of_an_earlier_version_with_wheels_is_read(site: Site) -> None:
     root, name = site.home / "all", "wheels/thing-1.0-py3-none-any.whl"
     (root / "wheels").mkdir(parents=True)
     (root / name).write_bytes(b"made")
     entry = {"task": None, "file": name, "source": "pip", "revision": "1.0", "rows": None, "bytes": 4}
     entry["sha256"] = hashlib.sha256(b"made").hexdigest()
-    code = "import json; from evalsuite.cli import wheels; print(json.dumps(wheels.identity([])))"
-    made_for = json.loads(site.call("-c", code).stdout)
-    (root / "fetched.json").write_text(json.dumps({"schema": 1, "files": [entry], "wheels": made_for}))
-    words = ("task=word_problems", "wheels=true")
-    done = site.fetch(*words, **alone)
-    assert done.returncode == 0, done.stdout
-    assert f"wheels: 1 there, 4 B, for Python {made_for['python']} on {made_for['platform']}" in done.stdout
-    assert f"pip install --no-index --find-links {root}/wheels 'evalsuite'" in done.stdout
-    (root / name).write_bytes(b"torn")
-    changed = site.fetch(*words, **alone)
-    assert changed.returncode == 3
-    assert f"{root}/{name} has sha256 {hashlib.sha256(b'torn').hexdigest()}, but fetched.json states" in changed.stdout
-    (root / name).unlink()
-    lost = site.fetch(*words, **alone)
-    assert lost.returncode == 3
-    assert "pip download failed: ERROR: " in lost.stdout
-    assert "evalsuite==" in lost.stdout
+    packed = {"extras": [], "python": "3.11", "platform": "linux-x86_64", "evalsuite": "0.1.0", "checkout": None}
+    (root / "fetched.json").write_text(json.dumps({"schema": 1, "files": [entry], "wheels": packed}))
+    done = site.fetch("task=gsm8k")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(stated(site)) == {"gsm8k/test.jsonl", "gsm8k/train.jsonl", name}
+    assert stated(site)[name] == entry
