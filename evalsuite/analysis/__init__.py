@@ -1,4 +1,4 @@
-"""From cells to scores, paired comparisons and verdicts."""
+"""Computes scores, paired comparisons and verdicts from cells."""
 
 __all__ = [
     "collect",

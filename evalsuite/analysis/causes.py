@@ -1,4 +1,4 @@
-"""Why a score moved: how answers lost their points, what a smaller token budget would leave, what is stable.
+"""Explains why a score changed: by kinds of answers, by smaller token budgets, and by stable and random changes.
 
 All parts are fractions of the (weighted) mean score, candidate minus baseline.
 """
@@ -13,27 +13,31 @@ import pandas as pd
 from evalsuite.stats.intervals import Floats
 
 CAUSES: tuple[str, ...] = ("wrong", "truncated", "no_answer", "refused")
-"""How an answer can lose its point; their parts add up to the delta."""
+"""Outcomes by which an answer loses points; their parts add up to the delta."""
 FAULTS: tuple[str, ...] = ("server_fault", "judge_fault", "simulator_fault")
-"""Why an answer can be missing. Its part is 0 where only measured answers count, and the rest of the delta where
-missing ones were counted as wrong or right."""
+"""Reasons why an answer can be missing. Their part is 0 when only measured answers count, and the rest of the delta
+when missing answers were counted as wrong or right."""
 BUDGETS: tuple[int, ...] = (8_000, 16_000, 32_000, 64_000)
-"""Generated tokens at which stored answers are cut off in thought."""
+"""Numbers of generated tokens at which stored answers are hypothetically truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetedScores:
-    """Both scores, had no answer been allowed more than ``tokens`` generated tokens."""
+    """Both scores if no answer had been allowed more than ``tokens`` generated tokens; fractions of 1."""
 
     tokens: int
+    """The token budget."""
     baseline_score: float
+    """Score of the baseline at this budget."""
     candidate_score: float
+    """Score of the candidate at this budget."""
     baseline_cut: float
-    """Share of the baseline's answers that are longer (or were truncated at a lower cap)."""
+    """Fraction of the baseline's answers that are longer (or were truncated at a lower limit)."""
     candidate_cut: float
+    """The same fraction of the candidate's answers."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {
             "tokens": self.tokens,
             "baseline_score": self.baseline_score,
@@ -46,20 +50,23 @@ class BudgetedScores:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """Which items moved for good and which only fall now this way, now that; needs repeats in both arms."""
+    """Items that changed in every repeat, separated from items that vary between repeats; needs repeats in both
+    models.
+    """
 
     lost: int
-    """Items that the baseline has right in every repeat and the candidate in none."""
+    """Number of items that the baseline answered correctly in every repeat and the candidate in none."""
     gained: int
+    """Number of items that the candidate answered correctly in every repeat and the baseline in none."""
     fluctuating: int
-    """Items that at least one arm has right in some repeats only."""
+    """Number of items that at least one model answered correctly in some repeats only."""
     delta_stable: float
-    """Part of the delta from items with one and the same value in all repeats of each arm."""
+    """Part of the delta from items with the same value in all repeats of each model."""
     delta_fluctuating: float
     """The rest of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {
             "lost": self.lost,
             "gained": self.gained,
@@ -69,85 +76,89 @@ class Stability:
         }
 
 
-def split(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
-    """Cause or fault -> its part of the delta; the parts add up to it.
+def split_delta(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
+    """Split the delta into parts by cause: a map from outcome (or fault) to its part; the parts add up to the delta.
 
-    ``base`` and ``cand`` are rows with a value each (see ``fill_missing``), ``means`` the items in the order of the
-    result of ``scores.item_means`` with their weights.
+    ``base`` and ``cand`` are rows that all have a value (see ``fill_missing``). ``means`` are the items with their
+    weights, as ``scores.item_means`` returns them.
     """
-    before, after = _shortfalls(base, means), _shortfalls(cand, means)
+    before, after = _lost_points(base, means), _lost_points(cand, means)
     return {cause: before[cause] - after[cause] for cause in (*CAUSES, *FAULTS)}
 
 
-def _shortfalls(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
-    """Outcome -> the points it costs the (weighted) mean score."""
-    lacking = (1 - rows["value"].to_numpy(dtype=np.float64)) * _share(rows, means)
+def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
+    """Return for each outcome the points that it costs the (weighted) mean score."""
+    lost = (1 - rows["value"].to_numpy(dtype=np.float64)) * _row_weights(rows, means)
     named = [cause for cause in (*CAUSES, *FAULTS) if cause != "wrong"]
-    parts = {cause: float(lacking[(rows["outcome"] == cause).to_numpy(dtype=bool)].sum()) for cause in named}
-    return {"wrong": float(lacking.sum()) - sum(parts.values()), **parts}
+    parts = {cause: float(lost[(rows["outcome"] == cause).to_numpy(dtype=bool)].sum()) for cause in named}
+    return {"wrong": float(lost.sum()) - sum(parts.values()), **parts}
 
 
-def _share(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
-    """Each row's share of the mean score; the shares of all rows add up to 1."""
-    place = means.index.get_indexer(pd.Index(rows["item_id"]))
-    repeats = np.bincount(place, minlength=len(means))
+def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
+    """Return each row's weight in the mean score; the weights of all rows add up to 1."""
+    position = means.index.get_indexer(pd.Index(rows["item_id"]))
+    repeats = np.bincount(position, minlength=len(means))
     weight = means["weight"].to_numpy(dtype=np.float64)
-    share: Floats = (weight / np.maximum(repeats, 1))[place] / weight.sum()
+    share: Floats = (weight / np.maximum(repeats, 1))[position] / weight.sum()
     return share
 
 
-def at_budgets(
+def scores_at_budgets(
     base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame, caps: tuple[int | None, int | None]
 ) -> tuple[BudgetedScores, ...]:
-    """Both scores at the smaller ``BUDGETS``, from stored lengths: an answer longer than the budget scores 0.
+    """Compute both scores at smaller token ``BUDGETS`` from stored lengths; an answer longer than the budget scores 0.
 
-    For attempts of one reply only: of several, the table has the last one's length. Empty where lengths are unknown.
-    ``caps``: the tokens that each arm
-    was allowed; budgets from the larger cap on are left out, as nothing would be cut.
+    Only for attempts of one reply, because the table holds the length of the last reply. ``caps`` are the maximum
+    tokens of baseline and candidate; budgets from the larger one on are left out, because nothing would be truncated.
+    Returns an empty tuple when lengths are unknown.
     """
     if any(bool(rows["completion_tokens"].isna().any()) for rows in (base, cand)):
         return ()
     known = [cap for cap in caps if cap is not None]
     longest = max(known) if len(known) == 2 else float(max(rows["completion_tokens"].max() for rows in (base, cand)))
     smaller = [tokens for tokens in BUDGETS if tokens < longest]
-    old, new = (_cut(rows, means, smaller) for rows in (base, cand))
+    old, new = (_truncated_at(rows, means, smaller) for rows in (base, cand))
     return tuple(
         BudgetedScores(tokens, before, after, before_cut, after_cut)
         for tokens, (before, before_cut), (after, after_cut) in zip(smaller, old, new, strict=True)
     )
 
 
-def _cut(rows: pd.DataFrame, means: pd.DataFrame, budgets: Sequence[int]) -> list[tuple[float, float]]:
-    """(score, share of cut answers) at each budget."""
-    share, length = _share(rows, means), rows["completion_tokens"].to_numpy(dtype=np.float64)
+def _truncated_at(rows: pd.DataFrame, means: pd.DataFrame, budgets: Sequence[int]) -> list[tuple[float, float]]:
+    """Return (score, fraction of truncated answers) at each budget."""
+    share, length = _row_weights(rows, means), rows["completion_tokens"].to_numpy(dtype=np.float64)
     value = rows["value"].to_numpy(dtype=np.float64) * share
     cut = (rows["outcome"] == "truncated").to_numpy(dtype=bool)
-    return [(float(value[length <= most].sum()), float(share[cut | (length > most)].sum())) for most in budgets]
+    return [(float(value[length <= budget].sum()), float(share[cut | (length > budget)].sum())) for budget in budgets]
 
 
 def stability(base: pd.DataFrame, cand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> Stability | None:
-    """Stable loss against coin flips; None with a single answer per item in either arm."""
+    """Separate stable changes from random variation between repeats.
+
+    ``base`` and ``cand`` are rows, ``before`` and ``after`` item means. Returns None when a model has a single answer
+    per item.
+    """
     spans = [rows.groupby("item_id", sort=True)["value"].agg(["min", "max", "size"]) for rows in (base, cand)]
     if any(int(span["size"].min()) < 2 for span in spans):
         return None
-    steady = np.logical_and.reduce([(span["min"] == span["max"]).to_numpy(dtype=bool) for span in spans])
+    stable = np.logical_and.reduce([(span["min"] == span["max"]).to_numpy(dtype=bool) for span in spans])
     old, new = (side["value"].to_numpy(dtype=np.float64) for side in (before, after))
     weight = before["weight"].to_numpy(dtype=np.float64)
     parts = (new - old) * weight / weight.sum()
     return Stability(
-        lost=int((steady & (old == 1) & (new == 0)).sum()),
-        gained=int((steady & (old == 0) & (new == 1)).sum()),
-        fluctuating=int((~steady).sum()),
-        delta_stable=float(parts[steady].sum()),
-        delta_fluctuating=float(parts[~steady].sum()),
+        lost=int((stable & (old == 1) & (new == 0)).sum()),
+        gained=int((stable & (old == 0) & (new == 1)).sum()),
+        fluctuating=int((~stable).sum()),
+        delta_stable=float(parts[stable].sum()),
+        delta_fluctuating=float(parts[~stable].sum()),
     )
 
 
 def fill_missing(rows: pd.DataFrame, plan: pd.DataFrame, value: float) -> pd.DataFrame:
-    """All planned samples of a cell, the missing ones with ``value`` and the fault as their outcome.
+    """Return all planned samples of a cell, with ``value`` for the missing ones and the fault as their outcome.
 
-    ``plan`` has one row per item x repeat with what is known of the item (``weight``, ``cluster``, groups). A sample
-    that was not asked at all counts as the server's fault.
+    ``plan`` has one row per item and repeat with the item's ``weight``, ``cluster`` and groups. A sample that was never
+    asked counts as a fault of the server.
     """
     keys = ["item_id", "repeat"]
     own = rows.drop(columns=[name for name in plan.columns if name in rows.columns and name not in keys])

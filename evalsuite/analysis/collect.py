@@ -1,7 +1,7 @@
-"""What a report or a gate looks at: the cells of the named runs, the baseline brought along, all graded alike.
+"""Collects the input of a report or a gate: the cells of the named runs and the baseline, graded by one version.
 
-Where cells of a task were graded by different versions of its grader, their stored replies are graded again in a copy;
-the runs themselves stay as they are (``evalsuite rescore`` changes them).
+When cells of a task were graded by different versions of its grader, their stored replies are graded again in a copy.
+The runs themselves stay unchanged (``evalsuite rescore`` changes them).
 """
 
 import hashlib
@@ -21,73 +21,83 @@ from evalsuite.store.runs import AT_BASELINE, TableCell, find_run, named_cells, 
 from evalsuite.store.samples import SAMPLES
 from evalsuite.tasks.datasets import benchmark_title
 
-FOLDER = "report"
-"""Where a report on one run lies, in the run's folder."""
+REPORT_FOLDER = "report"
+"""Name of the folder of a report on one run, inside the run's folder."""
 DEMO_NOTE = "demo model: not a claim about any real checkpoint"
+"""Note on every report of demo models."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
-    """The cells of a report; unpacked and copied ones exist as long as it is open."""
+    """The cells of a report. Unpacked and copied cells exist only inside the ``with`` block of ``open_inputs``."""
 
     table: RunTable
+    """Samples and cells."""
     baseline: str | None
-    """The model that all others are compared with; None: each one's own."""
+    """The model that all others are compared with; None when each model has its own baseline."""
     artefact: Artefact | None
-    """The baseline's file, where one was brought."""
+    """The baseline file, when one was given."""
     notes: tuple[str, ...]
-    """What was graded again, and what could not be."""
+    """Lines about what was graded again, and what could not be."""
 
 
-def folder_of(settings: Report) -> Path:
-    """Where a report on the named runs belongs. Raises ``BadInput`` for an unknown run, or several without ``out``."""
+def report_folder(settings: Report) -> Path:
+    """Return the folder of a report on the named runs.
+
+    Raises ``BadInput`` for an unknown run, or for several runs without ``out``.
+    """
     if settings.out is not None:
         return Path(settings.out)
     if len(settings.run) > 1:
         raise BadInput("a report on several runs belongs to none of them: name its folder with out=DIR")
-    return find_run(settings.run[0], Path(settings.results_dir)) / FOLDER
+    return find_run(settings.run[0], Path(settings.results_dir)) / REPORT_FOLDER
 
 
 @contextmanager
 def open_inputs(settings: Report) -> Iterator[ReportInputs]:
-    """The cells of ``settings.run`` with the baseline of ``settings.baseline_run``, for the time of a ``with`` block.
+    """Yield the cells of ``settings.run`` with the baseline of ``settings.baseline_run``, for a ``with`` block.
 
-    Raises ``BadInput`` for unknown runs, and for a baseline that is missing, torn or edited.
+    Raises ``BadInput`` for unknown runs, and for a baseline that is missing, incomplete on disk or edited.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:
-        home = Path(stack.enter_context(TemporaryDirectory(prefix="evalsuite-gathered-")))
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="evalsuite-report-")))
         baseline, artefact = settings.baseline, None
         if settings.baseline_run is not None:
             path = Path(settings.baseline_run).expanduser()
             if path.is_dir() or not path.exists():
-                brought = _from_run(settings, cells)
+                baseline_cells = _baseline_of_run(settings, cells)
             else:
                 artefact = stack.enter_context(open_artefact(path))
-                brought = artefact.cells
+                baseline_cells = artefact.cells
                 _check_name(settings.baseline, artefact)
-            cells, brought = _side_by_side(cells, brought, home)
-            baseline = brought[0].model
-            cells = (*cells, *brought)
-        table, notes = _graded_alike(table_of(cells), settings.data, home / "graded")
+            cells, baseline_cells = _separate_baseline(cells, baseline_cells, home)
+            baseline = baseline_cells[0].model
+            cells = (*cells, *baseline_cells)
+        table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded")
         yield ReportInputs(table, baseline, artefact, notes)
 
 
-def _side_by_side(
-    cells: Sequence[TableCell], brought: Sequence[TableCell], home: Path
+def _separate_baseline(
+    cells: Sequence[TableCell], baseline_cells: Sequence[TableCell], home: Path
 ) -> tuple[tuple[TableCell, ...], tuple[TableCell, ...]]:
-    """The runs' cells without those that were brought along, and the latter under a name of their own."""
-    known = {_content(cell) for cell in brought}
-    rest = tuple(cell for cell in cells if cell.model != brought[0].model or _content(cell) not in known)
+    """Remove the cells of the baseline from the cells of the runs, and give the baseline a name of its own.
+
+    Returns the remaining cells and the baseline's cells; these are copied into ``home`` when their name must change.
+    """
+    baseline_keys = {_content_key(cell) for cell in baseline_cells}
+    rest = tuple(
+        cell for cell in cells if cell.model != baseline_cells[0].model or _content_key(cell) not in baseline_keys
+    )
     if not rest:
         raise BadInput("the runs hold nothing but the baseline itself: name the candidate's run with run=R")
-    if brought[0].model not in {cell.model for cell in rest}:
-        return rest, tuple(brought)
-    return rest, tuple(copy_cell(cell, home / "baseline", f"{cell.model}{AT_BASELINE}") for cell in brought)
+    if baseline_cells[0].model not in {cell.model for cell in rest}:
+        return rest, tuple(baseline_cells)
+    return rest, tuple(copy_cell(cell, home / "baseline", f"{cell.model}{AT_BASELINE}") for cell in baseline_cells)
 
 
-def _content(cell: TableCell) -> tuple[str, str]:
-    """Two cells with the same answers are one cell."""
+def _content_key(cell: TableCell) -> tuple[str, str]:
+    """Return a key that is equal for two cells with the same answers."""
     samples = cell.folder / SAMPLES
     if not samples.exists():
         return cell.task, str(cell.folder)
@@ -95,60 +105,60 @@ def _content(cell: TableCell) -> tuple[str, str]:
         return cell.task, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_name(asked: str | None, artefact: Artefact) -> None:
-    if asked not in (None, artefact.model):
-        raise BadInput(f"baseline={asked}, but {artefact.path} holds {artefact.model}: leave baseline= out")
+def _check_name(requested: str | None, artefact: Artefact) -> None:
+    if requested not in (None, artefact.model):
+        raise BadInput(f"baseline={requested}, but {artefact.path} holds {artefact.model}: leave baseline= out")
 
 
-def _from_run(settings: Report, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
-    """The baseline's cells of another run's folder."""
-    found = run_cells(find_run(str(settings.baseline_run), Path(settings.results_dir)))
-    models = list(dict.fromkeys(cell.model for cell in found))
+def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
+    """Return the baseline's cells from the folder of another run."""
+    available = run_cells(find_run(str(settings.baseline_run), Path(settings.results_dir)))
+    models = list(dict.fromkeys(cell.model for cell in available))
     declared = {cell.manifest.get("baseline") for cell in cells} & set(models)
     if settings.baseline is not None and settings.baseline not in models:
         raise unknown_name("baseline", settings.baseline, models, f"(models of {settings.baseline_run})")
     choices = [settings.baseline] if settings.baseline else models if len(models) == 1 else sorted(map(str, declared))
     if len(choices) != 1:
-        raise BadInput(f"baseline_run={settings.baseline_run} holds {', '.join(models)}: say which with baseline=NAME")
-    return tuple(cell for cell in found if cell.model == choices[0])
+        raise BadInput(f"baseline_run={settings.baseline_run} holds {', '.join(models)}: choose one with baseline=NAME")
+    return tuple(cell for cell in available if cell.model == choices[0])
 
 
-def _graded_alike(table: RunTable, data: Data, home: Path) -> tuple[RunTable, tuple[str, ...]]:
-    """The table with one grading version per task, and what was done for it.
+def _with_equal_grading(table: RunTable, data: Data, home: Path) -> tuple[RunTable, tuple[str, ...]]:
+    """Return the table with one grading version per task, and notes about what was graded again.
 
-    Where the questions cannot be had, or were others, a task stays as it is: its comparison is then refused.
+    When the questions cannot be loaded, or differ, a task stays unchanged; its comparison is then refused.
     """
     replaced: dict[tuple[str, str], TableCell] = {}
     notes: list[str] = []
     for task in table.tasks:
         cells = [cell for cell in table.cells if cell.task == task]
-        versions = {cell.model: set(table.of(cell)["version"].astype(str)) for cell in cells}
+        versions = {cell.model: set(table.rows(cell)["version"].astype(str)) for cell in cells}
         protocols = {cell.identity.get("protocol") for cell in cells}
         if len(set().union(*versions.values())) < 2 or len(protocols) > 1:
             continue
         try:
-            again = [_graded_again(cell, versions[cell.model], data, home) for cell in cells]
+            regraded = [_regrade(cell, versions[cell.model], data, home) for cell in cells]
         except BadInput as error:
             notes.append(
                 f"{benchmark_title(task)}: graded by different versions, and they cannot be graded again here: {error}"
             )
             continue
-        replaced |= {(cell.model, task): cell for cell, note in again if note}
-        notes += [note for _, note in again if note]
+        replaced |= {(cell.model, task): cell for cell, note in regraded if note}
+        notes += [note for _, note in regraded if note]
     if not replaced:
         return table, tuple(notes)
     return table_of([replaced.get((cell.model, cell.task), cell) for cell in table.cells]), tuple(notes)
 
 
-def _graded_again(cell: TableCell, versions: set[str], data: Data, home: Path) -> tuple[TableCell, str]:
-    """The cell at the grader's present version, and what was done; the cell itself where it is there already."""
+def _regrade(cell: TableCell, versions: set[str], data: Data, home: Path) -> tuple[TableCell, str]:
+    """Return the cell graded by the present version of its grader, with a note; the cell itself when it already is."""
     adapter, items = rescore.load(cell.folder, dict(cell.manifest), data)
     if versions == {adapter.version}:
         return cell, ""
     copied = copy_cell(cell, home)
     changes = rescore.grade(copied.folder, dict(copied.manifest), adapter, items)
-    moved = sum(count for (before, now), count in changes.items() if before != now)
-    was = "+".join(sorted(versions))
-    who = f"{cell.title}, {benchmark_title(cell.task)}"
-    note = f"{who}: graded again for this comparison ({was} -> {adapter.version}), {moved} changed"
+    changed = sum(count for (before, now), count in changes.items() if before != now)
+    steps = f"{'+'.join(sorted(versions))} -> {adapter.version}"
+    subject = f"{cell.title}, {benchmark_title(cell.task)}"
+    note = f"{subject}: graded again for this comparison ({steps}), {changed} changed"
     return TableCell(cell.run, copied.folder, read_manifest(copied.folder)), note

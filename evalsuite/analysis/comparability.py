@@ -1,7 +1,7 @@
-"""May two cells be compared: what is known to differ, and what is unknown on one side.
+"""Decides whether two cells may be compared: what is known to differ, and what is unknown for one of them.
 
-The comparison of what is known to differ is refused with the differing keys; what is unknown (answers recorded
-elsewhere) is a warning that every table carries.
+A comparison of cells with a known difference is refused with the differing keys. What is unknown (for imported answers)
+is a warning that every table shows.
 """
 
 from collections import Counter
@@ -16,19 +16,19 @@ from evalsuite.errors import EvalsuiteError
 from evalsuite.store import manifest
 from evalsuite.store.manifest import MUST_AGREE
 from evalsuite.store.runs import TableCell
-from evalsuite.tasks import registry as adapters
+from evalsuite.tasks import registry
 
 
 @dataclass(frozen=True, slots=True)
 class Comparable:
-    """The verdict on two cells of one task."""
+    """Result of the check of two cells of one task."""
 
     differences: tuple[str, ...]
-    """``key: baseline -> candidate``; the comparison is refused if there is any."""
+    """``key: baseline -> candidate``; the comparison is refused when there is any."""
     unknown: tuple[str, ...]
-    """Keys that one side does not know, with that side."""
+    """Keys that are unknown for one cell, with the name of its model."""
     confounders: tuple[str, ...] = ()
-    """What differs between the answers' prompts as the servers counted them: a warning."""
+    """Warning about different numbers of prompt tokens, as the servers counted them."""
 
     @property
     def ok(self) -> bool:
@@ -36,7 +36,7 @@ class Comparable:
         return not self.differences
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry ``comparable`` of ``comparison.json``."""
         return {
             "ok": self.ok,
             "differences": list(self.differences),
@@ -46,111 +46,116 @@ class Comparable:
 
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
-    """Compare identities, grading versions and prompts of two cells with their rows ``base`` and ``cand``."""
+    """Compare identities, grading versions and prompts of two cells, given their rows ``base`` and ``cand``."""
     differences: list[str] = []
     unknown: list[str] = []
     for key in MUST_AGREE:
         old, new = baseline.identity.get(key), candidate.identity.get(key)
         if old is None or new is None:
             sides = [cell.model for cell, value in ((baseline, old), (candidate, new)) if value is None]
-            unknown.append(f"{key} ({_sides(sides)})")
+            unknown.append(f"{key} ({_model_names(sides)})")
         elif old != new:
-            differences += _lines(key, old, new)
+            differences += _difference_lines(key, old, new)
     if None not in (baseline.identity.get("thinking"), candidate.identity.get("thinking")):  # one was imported
         switches = (cell.identity.get("thinking_switch") for cell in (baseline, candidate))
-        differences += _lines("thinking_switch", *switches)
-    for who in ("judge", "simulator"):
-        differences += _lines(who, baseline.manifest.get(who), candidate.manifest.get(who))
+        differences += _difference_lines("thinking_switch", *switches)
+    for role in ("judge", "simulator"):
+        differences += _difference_lines(role, baseline.manifest.get(role), candidate.manifest.get(role))
     old_versions, new_versions = (sorted(set(rows["version"].astype(str))) for rows in (base, cand))
     if old_versions != new_versions and old_versions and new_versions:
         versions = f"{'+'.join(old_versions)} -> {'+'.join(new_versions)}"
-        differences.append(f"version: {versions} (grade both sides alike with: evalsuite rescore)")
+        differences.append(f"version: {versions} (grade both with the same version: evalsuite rescore)")
     changed, hashed = _prompts(base, cand)
     if changed:
         count = f"{len(changed):,} item{'s' if len(changed) > 1 else ''}"
         differences.append(f"prompt: another one in {count}, such as {', '.join(changed[:3])}")
     elif not hashed:
-        sides = [cell.model for cell, rows in ((baseline, base), (candidate, cand)) if not _hashes(rows).any()]
-        unknown.append(f"prompts ({_sides(sides)})")
-    found = differing_facts(baseline.manifest, candidate.manifest)
-    differences += [f"{one.name}: {one.baseline} -> {one.candidate}" for one in found if one.kind == "refuses"]
+        sides = [cell.model for cell, rows in ((baseline, base), (candidate, cand)) if not _has_hash(rows).any()]
+        unknown.append(f"prompts ({_model_names(sides)})")
+    facts = differing_facts(baseline.manifest, candidate.manifest)
+    differences += [f"{fact.name}: {fact.baseline} -> {fact.candidate}" for fact in facts if fact.kind == "refuses"]
     return Comparable(tuple(differences), tuple(unknown), _prompt_tokens(baseline, base, cand))
 
 
-def order_matters(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
-    """Whether an item's prompt depends on the repeat, as option orders do."""
+def prompt_depends_on_repeat(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
+    """Return whether an item's prompt depends on the repeat, as with a random order of the options."""
     for rows in (base, cand):
-        known = rows[_hashes(rows)]
+        known = rows[_has_hash(rows)]
         if bool((known.groupby("item_id")["prompt_sha"].nunique() > 1).any()):
             return True
     return False
 
 
-def one_question(cell: TableCell) -> bool:
-    """Whether an attempt is one question and one reply, so that its row's token counts are the attempt's own.
+def is_single_turn(cell: TableCell) -> bool:
+    """Return whether an attempt consists of one request and one reply, so that its token counts are those of its row.
 
-    Dialogues, several steps, and adapters that are not installed here are not known to be.
+    False for dialogues, tasks of several steps and adapters that are not installed here.
     """
     try:
-        return hasattr(adapters.load(str(cell.identity.get("adapter"))), "prompt")
+        return hasattr(registry.load(str(cell.identity.get("adapter"))), "prompt")
     except EvalsuiteError:  # a class of the user's that is not installed here
         return False
 
 
 def _prompt_tokens(cell: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> tuple[str, ...]:
-    """Whether equal items have unequal numbers of prompt tokens; not asked of dialogues, whose prompts hold answers."""
-    if not one_question(cell):
+    """Return a warning when equal items have different numbers of prompt tokens, as a tuple of at most one line.
+
+    Tasks with several requests are not checked, because their prompts contain earlier answers.
+    """
+    if not is_single_turn(cell):
         return ()
     keys = ["item_id", "repeat", "prompt_tokens"]
     sides = (rows[keys].astype({"prompt_tokens": float}).itertuples(index=False, name=None) for rows in (base, cand))
-    words = differing_prompt_tokens(*sides).words()
-    return (words,) if words else ()
+    warning = differing_prompt_tokens(*sides).describe()
+    return (warning,) if warning else ()
 
 
-def _sides(models: Sequence[str]) -> str:
+def _model_names(models: Sequence[str]) -> str:
     return {0: "no item in common", 2: "both"}.get(len(models)) or models[0]
 
 
-def _lines(key: str, old: Any, new: Any) -> list[str]:
+def _difference_lines(key: str, old: Any, new: Any) -> list[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [f"{key}.{line}" for line in manifest.differences(old, new)]
     return manifest.differences({key: old}, {key: new})
 
 
 def _prompts(base: pd.DataFrame, cand: pd.DataFrame) -> tuple[list[str], bool]:
-    """Items whose prompt hash differs at an equal repeat, and whether any could be compared."""
+    """Return the items whose prompt hash differs at an equal repeat, and whether any hashes could be compared."""
     keys = ["item_id", "repeat", "prompt_sha"]
-    both = base.loc[_hashes(base), keys].merge(cand.loc[_hashes(cand), keys], on=keys[:2])
+    both = base.loc[_has_hash(base), keys].merge(cand.loc[_has_hash(cand), keys], on=keys[:2])
     differing = both.loc[both["prompt_sha_x"] != both["prompt_sha_y"], "item_id"]
     return [str(item) for item in differing.unique()], bool(len(both))
 
 
-def _hashes(rows: pd.DataFrame) -> "pd.Series[bool]":
+def _has_hash(rows: pd.DataFrame) -> "pd.Series[bool]":
     return rows["prompt_sha"].fillna("").astype(str) != ""
 
 
 SHOWN_ITEMS = 3
+"""Number of differing items that a warning names."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTokens:
-    """Items whose prompt had another number of tokens in one arm than in the other."""
+    """Comparison of the numbers of prompt tokens in baseline and candidate."""
 
     compared: int
-    """Attempts at one item and repeat that both arms counted."""
+    """Number of attempts at the same item and repeat with a count in both models."""
     differing: int
+    """Number of these attempts whose counts differ."""
     items: tuple[str, ...]
-    """At most three of the differing ones."""
+    """Ids of at most ``SHOWN_ITEMS`` items whose counts differ."""
     usual: int | None
-    """The commonest difference, candidate - baseline; None where there is none."""
+    """Difference candidate - baseline of most differing attempts; None when there is no such majority."""
 
-    def words(self) -> str:
-        """For people; empty where nothing differs."""
+    def describe(self) -> str:
+        """Return a line of text for reports; empty when nothing differs."""
         if not self.differing:
             return ""
-        more = f"{self.usual:+d} in most" if self.usual else "by varying amounts"
+        detail = f"{self.usual:+d} in most" if self.usual else "by varying amounts"
         return (
-            f"prompt tokens differ in {self.differing:,} of {self.compared:,} answers ({more}; such as "
+            f"prompt tokens differ in {self.differing:,} of {self.compared:,} answers ({detail}; such as "
             f"{', '.join(self.items)}): another chat template, tokenizer or picture size"
         )
 
@@ -158,17 +163,18 @@ class PromptTokens:
 def differing_prompt_tokens(
     baseline: Iterable[tuple[str, int, float | None]], candidate: Iterable[tuple[str, int, float | None]]
 ) -> PromptTokens:
-    """Compare (item id, repeat, prompt tokens) of the rows of two cells; None and NaN are not counted.
+    """Compare the prompt tokens of two cells.
 
-    For tasks of one question only: later prompts of a dialogue hold what the model said.
+    Both arguments yield (item id, repeat, prompt tokens) of a cell's rows; None and NaN are skipped. Only for tasks of
+    one request, because later prompts of a dialogue contain answers of the model.
     """
-    known = {(item, repeat): int(count) for item, repeat, count in baseline if _counted(count)}
-    both = [(item, known[item, repeat], int(count)) for item, repeat, count in candidate if _counted(count)
-            and (item, repeat) in known]  # fmt: skip
-    steps = [(item, new - old) for item, old, new in both if new != old]
-    usual, often = Counter(step for _, step in steps).most_common(1)[0] if steps else (None, 0)
-    items = tuple(dict.fromkeys(item for item, _ in steps))[:SHOWN_ITEMS]
-    return PromptTokens(len(both), len(steps), items, usual if 2 * often > len(steps) else None)
+    baseline_counts = {(item, repeat): int(count) for item, repeat, count in baseline if _counted(count)}
+    both = [(item, baseline_counts[item, repeat], int(count)) for item, repeat, count in candidate if _counted(count)
+            and (item, repeat) in baseline_counts]  # fmt: skip
+    changes = [(item, new - old) for item, old, new in both if new != old]
+    usual, frequency = Counter(change for _, change in changes).most_common(1)[0] if changes else (None, 0)
+    items = tuple(dict.fromkeys(item for item, _ in changes))[:SHOWN_ITEMS]
+    return PromptTokens(len(both), len(changes), items, usual if 2 * frequency > len(changes) else None)
 
 
 def _counted(count: float | None) -> TypeGuard[float]:

@@ -1,8 +1,8 @@
-"""Two models on one task: what changed, where, by how much, through which kind of answer, and the verdict on it.
+"""Compares two models on one task: what changed, by how much, by which kind of answer, and the verdict.
 
-Paired on the items that both cells hold, on item means over repeats; numbers by ``pairing``. What is known to differ
-in the question is refused. A cell with missing answers gets no score, unless a share of them is allowed: then the
-delta of the measured ones is shown between "all missing wrong" and "all missing right".
+Models are paired on the items that both cells hold, on item means over repeats (``pairing``). A comparison with a known
+difference in the question is refused. A cell with missing answers gets no score, unless a fraction of missing answers
+is allowed; then the delta of the measured answers is shown between "all missing wrong" and "all missing right".
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalsuite.analysis import comparability as comparable
-from evalsuite.analysis import missing_answers as missing
-from evalsuite.analysis import pairing, scores
+from evalsuite.analysis import comparability, missing_answers, pairing, scores
 from evalsuite.analysis.causes import CAUSES, FAULTS
 from evalsuite.analysis.groups import GroupChange
 from evalsuite.analysis.missing_answers import MissingAnswerBounds
@@ -28,24 +26,28 @@ __all__ = ["CAUSES", "FAULTS", "Comparison", "GroupChange", "Paired", "compare",
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A candidate against its baseline on one task; all scores and deltas are fractions of 1."""
+    """A candidate compared with its baseline on one task; all scores and deltas are fractions of 1."""
 
     baseline: scores.CellScore
+    """Numbers of the baseline's cell."""
     candidate: scores.CellScore
-    comparable: comparable.Comparable
+    """Numbers of the candidate's cell."""
+    comparable: comparability.Comparable
+    """Whether the cells may be compared, and what differs."""
     paired: Paired | None
-    """None where there is nothing to show; ``reason`` says why."""
+    """Numbers of the paired comparison; None when there are none, with the cause in ``reason``."""
     reason: str
+    """Why there are no paired numbers; empty when there are."""
     partial: str
-    """Which part of the task was compared, declared or for want of answers; empty for the whole task."""
+    """Description of the part of the task that was compared; empty for the whole task."""
     bounded: MissingAnswerBounds | None = None
-    """Where answers are missing and that was allowed: how far they could move the delta."""
+    """How far missing answers could move the delta; None when none are missing."""
     verdict: Verdict | None = None
-    """Where margins were given."""
+    """The verdict against the margin of a gate; None without a gate."""
 
     @property
     def task(self) -> str:
-        """The task's name."""
+        """The name of the task."""
         return self.candidate.cell.task
 
     @property
@@ -55,26 +57,30 @@ class Comparison:
 
     @property
     def delta(self) -> float | None:
-        """Candidate minus baseline."""
+        """Candidate minus baseline, a fraction; None without paired numbers."""
         return self.paired.change.delta if self.paired else None
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """95 % interval of the delta."""
+        """95 % interval of the delta; None without paired numbers or standard error."""
         return self.paired.change.ci95 if self.paired else None
 
     @property
     def stopped(self) -> bool:
-        """Whether either cell stopped early: its delta and interval are those of a stopped run, and judge nothing."""
+        """Whether either cell stopped early; its delta and interval then decide nothing."""
         return any(side.cell.manifest.get("stopped") for side in (self.baseline, self.candidate))
 
     @property
     def demo(self) -> bool:
-        """Whether demo models answered: no claim about any real checkpoint."""
+        """Whether the answers come from demo models, so that they say nothing about a real checkpoint."""
         return self.baseline.cell.demo or self.candidate.cell.demo
 
     def to_json(self) -> dict[str, Any]:
-        """One row of ``comparison.json``."""
+        """Build one row of ``comparison.json``.
+
+        Returns:
+            The row, of JSON types.
+        """
         numbers = self.paired.to_json() if self.paired else {**dict.fromkeys(pairing.KEYS), **pairing.EMPTY}
         return {
             "task": self.task,
@@ -97,10 +103,20 @@ class Comparison:
 
 
 def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Comparison:
-    """Compare two models' cells of a task.
+    """Compare the cells of two models on one task.
 
-    Raises ``BadInput`` for unknown names, and where the two are known to have been asked or graded differently. An
-    incomplete cell is no error: the comparison then has no delta and says why.
+    Args:
+        table: Samples of both cells.
+        task: Name of the task.
+        baseline: Name of the baseline model.
+        candidate: Name of the candidate model.
+
+    Returns:
+        The comparison. An incomplete cell is no error: the comparison then has no delta and gives the reason.
+
+    Raises:
+        BadInput: A name is unknown, both names are equal, or the two cells are known to have been asked or graded
+            differently.
     """
     if baseline == candidate:
         raise BadInput(f"{baseline} cannot be compared with itself; name another baseline")
@@ -111,81 +127,93 @@ def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Compar
 
 
 def _compare_cells(table: RunTable, baseline: TableCell, candidate: TableCell) -> Comparison:
-    """As ``compare``; cells that may not be compared give a result without numbers that says why."""
-    base, cand = scores.planned_rows(table, baseline), scores.planned_rows(table, candidate)
-    old, new = scores.score_rows(table, baseline, base), scores.score_rows(table, candidate, cand)
-    return compare_scored(table, old, new, base, cand)
+    """Compare two cells; when they may not be compared, the result has no numbers and gives the reason."""
+    return compare_scored(table, scored_rows(table, baseline), scored_rows(table, candidate))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """The planned rows of a cell with the numbers computed from them."""
+
+    score: scores.CellScore
+    """Numbers of the cell."""
+    rows: pd.DataFrame
+    """Its planned rows (``scores.planned_rows``)."""
+
+
+def scored_rows(table: RunTable, cell: TableCell) -> ScoredRows:
+    """Select the planned rows of a cell of the table and compute its numbers."""
+    rows = scores.planned_rows(table, cell)
+    return ScoredRows(scores.score_rows(table, cell, rows), rows)
 
 
 def compare_scored(
     table: RunTable,
-    baseline: scores.CellScore,
-    candidate: scores.CellScore,
-    base: pd.DataFrame,
-    cand: pd.DataFrame,
+    baseline: ScoredRows,
+    candidate: ScoredRows,
     *,
-    again: Mapping[str, pd.DataFrame] | None = None,
+    aa_rows: Mapping[str, pd.DataFrame] | None = None,
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
-    """As ``_compare_cells`` from cells already scored, with their planned rows.
+    """Compare two scored cells.
 
-    ``again``: model -> planned rows of a second arm of the baseline (A/A). ``allow_incomplete``: the largest share of
-    missing samples in either arm that is bounded instead of refused. ``alpha``: error of each one-sided bound.
+    ``aa_rows``: model -> planned rows of a second run of the baseline (A/A). ``allow_incomplete``: largest fraction of
+    missing samples in either cell that is bounded instead of refused. ``alpha``: error of each one-sided bound.
     """
-    found = comparable.check(baseline.cell, candidate.cell, base, cand)
-    items = set(baseline.cell.manifest["items"]) & set(candidate.cell.manifest["items"])
-    total = int(candidate.cell.manifest["total_items"])
+    old, new = baseline.score, candidate.score
+    comparable = comparability.check(old.cell, new.cell, baseline.rows, candidate.rows)
+    items = set(old.cell.manifest["items"]) & set(new.cell.manifest["items"])
+    total = int(new.cell.manifest["total_items"])
     partial = f"{len(items):,} of {total:,} items" if len(items) < total else ""
-    partial += ", stopped early" if any(side.cell.manifest.get("stopped") for side in (baseline, candidate)) else ""
-    benchmark, pair = candidate.benchmark, f"{candidate.cell.model} with {baseline.cell.model}"
+    partial += ", stopped early" if any(side.cell.manifest.get("stopped") for side in (old, new)) else ""
+    benchmark, pair = new.benchmark, f"{new.cell.model} with {old.cell.model}"
     reason, bounded = "", None
-    if not found.ok:
-        reason = f"{benchmark}: cannot compare {pair}, they differ in {'; '.join(found.differences)}"
+    if not comparable.ok:
+        reason = f"{benchmark}: cannot compare {pair}, they differ in {'; '.join(comparable.differences)}"
     elif not items:
         reason = f"{benchmark}: {pair} have no item in common"
-    elif not (baseline.complete and candidate.complete):
-        reason, bounded = _incomplete(baseline, candidate, base, cand, sorted(items), allow_incomplete, alpha)
+    elif not (old.complete and new.complete):
+        reason, bounded = _incomplete(baseline, candidate, sorted(items), allow_incomplete, alpha)
     if reason:
-        return Comparison(baseline, candidate, found, None, reason, partial)
-    arms = pairing.arms_of(*pairing.shared_rows(base, cand, items))
+        return Comparison(old, new, comparable, None, reason, partial)
+    arms = pairing.arms_of(*pairing.shared_rows(baseline.rows, candidate.rows, items))
     if not len(arms.before):
         reason = f"{benchmark}: {pair} have no item that both have a graded answer to"
-        return Comparison(baseline, candidate, found, None, reason, partial)
+        return Comparison(old, new, comparable, None, reason, partial)
     if bounded is not None:
         partial = f"{len(arms.before):,} of {total:,} items, {sum(bounded.missing):,} answers missing"
-    groups, caps = table.groups(candidate.cell.task), _caps(baseline.cell, candidate.cell)
-    paired = pairing.pair(groups, arms, caps, again=again, alpha=alpha)
-    return Comparison(baseline, candidate, found, paired, "", partial, bounded)
+    groups, caps = table.groups(new.cell.task), _caps(old.cell, new.cell)
+    paired = pairing.pair(groups, arms, caps, aa_rows=aa_rows, alpha=alpha)
+    return Comparison(old, new, comparable, paired, "", partial, bounded)
 
 
 def _incomplete(
-    baseline: scores.CellScore,
-    candidate: scores.CellScore,
-    base: pd.DataFrame,
-    cand: pd.DataFrame,
+    baseline: ScoredRows,
+    candidate: ScoredRows,
     items: list[str],
     allowed: float | None,
     alpha: float,
 ) -> tuple[str, MissingAnswerBounds | None]:
-    """(why there is no delta, or nothing; both extremes where the missing answers are few enough)."""
-    lacking = [f"{side.cell.model}: {side.missing}" for side in (baseline, candidate) if not side.complete]
-    reason = f"incomplete: {'; '.join(lacking)}"
+    """Return why there is no delta of incomplete cells (empty when it is allowed) and the bounds of the delta."""
+    scored = (baseline.score, candidate.score)
+    descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
+    reason = f"incomplete: {'; '.join(descriptions)}"
     if allowed is None:
         return reason, None
-    base, cand = pairing.shared_rows(base, cand, set(items))
-    repeats = (baseline.repeats, candidate.repeats)
-    if comparable.order_matters(base, cand):
+    base, cand = pairing.shared_rows(baseline.rows, candidate.rows, set(items))
+    repeats = (baseline.score.repeats, candidate.score.repeats)
+    if comparability.prompt_depends_on_repeat(base, cand):
         repeats = (min(repeats), min(repeats))
-    bounded = missing.bounded(base, cand, items, repeats, alpha)
+    bounded = missing_answers.bound_missing(base, cand, items, repeats, alpha)
     if bounded.share > allowed:
         return f"{reason}; {100 * bounded.share:.2g} % missing, at most {100 * allowed:g} % are allowed", None
     return "", bounded
 
 
 def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:
-    """The tokens that a reply was allowed in each arm; None for attempts of several replies."""
-    if not comparable.one_question(candidate):
+    """Return the maximum tokens of a reply in baseline and candidate; None for attempts of several replies."""
+    if not comparability.is_single_turn(candidate):
         return None
     caps = [(cell.identity.get("sampling") or {}).get("max_tokens") for cell in (baseline, candidate)]
     return caps[0], caps[1]

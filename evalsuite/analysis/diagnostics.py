@@ -1,4 +1,4 @@
-"""How two arms behave beyond their scores: how long they write, how often they are cut off, how often answers flip."""
+"""Diagnoses beyond the scores: answer lengths, truncation, and how often answers flip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,19 +14,22 @@ from evalsuite.stats.ratios import Ratio, TokenRatio, token_ratio
 from evalsuite.stats.variance import Excess, VarianceParts, exact_questions_interval
 
 KINDS: tuple[str, ...] = ("completion", "reasoning")
-"""Token counts that are compared; completion counts reasoning in."""
+"""Token counts that are compared; ``completion`` includes ``reasoning``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArmRows:
-    """One arm's rows with the code of each row's item in 0 .. items-1."""
+    """Rows of one model with the code of each row's item."""
 
     rows: pd.DataFrame
+    """The rows."""
     codes: Codes
+    """Item of each row, in 0 .. items-1."""
     items: int
+    """Number of items."""
 
     def means(self, column: str) -> Floats:
-        """Item means of a column; NaN where an item has an unknown value."""
+        """Return the item means of a column; NaN for an item with an unknown value."""
         values = self.rows[column].to_numpy(dtype=np.float64)
         count = np.bincount(self.codes, minlength=self.items)
         mean: Floats = np.bincount(self.codes, weights=values, minlength=self.items) / count
@@ -35,14 +38,17 @@ class ArmRows:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """The share of truncated answers in both arms, and its paired change."""
+    """Fractions of truncated answers in both models, with their paired change."""
 
     baseline: float
+    """Fraction of the baseline's answers."""
     candidate: float
+    """Fraction of the candidate's answers."""
     change: Delta
+    """The paired change."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         change = self.change
         return {
             "baseline": self.baseline,
@@ -56,32 +62,33 @@ class Truncation:
 
 @dataclass(frozen=True, slots=True)
 class FlipNoise:
-    """Flips against what the same model flips against itself."""
+    """Flips compared with the flips of the same model against itself."""
 
     excess: Excess
+    """Observed flips, floor and excess."""
     source: str
-    """``repeats``, or the model that was asked twice."""
+    """Origin of the floor: ``repeats``, or the name of the model that was run twice."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
-        found = self.excess
+        """Return the entry of ``comparison.json``."""
+        flips = self.excess
         return {
             "source": self.source,
-            "flips": found.observed,
-            "floor": found.floor,
-            "excess": found.excess,
-            "ci95": None if found.ci95 is None else list(found.ci95),
-            "rms_shift": found.rms_shift,
+            "flips": flips.observed,
+            "floor": flips.floor,
+            "excess": flips.excess,
+            "ci95": None if flips.ci95 is None else list(flips.ci95),
+            "rms_shift": flips.rms_shift,
         }
 
 
 def truncation(base: ArmRows, cand: ArmRows, clusters: Codes | None, *, single: bool) -> Truncation:
-    """Paired change of the share of truncated answers; each item counts once, whatever its weight."""
-    old, new = (_cut(side) for side in (base, cand))
+    """Compute the paired change of the fraction of truncated answers; every item counts once, without its weight."""
+    old, new = (_truncated_shares(side) for side in (base, cand))
     return Truncation(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
 
 
-def _cut(side: ArmRows) -> Floats:
+def _truncated_shares(side: ArmRows) -> Floats:
     cut = (side.rows["outcome"] == "truncated").to_numpy(dtype=np.float64)
     share: Floats = np.bincount(side.codes, weights=cut, minlength=side.items) / np.bincount(
         side.codes, minlength=side.items
@@ -90,36 +97,39 @@ def _cut(side: ArmRows) -> Floats:
 
 
 def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[str, TokenRatio]:
-    """Kind -> ratio of tokens, for the kinds that both arms know."""
-    found: dict[str, TokenRatio] = {}
+    """Compute the ratio of tokens for each kind of token count that both models have."""
+    ratios: dict[str, TokenRatio] = {}
     for kind in KINDS:
         ratio = token_ratio(base.means(f"{kind}_tokens"), cand.means(f"{kind}_tokens"), clusters=clusters)
         if ratio is not None:
-            found[kind] = ratio
-    return found
+            ratios[kind] = ratio
+    return ratios
 
 
 def tokens_json(ratios: Mapping[str, TokenRatio]) -> dict[str, Any]:
-    """As in ``comparison.json``: ``total`` is the bill, ``typical`` the geometric mean over items."""
+    """Return the entry ``tokens`` of ``comparison.json``.
+
+    ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean over items.
+    """
     return {
-        kind: {"total": _ratio(found.total), "typical": _ratio(found.typical), "p_longer": found.p_longer}
-        for kind, found in ratios.items()
+        kind: {"total": _ratio_json(ratio.total), "typical": _ratio_json(ratio.typical), "p_longer": ratio.p_longer}
+        for kind, ratio in ratios.items()
     }
 
 
-def _ratio(found: Ratio) -> dict[str, Any]:
-    return {"ratio": found.ratio, "ci95": None if found.ci95 is None else list(found.ci95), "items": found.n}
+def _ratio_json(ratio: Ratio) -> dict[str, Any]:
+    return {"ratio": ratio.ratio, "ci95": None if ratio.ci95 is None else list(ratio.ci95), "items": ratio.n}
 
 
-def shown_above(found: Ratio, most: float, alpha: float) -> bool:
-    """Whether the one-sided lower bound of a ratio at level 1 - ``alpha`` lies above ``most``."""
-    if not found.stderr:
-        return found.n > 1 and found.ratio > most
-    return found.ratio - t_isf(alpha, found.n - 1) * found.stderr > most
+def significantly_above(ratio: Ratio, threshold: float, alpha: float) -> bool:
+    """Return whether the one-sided lower bound of a ratio at level 1 - ``alpha`` lies above ``threshold``."""
+    if not ratio.stderr:
+        return ratio.n > 1 and ratio.ratio > threshold
+    return ratio.ratio - t_isf(alpha, ratio.n - 1) * ratio.stderr > threshold
 
 
 def variance_json(parts: VarianceParts) -> dict[str, Any]:
-    """As in ``comparison.json``: where the error of the delta comes from."""
+    """Return the entry ``variance`` of ``comparison.json``: the variance components of the delta."""
     return {
         "phi": [parts.phi_base, parts.phi_cand],
         "within": [parts.within_base, parts.within_cand],
@@ -128,7 +138,7 @@ def variance_json(parts: VarianceParts) -> dict[str, Any]:
 
 
 def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
-    """As in ``comparison.json``: the two questions that one delta answers, each with its own error."""
+    """Return the entry ``estimands`` of ``comparison.json``: the standard error for each of the two questions."""
     exact = None
     if parts.stderr_exact is not None:
         ends = exact_questions_interval(change.delta, parts.stderr_exact)
@@ -138,7 +148,7 @@ def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
 
 
 def first_answers(side: ArmRows) -> Floats:
-    """The first repeat's value of every item."""
+    """Return the value of the first repeat of every item."""
     first = np.full(side.items, np.nan)
     values = side.rows["value"].to_numpy(dtype=np.float64)
     first[side.codes[::-1]] = values[::-1]  # rows are sorted by repeat: the first one is written last

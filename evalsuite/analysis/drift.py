@@ -1,7 +1,7 @@
-"""Nights of one model against a frozen baseline, in order: a CUSUM chart per benchmark.
+"""Compares the nightly runs of one model with a frozen baseline, with one CUSUM chart per benchmark.
 
-A night is a run. One that is unfinished, or that may not be compared, is no point of a chart. An alarm is confirmed or
-dismissed by answers asked afresh in the run ``<night>-confirm``; what is not asked yet stays open.
+A night is a run. A run that is unfinished or may not be compared adds no point to a chart. An alarm is confirmed or
+dismissed by new answers in the run ``<night>-confirm``; while there are none, the alarm is open.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,20 @@ from evalsuite.analysis.suite import compare_all
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
-from evalsuite.stats import cusum as drift
+from evalsuite.stats import cusum
 from evalsuite.stats.power import Design
 from evalsuite.store.baseline import unpack
 from evalsuite.store.runs import run_ids
 from evalsuite.version import __version__
 
 CONFIRM = "-confirm"
-"""Ending of a run that confirms or dismisses the alarm of the night before it."""
+"""Ending of the id of a run that confirms or dismisses the alarm of the night before it."""
 FRESH_SEED = 1_000_003
-"""Added to a run's seed by the confirmation, so that its answers are drawn afresh."""
-Answer = Literal["confirmed", "dismissed", "open", ""]
-"""What became of an alarm; empty where there was none."""
-Place = tuple[str, str]
-"""(candidate, task)"""
+"""Added to the seed of a run by its confirmation, so that new answers are drawn."""
+AlarmState = Literal["confirmed", "dismissed", "open", ""]
+"""Result of an alarm; empty when there was none."""
+ChartKey = tuple[str, str]
+"""(candidate, task): the key of a chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,11 @@ class Night:
     """One run of the series."""
 
     run: str
-    rows: Mapping[Place, Comparison]
+    """Id of the run."""
+    rows: Mapping[ChartKey, Comparison]
+    """(candidate, task) -> comparison with the baseline."""
     problem: str
-    """Why the night is no whole night; empty for a finished one."""
+    """Why the night is incomplete; empty for a finished one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,18 @@ class Point:
     """One night on a chart; fractions of 1."""
 
     run: str
+    """Id of the run."""
     delta: float
+    """Candidate minus baseline."""
     ci95: tuple[float, float] | None
+    """95 % interval of the delta."""
     value: float
-    """The chart's sum after this night, in standard errors."""
-    alarm: Answer
+    """Value of the chart after this night, in standard errors."""
+    alarm: AlarmState
+    """Result of the alarm of this night; empty when there was none."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``drift.json``."""
+        """Return the entry of ``drift.json``."""
         bounds = None if self.ci95 is None else list(self.ci95)
         return {"run": self.run, "delta": self.delta, "ci95": bounds, "cusum": self.value, "alarm": self.alarm or None}
 
@@ -66,22 +72,27 @@ class Chart:
     """One benchmark of one candidate over all nights."""
 
     candidate: str
+    """Name of the candidate model."""
     task: str
+    """Name of the task."""
     baseline: str
+    """Name of the baseline model."""
     limit: float
-    """Of the sum, in standard errors: above it is an alarm."""
+    """A value above this raises an alarm (standard errors)."""
     baseline_stderr: float
-    """The frozen baseline's own error of its score, a fraction of 1; shared by all nights."""
+    """Standard error of the frozen baseline's score, a fraction of 1; shared by all nights."""
     points: tuple[Point, ...]
-    delays: tuple[drift.Delay, ...]
+    """The nights, oldest first."""
+    delays: tuple[cusum.Delay, ...]
+    """Nights until a loss of a given size is detected."""
 
     @property
-    def state(self) -> Answer:
-        """What became of the latest alarm."""
+    def state(self) -> AlarmState:
+        """Result of the latest alarm; empty without alarms."""
         return next((point.alarm for point in reversed(self.points) if point.alarm), "")
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``drift.json``."""
+        """Return the entry of ``drift.json``."""
         return {
             "candidate": self.candidate,
             "task": self.task,
@@ -91,78 +102,82 @@ class Chart:
             "state": self.state or None,
             "points": [point.to_json() for point in self.points],
             "delays": [
-                {"points": one.points, "median": one.median, "week": one.within_week, "month": one.within_month}
-                for one in self.delays
+                {"points": delay.points, "median": delay.median, "week": delay.within_week, "month": delay.within_month}
+                for delay in self.delays
             ],
         }
 
 
-def named(patterns: Sequence[str], results_dir: str) -> list[Path]:
-    """The runs that names, folders or patterns (``results/nightly-*``) mean, oldest first, confirmations left out.
+def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
+    """Return the folders of the runs that names, folders or patterns (``results/nightly-*``) match, oldest first.
 
-    Raises ``BadInput`` if there is none.
+    Confirmations are left out. Raises ``BadInput`` when nothing matches.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for pattern in patterns:
         path = Path(pattern)
         home = path.parent if path.parent != Path() else Path(results_dir)
         runs = run_ids(home)
-        found |= {name: home / name for name in runs if (home / name).match(path.name)}
-    nights = [found[name] for name in sorted(found) if not name.endswith(CONFIRM)]
-    if not nights:
+        folders |= {name: home / name for name in runs if (home / name).match(path.name)}
+    selected = [folders[name] for name in sorted(folders) if not name.endswith(CONFIRM)]
+    if not selected:
         known = ", ".join(run_ids(Path(results_dir))) or "none"
         raise BadInput(f"run={','.join(patterns)} means no run; in {results_dir}: {known}")
-    return nights
+    return selected
 
 
-def night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
-    """One run compared with the frozen baseline (``settings.baseline_run``), or with its own without one."""
+def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
+    """Compare one run with the frozen baseline (``settings.baseline_run``), or with its own baseline without one.
+
+    ``alpha`` is the error of each one-sided bound. A run that cannot be read gives a night with a ``problem``.
+    """
     try:
-        with open_inputs(replace(settings, run=[str(folder)])) as found:
-            overview = compare_all(found.table, found.baseline, alpha=alpha)
+        with open_inputs(replace(settings, run=[str(folder)])) as inputs:
+            suite = compare_all(inputs.table, inputs.baseline, alpha=alpha)
     except BadInput as error:
         return Night(folder.name, {}, str(error))
-    rows = {(row.candidate.cell.model, row.task): row for row in overview.comparisons}
+    rows = {(row.candidate.cell.model, row.task): row for row in suite.comparisons}
     problem = "; ".join(row.reason for row in rows.values() if row.reason)
     return Night(folder.name, rows, problem if rows else "nothing to compare")
 
 
-def charts(nights: Sequence[Night], confirmations: Mapping[str, Night]) -> tuple[Chart, ...]:
-    """A chart for every candidate and benchmark, tuned to one false alarm in 200 nights of all charts together.
+def build_charts(nights: Sequence[Night], confirmations: Mapping[str, Night]) -> tuple[Chart, ...]:
+    """Build a chart for every candidate and benchmark.
 
-    ``confirmations``: name of a night -> its confirmation, compared at ``drift.CONFIRM_ALPHA``. Raises ``BadInput``
-    where the baseline has too few repeats to be frozen.
+    The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
+    night -> its confirmation, compared at ``cusum.CONFIRM_ALPHA``. Raises ``BadInput`` when the baseline has too few
+    repeats.
     """
-    places = list(dict.fromkeys(place for one in nights for place in one.rows))
-    return tuple(_chart(place, len(places), nights, confirmations) for place in places)
+    keys = list(dict.fromkeys(key for night in nights for key in night.rows))
+    return tuple(_chart(key, len(keys), nights, confirmations) for key in keys)
 
 
-def _chart(place: Place, together: int, nights: Sequence[Night], confirmations: Mapping[str, Night]) -> Chart:
-    rows = [(one.run, row) for one in nights if (row := one.rows.get(place)) and row.paired]
+def _chart(key: ChartKey, count: int, nights: Sequence[Night], confirmations: Mapping[str, Night]) -> Chart:
+    rows = [(night.run, row) for night in nights if (row := night.rows.get(key)) and row.paired]
     if not rows:
-        raise BadInput(f"{place[0]}, {place[1]}: no night is whole: {nights[-1].problem}")
+        raise BadInput(f"{key[0]}, {key[1]}: no night is complete: {nights[-1].problem}")
     first = rows[0][1]
     design = _design(first)
     try:
-        chart = drift.tuned(design, drift.NIGHTS * together)
-        delays = drift.delays(design)
+        chart = cusum.tuned(design, cusum.NIGHTS * count)
+        delays = cusum.delays(design)
     except ValueError as error:
-        raise BadInput(f"{place[0]}, {place[1]}: {error}. Save a baseline with more repeats") from None
+        raise BadInput(f"{key[0]}, {key[1]}: {error}. Save a baseline with more repeats") from None
     points: list[Point] = []
     for run, row in rows:
         change = row.paired.change if row.paired else None
         if change is None or not change.stderr:
             continue
-        chart = drift.update(chart, change.delta, change.stderr)
-        alarm = _answer(confirmations.get(run), place) if chart.alarm else ""
+        chart = cusum.update(chart, change.delta, change.stderr)
+        alarm = _alarm_state(confirmations.get(run), key) if chart.alarm else ""
         points.append(Point(run, change.delta, change.ci95, chart.value, alarm))
     scored = first.baseline.scored
-    own = scored.stderr if scored and scored.stderr is not None else 0.0
-    return Chart(*place, first.baseline.cell.model, chart.limit, own, tuple(points), delays)
+    baseline_stderr = scored.stderr if scored and scored.stderr is not None else 0.0
+    return Chart(*key, first.baseline.cell.model, chart.limit, baseline_stderr, tuple(points), delays)
 
 
 def _design(row: Comparison) -> Design:
-    """The night's size; the limit depends on nothing but the repeats of both sides, delays also on the score."""
+    """Describe one night's measurement; the chart's limit depends only on the repeats, its delays also on the score."""
     assert row.paired is not None
     n = row.paired.change.n
     repeats = (row.baseline.repeats, row.candidate.repeats)
@@ -170,12 +185,13 @@ def _design(row: Comparison) -> Design:
     return Design(n, n, score, ASSUMED_PHI, 0.0, *repeats)
 
 
-def _answer(confirmation: Night | None, place: Place) -> Answer:
-    row = confirmation.rows.get(place) if confirmation else None
+def _alarm_state(confirmation: Night | None, key: ChartKey) -> AlarmState:
+    """Return the result of an alarm from the confirmation of its night."""
+    row = confirmation.rows.get(key) if confirmation else None
     if row is None or row.paired is None:
         return "open"
-    said = drift.confirmed(row.paired.change)
-    return "open" if said is None else "confirmed" if said else "dismissed"
+    confirmed = cusum.confirmed(row.paired.change)
+    return "open" if confirmed is None else "confirmed" if confirmed else "dismissed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +199,13 @@ class Series:
     """All nights with their charts."""
 
     nights: tuple[Night, ...]
+    """The nights, oldest first."""
     charts: tuple[Chart, ...]
+    """One chart for each candidate and benchmark."""
 
     @property
     def unfinished(self) -> str:
-        """Why the last night is not whole; empty if it is."""
+        """Why the last night is incomplete; empty when it is complete."""
         return self.nights[-1].problem
 
     @property
@@ -197,48 +215,56 @@ class Series:
 
     @property
     def verdict(self) -> Exit:
-        """Confirmed loss before everything else; then what is still open."""
+        """Exit code: a confirmed loss is a failure; else an unfinished night or an open alarm is undecided; else
+        done.
+        """
         if any(chart.state == "confirmed" for chart in self.charts):
             return Exit.FAIL
         return Exit.UNDECIDED if self.unfinished or self.waiting else Exit.DONE
 
     def to_json(self) -> dict[str, Any]:
-        """``drift.json``."""
+        """Return the content of ``drift.json``."""
         word = {Exit.DONE: "pass", Exit.FAIL: "fail"}.get(self.verdict, "undecided")
         return {
             "schema": SCHEMA,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "evalsuite": __version__,
             "verdict": word,
-            "nights": [{"run": one.run, "problem": one.problem or None} for one in self.nights],
-            "false_alarms": {"expected": 1, "nights": drift.NIGHTS, "charts": len(self.charts)},
+            "nights": [{"run": night.run, "problem": night.problem or None} for night in self.nights],
+            "false_alarms": {"expected": 1, "nights": cusum.NIGHTS, "charts": len(self.charts)},
             "charts": [chart.to_json() for chart in self.charts],
             "confirm": [confirm_command(self, chart) for chart in self.waiting],
         }
 
 
-def series(settings: Report) -> Series:
-    """Read all nights and their confirmations. Raises ``BadInput`` for unknown runs and unusable baselines."""
+def read_series(settings: Report) -> Series:
+    """Read all nights and their confirmations.
+
+    Raises ``BadInput`` for unknown runs and unusable baselines.
+    """
     if settings.baseline_run is None:
         raise BadInput("drift is measured against a frozen baseline: add baseline_run=FILE (evalsuite baseline save)")
-    folders = named(settings.run, settings.results_dir)
+    folders = select_runs(settings.run, settings.results_dir)
     with TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         path = Path(settings.baseline_run).expanduser()
         if path.is_file():  # unpacked once for all nights
             settings = replace(settings, baseline_run=str(unpack(path, Path(home)).cells[0].folder.parents[1]))
-        found = [night(folder, settings) for folder in folders]
+        nights = [compare_night(folder, settings) for folder in folders]
         confirmations = {
-            folder.name: night(again, settings, drift.CONFIRM_ALPHA)
+            folder.name: compare_night(confirmation, settings, cusum.CONFIRM_ALPHA)
             for folder in folders
-            if (again := folder.with_name(folder.name + CONFIRM)).is_dir()
+            if (confirmation := folder.with_name(folder.name + CONFIRM)).is_dir()
         }
-    return Series(tuple(found), charts(found, confirmations))
+    return Series(tuple(nights), build_charts(nights, confirmations))
 
 
-def confirm_command(found: Series, chart: Chart) -> str:
-    """What asks the last alarm's benchmark afresh, with the repeats that the baseline has room for."""
+def confirm_command(series: Series, chart: Chart) -> str:
+    """Return the command that measures the benchmark of the last open alarm again.
+
+    It asks for as many repeats as the baseline has.
+    """
     run = next(point.run for point in reversed(chart.points) if point.alarm == "open")
-    night = next(one for one in found.nights if one.run == run)
+    night = next(past_night for past_night in series.nights if past_night.run == run)
     row = night.rows[chart.candidate, chart.task]
     seed = int(row.candidate.cell.identity.get("seed") or 0) + FRESH_SEED
     suite = run.rsplit("-", 1)[0]

@@ -1,4 +1,4 @@
-"""The change in every stratum of a grouping: which subject dropped, whether the strata differ at all."""
+"""Computes the change on every value of a group, such as each subject, and whether the values changed differently."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,23 +15,29 @@ from evalsuite.stats.multiplicity import adjust
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """The change on one stratum, such as the subject ``law``."""
+    """Change on one group value, such as the subject ``law``; fractions of 1."""
 
     value: str
+    """The group value."""
     change: Delta
+    """The paired change with its interval and p value."""
     baseline_score: float
+    """Mean score of the baseline on these items."""
     candidate_score: float
+    """Mean score of the candidate on these items."""
     lost: float
+    """Number of items whose score fell; an expected number with repeats."""
     gained: float
+    """Number of items whose score rose; an expected number with repeats."""
     q_bh: float | None
-    """Over all strata of this grouping."""
+    """P value adjusted by Benjamini and Hochberg over all values of this group."""
     p_holm: float | None
-    """Over all strata of this grouping."""
+    """P value adjusted by Holm over all values of this group."""
     shrunken: float | None = None
-    """The delta drawn towards the common one, as far as the strata's own differences allow; for plots."""
+    """The delta shrunk towards the mean of all values of the group; for plots."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {
             "value": self.value,
             "n": self.change.n,
@@ -53,12 +59,14 @@ class GroupChange:
 def group_changes(
     name: str, before: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool
 ) -> tuple[tuple[GroupChange, ...], Heterogeneity | None]:
-    """The change in every stratum of the grouping ``name``, sorted by its value, and whether the strata differ.
+    """Compute the change on every value of the group ``name``, and a test of whether the values changed differently.
 
-    ``before`` and ``after`` are item means (``scores.item_means``), ``flips`` the expected ``lost`` and ``gained`` of
-    every item, all in the same order.
+    ``before`` and ``after`` are item means of baseline and candidate (``scores.item_means``), ``flips`` has the
+    expected ``lost`` and ``gained`` of every item; all have the same items in the same order. ``single``: each item has
+    one answer in both models. Returns the changes sorted by group value and the heterogeneity test (None with too few
+    values).
     """
-    found: list[tuple[str, Delta, float, float, float, float]] = []
+    rows: list[tuple[str, Delta, float, float, float, float]] = []
     for value, old in before.groupby(group_column(name), sort=True):
         new, weights, moved = after.loc[old.index], scores.weights_of(old), flips.loc[old.index]
         change = paired_delta(
@@ -69,14 +77,14 @@ def group_changes(
             clusters=scores.clusters_of(old),
         )
         old_score, new_score = (float(np.average(side["value"], weights=weights)) for side in (old, new))
-        found.append(
+        rows.append(
             (str(value), change, old_score, new_score, float(moved["lost"].sum()), float(moved["gained"].sum()))
         )
-    adjusted = adjust([change.p_value for _, change, *_ in found])
-    differ = heterogeneity([change.delta for _, change, *_ in found], [change.stderr for _, change, *_ in found])
-    shrunken: tuple[float | None, ...] = differ.shrunk if differ else (None,) * len(found)
+    adjusted = adjust([change.p_value for _, change, *_ in rows])
+    heterogeneous = heterogeneity([change.delta for _, change, *_ in rows], [change.stderr for _, change, *_ in rows])
+    shrunken: tuple[float | None, ...] = heterogeneous.shrunk if heterogeneous else (None,) * len(rows)
     changes = tuple(
-        GroupChange(*row, q_bh, p_holm, drawn)
-        for row, q_bh, p_holm, drawn in zip(found, adjusted.bh, adjusted.holm, shrunken, strict=True)
+        GroupChange(*row, q_bh, p_holm, shrunk)
+        for row, q_bh, p_holm, shrunk in zip(rows, adjusted.bh, adjusted.holm, shrunken, strict=True)
     )
-    return changes, differ
+    return changes, heterogeneous

@@ -1,8 +1,9 @@
-"""Answers that were cut while they came: how many, how long, and whether asking again favoured short ones.
+"""Counts answers that were interrupted while they were generated, and whether regeneration favoured short ones.
 
-A request that runs when the window closes is lost and asked again later. Long answers are cut more often than short
-ones, and of a cut answer a new draw counts: the second draw of a long answer tends to be shorter, and short answers
-tend to be right. So every cut is counted, and a cell in which more than 1 % of the samples were cut says so.
+A request that runs when a time window closes is lost and sent again later. Long answers are interrupted more often than
+short ones, and the new answer is the one that counts. The second answer to such a question tends to be shorter, and
+short answers tend to be correct. Therefore all interruptions are counted, and a cell with more than 1 % interrupted
+samples is flagged.
 """
 
 from dataclasses import dataclass
@@ -12,34 +13,37 @@ from typing import Any
 from evalsuite.store.samples import read_cuts, read_samples
 
 FLAGGED_ABOVE = 0.01
-"""Share of the planned samples."""
+"""Fraction of the planned samples above which a cell is flagged."""
 
 
 @dataclass(frozen=True, slots=True)
 class CutAnswers:
-    """What a cell's cut answers came to. Tokens are means; None where the server counted or streamed none."""
+    """Interrupted answers of a cell. Tokens are means; None when the server reported or streamed none."""
 
     samples: int
-    """Samples of which an answer was cut at least once."""
+    """Number of samples with at least one interrupted answer."""
     share: float
-    """Of the planned samples."""
+    """Their fraction of the planned samples."""
     flagged: bool
+    """Whether the fraction is above ``FLAGGED_ABOVE``."""
     tokens_at_cut: float | None
-    """Generated tokens that had arrived at the (last) cut."""
+    """Generated tokens that had arrived at the (last) interruption."""
     tokens_finished: float | None
-    """Of the samples that were never cut."""
+    """Generated tokens of the samples that were never interrupted."""
     redrawn: int
-    """Cut samples that were asked again and answered."""
+    """Number of interrupted samples that were generated again and finished."""
     tokens_redrawn: float | None
+    """Generated tokens of these new answers."""
     redrawn_shorter: int
-    """Redrawn answers shorter than what had been thrown away: each of them is a selected one for certain."""
+    """Number of new answers that are shorter than the interrupted part; each of them was certainly selected for its
+    length."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``summary.json``."""
+        """Return the entry ``cut`` of ``summary.json``."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def words(self) -> str:
-        """One sentence for people."""
+    def describe(self) -> str:
+        """Return one sentence for reports."""
         return (
             f"{self.samples:,} answers ({100 * self.share:.1f} %) were cut by a deadline or a stop and asked again; "
             f"{self.redrawn_shorter} of {self.redrawn} came out shorter than what had been cut off. Asking again "
@@ -48,13 +52,13 @@ class CutAnswers:
 
 
 def cut_answers(folder: Path, planned: int) -> CutAnswers:
-    """The cut answers of the cell in ``folder``, of which ``planned`` samples were to be made."""
+    """Count the interrupted answers of the cell in ``folder``, which has ``planned`` samples."""
     cuts = read_cuts(folder)
     if not cuts:
         return CutAnswers(0, 0.0, False, None, None, 0, None, 0)
     rows = read_samples(folder, ["item_id", "repeat", "outcome", "completion_tokens"]).to_pylist()
     lengths = {(row["item_id"], row["repeat"]): row["completion_tokens"] for row in rows if row["outcome"] != "failed"}
-    at_cut = {key: found[-1].tokens for key, found in cuts.items()}
+    at_cut = {key: interruptions[-1].tokens for key, interruptions in cuts.items()}
     redrawn = {key: lengths[key] for key in cuts if key in lengths}
     shorter = sum(
         tokens is not None and (reached := at_cut[key]) is not None and tokens < reached

@@ -1,4 +1,4 @@
-"""Missing answers on request: how far they could move a delta, from all of them wrong to all of them right."""
+"""Bounds the effect of missing answers on a delta, from all of them wrong to all of them right."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,19 @@ from evalsuite.stats.delta import Delta, paired_delta
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """The comparison with every missing answer counted against, or for, the candidate."""
+    """The comparison with every missing answer counted against, or for, the candidate; fractions of 1."""
 
     change: Delta
+    """The paired change."""
     baseline_score: float
+    """Score of the baseline."""
     candidate_score: float
+    """Score of the candidate."""
     causes: Mapping[str, float]
-    """Cause or fault -> its part of the delta."""
+    """Outcome or fault -> its part of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         change = self.change
         return {
             "baseline_score": self.baseline_score,
@@ -38,19 +41,19 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True)
 class MissingAnswerBounds:
-    """Both extremes; a verdict must hold at both."""
+    """Both extremes of a comparison with missing answers; a verdict must hold at both."""
 
     missing: tuple[int, int]
-    """Samples without a value, baseline and candidate."""
+    """Numbers of samples without a value in baseline and candidate."""
     share: float
-    """The larger of the two arms' shares of missing samples."""
+    """The larger of the two models' fractions of missing samples."""
     worst: Extreme
-    """The candidate's missing answers wrong, the baseline's right."""
+    """The candidate's missing answers count as wrong, the baseline's as right."""
     best: Extreme
-    """The other way round."""
+    """The candidate's missing answers count as right, the baseline's as wrong."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry ``bounded`` of ``comparison.json``."""
         return {
             "missing": list(self.missing),
             "share": self.share,
@@ -59,31 +62,32 @@ class MissingAnswerBounds:
         }
 
 
-def bounded(
+def bound_missing(
     base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str], repeats: tuple[int, int], alpha: float = 0.05
 ) -> MissingAnswerBounds:
-    """Both extremes from the rows of two arms, which may lack values or be absent altogether.
+    """Compute both extremes from the rows of baseline and candidate, which may have missing values or missing rows.
 
-    ``items``: the planned items that both arms share; ``repeats``: what is planned of each in either arm.
+    ``items`` are the planned items that both share, ``repeats`` the planned repeats of each model, ``alpha`` the error
+    of each one-sided bound.
     """
-    known = _items(base, cand, items)
-    plans = [_plan(known, count) for count in repeats]
-    absent = [len(plan) - int(rows["value"].notna().sum()) for plan, rows in zip(plans, (base, cand), strict=True)]
-    share = max(count / len(plan) for count, plan in zip(absent, plans, strict=True))
+    item_rows = _items(base, cand, items)
+    plans = [_plan(item_rows, count) for count in repeats]
+    missing = [len(plan) - int(rows["value"].notna().sum()) for plan, rows in zip(plans, (base, cand), strict=True)]
+    share = max(count / len(plan) for count, plan in zip(missing, plans, strict=True))
     worst, best = (
         _extreme(
             causes.fill_missing(base, plans[0], 1.0 - value), causes.fill_missing(cand, plans[1], value), repeats, alpha
         )
         for value in (0.0, 1.0)
     )
-    return MissingAnswerBounds((absent[0], absent[1]), share, worst, best)
+    return MissingAnswerBounds((missing[0], missing[1]), share, worst, best)
 
 
 def _items(base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str]) -> pd.DataFrame:
-    """One row per item with what either arm knows of it: weight, cluster, groups."""
+    """Return one row per item with its weight, cluster and groups from either model."""
     names = ["item_id", "weight", "cluster", *(str(name) for name in base.columns if str(name).startswith("group."))]
-    known = pd.concat([base[names], cand[names]]).drop_duplicates("item_id").set_index("item_id")
-    full = known.reindex(sorted(items)).rename_axis("item_id").reset_index()
+    item_rows = pd.concat([base[names], cand[names]]).drop_duplicates("item_id").set_index("item_id")
+    full = item_rows.reindex(sorted(items)).rename_axis("item_id").reset_index()
     return full.assign(weight=full["weight"].fillna(1.0), cluster=full["cluster"].fillna(""))
 
 
@@ -100,4 +104,4 @@ def _extreme(base: pd.DataFrame, cand: pd.DataFrame, repeats: tuple[int, int], a
         old, new, single=repeats == (1, 1), weights=weights, clusters=scores.clusters_of(before), alpha=alpha
     )
     before_score, after_score = (float(np.average(side, weights=weights)) for side in (old, new))
-    return Extreme(change, before_score, after_score, causes.split(base, cand, before))
+    return Extreme(change, before_score, after_score, causes.split_delta(base, cand, before))

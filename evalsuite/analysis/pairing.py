@@ -1,6 +1,6 @@
-"""The numbers of a comparison that could be made: two arms on their common items, paired by item.
+"""Computes the numbers of a comparison from the rows of two models on their common items.
 
-Everything is taken on item means over repeats; methods by ``stats``.
+All numbers are computed on item means over repeats, with the methods of ``stats``.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalsuite.analysis import causes, scores
-from evalsuite.analysis import comparability as comparable
-from evalsuite.analysis import diagnostics as behaviour
+from evalsuite.analysis import causes, comparability, diagnostics, scores
 from evalsuite.analysis.causes import BudgetedScores, Stability
 from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, Truncation
 from evalsuite.analysis.groups import GroupChange, group_changes
@@ -33,30 +31,36 @@ from evalsuite.stats.variance import (
 )
 
 ASSUMED_PHI = 0.5
-"""Share of coin tossing that is assumed where one answer per item cannot show it (statistics of sampled answers)."""
+"""Fraction of the variance within items (see ``Design.phi``) that is assumed when single answers cannot show it."""
 ASSUMED_TAU = 0.05
-"""True change per item that is assumed then."""
+"""Standard deviation of the true change over items that is assumed when single answers cannot show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Rows with values of two arms on common items, by item and repeat, and their item means in the same order."""
+    """Measured rows of baseline and candidate on their common items, sorted by item and repeat, with their item
+    means.
+    """
 
     base: pd.DataFrame
+    """Rows of the baseline."""
     cand: pd.DataFrame
+    """Rows of the candidate."""
     before: pd.DataFrame
+    """Item means of the baseline (``scores.item_means``)."""
     after: pd.DataFrame
+    """Item means of the candidate, in the same order as ``before``."""
     codes: tuple[Codes, Codes]
-    """Each row's item, as its place in ``before``."""
+    """For each row of ``base`` and of ``cand``, the position of its item in ``before``."""
 
     @property
     def sides(self) -> tuple[ArmRows, ArmRows]:
-        """Both arms with their codes."""
+        """The rows of baseline and candidate with their item codes."""
         return ArmRows(self.base, self.codes[0], len(self.before)), ArmRows(self.cand, self.codes[1], len(self.before))
 
     @property
     def repeats(self) -> tuple[Repeated, Repeated]:
-        """Mean, variance and number of each item's answers in both arms."""
+        """Mean, variance and number of each item's answers, for baseline and candidate."""
         old, new = (
             repeated(side.rows["value"].to_numpy(dtype=np.float64), side.codes, side.items) for side in self.sides
         )
@@ -64,60 +68,72 @@ class Arms:
 
     @property
     def single(self) -> bool:
-        """Whether every item has one answer in each arm."""
+        """Whether every item has one answer in each model."""
         return len(self.base) == len(self.before) and len(self.cand) == len(self.after)
 
     @property
     def binary(self) -> bool:
-        """Whether all answers are right or wrong."""
+        """Whether every answer has the value 0 or 1."""
         return bool(self.base["value"].isin((0.0, 1.0)).all() and self.cand["value"].isin((0.0, 1.0)).all())
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The numbers of a comparison that could be made."""
+    """Numbers of one comparison; scores and deltas are fractions of 1."""
 
     change: Delta
+    """The paired change with its intervals and p values."""
     baseline_score: float
+    """Weighted mean score of the baseline on the common items."""
     candidate_score: float
+    """Weighted mean score of the candidate on the common items."""
     flips: Flips
+    """Numbers of items whose score fell and rose."""
     causes: Mapping[str, float]
     """Outcome (or fault) -> its part of the delta."""
     groups: Mapping[str, tuple[GroupChange, ...]]
+    """Group name -> change on each of its values."""
     heterogeneity: Mapping[str, Heterogeneity]
-    """Grouping -> whether its strata changed alike; groupings with too few strata are left out."""
+    """Group name -> test of whether its values changed differently; groups with too few values are left out."""
     tokens: Mapping[str, TokenRatio]
-    """``completion``, ``reasoning`` -> candidate's tokens over the baseline's, where both are known."""
+    """``completion`` and ``reasoning`` -> ratio of the candidate's to the baseline's tokens, when both are known."""
     truncation: Truncation
+    """Fractions of truncated answers and their paired change."""
     recovered: Ratio | None
-    """Candidate score over baseline score."""
+    """Ratio of candidate score to baseline score with its interval; None when the baseline scored 0."""
     variance: VarianceParts
+    """Variance components of the delta."""
     design: Design | None
-    """How the comparison was measured, for what would decide it."""
+    """How the comparison was measured; input of the computation of what would decide it."""
     noise: FlipNoise | None
-    """Flips against the A/A floor; None: the floor is unknown."""
+    """Flips compared with the A/A floor; None when the floor is unknown."""
     budgets: tuple[BudgetedScores, ...]
-    """Both scores at lower token budgets; empty where lengths do not tell."""
+    """Both scores at lower token budgets; empty when lengths are unknown."""
     stability: Stability | None
-    """Stable loss against coin flips; None without repeats."""
+    """Stable losses separated from random variation; None without repeats."""
 
     @property
     def tokens_ratio(self) -> float | None:
-        """Completion tokens in all, candidate over baseline, on the paired items."""
+        """Total completion tokens of the candidate over those of the baseline, on the paired items; None when
+        unknown.
+        """
         return self.tokens["completion"].total.ratio if "completion" in self.tokens else None
 
     @property
     def mde(self) -> float | None:
-        """The smallest true difference that these data detect (power 0.8, two-sided alpha 0.05)."""
+        """Minimum detectable effect: the smallest true difference that these data detect.
+
+        Computed for power 0.8 and two-sided alpha 0.05; None without a standard error.
+        """
         return smallest_detectable(self.change.stderr)
 
     @property
     def recovery(self) -> float | None:
-        """Candidate score over baseline score."""
+        """Candidate score over baseline score; None when the baseline scored 0."""
         return recovery(self.baseline_score, self.candidate_score)
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers of a row of ``comparison.json``."""
+        """Return the numbers of one row of ``comparison.json``."""
         change = self.change
         return {
             "items": change.n,
@@ -136,18 +152,18 @@ class Paired:
             "recovery": self.recovery,
             "recovery_ci95": _bounds(self.recovered.ci95) if self.recovered else None,
             "tokens_ratio": self.tokens_ratio,
-            "tokens": behaviour.tokens_json(self.tokens),
+            "tokens": diagnostics.tokens_json(self.tokens),
             "truncation": self.truncation.to_json(),
-            "estimands": behaviour.estimands_json(change, self.variance),
-            "variance": behaviour.variance_json(self.variance),
+            "estimands": diagnostics.estimands_json(change, self.variance),
+            "variance": diagnostics.variance_json(self.variance),
             "noise": self.noise.to_json() if self.noise else None,
             "causes": dict(self.causes),
             "budgets": [budget.to_json() for budget in self.budgets],
             "stability": self.stability.to_json() if self.stability else None,
             "groups": {name: [part.to_json() for part in parts] for name, parts in self.groups.items()},
             "heterogeneity": {
-                name: {"q": found.q, "df": found.df, "p_value": found.p_value, "tau2": found.tau2}
-                for name, found in self.heterogeneity.items()
+                name: {"q": test.q, "df": test.df, "p_value": test.p_value, "tau2": test.tau2}
+                for name, test in self.heterogeneity.items()
             },
         }
 
@@ -166,23 +182,26 @@ EMPTY: Mapping[str, Any] = {
     "groups": {},
     "heterogeneity": {},
 }
-"""What stands for these keys, where it is not null, when nothing could be compared."""
+"""Values of these keys, where they are not null, when nothing could be compared."""
 
 
 def shared_rows(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the common items; of the common repeats only, where the prompt depends on the repeat."""
-    base, cand = scores.of_items(base, items), scores.of_items(cand, items)
-    if comparable.order_matters(base, cand):
-        repeats = set(base["repeat"]) & set(cand["repeat"])
-        base, cand = base[base["repeat"].isin(repeats)], cand[cand["repeat"].isin(repeats)]
+    """Select the rows of the common items from the rows of baseline and candidate.
+
+    When the prompt depends on the repeat, only the repeats that both models have are kept.
+    """
+    base, cand = scores.select_items(base, items), scores.select_items(cand, items)
+    if comparability.prompt_depends_on_repeat(base, cand):
+        common_repeats = set(base["repeat"]) & set(cand["repeat"])
+        base, cand = base[base["repeat"].isin(common_repeats)], cand[cand["repeat"].isin(common_repeats)]
     return base, cand
 
 
 def arms_of(base: pd.DataFrame, cand: pd.DataFrame) -> Arms:
-    """Pair two arms on the items that both have a measured answer to; rows are sorted by item and repeat."""
+    """Pair the rows of baseline and candidate on the items for which both have a measured answer."""
     base, cand = base[base["value"].notna()], cand[cand["value"].notna()]
     both = set(base["item_id"].unique()) & set(cand["item_id"].unique())
-    base, cand = scores.of_items(base, both), scores.of_items(cand, both)
+    base, cand = scores.select_items(base, both), scores.select_items(cand, both)
     before, after = scores.item_means(base), scores.item_means(cand)
     old, new = (before.index.get_indexer(pd.Index(rows["item_id"])).astype(np.int64) for rows in (base, cand))
     return Arms(base, cand, before, after, (old, new))
@@ -193,14 +212,14 @@ def pair(
     arms: Arms,
     caps: tuple[int | None, int | None] | None,
     *,
-    again: Mapping[str, pd.DataFrame] | None = None,
+    aa_rows: Mapping[str, pd.DataFrame] | None = None,
     alpha: float = 0.05,
 ) -> Paired:
-    """All numbers of a comparison.
+    """Compute all numbers of a comparison.
 
-    ``caps``: the tokens that the one reply of an attempt was allowed in each arm, None where unknown; None for attempts
-    of several replies. ``again``: model -> rows of a second arm of
-    the baseline (A/A), where there is one. ``alpha``: error of each one-sided bound.
+    ``group_names``: groups of the task. ``caps``: maximum tokens of the single reply of an attempt in baseline and
+    candidate, each None when unknown; None for attempts of several replies. ``aa_rows``: model -> rows of a second run
+    of the baseline (A/A), when there is one. ``alpha``: error of each one-sided bound.
     """
     base, cand, before, after = arms.base, arms.cand, arms.before, arms.after
     flips = _item_flips(arms)
@@ -216,37 +235,40 @@ def pair(
         float(np.average(old, weights=weights)),
         float(np.average(new, weights=weights)),
         Flips(float(flips["lost"].sum()), float(flips["gained"].sum())),
-        causes.split(base, cand, before),
+        causes.split_delta(base, cand, before),
         {name: parts for name, (parts, _) in changes.items()},
-        {name: found for name, (_, found) in changes.items() if found is not None},
-        behaviour.token_ratios(*arms.sides, clusters),
-        behaviour.truncation(*arms.sides, clusters, single=arms.single),
+        {name: test for name, (_, test) in changes.items() if test is not None},
+        diagnostics.token_ratios(*arms.sides, clusters),
+        diagnostics.truncation(*arms.sides, clusters, single=arms.single),
         recovery_ratio(old, new, weights=weights, clusters=clusters),
         parts,
         design_of(parts, *repeats, weights=weights, clusters=clusters, assumed=assumed),
-        _noise(arms, repeats, again or {}),
-        causes.at_budgets(base, cand, before, caps) if caps else (),
+        _noise(arms, repeats, aa_rows or {}),
+        causes.scores_at_budgets(base, cand, before, caps) if caps else (),
         causes.stability(base, cand, before, after),
     )
 
 
-def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], again: Mapping[str, pd.DataFrame]) -> FlipNoise | None:
-    """Flips against the floor: of the repeats where both arms have them, else of a second arm of the baseline."""
-    found = flips_excess(*repeats)
-    if found is not None:
-        return FlipNoise(found, "repeats")
-    for model, rows in again.items():
+def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str, pd.DataFrame]) -> FlipNoise | None:
+    """Compare the flips with the A/A floor; None when the floor is unknown.
+
+    The floor comes from the repeats of both models, or from a second run of the baseline in ``aa_rows``.
+    """
+    excess = flips_excess(*repeats)
+    if excess is not None:
+        return FlipNoise(excess, "repeats")
+    for model, rows in aa_rows.items():
         rows = rows[rows["value"].notna() & rows["item_id"].isin(arms.before.index)]
         if set(rows["item_id"]) == set(arms.before.index):
             codes = arms.before.index.get_indexer(pd.Index(rows["item_id"])).astype(np.int64)
-            second = behaviour.first_answers(ArmRows(rows, codes, len(arms.before)))
-            first, other = (behaviour.first_answers(side) for side in arms.sides)
-            return FlipNoise(flips_over_aa(first, second, other), model)
+            second = diagnostics.first_answers(ArmRows(rows, codes, len(arms.before)))
+            first, candidate = (diagnostics.first_answers(side) for side in arms.sides)
+            return FlipNoise(flips_over_aa(first, second, candidate), model)
     return None
 
 
 def _item_flips(arms: Arms) -> pd.DataFrame:
-    """Expected ``lost`` and ``gained`` of every item."""
+    """Return a frame with the expected ``lost`` and ``gained`` of every item."""
     before, after = arms.before, arms.after
     if arms.binary:
         lost, gained = binary_flips(scores.values_of(before), scores.values_of(after))

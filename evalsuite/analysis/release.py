@@ -1,19 +1,19 @@
-"""The verdict on a candidate as a whole: its comparisons together, the suite's mean, and what was not measured."""
+"""Gives the verdict on a candidate as a whole from its comparisons, the suite's mean and what was not measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evalsuite.analysis.comparison import Comparison
-from evalsuite.analysis.diagnostics import shown_above
+from evalsuite.analysis.diagnostics import significantly_above
 from evalsuite.analysis.verdict import (
-    NEAR,
+    TOLERANCE,
     MarginChoice,
     Verdict,
+    early_decision,
     evidence_of,
     extremes_of,
-    limit_for,
-    settled,
+    margin_for,
     verdict_of,
 )
 from evalsuite.config.settings import Gate
@@ -28,23 +28,27 @@ class ReleaseVerdict:
     """The verdict on a candidate."""
 
     baseline: str
+    """Name of the baseline model."""
     candidate: str
+    """Name of the candidate model."""
     call: Call
+    """``pass``, ``fail`` or ``undecided``."""
     reason: str
+    """Why, for reports."""
     suite_mean: Verdict | None
-    """Of the equal-weight mean over the critical benchmarks; None where the gate asks for none."""
+    """Verdict on the equal-weight mean over the critical benchmarks; None when the gate does not ask for it."""
     mean: MeanDelta | None
-    """That mean; None where a critical benchmark has no delta."""
+    """The mean delta over the critical benchmarks; None when one of them has no delta."""
     missing: tuple[str, ...]
     """Critical and supporting benchmarks of the gate that were not compared."""
 
     @property
     def delta(self) -> float | None:
-        """The mean delta over the critical benchmarks."""
+        """The mean delta over the critical benchmarks, a fraction; None when one of them has no delta."""
         return self.mean.delta if self.mean else None
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json`` and ``verdict.json``."""
+        """Return the entry of ``comparison.json`` and ``verdict.json``."""
         return {
             "baseline": self.baseline,
             "call": self.call,
@@ -55,78 +59,77 @@ class ReleaseVerdict:
         }
 
 
-def release_of(
+def release_verdict(
     baseline: str, candidate: str, rows: Sequence[Comparison], gate: Gate
 ) -> tuple[ReleaseVerdict, dict[str, Verdict]]:
-    """The verdict on a candidate from its comparisons with one baseline, and the verdict on each task.
+    """Decide on a candidate from its comparisons with one baseline.
 
-    Tasks for which the gate has no margin are shown against their detectable difference and decide nothing; tasks of
-    the gate that were not compared leave a critical release undecided. Raises ``BadInput`` for a wrong margin.
+    Tasks without a margin in the gate are compared with their detectable difference and decide nothing. Tasks of the
+    gate that were not compared leave the release undecided when they are critical. Returns the verdict on the candidate
+    and those on each task. Raises ``BadInput`` for a wrong margin.
     """
     compared = {row.task: row for row in rows}
-    limits = _limits(compared, gate)
+    limits = _margins(compared, gate)
     declared = {task: limit for task, limit in limits.items() if limit.declared}
-    found = {task: _evidence(task, limit, compared.get(task)) for task, limit in declared.items()}
+    measured = {task: _evidence(task, limit, compared.get(task)) for task, limit in declared.items()}
     mean, mean_evidence = _suite_mean(compared, declared, gate)
-    ruled = decision.decide_release(list(found.values()), mean_evidence, gate.alpha)
+    suite_decision = decision.decide_release(list(measured.values()), mean_evidence, gate.alpha)
     verdicts = {
-        task: _verdict(found[task], ruling, limits[task], compared[task], gate)
-        for task, ruling in zip(declared, ruled.parts, strict=True)
+        task: verdict_of(measured[task], part, limits[task], gate.alpha, compared[task])
+        for task, part in zip(declared, suite_decision.parts, strict=True)
         if task in compared
     }
     for task, limit in limits.items():
         if not limit.declared:
-            alone = _evidence(task, limit, compared[task])
-            verdicts[task] = _verdict(alone, decision.decide([alone], gate.alpha)[0], limit, compared[task], gate)
-    asked = [task for task, limit in declared.items() if limit.tier != "advisory"]
-    absent = tuple(task for task in asked if task not in compared or compared[task].paired is None)
+            single = _evidence(task, limit, compared[task])
+            verdicts[task] = verdict_of(
+                single, decision.decide([single], gate.alpha)[0], limit, gate.alpha, compared[task]
+            )
+    required = [task for task, limit in declared.items() if limit.tier != "advisory"]
+    absent = tuple(task for task in required if task not in compared or compared[task].paired is None)
     suite = None
-    if mean_evidence is not None and ruled.suite_mean is not None:
-        suite = verdict_of(mean_evidence, ruled.suite_mean, _suite_limit(gate), gate.alpha, None)
-    call, reason = _with_tokens(ruled.call, _reason(ruled), compared, declared, gate)
+    if mean_evidence is not None and suite_decision.suite_mean is not None:
+        suite = verdict_of(mean_evidence, suite_decision.suite_mean, _suite_limit(gate), gate.alpha)
+    call, reason = _with_tokens(suite_decision.call, _reason(suite_decision), compared, declared, gate)
     return ReleaseVerdict(baseline, candidate, call, reason, suite, mean, absent), verdicts
 
 
-def _reason(ruled: decision.SuiteDecision) -> str:
-    """The rule's own words, with all that was not measured in one."""
-    open_ones = [one for one in (*ruled.parts, ruled.suite_mean) if one is not None and one.tier == "critical"]
-    absent = [one for one in open_ones if one.rule == "no evidence" and one.call == "undecided"]
-    if ruled.call != "undecided" or len(absent) < 2:
-        return ruled.reason
-    rest = [one for one in open_ones if one.call == "undecided" and one not in absent]
-    names = ", ".join(one.task for one in absent)
-    return "; ".join([f"nothing to judge by: {names}", *(f"{one.task} is undecided: {one.reason}" for one in rest)])
+def _reason(suite_decision: decision.SuiteDecision) -> str:
+    """Return the reason of the decision, with all benchmarks that were not measured in one clause."""
+    parts = (*suite_decision.parts, suite_decision.suite_mean)
+    undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
+    absent = [part for part in undecided if part.rule == "no evidence"]
+    if suite_decision.call != "undecided" or len(absent) < 2:
+        return suite_decision.reason
+    rest = [part for part in undecided if part not in absent]
+    names = ", ".join(part.task for part in absent)
+    return "; ".join([f"not measured: {names}", *(f"{part.task} is undecided: {part.reason}" for part in rest)])
 
 
 def with_verdicts(rows: Sequence[Comparison], verdicts: Mapping[str, Verdict]) -> tuple[Comparison, ...]:
-    """The comparisons with their verdicts."""
+    """Return copies of the comparisons with the verdict of their task."""
     return tuple(replace(row, verdict=verdicts.get(row.task)) for row in rows)
 
 
-def _limits(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginChoice]:
-    """Task -> its margin, for everything that the gate names or that was compared."""
-    found: dict[str, MarginChoice] = {}
+def _margins(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginChoice]:
+    """Return task -> margin for every task that the gate names or that was compared."""
+    limits: dict[str, MarginChoice] = {}
     for task in dict.fromkeys([*gate.margins, *compared]):
         row = compared.get(task)
-        limit = limit_for(task, gate, row.paired.mde if row is not None and row.paired is not None else None)
+        limit = margin_for(task, gate, row.paired.mde if row is not None and row.paired is not None else None)
         if limit is not None:
-            found[task] = limit
-    return found
+            limits[task] = limit
+    return limits
 
 
 def _evidence(task: str, limit: MarginChoice, row: Comparison | None) -> Evidence:
     if row is None or row.paired is None:
         return evidence_of(benchmark_title(task), limit, None)
-    found = evidence_of(benchmark_title(task), limit, row.paired.change, extremes_of(row.bounded))
-    said = settled(row.baseline.cell, row.candidate.cell, limit.margin, found.lower)
-    if said is None:
-        return found
-    return replace(found, lower=None, upper=None, p_loss=None, ci95=None, early_decision=said)
-
-
-def _verdict(found: Evidence, ruling: decision.Decision, limit: MarginChoice, row: Comparison, gate: Gate) -> Verdict:
-    fixed = row.baseline.cell.run != row.candidate.cell.run
-    return verdict_of(found, ruling, limit, gate.alpha, row.paired, row.bounded, fixed_baseline=fixed)
+    measured = evidence_of(benchmark_title(task), limit, row.paired.change, extremes_of(row.bounded))
+    early = early_decision(row.baseline.cell, row.candidate.cell, limit.margin, measured.lower)
+    if early is None:
+        return measured
+    return replace(measured, lower=None, upper=None, p_loss=None, ci95=None, early_decision=early)
 
 
 def _suite_limit(gate: Gate) -> MarginChoice:
@@ -138,63 +141,73 @@ def _suite_limit(gate: Gate) -> MarginChoice:
 def _suite_mean(
     compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[MeanDelta | None, Evidence | None]:
-    """The mean over the critical benchmarks, and what is decided on it; (None, evidence of nothing) if one lacks."""
+    """Return the mean delta over the critical benchmarks and the evidence for its decision.
+
+    (None, None) when the gate does not ask for it; (None, evidence without numbers) when a critical benchmark has no
+    delta.
+    """
     rows = [compared.get(task) for task, limit in limits.items() if limit.tier == "critical"]
     if gate.suite_points is None or not rows:
         return None, None
     limit = _suite_limit(gate)
-    whole = [row for row in rows if row is not None and row.paired is not None]
-    if len(whole) < len(rows):
+    measured = [row for row in rows if row is not None and row.paired is not None]
+    if len(measured) < len(rows):
         return None, evidence_of(SUITE_MEAN, limit, None)
-    said = [settled(row.baseline.cell, row.candidate.cell, limits[row.task].margin, _lower(row)) for row in whole]
-    if any(said):
+    early = [
+        early_decision(row.baseline.cell, row.candidate.cell, limits[row.task].margin, _lower(row)) for row in measured
+    ]
+    if any(early):
         return None, replace(
-            evidence_of(SUITE_MEAN, limit, None), early_decision=_mean_settled(whole, said, limits, limit)
+            evidence_of(SUITE_MEAN, limit, None), early_decision=_mean_decision(measured, early, limits, limit)
         )
-    changes = [row.paired.change for row in whole if row.paired is not None]
+    changes = [row.paired.change for row in measured if row.paired is not None]
     mean = mean_delta(changes, alpha=gate.alpha)
-    if all(row.bounded is None for row in whole):
+    if all(row.bounded is None for row in measured):
         return mean, evidence_of(SUITE_MEAN, limit, mean)
-    ends = [extremes_of(row.bounded) or (change, change) for row, change in zip(whole, changes, strict=True)]
-    worst, best = (mean_delta([end[side] for end in ends], alpha=gate.alpha) for side in (0, 1))
+    extremes = [extremes_of(row.bounded) or (change, change) for row, change in zip(measured, changes, strict=True)]
+    worst, best = (mean_delta([extreme[side] for extreme in extremes], alpha=gate.alpha) for side in (0, 1))
     return mean, evidence_of(SUITE_MEAN, limit, mean, (worst, best))
 
 
 def _lower(row: Comparison) -> float | None:
-    """The one-sided lower bound of a comparison, its worst where answers are missing."""
+    """Return the one-sided lower bound of a delta; None without one.
+
+    With missing answers it is that of the worst extreme.
+    """
     change = extremes_of(row.bounded) or (row.paired.change if row.paired else None,)
     return change[0].one_sided[0] if change[0] is not None and change[0].one_sided else None
 
 
-def _mean_settled(
+def _mean_decision(
     rows: Sequence[Comparison],
-    said: Sequence[EarlyDecision | None],
+    early: Sequence[EarlyDecision | None],
     limits: Mapping[str, MarginChoice],
     limit: MarginChoice,
 ) -> EarlyDecision:
-    """The suite's mean where tasks were looked at early: no interval of it is honest, but what its parts imply is.
+    """Decide on the suite's mean when some of its tasks were tested sequentially.
 
-    A mean that lost the mean of the margins lost the margin in some part, so that all parts pass with at most the
-    chance with which that part does (intersection-union, as ``stats.decision``).
+    No interval of the mean is valid then, but the verdicts on its tasks imply one: a mean that lost more than the mean
+    of the margins lost more than the margin in some task, so the chance that all tasks pass is at most that of this
+    task (intersection-union, as in ``stats.decision``).
     """
     margins = sum(limits[row.task].margin for row in rows) / len(rows)
     passed = all(
-        one.call == "pass"
-        if one is not None
+        decided.call == "pass"
+        if decided is not None
         else (bound := _lower(row)) is not None and bound > -limits[row.task].margin
-        for row, one in zip(rows, said, strict=True)
+        for row, decided in zip(rows, early, strict=True)
     )
-    words = f"the mean of the margins is {100 * margins:g} pt"
-    if passed and margins <= limit.margin + NEAR:
-        return EarlyDecision("pass", f"every critical benchmark passes, and {words}")
-    why = f"{words}, above {100 * limit.margin:g} pt" if passed else "not every critical benchmark passes"
-    return EarlyDecision("undecided", f"tasks were looked at early, so that the mean has no bounds of its own; {why}")
+    margin_text = f"the mean of the margins is {100 * margins:g} pt"
+    if passed and margins <= limit.margin + TOLERANCE:
+        return EarlyDecision("pass", f"every critical benchmark passes, and {margin_text}")
+    cause = f"{margin_text}, above {100 * limit.margin:g} pt" if passed else "not every critical benchmark passes"
+    return EarlyDecision("undecided", f"tasks were looked at early, so the mean has no valid bounds; {cause}")
 
 
 def _with_tokens(
     call: Call, reason: str, compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[Call, str]:
-    """A candidate that is shown to write more than the gate allows fails, whatever its scores say."""
+    """Turn the verdict into a fail when a benchmark generates significantly more tokens than the gate allows."""
     if gate.tokens_ratio_max is None:
         return call, reason
     over = [
@@ -204,7 +217,7 @@ def _with_tokens(
         and (row := compared.get(task)) is not None
         and row.paired is not None
         and (ratio := row.paired.tokens.get("completion")) is not None
-        and shown_above(ratio.total, gate.tokens_ratio_max, gate.alpha)
+        and significantly_above(ratio.total, gate.tokens_ratio_max, gate.alpha)
     ]
     if not over:
         return call, reason

@@ -1,7 +1,8 @@
-"""What each cell says on its own: state, outcomes, score with interval, groups, tokens, and samples asked again.
+"""Computes the numbers of each cell: completeness, outcomes, score with interval, groups, tokens and retried samples.
 
-A crash or a time-out hits long answers more often, and long answers are more often wrong: where many answers were lost
-and asked again, the difference between those samples and the others shows whether the faults selected answers.
+Crashes and timeouts hit long answers more often, and long answers are more often wrong. When many answers were lost and
+generated again, the difference between their mean score and that of the other samples shows whether the faults selected
+answers.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,68 +22,80 @@ from evalsuite.tasks.datasets import benchmark_title
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Mean tokens of one answer; None where the server or the import did not say."""
+    """Mean numbers of tokens per answer; None when the server or the imported file did not report them."""
 
     prompt: float | None
+    """Tokens of the prompt."""
     completion: float | None
+    """Generated tokens, reasoning included."""
     reasoning: float | None
+    """Generated tokens of the reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupScore:
-    """A cell's score on one stratum, such as the subject ``law``."""
+    """Score of a cell on one group value, such as the subject ``law``."""
 
     value: str
+    """The group value."""
     n: int
-    """Items."""
+    """Number of items."""
     scored: ScoreInterval
+    """The score with its interval."""
 
 
-LISTED = 10
-"""Failed items that are named in a line of text; ``summary.json`` has them all."""
+MAX_LISTED = 10
+"""Number of failed items that a line of text names; ``summary.json`` lists all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetriedSamples:
-    """The samples of one cell that were asked again; fractions of 1."""
+    """The samples of one cell that were generated again because their first answer was lost; fractions of 1."""
 
     samples: int
+    """Number of these samples."""
     share: float
-    """Of all samples of the cell."""
+    """Their fraction of all samples of the cell."""
     score: float | None
     """Mean value of these samples; None without any, or while the cell is incomplete."""
     others: float | None
-    """Mean value of the samples that were asked once."""
+    """Mean value of the samples that were generated once."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``summary.json``."""
+        """Return the entry ``rerolled`` of ``summary.json``."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class CellScore:
-    """A cell's own numbers. Scores and groups are empty while it is incomplete."""
+    """Numbers of one cell. Scores and groups are empty while the cell is incomplete."""
 
     cell: TableCell
+    """The cell."""
     items: int
+    """Number of planned items."""
     repeats: int
+    """Planned repeats of each item."""
     measured: int
-    """Samples with a value; the cell is complete when they are all that were planned."""
+    """Number of samples with a value; the cell is complete when it equals the planned number."""
     outcomes: Mapping[str, int]
-    """Outcome -> samples, in the order of ``OUTCOMES``."""
+    """Outcome -> number of samples, in the order of ``OUTCOMES``."""
     scored: ScoreInterval | None
+    """The score with its interval; None while the cell is incomplete."""
     groups: Mapping[str, tuple[GroupScore, ...]]
+    """Group name -> score on each of its values."""
     tokens: Tokens
+    """Mean numbers of tokens per answer."""
     pass_power: Mapping[int, float]
     """k -> pass^k, the chance that k repeats of an item all succeed; empty without repeats or for fractional scores."""
     stream_rate: float | None
-    """Generated tokens per second of one request at the run's concurrency, queue and prefill included: a by-product,
-    no speed benchmark. Where an answer took several requests, of the last one. None where times or counts are unknown.
+    """Generated tokens per second of one request at the concurrency of the run, queueing and prefill included; not a
+    speed benchmark. For answers of several requests the last one counts. None when times or token counts are unknown.
     """
     failed: tuple[str, ...] = ()
-    """Items with an attempt that could not be measured, in the order of their ids."""
-    rerolled: RetriedSamples | None = None
-    """Samples that were drawn anew because their first answer was lost."""
+    """Ids of items with an attempt that could not be measured, sorted."""
+    retried: RetriedSamples | None = None
+    """Samples that were generated again because their first answer was lost."""
 
     @property
     def benchmark(self) -> str:
@@ -95,8 +108,8 @@ class CellScore:
         return self.measured == self.cell.planned
 
     @property
-    def missing(self) -> str:
-        """What an incomplete cell lacks, in words; empty when complete."""
+    def missing_text(self) -> str:
+        """Description of what an incomplete cell lacks; empty when the cell is complete."""
         if self.complete:
             return ""
         faults = [f"{self.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if self.outcomes[name]]
@@ -105,19 +118,19 @@ class CellScore:
         return f"{self.measured:,} of {self.cell.planned:,} samples measured ({', '.join(faults)})"
 
     @property
-    def failed_words(self) -> str:
-        """The failed items by name, the first ones where there are many; empty without any."""
-        more = f" and {len(self.failed) - LISTED:,} more (summary.json)" if len(self.failed) > LISTED else ""
-        return f"failed items: {', '.join(self.failed[:LISTED])}{more}" if self.failed else ""
+    def failed_text(self) -> str:
+        """Line of text that names the failed items (the first ones when there are many); empty without any."""
+        more = f" and {len(self.failed) - MAX_LISTED:,} more (summary.json)" if len(self.failed) > MAX_LISTED else ""
+        return f"failed items: {', '.join(self.failed[:MAX_LISTED])}{more}" if self.failed else ""
 
 
 def score_cell(table: RunTable, cell: TableCell) -> CellScore:
-    """All numbers of one cell."""
+    """Compute all numbers of one cell of the table."""
     return score_rows(table, cell, planned_rows(table, cell))
 
 
 def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScore:
-    """As ``score_cell`` from the cell's planned rows."""
+    """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them."""
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
     complete = measured == cell.planned
@@ -126,11 +139,11 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     if complete and measured:
         means = item_means(rows)
         single = int(cell.manifest["repeats"]) == 1
-        scored = _score(means, single=single)
+        scored = _score_interval(means, single=single)
         for name in table.groups(cell.task):
             parts = means.groupby(group_column(name), sort=True)
             groups[name] = tuple(
-                GroupScore(str(value), len(part), _score(part, single=single)) for value, part in parts
+                GroupScore(str(value), len(part), _score_interval(part, single=single)) for value, part in parts
             )
     tokens = Tokens(*(_mean(rows[f"{kind}_tokens"]) for kind in ("prompt", "completion", "reasoning")))
     items = len(cell.manifest["items"])
@@ -138,8 +151,8 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     powers = _pass_power(rows, repeats) if complete and repeats > 1 else {}
     failed = tuple(sorted(rows.loc[rows["outcome"] == "failed", "item_id"].astype(str).unique()))
     rate = _stream_rate(rows)
-    again = rerolled(rows, complete=complete)
-    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, again)
+    retried = retried_samples(rows, complete=complete)
+    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, retried)
 
 
 def _stream_rate(rows: pd.DataFrame) -> float | None:
@@ -153,18 +166,21 @@ def _pass_power(rows: pd.DataFrame, repeats: int) -> dict[int, float]:
         return {}
     codes = pd.factorize(rows["item_id"])[0]
     right = np.bincount(codes, weights=rows["value"].to_numpy(dtype=np.float64)).astype(int)
-    kinds, counts = np.unique(np.stack([right, np.bincount(codes)]), axis=1, return_counts=True)
-    alike = [([1.0] * r + [0.0] * (n - r), int(count)) for (r, n), count in zip(kinds.T, counts, strict=True)]
+    distinct, counts = np.unique(np.stack([right, np.bincount(codes)]), axis=1, return_counts=True)
+    rewards = [([1.0] * r + [0.0] * (n - r), int(count)) for (r, n), count in zip(distinct.T, counts, strict=True)]
     return {
-        k: float(sum(pass_power_k([attempts], k) * count for attempts, count in alike) / counts.sum())
+        k: float(sum(pass_power_k([attempts], k) * count for attempts, count in rewards) / counts.sum())
         for k in range(1, repeats + 1)
     }
 
 
 def planned_rows(table: RunTable, cell: TableCell) -> pd.DataFrame:
-    """The cell's rows that its plan asks for, each once (the last written), by item and repeat."""
-    rows = table.of(cell)
-    rows = of_items(rows[rows["repeat"] < int(cell.manifest["repeats"])], cell.manifest["items"])
+    """Select the rows that the cell's plan asks for, sorted by item and repeat.
+
+    When an item and repeat has several rows, the last written one counts.
+    """
+    rows = table.rows(cell)
+    rows = select_items(rows[rows["repeat"] < int(cell.manifest["repeats"])], cell.manifest["items"])
     if rows.empty:
         return rows
     codes, repeats = pd.factorize(rows["item_id"], sort=True)[0], rows["repeat"].to_numpy(dtype=np.int64)
@@ -175,21 +191,21 @@ def planned_rows(table: RunTable, cell: TableCell) -> pd.DataFrame:
     return ordered
 
 
-def of_items(rows: pd.DataFrame, items: Collection[str]) -> pd.DataFrame:
-    """The rows of some items; the rows themselves where those are all."""
+def select_items(rows: pd.DataFrame, items: Collection[str]) -> pd.DataFrame:
+    """Select the rows of some items; returns ``rows`` itself when it holds no others."""
     codes, known = pd.factorize(rows["item_id"])
-    wanted = np.isin(np.asarray(known, dtype=object).astype(str), np.asarray(list(items), dtype=str))
-    return rows if wanted.all() else rows[wanted[codes]]
+    selected = np.isin(np.asarray(known, dtype=object).astype(str), np.asarray(list(items), dtype=str))
+    return rows if selected.all() else rows[selected[codes]]
 
 
 def _outcome_counts(rows: pd.DataFrame) -> dict[str, int]:
-    """Samples by outcome, every outcome named."""
+    """Return the number of samples of each outcome, zeros included."""
     counts = rows["outcome"].value_counts()
     return {name: int(counts.get(name, 0)) for name in OUTCOMES}
 
 
 def item_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per item: mean ``value`` over its repeats, with its weight, cluster and groups."""
+    """Return a frame with one row per item: mean ``value`` over its repeats, weight, cluster and groups."""
     first = {str(name): (str(name), "first") for name in rows.columns if str(name).startswith("group.")}
     means = rows.groupby("item_id", sort=True).agg(
         value=("value", "mean"), weight=("weight", "first"), cluster=("cluster", "first"), **first
@@ -198,13 +214,13 @@ def item_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def weights_of(means: pd.DataFrame) -> Floats | None:
-    """Item weights, None where all are equal."""
+    """Return the item weights as an array; None when all are equal. ``means`` is a result of ``item_means``."""
     weights = means["weight"].to_numpy(dtype=np.float64)
     return None if np.ptp(weights) == 0 else weights
 
 
 def clusters_of(means: pd.DataFrame) -> Codes | None:
-    """Integer codes of the items' clusters, None where no two items share one."""
+    """Return integer codes of the items' clusters; None when no two items share one."""
     names = means["cluster"].fillna("").astype(str).to_numpy(dtype=object)
     alone = names == ""
     codes = np.unique(np.where(alone, "", names).astype(str), return_inverse=True)[1].astype(np.int64)
@@ -213,11 +229,11 @@ def clusters_of(means: pd.DataFrame) -> Codes | None:
 
 
 def values_of(means: pd.DataFrame) -> Floats:
-    """The item means as an array."""
+    """Return the item means as an array of shape (items,)."""
     return means["value"].to_numpy(dtype=np.float64)
 
 
-def _score(means: pd.DataFrame, *, single: bool) -> ScoreInterval:
+def _score_interval(means: pd.DataFrame, *, single: bool) -> ScoreInterval:
     return score(values_of(means), single=single, weights=weights_of(means), clusters=clusters_of(means))
 
 
@@ -226,13 +242,16 @@ def _mean(column: "pd.Series[float]") -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def rerolled(rows: pd.DataFrame, *, complete: bool) -> RetriedSamples:
-    """Count them and compare; ``rows`` are a cell's planned samples with ``rerolled`` and ``value``."""
+def retried_samples(rows: pd.DataFrame, *, complete: bool) -> RetriedSamples:
+    """Compare the planned samples of a cell that were generated again with the others.
+
+    Scores are computed only when ``complete`` is true.
+    """
     marked = rows["rerolled"].fillna(False).astype(bool)
     share = float(marked.mean()) if len(rows) else 0.0
-    scores = [_rerolls_mean(rows.loc[part, "value"]) if complete else None for part in (marked, ~marked)]
+    scores = [_mean_or_none(rows.loc[part, "value"]) if complete else None for part in (marked, ~marked)]
     return RetriedSamples(int(marked.sum()), share, *scores)
 
 
-def _rerolls_mean(values: "pd.Series[float]") -> float | None:
+def _mean_or_none(values: "pd.Series[float]") -> float | None:
     return float(values.mean()) if len(values) else None

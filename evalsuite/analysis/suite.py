@@ -1,13 +1,13 @@
-"""All comparisons of a table: who is compared with whom, the mean over the suite, and the verdicts."""
+"""Compares all models of a table: the choice of each baseline, the comparisons, the suite's mean and the verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.analysis.comparison import Comparison, compare_scored
-from evalsuite.analysis.release import ReleaseVerdict, release_of, with_verdicts
-from evalsuite.analysis.scores import CellScore, planned_rows, score_rows
+from evalsuite.analysis.comparison import Comparison, compare_scored, scored_rows
+from evalsuite.analysis.release import ReleaseVerdict, release_verdict, with_verdicts
+from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.table import RunTable
 from evalsuite.config.settings import Gate
 from evalsuite.errors import BadInput, unknown_name
@@ -18,17 +18,21 @@ from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import SAMPLES
 
 NO_THINKING = "-nothink"
+"""Ending of the name of a model whose thinking is switched off."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPair:
-    """A candidate with the baseline chosen for it."""
+    """A candidate with the baseline that was chosen for it."""
 
     baseline: str
+    """Name of the baseline model."""
     candidate: str
-    why: str
+    """Name of the candidate model."""
+    reason: str
+    """Why this baseline, for reports."""
     aa: bool = False
-    """Whether both are declared to be the same model: such a pair measures noise and gets no verdict."""
+    """Whether both are declared to be the same model. Such a pair measures noise and gets no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,14 @@ class SuiteMean:
     """Equal-weight mean delta of a candidate over its tasks."""
 
     pair: ModelPair
+    """The candidate and its baseline."""
     tasks: tuple[str, ...]
+    """Names of the tasks."""
     mean: MeanDelta
+    """The mean delta with its interval."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry ``suite`` of ``comparison.json``."""
         return {
             "baseline": self.pair.baseline,
             "tasks": list(self.tasks),
@@ -53,18 +60,22 @@ class SuiteMean:
 
 @dataclass(frozen=True, slots=True)
 class SuiteComparison:
-    """Everything that a report shows."""
+    """All comparisons of a table with their verdicts: the content of a report."""
 
     table: RunTable
+    """Samples and cells."""
     scores: tuple[CellScore, ...]
+    """Numbers of every cell."""
     pairs: tuple[ModelPair, ...]
+    """Candidates with their baselines."""
     comparisons: tuple[Comparison, ...]
-    suite: tuple[SuiteMean, ...]
-    """Of candidates with more than one compared task."""
+    """One for each task and pair that both hold."""
+    means: tuple[SuiteMean, ...]
+    """Mean deltas of the candidates with more than one compared task."""
     gate: Gate | None = None
-    """The margins that the verdicts were given against."""
+    """The margins of the verdicts; None without verdicts."""
     releases: tuple[ReleaseVerdict, ...] = ()
-    """One per candidate, where margins were given."""
+    """One verdict per candidate; empty without a gate."""
 
     @property
     def demo(self) -> bool:
@@ -73,7 +84,7 @@ class SuiteComparison:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Why comparisons were refused."""
+        """The reasons of all refused comparisons."""
         return tuple(row.reason for row in self.comparisons if not row.comparable.ok)
 
     @property
@@ -82,27 +93,27 @@ class SuiteComparison:
         return all(score.complete for score in self.scores)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``comparison.json``."""
+        """Return the content of ``comparison.json``."""
         rows = self.comparisons
-        where = [(f"{row.task} {row.candidate.cell.model}", row.comparable) for row in rows]
+        checks = [(f"{row.task} {row.candidate.cell.model}", row.comparable) for row in rows]
         return {
             "schema": SCHEMA,
             "runs": list(dict.fromkeys(cell.run for cell in self.table.cells)),
             "demo": self.demo,
             "rows": [row.to_json() for row in rows],
-            "suite": {mean.pair.candidate: mean.to_json() for mean in self.suite},
+            "suite": {mean.pair.candidate: mean.to_json() for mean in self.means},
             "gate": None if self.gate is None else gate_json(self.gate),
-            "releases": {found.candidate: found.to_json() for found in self.releases},
+            "releases": {release.candidate: release.to_json() for release in self.releases},
             "comparable": {
-                "ok": all(found.ok for _, found in where),
-                "differences": [f"{name}: {line}" for name, found in where for line in found.differences],
-                "unknown": [f"{name}: {line}" for name, found in where for line in found.unknown],
+                "ok": all(check.ok for _, check in checks),
+                "differences": [f"{name}: {line}" for name, check in checks for line in check.differences],
+                "unknown": [f"{name}: {line}" for name, check in checks for line in check.unknown],
             },
         }
 
 
 def gate_json(gate: Gate) -> dict[str, Any]:
-    """A gate's contents with their SHA-256: what was promised before the run."""
+    """Return the contents of a gate with their SHA-256, which proves that it was fixed before the run."""
     contents = asdict(gate)
     return {"contents": contents, "sha256": canonical_sha(contents)}
 
@@ -111,170 +122,178 @@ def compare_all(
     table: RunTable,
     baseline: str | None = None,
     *,
-    first_serves: bool = True,
+    fallback_to_first: bool = True,
     gate: Gate | None = None,
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
 ) -> SuiteComparison:
     """Compare every model with its baseline on every task that both hold.
 
-    ``baseline`` names one model for all; else each cell's own declared baseline serves where it is in the table,
-    else, if ``first_serves``, the first model. ``gate`` gives verdicts against its margins and at its ``alpha``;
-    ``allow_incomplete`` and ``alpha`` as in ``compare_scored``. Raises ``BadInput`` for an unknown ``baseline`` and
-    for a wrong margin.
+    ``baseline`` names one model for all. Without it each cell's own declared baseline is used when it is in the table,
+    and else, if ``fallback_to_first``, the first model. ``gate`` gives verdicts against its margins at its ``alpha``;
+    ``allow_incomplete`` and ``alpha`` as in ``compare_scored``. Raises ``BadInput`` for an unknown ``baseline`` and for
+    a wrong margin.
     """
-    rows = {(cell.model, cell.task): planned_rows(table, cell) for cell in table.cells}
-    scores = {(cell.model, cell.task): score_rows(table, cell, rows[cell.model, cell.task]) for cell in table.cells}
-    pairs = choose_pairs(table, baseline, first_serves=first_serves)
+    cells = {(cell.model, cell.task): scored_rows(table, cell) for cell in table.cells}
+    pairs = choose_pairs(table, baseline, fallback_to_first=fallback_to_first)
     comparisons: list[Comparison] = []
     for task in table.tasks:
         for pair in pairs:
             old, new = (pair.baseline, task), (pair.candidate, task)
-            if old in scores and new in scores:
+            if old in cells and new in cells:
+                others = [other.candidate for other in pairs if _is_second_run(other, pair)]
                 row = compare_scored(
                     table,
-                    scores[old],
-                    scores[new],
-                    rows[old],
-                    rows[new],
-                    again={
-                        other.candidate: rows[other.candidate, task]
-                        for other in pairs
-                        if _again(other, pair, task, rows)
-                    },
+                    cells[old],
+                    cells[new],
+                    aa_rows={model: cells[model, task].rows for model in others if (model, task) in cells},
                     allow_incomplete=allow_incomplete,
                     alpha=gate.alpha if gate else alpha,
                 )
                 comparisons.append(row)
-    suite = tuple(mean for pair in pairs if (mean := _suite_mean(pair, comparisons)) is not None)
-    found = SuiteComparison(table, tuple(scores.values()), pairs, tuple(comparisons), suite)
-    return found if gate is None else judged(found, gate)
+    means = tuple(mean for pair in pairs if (mean := _suite_mean(pair, comparisons)) is not None)
+    suite = SuiteComparison(table, tuple(cell.score for cell in cells.values()), pairs, tuple(comparisons), means)
+    return suite if gate is None else apply_gate(suite, gate)
 
 
-def judged(overview: SuiteComparison, gate: Gate) -> SuiteComparison:
-    """The same comparisons with verdicts against the margins of ``gate``. Raises ``BadInput`` for a wrong margin."""
+def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
+    """Return the same comparisons with verdicts against the margins of ``gate``.
+
+    Raises ``BadInput`` for a wrong margin.
+    """
     releases: list[ReleaseVerdict] = []
-    done: dict[int, Comparison] = {}
-    for pair in overview.pairs:
-        rows = [(place, row) for place, row in enumerate(overview.comparisons) if _of(pair, row)]
+    with_verdict: dict[int, Comparison] = {}
+    for pair in suite.pairs:
+        rows = [(index, row) for index, row in enumerate(suite.comparisons) if _belongs_to(pair, row)]
         if pair.aa or not rows:
             continue
-        release, verdicts = release_of(pair.baseline, pair.candidate, [row for _, row in rows], gate)
+        release, verdicts = release_verdict(pair.baseline, pair.candidate, [row for _, row in rows], gate)
         releases.append(release)
-        done |= zip((place for place, _ in rows), with_verdicts([row for _, row in rows], verdicts), strict=True)
-    comparisons = tuple(done.get(place, row) for place, row in enumerate(overview.comparisons))
-    return replace(overview, comparisons=comparisons, gate=gate, releases=tuple(releases))
-
-
-def choose_pairs(table: RunTable, asked: str | None = None, *, first_serves: bool = True) -> tuple[ModelPair, ...]:
-    """Who is compared with whom, and why; models without any baseline are left out. As ``compare_all``."""
-    models = table.models
-    if asked is not None:
-        if asked not in models:
-            raise unknown_name("baseline", asked, models, "It must be a model of these runs.")
-        chosen = {model: name if (name := like(asked, model)) in models else asked for model in models}
-        twins = _twins(table)
-        return tuple(
-            _aa(twins[model], model) if model in twins else ModelPair(name, model, "asked for")
-            for model, name in chosen.items()
-            if model in twins or model not in (name, asked)
+        with_verdict |= zip(
+            (index for index, _ in rows), with_verdicts([row for _, row in rows], verdicts), strict=True
         )
-    twins = _twins(table)
-    declared = {model: found for model in models if (found := _declared(table, model)) is not None}
+    comparisons = tuple(with_verdict.get(index, row) for index, row in enumerate(suite.comparisons))
+    return replace(suite, comparisons=comparisons, gate=gate, releases=tuple(releases))
+
+
+def choose_pairs(
+    table: RunTable, requested: str | None = None, *, fallback_to_first: bool = True
+) -> tuple[ModelPair, ...]:
+    """Choose a baseline for every model; models without a baseline are left out.
+
+    ``requested`` names one baseline for all models; the other rules are those of ``compare_all``.
+    """
+    models = table.models
+    if requested is not None:
+        if requested not in models:
+            raise unknown_name("baseline", requested, models, "It must be a model of these runs.")
+        baseline_of = {
+            model: name if (name := with_same_thinking(requested, model)) in models else requested for model in models
+        }
+        second_runs = _second_runs(table)
+        return tuple(
+            _aa_pair(second_runs[model], model) if model in second_runs else ModelPair(name, model, "requested")
+            for model, name in baseline_of.items()
+            if model in second_runs or model not in (name, requested)
+        )
+    second_runs = _second_runs(table)
+    declared = {model: base for model in models if (base := _declared(table, model)) is not None}
     baselines = set(declared.values())
     first = next((model for model in models if model in baselines), models[0])
     pairs: list[ModelPair] = []
     for model in models:
-        if model in twins:
-            pairs.append(_aa(twins[model], model))
+        if model in second_runs:
+            pairs.append(_aa_pair(second_runs[model], model))
         elif model in declared:
             pairs.append(ModelPair(declared[model], model, "declared"))
-        elif not first_serves or model in baselines or model == first:
+        elif not fallback_to_first or model in baselines or model == first:
             continue
-        elif _thinks(table, model) == _thinks(table, first):
+        elif _uses_thinking(table, model) == _uses_thinking(table, first):
             pairs.append(ModelPair(first, model, "the first model here, as no declared baseline is"))
     return tuple(pairs)
 
 
-def baselines_elsewhere(cells: Sequence[TableCell], results_dir: Path, asked: str | None) -> tuple[TableCell, ...]:
-    """Baseline cells that ``cells`` lack, from the other runs in ``results_dir``.
+def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str | None) -> tuple[TableCell, ...]:
+    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``.
 
-    Of several the best: asked alike before asked otherwise, sealed before unfinished, then the newest.
+    ``requested`` names one baseline for all cells; None takes the one that each cell declares. Of several cells the
+    best is returned: one with the same protocol before others, a sealed one before unfinished ones, then the newest.
     """
     here = {(cell.model, cell.task) for cell in cells}
     runs = {cell.folder.parents[1] for cell in cells}
-    found: dict[tuple[str, str], TableCell] = {}
+    baselines: dict[tuple[str, str], TableCell] = {}
     for cell in cells:
-        name = asked or cell.manifest["baseline"]
-        place = (like(name, cell.model), cell.task) if name else None
-        if place is None or place in here or place in found:
+        name = requested or cell.manifest["baseline"]
+        key = (with_same_thinking(name, cell.model), cell.task) if name else None
+        if key is None or key in here or key in baselines:
             continue
-        manifests = (path / MANIFEST for path in results_dir.glob(f"*/{place[0]}/{place[1]}"))
+        manifests = (path / MANIFEST for path in results_dir.glob(f"*/{key[0]}/{key[1]}"))
         others = [path.parent for path in manifests if path.is_file() and path.parents[2] not in runs]
-        rivals = [rival for path in others if (rival := _readable(path)) is not None]
-        if rivals:
-            found[place] = max(rivals, key=lambda rival: _fitness(rival, cell))
-    return tuple(found.values())
+        choices = [choice for path in others if (choice := _read_cell(path)) is not None]
+        if choices:
+            baselines[key] = max(choices, key=lambda choice: _preference(choice, cell))
+    return tuple(baselines.values())
 
 
-def _readable(folder: Path) -> TableCell | None:
-    """A cell of another run; one that is damaged is no reason to fail this run's report."""
+def _read_cell(folder: Path) -> TableCell | None:
+    """Return a cell of another run; None when it is damaged, because that must not stop this run's report."""
     try:
         return TableCell(folder.parents[1].name, folder, read_manifest(folder))
     except BadInput:
         return None
 
 
-def _fitness(rival: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
-    alike = all(rival.identity.get(key) == cell.identity.get(key) for key in MUST_AGREE)
-    samples = rival.folder / SAMPLES
-    return alike, samples.exists(), (samples if samples.exists() else rival.folder).stat().st_mtime
+def _preference(choice: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
+    """Return a sort key of a possible baseline of ``cell``; the largest one is the best."""
+    same_protocol = all(choice.identity.get(key) == cell.identity.get(key) for key in MUST_AGREE)
+    samples = choice.folder / SAMPLES
+    return same_protocol, samples.exists(), (samples if samples.exists() else choice.folder).stat().st_mtime
 
 
-def like(baseline: str, model: str) -> str:
-    """The baseline's name with the model's thinking switch."""
+def with_same_thinking(baseline: str, model: str) -> str:
+    """Return the name of the baseline with the same thinking switch as the model."""
     off = model.endswith(NO_THINKING) and not baseline.endswith(NO_THINKING)
     return baseline + NO_THINKING if off else baseline
 
 
 def _declared(table: RunTable, model: str) -> str | None:
-    """The baseline that a model's cells declare, if it is in the table."""
+    """Return the baseline that a model's cells declare, if it is in the table."""
     name = next((cell.manifest["baseline"] for cell in table.cells if cell.model == model), None)
-    wanted = like(name, model) if name else model
-    return wanted if wanted in table.models and wanted != model else None
+    baseline = with_same_thinking(name, model) if name else model
+    return baseline if baseline in table.models and baseline != model else None
 
 
-def _twins(table: RunTable) -> dict[str, str]:
-    """A/A arm -> the model of the table that it is declared to equal."""
-    found: dict[str, str] = {}
+def _second_runs(table: RunTable) -> dict[str, str]:
+    """Return a map from each second run (A/A) to the model of the table that it is declared to equal."""
+    second_runs: dict[str, str] = {}
     for model in table.models:
         manifests = [cell.manifest for cell in table.cells if cell.model == model]
         served = [entry for manifest in manifests for entry in manifest.get("server") or ()]
         name = next((known["same_as"] for known in (*manifests, *reversed(served)) if known.get("same_as")), None)
-        if name and (twin := like(str(name), model)) in table.models and twin != model:
-            found[model] = twin
-    return found
+        if name and (original := with_same_thinking(str(name), model)) in table.models and original != model:
+            second_runs[model] = original
+    return second_runs
 
 
-def _aa(twin: str, model: str) -> ModelPair:
-    return ModelPair(twin, model, "the same model, asked twice", aa=True)
+def _aa_pair(original: str, model: str) -> ModelPair:
+    return ModelPair(original, model, "the same model, run twice", aa=True)
 
 
-def _again(other: ModelPair, pair: ModelPair, task: str, rows: Mapping[tuple[str, str], Any]) -> bool:
-    """Whether ``other`` asked the baseline of ``pair`` a second time."""
-    return other.aa and other is not pair and other.baseline == pair.baseline and (other.candidate, task) in rows
+def _is_second_run(other: ModelPair, pair: ModelPair) -> bool:
+    """Return whether ``other`` is a second run of the baseline of ``pair``."""
+    return other.aa and other is not pair and other.baseline == pair.baseline
 
 
-def _of(pair: ModelPair, row: Comparison) -> bool:
+def _belongs_to(pair: ModelPair, row: Comparison) -> bool:
     return (row.baseline.cell.model, row.candidate.cell.model) == (pair.baseline, pair.candidate)
 
 
-def _thinks(table: RunTable, model: str) -> bool:
+def _uses_thinking(table: RunTable, model: str) -> bool:
     return all(cell.identity.get("thinking") is not False for cell in table.cells if cell.model == model)
 
 
 def _suite_mean(pair: ModelPair, comparisons: Sequence[Comparison]) -> SuiteMean | None:
-    rows = [row for row in comparisons if _of(pair, row)]
+    rows = [row for row in comparisons if _belongs_to(pair, row)]
     changes = [row.paired.change for row in rows if row.paired is not None]
     if len(changes) < 2 or len(changes) < len(rows) or any(row.stopped for row in rows):
         return None

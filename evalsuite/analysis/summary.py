@@ -1,4 +1,4 @@
-"""``summary.json``: the numbers of one cell, for programs that want no Parquet."""
+"""Writes ``summary.json``: the numbers of one cell, for programs that do not read Parquet."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,22 +12,26 @@ from evalsuite.store.manifest import read_manifest, write_json
 from evalsuite.store.runs import TableCell
 
 SUMMARY = "summary.json"
+"""Name of the file in the cell's folder."""
 
 
 def summarize(folder: Path) -> dict[str, Any]:
-    """Compute, write and return the summary of a cell. Scores are fractions of 1, tokens are means per sample."""
+    """Compute the summary of the cell in ``folder``, write it and return it.
+
+    Scores are fractions of 1, tokens are means per sample.
+    """
     cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
     scored = score_cell(table_of([cell]), cell)
-    summary = as_json(scored)
+    summary = summary_json(scored)
     cut = cut_answers(folder, cell.planned)
-    summary["cut"] = cut.to_json() | {"words": cut.words() if cut.samples else ""}
-    summary["stream_tokens_per_second"] = scored.stream_rate  # how fast, not what: so not in comparison.json
+    summary["cut"] = cut.to_json() | {"words": cut.describe() if cut.samples else ""}
+    summary["stream_tokens_per_second"] = scored.stream_rate  # a rate, not a score: so not in comparison.json
     write_json(folder / SUMMARY, summary)
     return summary
 
 
-def as_json(scored: CellScore) -> dict[str, Any]:
-    """The documented fields. ``score``, ``stderr`` and ``ci95`` are null while the cell is incomplete."""
+def summary_json(scored: CellScore) -> dict[str, Any]:
+    """Return the documented fields; ``score``, ``stderr`` and ``ci95`` are null while the cell is incomplete."""
     cell, total = scored.cell, scored.scored
     return {
         "schema": SCHEMA,
@@ -45,13 +49,13 @@ def as_json(scored: CellScore) -> dict[str, Any]:
         "ci95": list(total.ci95) if total and total.ci95 else None,
         "outcomes": dict(scored.outcomes),
         "groups": {
-            group: {one.value: {"n": one.n, "score": one.scored.score} for one in parts}
+            group: {part.value: {"n": part.n, "score": part.scored.score} for part in parts}
             for group, parts in scored.groups.items()
         },
         "pass_power": {str(k): value for k, value in scored.pass_power.items()},
         "tokens": asdict(scored.tokens),
         "failed_items": list(scored.failed),
-        "rerolled": scored.rerolled.to_json() if scored.rerolled else None,
+        "rerolled": scored.retried.to_json() if scored.retried else None,
         "complete": scored.complete,
         "stopped": cell.manifest.get("stopped"),
     }

@@ -1,7 +1,7 @@
-"""Cells of one or several runs as one typed table.
+"""Loads the samples of several cells into one typed table.
 
-A run is a folder ``results/<run_id>/`` of cells (one model x one task). ``load_run`` reads everything that numbers
-are made of and leaves the texts on disk; ``texts`` reads them for the few items that a person looks at.
+A run is a folder ``results/<run_id>/`` of cells; a cell is one model on one task. ``load_run`` reads all columns except
+the texts, which stay on disk; ``item_samples`` reads every column for the few items that a person looks at.
 """
 
 import json
@@ -19,30 +19,29 @@ from evalsuite.store.samples import COLUMNS, read_samples
 LIGHT_COLUMNS: tuple[str, ...] = tuple(
     name for name in COLUMNS if name not in ("text", "reasoning", "answer", "note", "parts", "stage", "task")
 )
-"""What numbers are made of: everything but the texts."""
+"""Columns that are read into the table: all except the texts."""
 _GROUP = "group."
 
 
 @dataclass(frozen=True, slots=True)
 class RunTable:
-    """Samples of any cells, one row per item x repeat, with the cells they come from.
-
-    ``samples`` has the columns of ``samples.parquet`` without texts, plus ``task`` (the folder's name), ``fault``
-    (whose it is that there is no value) and one column ``group.<name>`` per group. ``value`` is a fraction of 1 and
-    NaN where nothing was measured.
-    """
+    """Samples of several cells, one row per item and repeat, with the cells they come from."""
 
     samples: pd.DataFrame
+    """The columns of ``samples.parquet`` without texts, plus ``task`` (the folder's name), ``fault`` (``server``,
+    ``judge`` or ``simulator`` when the sample has no value, else empty) and one column ``group.<name>`` per group.
+    ``value`` is a fraction of 1, or NaN when nothing was measured."""
     cells: tuple[TableCell, ...]
+    """The cells, in the order of the runs that were named."""
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Models in the order in which their runs were named."""
+        """The names of the models, in the order in which their runs were named."""
         return tuple(dict.fromkeys(cell.model for cell in self.cells))
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks in the order in which they are first met."""
+        """The names of the tasks, in order of first appearance."""
         return tuple(dict.fromkeys(cell.task for cell in self.cells))
 
     def title(self, model: str) -> str:
@@ -50,49 +49,89 @@ class RunTable:
         return next(cell.title for cell in self.cells if cell.model == model)
 
     def find(self, model: str, task: str) -> TableCell | None:
-        """The cell of a model and a task, None if it was not run."""
+        """Look up the cell of a model and a task.
+
+        Args:
+            model: Name of the model.
+            task: Name of the task.
+
+        Returns:
+            The cell; None when the table has none.
+        """
         return next((cell for cell in self.cells if cell.model == model and cell.task == task), None)
 
     def cell(self, model: str, task: str) -> TableCell:
-        """As ``find``; raises ``BadInput`` with the names that exist."""
+        """Look up the cell of a model and a task that must exist.
+
+        Args:
+            model: Name of the model.
+            task: Name of the task.
+
+        Returns:
+            The cell.
+
+        Raises:
+            BadInput: There is no such cell; the message lists the names that exist.
+        """
         if model not in self.models:
             raise unknown_name("model", model, self.models)
         if task not in self.tasks:
             raise unknown_name("task", task, self.tasks)
-        found = self.find(model, task)
-        if found is None:
-            having = ", ".join(cell.task for cell in self.cells if cell.model == model)
-            raise BadInput(f"{model} has no cell of {task} in these runs; it has {having}")
-        return found
+        table_cell = self.find(model, task)
+        if table_cell is None:
+            tasks = ", ".join(cell.task for cell in self.cells if cell.model == model)
+            raise BadInput(f"{model} has no cell of {task} in these runs; it has {tasks}")
+        return table_cell
 
-    def of(self, cell: TableCell) -> pd.DataFrame:
-        """The rows of one cell."""
+    def rows(self, cell: TableCell) -> pd.DataFrame:
+        """Select the rows of one cell.
+
+        Args:
+            cell: A cell of this table.
+
+        Returns:
+            The rows of ``samples`` that belong to it.
+        """
         frame = self.samples
         return frame[(frame["model"] == cell.model) & (frame["task"] == cell.task)]
 
     def groups(self, task: str) -> tuple[str, ...]:
-        """Names of the groups that items of a task have, such as ``subject``."""
+        """List the groups that items of a task have, such as ``subject``.
+
+        Args:
+            task: Name of the task.
+
+        Returns:
+            Names of the groups.
+        """
         names = [str(name) for name in self.samples.columns if str(name).startswith(_GROUP)]
         rows = self.samples.loc[self.samples["task"] == task, names]
         return tuple(name.removeprefix(_GROUP) for name in names if bool(rows[name].notna().any()))
 
 
 def group_column(name: str) -> str:
-    """The column of ``RunTable.samples`` that holds a group's values."""
+    """Return the name of the column of ``RunTable.samples`` that holds the values of the group ``name``."""
     return _GROUP + name
 
 
 def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable:
-    """Read one or several runs, each a run id below ``results_dir`` or a folder, as one table.
+    """Read one or several runs as one table.
 
-    Raises ``BadInput`` for an unknown run, a run without cells, a damaged cell, or a model x task that two of the
-    runs both hold (they would be two answers to one question).
+    Args:
+        runs: Run ids below ``results_dir``, or folders of runs.
+        results_dir: Folder that holds the runs.
+
+    Returns:
+        The table of all their samples.
+
+    Raises:
+        BadInput: A run is unknown or has no cells, a cell is damaged, or two runs hold the same model and task.
     """
     return table_of(named_cells(*runs, results_dir=results_dir))
 
 
 def table_of(cells: Sequence[TableCell]) -> RunTable:
-    """Read the samples of ``cells`` without their texts."""
+    """Read the samples of ``cells`` without their texts into one table."""
     frames = [_with_groups(_read(cell, LIGHT_COLUMNS)) for cell in cells]
     samples = pd.concat(frames, ignore_index=True)
     for name in ("task", "model", "version", "variant", "outcome"):
@@ -100,8 +139,11 @@ def table_of(cells: Sequence[TableCell]) -> RunTable:
     return RunTable(samples, tuple(cells))
 
 
-def texts(cell: TableCell, item: str) -> tuple[dict[str, Any], ...]:
-    """Every column of one item's samples, in order of the repeats; empty where it was not asked."""
+def item_samples(cell: TableCell, item: str) -> tuple[dict[str, Any], ...]:
+    """Read every column of the samples of one item from a cell.
+
+    Returns one dictionary per sample in order of the repeats; empty when the item was not asked.
+    """
     rows: list[dict[str, Any]] = read_samples(cell.folder, item=item).to_pylist()
     return tuple(sorted(rows, key=lambda row: int(row["repeat"])))
 
@@ -112,15 +154,15 @@ def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _faults(cell: TableCell, frame: pd.DataFrame) -> list[str]:
-    """Whose fault it is that a sample has no value: ``server``, ``judge`` or ``simulator``; empty where it has one."""
-    lacking = frame["value"].isna().to_numpy()
-    if not lacking.any():
+    """Return for each row of ``frame`` the cause of a missing value: ``server``, ``judge``, ``simulator``, or empty."""
+    missing = frame["value"].isna().to_numpy()
+    if not missing.any():
         return [""] * len(frame)
     notes = read_samples(cell.folder, ["note"])["note"].to_pylist()
     outcomes = frame["outcome"].astype(str)
     return [
-        _fault(outcome, str(note or "")) if lacks else ""
-        for lacks, outcome, note in zip(lacking, outcomes, notes, strict=True)
+        _fault(outcome, str(note or "")) if is_missing else ""
+        for is_missing, outcome, note in zip(missing, outcomes, notes, strict=True)
     ]
 
 
@@ -131,7 +173,7 @@ def _fault(outcome: str, note: str) -> str:
 
 
 def _with_groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Expand the JSON of the few distinct group values into one column per group."""
+    """Replace the JSON column of group values by one column per group."""
     parsed = {text: json.loads(text or "{}") for text in frame["groups"].unique()}
     names = sorted({name for groups in parsed.values() for name in groups})
     columns = {

@@ -1,13 +1,13 @@
-"""Verdicts: a comparison held against its margin, and what would decide an undecided one.
+"""Gives the verdict on one comparison against its margin, and computes what would decide an undecided one.
 
-The rule itself is ``stats.decision``; here it is fed from comparisons and put into words. The verdict of a comparison
-that was run with ``engine.stop=sequential`` is the one its cells recorded: after interim looks, the bounds of a fixed
-number of items are not valid, not even if everything was asked in the end.
+The rule itself is in ``stats.decision``; this module builds its input from comparisons and describes its result. A
+comparison that was run with ``engine.stop=sequential`` gets the verdict that its cells recorded: after interim looks
+the bounds for a fixed number of items are not valid, even when all items were asked in the end.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from evalsuite.analysis.missing_answers import MissingAnswerBounds
 from evalsuite.analysis.pairing import Paired
@@ -19,60 +19,74 @@ from evalsuite.stats.delta import Delta, MeanDelta
 from evalsuite.stats.power import Design, WouldDecide, would_decide
 from evalsuite.store.runs import TableCell
 
-NOBODY = "nobody"
+if TYPE_CHECKING:
+    from evalsuite.analysis.comparison import Comparison
+
+NO_OWNER = "nobody"
+"""Owner of a margin that was derived from the data."""
 SIGNIFICANT = 0.05
+"""Adjusted p value below which a group value counts as lost."""
 FROM_DATA = "made from the detectable difference of these very data: shown only"
+"""Reason of a margin that was derived from the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarginChoice:
-    """How much a benchmark may lose here."""
+    """The margin of one benchmark."""
 
     margin: float
-    """Fraction of 1."""
+    """Largest tolerated loss, a fraction of 1."""
     tier: Tier
+    """Role of the benchmark in the release."""
     owner: str
-    """Who set it; ``nobody`` where it was made from the data."""
+    """The person or team that set the margin; ``nobody`` when it was derived from the data."""
     reason: str
+    """Why this margin."""
 
     @property
     def declared(self) -> bool:
-        """Whether a person set it before the run."""
-        return self.owner != NOBODY
+        """Whether the margin was set before the run."""
+        return self.owner != NO_OWNER
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``verdict.json``."""
+        """Return the entry of ``verdict.json``."""
         return {"margin": self.margin, "tier": self.tier, "owner": self.owner, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class NeededToDecide:
-    """What would decide an undecided comparison, if the truth is what was estimated."""
+    """What would decide an undecided comparison, if the true change equals the estimate."""
 
     towards: Call
-    """Where the estimate points."""
+    """The verdict that the estimate points to."""
     repeats: int | None
-    """Repeats of each item, in both arms or, beside a fixed baseline, in the candidate; None: no number would."""
+    """Repeats of each item, in both models or, with a fixed baseline, in the candidate; None when no number is
+    enough."""
     items: int | None
-    """Items of this kind at the present repeats; None: no number would."""
+    """Items of this kind at the present repeats; None when no number is enough."""
     text: str
+    """The same as a line of text for reports."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {"towards": self.towards, "repeats": self.repeats, "items": self.items, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
 class LostStratum:
-    """A stratum that lost significantly, after Holm's correction over its grouping."""
+    """A group value with a significant loss after Holm's correction over its group."""
 
     group: str
+    """Name of the group, such as ``subject``."""
     value: str
+    """The group value, such as ``law``."""
     delta: float
+    """Candidate minus baseline, a fraction."""
     p_holm: float
+    """Adjusted p value."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {"group": self.group, "value": self.value, "delta": self.delta, "p_holm": self.p_holm}
 
 
@@ -81,17 +95,19 @@ class Verdict:
     """Pass, fail or undecided against a margin, with the reason."""
 
     decision: Decision
+    """Result of the decision rule."""
     limit: MarginChoice
+    """The margin."""
     lower: float | None
-    """One-sided lower bound of the delta; with missing answers at its worst extreme."""
+    """One-sided lower bound of the delta; with missing answers that of the worst extreme."""
     upper: float | None
-    """One-sided upper bound of the delta; with missing answers at its best extreme."""
+    """One-sided upper bound of the delta; with missing answers that of the best extreme."""
     alpha: float
     """Error of each one-sided bound."""
-    wanted: NeededToDecide | None = None
-    """Undecided only."""
-    where: tuple[LostStratum, ...] = ()
-    """Strata that lost significantly, the worst first."""
+    needed: NeededToDecide | None = None
+    """What would decide; only for an undecided comparison."""
+    lost_strata: tuple[LostStratum, ...] = ()
+    """Group values with a significant loss, the worst first."""
 
     @property
     def call(self) -> Call:
@@ -99,33 +115,33 @@ class Verdict:
         return self.decision.call
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json`` and ``verdict.json``."""
-        found = self.decision
+        """Return the entry of ``comparison.json`` and ``verdict.json``."""
+        decision = self.decision
         return {
-            "call": found.call,
-            "label": found.label,
-            "rule": found.rule,
-            "reason": found.reason,
-            "tier": found.tier,
+            "call": decision.call,
+            "label": decision.label,
+            "rule": decision.rule,
+            "reason": decision.reason,
+            "tier": decision.tier,
             "lower": self.lower,
             "upper": self.upper,
             "alpha": self.alpha,
-            "p_holm": found.p_holm,
-            "detectable_loss": found.detectable_loss,
-            "wanted": self.wanted.to_json() if self.wanted else None,
-            "where": [part.to_json() for part in self.where],
+            "p_holm": decision.p_holm,
+            "detectable_loss": decision.detectable_loss,
+            "wanted": self.needed.to_json() if self.needed else None,
+            "where": [stratum.to_json() for stratum in self.lost_strata],
         }
 
 
-def limit_for(task: str, gate: Gate, detectable: float | None) -> MarginChoice | None:
-    """The margin that the gate sets for a task, else an advisory one made from the detectable difference.
+def margin_for(task: str, gate: Gate, detectable: float | None) -> MarginChoice | None:
+    """Return the margin that the gate sets for a task, or else an advisory one equal to the detectable difference.
 
-    None where there is neither. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
+    None when there is neither. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """
     margin = gate.margins.get(task)
     if margin is not None:
         return _declared(task, margin)
-    return None if not detectable else MarginChoice(detectable, "advisory", NOBODY, FROM_DATA)
+    return None if not detectable else MarginChoice(detectable, "advisory", NO_OWNER, FROM_DATA)
 
 
 def _declared(task: str, margin: Margin) -> MarginChoice:
@@ -139,10 +155,11 @@ def _declared(task: str, margin: Margin) -> MarginChoice:
 def evidence_of(
     task: str, limit: MarginChoice, change: Delta | MeanDelta | None, extremes: tuple[Any, Any] | None = None
 ) -> Evidence:
-    """What the rule decides on; ``extremes`` (worst, best) stand in for ``change`` where answers are missing.
+    """Build the input of the decision rule from a measured change or, with missing answers, from its extremes.
 
-    The lower bound is then the worst extreme's and everything that speaks for a loss the best one's, so that a
-    verdict holds wherever between them the missing answers lie.
+    ``extremes`` (worst, best) replace ``change`` when answers are missing. The lower bound is then that of the worst
+    extreme and everything that indicates a loss that of the best one, so that a verdict holds for every possible value
+    of the missing answers.
     """
     if extremes is None:
         return evidence(task, change, limit.margin, limit.tier)
@@ -151,99 +168,102 @@ def evidence_of(
 
 
 def extremes_of(bounded: MissingAnswerBounds | None) -> tuple[Delta, Delta] | None:
-    """(worst, best) change of a comparison with missing answers."""
+    """Return the changes at the (worst, best) extreme of missing answers; None when none are missing."""
     return None if bounded is None else (bounded.worst.change, bounded.best.change)
 
 
 def verdict_of(
-    found: Evidence,
-    ruling: Decision,
-    limit: MarginChoice,
-    alpha: float,
-    paired: Paired | None,
-    bounded: MissingAnswerBounds | None = None,
-    *,
-    fixed_baseline: bool = False,
+    measured: Evidence, decision: Decision, limit: MarginChoice, alpha: float, row: "Comparison | None" = None
 ) -> Verdict:
-    """A verdict with its bounds and strata.
+    """Combine the decision on a benchmark with its bounds, what would decide it, and its lost group values.
 
-    ``paired``: the comparison it is on; None for a mean over several. ``fixed_baseline``: the baseline was measured
-    elsewhere and gets no further repeats.
+    ``row``: the comparison that was decided; None for a mean over several tasks.
     """
-    wanted, design = None, paired.design if paired else None
-    if ruling.call == "undecided" and bounded is not None:
-        text = f"the {sum(bounded.missing):,} missing answers come first: the run's own command asks them again"
-        wanted = NeededToDecide("undecided", None, None, text)
-    elif ruling.call == "undecided" and found.delta is not None and design is not None and found.early_decision is None:
-        base = design.repeats_base if fixed_baseline else None
-        needed = would_decide(design, limit.margin, found.delta, alpha=alpha, base=base)
-        wanted = _wanted(needed, design, "the candidate" if fixed_baseline else "both arms")
-    where = tuple(sorted(_where(paired), key=lambda part: part.delta)) if paired else ()
-    return Verdict(ruling, limit, found.lower, found.upper, alpha, wanted, where)
+    needed = _needed(measured, limit, alpha, row) if row is not None and decision.call == "undecided" else None
+    lost = sorted(_lost_strata(row.paired), key=lambda stratum: stratum.delta) if row and row.paired else ()
+    return Verdict(decision, limit, measured.lower, measured.upper, alpha, needed, tuple(lost))
 
 
-def _where(paired: Paired) -> Iterator[LostStratum]:
+def _needed(measured: Evidence, limit: MarginChoice, alpha: float, row: "Comparison") -> NeededToDecide | None:
+    """Return what would decide an undecided comparison; None when that cannot be computed."""
+    if row.bounded is not None:
+        text = f"the {sum(row.bounded.missing):,} missing answers come first: the run's own command asks them again"
+        return NeededToDecide("undecided", None, None, text)
+    design = row.paired.design if row.paired else None
+    if measured.delta is None or design is None or measured.early_decision is not None:
+        return None
+    fixed_baseline = row.baseline.cell.run != row.candidate.cell.run  # it gets no further repeats
+    base = design.repeats_base if fixed_baseline else None
+    target = would_decide(design, limit.margin, measured.delta, alpha=alpha, base=base)
+    return _describe_needed(target, design, "the candidate" if fixed_baseline else "both arms")
+
+
+def _lost_strata(paired: Paired) -> Iterator[LostStratum]:
+    """Yield the group values with a significant loss."""
     for name, parts in paired.groups.items():
         for part in parts:
             if part.p_holm is not None and part.p_holm < SIGNIFICANT and part.change.delta < 0:
                 yield LostStratum(name, part.value, part.change.delta, part.p_holm)
 
 
-def _wanted(needed: WouldDecide, design: Design, where: str) -> NeededToDecide:
+def _describe_needed(target: WouldDecide, design: Design, models: str) -> NeededToDecide:
+    """Describe the repeats or items that would decide; ``models`` names the models that need the repeats."""
     single = design.repeats_base == design.repeats_cand == 1
     lines: list[str] = []
-    if needed.repeats is not None:
-        lines.append(f"{needed.repeats:,} repeats of each item in {where}")
-    if needed.items is not None:
-        lines.append(f"{needed.items:,} items of this kind at the present repeats")
+    if target.repeats is not None:
+        lines.append(f"{target.repeats:,} repeats of each item in {models}")
+    if target.items is not None:
+        lines.append(f"{target.items:,} items of this kind at the present repeats")
     if not lines:
         text = "no number of items or repeats would: the estimate lies on the margin"
-    elif needed.repeats is None:
-        text = f"no number of repeats on these items would; {lines[0]} would, towards {needed.verdict}"
+    elif target.repeats is None:
+        text = f"no number of repeats on these items would; {lines[0]} would, towards {target.verdict}"
     else:
-        text = f"{' or '.join(lines)} would decide, towards {needed.verdict}"
-    if single and needed.repeats is not None:
-        text += " (with one answer per item, how much is coin tossing is assumed, not measured)"
-    return NeededToDecide(needed.verdict, needed.repeats, needed.items, text)
+        text = f"{' or '.join(lines)} would decide, towards {target.verdict}"
+    if single and target.repeats is not None:
+        text += " (with one answer per item, the random variation within items is assumed, not measured)"
+    return NeededToDecide(target.verdict, target.repeats, target.items, text)
 
 
-NEAR = 1e-9
+TOLERANCE = 1e-9
+"""Difference below which two margins are equal."""
 
 
-def settled(
+def early_decision(
     baseline: TableCell, candidate: TableCell, margin: float, lower: float | None = None
 ) -> EarlyDecision | None:
-    """What was decided between two cells, for a gate with this ``margin`` (fraction); None: a fixed-size comparison.
+    """Return the decision of a sequential test between two cells, for a gate with this ``margin`` (fraction).
 
-    ``lower``: one-sided lower bound of the delta over all items. It decides passing only where the rule had no looks,
-    that is where there was a single claim of passing all along.
+    None when the cells were compared at a fixed size. ``lower`` is the one-sided lower bound of the delta over all
+    items; it decides passing only when the sequential rule had no looks, so that there was a single test of passing.
     """
     rule = candidate.manifest.get("sequential")
     stopped = [cell.model for cell in (baseline, candidate) if cell.manifest.get("stopped")]
     if rule is None and not stopped:
         return None
     if rule is None or rule["baseline_sha"] != canonical_sha(dict(baseline.identity)):
-        words = f"{', '.join(stopped) or candidate.model} stopped or looked early in another comparison"
-        return EarlyDecision("undecided", f"{words}; these items say nothing fair about this one")
-    return _recorded(rule, str(candidate.manifest["version"]), margin, lower)
+        subject = f"{', '.join(stopped) or candidate.model} stopped or looked early in another comparison"
+        return EarlyDecision("undecided", f"{subject}; these items give no unbiased result for this one")
+    return _recorded_decision(rule, str(candidate.manifest["version"]), margin, lower)
 
 
-def _recorded(rule: Mapping[str, Any], version: str, margin: float, lower: float | None) -> EarlyDecision:
+def _recorded_decision(rule: Mapping[str, Any], version: str, margin: float, lower: float | None) -> EarlyDecision:
+    """Return the decision that the sequential ``rule`` of a cell recorded, as far as it holds for ``margin``."""
     decision = rule["decision"]
     if decision is None:
         return EarlyDecision("undecided", "sequential: not decided yet; the run's own command goes on")
     if decision["version"] != version:
         graded = f"decided on answers graded by version {decision['version']}, now {version}"
-        return EarlyDecision("undecided", f"sequential: {graded}; the run's own command decides anew")
+        return EarlyDecision("undecided", f"sequential: {graded}; the run's own command decides again")
     call, reason = decision["call"], f"sequential: {decision['reason']}"
     asked, run_for = f"margin {100 * margin:g} pt", f"run for a margin of {100 * rule['margin']:g} pt"
-    if call == "pass" and margin < rule["margin"] - NEAR:
-        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a pass there is none at {asked}")
-    if call == "fail" and margin > rule["margin"] + NEAR:
-        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a failure there is none at {asked}")
+    if call == "pass" and margin < rule["margin"] - TOLERANCE:
+        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a pass at that margin is none at {asked}")
+    if call == "fail" and margin > rule["margin"] + TOLERANCE:
+        return EarlyDecision("undecided", f"{reason}; but {run_for}, and a failure at that margin is none at {asked}")
     if call == "undecided" and not rule["looks"] and lower is not None and lower > -margin:
         points = f"{100 * lower:+.2f} pt is above the margin of {-100 * margin:+.2f} pt"
         return EarlyDecision(
-            "pass", f"sequential: never failed; the one look at passing, at the end: lower bound {points}"
+            "pass", f"sequential: never failed; passes at its only look, at the end: lower bound {points}"
         )
     return EarlyDecision(call, reason)

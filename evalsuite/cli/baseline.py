@@ -20,7 +20,9 @@ def save(settings: Report) -> Exit:
         raise BadInput("baseline save needs model=NAME (whose cells) and to=FILE")
     cells = _chosen(settings)
     table = table_of(cells)
-    lacking = [f"{cell.task}: {found.missing}" for cell in cells if not (found := score_cell(table, cell)).complete]
+    lacking = [
+        f"{cell.task}: {found.missing_text}" for cell in cells if not (found := score_cell(table, cell)).complete
+    ]
     lacking += [f"{cell.task}: stopped early" for cell in cells if cell.manifest.get("stopped")]
     if lacking:
         raise BadInput(f"a baseline must be whole; {'; '.join(lacking)}. Leave cells out with task=NAME")

@@ -18,8 +18,8 @@ from pathlib import Path
 from rich.console import Console
 
 from evalsuite.analysis import drift as nights
-from evalsuite.analysis.collect import ReportInputs, folder_of, open_inputs
-from evalsuite.analysis.suite import SuiteComparison, choose_pairs, compare_all, judged
+from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
+from evalsuite.analysis.suite import SuiteComparison, apply_gate, choose_pairs, compare_all
 from evalsuite.config.settings import Gate, Report
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
 from evalsuite.report import console, junit
@@ -48,7 +48,7 @@ def gate(settings: Report) -> Exit:
         raise BadInput("no margins: add gate=release, or gate=NAME with your own --config-dir DIR/gate/NAME.yaml")
     if settings.gate.drift:
         return _drift(settings)
-    out = folder_of(settings)
+    out = report_folder(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -65,7 +65,7 @@ def gate(settings: Report) -> Exit:
         if doubted and not settings.baseline_waiver:
             said = "; ".join(doubt.text for doubt in doubted)
             raise BadInput(f'{said}. A broken baseline judges nobody: mend it, or go on with baseline_waiver="reason"')
-        overview = judged(overview, settings.gate)
+        overview = apply_gate(overview, settings.gate)
         if not overview.releases:
             raise BadInput("nothing was judged: every pair here is one model asked twice")
         selected = _selected(overview, found)
@@ -87,8 +87,8 @@ def _compared(settings: Report, margins: Gate, found: ReportInputs) -> SuiteComp
         pairs = tuple(pair for pair in overview.pairs if pair.candidate == settings.model or pair.aa)
         names = {pair.candidate for pair in pairs}
         rows = tuple(row for row in overview.comparisons if row.candidate.cell.model in names)
-        suite = tuple(mean for mean in overview.suite if mean.pair.candidate in names)
-        overview = replace(overview, pairs=pairs, comparisons=rows, suite=suite)
+        suite = tuple(mean for mean in overview.means if mean.pair.candidate in names)
+        overview = replace(overview, pairs=pairs, comparisons=rows, means=suite)
     if not overview.comparisons:
         known = ", ".join(found.table.models)
         raise BadInput(
@@ -154,8 +154,8 @@ def _remove(path: Path) -> None:
 
 def _drift(settings: Report) -> Exit:
     """The command: charts, ``drift.json``, ``junit.xml``, a trend plot, and the verdict as exit code."""
-    found = nights.series(settings)
-    folders = nights.named(settings.run, settings.results_dir)
+    found = nights.read_series(settings)
+    folders = nights.select_runs(settings.run, settings.results_dir)
     out = Path(settings.out) if settings.out else folders[-1] / "report"
     trend.write(found, out)
     try:

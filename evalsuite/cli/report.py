@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from evalsuite.analysis.collect import folder_of, open_inputs
-from evalsuite.analysis.drift import series
-from evalsuite.analysis.suite import compare_all, judged
+from evalsuite.analysis.collect import open_inputs, report_folder
+from evalsuite.analysis.drift import read_series
+from evalsuite.analysis.suite import apply_gate, compare_all
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.records import SCHEMA
@@ -53,14 +53,14 @@ def report(settings: Report) -> Exit:
         return _check_card(settings)
     if any("*" in name for name in settings.run):
         return _report_trend(settings)
-    out = folder_of(settings)
+    out = report_folder(settings)
     with open_inputs(settings) as found:
         notes = list(found.notes)
         alpha = settings.gate.alpha if settings.gate else 0.05
         overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
         doubted = trust.implausible_baselines(overview, settings.config_dir) if settings.gate else ()
         if settings.gate is not None and (not doubted or settings.baseline_waiver):
-            overview = judged(overview, settings.gate)
+            overview = apply_gate(overview, settings.gate)
         elif doubted:
             notes.append(f'no verdicts, see baseline_waiver="reason": {"; ".join(doubt.text for doubt in doubted)}')
         write(overview, out, cards_for(overview, settings.card, settings.config_dir))
@@ -75,7 +75,7 @@ def _report_trend(settings: Report) -> Exit:
     """Several nights of the same cells, named by a pattern: their trend against a frozen baseline."""
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
-    found = series(settings)
+    found = read_series(settings)
     trend.write(found, Path(settings.out))
     trend.show(found)
     console.standard_output().print(f"trend: {Path(settings.out) / trend.FILE}", soft_wrap=True, markup=False)

@@ -134,7 +134,7 @@ def _cell(cell: TableCell) -> ListedCell:
     part = cell.partial
     if (repeats := int(cell.manifest["repeats"])) > 1:
         part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
-    note = f"written by {writer}" if writer else "" if scored is None else scored.failed_words
+    note = f"written by {writer}" if writer else "" if scored is None else scored.failed_text
     truncations = formats.count(truncated)
     return ListedCell(
         cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo

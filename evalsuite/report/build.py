@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.analysis.collect import DEMO_NOTE, FOLDER
+from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER
 from evalsuite.analysis.interruptions import cut_answers
-from evalsuite.analysis.suite import SuiteComparison, baselines_elsewhere, compare_all
+from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baselines
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import strangers
 from evalsuite.errors import BadInput, StorageFailed
@@ -31,15 +31,15 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
     cells = run_cells(folder)
     if not cells:
         return
-    table = table_of([*cells, *baselines_elsewhere(cells, folder.parent, baseline)])
+    table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
     known = baseline if baseline in table.models else None
-    overview = compare_all(table, known, first_serves=False)
+    overview = compare_all(table, known, fallback_to_first=False)
     try:
         cards = cards_for(overview, None, config_dir)
     except BadInput as error:
         cards = ()
         console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
-    write(overview, folder / FOLDER, cards)
+    write(overview, folder / REPORT_FOLDER, cards)
     if not overview.pairs:
         wanted = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
         absent = f"no cells of the baseline {' or '.join(sorted(wanted))}" if wanted else "no baseline is declared"
@@ -91,7 +91,7 @@ def _facts(overview: SuiteComparison) -> list[str]:
         facts += [f"{cell.title}, {benchmark_title(cell.task)}: {line}" for line in strangers(cell.manifest)]
         cut = cut_answers(cell.folder, cell.planned)
         if cut.flagged:
-            facts.append(f"{cell.title}, {benchmark_title(cell.task)}: {cut.words()}")
+            facts.append(f"{cell.title}, {benchmark_title(cell.task)}: {cut.describe()}")
     return facts
 
 

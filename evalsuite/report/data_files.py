@@ -8,7 +8,7 @@ from typing import Any
 
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
-from evalsuite.analysis.summary import as_json
+from evalsuite.analysis.summary import summary_json
 from evalsuite.records import OUTCOMES
 from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
 from evalsuite.store.manifest import replace_text
@@ -38,7 +38,7 @@ def document(overview: SuiteComparison) -> dict[str, Any]:
 
 
 def _cell(score: CellScore) -> dict[str, Any]:
-    whole = as_json(score) | {"run": score.cell.run, "title": score.cell.title}
+    whole = summary_json(score) | {"run": score.cell.run, "title": score.cell.title}
     return {key: value for key, value in whole.items() if key not in HOW}
 
 

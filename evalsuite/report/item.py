@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from evalsuite.analysis.table import texts
+from evalsuite.analysis.table import item_samples
 from evalsuite.report import formats
 from evalsuite.store.runs import TableCell
 from evalsuite.tasks.datasets import benchmark_title, is_gated
@@ -43,7 +43,7 @@ def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
     """All answers to an item, the baseline's first."""
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
-    return [Answers(cell, {int(row["repeat"]): row for row in texts(cell, item)}) for cell in ordered]
+    return [Answers(cell, {int(row["repeat"]): row for row in item_samples(cell, item)}) for cell in ordered]
 
 
 def print_item(

@@ -63,7 +63,7 @@ def _case(suite: ET.Element, classname: str, name: str, verdict: Verdict, number
         ET.SubElement(case, "failure", message=reason, type=verdict.decision.rule)
     elif verdict.call != "pass":
         word = f"{verdict.call} (advisory)" if verdict.decision.tier == "advisory" else verdict.call
-        wanted = f"; {verdict.wanted.text}" if verdict.wanted else ""
+        wanted = f"; {verdict.needed.text}" if verdict.needed else ""
         ET.SubElement(case, "skipped", message=f"{word}: {reason}{wanted}")
     output = ET.SubElement(case, "system-out")
     output.text = f"{verdict.decision.label}: {reason}. {numbers}"

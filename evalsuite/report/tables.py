@@ -81,7 +81,7 @@ def delta_table(overview: SuiteComparison) -> Table:
         *([Column("margin pt", essential=False), Column("verdict", number=False)] if judged else []),
     )
     rows = [_delta_row(row) + (_verdict(row) if judged else ()) for row in overview.comparisons]
-    for mean in overview.suite:
+    for mean in overview.means:
         change = formats.change(mean.mean.delta, mean.mean.ci95)
         name = f"mean of {len(mean.tasks)} benchmarks"
         row = (name, overview.table.title(mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
@@ -125,9 +125,9 @@ def group_tables(overview: SuiteComparison) -> tuple[Table, ...]:
 
 def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
     """What must be said beside any delta."""
-    reasons = dict.fromkeys((pair.baseline, pair.why) for pair in overview.pairs)
+    reasons = dict.fromkeys((pair.baseline, pair.reason) for pair in overview.pairs)
     for baseline, why in reasons:
-        pairs = [pair for pair in overview.pairs if (pair.baseline, pair.why) == (baseline, why)]
+        pairs = [pair for pair in overview.pairs if (pair.baseline, pair.reason) == (baseline, why)]
         names = ", ".join(overview.table.title(pair.candidate) for pair in pairs)
         yield f"Compared with {overview.table.title(baseline)} ({why}): {names}."
     for row in overview.comparisons:
@@ -161,9 +161,9 @@ def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
 def _cell_notes(score: CellScore) -> Iterable[str]:
     who = f"{score.cell.title}, {score.benchmark}"
     if not score.complete:
-        yield f"{who}: {score.missing}."
+        yield f"{who}: {score.missing_text}."
         if score.failed:
-            yield f"{who}: {score.failed_words}."
+            yield f"{who}: {score.failed_text}."
     if score.cell.partial:
         yield f"{who}: a part of the task, {score.cell.partial}."
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
@@ -176,7 +176,7 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
 
 def _rerolled_note(who: str, score: CellScore) -> Iterable[str]:
     """What was drawn anew, and whether that chose answers."""
-    again = score.rerolled
+    again = score.retried
     if again is None or not again.samples:
         return
     total = formats.count(sum(score.outcomes.values()))

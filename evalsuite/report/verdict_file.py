@@ -85,7 +85,7 @@ def _row(row: Comparison) -> dict[str, Any]:
 
 def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
     """Identity of a cell and hashes of it and of its verdicts, in order of items and repeats."""
-    rows = table.of(cell).sort_values(["item_id", "repeat"])
+    rows = table.rows(cell).sort_values(["item_id", "repeat"])
     digest = hashlib.sha256()
     for line in zip(rows["item_id"], rows["repeat"], rows["outcome"], rows["value"], rows["prompt_sha"], strict=True):
         digest.update(repr(line).encode())
@@ -153,12 +153,12 @@ def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
 def _row_notes(row: Comparison) -> list[str]:
     assert row.verdict is not None
     benchmark = row.benchmark
-    found = [f"{benchmark}: undecided; {row.verdict.wanted.text}."] if row.verdict.wanted else []
+    found = [f"{benchmark}: undecided; {row.verdict.needed.text}."] if row.verdict.needed else []
     if row.stopped:
         found.append(
             f"{benchmark}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict."
         )
-    lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.where[:5])
+    lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.lost_strata[:5])
     found += [f"{benchmark}: lost significantly (Holm) in {lost}."] if lost else []
     if row.bounded is not None:
         ends = (row.bounded.worst.change.delta, row.bounded.best.change.delta)

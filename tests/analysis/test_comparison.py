@@ -10,7 +10,7 @@ import pytest
 
 import evalsuite
 from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, compare
-from evalsuite.analysis.suite import baselines_elsewhere, choose_pairs, compare_all
+from evalsuite.analysis.suite import choose_pairs, compare_all, find_baselines
 from evalsuite.analysis.table import load_run
 from evalsuite.errors import BadInput
 from evalsuite.store.runs import run_cells
@@ -202,7 +202,7 @@ def test_a_model_is_not_its_own_baseline(tmp_path: Path) -> None:
 
 def pairs(folder: Path, asked: str | None, *cells: Made) -> dict[str, tuple[str, str]]:
     table = load_run(write(folder, *cells))
-    return {pair.candidate: (pair.baseline, pair.why) for pair in choose_pairs(table, asked)}
+    return {pair.candidate: (pair.baseline, pair.reason) for pair in choose_pairs(table, asked)}
 
 
 def test_baselines_are_declared_or_the_first(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_baselines_are_declared_or_the_first(tmp_path: Path) -> None:
     none = pairs(tmp_path / "r2", None, Made("a", one), Made("b", one, baseline="absent"))
     assert none == {"b": ("a", "the first model here, as no declared baseline is")}
     asked = pairs(tmp_path / "r3", "b", Made("a", one, baseline="c"), Made("b", one), Made("c", one))
-    assert asked == {"a": ("b", "asked for"), "c": ("b", "asked for")}
+    assert asked == {"a": ("b", "requested"), "c": ("b", "requested")}
     with pytest.raises(BadInput, match="unknown baseline 'd'"):
         pairs(tmp_path / "r4", "d", Made("a", one))
 
@@ -236,12 +236,12 @@ def test_a_baseline_in_another_run_is_found(tmp_path: Path) -> None:
     write(tmp_path / "old", Made("fp8", one))
     write(tmp_path / "other", Made("fp8", one, identity={"sampling": SAMPLING | {"top_p": 1.0}}))
     write(tmp_path / "new", Made("v2", one, baseline="fp8"))
-    found = baselines_elsewhere(run_cells(tmp_path / "new"), tmp_path, None)
+    found = find_baselines(run_cells(tmp_path / "new"), tmp_path, None)
     assert [cell.run for cell in found] == ["old"]
     write(tmp_path / "torn", Made("fp8", one))
     (tmp_path / "torn" / "fp8" / "mmlu_pro" / "manifest.json").write_text("{")
-    assert baselines_elsewhere(run_cells(tmp_path / "new"), tmp_path, None) == found
-    assert baselines_elsewhere(run_cells(tmp_path / "old"), tmp_path, None) == ()
+    assert find_baselines(run_cells(tmp_path / "new"), tmp_path, None) == found
+    assert find_baselines(run_cells(tmp_path / "old"), tmp_path, None) == ()
 
 
 def test_the_suite_mean_weighs_tasks_equally(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_the_suite_mean_weighs_tasks_equally(tmp_path: Path) -> None:
     assert mean["delta"] == pytest.approx((GAINED - LOST) / len(BASE) / 2)
     errors = [deltas[task]["stderr"] for task in ("mmlu_pro", "gsm8k")]
     assert mean["stderr"] == pytest.approx(np.hypot(*errors) / 2)
-    single = compare_all(load_run(tmp_path / "r")).suite
+    single = compare_all(load_run(tmp_path / "r")).means
     assert len(single) == 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.analysis.scores import score_cell
-from evalsuite.analysis.table import load_run, texts
+from evalsuite.analysis.table import item_samples, load_run
 from evalsuite.errors import BadInput
 from evalsuite.store.runs import run_ids
 from tests.support.cells import Answer, Made, answers, repeated, write
@@ -33,11 +33,11 @@ def test_loads_a_run_by_id_and_by_folder(run: Path) -> None:
 
 def test_texts_are_read_for_one_item(run: Path) -> None:
     cell = load_run(run).cell("nvfp4", "mmlu_pro")
-    assert [(row["repeat"], row["value"], row["reasoning"]) for row in texts(cell, "0")] == [
+    assert [(row["repeat"], row["value"], row["reasoning"]) for row in item_samples(cell, "0")] == [
         (0, 1.0, "Let me think."),
         (1, 0.0, "Let me think."),
     ]
-    assert texts(cell, "99") == ()
+    assert item_samples(cell, "99") == ()
 
 
 def test_scores_outcomes_groups_and_tokens(run: Path) -> None:
@@ -99,13 +99,17 @@ def test_an_incomplete_cell_has_counts_and_no_score(tmp_path: Path) -> None:
     scored = score_cell(table, table.cells[0])
     assert scored.scored is None
     assert not scored.groups
-    assert scored.missing == "1 of 4 samples measured (1 failed, 1 ungraded, 1 not asked yet)"
+    assert scored.missing_text == "1 of 4 samples measured (1 failed, 1 ungraded, 1 not asked yet)"
 
 
 def test_a_cell_without_any_sample_is_incomplete(tmp_path: Path) -> None:
     table = load_run(write(tmp_path / "r", Made("fp8", {}, planned=["0", "1"], repeats=1)))
     scored = score_cell(table, table.cells[0])
-    assert (scored.measured, scored.scored, scored.missing) == (0, None, "0 of 2 samples measured (2 not asked yet)")
+    assert (scored.measured, scored.scored, scored.missing_text) == (
+        0,
+        None,
+        "0 of 2 samples measured (2 not asked yet)",
+    )
 
 
 def test_samples_beyond_the_plan_do_not_count(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalsuite.analysis.comparability import one_question
+from evalsuite.analysis.comparability import is_single_turn
 from evalsuite.analysis.scores import planned_rows
 from evalsuite.analysis.table import RunTable
 from evalsuite.records import OUTCOMES
@@ -128,7 +128,7 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
         budgets = [2**power for power in range(first, last + 1)]
     scores: dict[str, tuple[float, ...]] = {}
     for cell in table.cells:
-        if cell.task != task or not one_question(cell):
+        if cell.task != task or not is_single_turn(cell):
             continue
         own = planned_rows(table, cell)
         if len(own) and not own[["completion_tokens", "value"]].isna().any(axis=None):

@@ -92,7 +92,7 @@ def test_the_verdict_is_the_sequential_one_and_no_other(tmp_path: Path) -> None:
     row, release = judged(tmp_path, 5.0, suite_points=5.0)
     assert row.verdict is not None
     assert (row.verdict.call, row.verdict.decision.rule) == ("pass", "sequential")
-    assert (row.verdict.lower, row.verdict.upper, row.verdict.wanted) == (None, None, None)
+    assert (row.verdict.lower, row.verdict.upper, row.verdict.needed) == (None, None, None)
     assert "look 1 of 5" in row.verdict.decision.reason
     assert row.partial.startswith("120 of 600 items, stopped early")
     assert release.call == "pass"
