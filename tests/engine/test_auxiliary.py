@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from evalsuite.cli.report import report
 from evalsuite.cli.run import run
-from evalsuite.config.settings import AuxiliaryModel, Report, Run, Sampling, Server
+from evalsuite.config.settings import AuxiliaryModel, Run, Sampling, Server
 from evalsuite.errors import Exit, SimulatorFailed
 from evalsuite.records import Item, Request, Score
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.base import Tools, graded
+from tests.support.comparing import comparison_rows
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 from tests.support.toy import Additions, right, settings
 
@@ -138,8 +138,8 @@ def test_precisions_share_the_first_request_although_their_dialogues_differ(tmp_
         scripted_endpoint(lambda prompt: f"so {prompt}", model="s") as user,
     ):
         first = asked(tmp_path, one.base_url, user.base_url)
-        first.models["fp8"] = replace(first.models["bf16"], base_url=two.base_url, checkpoint="org/fp8")
+        fp8 = replace(first.models["bf16"], base_url=two.base_url, checkpoint="org/fp8", baseline="bf16")
+        first.models["fp8"] = fp8
         assert run(first) == Exit.DONE
-    assert report(Report(run=["r"], results_dir=str(tmp_path), baseline="bf16")) == Exit.DONE
-    (row,) = json.loads((tmp_path / "r/report/comparison.json").read_text())["rows"]
+    (row,) = comparison_rows(tmp_path / "r")
     assert (row["delta"], row["comparable"]["ok"]) == (-1.0, True)

@@ -35,7 +35,7 @@ def test_every_question_is_asked_once_and_the_report_is_there(tmp_path: Path) ->
         return Answer("7" if number % 10 == 0 else right(prompt), reasoning="easy")
 
     with scripted_endpoint(answer) as server:
-        assert run(settings(tmp_path, ("bf16", server.base_url))) == Exit.DONE
+        assert run(settings(tmp_path, ("bf16", server.base_url), report=True)) == Exit.DONE
         assert run(settings(tmp_path, ("bf16", server.base_url))) == Exit.DONE  # nothing left to ask
         assert len(server.counts) == len(server.requests) == 40
     found = summary(tmp_path)
@@ -372,27 +372,28 @@ def test_unstreamed_servers_are_asked_for_whole_bodies(tmp_path: Path) -> None:
 
 
 def test_a_stalled_stream_is_given_up_after_the_idle_time(tmp_path: Path) -> None:
+    """Were it not, the run would never end: the server waits for the client to hang up."""
+
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET"):
+            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            writer.close()
+            return
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         writer.write(b'data: {"choices":[{"delta":{"content":"1"},"finish_reason":null}]}\n\n')
         await writer.drain()
         await reader.read()
         writer.close()
 
-    async def serve() -> tuple[int, float]:
+    async def serve() -> Exit:
         server = await asyncio.start_server(stall, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        made = "__import__('evalsuite.config.settings').config.settings.Engine"
-        engine = f"engine={made}(retries=0, idle_seconds=0.3, probe=False)"
-        start = time.monotonic()
-        process = await asyncio.to_thread(in_process, tmp_path, url, engine, "limit=4")
-        await asyncio.to_thread(process.communicate)
-        server.close()
-        return process.returncode, time.monotonic() - start
+        engine = Engine(retries=0, idle_seconds=0.3, probe=False)
+        try:
+            return await asyncio.to_thread(run, settings(tmp_path, ("bf16", url), engine=engine, limit=4))
+        finally:
+            server.close()
 
-    code, seconds = asyncio.run(serve())
-    assert code == Exit.INCOMPLETE
-    assert seconds < 20
+    assert asyncio.run(serve()) == Exit.INCOMPLETE
     assert summary(tmp_path)["outcomes"]["failed"] == 4
     assert all(row["note"].startswith("silence for too long") for row in rows(tmp_path))

@@ -1,7 +1,4 @@
-import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evalsuite.analysis.interruptions import cut_answers
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Engine
 from evalsuite.errors import BadInput, Exit
@@ -18,6 +16,8 @@ from evalsuite.store.manifest import read_manifest
 from evalsuite.store.runs import run_cells
 from evalsuite.store.samples import read_cuts, read_samples
 from tests.engine.test_session import in_process, rows, summary, wait_for
+from tests.support.command import evalsuite
+from tests.support.comparing import comparison_rows
 from tests.support.scripted_endpoint import CHUNK, Answer, Server, scripted_endpoint
 from tests.support.toy import right, settings
 
@@ -31,10 +31,10 @@ def number(prompt: str) -> int:
 
 
 def slowly(prompt: str) -> Answer:
-    """Even numbers are answered at once, odd ones take 10 s."""
+    """Even numbers are answered at once, odd ones take four minutes."""
     if number(prompt) % 2 == 0:
         return Answer(right(prompt))
-    return Answer(right(prompt), reasoning="thought " * (200 * CHUNK // 8), pace=0.05)
+    return Answer(right(prompt), reasoning="thought " * (1000 * CHUNK // 8), pace=0.25)
 
 
 def test_what_runs_at_the_deadline_is_cut_counted_and_asked_again(
@@ -44,18 +44,18 @@ def test_what_runs_at_the_deadline_is_cut_counted_and_asked_again(
     with scripted_endpoint(slowly) as server:
         began = time.monotonic()
         assert (
-            run(settings(tmp_path, ("bf16", server.base_url), engine=engine(deadline="3s"), model=wide)) == Exit.STOPPED
+            run(settings(tmp_path, ("bf16", server.base_url), engine=engine(deadline="5s"), model=wide)) == Exit.STOPPED
         )
-        assert 2.5 < time.monotonic() - began < 15
+        lasted = time.monotonic() - began
     said = " ".join(capsys.readouterr().err.split())
     assert "Stopped by the end of the window: 0 requests were not sent, 20 answers were cut" in said
     assert "20 answers (50.0 %) were cut" in said
     folder = tmp_path / "r" / "bf16" / "additions"
     cuts = read_cuts(folder)
     assert {int(item[1:]) % 2 for item, _ in cuts} == {1}
-    assert all(1 < (found[0].tokens or 0) < 4000 and 0.5 < found[0].seconds < 4 for found in cuts.values())
+    assert all((found[0].tokens or 0) > 1 and found[0].seconds < lasted for found in cuts.values())
     with scripted_endpoint(right) as server:
-        assert run(settings(tmp_path, ("bf16", server.base_url), engine=engine())) == Exit.DONE
+        assert run(settings(tmp_path, ("bf16", server.base_url), engine=engine(), report=True)) == Exit.DONE
         assert len(server.requests) == 20
     found = summary(tmp_path)
     assert found["score"] == 1.0
@@ -71,7 +71,7 @@ def test_a_run_without_cuts_says_nothing_of_them(tmp_path: Path) -> None:
     with scripted_endpoint(right) as server:
         assert run(settings(tmp_path, ("bf16", server.base_url), engine=engine(deadline="5m"))) == Exit.DONE
     assert (summary(tmp_path)["cut"]["samples"], summary(tmp_path)["cut"]["flagged"]) == (0, False)
-    assert "were cut" not in (tmp_path / "r" / "report" / "report.md").read_text()
+    assert not cut_answers(tmp_path / "r" / "bf16" / "additions", 40).flagged
 
 
 def known(results: Path, tokens: Sequence[int], model: str = "other") -> None:
@@ -190,7 +190,7 @@ def test_aa_asks_every_model_twice_interleaved_with_other_seeds(tmp_path: Path) 
         read_samples(tmp_path / "r" / name / "additions", columns).to_pylist() for name in ("bf16", "bf16__aa")
     )
     assert one == other
-    (row,) = json.loads((tmp_path / "r" / "report" / "comparison.json").read_text())["rows"]
+    (row,) = comparison_rows(tmp_path / "r")
     assert (row["baseline"], row["candidate"], row["delta"]) == ("bf16", "bf16__aa", 0.0)
 
 
@@ -219,11 +219,9 @@ def test_a_name_that_looks_like_a_second_arm_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path: Path, words: list[str], said: str) -> None:
-    command = [sys.executable, "-m", "evalsuite", "run", *words, f"results_dir={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = evalsuite(tmp_path, "run", *words, f"results_dir={tmp_path}")
     assert done.returncode == Exit.BAD_INPUT
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 

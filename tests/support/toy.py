@@ -64,7 +64,7 @@ def right(prompt: str) -> str:
 
 
 def settings(results: Path, *models: tuple[str, str], **changes: Any) -> Run:
-    """A run of the additions by models given as (name, base_url)."""
+    """A run of the additions by models given as (name, base_url), without a report (most of such a run's time)."""
     engine = changes.pop("engine", None) or Engine(retries=3, backoff_seconds=0.01, outage_seconds=5.0, probe=False)
     task = Task(adapter="tests.support.toy:Additions", variant="plain", **changes.pop("task", {}))
     names = changes.pop("tasks", ("additions",))
@@ -80,5 +80,5 @@ def settings(results: Path, *models: tuple[str, str], **changes: Any) -> Run:
         engine=engine,
         results_dir=str(results),
         run_id="r",
-        **changes,
+        **({"report": False} | changes),
     )

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from evalsuite.store.samples import read_samples
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.grading import judge_prompt as judge
 from evalsuite.tasks.registry import build
+from tests.support.command import evalsuite
 from tests.support.fault_server import Crash, Steps, fault_server
 from tests.support.fault_server import Server as FaultServer
 from tests.support.scripted_endpoint import Answer, Server, scripted_endpoint
@@ -69,7 +69,9 @@ def settings(root: Path, *models: tuple[str, str], words: tuple[str, ...] = ()) 
     names = ",".join(name for name, _ in models)
     asked = [f"model=[{names}]", "task=aa_lcr", "tasks.aa_lcr.repeats=1", "data=local", f"data.root={root}"]
     asked += [f"models.{name}.base_url={url}" for name, url in models]
-    return load_settings([*asked, f"results_dir={root.parent}/results", "run_id=r", "engine.probe=false", *words])
+    return load_settings(
+        [*asked, f"results_dir={root.parent}/results", "run_id=r", "engine.probe=false", "report=false", *words]
+    )
 
 
 def fair(prompt: str) -> str:
@@ -231,7 +233,7 @@ def test_answers_that_instruct_the_judge_stay_wrong(tmp_path: Path) -> None:
     assert summary(root, "fp8")["outcomes"]["wrong"] == 20
 
 
-def test_judging_later_from_another_process_gives_the_same_table(root: Path) -> None:
+def test_judging_later_gives_the_same_table(root: Path) -> None:
     def model(prompt: str) -> str:
         return f"It is {number_of(prompt)}." if number_of(prompt) != "3" else "No idea."
 
@@ -244,11 +246,10 @@ def test_judging_later_from_another_process_gives_the_same_table(root: Path) -> 
         assert summary(root, "fp8")["outcomes"]["ungraded"] == QUESTIONS
         asked = len(one.requests)
     with scripted_endpoint(fair, model="j") as bench:
-        call = [sys.executable, "-m", "evalsuite", "judge", "run=r", f"results_dir={root.parent}/results"]
-        call += ["data=local", f"data.root={root}", *judged_by(bench)]
+        words = ["judge", "run=r", f"results_dir={root.parent}/results", "data=local", f"data.root={root}"]
         for _ in range(2):  # the second pass finds every verdict on record
-            done = subprocess.run(call, capture_output=True, text=True, check=False, env={**os.environ, "CI": "1"})
-            assert done.returncode == 0, done.stderr
+            done = evalsuite(root.parent, *words, *judged_by(bench), CI="1")
+            assert done.returncode == 0, done
             assert len(bench.requests) == 2 * QUESTIONS
         order = [number_of(prompt.prompt) for prompt in bench.requests]
         assert len(set(order[:8])) <= 6  # the arms take turns: the same questions come close together
