@@ -95,7 +95,7 @@ def _needs(adapter: str, card: Mapping[str, Any]) -> Iterator[str]:
         yield "an accepted licence (gated)"
     yield from (str(need) for need in card.get("needs") or [])
     if adapter == "lm_eval":
-        yield "evalsuite[lm-eval], options.task="
+        yield "options.task="
 
 
 def _names(chosen: Any) -> str:

@@ -7,6 +7,7 @@ All of Hydra's and OmegaConf's errors leave as one-line ``BadInput``.
 
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,24 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
 
 def sweep(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
     """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
+        parsed = _parse(overrides, GlobalHydra.instance().config_loader())
         try:
-            batches = BasicSweeper.split_arguments(_parse(overrides, GlobalHydra.instance().config_loader()), None)
+            values = {item.get_key_element(): _sweep_values(item) for item in parsed}
         except HydraException as error:
             raise BadInput(_first_line(error)) from None
-    return [list(job) for batch in batches for job in batch]
+    return [list(job) for job in product(*values.values())]
+
+
+def _sweep_values(item: Override) -> list[str]:
+    """``KEY=VALUE`` once for each value that ``-m`` gives the key. Raises ``BadInput`` for an endless sweep."""
+    key = item.get_key_element()
+    if not item.is_sweep_override():
+        return [f"{key}={item.get_value_element_as_str()}"]
+    if not item.is_discrete_sweep():
+        raise BadInput(f"{item.input_line}: interval() has no values to run one after the other; write {key}=A,B")
+    return [f"{key}={value}" for value in item.sweep_string_iterator()]
 
 
 def is_text(override: str) -> bool:

@@ -151,4 +151,4 @@ def extras(tasks: Sequence[str]) -> list[str]:
     """Extras of evalsuite that the cards of ``tasks`` ask for."""
     needs = [str(need) for task in tasks if has_card(task) for need in data.card(task)["needs"]]
     named = {match[1] for need in needs if (match := _EXTRA.fullmatch(need))}
-    return sorted(named | ({"lm-eval"} if "lm_eval" in tasks else set()))
+    return sorted(named)

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from evalsuite.config import compose as config
 from evalsuite.config import files as conf_files
@@ -232,6 +235,36 @@ def test_sweep_takes_every_combination() -> None:
         ["model=bf16", "limit=1", "seed=1"],
         ["model=bf16", "limit=1", "seed=2"],
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=fp8,bf16", "limit=1", "seed=1,2"],
+        ["seed=range(1,4)", "model=choice(bf16,fp8)"],
+        ["model=glob(nvfp4*,exclude=*_v2)"],
+        ["seed=sort(3,1,2,reverse=true)", "run_id='a,b',\"c d\""],
+        ["models.fp8.headers={a:1},{b:'x y'}", "task=[gsm8k,mmlu_pro],[gsm8k]"],
+        ["seed=1,2", "~task", "+models.fp8.headers.X=null", "seed=3,4"],
+    ],
+)
+def test_a_sweep_is_split_as_hydra_splits_it(words: list[str]) -> None:
+    """Differential test against Hydra's own sweeper, which is private."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    config.register()
+    with initialize_config_dir(str(config.main_folder(None)), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        parsed = OverridesParser.create(loader).parse_overrides(words)
+        for item in parsed:
+            item.config_loader = loader
+        (theirs,) = BasicSweeper.split_arguments(parsed, None)
+    assert config.sweep(words) == [list(job) for job in theirs]
+
+
+def test_an_endless_sweep_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"interval\(\) has no values to run one after the other; write seed=A,B"):
+        config.sweep(["seed=interval(0,1)"])
 
 
 def test_composing_imports_nothing_heavy() -> None:

@@ -62,6 +62,7 @@ def check_llama_cpp(items: int, folder: Path) -> dict[str, float]:
     return figures
 
 
+@pytest.mark.slow
 def test_llama_cpp_agrees(tmp_path: Path) -> None:
     figures = check_llama_cpp(100, tmp_path)
     assert figures["llama_cpp"] > 0.8

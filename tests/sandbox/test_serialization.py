@@ -48,7 +48,8 @@ def test_sparse_matrices_keep_their_format(kind: str) -> None:
 
 
 def test_symbols_leave_as_text_and_their_numbers_as_numbers() -> None:
-    sympy = pytest.importorskip("sympy")
+    import sympy
+
     x = sympy.Symbol("x")
     found = there_and_back({x: sympy.Rational(1, 4), "e": x**2 + 1, "m": sympy.Matrix([[1, sympy.sqrt(4)]])})
     assert (found["x"], found["e"], found["m"].tolist()) == (0.25, "x**2 + 1", [[1.0, 2.0]])

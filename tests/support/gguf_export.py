@@ -2,8 +2,8 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-import gguf
 import numpy as np
 
 from evalsuite.demo.checkpoint import load_checkpoint
@@ -26,6 +26,8 @@ LAYER_NAMES = {
 
 def export(path: Path) -> None:
     """The BF16 weights widened to F32 (no loss), with tokenizer and chat template."""
+    import gguf
+
     checkpoint = load_checkpoint()
     config = checkpoint.config
     writer = gguf.GGUFWriter(str(path), "qwen3")
@@ -59,7 +61,9 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{LAYER_NAMES[rest.removesuffix('.weight')]}.weight"
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
+def _add_tokenizer(writer: Any) -> None:
+    import gguf
+
     raw = json.loads((WEIGHTS / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary = dict(raw["model"]["vocab"])
     vocabulary.update({token["content"]: token["id"] for token in raw["added_tokens"]})

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from evalsuite.tasks.datasets import Source
 
@@ -93,8 +92,9 @@ def _step(step: str) -> dict[str, Any]:
 
 
 def _write_targets(path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    sparse = pytest.importorskip("scipy.sparse")
+    import h5py
+    from scipy import sparse
+
     csr, coo, bsr = (sparse.identity(n, format=kind) * 2.0 for n, kind in ((2, "csr"), (3, "coo"), (4, "bsr")))
     csr, coo, bsr = sparse.csr_matrix(csr), sparse.coo_matrix(coo), sparse.bsr_matrix(bsr)
     with h5py.File(path, "w") as file:

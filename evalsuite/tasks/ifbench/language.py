@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from evalsuite.tasks.ifbench.models import Language, needed
+from evalsuite.tasks.ifbench.models import Language
 
 REMEMBERED = 65_536
 """Decisions that are kept."""
@@ -113,7 +113,9 @@ def _seams() -> Any:
     """
     marks = r"!?;@#$%&*(\[{<"
     safe = f"A-Za-z0-9{marks}"
-    return needed("regex").compile(rf"(?<=[{safe}])[ \n]+(?=[{safe}])|(?<=[{marks}])(?=[{marks}])")
+    import regex
+
+    return regex.compile(rf"(?<=[{safe}])[ \n]+(?=[{safe}])|(?<=[{marks}])(?=[{marks}])")
 
 
 def words(language: Language, text: str) -> Iterator[str]:
@@ -168,7 +170,9 @@ _remembered_tokens = lru_cache(maxsize=REMEMBERED)(_tokenized)
 
 def syllables(word: str) -> int:
     """Syllables of a word as the package ``syllapy`` counts them."""
-    return int(needed("syllapy").count(word))
+    import syllapy
+
+    return int(syllapy.count(word))
 
 
 def plain_words(language: Language, text: str) -> list[str]:

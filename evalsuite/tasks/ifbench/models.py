@@ -5,7 +5,6 @@ import os
 import zipfile
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,7 @@ class Language:
 
 
 def check(folder: str | None) -> None:
-    """Raises ``BadInput`` when NLTK or one of its resources is missing, naming it. Loads nothing."""
-    needed("nltk.data")
-    needed("emoji")
-    needed("syllapy")
+    """Raises ``BadInput`` when one of NLTK's resources is missing, naming it. Loads nothing."""
     for name in RESOURCES:
         _place(name, folder)
 
@@ -54,9 +50,11 @@ def check(folder: str | None) -> None:
 @cache
 def load(folder: str | None) -> Language:
     """The models in ``folder`` (None: ``NLTK_DATA``, then NLTK's own places). Raises ``BadInput`` as ``check`` does."""
-    punkt, words, tagging = (
-        needed(f"nltk.{name}") for name in ("tokenize.punkt", "tokenize.destructive", "tag.perceptron")
-    )
+    import regex  # NLTK's own engine, without its wall-clock limit
+    from nltk.tag.perceptron import PerceptronTagger
+    from nltk.tokenize import punkt
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+
     tables = {name: _texts(name, folder) for name in RESOURCES}
     abbreviations, collocations, contexts, starters = tables["tokenizers/punkt_tab"]
     try:
@@ -66,16 +64,15 @@ def load(folder: str | None) -> Language:
         parameters.sent_starters = set(_lines(starters))
         pairs = (line.split("\t") for line in _lines(contexts))
         parameters.ortho_context.update({word: int(flags) for word, flags in pairs})
-        tagger = tagging.PerceptronTagger(load=False)
+        tagger = PerceptronTagger(load=False)
         tagger.decode_json_params([json.loads(text) for text in tables["taggers/averaged_perceptron_tagger_eng"]])
     except ValueError as error:
         raise BadInput(f"an NLTK resource of {folder or 'NLTK_DATA'} is damaged: {error}; download it again") from None
     splitter = punkt.PunktSentenceTokenizer(parameters)
     variables = punkt.PunktLanguageVars()
-    regex = needed("regex")  # NLTK's own engine, without its wall-clock limit
     return Language(
         punkt=splitter,
-        tokenizer=words.NLTKWordTokenizer(),
+        tokenizer=NLTKWordTokenizer(),
         tagger=tagger,
         stopwords=frozenset(_lines(tables["corpora/stopwords"][0])),
         letters=regex.compile(r"\w+"),
@@ -84,19 +81,13 @@ def load(folder: str | None) -> Language:
     )
 
 
-def needed(name: str) -> Any:
-    """A module of the extra ``ifbench``. Raises ``BadInput`` when it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise BadInput(f"ifbench needs {name.partition('.')[0]} ({error}): pip install 'evalsuite[ifbench]'") from None
-
-
 def _roots(folder: str | None) -> list[str]:
     if folder is not None:
         return [folder]
+    from nltk import data
+
     given = [root for root in os.environ.get("NLTK_DATA", "").split(os.pathsep) if root]
-    return list(dict.fromkeys([*given, *(root for root in needed("nltk.data").path if root)]))
+    return list(dict.fromkeys([*given, *(root for root in data.path if root)]))
 
 
 def _place(name: str, folder: str | None) -> Path | zipfile.Path:

@@ -37,8 +37,6 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
         finally:
             index.update(shipped)
     except ImportError as error:
-        if error.name is not None and error.name.partition(".")[0] == "lm_eval":
-            raise BadInput("the adapter lm_eval needs lm-eval: pip install 'evalsuite[lm-eval]'") from error
         hint = new_import(error)
         moved = f"; {hint}" if hint else ""
         raise BadInput(f"lm-eval task '{name}' needs a package that is missing: {error}{moved}") from error
@@ -108,11 +106,9 @@ def refuse(name: str, config: Mapping[str, Any]) -> None:
 
 def _redirected(entry: Any, root: Path) -> Any:
     """The same task with its dataset read from local files."""
-    from lm_eval.tasks._yaml_loader import load_yaml
-
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
-    config = load_yaml(entry.yaml_path)
+    config = _resolved_yaml(entry.yaml_path)
     evaluated, shots = _splits(config)
     folders = list(dict.fromkeys((entry.name, entry.yaml_path.parent.name)))
     found = [folder for folder in folders if any((root / folder).glob(f"{evaluated}.jsonl*"))]
@@ -123,6 +119,13 @@ def _redirected(entry: Any, root: Path) -> Any:
     config.pop("custom_dataset", None)
     local = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
     return replace(entry, yaml_path=None, cfg={**config, **local})
+
+
+def _resolved_yaml(path: Path) -> dict[str, Any]:
+    """A task's YAML with its includes merged and its functions imported; lm-eval has no public function for it."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    return dict(load_yaml(path))
 
 
 def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -7,8 +7,6 @@ the value itself, several are a tuple in the file's key order; below that lists,
 import hashlib
 import os
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from evalsuite.errors import BadInput
 VARIABLE = "SCICODE_TARGETS"
 DOWNLOAD = "https://drive.google.com/file/d/17G_k65N_6yFFZ2O-jQH00Lh6iaw3z-AW"
 GIVEN_SOURCE = "https://github.com/scicode-bench/SciCode/tree/588b4069d73d211434790bdf4f5a3b80c7830912/eval/data"
-NEEDED = "SciCode needs h5py and sympy to read and judge its targets: pip install 'evalsuite[scicode]'"
 
 
 def targets_path(option: str | None) -> Path:
@@ -72,9 +69,8 @@ def read(path: Path, step: str, count: int) -> list[Any]:
 
 
 def _opened(path: Path) -> Any:
-    if find_spec("h5py") is None or find_spec("sympy") is None:
-        raise BadInput(NEEDED)
-    h5py: Any = import_module("h5py")
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -122,11 +118,13 @@ def _key(name: str, node: Any) -> str | float:
 
 
 def _sparse(group: Any) -> Any:
-    sparse: Any = import_module("scipy.sparse")
-    shape = tuple(int(length) for length in group["shape"][()])
+    from scipy import sparse
+
+    shape: Any = tuple(int(length) for length in group["shape"][()])
     if "row" in group and "col" in group:
         return sparse.coo_matrix((group["data"][()], (group["row"][()], group["col"][()])), shape=shape)
     parts = (group["data"][()], group["indices"][()], group["indptr"][()])
     if "blocksize" in group:
-        return sparse.bsr_matrix(parts, shape=shape, blocksize=tuple(int(n) for n in group["blocksize"][()]))
+        blocks: Any = tuple(int(length) for length in group["blocksize"][()])
+        return sparse.bsr_matrix(parts, shape=shape, blocksize=blocks)
     return sparse.csr_matrix(parts, shape=shape)

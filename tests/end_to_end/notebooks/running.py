@@ -15,9 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-
 ROOT = Path(__file__).parents[3]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 IMAGES = ROOT / "docs" / "images"
@@ -32,6 +29,9 @@ RUN = (
 
 def executed(path: Path, folder: Path, environment: Mapping[str, str]) -> Any:
     """The notebook with its outputs, run in ``folder``. Raises what a cell raised."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}})
     client.execute(env={**os.environ, **environment})

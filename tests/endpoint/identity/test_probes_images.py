@@ -118,6 +118,7 @@ def test_the_picture_is_one() -> None:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (64, 64))
 
 
+@pytest.mark.slow
 def test_a_real_text_only_server_is_told_from_one_that_sees(tmp_path: Path) -> None:
     async def probe(url: str) -> None:
         server = Server(dialect="llama_cpp")
