@@ -118,12 +118,13 @@ def lines(folder: Path) -> list[Line]:
     swap = swapped(folder / "swap", 400, 150)
     nearest = min(told.pairs.items(), key=lambda pair: pair[1].distance or 0.0)
     widest = max(one.distance or 0.0 for one in told.again.values())
+    floor = fingerprint.FLOORS["logprobs"]
     return [
         Line(
             "the six true pairs of the four demo models",
             "told apart",
             f"{sum(one.verdict == 'different' for one in told.pairs.values())} of 6 different; nearest "
-            f"{' and '.join(nearest[0])}: {nearest[1].distance:.3f} nats, {(nearest[1].distance or 0) / 0.002:.0f} x "
+            f"{' and '.join(nearest[0])}: {nearest[1].distance:.3f} nats, {(nearest[1].distance or 0) / floor:.0f} x "
             "the floor of the spread",
         ),
         Line(

@@ -140,18 +140,18 @@ async def _examine(patient: EndpointCheckup, tasks: Sequence[LoadedTask], settin
             patient.note("replicas", "warn" if notes else "ok", "; ".join(notes) or "state the same")
     _context(patient, tasks)
     fields = tasks[0].sampling if tasks else sampling.fields(settings.sampling)
-    client = patient.clients[0]
+    client, context = patient.clients[0], connecting.context_of(patient.facts)
     switch = "on" if patient.model.thinking else "off"
     dialect = patient.model.server.dialect
     said = f"{switch}, as asked" if switch_fields(patient.model) else f"no switch is sent to this {dialect} server"
-    thinks = await patient.holds("thinking", identity.prove_thinking(client, fields), said)
+    thinks = await patient.holds("thinking", identity.prove_thinking(client, fields, context), said)
     patient.facts |= thinks or {}
     pictures = max((getattr(task.adapter, "images", 0) for task in tasks), default=0)
     if pictures:
         says = f"takes {pictures} a request"
         patient.facts |= await patient.holds("pictures", prove_images(client, pictures, fields), says) or {}
     if any(getattr(task.adapter, "uses_tools", False) for task in tasks):
-        found = await patient.holds("tools", probes.prove_tools(client, fields))
+        found = await patient.holds("tools", probes.prove_tools(client, fields, context))
         patient.facts |= found or {}
         if found:
             streamed = found["probe_tools_streamed"]

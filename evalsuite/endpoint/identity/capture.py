@@ -1,12 +1,14 @@
 """Take a server's fingerprint: twenty short answers, whole and as the server wrote them."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.fault_mapping import status_fault
 from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.identity.fingerprint import (
     PROMPTS,
@@ -17,6 +19,8 @@ from evalsuite.endpoint.identity.fingerprint import (
     from_texts,
 )
 from evalsuite.endpoint.identity.identify import ServerUnreachable
+from evalsuite.endpoint.identity.persistence import persist
+from evalsuite.endpoint.transport import Response
 from evalsuite.records import Request
 
 TOKENS = 12
@@ -44,7 +48,7 @@ async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
     try:
         bodies = await _asked(client, TOKENS, logprobs=True)
         answers = [[_answer(body) for body in repeats] for repeats in bodies] if bodies else []
-        if answers and all(answer for repeats in answers for answer in repeats):
+        if answers and all(_mostly_known(answer) for repeats in answers for answer in repeats):
             counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
             return from_answers(answers, thinking=thinking, prompt_tokens=counts), bodies[0][0]
         bodies = await _asked(client, TEXT_TOKENS, logprobs=False)
@@ -71,7 +75,7 @@ async def _asked(client: Client, tokens: int, *, logprobs: bool) -> list[list[Ma
         if logprobs and error.status not in (401, 403, 404):
             return []  # refused with log-probabilities (400, 422, with speculative decoding even 500)
         raise
-    if logprobs and not _answer(first):
+    if logprobs and not _mostly_known(_answer(first)):
         return []
     alone = [first] + [await ask(prompt) for prompt in PROMPTS[1:]]
     together = await asyncio.gather(*(ask(prompt) for prompt in PROMPTS))
@@ -80,20 +84,37 @@ async def _asked(client: Client, tokens: int, *, logprobs: bool) -> list[list[Ma
 
 
 def _answer(body: Mapping[str, Any]) -> Answer:
-    """The tokens of a raw body; empty where it has no log-probabilities."""
-    content = (_choice(body).get("logprobs") or {}).get("content") or ()
-    tokens = []
-    for entry in content:
-        top = {_name(one): float(one["logprob"]) for one in (entry, *(entry.get("top_logprobs") or ()))}
-        tokens.append(TokenLogprobs(_name(entry), top))
-    return tuple(tokens)
+    """The tokens of a raw body, whatever it holds; empty where there are no log-probabilities."""
+    logprobs = _choice(body).get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    entries = content if isinstance(content, list) else []
+    return tuple(_token(entry) for entry in entries if isinstance(entry, Mapping))
+
+
+def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
+    """One generated token. A place where any log-probability is null or no number is unknown: it lists nothing."""
+    listed = entry.get("top_logprobs")
+    alternatives = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    top = {_name(one): _number(one.get("logprob")) for one in (entry, *alternatives)}
+    known = {name: value for name, value in top.items() if value is not None}
+    return TokenLogprobs(_name(entry), known if len(known) == len(top) else {})
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _mostly_known(answer: Answer) -> bool:
+    """Whether an answer has log-probabilities for at least half of its tokens."""
+    return bool(answer) and 2 * sum(bool(token.top) for token in answer) >= len(answer)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
     """A token by its bytes where they are given: halves of a character all print alike."""
-    raw = entry.get("bytes")
-    text = str(entry.get("token"))
-    return bytes(raw).hex() if raw and "\ufffd" in text else text
+    raw, text = entry.get("bytes"), str(entry.get("token"))
+    if "\ufffd" in text and isinstance(raw, list) and all(type(byte) is int and 0 <= byte < 256 for byte in raw):
+        return bytes(raw).hex()
+    return text
 
 
 def _choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -102,16 +123,22 @@ def _choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return first if isinstance(first, Mapping) else {}
 
 
+def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = _choice(body).get("message")
+    return message if isinstance(message, Mapping) else {}
+
+
 def _text(body: Mapping[str, Any]) -> str:
     """All that was generated, thinking first."""
-    message = _choice(body).get("message") or {}
+    message = _message(body)
     parts = (message.get("reasoning_content") or message.get("reasoning"), message.get("content"))
     return "\n".join(str(part) for part in parts if part)
 
 
 def _prompt_tokens(body: Mapping[str, Any]) -> int | None:
-    count = (body.get("usage") or {}).get("prompt_tokens")
-    return count if isinstance(count, int) else None
+    usage = body.get("usage")
+    count = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    return count if type(count) is int else None
 
 
 async def _ask(client: Client, prompt: str, sampling: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,9 +149,17 @@ async def _ask(client: Client, prompt: str, sampling: Mapping[str, Any], extra: 
     body = client.body(Request(({"role": "user", "content": prompt},), sampling=sampling))
     for name in ("stream", "stream_options"):
         body.pop(name, None)
-    response = await client.post({**body, **extra})
-    if response.status >= 300:
-        raise _Refused(response.status)
+
+    async def send() -> Response:
+        response = await client.post({**body, **extra})
+        if response.status >= 300:
+            fault = status_fault(response, client.model)
+            if isinstance(fault, Transient) and response.status != 500:
+                raise fault
+            raise _Refused(response.status)
+        return response
+
+    response = await persist(send, client.engine)
     try:
         found = orjson.loads(response.body)
     except orjson.JSONDecodeError:

@@ -15,6 +15,7 @@ from evalsuite.config.settings import Model
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import Rejected, Transient
 from evalsuite.endpoint.identity.facts import canonical, checkpoint_facts, scalars
+from evalsuite.endpoint.identity.persistence import persist, token_limit
 from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.endpoint.transport import Response
 from evalsuite.errors import EndpointUnusable, SampleFailed
@@ -67,17 +68,18 @@ async def identify(client: Client) -> Identity:
     return Identity(name, facts)
 
 
-async def prove_thinking(client: Client, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
+async def prove_thinking(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> Mapping[str, Any]:
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
-    Returns facts. Raises ``EndpointUnusable`` with the server's words when it refuses the fields, or when thinking is
-    on and there is none, or off and there is some.
+    ``context``: tokens that the server's context holds, where it is known. Returns facts. Raises ``EndpointUnusable``
+    with the server's words when it refuses the fields, or when thinking is on and there is none, or off and there is
+    some.
     """
     model = client.model
-    fields = {**sampling, "max_tokens": PROBE_TOKENS, "seed": 0}
+    fields = {**sampling, "max_tokens": token_limit(PROBE_TOKENS, sampling, context), "seed": 0}
     request = Request(({"role": "user", "content": PROBE},), sampling=fields)
     try:
-        reply = await client.send(request)
+        reply = await persist(lambda: client.send(request), client.engine)
     except Rejected as error:
         raise EndpointUnusable(f"{model.base_url} refuses the run's request fields: {error}") from None
     except SampleFailed as error:
@@ -117,7 +119,7 @@ async def _models(client: Client) -> list[dict[str, Any]]:
 async def _get(client: Client, path: str) -> Any:
     """JSON below the server's root, or nothing where the server has no such path."""
     try:
-        return _json(await client.get(path, root=True))
+        return _json(await persist(lambda: client.get(path, root=True), client.engine, most=1))
     except Transient:
         return {}
 

@@ -14,6 +14,7 @@ import orjson
 
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import Transient
+from evalsuite.endpoint.identity.persistence import persist, token_limit
 from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.sse import DONE, SSEReader
 from evalsuite.endpoint.thinking import tags_of
@@ -58,7 +59,7 @@ def cut_short(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"probe_cut_finish": choice.get("finish_reason"), "probe_cut_text": " and ".join(places) or "nowhere"}
 
 
-async def prove_tools(client: Client, sampling: Mapping[str, Any]) -> dict[str, Any]:
+async def prove_tools(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> dict[str, Any]:
     """Have the model call one tool, not streamed and streamed, with the run's own fields.
 
     Returns facts: ``probe_tools`` (``called``, or ``cut`` when it was still thinking at the cap) and
@@ -66,11 +67,10 @@ async def prove_tools(client: Client, sampling: Mapping[str, Any]) -> dict[str, 
     call that is not streamed is refused, stays text or does not come.
     """
     base = client.model.base_url
-    request = Request(
-        ({"role": "user", "content": TOOL_QUESTION},), (TOOL,), {**sampling, "max_tokens": TOOL_TOKENS, "seed": 0}
-    )
+    fields = {**sampling, "max_tokens": token_limit(TOOL_TOKENS, sampling, context), "seed": 0}
+    request = Request(({"role": "user", "content": TOOL_QUESTION},), (TOOL,), fields)
     try:
-        reply = await client.send(request)
+        reply = await persist(lambda: client.send(request), client.engine)
     except (SampleFailed, ContextOverflow) as error:
         raise EndpointUnusable(f"{base} does not take tools: {error}; {REMEDY}") from None
     found = _called(reply)
@@ -99,7 +99,7 @@ async def _streamed(client: Client, request: Request) -> str:
     """The same as a stream; what goes wrong is a fact and no more."""
     body = {**client.body(request), "stream": True}
     try:
-        response = await client.post(body)
+        response = await persist(lambda: client.post(body), client.engine, most=1)
         if response.status >= 300:
             return "refused"
         assembler = Assembler()
@@ -107,7 +107,11 @@ async def _streamed(client: Client, request: Request) -> str:
             if payload != DONE:
                 assembler.add(orjson.loads(payload))
         reply = assembler.reply(
-            thinking=client.model.thinking, tags=tags_of(client.model), max_tokens=TOOL_TOKENS, seconds=0.0, first=None
+            thinking=client.model.thinking,
+            tags=tags_of(client.model),
+            max_tokens=request.sampling["max_tokens"],
+            seconds=0.0,
+            first=None,
         )
     except (EndpointUnusable, SampleFailed, orjson.JSONDecodeError):
         return "refused"
@@ -155,9 +159,10 @@ async def _ask(client: Client, shown: int, count: int, sampling: Mapping[str, An
     base = client.model.base_url
     content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": PICTURE}}] * shown
     content.append({"type": "text", "text": QUESTION})
-    fields = {**sampling, "max_tokens": TOKENS, "seed": 0}
+    fields = {**sampling, "max_tokens": token_limit(TOKENS, sampling, None), "seed": 0}
+    request = Request(({"role": "user", "content": content},), sampling=fields)
     try:
-        return await client.send(Request(({"role": "user", "content": content},), sampling=fields))
+        return await persist(lambda: client.send(request), client.engine)
     except (SampleFailed, ContextOverflow) as error:
         words = str(error)
         limit = _LIMIT.search(words)

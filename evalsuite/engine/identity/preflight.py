@@ -94,7 +94,7 @@ async def probe(
         entry["notes"] += alike(entry["replicas"], stated)
     if engine.probe and tasks:
         for client in clients:
-            stated[0] |= await _prove(client, tasks)
+            stated[0] |= await _prove(client, tasks, context_of(stated[0]))
     if not (engine.probe and engine.fingerprint and tasks):
         entry["notes"].append("no fingerprint was taken (engine.fingerprint=false or engine.probe=false)")
         return clients, entry
@@ -137,15 +137,21 @@ async def take_fingerprints(
     return prints, notes, probes.cut_short(taken[0][1])
 
 
-async def _prove(client: Client, tasks: Sequence[LoadedTask]) -> dict[str, Any]:
+def context_of(facts: Mapping[str, Any]) -> int | None:
+    """Tokens that a server's context holds, where it states them."""
+    context = canonical(facts).get("context")
+    return context if type(context) is int and context > 0 else None
+
+
+async def _prove(client: Client, tasks: Sequence[LoadedTask], context: int | None) -> dict[str, Any]:
     """Thinking, and pictures and tools where a task needs them."""
     fields = tasks[0].sampling
-    facts = dict(await identity.prove_thinking(client, fields))
+    facts = dict(await identity.prove_thinking(client, fields, context))
     pictures = max(getattr(task.adapter, "images", 0) for task in tasks)
     if pictures:
         facts |= await prove_images(client, pictures, fields)
     if any(getattr(task.adapter, "uses_tools", False) for task in tasks):
-        facts |= await probes.prove_tools(client, fields)
+        facts |= await probes.prove_tools(client, fields, context)
     return facts
 
 
@@ -176,8 +182,8 @@ def check_context(model: Model, task: LoadedTask, facts: Mapping[str, Any]) -> N
     their prompts (``longest_prompt``, tokens) at least the answer must fit.
     """
     prompt, answer = getattr(task.adapter, "longest_prompt", None), task.sampling.get("max_tokens")
-    context = canonical(facts).get("context")
-    if answer is None or not isinstance(context, int) or (prompt or 1) + answer <= context:
+    context = context_of(facts)
+    if answer is None or context is None or (prompt or 1) + answer <= context:
         return
     asks = f"{prompt:,} for its longest prompt and " if prompt else ""
     raise EndpointUnusable(

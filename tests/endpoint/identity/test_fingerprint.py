@@ -204,7 +204,7 @@ def test_what_is_no_fingerprint_is_none(value: Any) -> None:
 def taken(url: str, dialect: str = "sglang") -> Fingerprint:
     async def take() -> Fingerprint:
         model = Model("M", "org/m", None, "bf16", base_url=url, server=Server(dialect))
-        client = connect(model, Engine(), "scripted", 10)
+        client = connect(model, Engine(retries=2, backoff_seconds=0.01), "scripted", 10)
         try:
             return (await taking.take(client))[0]
         finally:
@@ -213,12 +213,19 @@ def taken(url: str, dialect: str = "sglang") -> Fingerprint:
     return asyncio.run(take())
 
 
-def logprobs_body(prompt: str, drift: float = 0.0) -> str:
+def logprobs_body(prompt: str, drift: float = 0.0, strange: Any = None) -> str:
+    """``strange`` takes the place of the third token's entry."""
     seed = PROMPTS.index(prompt)
-    content = [
-        {"token": "t", "logprob": -0.1 * seed - drift, "top_logprobs": [{"token": "u", "logprob": -2.0 - 0.1 * place}]}
+    content: list[Any] = [
+        {
+            "token": "t",
+            "logprob": -0.1 * seed - drift,
+            "top_logprobs": [{"token": "u", "logprob": -2.0 - 0.1 * place - 0.01 * seed}],
+        }
         for place in range(12)
     ]
+    if strange is not None:
+        content[2] = strange
     choice = {"index": 0, "finish_reason": "length", "message": {"content": "ttt"}, "logprobs": {"content": content}}
     return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 10 + seed, "completion_tokens": 12}})
 
@@ -262,3 +269,60 @@ def test_a_server_that_answers_nothing_is_unreachable_not_another() -> None:
         taken(one.base_url)
     with pytest.raises(ServerUnreachable, match="connection to"):
         taken("http://127.0.0.1:9/v1")
+
+
+LOST = Answer(hang_up=True)
+BUSY = Answer(status=503)
+
+
+def test_a_dropped_connection_and_a_busy_gateway_cost_no_fingerprint() -> None:
+    faults = {PROMPTS[0]: [LOST, BUSY], PROMPTS[3]: [LOST, LOST]}
+
+    def answer(prompt: str) -> Sequence[Answer]:
+        return [*faults.get(prompt, ()), Answer(body=logprobs_body(prompt))]
+
+    with scripted_endpoint(answer) as one, scripted_endpoint(lambda _: Answer(body=logprobs_body(_))) as other:
+        found = taken(one.base_url)
+        assert compare(found, taken(other.base_url)).distance == 0.0
+    assert (found.kind, len(one.requests)) == ("logprobs", 24)
+
+
+def test_a_server_that_always_drops_the_connection_is_unreachable_after_the_runs_own_retries() -> None:
+    with scripted_endpoint(lambda _: LOST) as one, pytest.raises(ServerUnreachable, match="connection"):
+        taken(one.base_url)
+    assert len(one.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"token": "t", "logprob": None, "top_logprobs": [{"token": "u", "logprob": -2.2}]},
+        {"token": "t", "logprob": -0.1, "top_logprobs": [{"token": "u", "logprob": None}]},
+        {"token": "t", "logprob": "-0.1", "top_logprobs": {}},
+        {"token": "t", "logprob": -0.1, "top_logprobs": [None, 3]},
+        {"token": "\ufffd", "bytes": [300, "x"], "logprob": None},
+        {"token": None},
+    ],
+)
+def test_a_log_probability_that_is_none_is_unknown_at_its_place_only(strange: Any) -> None:
+    with (
+        scripted_endpoint(lambda prompt: Answer(body=logprobs_body(prompt, strange=strange))) as one,
+        scripted_endpoint(lambda prompt: Answer(body=logprobs_body(prompt, 0.2, strange=strange))) as other,
+    ):
+        found, again, moved = taken(one.base_url), taken(one.base_url), taken(other.base_url)
+    assert found.kind == "logprobs"
+    assert compare(found, again).verdict == "same"
+    assert compare(found, moved).verdict == "different"
+
+
+@pytest.mark.parametrize("content", [None, [], {}, "x", [None], [{"token": "t", "logprob": None}] * 12])
+def test_log_probabilities_that_say_nothing_are_none_at_all(content: Any) -> None:
+    text = "all that could be said, and a little more of it, and more " * 2
+
+    def answer(prompt: str) -> Answer:
+        message = {"content": f"{prompt} {text}"}
+        choice = {"finish_reason": "length", "message": message, "logprobs": {"content": content}}
+        return Answer(body=json.dumps({"choices": [choice], "usage": None}))
+
+    with scripted_endpoint(answer) as one:
+        assert taken(one.base_url).kind == "texts"

@@ -4,21 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
+from evalsuite.endpoint.identity.persistence import token_limit
 from evalsuite.endpoint.identity.probes import TOOL_QUESTION, cut_short, prove_tools
 from evalsuite.errors import EndpointUnusable
 from tests.support.scripted_endpoint import Answer, Script, scripted_endpoint
 
 CALL = {"id": "call_1", "name": "get_weather", "arguments": json.dumps({"city": "Paris"})}
+ENGINE = Engine(backoff_seconds=0.01)
 SAMPLING = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64000}
 
 
 def proved(script: Script) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
     async def prove(url: str) -> dict[str, Any]:
         client = connect(
-            Model("M", "org/m", None, "bf16", base_url=url, server=Server("sglang")), Engine(), "scripted", 4
+            Model("M", "org/m", None, "bf16", base_url=url, server=Server("sglang")), ENGINE, "scripted", 4
         )
         try:
             return await prove_tools(client, SAMPLING)
@@ -89,3 +93,20 @@ def test_where_a_cut_answers_text_lands(message: dict[str, Any], finish: str | N
 def test_an_answer_that_ended_by_itself_shows_nothing() -> None:
     assert cut_short({"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}]}) == {}
     assert cut_short({}) == {}
+
+
+@given(st.integers(1, 10_000), st.one_of(st.none(), st.integers(1, 10**6)), st.one_of(st.none(), st.integers(2, 10**6)))
+def test_a_check_generates_no_more_than_the_run_and_the_context_allow(
+    most: int, asked: int | None, context: int | None
+) -> None:
+    limit = token_limit(most, {"max_tokens": asked}, context)
+    assert 1 <= limit <= min(most, asked or most)
+    assert context is None or limit <= max(1, context // 2)
+    assert limit == most or limit in (asked, context and context // 2)
+
+
+def test_a_tool_call_is_tried_once_more_after_a_dropped_connection() -> None:
+    lost = Answer(hang_up=True)
+    facts, bodies = proved(lambda _: [lost, Answer(tool_calls=[CALL]), lost, Answer(tool_calls=[CALL])])
+    assert facts == {"probe_tools": "called", "probe_tools_streamed": "called"}
+    assert len(bodies) == 4
