@@ -375,10 +375,7 @@ def test_a_stalled_stream_is_given_up_after_the_idle_time(tmp_path: Path) -> Non
     """Were it not, the run would never end: the server waits for the client to hang up."""
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET"):
-            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            writer.close()
-            return
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
         writer.write(b'data: {"choices":[{"delta":{"content":"1"},"finish_reason":null}]}\n\n')
         await writer.drain()
