@@ -385,9 +385,10 @@ def test_a_stalled_stream_is_given_up_after_the_idle_time(tmp_path: Path) -> Non
     async def serve() -> Exit:
         server = await asyncio.start_server(stall, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        engine = Engine(retries=0, idle_seconds=0.3, probe=False)
+        engine, model = Engine(retries=0, idle_seconds=0.3, probe=False), {"served_name": "scripted"}
+        wanted = settings(tmp_path, ("bf16", url), engine=engine, model=model, limit=4)
         try:
-            return await asyncio.to_thread(run, settings(tmp_path, ("bf16", url), engine=engine, limit=4))
+            return await asyncio.to_thread(run, wanted)
         finally:
             server.close()
 
