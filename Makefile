@@ -28,8 +28,8 @@ test: check
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.slow
-	$(BIN)/ruff format --check -q evalsuite tasks tests benchmarks figures
-	$(BIN)/ruff check -q evalsuite tasks tests benchmarks figures
+	$(BIN)/ruff format --check -q evalsuite tasks tests benchmarks figures tools
+	$(BIN)/ruff check -q evalsuite tasks tests benchmarks figures tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q

@@ -47,21 +47,10 @@ class _Draft:
     answer: str
 
 
-def held_out() -> tuple[Problem, ...]:
-    """The 2,000 questions of the task, 400 a subject, subject by subject, in a fixed order."""
-    return _held_out()
-
-
-@cache
-def held_out_keys() -> frozenset[str]:
-    """Keys of all held-out problems."""
-    return frozenset(problem.key for problem in _held_out())
-
-
 def training_problems(seed: int) -> Iterator[Problem]:
     """An endless stream of problems of all subjects in equal shares, none of them held out."""
     rng = Random(seed)
-    forbidden = held_out_keys()
+    forbidden = {problem.key for problem in held_out()}
     index = 0
     while True:
         subject = SUBJECTS[rng.randrange(len(SUBJECTS))]
@@ -73,7 +62,8 @@ def training_problems(seed: int) -> Iterator[Problem]:
 
 
 @cache
-def _held_out() -> tuple[Problem, ...]:
+def held_out() -> tuple[Problem, ...]:
+    """The 2,000 questions of the task, 400 a subject, subject by subject, in a fixed order."""
     problems: list[Problem] = []
     for place, subject in enumerate(SUBJECTS):
         rng = Random(_HELD_OUT_SEED + place)

@@ -1,12 +1,12 @@
-"""``evalsuite report`` as a user meets it: real processes over real run folders."""
+"""``evalsuite report`` as a user meets it, over real run folders."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_main import evalsuite
 from tests.support.cells import Made, answers, write
+from tests.support.command import evalsuite
 
 CARD = """
 title: A card of mine

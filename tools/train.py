@@ -1,4 +1,4 @@
-"""Trains the demo model: `python -m evalsuite.demo.train --out evalsuite/demo/weights` (needs torch, run once).
+"""Trains the demo model: `python -m tools.train --out evalsuite/demo/weights` (needs torch, run once).
 
 A Qwen3-shaped decoder of 0.64 M parameters learns the five subjects of `problems` with their scratchpads, about
 250 CPU-seconds. Hidden matrices are trained with Muon (https://kellerjordan.github.io/posts/muon/: momentum, then
@@ -23,10 +23,10 @@ import torch.nn.functional as F
 from safetensors.numpy import save as save_tensors
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from evalsuite.demo.calibrate import calibrate
 from evalsuite.demo.checkpoint import load_checkpoint
 from evalsuite.demo.problems import Problem, training_problems
-from evalsuite.demo.text import CHAT_TEMPLATE, END_THINK, IM_END, IM_START, THINK, TextCodec, make_codec
+from evalsuite.demo.text import END_THINK, IM_END, IM_START, THINK, TextCodec, make_codec
+from tools.calibrate import calibrate
 
 SEED = 20261120
 VOCABULARY = 395
@@ -53,6 +53,21 @@ CONFIG: dict[str, Any] = {
     "torch_dtype": "bfloat16",
     "vocab_size": VOCABULARY,
 }
+
+CHAT_TEMPLATE = """\
+{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+{{- '<|im_start|>assistant\\n' }}
+{%- if enable_thinking is defined and enable_thinking is false %}
+{{- '<think>\\n\\n</think>\\n\\n' }}
+{%- else %}
+{{- '<think>\\n' }}
+{%- endif %}
+{%- endif %}
+"""
+"""ChatML; the generation prompt opens the thinking block itself (or an empty one with thinking off)."""
 
 Parameters = dict[str, torch.Tensor]
 
