@@ -72,7 +72,7 @@ def page(name: str, card: Mapping[str, Any]) -> str:
     variants = "\n".join(
         f"| `{key}` | {cell(one.get('what'))} | {cell(one.get('source'))} |" for key, one in card["variants"].items()
     )
-    options = f"```\nevalsuite run model=fp8 task={name}\nevalsuite run model=fp8 task={name} limit=20 dry_run=true\n```"
+    options = f"```console\n$ evalsuite run model=fp8 task={name} limit=20 dry_run=true\n$ evalsuite run model=fp8 task={name}\n```"
     return (
         f"# {card['title']}\n\n{options}\n\n| | |\n|---|---|\n{table}\n\n"
         f"## Variants\n\nThe first is the default; another is `tasks.{name}.variant=NAME`.\n\n"

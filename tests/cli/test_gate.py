@@ -179,7 +179,7 @@ def test_a_baseline_far_from_its_published_value_blocks(tmp_path: Path) -> None:
     write(tmp_path / "results" / "r", *cells)
     blocked = evalsuite(tmp_path, "gate", "run=r", "gate=ours")
     assert blocked.returncode == 64
-    assert "BF16, mmlu_pro: measured 66.7 [65.0, 68.3] %, published 87.8 %" in blocked.stderr
+    assert "BF16, MMLU-Pro: measured 66.7 [65.0, 68.3] %, published 87.8 %" in blocked.stderr
     assert 'baseline_waiver="reason"' in blocked.stderr
     waived = evalsuite(tmp_path, "gate", "run=r", "gate=ours", "baseline_waiver=another harness, see ticket 7")
     assert waived.returncode == 0
