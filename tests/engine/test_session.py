@@ -1,4 +1,3 @@
-import asyncio
 import json
 import re
 import signal
@@ -369,29 +368,3 @@ def test_unstreamed_servers_are_asked_for_whole_bodies(tmp_path: Path) -> None:
         assert "stream" not in server.requests[0].body
         assert "chat_template_kwargs" not in server.requests[0].body
     assert {row["reasoning"] for row in rows(tmp_path)} == {"hm"}
-
-
-def test_a_stalled_stream_is_given_up_after_the_idle_time(tmp_path: Path) -> None:
-    """Were it not, the run would never end: the server waits for the client to hang up."""
-
-    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-        writer.write(b'data: {"choices":[{"delta":{"content":"1"},"finish_reason":null}]}\n\n')
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    async def serve() -> Exit:
-        server = await asyncio.start_server(stall, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        engine, model = Engine(retries=0, idle_seconds=0.3, probe=False), {"served_name": "scripted"}
-        wanted = settings(tmp_path, ("bf16", url), engine=engine, model=model, limit=4)
-        try:
-            return await asyncio.to_thread(run, wanted)
-        finally:
-            server.close()
-
-    assert asyncio.run(serve()) == Exit.INCOMPLETE
-    assert summary(tmp_path)["outcomes"]["failed"] == 4
-    assert all(row["note"].startswith("silence for too long") for row in rows(tmp_path))
