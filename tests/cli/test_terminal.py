@@ -61,6 +61,7 @@ def asked(url: str, results: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 140])
 def test_a_run_is_watched_live_and_stopped(width: int, tmp_path: Path) -> None:
     def answer(prompt: str) -> Answer:

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from figures import replay
 from tests.support.shared import shared_data
+
+pytestmark = pytest.mark.slow
 
 
 def test_no_looping_answer_takes_a_second() -> None:

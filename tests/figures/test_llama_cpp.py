@@ -5,7 +5,6 @@ import pytest
 from figures.llama_cpp import beside_llama_cpp
 
 
-@pytest.mark.slow
 def test_a_real_llama_cpp_gives_the_same_answers(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="a real llama.cpp server comes with the package xllamacpp")
     found = beside_llama_cpp(tmp_path, limit=60)

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from figures.page import page_cost
 
 
-@pytest.mark.slow
 def test_it_opens_and_filters_fast(tmp_path: Path) -> None:
     found = page_cost(tmp_path, 600, opens=1)
     assert found.samples == 2400

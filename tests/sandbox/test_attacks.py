@@ -11,6 +11,7 @@ from figures.sandbox import attacked
 from tests.support.shared import shared_data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ordinary", [False, True], ids=["as this user", "as an ordinary user"])
 @pytest.mark.parametrize("tier", ISOLATING)
 def test_every_snippet_behaves_as_its_header_says(tier: str, ordinary: bool) -> None:

@@ -27,9 +27,12 @@ from evalsuite.sandbox.split_tests import split
 NUMPY = "import numpy as np"
 SECRET = "CANARY-IN-THE-ENVIRONMENT"
 DRAWN = random.Random(0).random()
+STRONGEST = next((name for name in ISOLATING if not missing(name)), ISOLATING[0])
+TIERS = [pytest.param(name, marks=() if name == STRONGEST else pytest.mark.slow) for name in ISOLATING]
+"""Every tier holds the same tests; the first tier of the suite runs those of the tier that would be chosen here."""
 
 
-@pytest.fixture(scope="module", params=ISOLATING)
+@pytest.fixture(scope="module", params=TIERS)
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if missing(request.param):
         pytest.skip(missing(request.param))
@@ -184,10 +187,9 @@ def test_old_names_of_the_libraries_are_there(box: Sandbox) -> None:
 
 
 def test_closing_ends_everything() -> None:
-    name = next((name for name in ISOLATING if not missing(name)), None)
-    if name is None:
-        pytest.skip(missing(ISOLATING[0]))
-    opened = open_sandbox(name)
+    if missing(STRONGEST):
+        pytest.skip(missing(STRONGEST))
+    opened = open_sandbox(STRONGEST)
     with ThreadPoolExecutor(1) as pool:
         endless = pool.submit(run, opened, "while True: pass", timeout=100.0)
         time.sleep(0.5)
@@ -236,7 +238,7 @@ box.run(job, [1])
 """
 
 
-@pytest.mark.parametrize("tier", ISOLATING)
+@pytest.mark.parametrize("tier", TIERS)
 def test_nothing_outlives_a_killed_run(tier: str) -> None:
     if missing(tier):
         pytest.skip(missing(tier))

@@ -108,6 +108,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(home)], check=True)
 
 
+@pytest.mark.slow
 def test_killed_runs_end_as_uninterrupted_ones(tmp_path: Path) -> None:
     found = kills(tmp_path, 3, items=9, delay=0.3)
     assert (found.kills, found.replies > 0) == (3, True)
@@ -120,6 +121,7 @@ needs_shim = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_shim
 def test_what_arrives_while_the_disk_syncs_is_not_lost_by_a_kill(tmp_path: Path) -> None:
     with proving.endpoints(0.3) as servers:
@@ -136,6 +138,7 @@ def test_what_arrives_while_the_disk_syncs_is_not_lost_by_a_kill(tmp_path: Path)
         assert len(servers[0].requests) == 6
 
 
+@pytest.mark.slow
 @needs_shim
 def test_a_disk_that_fails_at_the_kth_call_loses_nothing(tmp_path: Path) -> None:
     found = io_faults(tmp_path, step=120, first=31)
@@ -144,6 +147,7 @@ def test_a_disk_that_fails_at_the_kth_call_loses_nothing(tmp_path: Path) -> None
     assert (found.acknowledged, found.unequal, found.bad) == (0, 0, [])
 
 
+@pytest.mark.slow
 @needs_shim
 def test_a_network_disk_whose_handles_go_stale_loses_nothing(tmp_path: Path) -> None:
     found = io_faults(tmp_path, step=150, first=47, faults=(STALE,))
@@ -152,6 +156,7 @@ def test_a_network_disk_whose_handles_go_stale_loses_nothing(tmp_path: Path) -> 
     assert (found.acknowledged, found.unequal, found.bad) == (0, 0, [])
 
 
+@pytest.mark.slow
 def test_of_processes_on_one_cell_one_writes_and_the_others_say_who(tmp_path: Path) -> None:
     with proving.endpoints(2.0) as servers:
         place = Place(tmp_path, servers)
@@ -167,6 +172,7 @@ def test_of_processes_on_one_cell_one_writes_and_the_others_say_who(tmp_path: Pa
         assert [len(server.requests) for server in servers] == [6, 0]
 
 
+@pytest.mark.slow
 def test_a_run_whose_files_cannot_grow_stops_with_74_and_goes_on_later(place: Place) -> None:
     start = place.asked
     code, said = place.run(place.folder / "limited", blocks=12)
@@ -174,6 +180,7 @@ def test_a_run_whose_files_cannot_grow_stops_with_74_and_goes_on_later(place: Pl
     place.went_on(place.folder / "limited", start)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_with_74_and_the_run_goes_on_when_there_is_room(
     place: Place, mounted: Callable[[str], Path]
 ) -> None:
@@ -184,6 +191,7 @@ def test_a_full_disk_stops_with_74_and_the_run_goes_on_when_there_is_room(
     place.went_on(home / "results", start)
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_named_and_nothing_is_asked(place: Place, mounted: Callable[[str], Path]) -> None:
     home = mounted("size=64m")
     assert place.run(home / "results", "limit=2", one=True)[0] == Exit.DONE
@@ -195,6 +203,7 @@ def test_a_read_only_disk_is_named_and_nothing_is_asked(place: Place, mounted: C
     assert place.asked == asked
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the mounted disk above stands for it")
 def test_a_folder_that_we_may_not_write_is_named(place: Place) -> None:
     home = place.folder / "closed"
@@ -204,6 +213,7 @@ def test_a_folder_that_we_may_not_write_is_named(place: Place) -> None:
     assert (code, "Permission denied" in said) == (Exit.STORAGE, True)
 
 
+@pytest.mark.slow
 def test_a_cell_is_not_continued_with_other_settings(place: Place) -> None:
     asked = place.asked
     code, said = place.run(place.whole, "seed=43", "sampling.temperature=1.0")

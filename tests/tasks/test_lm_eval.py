@@ -55,6 +55,7 @@ def _own_task(folder: Path, name: str, config: Mapping[str, Any], results: str) 
 MEAN = {"aggregation": "mean", "higher_is_better": True}
 
 
+@pytest.mark.slow
 def test_verdicts_equal_stock_lm_eval_and_our_own_adapters_item_by_item(tmp_path: Path) -> None:
     found = parity(tmp_path, 100, shared_data())
     assert set(found.tasks) == {*OURS, *STOCK}

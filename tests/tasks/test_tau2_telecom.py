@@ -249,6 +249,7 @@ def test_without_a_simulator_the_message_says_how_to_name_one(items: dict[str, I
         asyncio.run(Tau2Telecom().attempt(next(iter(items.values())), 0, Tools(chat)))
 
 
+@pytest.mark.slow
 def test_killed_dialogues_go_on_where_they_were(tmp_path: Path) -> None:
     found = tau2.killed(tmp_path, 6, engine=False)
     assert (found.dialogues, found.same_transcripts, found.asked_twice) == (6, 6, 0)
@@ -257,6 +258,7 @@ def test_killed_dialogues_go_on_where_they_were(tmp_path: Path) -> None:
     assert found.in_flight <= found.dialogues
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_in_the_middle_of_its_dialogues(tmp_path: Path) -> None:
     try:
         load_settings(["model=bf16", "task=tau2_telecom", f"simulator={tau2.SIMULATOR_CONF}"])

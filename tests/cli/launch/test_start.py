@@ -48,6 +48,7 @@ def test_jobs_on_one_endpoint_share_its_limit() -> None:
     assert shares(runs, 1) == {"1": (), "2": (), "3": ()}
 
 
+@pytest.mark.slow
 def test_joblib_runs_every_model_into_one_run_with_one_report(tmp_path: Path) -> None:
     with scripted_endpoint(slow) as one, scripted_endpoint(slow) as two:
         conf = write_conf(tmp_path / "conf", ("m1", one.base_url), ("m2", two.base_url))
@@ -61,6 +62,7 @@ def test_joblib_runs_every_model_into_one_run_with_one_report(tmp_path: Path) ->
     assert "m1: run r" in done.stderr
 
 
+@pytest.mark.slow
 def test_one_failing_job_does_not_end_the_others(tmp_path: Path) -> None:
     with scripted_endpoint(slow) as one:
         conf = write_conf(tmp_path / "conf", ("m1", "http://127.0.0.1:9/v1"), ("m2", one.base_url))
@@ -70,6 +72,7 @@ def test_one_failing_job_does_not_end_the_others(tmp_path: Path) -> None:
     assert summary(tmp_path / "results", "m2")["complete"] is True
 
 
+@pytest.mark.slow
 def test_slurm_jobs_drain_on_the_signal_and_go_on_in_the_next_window(tmp_path: Path) -> None:
     """Through submitit's local executor, which sends the same signal to the same handler as SLURM."""
     pytest.importorskip("submitit")

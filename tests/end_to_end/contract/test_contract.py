@@ -19,6 +19,8 @@ from evalsuite.errors import ContextOverflow
 from evalsuite.records import Reply, Request
 from tests.end_to_end.contract.servers import SERVERS
 
+pytestmark = pytest.mark.slow
+
 GREEDY = {"temperature": 0.0, "max_tokens": 120, "seed": 1}
 PROBLEMS = [problem for place, problem in enumerate(held_out()) if place % 50 == 0]
 LONG = "What is 2 plus 2? " * 200

@@ -8,8 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "examples" / "slurm" / "one_node.sbatch"

@@ -14,9 +14,13 @@ from tests.end_to_end.faults.machine import environment, start
 from tests.store.io_faults import compiler
 from tests.support.fault_server import Close, Send, Steps, Wait, error, events, fault_server, good, head, streamed
 
-pytestmark = pytest.mark.skipif(
-    compiler() is None, reason="needs Linux and a C compiler for the shim between process and machine"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        compiler() is None, reason="needs Linux and a C compiler for the shim between process and machine"
+    ),
+]
+
 DAY = 86_400
 
 

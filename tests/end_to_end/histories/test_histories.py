@@ -17,6 +17,9 @@ from tests.store import proving
 from tests.support.command import evalsuite
 
 HISTORIES = sorted(path.name for path in HOME.iterdir() if (path / "finished").is_dir())
+NEWEST = max(HISTORIES)
+WITH_RUNS = [pytest.param(name, marks=() if name == NEWEST else pytest.mark.slow) for name in HISTORIES]
+"""For what takes seconds: older ones belong to the second tier."""
 
 
 def taken_up(name: str, state: str, folder: Path) -> Path:
@@ -59,7 +62,7 @@ def test_tables_are_made_again_from_the_journals(tmp_path: Path, name: str) -> N
         assert recorded(table) == before
 
 
-@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("name", WITH_RUNS)
 def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str) -> None:
     results = taken_up(name, "interrupted", tmp_path)
     conf = proving.configure(tmp_path / "conf", items=ITEMS, repeats=REPEATS)
@@ -84,7 +87,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str
     assert lost(old, new) == []
 
 
-@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("name", WITH_RUNS)
 def test_a_finished_run_is_reported_as_it_was(tmp_path: Path, name: str) -> None:
     results = taken_up(name, "finished", tmp_path)
     old = json.loads((results / "r" / "report" / "comparison.json").read_text())

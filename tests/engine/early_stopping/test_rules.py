@@ -240,6 +240,7 @@ def test_few_items_may_fail_early_but_pass_only_at_the_end(tmp_path: Path) -> No
     assert manifest(tmp_path / "bad", "fp8")["sequential"]["decision"]["call"] == "fail"
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_decides_the_same(tmp_path: Path) -> None:
     def slow(prompt: str) -> Answer:
         return Answer(lossy(prompt).text, delay=0.02)
