@@ -28,6 +28,7 @@ ADAPTERS: Mapping[str, str] = {
     "mmmu_val": "evalsuite.tasks.mmmu.val:MMMUVal",
     "scicode": "evalsuite.tasks.scicode.adapter:SciCode",
     "tau2_telecom": "evalsuite.tasks.tau2_telecom.adapter:Tau2Telecom",
+    "tool_calls": "evalsuite.tasks.tool_calls.adapter:ToolCalls",
     "word_problems": "evalsuite.tasks.word_problems:WordProblems",
 }
 """Name -> "module:Class"."""

@@ -1,0 +1,3 @@
+"""Function calling without simulator or judge: whether, which and with which arguments a model calls."""
+
+__all__ = ["adapter"]

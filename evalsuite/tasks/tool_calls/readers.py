@@ -1,0 +1,119 @@
+"""Rows of tool-calling files -> items: evalsuite's own form, BFCL's and evalscope's. Pure.
+
+- own: ``id``, ``tools``, ``turns`` (each with ``messages`` to add, ``calls`` to expect), ``groups``;
+- BFCL (ShishirPatil/gorilla, berkeley-function-call-leaderboard): ``question`` (a list of turns of messages),
+  ``function`` (schemas with Python-like type names), ``ground_truth`` (calls whose arguments map to lists of accepted
+  values, where an empty text means "may be left out"), joined into one row; only categories of one turn;
+- evalscope (``general_fc``): ``messages``, ``tools``, ``should_call_tool``; any call that fits its schema is right.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evalsuite.errors import BadInput
+from evalsuite.records import Item
+from evalsuite.tasks.tool_calls.verify import ABSENT, ANY
+
+TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None, "hashmap": "object", "arraylist": "array"}
+"""BFCL's type names -> JSON schema's; None: no type is required."""
+
+
+def item(row: Mapping[str, Any], number: int) -> Item:
+    """The item of one row of any known form. Raises ``BadInput`` naming the row for any other.
+
+    Args:
+        row: One JSON object of the file.
+        number: Its place from 0, the id of a row that has none.
+    """
+    try:
+        if "turns" in row:
+            turns = [{"messages": turn["messages"], "results": turn.get("results", [])} for turn in row["turns"]]
+            calls = [turn["calls"] for turn in row["turns"]]
+            return Item(str(row["id"]), {"tools": row["tools"], "turns": turns}, calls, dict(row["groups"]))
+        if "function" in row and "question" in row:
+            return _bfcl(row, number)
+        if "should_call_tool" in row:
+            return _evalscope(row, number)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadInput(f"tool_calls row {number} cannot be read: {type(error).__name__}: {error}") from None
+    raise BadInput(
+        f"tool_calls row {number} has {', '.join(row) or 'nothing'}: known are evalsuite's own rows (turns), BFCL's "
+        "(question, function, ground_truth) and evalscope's (messages, tools, should_call_tool)"
+    )
+
+
+def _bfcl(row: Mapping[str, Any], number: int) -> Item:
+    turns = row["question"]
+    if len(turns) != 1 and isinstance(turns[0], Sequence):
+        raise ValueError("BFCL questions of several turns need its own simulated environments")
+    messages = turns[0] if isinstance(turns[0], Sequence) else turns
+    tools = [{"type": "function", "function": _function(function)} for function in row["function"]]
+    names = {function["name"]: _tool_name(function["name"]) for function in row["function"]}
+    calls = [
+        _bfcl_call(names.get(name, name), accepted)
+        for call in row.get("ground_truth") or ()
+        for name, accepted in call.items()
+    ]
+    name = str(row.get("id", number))
+    kind = name.rpartition("_")[0] or "bfcl"
+    return _single(name, messages, tools, calls, {"kind": kind})
+
+
+def _bfcl_call(name: str, accepted: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    arguments, alternatives = {}, {}
+    for argument, values in accepted.items():
+        stated = [value for value in values if value != ""]
+        if stated:
+            arguments[argument] = stated[0]
+        others = [*stated[1:], *([ABSENT] if "" in values else [])]
+        if others:
+            alternatives[argument] = others
+    return {"name": name, "arguments": arguments, "alternatives": alternatives}
+
+
+def _function(function: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": _tool_name(function["name"]),
+        "description": function.get("description", ""),
+        "parameters": _schema(function.get("parameters") or {"type": "object", "properties": {}}),
+    }
+
+
+def _tool_name(name: str) -> str:
+    """OpenAI's names hold no dots, which BFCL's do; BFCL's own handlers replace them in the same way."""
+    return name.replace(".", "_")
+
+
+def _schema(schema: Any) -> Any:
+    """A schema of BFCL with JSON schema's type names, at every depth."""
+    if isinstance(schema, list):
+        return [_schema(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {}
+    for key, value in schema.items():
+        if key == "type" and isinstance(value, str):
+            name = TYPES.get(value.lower(), value.lower())
+            if name is not None:
+                made[key] = name
+        else:
+            made[key] = _schema(value)
+    return made
+
+
+def _evalscope(row: Mapping[str, Any], number: int) -> Item:
+    messages, tools = (json.loads(row[key]) if isinstance(row[key], str) else row[key] for key in ("messages", "tools"))
+    calls = [{"name": ANY, "arguments": None}] if row["should_call_tool"] else []
+    return _single(str(row.get("id", number)), messages, tools, calls, {"kind": "evalscope"})
+
+
+def _single(
+    name: str,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    calls: list[dict[str, Any]],
+    groups: Mapping[str, str],
+) -> Item:
+    inputs = {"tools": list(tools), "turns": [{"messages": list(messages), "results": []}]}
+    return Item(name, inputs, [calls], {**groups, "expects": "call" if calls else "no call"})

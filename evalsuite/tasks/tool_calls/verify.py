@@ -1,0 +1,210 @@
+"""The verdict on one reply to a request with tools. Pure.
+
+A call is right when its name is the expected one, its arguments fit the tool's JSON schema, and they equal the expected
+arguments: by JSON type, keys in any order, an optional argument absent or at its default. Several calls of one reply
+may come in any order. A call that a server's parser left in the text is no call; it is counted apart.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalsuite.records import Reply
+
+TEXT_MARKS = re.compile(
+    r"<tool_call|<function=|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<minimax:tool_call|<\|tool▁call|"
+    r"<\|channel\|>commentary to=functions|<invoke name="
+)
+"""How a call looks in the text of a reply whose server has no parser for the model's format."""
+_JSON_CALL = re.compile(
+    r'\{\s*"(?:name|function|tool)"\s*:\s*"(?P<name>[^"]{1,200})"\s*,\s*"(?:arguments|parameters)"\s*:'
+)
+"""A call written as a bare JSON object; counted only if the name is one of the tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCall:
+    """One call that a reply must make."""
+
+    name: str
+    arguments: Mapping[str, Any] | None
+    """None: any arguments that fit the schema."""
+    alternatives: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Argument -> further values that are right as well; ``ABSENT`` among them: it may be left out."""
+
+
+ABSENT = "__absent__"
+"""Among the alternatives of an argument: leaving it out is right."""
+ANY = ""
+"""As the name of the only expected call: one call or more, of any tools, with any arguments that fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallVerdict:
+    """The verdict on one reply; every share is 0 or 1."""
+
+    right: bool
+    stage: str
+    """``right``, or the first check that failed: ``as_text``, ``no_call``, ``call``, ``count``, ``name``, ``json``,
+    ``schema``, ``arguments``."""
+    note: str = ""
+    answer: str | None = None
+    """The calls of the reply as JSON, or its text; None where it has neither."""
+    as_text: bool = False
+    """Whether a call was left in the text."""
+
+
+def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapping[str, Any]]) -> CallVerdict:
+    """Compare the calls of ``reply`` with the expected ones.
+
+    Args:
+        reply: A whole reply; ``tool_calls`` holds name and arguments (JSON text) of each call.
+        expected: The calls to make, in any order; empty: the reply must answer in text and call nothing.
+        tools: The tools offered, as OpenAI schemas.
+    """
+    answer = _shown(reply)
+    as_text = not reply.tool_calls and call_in_text(reply.text, [tool["function"]["name"] for tool in tools])
+    if as_text:
+        return CallVerdict(False, "as_text", "the call was left in the text", answer, as_text=True)
+    if not expected:
+        if reply.tool_calls:
+            return CallVerdict(False, "call", "called although no call was needed", answer)
+        return CallVerdict(bool(reply.text.strip()), "right" if reply.text.strip() else "no_call", "", answer)
+    if not reply.tool_calls:
+        return CallVerdict(False, "no_call", "called nothing", answer)
+    schemas = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in tools}
+    stage, note = _calls(reply.tool_calls, expected, schemas)
+    return CallVerdict(stage == "right", stage, note, answer)
+
+
+def call_in_text(text: str, names: Sequence[str]) -> bool:
+    """Whether ``text`` holds a tool call in one of the known notations, or as JSON that names one of the tools."""
+    if TEXT_MARKS.search(text):
+        return True
+    return any(match["name"] in names for match in _JSON_CALL.finditer(text))
+
+
+def _calls(
+    calls: Sequence[Mapping[str, Any]], expected: Sequence[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str]:
+    """(stage, note) of a reply that calls."""
+    made: list[tuple[str, Any]] = []
+    for call in calls:
+        name = str(call["name"])
+        if name not in schemas:
+            return "name", f"there is no tool {name[:80]!r}"
+        try:
+            arguments = json.loads(call["arguments"]) if call["arguments"] else {}
+        except (ValueError, RecursionError, TypeError):
+            return "json", f"the arguments of {name} are not JSON"
+        if not isinstance(arguments, dict):
+            return "json", f"the arguments of {name} are no JSON object"
+        made.append((name, arguments))
+    anything = [call.name for call in expected] == [ANY]
+    if not anything and sorted(name for name, _ in made) != sorted(call.name for call in expected):
+        stage = "count" if len(made) != len(expected) else "name"
+        return stage, f"called {', '.join(name for name, _ in made)[:200]}"
+    for name, arguments in made:
+        fault = schema_fault(arguments, schemas[name])
+        if fault:
+            return "schema", f"{name}: {fault}"
+    return ("right", "") if anything else _matched(made, list(expected), schemas)
+
+
+def _matched(
+    made: Sequence[tuple[str, Any]], open_calls: list[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, str]:
+    """Assign every made call to an expected one with equal arguments; calls of one name are few, so greedily."""
+    for name, arguments in made:
+        hit = next((call for call in open_calls if call.name == name and _same(arguments, call, schemas[name])), None)
+        if hit is None:
+            return "arguments", f"{name}: other arguments than expected"
+        open_calls.remove(hit)
+    return "right", ""
+
+
+def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked); empty if they fit."""
+    from jsonschema import Draft202012Validator
+
+    checker = Draft202012Validator.FORMAT_CHECKER
+    fault = next(iter(Draft202012Validator(schema, format_checker=checker).iter_errors(arguments)), None)
+    if fault is None:
+        return ""
+    place = "/".join(str(part) for part in fault.absolute_path) or "arguments"
+    return f"{place}: {fault.message[:160]}"
+
+
+def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[str, Any]) -> bool:
+    if expected.arguments is None:
+        return True
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    for name in {*arguments, *expected.arguments}:
+        part = properties.get(name) or {}
+        allowed = [*expected.alternatives.get(name, ())]
+        if name in expected.arguments:
+            allowed.append(expected.arguments[name])
+        else:
+            allowed.append(part["default"] if "default" in part else ABSENT)
+        if name not in arguments:
+            default = [part["default"]] if "default" in part else []
+            if ABSENT not in allowed and not any(equal(value, one, part) for one in allowed for value in default):
+                return False
+        elif not any(equal(arguments[name], value, part) for value in allowed if value != ABSENT):
+            return False
+    return True
+
+
+def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether two JSON values are the same argument.
+
+    Numbers are equal by value and never equal to booleans or text; text is compared after Unicode normalisation and
+    white space, without case unless the schema lists or formats it; arrays keep their order unless the schema says
+    ``uniqueItems``; a key of an object may be absent where its value is the schema's default.
+    """
+    if isinstance(expected, bool) or isinstance(actual, bool) or expected is None or actual is None:
+        return actual is expected
+    if isinstance(expected, int | float):
+        return isinstance(actual, int | float) and actual == expected
+    if isinstance(expected, str):
+        return isinstance(actual, str) and _text(actual, schema) == _text(expected, schema)
+    if isinstance(expected, Mapping):
+        if not isinstance(actual, Mapping):
+            return False
+        properties: Mapping[str, Any] = schema.get("properties") or {}
+        return all(
+            equal(_value(actual, key, properties), _value(expected, key, properties), properties.get(key) or {})
+            for key in {*actual, *expected}
+        )
+    if not isinstance(actual, list) or len(actual) != len(expected):
+        return False
+    part = schema.get("items") or {}
+    if schema.get("uniqueItems"):
+        rest = list(actual)
+        for value in expected:
+            hit = next((place for place, one in enumerate(rest) if equal(one, value, part)), None)
+            if hit is None:
+                return False
+            rest.pop(hit)
+        return True
+    return all(equal(one, value, part) for one, value in zip(actual, expected, strict=True))
+
+
+def _value(holder: Mapping[str, Any], key: str, properties: Mapping[str, Any]) -> Any:
+    return holder[key] if key in holder else (properties.get(key) or {}).get("default", ABSENT)
+
+
+def _text(text: str, schema: Mapping[str, Any]) -> str:
+    plain = " ".join(unicodedata.normalize("NFC", text).split())
+    exact = {"enum", "const", "format", "pattern"} & schema.keys()
+    return plain if exact else plain.casefold()
+
+
+def _shown(reply: Reply) -> str | None:
+    if reply.tool_calls:
+        calls = [{"name": call["name"], "arguments": call["arguments"]} for call in reply.tool_calls]
+        return json.dumps(calls, ensure_ascii=False)[:1000]
+    return reply.text.strip()[:1000] or None
