@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from evalsuite.records import Item, Reply
 from evalsuite.tasks.tool_calls import verify
+from evalsuite.tasks.tool_calls.adapter import ToolCalls
+from figures.line import Line
 
 Calls = list[dict[str, Any]]
 
@@ -25,6 +28,30 @@ class Agreement:
     verdicts: int = 0
     wrong_kinds: dict[str, int] = field(default_factory=dict)
     different: list[str] = field(default_factory=list)
+
+
+def lines(folder: Path) -> list[Line]:
+    """The rows of the page of figures: all items and all wrong calls; ``folder`` is not used."""
+    items = list(ToolCalls().items())
+    found = agreement(items)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in found.wrong_kinds.items())
+    halves = {half: [item for item in items if item.groups["expects"] == half] for half in ("call", "no call")}
+    shares = {name: [score(half, caller) for half in halves.values()] for name, caller in CALLERS.items()}
+    return [
+        Line(
+            f"tool_calls: {len(items)} items x kinds of calls, beside a second, independent check",
+            "all equal",
+            f"{found.verdicts - len(found.different)} of {found.verdicts} equal ({kinds})",
+        ),
+        *(
+            Line(
+                f"tool_calls: a {name} caller, call half / no-call half",
+                asked,
+                " / ".join(f"{100 * one:.0f} %" for one in shares[name]),
+            )
+            for name, asked in (("perfect", "100 / 100 %"), ("silent", "0 / 100 %"))
+        ),
+    ]
 
 
 def agreement(items: Iterable[Item]) -> Agreement:
@@ -62,6 +89,9 @@ def perfect(item: Item, turn: int) -> Reply:
 def silent(item: Item, turn: int) -> Reply:
     """Text, whatever is asked."""
     return Reply("I can only talk.", finish_reason="stop")
+
+
+CALLERS: dict[str, Callable[[Item, int], Reply]] = {"perfect": perfect, "silent": silent}
 
 
 def _reply(calls: Sequence[Mapping[str, Any]]) -> Reply:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures import benchmarks, cost, io_faults, kills
+from figures import benchmarks, cost, io_faults, kills, tool_calls
 from figures import plan as planning
 from figures.line import Line
 from figures.measure import measured
@@ -335,6 +335,7 @@ TOPICS: dict[str, Topic] = {
     "aa_lcr": Topic("AA-LCR", benchmarks.aa_lcr),
     "offline": Topic("Without a network", benchmarks.offline),
     "verdict": Topic("Verdicts and the gate", verdicts),
+    "tool_calls": Topic("Tool calls", tool_calls.lines),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
     "kills": Topic("Killed and continued", kills.measure),
     "io_faults": Topic("A disk that fails", io_faults.measure),

@@ -25,11 +25,14 @@ SYSTEM = (
 PER_TOOL = 6
 """Single calls for each tool."""
 MONTHS = {
-    "en": "January February March April May June July August September October November December".split(),
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split(),
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split(),
-    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split(),
-    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro".split(),
+    language: tuple(names.split())
+    for language, names in {
+        "en": "January February March April May June July August September October November December",
+        "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+        "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    }.items()
 }
 POOLS: dict[str, list[Any]] = {
     "city": ["Lisbon", "Nairobi", "Osaka", "Quito", "Tallinn", "Hanoi", "Cork", "Graz", "Izmir", "Halifax"],
@@ -60,7 +63,7 @@ POOLS: dict[str, list[Any]] = {
 
 
 def draw(kind: str, rng: random.Random) -> Any:
-    """A value of a slot: a pool's name, ``int:LO:HI``, ``step:LO:HI:STEP``, ``date``, ``past``, ``time``, ``enum:a|b``, ``list:POOL``."""
+    """A value of a slot, by its kind: the name of a pool, or what the branches below test for."""
     head, _, rest = kind.partition(":")
     if head == "int":
         low, high = rest.split(":")

@@ -148,7 +148,7 @@ def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[
         if name in expected.arguments:
             allowed.append(expected.arguments[name])
         else:
-            allowed.append(part["default"] if "default" in part else ABSENT)
+            allowed.append(part.get("default", ABSENT))
         if name not in arguments:
             default = [part["default"]] if "default" in part else []
             if ABSENT not in allowed and not any(equal(value, one, part) for one in allowed for value in default):
