@@ -1,4 +1,4 @@
-"""Make the questions of the task ``tool_calls``: ``python tools/make_tool_calls.py tasks/tool_calls/questions.jsonl``.
+"""Make the questions of the task ``tool_calls``: ``python -m tools.make_tool_calls tasks/tool_calls/questions.jsonl``.
 
 Every request is put together from the tools of ``tool_schemas.py``, the values drawn below and one seed, so that the
 file can be made again byte for byte. A request names every value that its call needs, in the words of the schema where
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tool_schemas import CHAT, LANGUAGES, TOOLS, UNSERVED, Tool
+from tools.tool_schemas import CHAT, LANGUAGES, TOOLS, UNSERVED, Tool
 
 SEED = 20261126
 TODAY = datetime.date(2027, 1, 15)
@@ -69,9 +69,8 @@ def draw(kind: str, rng: random.Random) -> Any:
         low, high = rest.split(":")
         return rng.randint(int(low), int(high))
     if head == "step":
-        low, high, step = (float(part) for part in rest.split(":"))
-        value = low + step * rng.randrange(int((high - low) / step) + 1)
-        return round(value, 2)
+        first, last, step = (float(part) for part in rest.split(":"))
+        return round(first + step * rng.randrange(int((last - first) / step) + 1), 2)
     if head == "date":
         return (TODAY + datetime.timedelta(days=rng.randint(3, 400))).isoformat()
     if head == "past":

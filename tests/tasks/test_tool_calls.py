@@ -32,7 +32,7 @@ def call(name: str, arguments: Any) -> Reply:
 
 def test_the_questions_are_made_again_byte_for_byte(tmp_path: Path) -> None:
     made = tmp_path / "questions.jsonl"
-    subprocess.run([sys.executable, str(ROOT / "tools" / "make_tool_calls.py"), str(made)], check=True)
+    subprocess.run([sys.executable, "-m", "tools.make_tool_calls", str(made)], check=True, cwd=ROOT)
     assert made.read_bytes() == (ROOT / "tasks" / "tool_calls" / "questions.jsonl").read_bytes()
 
 
