@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.tool_schemas import CHAT, LANGUAGES, TOOLS, UNSERVED, Tool
+from tools.tool_schemas import CHAT, LANGUAGES, TOOLS, UNSERVED, SecondTurn, Tool
 
 SEED = 20261126
 TODAY = datetime.date(2027, 1, 15)
@@ -199,28 +199,30 @@ def parallels(rng: random.Random) -> Iterator[dict[str, Any]]:
 
 def sequences(rng: random.Random) -> Iterator[dict[str, Any]]:
     """Two turns: the second request refers to what the first call gave back."""
-    for number, tool in enumerate(tool for tool in TOOLS if tool.then):
+    for number, (tool, second) in enumerate(_followed()):
         for repeat in range(4):
-            then = next(other for other in TOOLS if other.name == tool.then[0])
+            then = next(other for other in TOOLS if other.name == second.tool)
             text, call = one_call(tool, 0, "en", rng)
-            value = draw(tool.then[2], rng)
-            follow, fixed = tool.then[3]
-            second: dict[str, Any] = {}
-            placed(second, tool.then[1], value)
-            for slot, given in fixed.items():
-                placed(second, slot, given)
-            turns = [
-                {"messages": [user(text)], "calls": [call], "results": [{tool.then[4]: value}]},
-                {"messages": [user(follow)], "calls": [{"name": then.name, "arguments": second}]},
-            ]
+            value = draw(second.value, rng)
+            arguments: dict[str, Any] = {}
+            for path, given in {second.argument: value, **second.fixed}.items():
+                placed(arguments, path, given)
+            follow: dict[str, Any] = {
+                "messages": [user(second.request)],
+                "calls": [{"name": then.name, "arguments": arguments}],
+            }
+            turns = [{"messages": [user(text)], "calls": [call], "results": [{second.key: value}]}, follow]
             if repeat % 2:  # the first turn as history, so that only the second is asked
-                turns = [{"messages": _history(text, call, {tool.then[4]: value}, follow), "calls": turns[1]["calls"]}]
-            tools = [tool.schema(), then.schema()]
+                turns = [{**follow, "messages": _history(text, call, {second.key: value}, second.request)}]
             others = [other for other in TOOLS if other not in (tool, then)]
-            tools += [other.schema() for other in rng.sample(others, 3)]
+            tools = [one.schema() for one in (tool, then, *rng.sample(others, 3))]
             rng.shuffle(tools)
             kind = "follow-up" if repeat % 2 else "sequence"
             yield row(f"turns/{number}/{repeat}", tools, turns, kind=kind, language="en")
+
+
+def _followed() -> list[tuple[Tool, SecondTurn]]:
+    return [(tool, tool.then) for tool in TOOLS if tool.then is not None]
 
 
 def _history(text: str, call: dict[str, Any], result: dict[str, Any], follow: str) -> list[dict[str, Any]]:
@@ -254,11 +256,11 @@ def no_calls(rng: random.Random) -> Iterator[dict[str, Any]]:
             kind="value missing",
             language="en",
         )
-    for number, tool in enumerate(tool for tool in TOOLS if tool.then):
+    for number, (tool, second) in enumerate(_followed()):
         text, call = one_call(tool, 0, "en", rng)
-        value = draw(tool.then[2], rng)
-        again = f"Thanks. Just repeat the {tool.then[4].replace('_', ' ')} that you told me, nothing else."
-        turn = {"messages": _history(text, call, {tool.then[4]: value}, again), "calls": []}
+        result = {second.key: draw(second.value, rng)}
+        again = f"Thanks. Just repeat the {second.key.replace('_', ' ')} that you told me, nothing else."
+        turn = {"messages": _history(text, call, result, again), "calls": []}
         yield row(f"none/known/{number}", distractors(tool, 3, rng), [turn], kind="already answered", language="en")
 
 

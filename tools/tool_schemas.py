@@ -1,6 +1,6 @@
 """The tools, requests and plain messages of which ``make_tool_calls.py`` makes the questions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 LANGUAGES = ("en", "de", "fr", "es", "pt", "zh", "ja")
@@ -64,8 +64,8 @@ class Tool:
     """Language -> (request with slots, arguments that the words fix)."""
     lacks: str = ""
     """A request that leaves a required value out."""
-    then: tuple[str, str, str, tuple[str, dict[str, Any]], str] | tuple[()] = field(default=())
-    """(tool of a second turn, its argument, what is drawn for it, (request, fixed arguments), key of the first result)."""
+    then: "SecondTurn | None" = None
+    """A second request that needs the result of the first call."""
 
     def schema(self) -> dict[str, Any]:
         """As OpenAI's ``tools`` has it."""
@@ -79,6 +79,22 @@ class Tool:
             "type": "function",
             "function": {"name": self.name, "description": self.about, "parameters": parameters},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SecondTurn:
+    """A request that refers to the result of a first call."""
+
+    tool: str
+    argument: str
+    """Argument that takes the first result."""
+    value: str
+    """What is drawn for it (kinds of ``make_tool_calls.draw``)."""
+    request: str
+    fixed: dict[str, Any]
+    """Arguments that the words of the request fix."""
+    key: str
+    """Key of the first result."""
 
 
 TOOLS: list[Tool] = [
@@ -157,7 +173,7 @@ TOOLS: list[Tool] = [
             ],
         },
         lacks='Add "Bird walk" to my calendar at 10:00.',
-        then=("delete_event", "event_id", "int:1000:9999", ("Delete that event again.", {}), "event_id"),
+        then=SecondTurn("delete_event", "event_id", "int:1000:9999", "Delete that event again.", {}, "event_id"),
     ),
     Tool(
         "delete_event",
@@ -243,11 +259,12 @@ TOOLS: list[Tool] = [
             "fr": [("Cherche des vols de {route_origin} à {route_destination} le {day}.", {})],
         },
         lacks="Find flights from LIS to HAN.",
-        then=(
+        then=SecondTurn(
             "book_flight",
             "flight_id",
             "code",
-            ("Book that one for Rosa Delgado.", {"passenger": "Rosa Delgado"}),
+            "Book that one for Rosa Delgado.",
+            {"passenger": "Rosa Delgado"},
             "flight_id",
         ),
     ),
@@ -400,11 +417,12 @@ TOOLS: list[Tool] = [
             ],
             "fr": [("Cherche « {query} » dans la bibliothèque.", {})],
         },
-        then=(
+        then=SecondTurn(
             "reserve_book",
             "book_id",
             "int:100:999",
-            ("Reserve that book for Jonas Weber.", {"reader": "Jonas Weber"}),
+            "Reserve that book for Jonas Weber.",
+            {"reader": "Jonas Weber"},
             "book_id",
         ),
     ),
@@ -452,7 +470,7 @@ TOOLS: list[Tool] = [
             "es": [('Añade la tarea "{task}" para el {due}.', {})],
         },
         lacks='Add the task "Garden planning".',
-        then=("finish_task", "task_id", "int:10:99", ("Mark it as finished.", {}), "task_id"),
+        then=SecondTurn("finish_task", "task_id", "int:10:99", "Mark it as finished.", {}, "task_id"),
     ),
     Tool(
         "finish_task",
@@ -703,11 +721,12 @@ TOOLS: list[Tool] = [
             "es": [('Reserva una mesa para {guests} en el restaurante "{restaurant}" el {day} a las {time}.', {})],
         },
         lacks='Reserve a table at the restaurant "Copper" for 4.',
-        then=(
+        then=SecondTurn(
             "cancel_booking",
             "booking",
             "code",
-            ("We cannot come after all, cancel it because of illness.", {"reason": "illness"}),
+            "We cannot come after all, cancel it because of illness.",
+            {"reason": "illness"},
             "booking",
         ),
     ),
@@ -856,11 +875,12 @@ TOOLS: list[Tool] = [
             "zh": [("创建一个严重程度为 {severity} 的工单，摘要原文为：{summary}", {})],
         },
         lacks="Open a critical ticket.",
-        then=(
+        then=SecondTurn(
             "assign_ticket",
             "ticket",
             "int:2000:2999",
-            ("Assign it to Amara Okafor.", {"assignee": "Amara Okafor"}),
+            "Assign it to Amara Okafor.",
+            {"assignee": "Amara Okafor"},
             "ticket",
         ),
     ),
