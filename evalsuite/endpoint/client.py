@@ -25,11 +25,11 @@ from evalsuite.endpoint.fault_mapping import (
     safe,
     status_fault,
 )
-from evalsuite.endpoint.faults import Down, Malformed, NoByte, TooSlow, Transient
+from evalsuite.endpoint.faults import Down, NoByte, TooSlow, Transient
 from evalsuite.endpoint.reply import ErrorEvent
-from evalsuite.endpoint.sse import DONE, SSEReader
 from evalsuite.endpoint.stream import PartialReply, ReplyStream, largest
 from evalsuite.endpoint.thinking import switch_fields, tags_of
+from evalsuite.endpoint.timeouts import RequestLimits
 from evalsuite.endpoint.transport import Response, Transport, fetch, transport
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
@@ -100,32 +100,47 @@ class Client:
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``. What had come of
         an answer by then is never returned: it is thrown away with the connection, which makes the server stop, too.
         """
-        began = asyncio.get_running_loop().time()
-        limits = [limit for limit in (longest, self.engine.total_seconds) if limit is not None]
-        whole = began + min(limits, default=math.inf if self.streams(request) else UNSTREAMED_SECONDS)
+        limits = self._limits(request, longest)
         stream = ReplyStream(largest(request))
         if progress is not None:
             progress.reply = stream.assembler
         path, body = "/completions" if request.raw else "/chat/completions", encode(self.body(request))
-        first = began + self.engine.first_token_seconds if self.streams(request) else whole
         answered = False
         try:
-            async with asyncio.timeout_at(min(first, whole)) as timer:
+            async with asyncio.timeout_at(limits.first) as timer:
                 async with self.transport.post(path, body) as response:
                     answered = True
-                    await self._read(response, request, stream, timer, whole)
+                    await self._read(response, request, stream, limits, timer)
         except TimeoutError as error:
             if isinstance(error, aiohttp.ClientError):  # a new connection took longer than engine.connect_seconds
                 raise connection_fault(error, self.model) from None
-            raise _silence(stream, began, whole) from None
+            raise _late(stream, limits) from None
         except (aiohttp.ClientError, OSError) as error:
             if answered:
-                seconds = asyncio.get_running_loop().time() - began
-                raise broken_fault(error, self.model, seconds, stream.lost) from None
+                raise broken_fault(error, self.model, limits.passed(), stream.lost) from None
             raise connection_fault(error, self.model) from None
         self._check_name(stream.assembler.model)
+        return self._reply(request, stream, limits)
+
+    def _limits(self, request: Request, longest: float | None) -> RequestLimits:
+        began, engine = asyncio.get_running_loop().time(), self.engine
+        streams = self.streams(request)
+        stated = [seconds for seconds in (longest, engine.total_seconds) if seconds is not None]
+        whole = began + min(stated, default=math.inf if streams else UNSTREAMED_SECONDS)
+        first = min(began + engine.first_token_seconds, whole) if streams else whole
+        return RequestLimits(began, first, engine.idle_seconds, whole)
+
+    def _reply(self, request: Request, stream: ReplyStream, limits: RequestLimits) -> Reply:
         thinking = self.model.thinking and not request.raw
-        return stream.reply(request, began, thinking=thinking, tags=tags_of(self.model))
+        try:
+            return stream.reply(request, limits.began, thinking=thinking, tags=tags_of(self.model))
+        except Transient as fault:
+            raise self._without_secrets(fault, request) from None
+
+    def _without_secrets(self, fault: Transient, request: Request) -> Transient:
+        """The same fault; what it quotes of the reply may repeat the prompt or the key."""
+        fault.args = (safe(str(fault), self.model, request),)
+        return fault
 
     async def get(self, path: str, *, root: bool = False) -> Response:
         """What the server answers to a GET of ``path``, whatever its status; ``root``: below the server's root instead
@@ -166,51 +181,30 @@ class Client:
         response: aiohttp.ClientResponse,
         request: Request,
         stream: ReplyStream,
+        limits: RequestLimits,
         timer: asyncio.Timeout,
-        whole: float,
     ) -> None:
-        """Fill ``stream`` with the reply's bytes; ``whole``: when the request is given up, loop time."""
+        """Fill ``stream`` with the reply's bytes; ``timer`` goes off when the request is given up."""
         if not 200 <= response.status < 300:
             raise status_fault(await fetch(response, PAGE_BYTES), self.model, request)
-        kind = response.headers.get("content-type", "")
-        if "html" in kind:
+        if "html" in response.headers.get("content-type", ""):
             text = page((await fetch(response, PAGE_BYTES)).body.decode("utf-8", "replace"))
             words = safe(text, self.model, request)
             raise Down(f"the answer is no model server's but a proxy's: {words}", gateway=True)
+        now, moved = asyncio.get_running_loop().time, -math.inf
+        often = min(1.0, limits.idle / 4)  # moving the timer for every chunk would cost more than reading it
         try:
-            if not self.streams(request) or "application/json" in kind:
-                chunks = []
-                async for chunk in response.content.iter_any():
-                    stream.count(chunk)
-                    chunks.append(chunk)
-                stream.add_whole(b"".join(chunks))
-            else:
-                await self._read_events(response, stream, timer, whole)
+            async for chunk in response.content.iter_any():
+                stream.feed(chunk)
+                at = now()
+                if at - moved > often and stream.begun:
+                    timer.reschedule(min(at + limits.idle, limits.whole))
+                    moved = at
+            stream.end()
         except ErrorEvent as error:
             raise event_fault(error.event, self.model, request) from None
-        except Malformed as error:
-            raise Malformed(safe(str(error), self.model, request)) from None
-
-    async def _read_events(
-        self, response: aiohttp.ClientResponse, stream: ReplyStream, timer: asyncio.Timeout, whole: float
-    ) -> None:
-        reader = SSEReader()
-        loop = asyncio.get_running_loop()
-        moved, idle = -math.inf, self.engine.idle_seconds
-        often = min(1.0, idle / 4)  # moving the timer for every chunk would cost more than reading it
-        async for chunk in response.content.iter_any():
-            stream.count(chunk)
-            now = loop.time()
-            if now - moved > often:
-                timer.reschedule(min(now + idle, whole))
-                moved = now
-            for payload in reader.feed(chunk):
-                if payload == DONE:
-                    stream.done = True
-                else:
-                    stream.add(payload)
-        if not (stream.done or stream.assembler.finished):
-            raise Transient(f"the stream ended without a finish reason{stream.lost}")
+        except Transient as fault:
+            raise self._without_secrets(fault, request) from None
 
 
 def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Client:
@@ -240,14 +234,14 @@ def encode(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _silence(stream: ReplyStream, began: float, whole: float) -> SampleFailed:
-    """The fault of a request whose time is up: the whole answer's, or that of a silence."""
-    now = asyncio.get_running_loop().time()
-    if now < whole:
-        return Transient(f"silence for too long, {now - began:.0f} s after the request{stream.lost}")
+def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
+    """The fault of a request whose time is up: that of a silence, or of the whole answer."""
+    seconds = limits.passed()
+    if limits.began + seconds < limits.whole:
+        return Transient(f"silence for too long, {seconds:.0f} s after the request{stream.lost}")
     if stream.size == 0:
-        return NoByte(f"no byte of an answer came in {now - began:.0f} s")
-    return TooSlow(f"no end after {now - began:.0f} s{stream.lost}")
+        return NoByte(f"no byte of an answer came in {seconds:.0f} s")
+    return TooSlow(f"no end after {seconds:.0f} s{stream.lost}")
 
 
 def _same_model(name: str, asked: str) -> bool:

@@ -1,18 +1,31 @@
-"""From a server's JSON to a ``Reply``: field names are normalised, nothing else is.
+"""One reply, put together from the JSON of a server: the deltas of a stream, or one whole body.
 
-Reasoning comes as ``reasoning_content`` (SGLang, transformers), as ``reasoning`` (vLLM since 0.16), or in the content
-(no parser on the server), which ``thinking.py`` splits.
+Field names are normalised, nothing else is. Reasoning comes as ``reasoning_content`` (SGLang, transformers), as
+``reasoning`` (vLLM since 0.16), as content parts of a thinking type (Mistral), or in the content (no parser on the
+server), which ``thinking.py`` splits.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from evalsuite.endpoint.fields import (
+    FINISHED,
+    NoCompletion,
+    call_fields,
+    call_index,
+    content_of,
+    finish_of,
+    first_choice,
+    part_of,
+    reasoning_of,
+    storable,
+    usage_of,
+    worse,
+)
 from evalsuite.endpoint.thinking import KNOWN_TAGS, Tags, split_thinking
 from evalsuite.errors import SampleFailed
-from evalsuite.records import Reply, Usage
-
-FINISHED = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
-"""Finish reasons that a model's own answer can have; others (abort, error, unknown) are server faults."""
+from evalsuite.records import Reply
 
 PIECES = 512
 """Pieces of a text that are held singly."""
@@ -52,58 +65,64 @@ class TextBuffer:
 
 
 class Assembler:
-    """Collects one reply, from the deltas of a stream or from one whole body."""
+    """Collects one reply. What it cannot be made of raises ``NoCompletion``, an error event ``ErrorEvent``, and text
+    behind the end of the answer ``SampleFailed``."""
 
-    __slots__ = ("_calls", "_fingerprint", "_finish", "_model", "_reasoning", "_text", "_usage")
+    __slots__ = ("_calls", "_fingerprint", "_finish", "_names", "_reasoning", "_text", "_usage")
 
     def __init__(self) -> None:
         self._text = TextBuffer()
         self._reasoning = TextBuffer()
-        self._calls: dict[int, dict[str, Any]] = {}
-        self._finish: str | None = None
+        self._calls = ToolCalls()
+        self._finish = ""
         self._usage: Mapping[str, Any] = {}
-        self._model = ""
+        self._names: list[str] = []
         self._fingerprint = ""
 
     def add(self, body: Mapping[str, Any]) -> bool:
-        """Take one chunk or body; True if it carried generated text.
-
-        Raises ``ErrorEvent`` on an error event, ``TypeError`` or ``AttributeError`` on what is no chat completion.
-        """
+        """Take one event or body; True if it held generated text or a tool call."""
         if body.get("error") or body.get("object") == "error":
             raise ErrorEvent(body.get("error") or body)
-        if body.get("usage"):
-            self._usage = body["usage"]
-        self._model = body.get("model") or self._model
-        self._fingerprint = body.get("system_fingerprint") or self._fingerprint
-        generated = False
-        for choice in body.get("choices") or ():
-            part = choice.get("delta") or choice.get("message") or choice
-            content, reasoning = part.get("content"), part.get("reasoning_content") or part.get("reasoning")
-            if content is None:
-                content = choice.get("text")
-            if content:
-                self._text.add(content if type(content) is str else _joined(content))
-            if reasoning:
-                self._reasoning.add(reasoning if type(reasoning) is str else _joined(reasoning))
-            for call in part.get("tool_calls") or ():
-                self._add_call(call)
-            generated = generated or bool(content or reasoning or part.get("tool_calls"))
-            self._finish = choice.get("finish_reason") or self._finish
-        return generated
+        usage, name, fingerprint = body.get("usage"), body.get("model"), body.get("system_fingerprint")
+        if usage and isinstance(usage, dict):
+            self._usage = usage
+        if name and isinstance(name, str) and name not in self._names:
+            self._names.append(name)
+        if fingerprint and isinstance(fingerprint, str):
+            self._fingerprint = fingerprint
+        choice = first_choice(body.get("choices"))
+        return choice is not None and self._add_choice(choice)
 
     def add_text(self, field: str, text: str) -> None:
-        """Take what one chunk adds to a field of the message and nothing else."""
+        """Take an event that adds ``text`` to a field of the message and is otherwise as one before."""
+        self._unfinished(generated=bool(text))
         (self._text if field == "content" else self._reasoning).add(text)
 
-    def _add_call(self, call: Mapping[str, Any]) -> None:
-        """Tool calls stream in pieces, keyed by ``index``; id and name come only with the first."""
-        index = call.get("index", len(self._calls))
-        known = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
-        function = call.get("function") or {}
-        known["id"] = call.get("id") or known["id"]
-        known["name"] = function.get("name") or known["name"]
-        known["arguments"] += function.get("arguments") or ""
+    def _add_choice(self, choice: Mapping[str, Any]) -> bool:
+        part, whole = part_of(choice)
+        text, thought = content_of(part.get("content"))
+        reasoning, calls = reasoning_of(part) + thought, part.get("tool_calls")
+        if whole and (self.characters or self._calls) and text == self._text.whole():
+            text = reasoning = ""  # the last event of some streams repeats the whole message
+            calls = None
+        elif whole and (self.characters or self._calls):
+            raise NoCompletion("a whole message behind parts of another one")
+        generated = bool(text or reasoning or calls)
+        self._unfinished(generated=generated)
+        if text:
+            self._text.add(text)
+        if reasoning:
+            self._reasoning.add(reasoning)
+        if calls:
+            self._calls.add(calls, whole=whole)
+        finish = finish_of(choice)
+        if finish:
+            self._finish = worse(self._finish, finish) if self._finish else finish
+        return generated
+
+    def _unfinished(self, *, generated: bool) -> None:
+        if generated and self._finish:
+            raise SampleFailed(f"the answer went on behind its end (finish_reason={self._finish[:40]!r})")
 
     @property
     def characters(self) -> int:
@@ -112,13 +131,13 @@ class Assembler:
 
     @property
     def model(self) -> str:
-        """The serving model's name, empty if none came."""
-        return str(self._model)
+        """The serving model's name, empty if none came or several did."""
+        return self._names[0] if len(self._names) == 1 else ""
 
     @property
     def finished(self) -> bool:
         """Whether a finish reason has arrived."""
-        return self._finish is not None
+        return bool(self._finish)
 
     def reply(
         self,
@@ -131,47 +150,75 @@ class Assembler:
     ) -> Reply:
         """The whole reply; ``thinking``: the model was asked to think, so a cut text without tags is its thinking.
 
-        Raises ``SampleFailed`` when the server did not finish it by itself.
+        Raises ``SampleFailed`` when the server did not finish it by itself, or called itself by several names.
         """
-        if not isinstance(self._finish, str) or self._finish not in FINISHED:
-            raise SampleFailed(
-                f"the reply ended with finish_reason={repr(self._finish)[:40]}, which is the server's doing"
-            )
-        usage = _usage(self._usage)
+        if self._finish not in FINISHED:
+            stated = repr(self._finish[:40] or None)
+            raise SampleFailed(f"the reply ended with finish_reason={stated}, which is the server's doing")
+        if len(self._names) > 1:
+            raise SampleFailed(f"parts of the reply come from different models: {' and '.join(self._names)[:200]}")
+        usage = usage_of(self._usage)
         cap = max_tokens is not None and (usage.completion_tokens or 0) >= max_tokens
         finish = "length" if cap else self._finish
-        text, reasoning = _whole(self._text.whole()), _whole(self._reasoning.whole())
+        text, reasoning = storable(self._text.whole()), storable(self._reasoning.whole())
         text, reasoning = split_thinking(text, reasoning, tags=tags, cut=thinking and finish == "length")
-        calls = tuple(self._calls[index] for index in sorted(self._calls))
-        return Reply(text, reasoning, finish, calls, usage, seconds, first, self.model, str(self._fingerprint))
+        model, fingerprint = storable(self.model), storable(self._fingerprint)
+        return Reply(text, reasoning, finish, self._calls.whole(), usage, seconds, first, model, fingerprint)
 
 
-def _joined(content: Any) -> str:
-    """Text that came as a list of parts. Raises ``TypeError`` for anything else."""
-    if isinstance(content, list):
-        return "".join([part if isinstance(part, str) else part["text"] for part in content])
-    raise TypeError(f"text that is a {type(content).__name__}")
+class ToolCalls:
+    """The tool calls of one reply."""
+
+    __slots__ = ("_calls", "_open")
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[int, dict[str, str]]] = []
+        """(place, call) in the order of arrival."""
+        self._open: dict[int | None, dict[str, str]] = {}
+        """Index in the stream -> the call that its next piece belongs to; None: the one that came last."""
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, calls: Any, *, whole: bool) -> None:
+        """Take the calls of a whole message, whose place in the list is their order, or pieces of calls of a stream.
+
+        Pieces are joined by their index; the first one has id and name. A piece with another id and a name is another
+        call, whatever its index: some servers number every call of a message 0.
+        """
+        if not isinstance(calls, list):
+            raise NoCompletion("tool_calls is no list")
+        for piece in calls:
+            identifier, name, arguments = call_fields(piece)
+            index = None if whole else call_index(piece)
+            known = None if whole else self._open.get(index)
+            if known is None or _begins(known, identifier, name, stated=index is not None):
+                known = {"id": "", "name": "", "arguments": ""}
+                self._calls.append((len(self._calls) if index is None else index, known))
+                self._open[index] = self._open[None] = known
+            known["id"] = identifier or known["id"]
+            known["name"] = name or known["name"]
+            known["arguments"] += arguments
+
+    def whole(self) -> tuple[dict[str, str], ...]:
+        """All calls, by their index in the stream, or as the message lists them."""
+        ordered = sorted(self._calls, key=lambda pair: pair[0])
+        return tuple({field: storable(value) for field, value in call.items()} for _, call in ordered)
 
 
-def _whole(text: str) -> str:
-    """The text as it can be stored: a character that was cut into two chunks is whole again, and what stays a lone
-    surrogate becomes U+FFFD, because no table holds it."""
-    if text.isascii():
-        return text
+def _begins(known: Mapping[str, str], identifier: str, name: str, *, stated: bool) -> bool:
+    """Whether a piece with this id and name begins a call of its own instead of continuing ``known``; ``stated``: it
+    has the same index."""
+    if not name:
+        return False
+    if identifier and known["id"]:
+        return identifier != known["id"]
+    return _is_json(known["arguments"]) if stated else True
+
+
+def _is_json(text: str) -> bool:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
-def _usage(raw: Any) -> Usage:
-    """Token counts under either server's spelling of reasoning tokens."""
-    if not isinstance(raw, Mapping):
-        return Usage()
-    details = raw.get("completion_tokens_details")
-    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    if reasoning is None:
-        reasoning = raw.get("reasoning_tokens")
-    counts = (raw.get("prompt_tokens"), raw.get("completion_tokens"), reasoning)
-    return Usage(*(count if isinstance(count, int) else None for count in counts))
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,7 +1,6 @@
-"""Server-sent events, as far as OpenAI-compatible servers use them.
+"""Server-sent events (WHATWG HTML, section 9.2.6), as far as OpenAI-compatible servers use them.
 
-Only ``data:`` lines matter; comments, ``event:`` and blank lines are skipped (WHATWG HTML, section 9.2.6). Every such
-server puts one JSON value on one line, so lines are not joined.
+Only ``data:`` lines matter; comments, ``event:``, ``id:`` and ``retry:`` lines are skipped.
 
 A long answer is 64,000 events that differ in one string. JSON before and behind a string means the same whatever the
 string is, so an event that begins and ends as one that was parsed, with one whole JSON string between, needs only that
@@ -14,21 +13,72 @@ from typing import Any
 import orjson
 
 DONE = b"[DONE]"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class SSEReader:
-    """Turns the chunks of a byte stream into ``data`` payloads; a payload may be cut anywhere between chunks."""
+    """Turns the chunks of a byte stream into ``data`` payloads, in time linear in their length; lines and payloads may
+    be cut anywhere between chunks. Lines end with LF, CR LF or CR."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_data", "_pieces", "_return")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        """Of the line that is not whole yet."""
+        self._data: list[bytes] = []
+        """``data`` lines of the event that is not whole yet."""
+        self._return = False
+        """Whether the last chunk ended with CR: a LF that comes next belongs to the same line end."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The payloads that ``chunk`` completes, in order."""
-        lines = (self._rest + chunk).split(b"\n") if self._rest else chunk.split(b"\n")
-        self._rest = lines.pop()
-        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        """The payloads of the events that ``chunk`` completes, in order."""
+        if not chunk:
+            return []
+        if self._return or b"\r" in chunk:
+            chunk = self._with_line_feeds(chunk)
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            if chunk:
+                self._pieces.append(chunk)
+            return []
+        lines = (b"".join([*self._pieces, chunk[:end]]) if self._pieces else chunk[:end]).split(b"\n")
+        rest = chunk[end + 1 :]
+        self._pieces = [rest] if rest else []
+        return self._payloads(lines)
+
+    def end(self) -> list[bytes]:
+        """The payloads that are still held when the stream ends without an empty line."""
+        lines = [b"".join(self._pieces), b""]
+        self._pieces = []
+        return self._payloads(lines)
+
+    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        payloads: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if line.startswith(b"data:"):
+                data.append(line[5:].strip())
+            elif not line and data:
+                payloads += data if len(data) == 1 else _joined(data)
+                data.clear()
+        return payloads
+
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        if self._return:
+            chunk = chunk.removeprefix(b"\n")
+        self._return = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _joined(lines: list[bytes]) -> list[bytes]:
+    """The payload of an event of several ``data`` lines: one JSON value over all of them, as the standard has it; else
+    one a line, for servers that leave out the empty line between events."""
+    whole = b"\n".join(lines)
+    try:
+        orjson.loads(whole)
+    except orjson.JSONDecodeError:
+        return lines.copy()
+    return [whole]
 
 
 FIELDS = ("content", "reasoning_content", "reasoning")

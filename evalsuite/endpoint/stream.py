@@ -1,7 +1,7 @@
-"""A reply while its bytes arrive: parsed, counted, and whole or a fault at the end; half of one is never an answer.
+"""From the bytes of a reply to a ``Reply``, or to one named fault: the gate for everything that a model server sends.
 
-A request that is cut by a deadline is recorded with the length that has arrived: its sender hands a ``PartialReply``
-to the client, which attaches the reply that it is collecting.
+Half of a reply is never an answer. Whatever bytes come, nothing but ``SampleFailed`` is raised here, with the first
+bytes of what could not be read.
 """
 
 import json
@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 
 from evalsuite.endpoint.faults import ENDLESS_RETRIES, Empty, Malformed, Transient
-from evalsuite.endpoint.reply import Assembler
-from evalsuite.endpoint.sse import Template
-from evalsuite.endpoint.thinking import Tags
+from evalsuite.endpoint.fields import NoCompletion
+from evalsuite.endpoint.reply import Assembler, ErrorEvent
+from evalsuite.endpoint.sse import BYTE_ORDER_MARK, DONE, SSEReader, Template
+from evalsuite.endpoint.thinking import KNOWN_TAGS, Tags
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Request
 
@@ -23,6 +24,10 @@ SIZE_PER_TOKEN = 512
 """A reply longer than this times ``max_tokens`` (plus 1 MB) is not an answer; an event has about 250 bytes."""
 DOUBLED = 1.1
 """More events than this times the generated tokens, and the surplus repeats the event before: chunks came twice."""
+SHOWN = 120
+"""First bytes of unreadable data that a message shows."""
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a value of the wrong shape can raise in Python, should a check in ``fields`` be missing."""
 
 
 def largest(request: Request) -> int:
@@ -32,35 +37,82 @@ def largest(request: Request) -> int:
 
 @dataclass(slots=True)
 class ReplyStream:
-    """Collects the bytes of one reply."""
+    """Collects the bytes of one reply: ``feed`` every chunk, ``end``, then ``reply``.
+
+    Server-sent events and one whole body are told apart by their first byte, since a request for either may be answered
+    with the other.
+    """
 
     most: int
     """Bytes, decompressed, beyond which it is not read on."""
     assembler: Assembler = field(default_factory=Assembler)
     size: int = 0
+    """Bytes so far."""
     done: bool = False
     """Whether the stream said that it was over."""
     first: float | None = None
     """When the first generated text of a stream came, ``time.monotonic()``."""
+    _head: bytes = b""
+    """The first bytes that are no white space; empty: none came yet."""
+    _body: list[bytes] | None = None
+    """Chunks of a whole body; None: it is a stream of events."""
+    _reader: SSEReader = field(default_factory=SSEReader)
     _template: Template = field(default_factory=Template)
     _events: int = 0
     _repeated: int = 0
     _last: bytes = b""
 
-    def count(self, chunk: bytes) -> None:
-        """Raises ``Transient`` when more has come than an answer can have: a bomb, or a stream without end."""
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come but the white space with which gateways keep a connection alive."""
+        return bool(self._head)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises ``Transient`` when more have come than an answer can have, and as ``add``."""
         self.size += len(chunk)
         if self.size > self.most:
             raise Transient(f"an endless reply: more than {self.most} bytes{self.lost}", retries=ENDLESS_RETRIES)
+        if not self._head:
+            chunk = chunk.lstrip()
+            self._head = chunk[:SHOWN]
+            if chunk.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"["):
+                self._body = []
+        if self._body is not None:
+            self._body.append(chunk)
+            return
+        for payload in self._reader.feed(chunk):
+            self._take(payload)
+
+    def end(self) -> None:
+        """Everything has come. Raises ``Transient`` when it has no end of its own, and as ``add``."""
+        if self._body is not None:
+            self.add(b"".join(self._body))
+            self.first = None
+            return
+        for payload in self._reader.end():
+            self._take(payload)
+        if not (self.done or self.assembler.finished):
+            unread = "" if self._last or not self._head else f": {_shown(self._head)}"
+            raise Transient(f"the stream ended without a finish reason{unread}{self.lost}")
+
+    def _take(self, payload: bytes) -> None:
+        if payload == DONE:
+            self.done = True
+        elif payload:  # an empty one keeps a connection alive
+            self.add(payload)
 
     def add(self, payload: bytes) -> None:
-        """Take one event. Raises ``Malformed``, and ``ErrorEvent`` when it reports an error."""
+        """Take the JSON of one event, or a whole body. Raises ``Malformed`` for what is no chat completion,
+        ``ErrorEvent`` when it reports an error, ``Transient`` for an answer that goes on behind its end."""
         text = self._template.text(payload)
         if text is None:
             generated = self._parse(payload)
         else:
-            self.assembler.add_text(self._template.field, text)
             generated = text != ""
+            try:
+                self.assembler.add_text(self._template.field, text)
+            except SampleFailed as error:
+                raise Transient(f"{error}{self.lost}") from None
         if generated:
             self._events += 1
             if payload == self._last:
@@ -73,15 +125,15 @@ class ReplyStream:
         try:
             body = _parsed(payload)
             generated = self.assembler.add(body)
-        except (AttributeError, TypeError, ValueError):
-            raise Malformed(f"the server sent JSON that is no chat completion: {_shown(payload)}{self.lost}") from None
-        self._template.learn(payload, body, self._events)
+            self._template.learn(payload, body, self._events)
+        except (ErrorEvent, Malformed):
+            raise
+        except SampleFailed as error:
+            raise Transient(f"{error}{self.lost}") from None
+        except UNREADABLE as error:
+            why = f" ({error})" if isinstance(error, NoCompletion) else ""
+            raise Malformed(f"the server sent what is no chat completion{why}: {_shown(payload)}{self.lost}") from None
         return generated
-
-    def add_whole(self, body: bytes) -> None:
-        """Take a body that was not streamed; raises as ``add`` does."""
-        self.add(body)
-        self.first = None
 
     @property
     def lost(self) -> str:
@@ -89,7 +141,7 @@ class ReplyStream:
         length = self.assembler.characters
         return f"; {length} characters of an answer were thrown away" if length else ""
 
-    def reply(self, request: Request, began: float, *, thinking: bool, tags: Tags) -> Reply:
+    def reply(self, request: Request, began: float, *, thinking: bool, tags: Tags = KNOWN_TAGS) -> Reply:
         """The whole reply. Raises ``Transient`` when the server did not finish it, or sent parts twice, ``Empty``."""
         try:
             found = self.assembler.reply(
@@ -115,16 +167,16 @@ def _parsed(payload: bytes) -> Mapping[str, Any]:
         body = orjson.loads(payload)
     except orjson.JSONDecodeError:
         try:
-            body = json.loads(payload.decode("utf-8", "replace"))
+            body = json.loads(payload.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace"))
         except json.JSONDecodeError:
             raise Malformed(f"the server sent what is not JSON: {_shown(payload)}") from None
     if not isinstance(body, dict):
-        raise Malformed(f"the server sent JSON that is not an object: {_shown(payload)}")
+        raise NoCompletion("no JSON object")
     return body
 
 
 def _shown(payload: bytes) -> str:
-    return repr(payload[:80])
+    return repr(payload[:SHOWN])
 
 
 @dataclass(slots=True)

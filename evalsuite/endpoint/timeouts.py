@@ -3,6 +3,7 @@
 A shorter limit would cut long answers and ask again until a short one comes: it would choose the answers.
 """
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -44,3 +45,20 @@ class RequestTimeout:
         if self.slowest is None or max_tokens is None:
             return None
         return first_token_seconds + max_tokens / (self.slowest / 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """When one request is given up. Times are those of the event loop, which are ``time.monotonic()``."""
+
+    began: float
+    first: float
+    """When the answer must have begun; of one that is not streamed, when it must be whole."""
+    idle: float
+    """Seconds of silence after which an answer that has begun is given up."""
+    whole: float
+    """When the answer must be whole."""
+
+    def passed(self) -> float:
+        """Seconds since the request began."""
+        return time.monotonic() - self.began

@@ -36,7 +36,7 @@ def test_events_survive_any_cut(payloads: list[bytes], data: st.DataObject) -> N
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         found += reader.feed(stream[start:end])
     assert found == payloads
-    assert reader.feed(b"data: after\n") == [b"after"]  # no bytes of an unfinished line were left
+    assert reader.feed(b"data: after\n\n") == [b"after"]  # no bytes of an unfinished line were left
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])

@@ -1,15 +1,17 @@
 """What is recognised as bytes says the same as what is parsed."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.endpoint.reply import Assembler, TextBuffer
+from evalsuite.endpoint.reply import Assembler, TextBuffer, ToolCalls
 from evalsuite.endpoint.sse import DONE, EVENTS_PER_TRY, SSEReader, Template
 from evalsuite.endpoint.stream import ReplyStream
+from evalsuite.errors import SampleFailed
 from tests.support.shared import shared_data
 
 TEXTS = st.text() | st.sampled_from(
@@ -37,19 +39,30 @@ def parsed(payload: bytes) -> Any:
         return json.loads(payload.decode("utf-8", "replace"))
 
 
+def taken(add: Callable[[], object]) -> bool:
+    """Whether an event was taken; an answer that goes on behind its end is not."""
+    try:
+        add()
+    except SampleFailed:
+        return False
+    return True
+
+
+def state(assembler: Assembler) -> list[Any]:
+    """All that an assembler holds, as plain values."""
+    held = [getattr(assembler, name) for name in Assembler.__slots__]
+    return [value.whole() if isinstance(value, TextBuffer | ToolCalls) else value for value in held]
+
+
 @given(st.lists(events(), max_size=12), st.integers(1, 4))
 def test_a_stream_says_what_its_events_say_one_by_one(stream: list[bytes], times: int) -> None:
     draft, plain = ReplyStream(10**9), Assembler()
-    generated = 0
     for payload in stream * times:
-        draft.add(payload)
-        generated += plain.add(parsed(payload))
-    assert draft._events == generated
-    for name in Assembler.__slots__:
-        mine, theirs = getattr(draft.assembler, name), getattr(plain, name)
-        if isinstance(mine, TextBuffer):
-            mine, theirs = (mine.whole(), mine.length), (theirs.whole(), theirs.length)
-        assert mine == theirs
+        whole = taken(lambda payload=payload: draft.add(payload))
+        assert whole == taken(lambda payload=payload: plain.add(parsed(payload)))
+        assert state(draft.assembler) == state(plain)
+        if not whole:
+            return
 
 
 def known(payloads: list[bytes]) -> int:

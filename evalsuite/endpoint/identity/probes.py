@@ -15,8 +15,7 @@ import orjson
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.identity.persistence import persist, token_limit
-from evalsuite.endpoint.reply import Assembler
-from evalsuite.endpoint.sse import DONE, SSEReader
+from evalsuite.endpoint.stream import ReplyStream, largest
 from evalsuite.endpoint.thinking import tags_of
 from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
@@ -102,18 +101,11 @@ async def _streamed(client: Client, request: Request) -> str:
         response = await persist(lambda: client.post(body), client.engine, most=1)
         if response.status >= 300:
             return "refused"
-        assembler = Assembler()
-        for payload in SSEReader().feed(response.body):
-            if payload != DONE:
-                assembler.add(orjson.loads(payload))
-        reply = assembler.reply(
-            thinking=client.model.thinking,
-            tags=tags_of(client.model),
-            max_tokens=request.sampling["max_tokens"],
-            seconds=0.0,
-            first=None,
-        )
-    except (EndpointUnusable, SampleFailed, orjson.JSONDecodeError):
+        stream = ReplyStream(largest(request))
+        stream.feed(response.body)
+        stream.end()
+        reply = stream.reply(request, 0.0, thinking=client.model.thinking, tags=tags_of(client.model))
+    except (EndpointUnusable, SampleFailed):
         return "refused"
     return _called(reply)
 
