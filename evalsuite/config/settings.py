@@ -156,7 +156,8 @@ class Engine:
     idle_seconds: float = 120.0
     """Longest silence between two bytes of a stream."""
     total_seconds: float | None = None
-    """Longest request; None: no limit beyond the two above (not streamed: 8 hours)."""
+    """Longest request; None: what its token cap needs at a quarter of the slowest rate that was measured here, and for
+    one that is not streamed, while nothing is measured, at 2.5 tokens a second."""
     drain_seconds: float = 30.0
     """After the first Ctrl-C: how long running requests may still finish."""
     outage_seconds: float = 1800.0

@@ -29,14 +29,12 @@ from evalsuite.endpoint.faults import Down, NoByte, TooSlow, Transient
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.stream import PartialReply, ReplyStream, largest
 from evalsuite.endpoint.thinking import switch_fields, tags_of
-from evalsuite.endpoint.timeouts import RequestLimits
+from evalsuite.endpoint.timeouts import RequestLimits, unmeasured_seconds
 from evalsuite.endpoint.transport import Response, Transport, fetch, transport
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
-UNSTREAMED_SECONDS = 8 * 3600.0
-"""Longest request that is not streamed, where nothing is known of the server's speed."""
 PAGE_BYTES = 65_536
 """So much of an error's body, or of a proxy's page, is read."""
 DATED = re.compile(r"-\d{4}")
@@ -124,11 +122,14 @@ class Client:
 
     def _limits(self, request: Request, longest: float | None) -> RequestLimits:
         began, engine = asyncio.get_running_loop().time(), self.engine
-        streams = self.streams(request)
         stated = [seconds for seconds in (longest, engine.total_seconds) if seconds is not None]
-        whole = began + min(stated, default=math.inf if streams else UNSTREAMED_SECONDS)
-        first = min(began + engine.first_token_seconds, whole) if streams else whole
-        return RequestLimits(began, first, engine.idle_seconds, whole)
+        if self.streams(request):
+            whole = began + min(stated, default=math.inf)
+            return RequestLimits(began, min(began + engine.first_token_seconds, whole), engine.idle_seconds, whole)
+        if not stated:
+            stated = [unmeasured_seconds(request.sampling.get("max_tokens"), engine.first_token_seconds)]
+        whole = began + min(stated)
+        return RequestLimits(began, whole, engine.idle_seconds, whole)
 
     def _reply(self, request: Request, stream: ReplyStream, limits: RequestLimits) -> Reply:
         thinking = self.model.thinking and not request.raw

@@ -15,6 +15,11 @@ ENOUGH = 20
 """Replies from which a slowest rate is known."""
 SHORTEST = 32
 """Tokens below which a reply says nothing about the rate."""
+ASSUMED = 2.5
+"""Generated tokens per second of one request, for one that is not streamed while nothing is measured: 64,000 tokens may
+take seven hours."""
+ASSUMED_TOKENS = 64_000
+"""Where the request states no cap."""
 EVERY = 16
 """Replies after which the percentile is computed again."""
 
@@ -45,6 +50,11 @@ class RequestTimeout:
         if self.slowest is None or max_tokens is None:
             return None
         return first_token_seconds + max_tokens / (self.slowest / 4.0)
+
+
+def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> float:
+    """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known."""
+    return first_token_seconds + (max_tokens or ASSUMED_TOKENS) / ASSUMED
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 
 from evalsuite.endpoint.faults import Busy, Empty, TooSlow, Transient, pause
 from evalsuite.endpoint.pool import Pool
@@ -18,13 +19,15 @@ async def ask_again(
     """(reply, requests sent): transient faults are asked again, as the settings of the pool's engine say.
 
     Waiting for a busy endpoint, or for one that was down, costs no attempt; both end after ``engine.outage_seconds``,
-    and a question that an endpoint went down over more often than it may be asked is given up. Raises
+    and a question that an endpoint went down over more often than it may be asked is given up. A fault with a limit of
+    its own (``Transient.retries``) counts against it with its own kind only. Raises
     ``SampleFailed`` with the last fault, ``ContextOverflow`` and ``EndpointUnusable``.
     """
     engine = client.engine
     sent = spent = 0
     outages = busy = 0
     since = math.inf
+    kinds: Counter[tuple[type[Transient], int | None]] = Counter()
     while True:
         sent += 1
         try:
@@ -39,8 +42,9 @@ async def ask_again(
             else:
                 busy, since = 0, math.inf
                 outages, spent = outages + fault.outage, spent + (not fault.outage)
-                retries = engine.retries if fault.retries is None else min(fault.retries, engine.retries)
-                over = spent > retries or outages > engine.retries + 1
+                kinds[type(fault), fault.retries] += not fault.outage
+                often = fault.retries is not None and kinds[type(fault), fault.retries] > fault.retries
+                over = often or spent > engine.retries or outages > engine.retries + 1
             if isinstance(fault, Empty) and over:
                 client.tally.empty += 1
                 return fault.reply, sent
