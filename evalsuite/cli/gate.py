@@ -22,10 +22,10 @@ from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
 from evalsuite.analysis.suite import SuiteComparison, apply_gate, choose_pairs, compare_all
 from evalsuite.config.settings import Gate, Report
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
-from evalsuite.report import console, junit
+from evalsuite.report import console
 from evalsuite.report import drift as trend
 from evalsuite.report.console import Table
-from evalsuite.report.junit import junit as drift_junit
+from evalsuite.report.junit import drift_junit, gate_junit
 from evalsuite.report.published.plausibility import implausible_baselines
 from evalsuite.report.verdict_file import EXITS, verdict_content, verdict_summary
 from evalsuite.stats.decision import Call
@@ -72,7 +72,7 @@ def gate(settings: Report) -> Exit:
         call = next(call for call in _WORST if any(release.call == call for release in overview.releases))
         content = verdict_content(overview, settings, found, doubted, selected, call)
         write_json(out / VERDICT, content)
-        replace_text(out / JUNIT, junit.document(overview))
+        replace_text(out / JUNIT, gate_junit(overview))
         _print([*verdict_summary(overview, found, doubted, selected, settings), f"{call.upper()}: {out / VERDICT}"])
         return EXITS[call]
 

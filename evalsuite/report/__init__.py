@@ -1,3 +1,3 @@
-"""What people and programs read: tables, plots, pages, Markdown, ``comparison.json``, JUnit."""
+"""Output for people and programs: tables, plots, pages, Markdown, ``comparison.json`` and JUnit."""
 
 __all__ = ["build", "console", "drift", "formats", "item", "junit", "markdown", "plan", "published", "verdict_file"]

@@ -1,4 +1,7 @@
-"""The ``report`` command and the report at the end of a run: tables, plots, ``comparison.json``, ``report.md``."""
+"""Builds a report: tables, plots, ``comparison.json``, ``report.md`` and the page.
+
+It is used by the ``report`` command and at the end of a run.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +12,7 @@ from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baseline
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import strangers
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.report import console, html, markdown, model_card, tables
-from evalsuite.report import data_files as document
-from evalsuite.report import sections as facets
+from evalsuite.report import console, data_files, html, markdown, model_card, sections, tables
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.tables import published_tables
@@ -22,52 +23,55 @@ from evalsuite.tasks.published import Card
 
 
 def report_run(folder: Path, baseline: str | None, config_dir: str | None = None) -> None:
-    """The report at the end of a run: its cells compared with their baselines, or their scores beside published ones.
+    """Write the report at the end of a run: its cells compared with their baselines, or with published scores.
 
-    ``baseline`` names a model for all; None leaves it to the cells. A baseline that is not in the
-    run is looked for in the runs beside it. Refused comparisons and unreadable cards of ``config_dir`` are shown, not
-    raised: the run itself is complete.
+    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
+    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. Refused
+    comparisons and unreadable cards of ``config_dir`` are shown, not raised: the run itself is complete.
     """
     cells = run_cells(folder)
     if not cells:
         return
     table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
-    known = baseline if baseline in table.models else None
-    overview = compare_all(table, known, fallback_to_first=False)
+    common_baseline = baseline if baseline in table.models else None
+    suite = compare_all(table, common_baseline, fallback_to_first=False)
     try:
-        cards = cards_for(overview, None, config_dir)
+        cards = cards_for(suite, None, config_dir)
     except BadInput as error:
         cards = ()
         console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
-    write(overview, folder / REPORT_FOLDER, cards)
-    if not overview.pairs:
-        wanted = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
-        absent = f"no cells of the baseline {' or '.join(sorted(wanted))}" if wanted else "no baseline is declared"
+    write(suite, folder / REPORT_FOLDER, cards)
+    if not suite.pairs:
+        names = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
+        problem = f"no cells of the baseline {' or '.join(sorted(names))}" if names else "no baseline is declared"
         advice = f"to compare: evalsuite report run={folder.name} baseline=NAME"
-        console.standard_output().print(f"{absent}: scores only; {advice}", soft_wrap=True, markup=False)
+        console.standard_output().print(f"{problem}: scores only; {advice}", soft_wrap=True, markup=False)
 
 
-def write(overview: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
-    """Write all files of a report into ``out`` and print its tables."""
+def write(suite: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
+    """Write all files of a report into the folder ``out`` and print its tables.
+
+    ``cards`` are the published model cards that the measured scores are compared with.
+    """
     from evalsuite.report.plots.save import save_all
 
-    headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in overview.table.cells))}"
-    caption = DEMO_NOTE if overview.demo else ""
-    found = [tables.delta_table(overview), *tables.group_tables(overview), tables.causes_table(overview)]
-    shown = [table for table in (tables.scores_table(overview), *found) if table.rows]
-    shown += published_tables(overview, cards)
-    cards_said = [found.to_json() for found in card_reports(overview, cards)]
-    differing = [table for table in (facets.confounders_table(facets.confounders(overview)),) if table.rows]
-    content, facts = document.document(overview) | {"cards": cards_said}, _facts(overview)
+    headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in suite.table.cells))}"
+    caption = DEMO_NOTE if suite.demo else ""
+    comparison_tables = [tables.delta_table(suite), *tables.group_tables(suite), tables.causes_table(suite)]
+    shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
+    shown += published_tables(suite, cards)
+    card_json = [report.to_json() for report in card_reports(suite, cards)]
+    differing = [table for table in (sections.confounders_table(sections.confounders(suite)),) if table.rows]
+    content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [(title, f"plots/{name}") for title, name in save_all(overview, out / "plots", caption)]
+        pictures = [(title, f"plots/{name}") for title, name in save_all(suite, out / "plots", caption)]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
         replace_text(out / "report.md", text)
-        replace_text(out / "card.md", model_card.card_text(overview, caption))
-        model_card.write_hub_metadata(overview, out / "hub")
-        document.write_csv(content, out / "tables")
-        page = html.write_page(overview, content, shown, facts, out, caption)
+        replace_text(out / "card.md", model_card.card_text(suite, caption))
+        model_card.write_hub_metadata(suite, out / "hub")
+        data_files.write_csv(content, out / "tables")
+        page = html.write_page(suite, content, shown, facts, out, caption)
     except OSError as error:
         raise StorageFailed(f"cannot write the report to {out}: {error.strerror or error}") from None
     write_json(out / "comparison.json", content)
@@ -76,18 +80,18 @@ def write(overview: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
     output.print(f"\nreport: {page}", soft_wrap=True, markup=False)
 
 
-def _facts(overview: SuiteComparison) -> list[str]:
-    """Which cells the report is made of."""
+def _facts(suite: SuiteComparison) -> list[str]:
+    """Return one line for each cell with its settings, and lines about other servers and interrupted answers."""
     facts: list[str] = []
-    for cell in overview.table.cells:
+    for cell in suite.table.cells:
         origin = "recorded elsewhere" if cell.imported else str(cell.identity.get("checkpoint"))
-        words = [
+        parts = [
             cell.title,
             origin,
             f"{benchmark_title(cell.task)} {cell.manifest['version']} {cell.identity['variant']}",
         ]
-        words += [f"run {cell.run}", *([cell.partial] if cell.partial else []), _settings(cell)]
-        facts.append(", ".join(words))
+        parts += [f"run {cell.run}", *([cell.partial] if cell.partial else []), _settings(cell)]
+        facts.append(", ".join(parts))
         facts += [f"{cell.title}, {benchmark_title(cell.task)}: {line}" for line in strangers(cell.manifest)]
         cut = cut_answers(cell.folder, cell.planned)
         if cut.flagged:

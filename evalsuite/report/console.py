@@ -1,4 +1,4 @@
-"""Tables as values, and how a terminal shows them: readable when narrow, plain text when piped."""
+"""Tables as values, and their display on a terminal: readable when it is narrow, plain text when output is piped."""
 
 import os
 import re
@@ -14,43 +14,51 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 _PIPED_WIDTH = 220
+"""Width in characters when standard output is not a terminal."""
 _INTERVAL = re.compile(r" \[[^\]]*\]")
+"""An interval in a table cell, which a narrow terminal leaves out."""
 _FOLDED = 32
-"""Words longer than this may be folded before a column is left out."""
+"""Text columns may be folded to this width before a column is left out."""
 _STYLES = {
     "incomplete": "yellow", "refused": "yellow", "damaged": "red", "running": "cyan", "superseded": "dim",
 }  # fmt: skip
-"""Words that stand out of a table."""
+"""Words that are highlighted in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; numbers stand right."""
+    """A column of a table."""
 
     title: str
+    """Heading."""
     number: bool = True
+    """Whether the column holds numbers, which are aligned right."""
     essential: bool = True
-    """Whether a terminal that is too narrow for all columns shows it too."""
+    """Whether the column is kept when the terminal is too narrow for all columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table with what must be said under it."""
+    """A table of text with notes below it."""
 
     title: str
+    """Heading of the table."""
     columns: tuple[Column, ...]
+    """The columns."""
     rows: tuple[tuple[str, ...], ...]
+    """Rows of text, one entry per column."""
     notes: tuple[str, ...] = ()
+    """Lines below the table."""
 
 
 def standard_output() -> Console:
-    """A console for standard output; wide enough for whole tables where it is not a terminal."""
+    """Return a console for standard output; when that is not a terminal it is wide enough for whole tables."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=_PIPED_WIDTH if piped else None, highlight=False)
 
 
 def show(tables: Iterable[Table], headline: str, console: Console) -> None:
-    """Print a headline, and tables with their notes."""
+    """Print a headline and tables with their notes on ``console``."""
     if headline:
         console.print(Text(headline, style="bold"))
     for table in tables:
@@ -58,17 +66,17 @@ def show(tables: Iterable[Table], headline: str, console: Console) -> None:
 
 
 def fits(table: Table, width: int) -> bool:
-    """Whether a terminal of ``width`` columns has room for all columns of a table that are essential."""
-    return _width(table, _fitting(table, width)) <= width
+    """Return whether a terminal of ``width`` characters has room for all essential columns of a table."""
+    return _width(table, _fitting_columns(table, width)) <= width
 
 
 def _show_table(table: Table, console: Console) -> None:
-    kept = _fitting(table, console.width)
+    kept = _fitting_columns(table, console.width)
     brief = _width(table, kept) > console.width
-    titles = [_brief(table.columns[index].title, brief) for index in kept]
-    rows = [[_brief(row[index], brief) for index in kept] for row in table.rows]
+    titles = [_without_intervals(table.columns[index].title, brief) for index in kept]
+    rows = [[_without_intervals(row[index], brief) for index in kept] for row in table.rows]
     console.print()
-    if brief and _needed(titles, rows, [table.columns[index] for index in kept]) > console.width:
+    if brief and _required_width(titles, rows, [table.columns[index] for index in kept]) > console.width:
         _show_stacked(table, kept, titles, rows, console)
     else:
         heading = Text(table.title, style="bold")
@@ -88,25 +96,25 @@ def _show_table(table: Table, console: Console) -> None:
 
 
 def _show_stacked(table: Table, kept: list[int], titles: list[str], rows: list[list[str]], console: Console) -> None:
-    """Every row as a paragraph: a terminal that is too narrow for columns loses no number."""
+    """Print every row as a paragraph, for a terminal that is too narrow for columns."""
     console.print(Text(table.title, style="bold"))
-    names = [place for place, index in enumerate(kept) if not table.columns[index].number]
+    names = [position for position, index in enumerate(kept) if not table.columns[index].number]
     for row in rows:
-        console.print(Text(", ".join(row[place] for place in names if row[place]), style="underline"))
+        console.print(Text(", ".join(row[position] for position in names if row[position]), style="underline"))
         parts = [
             Text(f"{title} {cell}", style=_style(cell))
-            for place, (title, cell) in enumerate(zip(titles, row, strict=True))
-            if place not in names and cell
+            for position, (title, cell) in enumerate(zip(titles, row, strict=True))
+            if position not in names and cell
         ]
         console.print(Padding(Columns(parts, padding=(0, 2)), (0, 0, 0, 2)))
 
 
-def _brief(text: str, brief: bool) -> str:
+def _without_intervals(text: str, brief: bool) -> str:
     return _INTERVAL.sub("", text) if brief else text
 
 
-def _fitting(table: Table, width: int) -> list[int]:
-    """The columns to show: from the right, those that are not essential give way until the rest fits."""
+def _fitting_columns(table: Table, width: int) -> list[int]:
+    """Return the indices of the columns that fit: columns that are not essential are left out from the right."""
     kept = list(range(len(table.columns)))
     for index in reversed(range(len(table.columns))):
         if _width(table, kept) <= width:
@@ -117,15 +125,17 @@ def _fitting(table: Table, width: int) -> list[int]:
 
 
 def _width(table: Table, kept: list[int]) -> int:
-    """Columns of text that the table needs without folding a number, or words that are not long."""
+    """Return the width in characters of the table without folded numbers or short words."""
     columns = [table.columns[index] for index in kept]
-    return _needed([column.title for column in columns], [[row[i] for i in kept] for row in table.rows], columns)
+    return _required_width(
+        [column.title for column in columns], [[row[i] for i in kept] for row in table.rows], columns
+    )
 
 
-def _needed(titles: list[str], rows: list[list[str]], columns: list[Column]) -> int:
+def _required_width(titles: list[str], rows: list[list[str]], columns: list[Column]) -> int:
     total = -3
-    for place, column in enumerate(columns):
-        longest = max(len(text) for text in (titles[place], *(row[place] for row in rows)))
+    for position, column in enumerate(columns):
+        longest = max(len(text) for text in (titles[position], *(row[position] for row in rows)))
         total += 3 + (longest if column.number else min(longest, _FOLDED))
     return total
 

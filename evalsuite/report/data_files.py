@@ -1,4 +1,4 @@
-"""``comparison.json`` as it is written, and the same numbers as CSV files."""
+"""Content of ``comparison.json``, and the same numbers as CSV files."""
 
 import csv
 import io
@@ -14,36 +14,38 @@ from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
 from evalsuite.store.manifest import replace_text
 
 Row = Mapping[str, Any]
+"""One row of a JSON list."""
 
 
-HOW = ("rerolled",)
-"""Keys of ``summary.json`` that say how a run went, not what it found: an interrupted run must give an equal file."""
+RUN_KEYS = ("rerolled",)
+"""Keys of ``summary.json`` that describe how a run went instead of its result: an interrupted run must give an equal
+file."""
 
 
-def document(overview: SuiteComparison) -> dict[str, Any]:
-    """Everything that tables and plots show, but for what tells how a run went: timeline, tokens per second, rerolls.
+def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
+    """Return all numbers of tables and plots, except those that describe how a run went (timeline, rate, retries).
 
-    Beside the documented keys of a comparison: ``cells`` (each cell's own numbers, as in ``summary.json``, with its
-    run and title) and ``series`` (task -> ``lengths`` and ``budgets``, null where no lengths are known).
+    In addition to the documented keys of a comparison: ``cells`` (the numbers of each cell as in ``summary.json``, with
+    its run and title) and ``series`` (task -> ``lengths`` and ``budgets``, null when no lengths are known).
     """
-    cells = [_cell(score) for score in overview.scores]
+    cells = [_cell(score) for score in suite.scores]
     series: dict[str, Any] = {}
-    for task in overview.table.tasks:
-        spread, budgets = lengths(overview.table, task), token_budgets(overview.table, task)
+    for task in suite.table.tasks:
+        distribution, budgets = lengths(suite.table, task), token_budgets(suite.table, task)
         series[task] = {
-            "lengths": spread.to_json() if spread else None,
+            "lengths": distribution.to_json() if distribution else None,
             "budgets": budgets.to_json() if budgets else None,
         }
-    return overview.to_json() | {"cells": cells, "series": series}
+    return suite.to_json() | {"cells": cells, "series": series}
 
 
 def _cell(score: CellScore) -> dict[str, Any]:
     whole = summary_json(score) | {"run": score.cell.run, "title": score.cell.title}
-    return {key: value for key, value in whole.items() if key not in HOW}
+    return {key: value for key, value in whole.items() if key not in RUN_KEYS}
 
 
 def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Write every table of a report into ``folder``, numbers unrounded; returns the files' names.
+    """Write every table of a report as CSV into ``folder``, with unrounded numbers; returns the names of the files.
 
     Scores, deltas and their bounds are fractions of 1; an empty field is unknown.
     """
@@ -95,15 +97,15 @@ def _deltas(rows: Iterable[Row]) -> list[Row]:
 
 
 def _groups(rows: Iterable[Row]) -> list[Row]:
-    found: list[Row] = []
+    group_rows: list[Row] = []
     for row in rows:
         pair = {name: row[name] for name in ("task", "baseline", "candidate")}
         for group, parts in row["groups"].items():
             for part in parts:
                 plain = {name: value for name, value in part.items() if not isinstance(value, list | dict)}
                 ranges = {name: value for name, value in part.items() if isinstance(value, list) and len(value) == 2}
-                found.append(pair | {"group": group} | plain | _all_bounds(ranges, part))
-    return found
+                group_rows.append(pair | {"group": group} | plain | _all_bounds(ranges, part))
+    return group_rows
 
 
 def _causes(rows: Iterable[Row]) -> list[Row]:
@@ -126,11 +128,16 @@ def _suite(suite: Mapping[str, Row]) -> list[Row]:
 
 def _lengths(series: Mapping[str, Row]) -> list[Row]:
     return [
-        {"task": task, "model": model, "outcome": outcome, "answers": sum(found["lengths"]["counts"][model][outcome])}
+        {
+            "task": task,
+            "model": model,
+            "outcome": outcome,
+            "answers": sum(task_series["lengths"]["counts"][model][outcome]),
+        }
         | {f"p{100 * mark:.0f}": marks[str(mark)] for mark in QUANTILES}
-        for task, found in series.items()
-        if found["lengths"]
-        for model, parts in found["lengths"]["quantiles"].items()
+        for task, task_series in series.items()
+        if task_series["lengths"]
+        for model, parts in task_series["lengths"]["quantiles"].items()
         for outcome, marks in parts.items()
     ]
 
@@ -138,20 +145,20 @@ def _lengths(series: Mapping[str, Row]) -> list[Row]:
 def _budgets(series: Mapping[str, Row]) -> list[Row]:
     return [
         {"task": task, "model": model, "budget": budget, "score": score}
-        for task, found in series.items()
-        if found["budgets"]
-        for model, scores in found["budgets"]["scores"].items()
-        for budget, score in zip(found["budgets"]["budgets"], scores, strict=True)
+        for task, task_series in series.items()
+        if task_series["budgets"]
+        for model, scores in task_series["budgets"]["scores"].items()
+        for budget, score in zip(task_series["budgets"]["budgets"], scores, strict=True)
     ]
 
 
 def _all_bounds(ranges: Mapping[str, Any], part: Row) -> dict[str, Any]:
-    """Every interval of a stratum; one that is unknown keeps its columns."""
+    """Return the columns of every interval of a group value; an unknown interval keeps its columns."""
     names = [*ranges, *(["ci95"] if part.get("ci95") is None else [])]
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name in names:
-        found |= _bounds(name, part[name])
-    return found
+        columns |= _bounds(name, part[name])
+    return columns
 
 
 def _bounds(name: str, interval: Sequence[float] | None) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Numbers as people read them: the one place where they become text.
+"""Formats numbers for people; every number in tables, pages and plots is formatted here.
 
-Scores and deltas come in as fractions of 1 and go out in percent and percentage points. Unknown is an en dash.
+Scores and deltas are fractions of 1 in the arguments, percent and percentage points in the text. An unknown number
+(None) is an en dash.
 """
 
 from math import floor, isfinite, log10
 
 UNKNOWN = "–"  # noqa: RUF001 (an en dash, on purpose)
+"""Text of an unknown number."""
 OUTCOME_TITLES = {
     "correct": "correct",
     "wrong": "wrong",
@@ -15,24 +17,26 @@ OUTCOME_TITLES = {
     "ungraded": "ungraded",
     "failed": "failed",
 }
+"""Outcome -> its name in tables."""
 
 Interval = tuple[float, float]
+"""Lower and upper end, fractions."""
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """``0.9097`` -> ``91.0``."""
+    """Format a fraction as percent: ``0.9097`` -> ``91.0``."""
     return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f}"
 
 
 def score(fraction: float | None, interval: Interval | None) -> str:
-    """``91.0 [89.7, 92.2]``, in percent."""
+    """Format a score with its interval in percent: ``91.0 [89.7, 92.2]``."""
     if fraction is None:
         return UNKNOWN
     return percent(fraction) if interval is None else f"{percent(fraction)} {_bounds(interval, '', 1)}"
 
 
 def points(delta: float | None, digits: int = 2) -> str:
-    """``-0.031`` -> ``-3.10``: signed percentage points; what rounds to nothing is ``0.00``."""
+    """Format a change as signed percentage points: ``-0.031`` -> ``-3.10``; a change that rounds to 0 has no sign."""
     if delta is None:
         return UNKNOWN
     text = f"{100 * delta:+.{digits}f}"
@@ -40,33 +44,33 @@ def points(delta: float | None, digits: int = 2) -> str:
 
 
 def change(delta: float | None, interval: Interval | None) -> str:
-    """``-3.10 [-4.21, -1.98]``, in percentage points."""
+    """Format a change with its interval in percentage points: ``-3.10 [-4.21, -1.98]``."""
     if delta is None:
         return UNKNOWN
     return points(delta) if interval is None else f"{points(delta)} {_bounds(interval, '+', 2)}"
 
 
 def probability(p_value: float | None) -> str:
-    """``0.034``; ``<0.001`` below that."""
+    """Format a p value: ``0.034``, or ``<0.001`` below that."""
     if p_value is None:
         return UNKNOWN
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def count(number: float | None) -> str:
-    """``1,043``; expected numbers keep one digit: ``12.3``."""
+    """Format a number of items: ``1,043``; expected (fractional) numbers keep one digit: ``12.3``."""
     if number is None:
         return UNKNOWN
     return f"{number:,.0f}" if abs(number - round(number)) < 1e-9 else f"{number:,.1f}"
 
 
 def ratio(value: float | None) -> str:
-    """``x1.03``."""
+    """Format a ratio: ``x1.03``."""
     return UNKNOWN if value is None else f"x{value:.2f}"
 
 
 def tokens(number: float | None) -> str:
-    """Three significant digits: ``127``, ``4,310``."""
+    """Format a number of tokens with three significant digits: ``127``, ``4,310``."""
     if number is None or not isfinite(number):
         return UNKNOWN
     if number < 1:

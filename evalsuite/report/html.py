@@ -1,8 +1,8 @@
-"""``report.html``: the whole report in one file, which a browser shows from disk without a network.
+"""Writes ``report.html``: the whole report in one file, which a browser shows from disk without a network.
 
-Tables are plain HTML made here; plots and the flip browser are drawn from the JSON in the page by the libraries in
-``vendor/``, which are part of the page. A content security policy admits exactly these scripts (by hash) and the
-files of ``texts/``; everything that a model or a configuration wrote is escaped.
+Tables are plain HTML rendered here. Plots and the flip browser are drawn from the JSON in the page by the libraries in
+``vendor/``, which are part of the page. A content security policy admits exactly these scripts (by hash) and the files
+of ``texts/``; all text of models and configurations is escaped.
 """
 
 import base64
@@ -17,9 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evalsuite.analysis.suite import SuiteComparison
-from evalsuite.report import flips as browse
-from evalsuite.report import formats
-from evalsuite.report import sections as facets
+from evalsuite.report import flips, formats, sections
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.store.manifest import replace_text
@@ -36,7 +34,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*")
 
 
 def write_page(
-    overview: SuiteComparison,
+    suite: SuiteComparison,
     content: Mapping[str, Any],
     tables: Sequence[Table],
     facts: Sequence[str],
@@ -45,35 +43,37 @@ def write_page(
 ) -> Path:
     """Write ``report.html`` and ``texts/`` into ``out``; returns the page's path.
 
-    ``content`` is what ``comparison.json`` says, ``tables`` are shown below the page's own, ``facts`` say which cells
-    the report is made of, ``demo`` is the label of demo models (empty for real ones).
+    ``content`` is the content of ``comparison.json``, ``tables`` are shown below the page's own, ``facts`` describe the
+    cells of the report, ``demo`` is the label of demo models (empty for real ones).
     """
-    found = [browse.browse(overview, task) for task in overview.table.tasks]
-    stamp = hashlib.sha256(browse.script_json([content, [one.data for one in found]])).hexdigest()[:12]
+    tasks_flips = [flips.flips_of_task(suite, task) for task in suite.table.tasks]
+    stamp = hashlib.sha256(flips.script_json([content, [task_flips.data for task_flips in tasks_flips]])).hexdigest()[
+        :12
+    ]
     tasks: list[dict[str, Any]] = []
-    left: list[str] = []
-    for one in found:
-        shards, missing = browse.write_texts(one, out / browse.FOLDER, stamp)
-        tasks.append({**one.data, "shards": shards})
-        left += [f"{benchmark_title(one.data['task'])}: {missing}"] if missing else []
-    slots = [asdict(use) for use in slot_use(overview.table.cells)]
-    titles = {cell.model: cell.title for cell in overview.table.cells}
-    benchmarks = {task: benchmark_title(task) for task in overview.table.tasks}
+    withheld: list[str] = []
+    for task_flips in tasks_flips:
+        shards, missing = flips.write_texts(task_flips, out / flips.FOLDER, stamp)
+        tasks.append({**task_flips.data, "shards": shards})
+        withheld += [f"{benchmark_title(task_flips.data['task'])}: {missing}"] if missing else []
+    slots = [asdict(use) for use in slot_use(suite.table.cells)]
+    titles = {cell.model: cell.title for cell in suite.table.cells}
+    benchmarks = {task: benchmark_title(task) for task in suite.table.tasks}
     data = {"content": content, "titles": titles, "benchmarks": benchmarks, "tasks": tasks, "slots": slots}
     data["stamp"] = stamp
     view = {
         "runs": ", ".join(content["runs"]),
         "demo": demo,
         "facts": facts,
-        "verdicts": facets.verdicts(overview, content),
-        "strata": facets.strata(overview, content),
-        "confounders": facets.confounders(overview),
-        "limits": facets.limits(overview, content),
-        "tokens": facets.tokens(overview, content),
+        "verdicts": sections.verdicts(suite, content),
+        "strata": sections.strata(suite, content),
+        "confounders": sections.confounders(suite),
+        "limits": sections.limits(suite, content),
+        "tokens": sections.tokens(suite, content),
         "tables": {table.title: table for table in tables},
         "compared": any(row["delta"] is not None for row in content["rows"]),
         "judged": any(row["verdict"] for row in content["rows"]),
-        "withheld": left,
+        "withheld": withheld,
         "slots": bool(slots),
     }
     page = out / PAGE
@@ -97,22 +97,26 @@ def _render(view: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         policy=_policy(scripts),
         scripts=[Markup(script) for script in scripts],
         styles=[Markup(style) for style in styles],
-        data=Markup(browse.script_json(data).decode()),
+        data=Markup(flips.script_json(data).decode()),
     )
 
 
 def sort_key(text: str) -> str:
-    """What a table cell is sorted by: its first number, spelled out; nothing for words."""
-    found = _NUMBER.search(text)
-    if found is None:
+    """Return the key by which a table cell is sorted: its first number with fixed digits, or its text without a
+    number.
+    """
+    number = _NUMBER.search(text)
+    if number is None:
         return "-1e99" if text == formats.UNKNOWN else text
-    return f"{float(found[0].replace(',', '')):.9f}"
+    return f"{float(number[0].replace(',', '')):.9f}"
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Only these scripts, and files beside the page (``file:`` where it is opened from disk)."""
+    """Return a content security policy that admits only these scripts, and files next to the page (``file:`` on
+    disk).
+    """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    admitted = " ".join(f"'sha256-{one}'" for one in hashes)
+    admitted = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
         f"default-src 'none'; script-src {admitted} 'self' file:; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

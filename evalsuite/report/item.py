@@ -1,4 +1,7 @@
-"""One item in all precisions side by side: verdicts of all repeats, and the texts with the first difference marked."""
+"""Shows one item in all precisions next to each other.
+
+It shows the outcomes of all repeats, and the texts with the first difference marked.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,31 +19,36 @@ from evalsuite.store.runs import TableCell
 from evalsuite.tasks.datasets import benchmark_title, is_gated
 
 WIDE = 160
-"""Columns of text from which an item's texts are shown whole."""
+"""Terminal width in characters from which the texts of an item are shown whole."""
 SIGNS = {
     "correct": ("✓", "green"), "wrong": ("✗", "red"), "truncated": ("t", "yellow"), "no_answer": ("n", "yellow"),
     "refused": ("r", "yellow"), "ungraded": ("u", "dim"), "failed": ("f", "dim"),
 }  # fmt: skip
 """Outcome -> its sign and colour."""
 _ABSENT = "·"
+"""Sign of a repeat that was not asked."""
 _SHORT = 700
+"""Characters of a text that are shown on a narrower terminal."""
 _AROUND = 120
-"""Characters shown before a first difference that stands deep in a long text."""
+"""Characters shown before a first difference that is far from the start of a long text."""
 _COLUMN = 36
+"""Width in characters of one answer's column."""
 _WITHHELD = "(not shown: the items of this task are gated; include_gated_text=true shows it)"
+"""Text that replaces the texts of gated tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one model said to the item."""
+    """Answers of one model to the item."""
 
     cell: TableCell
+    """The cell of the model."""
     rows: Mapping[int, Mapping[str, Any]]
     """Repeat -> the sample with all its columns."""
 
 
 def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
-    """All answers to an item, the baseline's first."""
+    """Read all answers to an item from ``cells``, the baseline's first."""
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
     return [Answers(cell, {int(row["repeat"]): row for row in item_samples(cell, item)}) for cell in ordered]
@@ -49,79 +57,79 @@ def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
 def print_item(
     answers: Sequence[Answers], repeats: Sequence[int], output: Console, *, include_gated_text: bool = False
 ) -> None:
-    """Print all verdicts at a glance, then the answers of ``repeats`` side by side.
+    """Print the outcomes of all repeats, then the answers of the given ``repeats`` next to each other.
 
-    Texts of gated tasks are shown only if asked for, and are then stamped.
+    Texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication.
     """
     cell = answers[0].cell
-    held_back = any(is_gated(name) for name in {cell.task, str(cell.identity.get("adapter"))})
-    gated = held_back and not include_gated_text
-    first = next(row for one in answers for row in one.rows.values())
-    stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if held_back and not gated else ""
-    where = ", ".join(
+    is_gated_task = any(is_gated(name) for name in {cell.task, str(cell.identity.get("adapter"))})
+    gated = is_gated_task and not include_gated_text
+    first = next(row for answer in answers for row in answer.rows.values())
+    stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if is_gated_task and not gated else ""
+    heading = ", ".join(
         part for part in (f"{benchmark_title(cell.task)}, item {first['item_id']}", _groups(first)) if part
     )
-    output.print(Text(where + stamp, style="bold"))
+    output.print(Text(heading + stamp, style="bold"))
     output.print(_verdicts(answers))
-    several = len({repeat for one in answers for repeat in one.rows}) > 1
+    several_repeats = len({repeat for answer in answers for repeat in answer.rows}) > 1
     for repeat in repeats:
-        if several:
+        if several_repeats:
             output.print(Text(f"repeat {repeat}", style="bold"))
-        found = [one for one in answers if repeat in one.rows]
-        base = found[0] if found and found[0] is answers[0] else None
-        marks = [_mark(base, one, repeat) for one in found] if not gated else [{} for _ in found]
-        beside = max(1, (output.width - 15) // _COLUMN)
-        for start in range(0, len(found), beside):
-            some = slice(start, start + beside)
-            table = _side_by_side(found[some], marks[some], repeat, gated=gated, whole=output.width >= WIDE)
+        shown = [answer for answer in answers if repeat in answer.rows]
+        base = shown[0] if shown and shown[0] is answers[0] else None
+        marks = [_mark(base, answer, repeat) for answer in shown] if not gated else [{} for _ in shown]
+        per_row = max(1, (output.width - 15) // _COLUMN)
+        for start in range(0, len(shown), per_row):
+            columns = slice(start, start + per_row)
+            table = _side_by_side(shown[columns], marks[columns], repeat, gated=gated, whole=output.width >= WIDE)
             output.print(table)
 
 
 def _verdicts(answers: Sequence[Answers]) -> Group:
-    """A sign for every repeat, the mean score and the mean length."""
+    """Build the table with a sign for every repeat, the mean score and the mean length."""
     table = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    repeats = range(max(int(one.cell.manifest["repeats"]) for one in answers))
+    repeats = range(max(int(answer.cell.manifest["repeats"]) for answer in answers))
     table.add_column("model")
     table.add_column("repeats" if len(repeats) > 1 else "")
     for title in ("mean %", "tokens"):
         table.add_column(title, justify="right")
-    seen: set[str] = set()
-    for one in answers:
+    outcomes: set[str] = set()
+    for answer in answers:
         signs = Text()
         for repeat in repeats:
-            row = one.rows.get(repeat)
+            row = answer.rows.get(repeat)
             outcome = str(row["outcome"]) if row else ""
-            seen |= {outcome} - {""}
+            outcomes |= {outcome} - {""}
             signs.append(*SIGNS.get(outcome, (_ABSENT, "dim")))
-        values = [row["value"] for row in one.rows.values() if row["value"] is not None]
-        lengths = [row["completion_tokens"] for row in one.rows.values() if row["completion_tokens"] is not None]
+        values = [row["value"] for row in answer.rows.values() if row["value"] is not None]
+        lengths = [row["completion_tokens"] for row in answer.rows.values() if row["completion_tokens"] is not None]
         mean = formats.percent(sum(values) / len(values)) if values else formats.UNKNOWN
         tokens = formats.tokens(sum(lengths) / len(lengths)) if lengths else formats.UNKNOWN
-        table.add_row(Text(_heading(one.cell, answers)), signs, mean, tokens)
-    words = [f"{sign} {formats.OUTCOME_TITLES[name]}" for name, (sign, _) in SIGNS.items() if name in seen]
-    absent = any(repeat not in one.rows for one in answers for repeat in repeats)
-    legend = ", ".join([*words, *([f"{_ABSENT} not asked"] if absent else [])])
+        table.add_row(Text(_heading(answer.cell, answers)), signs, mean, tokens)
+    entries = [f"{sign} {formats.OUTCOME_TITLES[name]}" for name, (sign, _) in SIGNS.items() if name in outcomes]
+    has_absent = any(repeat not in answer.rows for answer in answers for repeat in repeats)
+    legend = ", ".join([*entries, *([f"{_ABSENT} not asked"] if has_absent else [])])
     return Group(table, Text(legend, style="dim"))
 
 
 def _heading(cell: TableCell, answers: Sequence[Answers]) -> str:
     demo = " (demo)" if cell.demo and "demo" not in cell.title.lower() else ""
-    return cell.title + demo + (f" [{cell.run}]" if len({one.cell.run for one in answers}) > 1 else "")
+    return cell.title + demo + (f" [{cell.run}]" if len({answer.cell.run for answer in answers}) > 1 else "")
 
 
 def _side_by_side(
-    found: Sequence[Answers], marks: Sequence[Mapping[str, int]], repeat: int, *, gated: bool, whole: bool
+    answers: Sequence[Answers], marks: Sequence[Mapping[str, int]], repeat: int, *, gated: bool, whole: bool
 ) -> RichTable:
     table = RichTable(box=ROUNDED, expand=True)
     table.add_column("", no_wrap=True, width=10)
-    for one in found:
-        table.add_column(Text(_heading(one.cell, found)), ratio=1)
-    rows = [one.rows[repeat] for one in found]
+    for answer in answers:
+        table.add_column(Text(_heading(answer.cell, answers)), ratio=1)
+    rows = [answer.rows[repeat] for answer in answers]
     for name in ("outcome", "answer", "finish_reason", "tokens", "seconds", "note"):
         values = [_field(row, name, gated=gated, whole=whole) for row in rows]
         if any(values):
             table.add_row(Text(name.split("_")[0], style="dim"), *values)
-    if any("said" in mark for mark in marks):
+    if any("compared" in mark for mark in marks):
         table.add_row(Text("differs", style="dim"), *(Text(_differs(mark)) for mark in marks))
     for name in ("reasoning", "text"):
         passages = [_passage(row, name, mark, gated=gated, whole=whole) for row, mark in zip(rows, marks, strict=True)]
@@ -151,42 +159,42 @@ def _field(row: Mapping[str, Any], name: str, *, gated: bool, whole: bool) -> Te
     return Text("" if row[name] is None else str(row[name]))
 
 
-def _mark(base: Answers | None, one: Answers, repeat: int) -> dict[str, int]:
-    """Where the texts of an answer first differ from the baseline's: ``reasoning`` and ``text`` -> character.
+def _mark(base: Answers | None, answer: Answers, repeat: int) -> dict[str, int]:
+    """Find where the texts of an answer first differ from the baseline's: ``reasoning`` and ``text`` -> character.
 
-    -1: they are the same. Empty for the baseline itself; ``said`` marks the others.
+    -1: no difference. Empty for the baseline itself; the key ``compared`` is set for the others.
     """
-    if base is None or base is one:
+    if base is None or base is answer:
         return {}
-    old, new = base.rows[repeat], one.rows[repeat]
-    found = {name: first_difference(str(old[name] or ""), str(new[name] or "")) for name in ("reasoning", "text")}
-    return found | {"said": 1}
+    old, new = base.rows[repeat], answer.rows[repeat]
+    differences = {name: first_difference(str(old[name] or ""), str(new[name] or "")) for name in ("reasoning", "text")}
+    return differences | {"compared": 1}
 
 
 def _differs(mark: Mapping[str, int]) -> str:
-    """Where an answer leaves the baseline's, in words."""
-    if "said" not in mark:
-        return "(what the others are held against)"
-    found = [f"{name} from character {mark[name] + 1:,}" for name in ("reasoning", "text") if mark[name] >= 0]
-    return "; ".join(found) or "the same, to the letter"
+    """Describe where an answer first differs from the baseline's."""
+    if "compared" not in mark:
+        return "(the others are compared with this)"
+    parts = [f"{name} from character {mark[name] + 1:,}" for name in ("reasoning", "text") if mark[name] >= 0]
+    return "; ".join(parts) or "no difference"
 
 
-def first_difference(one: str, other: str) -> int:
-    """The first character in which two texts differ, counted from 0; -1 if they are the same."""
-    if one == other:
+def first_difference(first: str, second: str) -> int:
+    """Return the index of the first character in which two texts differ; -1 when they are equal."""
+    if first == second:
         return -1
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((index for index, (left, right) in pairs if left != right), min(len(first), len(second)))
 
 
 def _passage(row: Mapping[str, Any], name: str, mark: Mapping[str, int], *, gated: bool, whole: bool) -> Text:
     text = str(row[name] or "")
     if gated:
         return Text(_WITHHELD if text else "")
-    at = mark.get(name, -1)
-    if at < 0:
+    index = mark.get(name, -1)
+    if index < 0:
         return Text((text if whole else _shortened(text, _SHORT)).rstrip())
-    start = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at)) + 1
+    start = max(text.rfind(" ", 0, index), text.rfind("\n", 0, index)) + 1
     same, rest = text[:start], text[start:]
     word = rest[: len(rest) - len(rest.lstrip())] + (rest.split(maxsplit=1) or [""])[0]
     tail = rest[len(word) :]
@@ -197,7 +205,7 @@ def _passage(row: Mapping[str, Any], name: str, mark: Mapping[str, int], *, gate
 
 
 def _shortened(text: str, limit: int) -> str:
-    """Head and tail of a long text, with the number of characters left out."""
+    """Return the start and the end of a long text, with the number of characters that were left out."""
     if len(text) <= limit:
         return text
     head, tail = limit * 2 // 3, limit // 3

@@ -1,4 +1,4 @@
-"""``report.md``: the same tables for people who read files."""
+"""Writes tables as Markdown for ``report.md``."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,10 @@ from evalsuite.report.console import Table
 
 
 def document(headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Sequence[tuple[str, str]]) -> str:
-    """The whole report; ``plots`` are titles with paths relative to it."""
+    """Return the whole report as Markdown.
+
+    ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report).
+    """
     parts = [f"# {headline}", "\n".join(f"- {fact}" for fact in facts)]
     parts += [f"![{title}]({path})" for title, path in plots]
     parts += [_section(table) for table in tables]

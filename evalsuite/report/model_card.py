@@ -1,9 +1,9 @@
-"""``card.md``: the tables to paste into a model card, and the Hugging Face hub's metadata of the same results.
+"""Writes ``card.md``, the tables for a model card, and the metadata of the same results for the Hugging Face hub.
 
-The table has the layout that quantized checkpoints' cards use: one row for every precision, one column for every
-benchmark, fractions of 1 with three digits, settings and intervals in the caption. Metadata goes to ``hub/<model>/``
-in both forms that the hub reads: ``model-index.yaml`` (front matter of a README, huggingface/hub-docs modelcard.md)
-and ``.eval_results/evalsuite.yaml`` (huggingface/hub-docs docs/hub/eval-results.md). Demo models, parts of a task and
+The table has the layout of quantized checkpoints' cards: one row for every precision, one column for every benchmark,
+fractions of 1 with three digits, settings and intervals in the caption. Metadata goes to ``hub/<model>/`` in both forms
+that the hub reads: ``model-index.yaml`` (front matter of a README, huggingface/hub-docs modelcard.md) and
+``.eval_results/evalsuite.yaml`` (huggingface/hub-docs docs/hub/eval-results.md). Demo models, parts of a task and
 incomplete cells get no metadata.
 """
 
@@ -22,31 +22,33 @@ REGISTERED: Mapping[str, tuple[str, str]] = {
     "mmlu_pro": ("TIGER-Lab/MMLU-Pro", "mmlu_pro"),
     "gpqa_diamond": ("Idavidrein/gpqa", "gpqa_diamond"),
 }
-"""Task -> (dataset, task id) of the benchmarks that the hub keeps a leaderboard of, as its documentation names them;
-results of other datasets are not accepted in ``.eval_results``."""
+"""Task -> (dataset, task id) of the benchmarks that the hub keeps a leaderboard of, according to its documentation.
+Results of other datasets are not accepted in ``.eval_results``."""
 UNKNOWN = "n/a"
+"""Text of an unknown number."""
 _WORDS = {"max_tokens": "max num tokens"}
+"""Sampling field -> its name on published cards."""
 
 
-def card_text(overview: SuiteComparison, demo: str) -> str:
-    """The Markdown of ``card.md``; ``demo`` is the label of runs with demo models."""
-    scores = {(score.cell.model, score.cell.task): score for score in overview.scores}
-    models, tasks = overview.table.models, overview.table.tasks
+def card_text(suite: SuiteComparison, demo: str) -> str:
+    """Return the Markdown of ``card.md``; ``demo`` is the label of runs with demo models."""
+    scores = {(score.cell.model, score.cell.task): score for score in suite.scores}
+    models, tasks = suite.table.models, suite.table.tasks
     header = ["Precision", *(benchmark_title(task) for task in tasks)]
     rows = []
     for model in models:
-        own = [scores.get((model, task)) for task in tasks]
-        rows.append([overview.table.title(model), *(_value(score) for score in own)])
+        model_scores = [scores.get((model, task)) for task in tasks]
+        rows.append([suite.table.title(model), *(_value(score) for score in model_scores)])
     parts = ["## Evaluation"]
-    if overview.demo:
+    if suite.demo:
         parts.append(f"**{demo[0].upper() + demo[1:]}.**")
     parts += ["The accuracy benchmark results are presented in the table below:", _table(header, rows)]
-    parts += [_caption(overview), "95 % confidence intervals: " + "; ".join(_intervals(overview.scores)) + "."]
-    changes = _changes(overview)
+    parts += [_caption(suite), "95 % confidence intervals: " + "; ".join(_intervals(suite.scores)) + "."]
+    changes = _changes(suite)
     if changes:
         parts.append("Change against the baseline, paired by question, with 95 % interval: " + "; ".join(changes) + ".")
     for task in tasks:
-        for group in overview.table.groups(task):
+        for group in suite.table.groups(task):
             cells = [scores[model, task] for model in models if (model, task) in scores]
             strata = _strata(cells, group)
             if strata:
@@ -54,11 +56,11 @@ def card_text(overview: SuiteComparison, demo: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_hub_metadata(overview: SuiteComparison, folder: Path) -> tuple[str, ...]:
-    """Write the hub's metadata of every real model with complete, whole tasks; returns paths below ``folder``."""
+def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
+    """Write the hub's metadata of every real model with complete, whole tasks; returns paths relative to ``folder``."""
     written: list[str] = []
-    for model in overview.table.models:
-        shown = [score for score in overview.scores if score.cell.model == model and _publishable(score)]
+    for model in suite.table.models:
+        shown = [score for score in suite.scores if score.cell.model == model and _publishable(score)]
         if shown:
             index = folder / model / "model-index.yaml"
             index.parent.mkdir(parents=True, exist_ok=True)
@@ -107,17 +109,20 @@ def _entries(scores: Sequence[CellScore]) -> str:
     for score in scores:
         if score.cell.task in REGISTERED:
             dataset, task = REGISTERED[score.cell.task]
-            asked = score.cell.recorded
+            recorded = score.cell.recorded
             notes = f"{_protocol(score)}; {_settings(score)}; 95 % interval {_interval(score.scored, 100, 1)} %"
-            revision, date = _dataset(score.cell.task).get("revision"), asked.date().isoformat() if asked else None
+            revision, date = (
+                _dataset(score.cell.task).get("revision"),
+                recorded.date().isoformat() if recorded else None,
+            )
             value = _percent(score.scored)
             entries.append(EvalResultEntry(dataset, task, value, dataset_revision=revision, date=date, notes=notes))
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, width=120) if entries else ""
 
 
 def _dataset(task: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = data.card(task)["dataset"] if (shipped("tasks") / task / "card.yaml").is_file() else {}
-    return found
+    dataset: Mapping[str, Any] = data.card(task)["dataset"] if (shipped("tasks") / task / "card.yaml").is_file() else {}
+    return dataset
 
 
 def _protocol(score: CellScore) -> str:
@@ -125,37 +130,35 @@ def _protocol(score: CellScore) -> str:
     return f"evalsuite {score.cell.task} {score.cell.manifest['version']}, {score.cell.identity['variant']}{repeats}"
 
 
-def _caption(overview: SuiteComparison) -> str:
-    """Baseline and settings; what differs between tasks is said after what most of them share."""
-    said: list[str] = []
-    for baseline in dict.fromkeys(pair.baseline for pair in overview.pairs):
-        cell = next(cell for cell in overview.table.cells if cell.model == baseline)
-        said.append(f"Baseline: {cell.identity.get('checkpoint') or cell.title}.")
+def _caption(suite: SuiteComparison) -> str:
+    """Return the baseline and the settings: first those of most tasks, then those of the others."""
+    sentences: list[str] = []
+    for baseline in dict.fromkeys(pair.baseline for pair in suite.pairs):
+        cell = next(cell for cell in suite.table.cells if cell.model == baseline)
+        sentences.append(f"Baseline: {cell.identity.get('checkpoint') or cell.title}.")
     by_settings: dict[str, list[str]] = {}
-    for score in overview.scores:
+    for score in suite.scores:
         by_settings.setdefault(_settings(score), []).append(score.cell.task)
-    usual = max(by_settings, key=lambda words: len(by_settings[words]), default="")
+    usual = max(by_settings, key=lambda settings: len(by_settings[settings]), default="")
     if usual:
-        said.append(f"Benchmarked with {usual}.")
-    for words, tasks in by_settings.items():
-        if words != usual:
-            said.append(f"For {', '.join(benchmark_title(task) for task in dict.fromkeys(tasks))}: {words}.")
-    protocols = dict.fromkeys(f"{score.benchmark}: {_protocol(score)}" for score in overview.scores)
+        sentences.append(f"Benchmarked with {usual}.")
+    for settings, tasks in by_settings.items():
+        if settings != usual:
+            sentences.append(f"For {', '.join(benchmark_title(task) for task in dict.fromkeys(tasks))}: {settings}.")
+    protocols = dict.fromkeys(f"{score.benchmark}: {_protocol(score)}" for score in suite.scores)
     parts = [
-        f"{score.cell.title}, {score.benchmark}: {score.cell.partial}"
-        for score in overview.scores
-        if score.cell.partial
+        f"{score.cell.title}, {score.benchmark}: {score.cell.partial}" for score in suite.scores if score.cell.partial
     ]
-    said.append(f"Protocols: {'; '.join(protocols)}.")
-    return " ".join([*said, *([f"Parts of a task only: {'; '.join(parts)}."] if parts else [])])
+    sentences.append(f"Protocols: {'; '.join(protocols)}.")
+    return " ".join([*sentences, *([f"Parts of a task only: {'; '.join(parts)}."] if parts else [])])
 
 
 def _settings(score: CellScore) -> str:
     sampling, thinking = score.cell.identity.get("sampling"), score.cell.identity.get("thinking")
     if sampling is None:
         return "settings unknown (recorded elsewhere)"
-    words = [f"{_WORDS[name]} {value}" if name in _WORDS else f"{name}={value}" for name, value in sampling.items()]
-    return ", ".join([*words, f"thinking {'on' if thinking else 'off'}"])
+    parts = [f"{_WORDS[name]} {value}" if name in _WORDS else f"{name}={value}" for name, value in sampling.items()]
+    return ", ".join([*parts, f"thinking {'on' if thinking else 'off'}"])
 
 
 def _intervals(scores: Iterable[CellScore]) -> list[str]:
@@ -166,33 +169,35 @@ def _intervals(scores: Iterable[CellScore]) -> list[str]:
     ]
 
 
-def _changes(overview: SuiteComparison) -> list[str]:
+def _changes(suite: SuiteComparison) -> list[str]:
     return [
         f"{row.candidate.cell.title}, {row.benchmark} {_signed(row.delta)}"
         + (f" [{_signed(row.ci95[0])}, {_signed(row.ci95[1])}]" if row.ci95 else "")
-        for row in overview.comparisons
+        for row in suite.comparisons
         if row.delta is not None
     ]
 
 
 def _signed(value: float) -> str:
-    """``-0.018``; what rounds to nothing has no sign."""
+    """Format a change with sign and three digits: ``-0.018``; a change that rounds to 0 has no sign."""
     text = f"{value:+.3f}"
     return text[1:] if float(text) == 0 else text
 
 
 def _strata(cells: Sequence[CellScore], group: str) -> str:
-    """One row per stratum; a score with its count of right answers where each question was asked once."""
+    """Return a table with one row per group value."""
     shown = [cell for cell in cells if group in cell.groups]
     if not shown:
         return ""
     parts = [{part.value: part for part in cell.groups[group]} for cell in shown]
-    values = list(dict.fromkeys(value for some in parts for value in some))
+    values = list(dict.fromkeys(value for by_value in parts for value in by_value))
     rows = []
     for value in values:
-        found = [some.get(value) for some in parts]
-        n = next(part.n for part in found if part is not None)
-        rows.append([value, f"{n:,}", *(UNKNOWN if part is None else f"{part.scored.score:.3f}" for part in found)])
+        group_scores = [by_value.get(value) for by_value in parts]
+        n = next(part.n for part in group_scores if part is not None)
+        rows.append(
+            [value, f"{n:,}", *(UNKNOWN if part is None else f"{part.scored.score:.3f}" for part in group_scores)]
+        )
     total = ["TOTAL", f"{shown[0].items:,}", *(_value(cell) for cell in shown)]
     return _table([group.capitalize(), "Items", *(cell.cell.title for cell in shown)], [*rows, total])
 

@@ -1,4 +1,4 @@
-"""The plan for people."""
+"""Builds the tables of a plan."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,15 @@ _GENERATED = "generated"
 
 
 def tables(plan: Plan) -> list[Table]:
-    """What can be decided, per stratum, what it costs, how it is served, and what was assumed."""
-    found = [_decides(plan), *_strata(plan.chances), _costs(plan)]
+    """Build the tables of a plan: what it can decide, its costs, the placement on machines, and the assumptions."""
+    plan_tables = [_decision_table(plan), *_strata_tables(plan.chances), _cost_table(plan)]
     if plan.placement is not None:
-        found.append(_serving(plan.placement, plan.node_hours))
-    return [*found, _assumptions(plan)]
+        plan_tables.append(_placement_table(plan.placement, plan.node_hours))
+    return [*plan_tables, _assumption_table(plan)]
 
 
 def amount(number: float) -> str:
-    """Many tokens: ``4,120``, ``64 k``, ``58.7 M``, ``1.2 G``."""
+    """Format a large number of tokens: ``4,120``, ``64 k``, ``58.7 M``, ``1.2 G``."""
     for size, unit in ((1e9, "G"), (1e6, "M")):
         if number >= size:
             return f"{number / size:,.1f} {unit}"
@@ -32,17 +32,17 @@ def amount(number: float) -> str:
 
 
 def hours(seconds: float | None) -> str:
-    """``5.2 h``; short times in minutes."""
+    """Format a duration in hours, short ones in minutes: ``5.2 h``."""
     if seconds is None:
         return formats.UNKNOWN
     return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:,.1f} min"
 
 
-def _decides(plan: Plan) -> Table:
-    several = len({one.baseline for one in plan.chances}) > 1
+def _decision_table(plan: Plan) -> Table:
+    several_baselines = len({chance.baseline for chance in plan.chances}) > 1
     columns = (
         Column("benchmark", number=False),
-        *([Column("baseline", number=False)] if several else []),
+        *([Column("baseline", number=False)] if several_baselines else []),
         Column("items x repeats"),
         Column("margin pt"),
         Column("detectable pt", essential=False),
@@ -53,81 +53,84 @@ def _decides(plan: Plan) -> Table:
     )
     rows = tuple(
         (
-            benchmark_title(one.facts.name),
-            *([one.baseline] if several else []),
-            _times(one),
-            formats.UNKNOWN if one.margin is None else f"{one.margin.points:g}",
-            formats.percent(one.detectable, 2),
-            *_outlook(one.outlook),
-            _repeats(one),
+            benchmark_title(chance.facts.name),
+            *([chance.baseline] if several_baselines else []),
+            _times(chance),
+            formats.UNKNOWN if chance.margin is None else f"{chance.margin.points:g}",
+            formats.percent(chance.detectable, 2),
+            *_outlook(chance.outlook),
+            _repeats(chance),
         )
-        for one in plan.chances
+        for chance in plan.chances
     )
     notes = [
         f"Margins of {plan.gate_origin}. Detectable: two-sided alpha 0.05, power 0.8.",
         "Chances to pass if both models are identical; if nothing is lost on the mean but items moved by tau; and if "
         f"half the margin is lost. Repeats needed: for {100 * WANTED:.0f} % if nothing is lost.",
         *(f"Out of reach as planned: {line}" for line in _out_of_reach(plan.chances)),
-        *(line for baseline, found in plan.releases.items() for line in _release(baseline, found, several)),
+        *(
+            line
+            for baseline, release in plan.releases.items()
+            for line in _release_notes(baseline, release, several_baselines)
+        ),
         *plan.notes,
     ]
     return Table("What this run can decide", columns, rows, tuple(notes))
 
 
-def _times(one: TaskChance) -> str:
-    base, cand = one.design.repeats_base, one.design.repeats_cand
-    return f"{one.facts.items:,} x {cand}" + (f" (baseline {base})" if base != cand else "")
+def _times(chance: TaskChance) -> str:
+    base, cand = chance.design.repeats_base, chance.design.repeats_cand
+    return f"{chance.facts.items:,} x {cand}" + (f" (baseline {base})" if base != cand else "")
 
 
-def _outlook(found: VerdictChances | None) -> tuple[str, str, str]:
-    if found is None:
+def _outlook(chances: VerdictChances | None) -> tuple[str, str, str]:
+    if chances is None:
         return (formats.UNKNOWN,) * 3
-    return _passes(found.identical), _passes(found.moved), _passes(found.half)
+    return _passes(chances.identical), _passes(chances.moved), _passes(chances.half)
 
 
-def _passes(found: Chances) -> str:
-    return f"{100 * found.passes:.0f}"
+def _passes(chances: Chances) -> str:
+    return f"{100 * chances.passes:.0f}"
 
 
-def _repeats(one: TaskChance) -> str:
-    if one.margin is None:
+def _repeats(chance: TaskChance) -> str:
+    if chance.margin is None:
         return formats.UNKNOWN
-    return "no number" if one.repeats is None else f"{one.repeats:,}"
+    return "no number" if chance.repeats is None else f"{chance.repeats:,}"
 
 
-def _out_of_reach(found: Sequence[TaskChance]) -> list[str]:
+def _out_of_reach(chances: Sequence[TaskChance]) -> list[str]:
     lines = []
-    for one in found:
-        if one.reached is not False or one.outlook is None or one.margin is None:
+    for chance in chances:
+        if chance.reached is not False or chance.outlook is None or chance.margin is None:
             continue
-        passes = 100 * one.outlook.moved.passes
-        who = benchmark_title(one.facts.name) + (f" against {one.baseline}" if one.baseline else "")
+        passes = 100 * chance.outlook.moved.passes
+        subject = benchmark_title(chance.facts.name) + (f" against {chance.baseline}" if chance.baseline else "")
         remedy = (
-            f"no number of repeats would do: tau alone leaves a standard error of {100 * one.design.floor:.2f} pt"
-            if one.repeats is None
-            else f"{one.repeats} repeats would do" + (" of the candidate" if one.base_fixed else " in both arms")
+            f"no number of repeats would do: tau alone leaves a standard error of {100 * chance.design.floor:.2f} pt"
+            if chance.repeats is None
+            else f"{chance.repeats} repeats would do" + (" of the candidate" if chance.base_fixed else " in both arms")
         )
-        lines.append(f"{who}, {one.margin.points:g} pt ({passes:.0f} % if nothing is lost); {remedy}.")
+        lines.append(f"{subject}, {chance.margin.points:g} pt ({passes:.0f} % if nothing is lost); {remedy}.")
     return lines
 
 
-def _release(baseline: str, found: ReleaseChance, several: bool) -> list[str]:
-    who = f" against {baseline}" if several and baseline else ""
-    chances = [found.identical, found.moved, found.half]
-    same, moved, half = (f"{100 * one.release.passes:.0f} %" for one in chances)
+def _release_notes(baseline: str, release: ReleaseChance, several: bool) -> list[str]:
+    suffix = f" against {baseline}" if several and baseline else ""
+    chances = [release.identical, release.moved, release.half]
+    same, moved, half = (f"{100 * scenario.release.passes:.0f} %" for scenario in chances)
     lines = [
-        f"The release{who}: passes with chance {same} if identical (a fail anywhere: "
-        f"{100 * found.identical.any_fail:.1f} %), {moved} if items moved, {half} if half of every margin is lost."
+        f"The release{suffix}: passes with chance {same} if identical (a fail anywhere: "
+        f"{100 * release.identical.any_fail:.1f} %), {moved} if items moved, {half} if half of every margin is lost."
     ]
-    if found.missing:
-        lines.append(
-            f"Not in this plan, but critical for the release{who}: {', '.join(map(benchmark_title, found.missing))}."
-        )
+    if release.missing:
+        missing = ", ".join(map(benchmark_title, release.missing))
+        lines.append(f"Not in this plan, but critical for the release{suffix}: {missing}.")
     return lines
 
 
-def _strata(found: Sequence[TaskChance]) -> list[Table]:
-    """One table per task: its first grouping against the first baseline; the others are in the JSON."""
+def _strata_tables(chances: Sequence[TaskChance]) -> list[Table]:
+    """Build one table per task, for its first group and the first baseline; the JSON holds the others."""
     columns = (
         Column("", number=False),
         Column("items"),
@@ -137,10 +140,10 @@ def _strata(found: Sequence[TaskChance]) -> list[Table]:
         Column("pass: identical %"),
         Column("half lost %", essential=False),
     )
-    made: list[Table] = []
-    first = {one.facts.name: one for one in reversed(found)}
-    for one in (one for one in found if first[one.facts.name] is one):
-        for group, parts in list(one.strata.items())[:1]:
+    strata_tables: list[Table] = []
+    first = {chance.facts.name: chance for chance in reversed(chances)}
+    for chance in (chance for chance in chances if first[chance.facts.name] is chance):
+        for group, parts in list(chance.strata.items())[:1]:
             rows = tuple(
                 (
                     part.value,
@@ -152,69 +155,73 @@ def _strata(found: Sequence[TaskChance]) -> list[Table]:
                 )
                 for part in parts
             )
-            if _alike(parts):
+            if _is_uniform(parts):
                 counts = sorted(part.items for part in parts)
                 name = f"each of {len(parts)}"
                 rows = ((name, f"{counts[0]:,} to {counts[-1]:,}", *rows[_middle(parts)][2:]),)
-            against = f" against {one.baseline}" if len({other.baseline for other in found}) > 1 else ""
-            notes = ("No margin is set for strata: the chances are for the benchmark's.",) if one.margin else ()
-            made.append(Table(f"{benchmark_title(one.facts.name)} by {group}{against}", columns, rows, notes))
-    return made
+            against = f" against {chance.baseline}" if len({other.baseline for other in chances}) > 1 else ""
+            notes = ("No margin is set for strata: the chances are for the benchmark's.",) if chance.margin else ()
+            strata_tables.append(
+                Table(f"{benchmark_title(chance.facts.name)} by {group}{against}", columns, rows, notes)
+            )
+    return strata_tables
 
 
-def _alike(parts: Sequence[StratumChance]) -> bool:
-    """Whether one line says as much as many: about the same size, nothing known of the scores."""
+def _is_uniform(parts: Sequence[StratumChance]) -> bool:
+    """Return whether the group values can be shown in one line: similar sizes and equal expected scores."""
     counts = [part.items for part in parts]
     return len(parts) > 5 and max(counts) <= 1.3 * min(counts) and len({part.score.value for part in parts}) == 1
 
 
 def _middle(parts: Sequence[StratumChance]) -> int:
-    """The place of the stratum with the median number of items."""
-    return sorted(range(len(parts)), key=lambda place: parts[place].items)[len(parts) // 2]
+    """Return the index of the group value with the median number of items."""
+    return sorted(range(len(parts)), key=lambda index: parts[index].items)[len(parts) // 2]
 
 
-def _costs(plan: Plan) -> Table:
-    aides = [who for who in ("judge", "simulator") if any(sum(getattr(task, who)) for task in _all(plan.costs))]
+def _cost_table(plan: Plan) -> Table:
+    auxiliaries = [
+        role for role in ("judge", "simulator") if any(sum(getattr(task, role)) for task in _all_tasks(plan.costs))
+    ]
     columns = (
         Column("model", number=False),
         Column("benchmark", number=False),
         Column("attempts"),
         Column(_GENERATED),
         Column("read", essential=False),
-        *(Column(who, essential=False) for who in aides),
+        *(Column(role, essential=False) for role in auxiliaries),
         *([Column("time")] if plan.speed.rate else []),
         *([Column("long attempt", essential=False)] if plan.speed.rate else []),
         *([Column("windows")] if plan.speed.window and plan.speed.rate else []),
         Column("disk", essential=False),
     )
     rows: list[tuple[str, ...]] = []
-    for one in plan.costs:
-        rows += [_cost_row(one.model, task, plan, aides) for task in one.tasks]
-        totals = [sum(sum(getattr(task, who)) for task in one.tasks) for who in aides]
+    for model in plan.costs:
+        rows += [_cost_row(model.model, task, plan, auxiliaries) for task in model.tasks]
+        totals = [sum(sum(getattr(task, role)) for task in model.tasks) for role in auxiliaries]
         rows.append(
             (
-                one.model,
+                model.model,
                 "together",
-                f"{one.total('attempts'):,.0f}",
-                amount(one.total("completion")),
-                amount(one.total("prompt")),
+                f"{model.total('attempts'):,.0f}",
+                amount(model.total("completion")),
+                amount(model.total("prompt")),
                 *map(amount, totals),
-                *([hours(one.seconds), ""] if plan.speed.rate else []),
-                *([_windows(one)] if plan.speed.window and plan.speed.rate else []),
-                _bytes(one.total("disk")),
+                *([hours(model.seconds), ""] if plan.speed.rate else []),
+                *([_windows(model)] if plan.speed.window and plan.speed.rate else []),
+                _bytes(model.total("disk")),
             )
         )
     return Table("What it costs", columns, tuple(rows), tuple(_cost_notes(plan)))
 
 
-def _cost_row(model: str, task: TaskCost, plan: Plan, aides: Sequence[str]) -> tuple[str, ...]:
+def _cost_row(model: str, task: TaskCost, plan: Plan, auxiliaries: Sequence[str]) -> tuple[str, ...]:
     return (
         model,
         benchmark_title(task.task),
         f"{task.attempts:,}",
         amount(task.completion) + ("*" if task.lengths.completion.assumed else ""),
         amount(task.prompt) + ("*" if task.lengths.prompt.assumed else ""),
-        *(amount(spent) if (spent := sum(getattr(task, who))) else formats.UNKNOWN for who in aides),
+        *(amount(tokens) if (tokens := sum(getattr(task, role))) else formats.UNKNOWN for role in auxiliaries),
         *([hours(task.seconds), hours(task.p99_seconds)] if plan.speed.rate else []),
         *(["fits" if task.fits else "none"] if plan.speed.window and plan.speed.rate else []),
         _bytes(task.disk),
@@ -222,31 +229,33 @@ def _cost_row(model: str, task: TaskCost, plan: Plan, aides: Sequence[str]) -> t
 
 
 def _cost_notes(plan: Plan) -> list[str]:
-    notes = ["Tokens. * assumed: no source states it. Read: before any prefix cache; judge, simulator: read and said."]
+    notes = [
+        "Tokens. * assumed: no source states it. Read: before any prefix cache; judge, simulator: read and generated."
+    ]
     if plan.speed.rate is None:
         notes.append("rate=2500 (generated tokens a second of one endpoint) gives hours, window=4h gives windows.")
         return notes
-    whole = [one.seconds for one in plan.costs if one.seconds is not None]
+    seconds = [cost.seconds for cost in plan.costs if cost.seconds is not None]
     notes.append(
-        f"At {plan.speed.rate:g} generated tokens a second of each endpoint; {hours(sum(whole))} of endpoints in all. "
+        f"At {plan.speed.rate:g} generated tokens a second of each endpoint; {hours(sum(seconds))} of all endpoints. "
         "Long attempt: 99 of 100 are shorter, at an equal share of the rate."
     )
     return notes
 
 
-def _windows(one: ModelCost) -> str:
-    return "never" if one.windows is None else str(one.windows)
+def _windows(cost: ModelCost) -> str:
+    return "never" if cost.windows is None else str(cost.windows)
 
 
 def _bytes(number: float) -> str:
     return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"
 
 
-def _all(costs: Sequence[ModelCost]) -> list[TaskCost]:
-    return [task for one in costs for task in one.tasks]
+def _all_tasks(costs: Sequence[ModelCost]) -> list[TaskCost]:
+    return [task for cost in costs for task in cost.tasks]
 
 
-def _serving(found: Placement, node_hours: float | None) -> Table:
+def _placement_table(placement: Placement, node_hours: float | None) -> Table:
     columns = (
         Column("step"),
         Column("served", number=False),
@@ -255,51 +264,67 @@ def _serving(found: Placement, node_hours: float | None) -> Table:
         Column("number of devices is from", number=False, essential=False),
     )
     rows: list[tuple[str, ...]] = []
-    for number, step in enumerate(found.steps, 1):
-        rows += [(str(number), _who(one), str(one.devices), str(step.machines), one.origin) for one in step.servers]
-        rows += [(str(number), f"{_who(one)}, elsewhere", str(one.devices), "+1", one.origin) for one in step.elsewhere]
-    rows += [(formats.UNKNOWN, _who(one), "none", formats.UNKNOWN, one.origin) for one in found.unserved]
-    notes = [*found.notes, *(f"Not served here: {_who(one)}. {one.origin}." for one in found.unserved)]
-    if found.side_by_side:
+    for number, step in enumerate(placement.steps, 1):
+        rows += [
+            (str(number), _server_names(server), str(server.devices), str(step.machines), server.origin)
+            for server in step.servers
+        ]
+        rows += [
+            (str(number), f"{_server_names(server)}, elsewhere", str(server.devices), "+1", server.origin)
+            for server in step.elsewhere
+        ]
+    rows += [
+        (formats.UNKNOWN, _server_names(server), "none", formats.UNKNOWN, server.origin)
+        for server in placement.unserved
+    ]
+    notes = [
+        *placement.notes,
+        *(f"Not served here: {_server_names(server)}. {server.origin}." for server in placement.unserved),
+    ]
+    if placement.side_by_side:
         notes.insert(0, "All of it fits on one machine at the same time.")
-    elif len(found.steps) > 1:
+    elif len(placement.steps) > 1:
         notes.insert(0, "Serve step after step, each evaluated with the same run_id= before the next.")
     if node_hours is not None:
         notes.append(
             f"Node-hours: {node_hours:,.1f} (steps last as long as their slowest model; a later judge is extra)."
         )
-    return Table(f"Served on {found.machine.title}", columns, tuple(rows), tuple(notes))
+    return Table(f"Served on {placement.machine.title}", columns, tuple(rows), tuple(notes))
 
 
-def _who(one: PlacedServer) -> str:
-    return " and ".join(one.names)
+def _server_names(server: PlacedServer) -> str:
+    return " and ".join(server.names)
 
 
-def _assumptions(plan: Plan) -> Table:
+def _assumption_table(plan: Plan) -> Table:
     columns = (
         Column("benchmark", number=False),
         Column("score %"),
         Column("phi"),
         Column("tau pt"),
-        Column("where from", number=False),
+        Column("source", number=False),
     )
     rows: list[tuple[str, ...]] = []
-    for one in plan.chances:
-        origins = dict.fromkeys(f"{name}: {_origin(known)}" for name, known in _named(one))
-        cells = (formats.percent(one.score.value), f"{one.facts.phi.value:.2f}", formats.percent(one.facts.tau.value))
-        row = (benchmark_title(one.facts.name), *cells, "; ".join(origins))
+    for chance in plan.chances:
+        origins = dict.fromkeys(f"{name}: {_origin(number)}" for name, number in _sourced_numbers(chance))
+        cells = (
+            formats.percent(chance.score.value),
+            f"{chance.facts.phi.value:.2f}",
+            formats.percent(chance.facts.tau.value),
+        )
+        row = (benchmark_title(chance.facts.name), *cells, "; ".join(origins))
         if row not in rows:
             rows.append(row)
     note = (
         "phi: share of binomial variance between repeats of one item; tau: spread over items of what a quantization "
         "changes. A baseline recorded with repeats replaces score and phi."
     )
-    return Table("What this reckons with", columns, tuple(rows), (note,))
+    return Table("Assumptions", columns, tuple(rows), (note,))
 
 
-def _named(one: TaskChance) -> list[tuple[str, SourcedNumber]]:
-    return [("score", one.score), ("phi", one.facts.phi), ("tau", one.facts.tau)]
+def _sourced_numbers(chance: TaskChance) -> list[tuple[str, SourcedNumber]]:
+    return [("score", chance.score), ("phi", chance.facts.phi), ("tau", chance.facts.tau)]
 
 
-def _origin(known: SourcedNumber) -> str:
-    return "assumed" if known.assumed else known.origin
+def _origin(number: SourcedNumber) -> str:
+    return "assumed" if number.assumed else number.origin

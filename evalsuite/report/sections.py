@@ -1,6 +1,6 @@
-"""What the page says besides tables and plots: verdicts first, strata with bars, confounders, what stays open.
+"""Content of the page in addition to tables and plots: verdicts, group values with bars, confounders, and limits.
 
-Everything comes from ``comparison.json``'s content, so that the page can say nothing that the file does not.
+Everything comes from the content of ``comparison.json``, so that the page shows nothing that the file does not hold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,25 +15,29 @@ from evalsuite.report.tables import SIGNIFICANT
 from evalsuite.tasks.datasets import benchmark_title
 
 BAR_WIDTH = 150
-"""Pixels of a stratum's bar, whiskers included."""
+"""Width in pixels of the bar of a group value, interval included."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictCard:
-    """One comparison as the page's first screen shows it."""
+    """One comparison on the first screen of the page."""
 
     benchmark: str
-    """Its title."""
+    """Title of the benchmark."""
     call: str
-    """``pass``, ``fail``, ``undecided``, ``refused``, ``incomplete``; empty where no margin was given."""
+    """``pass``, ``fail``, ``undecided``, ``refused``, ``incomplete``; empty when no margin was given."""
     label: str
     """The call as people read it."""
     advisory: bool
-    """Whether it decides nothing."""
+    """Whether the verdict decides nothing."""
     scores: str
+    """Both scores as text."""
     change: str
+    """The delta with its interval as text."""
     margin: str
-    why: str
+    """The margin as text; empty without one."""
+    reason: str
+    """The reason and the numbers of lost and gained items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,51 +45,67 @@ class Candidate:
     """All verdicts on one candidate."""
 
     title: str
+    """Title of the candidate model."""
     baseline: str
+    """Title of the baseline model."""
     call: str
-    """Of the release as a whole; empty without a gate."""
-    why: str
+    """Verdict on the release as a whole; empty without a gate."""
+    reason: str
+    """Reason of the verdict, and the mean change."""
     verdicts: tuple[VerdictCard, ...]
+    """One card for each comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaBar:
-    """A stratum's change as a small picture; places are pixels from the left."""
+    """The change of a group value as a small picture; positions are pixels from the left."""
 
     zero: float
+    """Position of no change."""
     left: float
-    """Of the bar: the shrunken delta."""
+    """Left end of the bar, which shows the shrunken delta."""
     width: float
+    """Width of the bar."""
     low: float | None
-    """Of the whisker: the 95 % interval of the delta itself."""
+    """Left end of the 95 % interval of the delta; None without one."""
     high: float | None
+    """Right end of the 95 % interval of the delta; None without one."""
     dot: float
-    """The delta itself."""
+    """Position of the delta."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """One candidate on one stratum."""
+    """Change of one candidate on one group value, as text."""
 
     change: str
+    """The delta with its interval."""
     shrunken: str
+    """The delta shrunk towards the mean of all group values."""
     q: str
+    """P value adjusted by Benjamini and Hochberg."""
     stands: bool
+    """Whether the change is significant after Holm's correction."""
     bar: DeltaBar
+    """The picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class StrataTable:
-    """One task by one grouping."""
+    """Changes of one task by one group."""
 
     task: str
+    """Name of the task."""
     benchmark: str
-    """Its title."""
+    """Title of the benchmark."""
     group: str
+    """Name of the group."""
     baseline: str
+    """Title of the baseline model."""
     candidates: tuple[str, ...]
+    """Titles of the candidate models."""
     rows: tuple[tuple[str, str, str, tuple[Stratum | None, ...]], ...]
-    """(stratum, items, baseline %, one per candidate), the worst drop first."""
+    """(group value, items, baseline %, one entry per candidate), the worst drop first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,82 +113,93 @@ class Confounder:
     """A fact of the servers that differs between baseline and candidate, or that changed while a cell was measured."""
 
     key: str
+    """Name of the fact."""
     kind: str
-    """``refuses``, ``confounder``, ``expected`` (what is compared), or ``changed`` within one cell."""
+    """``refuses``, ``confounder``, ``expected`` (the subject of the comparison), or ``changed`` within one cell."""
     candidate: str
+    """Title of the candidate model."""
     tasks: str
+    """Names of the tasks, separated by commas."""
     old: str
+    """Value of the baseline."""
     new: str
+    """Value of the candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """How much longer or shorter a candidate's answers are."""
+    """Lengths of a candidate's answers compared with the baseline's, as text."""
 
     benchmark: str
-    """Its title."""
+    """Title of the benchmark."""
     title: str
+    """Title of the candidate model."""
     baseline: str
+    """Mean tokens per answer of the baseline."""
     candidate: str
+    """Mean tokens per answer of the candidate."""
     ratio: str
+    """Ratio of the tokens with its interval."""
 
 
-def verdicts(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """Per candidate its comparisons, with verdicts where a gate was asked for."""
+def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
+    """Return the comparisons of every candidate, with verdicts when a gate was given."""
     releases: Mapping[str, Any] = content.get("releases") or {}
-    found: list[Candidate] = []
-    for pair in overview.pairs:
+    candidates: list[Candidate] = []
+    for pair in suite.pairs:
         names = (pair.baseline, pair.candidate)
         rows = [row for row in content["rows"] if (row["baseline"], row["candidate"]) == names]
-        suite, release = content["suite"].get(pair.candidate), releases.get(pair.candidate) or {}
+        mean, release = content["suite"].get(pair.candidate), releases.get(pair.candidate) or {}
         missing = [benchmark_title(task) for task in release.get("missing") or ()]
         clauses = str(release.get("reason") or "").split("; ")
-        absent = tuple(f"{name} is " for name in missing)
-        lines = [clause for clause in clauses if clause and not clause.startswith(absent)]
-        if suite is not None:
-            change = formats.change(suite["delta"], _interval(suite["ci95"]))
-            lines.append(f"mean of {len(suite['tasks'])} benchmarks: {change} pt")
+        missing_clauses = tuple(f"{name} is " for name in missing)
+        lines = [clause for clause in clauses if clause and not clause.startswith(missing_clauses)]
+        if mean is not None:
+            change = formats.change(mean["delta"], _interval(mean["ci95"]))
+            lines.append(f"mean of {len(mean['tasks'])} benchmarks: {change} pt")
         if missing:
             lines.append(f"not compared: {', '.join(missing)}")
-        titles = (overview.table.title(pair.candidate), overview.table.title(pair.baseline))
+        titles = (suite.table.title(pair.candidate), suite.table.title(pair.baseline))
         call = str(release.get("call") or "")
-        found.append(Candidate(*titles, call, "; ".join(lines), tuple(_verdict(row) for row in rows)))
-    return tuple(found)
+        candidates.append(Candidate(*titles, call, "; ".join(lines), tuple(_verdict_card(row) for row in rows)))
+    return tuple(candidates)
 
 
-def strata(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
-    """Per task and grouping a table of changes; bars share one scale within a table."""
-    found: list[StrataTable] = []
-    for task in overview.table.tasks:
+def strata(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
+    """Return a table of changes for each task and group; the bars of one table have the same scale."""
+    group_tables: list[StrataTable] = []
+    for task in suite.table.tasks:
         rows = [row for row in content["rows"] if row["task"] == task and row["groups"]]
         for baseline in dict.fromkeys(row["baseline"] for row in rows):
-            own = [row for row in rows if row["baseline"] == baseline]
-            for group in overview.table.groups(task):
-                found.append(_strata_table(overview, task, group, [row for row in own if group in row["groups"]]))
-    return tuple(table for table in found if table.rows)
+            baseline_rows = [row for row in rows if row["baseline"] == baseline]
+            for group in suite.table.groups(task):
+                group_tables.append(
+                    _strata_table(suite, task, group, [row for row in baseline_rows if group in row["groups"]])
+                )
+    return tuple(table for table in group_tables if table.rows)
 
 
-def confounders(overview: SuiteComparison) -> tuple[Confounder, ...]:
-    """Every server fact that is known on both sides and differs, equal ones of several tasks joined."""
-    found: dict[tuple[str, str, str, str, str], list[str]] = {}
-    for row in overview.comparisons:
+def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
+    """Return the server facts that are known for both models and differ; equal ones of several tasks are joined."""
+    tasks_of: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for row in suite.comparisons:
         title = row.candidate.cell.title
-        for one in differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest):
-            found.setdefault((one.name, one.kind, title, one.baseline, one.candidate), []).append(row.benchmark)
-        for words in row.comparable.confounders:
-            found.setdefault(("prompt_tokens", "confounder", title, "", words), []).append(row.benchmark)
-    for cell in overview.table.cells:
+        for fact in differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest):
+            tasks_of.setdefault((fact.name, fact.kind, title, fact.baseline, fact.candidate), []).append(row.benchmark)
+        for warning in row.comparable.confounders:
+            tasks_of.setdefault(("prompt_tokens", "confounder", title, "", warning), []).append(row.benchmark)
+    for cell in suite.table.cells:
         for line in changes_within(cell.manifest):
             name, _, values = line.partition(": ")
-            found.setdefault((name, "changed", cell.title, "", values), []).append(benchmark_title(cell.task))
+            tasks_of.setdefault((name, "changed", cell.title, "", values), []).append(benchmark_title(cell.task))
     return tuple(
         Confounder(name, kind, title, ", ".join(tasks), old, new)
-        for (name, kind, title, old, new), tasks in found.items()
+        for (name, kind, title, old, new), tasks in tasks_of.items()
     )
 
 
-def confounders_table(found: Sequence[Confounder]) -> Table:
-    """Server facts that differ beside the weights: what may have made a delta that quantization did not."""
+def confounders_table(facts: Sequence[Confounder]) -> Table:
+    """Build the table of the server facts that could explain a delta other than the quantization."""
     columns = (
         Column("fact", number=False),
         Column("model", number=False),
@@ -176,53 +207,57 @@ def confounders_table(found: Sequence[Confounder]) -> Table:
         Column("this model", number=False),
         Column("benchmarks", number=False, essential=False),
     )
-    shown = [one for one in found if one.kind != "expected"]
-    rows = tuple((one.key, one.candidate, one.old, one.new, one.tasks) for one in shown)
-    expected = len(found) - len(shown)
+    shown = [confounder for confounder in facts if confounder.kind != "expected"]
+    rows = tuple(
+        (confounder.key, confounder.candidate, confounder.old, confounder.new, confounder.tasks) for confounder in shown
+    )
+    expected = len(facts) - len(shown)
     notes = (f"{expected} further differences are what is compared (checkpoint, quantization).",) if expected else ()
     return Table("What else differs between the servers (confounders)", columns, rows, notes)
 
 
-def limits(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the data cannot tell."""
+def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, unknown
+    facts.
+    """
     lines: list[str] = []
     for row in content["rows"]:
-        who = f"{overview.table.title(row['candidate'])}, {benchmark_title(row['task'])}"
+        subject = f"{suite.table.title(row['candidate'])}, {benchmark_title(row['task'])}"
         if row["reason"]:
-            lines.append(f"{who}: no delta. {row['reason']}.")
+            lines.append(f"{subject}: no delta. {row['reason']}.")
             continue
         verdict = row["verdict"] or {}
         if verdict.get("call") == "undecided":
-            wanted = (verdict.get("wanted") or {}).get("text") or verdict["reason"]
-            lines.append(f"{who}: undecided; {wanted}.")
+            needed = (verdict.get("wanted") or {}).get("text") or verdict["reason"]
+            lines.append(f"{subject}: undecided; {needed}.")
         if row["mde"] is not None:
-            seen = formats.percent(row["mde"], 2)
-            lines.append(f"{who}: true changes below {seen} pt are missed more than one time in five.")
+            observed = formats.percent(row["mde"], 2)
+            lines.append(f"{subject}: true changes below {observed} pt are missed more than one time in five.")
         if row["partial"]:
-            lines.append(f"{who}: measured on a part of the task, {row['partial']}.")
+            lines.append(f"{subject}: measured on a part of the task, {row['partial']}.")
         if row.get("bounded"):
-            lines.append(f"{who}: {_bounded(row['bounded'])}")
+            lines.append(f"{subject}: {_missing_text(row['bounded'])}")
         if row["comparable"]["unknown"]:
-            lines.append(f"{who}: unknown and therefore not checked: {', '.join(row['comparable']['unknown'])}.")
+            lines.append(f"{subject}: unknown and therefore not checked: {', '.join(row['comparable']['unknown'])}.")
         noise = row.get("noise")
         if noise is not None and noise.get("floor") is not None:
-            seen, floor = formats.count(noise["flips"]), formats.count(noise["floor"])
+            observed, floor = formats.count(noise["flips"]), formats.count(noise["floor"])
             lines.append(
-                f"{who}: {seen} items flipped; {floor} would between two runs of one model ({noise['source']})."
+                f"{subject}: {observed} items flipped; {floor} would between two runs of one model ({noise['source']})."
             )
-        weak = [part["value"] for parts in row["groups"].values() for part in parts if part["p_value"] is None]
-        if weak:
-            lines.append(f"{who}: too few questions for a test in {', '.join(weak)}.")
+        untested = [part["value"] for parts in row["groups"].values() for part in parts if part["p_value"] is None]
+        if untested:
+            lines.append(f"{subject}: too few questions for a test in {', '.join(untested)}.")
     return tuple(lines)
 
 
-def tokens(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
-    """Mean length of an answer in both arms and the ratio, paired by item."""
+def tokens(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
+    """Return the mean length of an answer in both models and the ratio, paired by item."""
     by_cell = {(cell["model"], cell["task"]): cell["tokens"]["completion"] for cell in content["cells"]}
     return tuple(
         TokenRow(
             benchmark_title(row["task"]),
-            overview.table.title(row["candidate"]),
+            suite.table.title(row["candidate"]),
             formats.tokens(by_cell[row["baseline"], row["task"]]),
             formats.tokens(by_cell[row["candidate"], row["task"]]),
             _ratio(row),
@@ -232,15 +267,15 @@ def tokens(overview: SuiteComparison, content: Mapping[str, Any]) -> tuple[Token
     )
 
 
-def _verdict(row: Mapping[str, Any]) -> VerdictCard:
-    found = row["verdict"] or {}
-    call, label = str(found.get("call") or ""), str(found.get("label") or "")
+def _verdict_card(row: Mapping[str, Any]) -> VerdictCard:
+    verdict = row["verdict"] or {}
+    call, label = str(verdict.get("call") or ""), str(verdict.get("label") or "")
     if row["delta"] is None:
         call = label = "refused" if not row["comparable"]["ok"] else "incomplete"
-    why = [str(row["reason"] or found.get("reason") or "")]
+    reasons = [str(row["reason"] or verdict.get("reason") or "")]
     if row["delta"] is not None:
-        moved = f"lost {formats.count(row['lost'])}, gained {formats.count(row['gained'])}"
-        why.append(moved + (f", p {formats.probability(row['p_value'])}" if row["p_value"] is not None else ""))
+        flips = f"lost {formats.count(row['lost'])}, gained {formats.count(row['gained'])}"
+        reasons.append(flips + (f", p {formats.probability(row['p_value'])}" if row["p_value"] is not None else ""))
     scores = f"{formats.percent(row['baseline_score'])} → {formats.percent(row['candidate_score'])} %"
     advisory = bool(call) and row.get("tier") == "advisory"
     return VerdictCard(
@@ -251,35 +286,37 @@ def _verdict(row: Mapping[str, Any]) -> VerdictCard:
         scores if row["delta"] is not None else "",
         formats.change(row["delta"], _interval(row["ci95"])),
         "" if row["margin"] is None else f"margin {formats.percent(row['margin'], 2)} pt",
-        "; ".join(part for part in why if part),
+        "; ".join(part for part in reasons if part),
     )
 
 
-def _bounded(found: Mapping[str, Any]) -> str:
-    ends = [formats.points(found[end]["delta"]) for end in ("worst", "best")]
-    missing = formats.count(sum(found["missing"]))
-    return f"{missing} answers are missing; with all of them wrong or right the change is {ends[0]} to {ends[1]} pt."
+def _missing_text(bounds: Mapping[str, Any]) -> str:
+    worst, best = (formats.points(bounds[end]["delta"]) for end in ("worst", "best"))
+    missing = formats.count(sum(bounds["missing"]))
+    return f"{missing} answers are missing; with all of them wrong or right the change is {worst} to {best} pt."
 
 
-def _strata_table(overview: SuiteComparison, task: str, group: str, rows: Sequence[Mapping[str, Any]]) -> StrataTable:
+def _strata_table(suite: SuiteComparison, task: str, group: str, rows: Sequence[Mapping[str, Any]]) -> StrataTable:
     parts = [{part["value"]: part for part in row["groups"][group]} for row in rows]
-    values = {value for some in parts for value in some}
-    worst = {value: min(some[value]["delta"] for some in parts if value in some) for value in values}
-    ends = [end for some in parts for part in some.values() for end in (part["delta"], *(part["ci95"] or ()))]
-    reach = max([abs(end) for end in ends], default=0.0) or 0.01
+    values = {value for by_value in parts for value in by_value}
+    worst = {value: min(by_value[value]["delta"] for by_value in parts if value in by_value) for value in values}
+    bounds = [
+        bound for by_value in parts for part in by_value.values() for bound in (part["delta"], *(part["ci95"] or ()))
+    ]
+    scale = max([abs(bound) for bound in bounds], default=0.0) or 0.01
     lines = []
     for value in sorted(values, key=lambda value: (worst[value], value)):
-        first = next(some[value] for some in parts if value in some)
-        cells = tuple(_stratum(some[value], reach) if value in some else None for some in parts)
+        first = next(by_value[value] for by_value in parts if value in by_value)
+        cells = tuple(_stratum(by_value[value], scale) if value in by_value else None for by_value in parts)
         lines.append((value, formats.count(first["n"]), formats.percent(first["baseline_score"]), cells))
-    titles = tuple(overview.table.title(row["candidate"]) for row in rows)
-    baseline = overview.table.title(rows[0]["baseline"]) if rows else ""
+    titles = tuple(suite.table.title(row["candidate"]) for row in rows)
+    baseline = suite.table.title(rows[0]["baseline"]) if rows else ""
     return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines))
 
 
-def _stratum(part: Mapping[str, Any], reach: float) -> Stratum:
+def _stratum(part: Mapping[str, Any], scale: float) -> Stratum:
     def place(value: float) -> float:
-        return round((0.5 + value / reach / 2.05) * BAR_WIDTH, 2)
+        return round((0.5 + value / scale / 2.05) * BAR_WIDTH, 2)
 
     shrunken = part["delta"] if part.get("shrunken") is None else part["shrunken"]
     interval = part["ci95"]

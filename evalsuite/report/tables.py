@@ -1,4 +1,4 @@
-"""What the tables say: values -> rows of text, the same for terminal and Markdown."""
+"""Builds the tables of a report: rows of text, the same for terminal, page and Markdown."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,34 +11,37 @@ from evalsuite.report.console import Column, Table
 from evalsuite.tasks.datasets import benchmark_title
 
 SIGNIFICANT = 0.05
+"""Adjusted p value below which a change of a group value is marked."""
 _FAULTS = ("ungraded", "failed")
+"""Outcomes without a score; shown only when they occur."""
 _TELLING = ("truncated", "no_answer", "refused")
-"""Outcomes that differ between precisions for other reasons than knowing less; shown wherever they occur."""
+"""Outcomes whose frequency can differ between precisions for other reasons than a loss of knowledge; always shown when
+they occur."""
 
 
-def scores_table(overview: SuiteComparison) -> Table:
-    """Every cell's score with its interval, outcomes and tokens; incomplete cells show counts and no score."""
-    faults = tuple(name for name in _FAULTS if any(score.outcomes[name] for score in overview.scores))
+def scores_table(suite: SuiteComparison) -> Table:
+    """Build the table of every cell's score with interval, outcomes and tokens; incomplete cells have no score."""
+    faults = tuple(name for name in _FAULTS if any(score.outcomes[name] for score in suite.scores))
     shown = ("correct", *CAUSES, *faults)
-    telling = {name for name in _TELLING if any(score.outcomes[name] for score in overview.scores)}
-    several = len({score.cell.run for score in overview.scores}) > 1
-    timed = any(score.stream_rate is not None for score in overview.scores)
+    essential = {name for name in _TELLING if any(score.outcomes[name] for score in suite.scores)}
+    several_runs = len({score.cell.run for score in suite.scores}) > 1
+    timed = any(score.stream_rate is not None for score in suite.scores)
     columns = (
         Column("benchmark", number=False),
         Column("model", number=False),
-        *([Column("run", number=False, essential=False)] if several else []),
+        *([Column("run", number=False, essential=False)] if several_runs else []),
         Column("score % [95 %]"),
         Column("items", essential=False),
-        *(Column(formats.OUTCOME_TITLES[name], essential=name in telling) for name in shown),
+        *(Column(formats.OUTCOME_TITLES[name], essential=name in essential) for name in shown),
         Column("tokens per answer", essential=False),
         *([Column("tokens/s per stream", essential=False)] if timed else []),
     )
-    ordered = [score for task in overview.table.tasks for score in overview.scores if score.cell.task == task]
+    ordered = [score for task in suite.table.tasks for score in suite.scores if score.cell.task == task]
     rows = tuple(
         (
             score.benchmark,
             score.cell.title,
-            *([score.cell.run] if several else []),
+            *([score.cell.run] if several_runs else []),
             _score(score),
             formats.count(score.items) + (f" x {score.repeats}" if score.repeats > 1 else ""),
             *(formats.count(score.outcomes[name]) for name in shown),
@@ -48,24 +51,24 @@ def scores_table(overview: SuiteComparison) -> Table:
         for score in ordered
     )
     notes = [note for score in ordered for note in _cell_notes(score)]
-    notes += [_speed_note(overview.scores)] if timed else []
+    notes += [_speed_note(suite.scores)] if timed else []
     return Table("Scores", columns, rows, tuple(notes))
 
 
 def _speed_note(scores: Iterable[CellScore]) -> str:
-    """What the speed in the scores table is and is not."""
+    """Return the note that explains the generation rate in the scores table."""
     entries = [entry for score in scores for entry in score.cell.manifest.get("server") or ()]
     limits = sorted({int(entry["concurrency"]) for entry in entries if entry.get("concurrency")})
-    most = f" (at most {' or '.join(map(str, limits))} requests at a time)" if limits else ""
+    limit_text = f" (at most {' or '.join(map(str, limits))} requests at a time)" if limits else ""
     return (
         "Tokens/s per stream: generated tokens over the seconds of their requests, queue and prefill included, at this "
-        f"run's concurrency{most}. A by-product of the run, not a speed benchmark."
+        f"run's concurrency{limit_text}. A by-product of the run, not a speed benchmark."
     )
 
 
-def delta_table(overview: SuiteComparison) -> Table:
-    """Every comparison with interval, p value, flips, recovery, what the data could have seen, and the verdict."""
-    judged = any(row.verdict for row in overview.comparisons)
+def delta_table(suite: SuiteComparison) -> Table:
+    """Build the table of all comparisons: interval, p value, flips, recovery, detectable difference and verdict."""
+    has_verdicts = any(row.verdict for row in suite.comparisons)
     columns = (
         Column("benchmark", number=False),
         Column("model", number=False),
@@ -78,20 +81,20 @@ def delta_table(overview: SuiteComparison) -> Table:
         Column("recovery %", essential=False),
         Column("detectable pt", essential=False),
         Column("tokens", essential=False),
-        *([Column("margin pt", essential=False), Column("verdict", number=False)] if judged else []),
+        *([Column("margin pt", essential=False), Column("verdict", number=False)] if has_verdicts else []),
     )
-    rows = [_delta_row(row) + (_verdict(row) if judged else ()) for row in overview.comparisons]
-    for mean in overview.means:
+    rows = [_delta_row(row) + (_verdict_cells(row) if has_verdicts else ()) for row in suite.comparisons]
+    for mean in suite.means:
         change = formats.change(mean.mean.delta, mean.mean.ci95)
         name = f"mean of {len(mean.tasks)} benchmarks"
-        row = (name, overview.table.title(mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
+        row = (name, suite.table.title(mean.pair.candidate), "", "", change, formats.probability(mean.mean.p_value))
         rows.append((*row, *[""] * (len(columns) - len(row))))
-    return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(overview)))
+    return Table("Change against the baseline", columns, tuple(rows), tuple(_comparison_notes(suite)))
 
 
-def causes_table(overview: SuiteComparison) -> Table:
-    """How each delta came about; the parts add up to it."""
-    compared = [row.paired for row in overview.comparisons if row.paired is not None]
+def causes_table(suite: SuiteComparison) -> Table:
+    """Build the table of the parts of each delta by cause; the parts add up to the delta."""
+    compared = [row.paired for row in suite.comparisons if row.paired is not None]
     faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
     columns = (
         Column("benchmark", number=False),
@@ -106,51 +109,51 @@ def causes_table(overview: SuiteComparison) -> Table:
             formats.points(row.delta),
             *(formats.points(row.paired.causes[cause]) for cause in (*CAUSES, *faults)),
         )
-        for row in overview.comparisons
+        for row in suite.comparisons
         if row.paired is not None
     )
     return Table("Where the points went (parts add up to the delta)", columns, rows)
 
 
-def group_tables(overview: SuiteComparison) -> tuple[Table, ...]:
-    """One table per task and grouping: the strata with the worst drop first."""
-    found: list[Table] = []
-    for task in overview.table.tasks:
-        compared = [row for row in overview.comparisons if row.task == task and row.paired is not None]
+def group_tables(suite: SuiteComparison) -> tuple[Table, ...]:
+    """Build one table for each task and group, with the group values sorted by the worst drop."""
+    built: list[Table] = []
+    for task in suite.table.tasks:
+        compared = [row for row in suite.comparisons if row.task == task and row.paired is not None]
         for baseline in dict.fromkeys(row.baseline.cell.model for row in compared):
             rows = [row for row in compared if row.baseline.cell.model == baseline]
-            found += [_group_table(task, name, rows) for name in overview.table.groups(task)]
-    return tuple(found)
+            built += [_group_table(task, name, rows) for name in suite.table.groups(task)]
+    return tuple(built)
 
 
-def _comparison_notes(overview: SuiteComparison) -> Iterable[str]:
-    """What must be said beside any delta."""
-    reasons = dict.fromkeys((pair.baseline, pair.reason) for pair in overview.pairs)
-    for baseline, why in reasons:
-        pairs = [pair for pair in overview.pairs if (pair.baseline, pair.reason) == (baseline, why)]
-        names = ", ".join(overview.table.title(pair.candidate) for pair in pairs)
-        yield f"Compared with {overview.table.title(baseline)} ({why}): {names}."
-    for row in overview.comparisons:
-        who = f"{row.candidate.cell.title}, {row.benchmark}"
+def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
+    """Yield the notes below the table of comparisons: baselines, missing deltas, unknown facts and methods."""
+    reasons = dict.fromkeys((pair.baseline, pair.reason) for pair in suite.pairs)
+    for baseline, reason in reasons:
+        pairs = [pair for pair in suite.pairs if (pair.baseline, pair.reason) == (baseline, reason)]
+        names = ", ".join(suite.table.title(pair.candidate) for pair in pairs)
+        yield f"Compared with {suite.table.title(baseline)} ({reason}): {names}."
+    for row in suite.comparisons:
+        subject = f"{row.candidate.cell.title}, {row.benchmark}"
         if row.reason:
-            yield f"{who}: no delta. {row.reason}."
+            yield f"{subject}: no delta. {row.reason}."
         elif row.partial:
-            yield f"{who}: a part of the task, {row.partial}."
+            yield f"{subject}: a part of the task, {row.partial}."
         old, new = row.baseline.cell, row.candidate.cell
         if old.run != new.run:
-            yield f"{who}: the baseline is from run {old.run}, {_age(old.recorded, new.recorded)}."
+            yield f"{subject}: the baseline is from run {old.run}, {_age(old.recorded, new.recorded)}."
     unknown: dict[tuple[str, ...], list[str]] = {}
-    for row in overview.comparisons:
+    for row in suite.comparisons:
         if row.comparable.ok and row.comparable.unknown:
             unknown.setdefault(row.comparable.unknown, []).append(f"{row.candidate.cell.title}, {row.benchmark}")
-    for keys, where in unknown.items():
-        yield f"Unknown and therefore not checked: {', '.join(keys)}; {'; '.join(where)}."
-    for method in dict.fromkeys(row.paired.change.method for row in overview.comparisons if row.paired):
+    for keys, subjects in unknown.items():
+        yield f"Unknown and therefore not checked: {', '.join(keys)}; {'; '.join(subjects)}."
+    for method in dict.fromkeys(row.paired.change.method for row in suite.comparisons if row.paired):
         yield f"Method: {method}. Detectable: the smallest true change seen with power 0.8 at two-sided alpha 0.05."
 
 
 def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
-    """Values of a grouping, the worst drop of any candidate first."""
+    """Return the values of the group ``name``, sorted by the worst drop of any candidate."""
     worst: dict[str, float] = {}
     for row in rows:
         for part in row.paired.groups[name] if row.paired else ():
@@ -159,32 +162,34 @@ def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
 
 
 def _cell_notes(score: CellScore) -> Iterable[str]:
-    who = f"{score.cell.title}, {score.benchmark}"
+    subject = f"{score.cell.title}, {score.benchmark}"
     if not score.complete:
-        yield f"{who}: {score.missing_text}."
+        yield f"{subject}: {score.missing_text}."
         if score.failed:
-            yield f"{who}: {score.failed_text}."
+            yield f"{subject}: {score.failed_text}."
     if score.cell.partial:
-        yield f"{who}: a part of the task, {score.cell.partial}."
+        yield f"{subject}: a part of the task, {score.cell.partial}."
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
         powers = ", ".join(f"pass^{k} {formats.percent(value)}" for k, value in score.pass_power.items())
-        yield f"{who}: {powers} (the chance, in %, that k attempts at a task all succeed)."
-    yield from _rerolled_note(who, score)
+        yield f"{subject}: {powers} (the chance, in %, that k attempts at a task all succeed)."
+    yield from _retried_note(subject, score)
     for reason in score.cell.superseded:
-        yield f"{who}: asked again; the earlier answers are kept under superseded/ (reason: {reason})."
+        yield f"{subject}: asked again; the earlier answers are kept under superseded/ (reason: {reason})."
 
 
-def _rerolled_note(who: str, score: CellScore) -> Iterable[str]:
-    """What was drawn anew, and whether that chose answers."""
-    again = score.retried
-    if again is None or not again.samples:
+def _retried_note(subject: str, score: CellScore) -> Iterable[str]:
+    """Yield a note about the samples that were generated again because their first answer was lost."""
+    retried = score.retried
+    if retried is None or not retried.samples:
         return
     total = formats.count(sum(score.outcomes.values()))
-    share = f"{formats.count(again.samples)} of {total} samples ({formats.percent(again.share)} %)"
+    share = f"{formats.count(retried.samples)} of {total} samples ({formats.percent(retried.share)} %)"
     scores = ""
-    if again.score is not None and again.others is not None:
-        scores = f"; score {formats.percent(again.score)} % of them, {formats.percent(again.others)} % of the others"
-    yield f"{who}: {share} were asked again because their first answer was lost{scores}."
+    if retried.score is not None and retried.others is not None:
+        scores = (
+            f"; score {formats.percent(retried.score)} % of them, {formats.percent(retried.others)} % of the others"
+        )
+    yield f"{subject}: {share} were asked again because their first answer was lost{scores}."
 
 
 def _score(score: CellScore) -> str:
@@ -194,8 +199,8 @@ def _score(score: CellScore) -> str:
 def _delta_row(row: Comparison) -> tuple[str, ...]:
     paired = row.paired
     if paired is None:
-        why = "refused" if not row.comparable.ok else "none"
-        return (row.benchmark, row.candidate.cell.title, "", "", why, "", "", "", "", "", "")
+        status = "refused" if not row.comparable.ok else "none"
+        return (row.benchmark, row.candidate.cell.title, "", "", status, "", "", "", "", "", "")
     return (
         row.benchmark,
         row.candidate.cell.title,
@@ -211,8 +216,8 @@ def _delta_row(row: Comparison) -> tuple[str, ...]:
     )
 
 
-def _verdict(row: Comparison) -> tuple[str, str]:
-    """Margin and verdict; one that decides nothing says so."""
+def _verdict_cells(row: Comparison) -> tuple[str, str]:
+    """Return the margin and the verdict of a comparison; the tier is added when it is not critical."""
     if row.verdict is None:
         return ("", "")
     tier = "" if row.verdict.limit.tier == "critical" else f" ({row.verdict.limit.tier})"
@@ -220,7 +225,9 @@ def _verdict(row: Comparison) -> tuple[str, str]:
 
 
 def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
-    """Strata in rows, candidates in columns, a star where the drop or gain stands after Holm."""
+    """Build a table with group values in rows and candidates in columns; a star marks changes significant after
+    Holm.
+    """
     candidates = [(row, {part.value: part for part in row.paired.groups[name]}) for row in rows if row.paired]
     columns = [Column(name, number=False), Column("items"), Column(f"{rows[0].baseline.cell.title} %")]
     for row, _ in candidates:
@@ -230,13 +237,13 @@ def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
         parts = [groups.get(value) for _, groups in candidates]
         first = next(part for part in parts if part is not None)
         lines.append(
-            (value, formats.count(first.change.n), formats.percent(first.baseline_score), *map(_stratum, parts))
+            (value, formats.count(first.change.n), formats.percent(first.baseline_score), *map(_change_text, parts))
         )
     note = f"* p < {SIGNIFICANT} after Holm's correction over the {len(lines)} strata. Intervals are 95 %, uncorrected."
     return Table(f"{benchmark_title(task)} by {name}", tuple(columns), tuple(lines), (note,))
 
 
-def _stratum(part: GroupChange | None) -> str:
+def _change_text(part: GroupChange | None) -> str:
     if part is None:
         return formats.UNKNOWN
     star = " *" if part.p_holm is not None and part.p_holm < SIGNIFICANT else ""

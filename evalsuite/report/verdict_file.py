@@ -1,4 +1,4 @@
-"""``verdict.json``, and the same on a terminal."""
+"""Writes ``verdict.json`` and shows the same verdict on a terminal."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,44 +23,49 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.version import __version__
 
 EXITS: Mapping[Call, Exit] = {"pass": Exit.DONE, "fail": Exit.FAIL, "undecided": Exit.UNDECIDED}
+"""Verdict -> exit code of the command."""
 
 
 def verdict_content(
-    overview: SuiteComparison,
+    suite: SuiteComparison,
     settings: Report,
-    found: ReportInputs,
-    doubted: Sequence[ImplausibleBaseline],
-    selected: CandidateCount,
+    inputs: ReportInputs,
+    implausible: Sequence[ImplausibleBaseline],
+    candidate_count: CandidateCount,
     call: Call,
 ) -> dict[str, Any]:
-    """``verdict.json``."""
+    """Return the content of ``verdict.json``.
+
+    ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores;
+    ``candidate_count``: number of candidates of this baseline; ``call``: the verdict on all candidates.
+    """
     assert settings.gate is not None
-    artefact = found.artefact
-    used = {id(cell): cell for row in overview.comparisons for cell in (row.baseline.cell, row.candidate.cell)}
+    artefact = inputs.artefact
+    used = {id(cell): cell for row in suite.comparisons for cell in (row.baseline.cell, row.candidate.cell)}
     return {
         "schema": SCHEMA,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "evalsuite": __version__,
         "verdict": call,
         "exit": int(EXITS[call]),
-        "demo": overview.demo,
+        "demo": suite.demo,
         "gate": gate_json(settings.gate),
         "baseline": {
-            "models": sorted({release.baseline for release in overview.releases}),
+            "models": sorted({release.baseline for release in suite.releases}),
             "artefact": None if artefact is None else {"file": artefact.path.name, "sha256": artefact.sha256},
-            "doubts": [doubt.to_json() for doubt in doubted],
-            "waiver": settings.baseline_waiver if doubted else None,
+            "doubts": [baseline.to_json() for baseline in implausible],
+            "waiver": settings.baseline_waiver if implausible else None,
         },
-        "selected_among": {"candidates": selected.among, "note": selected.note},
+        "selected_among": {"candidates": candidate_count.among, "note": candidate_count.note},
         "allow_incomplete": settings.allow_incomplete,
-        "candidates": {release.candidate: _candidate(overview, release) for release in overview.releases},
-        "cells": [_cell(overview.table, cell) for cell in used.values()],
-        "notes": list(found.notes),
+        "candidates": {release.candidate: _candidate(suite, release) for release in suite.releases},
+        "cells": [_cell(suite.table, cell) for cell in used.values()],
+        "notes": list(inputs.notes),
     }
 
 
-def _candidate(overview: SuiteComparison, release: ReleaseVerdict) -> dict[str, Any]:
-    rows = [row for row in overview.comparisons if row.candidate.cell.model == release.candidate]
+def _candidate(suite: SuiteComparison, release: ReleaseVerdict) -> dict[str, Any]:
+    rows = [row for row in suite.comparisons if row.candidate.cell.model == release.candidate]
     return {**release.to_json(), "title": rows[0].candidate.cell.title, "rows": [_row(row) for row in rows]}
 
 
@@ -84,7 +89,7 @@ def _row(row: Comparison) -> dict[str, Any]:
 
 
 def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
-    """Identity of a cell and hashes of it and of its verdicts, in order of items and repeats."""
+    """Return the identity of a cell with hashes of the identity and of its samples in order of items and repeats."""
     rows = table.rows(cell).sort_values(["item_id", "repeat"])
     digest = hashlib.sha256()
     for line in zip(rows["item_id"], rows["repeat"], rows["outcome"], rows["value"], rows["prompt_sha"], strict=True):
@@ -103,22 +108,30 @@ def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
 
 
 def verdict_summary(
-    overview: SuiteComparison,
-    found: ReportInputs,
-    doubted: Sequence[ImplausibleBaseline],
-    selected: CandidateCount,
+    suite: SuiteComparison,
+    inputs: ReportInputs,
+    implausible: Sequence[ImplausibleBaseline],
+    candidate_count: CandidateCount,
     settings: Report,
 ) -> list[str | Table]:
-    """What one screen holds."""
-    lines: list[str | Table] = [DEMO_NOTE] if overview.demo else []
-    lines += [_table(overview, release) for release in overview.releases]
-    lines += list(found.notes)
-    lines += [f'baseline used in spite of this ("{settings.baseline_waiver}"): {doubt.text}' for doubt in doubted]
-    among = f"selected among {selected.among} candidate{'s' if selected.among > 1 else ''} of this baseline"
-    return [*lines, among + (f" ({selected.note})" if selected.note else "")]
+    """Return the lines and tables that show the verdict on one screen.
+
+    ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores;
+    ``candidate_count``: number of candidates of this baseline.
+    """
+    lines: list[str | Table] = [DEMO_NOTE] if suite.demo else []
+    lines += [_table(suite, release) for release in suite.releases]
+    lines += list(inputs.notes)
+    lines += [
+        f'baseline used in spite of this ("{settings.baseline_waiver}"): {baseline.text}' for baseline in implausible
+    ]
+    among = (
+        f"selected among {candidate_count.among} candidate{'s' if candidate_count.among > 1 else ''} of this baseline"
+    )
+    return [*lines, among + (f" ({candidate_count.note})" if candidate_count.note else "")]
 
 
-def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
+def _table(suite: SuiteComparison, release: ReleaseVerdict) -> Table:
     columns = (
         Column("benchmark", number=False),
         Column("verdict", number=False),
@@ -130,7 +143,7 @@ def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
     )
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
-    for row in overview.comparisons:
+    for row in suite.comparisons:
         if row.candidate.cell.model != release.candidate or row.verdict is None or row.paired is None:
             continue
         verdict, change = row.verdict, row.paired.change
@@ -146,24 +159,24 @@ def _table(overview: SuiteComparison, release: ReleaseVerdict) -> Table:
         delta, margin = formats.change(release.delta, interval), formats.points(-mean.limit.margin)
         rows.append(("suite mean", mean.decision.label, delta, margin, "", mean.limit.tier, ""))
     missing = [f"Not measured: {', '.join(map(benchmark_title, release.missing))}."] if release.missing else []
-    who = f"{release.candidate} against {release.baseline}: {release.call.upper()}"
-    return Table(who, columns, tuple(rows), (f"{release.call}: {release.reason}", *notes, *missing))
+    title = f"{release.candidate} against {release.baseline}: {release.call.upper()}"
+    return Table(title, columns, tuple(rows), (f"{release.call}: {release.reason}", *notes, *missing))
 
 
 def _row_notes(row: Comparison) -> list[str]:
     assert row.verdict is not None
     benchmark = row.benchmark
-    found = [f"{benchmark}: undecided; {row.verdict.needed.text}."] if row.verdict.needed else []
+    notes = [f"{benchmark}: undecided; {row.verdict.needed.text}."] if row.verdict.needed else []
     if row.stopped:
-        found.append(
+        notes.append(
             f"{benchmark}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict."
         )
     lost = ", ".join(f"{part.value} {formats.points(part.delta)} pt" for part in row.verdict.lost_strata[:5])
-    found += [f"{benchmark}: lost significantly (Holm) in {lost}."] if lost else []
+    notes += [f"{benchmark}: lost significantly (Holm) in {lost}."] if lost else []
     if row.bounded is not None:
         ends = (row.bounded.worst.change.delta, row.bounded.best.change.delta)
-        words = f"{formats.points(ends[0])} (all missing wrong) to {formats.points(ends[1])} pt (all right)"
-        found.append(f"{benchmark}: {sum(row.bounded.missing):,} answers are missing; delta {words}.")
+        range_text = f"{formats.points(ends[0])} (all missing wrong) to {formats.points(ends[1])} pt (all right)"
+        notes.append(f"{benchmark}: {sum(row.bounded.missing):,} answers are missing; delta {range_text}.")
     if row.comparable.unknown:
-        found.append(f"{benchmark}: unknown and not checked: {', '.join(row.comparable.unknown)}.")
-    return found
+        notes.append(f"{benchmark}: unknown and not checked: {', '.join(row.comparable.unknown)}.")
+    return notes

@@ -34,7 +34,7 @@ def test_a_card_below_config_dir_is_found_by_its_name(mine: Path) -> None:
     assert "A card of mine" in alone.stdout
     asked = evalsuite(mine, "report", "run=r", "card=mine", "--config-dir", "own")
     assert asked.returncode == 0, asked.stderr
-    assert "Measured beside published: A card of mine" in asked.stdout
+    assert "Measured and published: A card of mine" in asked.stdout
     unasked = evalsuite(mine, "report", "run=r", "out=unasked", "--config-dir", "own")
     assert unasked.returncode == 0, unasked.stderr
     for folder in ("alone", "results/r/report", "unasked"):

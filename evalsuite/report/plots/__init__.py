@@ -1,3 +1,3 @@
-"""Plots: functions that draw on a given ``Axes`` (``changes``, ``answers``) and whole figures (``save``)."""
+"""Draws plots on a given ``Axes`` (``changes``, ``answers``) and as whole figures (``save``)."""
 
 __all__ = ["data", "drift", "save"]

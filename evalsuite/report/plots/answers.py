@@ -1,4 +1,4 @@
-"""Plots of the answers themselves: how they ended, how long they are, when they were asked."""
+"""Plots of the answers: outcomes, lengths and times."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from evalsuite.report.plots import style
 from evalsuite.report.plots.data import SlotUse, lengths, token_budgets
 
 SHORT_SECONDS = 7200.0
-"""Runs up to this long are drawn in minutes."""
+"""Runs up to this duration are drawn in minutes."""
 
 
 def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Scores with 95 % intervals, in percent; incomplete cells are left out."""
+    """Draw scores with 95 % intervals, in percent; incomplete cells are left out."""
     shown = [score for score in scores if score.scored is not None]
     for place, score in enumerate(shown):
         if score.scored is not None:
@@ -27,7 +27,7 @@ def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Answers that are not right, by outcome, in percent of each cell's samples."""
+    """Draw the answers that are not correct, by outcome, in percent of each cell's samples."""
     for place, score in enumerate(scores):
         left, total = 0.0, sum(score.outcomes.values()) or 1
         for cause in CAUSES:
@@ -40,19 +40,19 @@ def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> None:
-    """Generated tokens of the answers with one outcome, a line of counts for every model; logarithmic."""
-    found = lengths(table, task)
-    if found is not None:
+    """Draw the generated tokens of the answers with one outcome: counts of every model on a logarithmic axis."""
+    distribution = lengths(table, task)
+    if distribution is not None:
         for number, cell in enumerate(_cells(table, task)):
-            counts = found.counts.get(cell.model, {}).get(outcome)
+            counts = distribution.counts.get(cell.model, {}).get(outcome)
             if counts is not None:
                 line = style.model_line(number)
                 ax.stairs(
                     counts,
-                    found.edges,
+                    distribution.edges,
                     color=line.colour,
                     linestyle=line.dash,
-                    label=style.words(cell.title),
+                    label=style.label_text(cell.title),
                     linewidth=1.4,
                 )
         ax.set_xscale("log")
@@ -66,17 +66,17 @@ def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> N
 
 
 def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
-    """Score in percent under smaller token budgets, a line for every model: answers beyond the budget count as lost."""
-    found = token_budgets(table, task)
-    if found is not None:
+    """Draw the score of every model in percent at smaller token budgets; longer answers count as wrong."""
+    curve = token_budgets(table, task)
+    if curve is not None:
         for number, cell in enumerate(_cells(table, task)):
-            if cell.model in found.scores:
+            if cell.model in curve.scores:
                 line = style.model_line(number)
-                percents = [100 * score for score in found.scores[cell.model]]
-                ax.plot(found.budgets, percents, color=line.colour, linestyle=line.dash, marker=line.marker,
-                        markersize=4, label=style.words(cell.title))  # fmt: skip
+                percents = [100 * score for score in curve.scores[cell.model]]
+                ax.plot(curve.budgets, percents, color=line.colour, linestyle=line.dash, marker=line.marker,
+                        markersize=4, label=style.label_text(cell.title))  # fmt: skip
         ax.set_xscale("log", base=2)
-        ax.set_xticks(found.budgets, [f"{budget:,}" for budget in found.budgets], rotation=30, ha="right")
+        ax.set_xticks(curve.budgets, [f"{budget:,}" for budget in curve.budgets], rotation=30, ha="right")
         ax.minorticks_off()
     ax.set_xlabel("token budget; answers beyond it count as not right")
     ax.set_ylabel("score, %")
@@ -84,15 +84,15 @@ def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
 
 
 def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
-    """Requests in flight over the busy time of a run, a line for every model; dotted: a pause was cut out.
+    """Draw the requests in flight of every model over the busy time of a run.
 
-    The horizontal axis is in hours, for runs of up to two hours in minutes.
+    Dotted lines mark pauses that were cut out. The horizontal axis is in hours, for runs of up to two hours in minutes.
     """
     scale, unit = (60.0, "minutes") if not uses or uses[0].seconds[-1] <= SHORT_SECONDS else (3600.0, "hours")
     for number, use in enumerate(uses):
         line = style.model_line(number)
         times = [second / scale for second in use.seconds]
-        title = style.words(use.title)
+        title = style.label_text(use.title)
         ax.plot(times, use.in_flight, color=line.colour, linestyle=line.dash, label=title, linewidth=1.4)
     for window in uses[0].windows[1:] if uses else ():
         ax.axvline(window / scale, color="black", linewidth=0.8, linestyle=":")

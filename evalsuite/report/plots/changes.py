@@ -1,4 +1,4 @@
-"""Plots of what changed against the baseline."""
+"""Plots of the changes against the baseline."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,13 @@ from evalsuite.report.plots import style
 from evalsuite.report.tables import SIGNIFICANT, strata_by_drop
 
 MARGIN = "#d55e00"
+"""Colour of the margin."""
 
 
 def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
-    """Deltas in percentage points with 95 % intervals, task by task; zero is the baseline.
+    """Draw the deltas in percentage points with 95 % intervals; zero is the baseline.
 
-    Where a margin is set, a bar stands at minus the margin: what the delta must stay right of.
+    When a margin is set, a bar marks minus the margin.
     """
     shown = [row for row in rows if row.paired is not None]
     models = style.models(shown)
@@ -25,39 +26,45 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
     for place, row in enumerate(shown):
         margin = _margin_of(row)
         if margin is not None:
-            ends = [place - 0.38, place + 0.38]
-            ax.plot([-100 * margin] * 2, ends, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
+            heights = [place - 0.38, place + 0.38]
+            ax.plot([-100 * margin] * 2, heights, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
         style.point(ax, row.delta or 0.0, row.ci95, place, models.index(row.candidate.cell.model))
         part = f" ({row.partial})" if row.partial else ""
         labels.append(f"{row.candidate.cell.title}\n{row.benchmark}{part}")
-    baselines = style.words(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
+    baselines = style.label_text(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
     bar = "; orange bar: minus the margin" if any(_margin_of(row) is not None for row in shown) else ""
     style.value_axis(ax, f"change against {baselines}, percentage points (95 % interval{bar})")
     style.rows_axis(ax, labels)
 
 
 def _margin_of(row: Comparison) -> float | None:
-    """The margin of a comparison as a fraction of 1; None where no gate was asked for."""
+    """Return the margin of a comparison as a fraction of 1; None without a gate."""
     return row.verdict.limit.margin if row.verdict else None
 
 
 def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Change per stratum of one task with 95 % intervals, worst drop on top; filled: stands after Holm."""
+    """Draw the change of each value of the group ``name`` with its 95 % interval, the worst drop on top.
+
+    Filled markers are significant after Holm's correction.
+    """
     shown = [row for row in rows if row.paired is not None]
     models, values = style.models(shown), strata_by_drop(shown, name)
     for row in shown:
         number = models.index(row.candidate.cell.model)
         for part in row.paired.groups[name] if row.paired else ():
             place = values.index(part.value) + style.offset(number, len(models))
-            stands = part.p_holm is not None and part.p_holm < SIGNIFICANT
-            style.point(ax, part.change.delta, part.change.ci95, place, number, filled=stands)
+            significant = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            style.point(ax, part.change.delta, part.change.ci95, place, number, filled=significant)
     style.value_axis(ax, "change, percentage points")
     style.bands(ax, len(values))
     style.rows_axis(ax, values)
 
 
 def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Scores per stratum: the baseline as a bar, each candidate as a dot joined to it; same order as the drops."""
+    """Draw the scores of each value of the group ``name``: the baseline as a bar, each candidate as a dot joined to it.
+
+    The order is that of ``group_drops``.
+    """
     shown = [row for row in rows if row.paired is not None]
     models, values = style.models(shown), strata_by_drop(shown, name)
     for row in shown:
@@ -77,7 +84,10 @@ def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
 
 
 def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Model x stratum: the change in percentage points, orange for a drop, purple for a gain; bold: after Holm."""
+    """Draw the changes of models and group values in percentage points: orange for a drop, purple for a gain.
+
+    Bold numbers are significant after Holm's correction.
+    """
     shown = [row for row in rows if row.paired is not None]
     values = strata_by_drop(shown, name)
     grid = np.full((len(values), len(shown)), np.nan)
@@ -85,19 +95,21 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
         for part in row.paired.groups[name] if row.paired else ():
             line = values.index(part.value)
             grid[line, column] = 100 * part.change.delta
-            stands = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            significant = part.p_holm is not None and part.p_holm < SIGNIFICANT
             ax.text(column, line, formats.points(part.change.delta, 1), ha="center", va="center",
-                    fontsize=8, fontweight="bold" if stands else "normal")  # fmt: skip
-    reach = max(1.0, float(np.nanmax(np.abs(grid))) * 1.25) if grid.size else 1.0
-    ax.imshow(grid, cmap="PuOr", norm=TwoSlopeNorm(0.0, -reach, reach), aspect="auto", alpha=0.75)
-    ax.set_xticks(range(len(shown)), [style.words(row.candidate.cell.title) for row in shown], rotation=20, ha="right")
+                    fontsize=8, fontweight="bold" if significant else "normal")  # fmt: skip
+    limit = max(1.0, float(np.nanmax(np.abs(grid))) * 1.25) if grid.size else 1.0
+    ax.imshow(grid, cmap="PuOr", norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto", alpha=0.75)
+    ax.set_xticks(
+        range(len(shown)), [style.label_text(row.candidate.cell.title) for row in shown], rotation=20, ha="right"
+    )
     ax.set_xlabel("change, percentage points (bold: p < 0.05 after Holm)")
     style.rows_axis(ax, values)
     ax.grid(visible=False)
 
 
 def outcome_shifts(rows: Sequence[Comparison], ax: Axes) -> None:
-    """What each outcome adds to the delta, in percentage points; the diamond is the delta itself."""
+    """Draw the part of each outcome in the delta, in percentage points; a diamond marks the delta."""
     shown = [row for row in rows if row.paired is not None]
     for place, row in enumerate(shown):
         ends = {True: 0.0, False: 0.0}

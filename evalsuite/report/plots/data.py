@@ -1,7 +1,7 @@
-"""The numbers behind the plots that no table holds: answer lengths, score against token budget, requests in flight.
+"""Computes the numbers behind the plots: answer lengths, score at token budgets, requests in flight.
 
-Pure functions of a ``RunTable`` or of journals; the plots draw what these return, and ``comparison.json`` and the
-CSV files carry it.
+The functions are pure functions of a ``RunTable`` or of journals. The plots draw their results, and ``comparison.json``
+and the CSV files contain them.
 """
 
 import re
@@ -21,16 +21,18 @@ from evalsuite.store import journal
 from evalsuite.store.runs import TableCell
 
 BINS = 32
-"""Bars of a length distribution, evenly spaced in the logarithm."""
+"""Number of bars of a length distribution, evenly spaced in the logarithm."""
 QUANTILES = (0.5, 0.9, 0.99)
+"""Quantiles of the lengths that are reported."""
 IDLE_SECONDS = 600.0
-"""A pause without any request that is longer than this ends a window; it is cut out of the timeline."""
+"""A longer pause without requests ends a time window; such pauses are cut out of the timeline."""
 STEPS = 120
-"""Points of a timeline."""
+"""Number of points of a timeline."""
 JOURNAL_BYTES = 4_000_000_000
-"""Reading more journals than this only for a timeline would hold up a report."""
+"""Total size of journals above which no timeline is computed, because reading them would take too long."""
 
 _SPAN = re.compile(rb'^\{"event": ?"reply",.*?"who": ?"model",.*?"span": ?\[([\d.]+), ?([\d.]+)\]')
+"""Start and end of the request in a journal line of a reply of the evaluated model."""
 
 Span = tuple[float, float]
 """Start and end of one request, seconds since the epoch."""
@@ -38,18 +40,19 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class LengthDistribution:
-    """How long the answers of one task are, in generated tokens, by model and outcome."""
+    """Lengths of one task's answers in generated tokens, by model and outcome."""
 
     task: str
+    """Name of the task."""
     edges: tuple[float, ...]
-    """Of the bars, in tokens, rising by a constant factor."""
+    """Edges of the bars in tokens, growing by a constant factor."""
     counts: dict[str, dict[str, tuple[int, ...]]]
-    """Model -> outcome -> answers per bar; outcomes without answers are left out."""
+    """Model -> outcome -> number of answers per bar; outcomes without answers are left out."""
     quantiles: dict[str, dict[str, tuple[float, ...]]]
-    """Model -> outcome -> the lengths at ``QUANTILES``."""
+    """Model -> outcome -> lengths at ``QUANTILES``."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {
             "edges": list(self.edges),
             "counts": {model: {name: list(row) for name, row in parts.items()} for model, parts in self.counts.items()},
@@ -62,41 +65,44 @@ class LengthDistribution:
 
 @dataclass(frozen=True, slots=True)
 class BudgetCurve:
-    """The score that a smaller token budget would have left: answers beyond it count as not right.
+    """Scores at smaller token budgets: answers longer than the budget count as wrong.
 
-    A lower bound of what the model would score under that cap, exact for answers that are graded from their end.
+    This is a lower bound of the score under that limit, and exact for answers that are graded from their end.
     """
 
     task: str
+    """Name of the task."""
     budgets: tuple[int, ...]
     """Generated tokens."""
     scores: dict[str, tuple[float, ...]]
-    """Model -> score (fraction of 1) at each budget; models whose lengths are unknown are left out."""
+    """Model -> score (fraction of 1) at each budget; models with unknown lengths are left out."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in ``comparison.json``."""
+        """Return the entry of ``comparison.json``."""
         return {"budgets": list(self.budgets), "scores": {model: list(row) for model, row in self.scores.items()}}
 
 
 @dataclass(frozen=True, slots=True)
 class SlotUse:
-    """Requests of one model in flight over time; pauses between windows are cut out."""
+    """Requests of one model in flight over time; pauses between time windows are cut out."""
 
     model: str
+    """Name of the model."""
     title: str
+    """Title of the model."""
     seconds: tuple[float, ...]
     """Middle of each step, seconds of busy time."""
     in_flight: tuple[float, ...]
     """Mean number of requests in flight during the step."""
     starts: tuple[str, ...]
-    """UTC time at which each window began."""
+    """UTC time at which each time window began."""
     windows: tuple[float, ...]
-    """Seconds of busy time at which each window began; the first is 0."""
+    """Seconds of busy time at which each time window began; the first is 0."""
 
 
 def lengths(table: RunTable, task: str) -> LengthDistribution | None:
-    """Distribution of generated tokens of a task's answers; None where no server or import said any."""
-    rows = _known(table, task)
+    """Compute the distribution of generated tokens of a task's answers; None when no lengths are known."""
+    rows = _rows_with_lengths(table, task)
     if rows.empty:
         return None
     tokens = rows["completion_tokens"].to_numpy(dtype=np.float64)
@@ -108,18 +114,18 @@ def lengths(table: RunTable, task: str) -> LengthDistribution | None:
         for outcome in OUTCOMES:
             part = tokens[((rows["model"] == model) & (rows["outcome"] == outcome)).to_numpy()]
             if len(part):
-                found = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0]
-                counts.setdefault(model, {})[outcome] = tuple(int(number) for number in found)
+                histogram = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0]
+                counts.setdefault(model, {})[outcome] = tuple(int(number) for number in histogram)
                 marks.setdefault(model, {})[outcome] = tuple(float(mark) for mark in np.quantile(part, QUANTILES))
     return LengthDistribution(task, tuple(float(edge) for edge in edges), counts, marks)
 
 
 def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> BudgetCurve | None:
-    """Scores under token budgets: by default powers of two from the shortest answers up to the longest.
+    """Compute scores at token budgets, by default powers of two from the shortest answers to the longest.
 
-    None where no lengths are known, or where only that of the last of several replies is.
+    None when no lengths are known, or only that of the last of several replies.
     """
-    rows = _known(table, task)
+    rows = _rows_with_lengths(table, task)
     if rows.empty:
         return None
     if budgets is None:
@@ -130,14 +136,14 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
     for cell in table.cells:
         if cell.task != task or not is_single_turn(cell):
             continue
-        own = planned_rows(table, cell)
-        if len(own) and not own[["completion_tokens", "value"]].isna().any(axis=None):
-            scores[cell.model] = _scores_within(own, budgets)
+        cell_rows = planned_rows(table, cell)
+        if len(cell_rows) and not cell_rows[["completion_tokens", "value"]].isna().any(axis=None):
+            scores[cell.model] = _scores_within(cell_rows, budgets)
     return BudgetCurve(task, tuple(budgets), scores) if scores else None
 
 
 def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[SlotUse, ...]:
-    """Requests in flight of each model, from the journals of its cells; empty where they tell no times.
+    """Compute the requests in flight of each model from the journals of its cells; empty when they hold no times.
 
     Journals larger than ``limit`` bytes together are not read.
     """
@@ -148,8 +154,8 @@ def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[Sl
     titles = {cell.model: cell.title for cell in cells}
     for cell in cells:
         spans.setdefault(cell.model, []).extend(_requests(cell))
-    every = sorted(span for some in spans.values() for span in some)
-    windows = _windows(every)
+    all_spans = sorted(span for model_spans in spans.values() for span in model_spans)
+    windows = _windows(all_spans)
     if not windows:
         return ()
     offsets = np.concatenate([[0.0], np.cumsum([end - start for start, end in windows])])
@@ -161,22 +167,22 @@ def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[Sl
             model,
             titles[model],
             middles,
-            tuple(_mean_in_flight(_busy(some, windows, offsets), edges)),
+            tuple(_mean_in_flight(_to_busy_time(model_spans, windows, offsets), edges)),
             starts,
             tuple(float(offset) for offset in offsets[:-1]),
         )
-        for model, some in spans.items()
-        if some
+        for model, model_spans in spans.items()
+        if model_spans
     )
 
 
-def _known(table: RunTable, task: str) -> pd.DataFrame:
+def _rows_with_lengths(table: RunTable, task: str) -> pd.DataFrame:
     frame = table.samples
     return frame[(frame["task"] == task) & frame["completion_tokens"].notna()]
 
 
 def _scores_within(rows: pd.DataFrame, budgets: Sequence[int]) -> tuple[float, ...]:
-    """Weighted mean over items of the mean over repeats, answers beyond each budget counted as 0."""
+    """Return the weighted mean score at each budget, with longer answers counted as 0."""
     repeats = rows.groupby("item_id")["item_id"].transform("size").to_numpy(dtype=np.float64)
     share = rows["weight"].to_numpy(dtype=np.float64) / repeats
     points = share / share.sum() * rows["value"].to_numpy(dtype=np.float64)
@@ -185,39 +191,41 @@ def _scores_within(rows: pd.DataFrame, budgets: Sequence[int]) -> tuple[float, .
 
 
 def _requests(cell: TableCell) -> Iterable[Span]:
-    """Read off the beginning of the lines: the replies in them may be long."""
+    """Yield the spans of a cell's requests, read from the beginning of journal lines because the replies may be
+    long.
+    """
     for path in sorted(cell.folder.glob(journal.PATTERN)):
         with path.open("rb") as file:
             for line in file:
-                found = _SPAN.search(line, 0, 2000)
-                if found is not None:
-                    yield float(found[1]), float(found[2])
+                match = _SPAN.search(line, 0, 2000)
+                if match is not None:
+                    yield float(match[1]), float(match[2])
 
 
 def _windows(spans: Sequence[Span]) -> list[Span]:
-    """Stretches of time without a long pause; ``spans`` are sorted."""
-    found: list[Span] = []
+    """Return the stretches of time without a long pause; ``spans`` are sorted."""
+    windows: list[Span] = []
     for start, end in spans:
-        if found and start - found[-1][1] <= IDLE_SECONDS:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
+        if windows and start - windows[-1][1] <= IDLE_SECONDS:
+            windows[-1] = (windows[-1][0], max(windows[-1][1], end))
         else:
-            found.append((start, end))
-    return found
+            windows.append((start, end))
+    return windows
 
 
-def _busy(spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]) -> list[Span]:
-    """The same requests on a clock that stands still between windows."""
+def _to_busy_time(spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]) -> list[Span]:
+    """Return the requests with times in seconds of busy time, which does not advance between windows."""
     begins = np.array([start for start, _ in windows])
-    found: list[Span] = []
+    shifted: list[Span] = []
     for start, end in spans:
         number = int(np.searchsorted(begins, start, side="right")) - 1
         shift = float(offsets[number]) - windows[number][0]
-        found.append((start + shift, end + shift))
-    return found
+        shifted.append((start + shift, end + shift))
+    return shifted
 
 
 def _mean_in_flight(spans: Sequence[Span], edges: np.ndarray[Any, Any]) -> list[float]:
-    """Mean number of ``spans`` open in each step: their overlap with it, over its width."""
+    """Return the mean number of open ``spans`` in each step: their overlap with it, divided by its width."""
     starts, ends = (np.sort(np.array(side)) for side in zip(*spans, strict=True))
 
     def worked(until: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""The trend over nights: deltas with their intervals above, the CUSUM with its limit below."""
+"""Draws the drift of nightly runs: deltas with their intervals above, the CUSUM chart with its limit below."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from evalsuite.report.plots.style import BASELINE, CANDIDATES, STYLE
 from evalsuite.tasks.datasets import benchmark_title
 
 MARKS = {"confirmed": "X", "open": "o", "dismissed": "s"}
-"""How an alarm is marked."""
+"""Result of an alarm -> its marker."""
 
 
 def trend(chart: Chart, axes: Axes) -> None:
-    """Delta of every night in percentage points, with 95 % intervals; alarms are marked."""
+    """Draw the delta of every night in percentage points with its 95 % interval, and mark the alarms."""
     places = range(len(chart.points))
     for place, point in zip(places, chart.points, strict=True):
         if point.ci95 is not None:
@@ -33,7 +33,7 @@ def trend(chart: Chart, axes: Axes) -> None:
 
 
 def cusum(chart: Chart, axes: Axes) -> None:
-    """The sum after every night, in standard errors, and the limit above which it is an alarm."""
+    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit."""
     axes.step(range(len(chart.points)), [point.value for point in chart.points], where="mid", color=CANDIDATES[0])
     axes.axhline(chart.limit, color=CANDIDATES[1], linestyle="--", linewidth=1)
     axes.annotate("alarm", (0, chart.limit), xytext=(2, 2), textcoords="offset points", color=CANDIDATES[1], fontsize=8)
@@ -45,15 +45,15 @@ def cusum(chart: Chart, axes: Axes) -> None:
 
 
 def save_trend(charts: Sequence[Chart], path: Path) -> None:
-    """All charts one below the other, as ``path`` with ``.png`` and ``.svg``."""
-    drawn = [chart for chart in charts if chart.points]
-    if not drawn:
+    """Write all charts below each other, as ``path`` with ``.png`` and ``.svg``."""
+    with_points = [chart for chart in charts if chart.points]
+    if not with_points:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, 4.5 * len(drawn)))
-        axes = figure.subplots(2 * len(drawn), 1, squeeze=False)
-        for number, chart in enumerate(drawn):
+        figure = Figure(figsize=(9, 4.5 * len(with_points)))
+        axes = figure.subplots(2 * len(with_points), 1, squeeze=False)
+        for number, chart in enumerate(with_points):
             trend(chart, axes[2 * number, 0])
             cusum(chart, axes[2 * number + 1, 0])
         figure.tight_layout()

@@ -1,4 +1,4 @@
-"""Whole figures, and all of them as files."""
+"""Draws whole figures and writes all of them as files."""
 
 import re
 from collections.abc import Sequence
@@ -20,61 +20,64 @@ from evalsuite.report.tables import strata_by_drop
 from evalsuite.tasks.datasets import benchmark_title
 
 
-def save_all(overview: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
-    """Write every plot as PNG and SVG into ``folder``; returns title and PNG name of each."""
+def save_all(suite: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
+    """Write every plot as PNG and SVG into ``folder``; returns (title, PNG name) of each.
+
+    ``caption`` is the label of demo models, empty for real ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made: list[tuple[str, str]] = []
+    written: list[tuple[str, str]] = []
 
     def keep(figure: Figure, name: str, title: str) -> None:
-        made.append(_save(figure, folder, name, title, caption))
+        written.append(_save(figure, folder, name, title, caption))
 
     with rc_context(style.STYLE):
-        compared = [row for row in overview.comparisons if row.paired is not None]
+        compared = [row for row in suite.comparisons if row.paired is not None]
         if compared:
             keep(forest_figure(compared), "deltas", "Change against the baseline")
-        elif any(score.scored for score in overview.scores):
-            keep(score_figure(overview.scores), "scores", "Scores")
-        for task in overview.table.tasks:
+        elif any(score.scored for score in suite.scores):
+            keep(score_figure(suite.scores), "scores", "Scores")
+        for task in suite.table.tasks:
             benchmark = benchmark_title(task)
             rows = [row for row in compared if row.task == task]
-            cells = [score for score in overview.scores if score.cell.task == task and score.scored]
-            for name in overview.table.groups(task) if rows else ():
+            cells = [score for score in suite.scores if score.cell.task == task and score.scored]
+            for name in suite.table.groups(task) if rows else ():
                 title = f"{benchmark} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
                 keep(group_figure(rows, name), f"{task}-{name}", title)
                 keep(heat_figure(rows, name), f"{task}-{name}-heat", f"{benchmark}: change by model and {name}")
             if cells:
                 keep(outcome_figure(cells, rows), f"{task}-outcomes", f"{benchmark} by outcome")
-            found = lengths(overview.table, task)
-            if found is not None:
+            distribution = lengths(suite.table, task)
+            if distribution is not None:
                 keep(
-                    length_figure(overview.table, found),
+                    length_figure(suite.table, distribution),
                     f"{task}-lengths",
                     f"{benchmark}: length of answers by outcome",
                 )
-            if token_budgets(overview.table, task) is not None:
-                keep(budget_figure(overview.table, task), f"{task}-budgets", f"{benchmark}: score against token budget")
-        uses = slot_use(overview.table.cells)
+            if token_budgets(suite.table, task) is not None:
+                keep(budget_figure(suite.table, task), f"{task}-budgets", f"{benchmark}: score against token budget")
+        uses = slot_use(suite.table.cells)
         if uses:
             keep(timeline_figure(uses), "timeline", "Requests in flight")
-    return tuple(made)
+    return tuple(written)
 
 
 def forest_figure(rows: Sequence[Comparison]) -> Figure:
-    """All deltas of a report."""
+    """Draw all deltas of a report."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(rows)), layout="constrained")
     changes.delta_forest(rows, figure.add_subplot())
     return figure
 
 
 def score_figure(scores: Sequence[CellScore]) -> Figure:
-    """All scores of a report without comparisons."""
+    """Draw all scores of a report without comparisons."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(scores)), layout="constrained")
     answers.score_points(scores, figure.add_subplot())
     return figure
 
 
 def group_figure(rows: Sequence[Comparison], name: str) -> Figure:
-    """One task by one grouping: scores on the left, changes on the right."""
+    """Draw one task by the group ``name``: scores on the left, changes on the right."""
     strata, models = len(strata_by_drop(rows, name)), len(style.models(rows))
     height = 1.6 + strata * max(style.ROW, 0.16 * models + 0.08)
     figure = Figure(figsize=(style.WIDTH + 1.5, height), layout="constrained")
@@ -87,7 +90,7 @@ def group_figure(rows: Sequence[Comparison], name: str) -> Figure:
 
 
 def heat_figure(rows: Sequence[Comparison], name: str) -> Figure:
-    """One task: model x stratum."""
+    """Draw the changes of one task as a heat map of models and values of the group ``name``."""
     strata = len(strata_by_drop(rows, name))
     figure = Figure(figsize=(max(4.0, 2.2 + 1.1 * len(rows)), 1.6 + style.ROW * strata), layout="constrained")
     changes.heat_map(rows, name, figure.add_subplot())
@@ -95,7 +98,7 @@ def heat_figure(rows: Sequence[Comparison], name: str) -> Figure:
 
 
 def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Figure:
-    """One task by outcome: shares of every model above, parts of every delta below."""
+    """Draw one task by outcome: fractions of every model above, parts of every delta below."""
     heights = [0.8 + style.ROW * len(cells), *([0.8 + style.ROW * len(rows)] if rows else [])]
     figure = Figure(figsize=(style.WIDTH, 0.9 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -108,19 +111,19 @@ def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Fi
     return figure
 
 
-def length_figure(table: RunTable, found: LengthDistribution) -> Figure:
-    """One task: a panel for every outcome that occurs."""
-    present = [name for name in OUTCOMES if any(name in parts for parts in found.counts.values())]
+def length_figure(table: RunTable, distribution: LengthDistribution) -> Figure:
+    """Draw the lengths of one task's answers, with a panel for every outcome that occurs."""
+    present = [name for name in OUTCOMES if any(name in parts for parts in distribution.counts.values())]
     figure = Figure(figsize=(style.WIDTH, 0.6 + 1.7 * len(present)), layout="constrained")
     axes = figure.subplots(len(present), 1, squeeze=False, sharex=True)[:, 0]
     for outcome, ax in zip(present, axes, strict=True):
-        answers.length_distribution(table, found.task, outcome, ax)
+        answers.length_distribution(table, distribution.task, outcome, ax)
     _one_legend(figure)
     return figure
 
 
 def budget_figure(table: RunTable, task: str) -> Figure:
-    """One task: score against token budget."""
+    """Draw the scores of one task at smaller token budgets."""
     figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     answers.budget_curve(table, task, figure.add_subplot())
     _one_legend(figure)
@@ -128,7 +131,7 @@ def budget_figure(table: RunTable, task: str) -> Figure:
 
 
 def timeline_figure(uses: Sequence[SlotUse]) -> Figure:
-    """A run: requests in flight of every model."""
+    """Draw the requests in flight of every model over the time of a run."""
     figure = Figure(figsize=(style.WIDTH, 2.8), layout="constrained")
     answers.slot_timeline(uses, figure.add_subplot())
     _one_legend(figure)
@@ -136,12 +139,12 @@ def timeline_figure(uses: Sequence[SlotUse]) -> Figure:
 
 
 def _one_legend(figure: Figure) -> None:
-    """Every model once, below the panels."""
-    found: dict[str, Artist] = {}
+    """Add a legend with every model once, below the panels."""
+    handles: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=4)
+            handles.setdefault(label, handle)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
 
 
 def _save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> tuple[str, str]:

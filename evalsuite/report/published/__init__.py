@@ -1,3 +1,3 @@
-"""Measured scores compared with published ones."""
+"""Compares measured scores with published ones."""
 
 __all__ = ["check", "match", "plausibility", "tables"]

@@ -1,8 +1,8 @@
-"""The card check: measured scores held against published ones, and published numbers held against arithmetic.
+"""Compares measured scores with published ones, and checks published numbers for arithmetic possibility.
 
-A published score is *reproduced* when the measured one differs by no more than both sides' sampling error, *not
-reproduced* when by more, and *not comparable* when it is known to have been asked otherwise. What a card does not state
-is no difference; it is listed, and the result carries it.
+A published score is *reproduced* when the measured one differs by no more than the sampling error of both, *not
+reproduced* when it differs by more, and *not comparable* when it is known to have been measured with another protocol.
+What a card does not state is no difference; it is listed with the result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,77 +20,101 @@ from evalsuite.tasks import datasets as data
 from evalsuite.tasks.published import NOT_STATED, Card
 
 REPEATS = (1, 2, 3, 4, 5, 8, 10, 16)
-"""Numbers of passes that published scores are tried against."""
+"""Numbers of passes that are tried for published scores."""
 FLIPS = (0.02, 0.04, 0.08, 0.12)
-"""Shares of items that change between two runs, for what pairing would have shown."""
+"""Fractions of items that change between two runs, for the interval that pairing would have given."""
 DIGITS = 3
-"""Decimals of a published fraction, at least (percent with one decimal)."""
+"""Smallest number of decimals of a published fraction (percent with one decimal)."""
 _Z95 = 1.959963984540054
 _PROTOCOL = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty")
+"""Sampling fields that are compared with the card's."""
 
 Result = Literal["reproduced", "not reproduced", "not comparable", "incomplete"]
+"""Result of the comparison of one score."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardCheck:
-    """One measured cell beside its published score; fractions of 1, difference = measured - published."""
+    """One measured cell compared with its published score; fractions of 1, difference = measured - published."""
 
     task: str
+    """Name of the task."""
     model: str
+    """Title of the measured model."""
     column: str
+    """Key of the card's column."""
     published: float
+    """The published score."""
     measured: float | None
+    """The measured score; None when the cell is incomplete."""
     ci95: Bounds | None
+    """95 % interval of the measured score."""
     difference: float | None
+    """Measured minus published; None when the cell is incomplete."""
     difference_ci95: Bounds | None
-    """With the sampling error of both sides; the publisher's is that of one pass where repeats are not stated."""
+    """95 % interval with the sampling error of both; the publisher's is that of one pass when repeats are not
+    stated."""
     result: Result
+    """Result of the comparison."""
     differences: tuple[str, ...]
-    """Known differences of protocol, ``what ours (card theirs)``."""
+    """Known differences of protocol, as ``what ours (card theirs)``."""
     unknown: tuple[str, ...]
-    """What the card, or a cell recorded elsewhere, does not state."""
+    """What the card, or an imported cell, does not state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grim:
-    """Whether the published scores of one row can be shares of ``n`` answers times whole passes."""
+    """Whether the published scores of one row can be fractions of ``n`` answers times whole passes."""
 
     task: str
+    """Name of the task."""
     n: int
+    """Number of scored answers of one pass."""
     scores: Mapping[str, float]
+    """Column key -> published score, a fraction."""
     possible: tuple[int, ...]
-    """Passes at which every score of the row is possible; empty: at none that was tried."""
+    """Numbers of passes at which every score of the row is possible."""
     impossible: tuple[int, ...]
+    """Numbers of passes at which some score of the row is impossible."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedDelta:
-    """The difference between two columns of a card, which cannot be paired: no answers are published."""
+    """Difference between two columns of a card; it cannot be paired, because no answers are published."""
 
     task: str
+    """Name of the task."""
     baseline: str
+    """Key of the baseline column."""
     candidate: str
+    """Key of the candidate column."""
     delta: float
+    """Candidate minus baseline, a fraction."""
     n: int
+    """Number of items."""
     ci95: Bounds
-    """Unpaired, one pass of ``n`` items each (Newcombe 1998)."""
+    """Unpaired 95 % interval for one pass of ``n`` items each (Newcombe 1998)."""
     paired: Mapping[float, Bounds]
-    """Share of flipped items -> the interval that pairing would have given."""
+    """Fraction of flipped items -> the interval that pairing would have given."""
     counted: bool
-    """Whether both scores come with counts."""
+    """Whether both scores are published with counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardReport:
-    """Everything that is said of one card."""
+    """All checks of one card."""
 
     card: Card
+    """The card."""
     checks: tuple[CardCheck, ...]
+    """Comparisons with measured cells."""
     grims: tuple[Grim, ...]
+    """GRIM tests of the rows."""
     deltas: tuple[PublishedDelta, ...]
+    """Differences between the card's columns."""
 
     def to_json(self) -> dict[str, Any]:
-        """One entry of ``cards`` in ``comparison.json``."""
+        """Return the entry ``cards`` of ``comparison.json``."""
         content = self.card.data
         return {
             "name": self.card.name,
@@ -99,9 +123,10 @@ class CardReport:
             "date": str(content.get("date", NOT_STATED)),
             "settings": dict(self.card.settings),
             "rows": [asdict(check) for check in self.checks],
-            "grim": [asdict(one) for one in self.grims],
+            "grim": [asdict(entry) for entry in self.grims],
             "deltas": [
-                {**asdict(one), "paired": {str(q): list(ci) for q, ci in one.paired.items()}} for one in self.deltas
+                {**asdict(entry), "paired": {str(q): list(ci) for q, ci in entry.paired.items()}}
+                for entry in self.deltas
             ],
             "groups": [
                 {
@@ -119,12 +144,12 @@ class CardReport:
         }
 
 
-def card_reports(overview: SuiteComparison | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
-    """Check every card; without an overview, only against arithmetic."""
+def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
+    """Check every card; without a comparison of measured cells, only for arithmetic possibility."""
     return tuple(
         CardReport(
             card,
-            tuple(check(card, match) for match in matches(overview, card)) if overview is not None else (),
+            tuple(check(card, match) for match in matches(suite, card)) if suite is not None else (),
             tuple(grims(card)),
             tuple(_published_deltas(card)),
         )
@@ -133,59 +158,64 @@ def card_reports(overview: SuiteComparison | None, cards: Sequence[Card]) -> tup
 
 
 def check(card: Card, match: Match) -> CardCheck:
-    """Hold one cell against its published score."""
+    """Compare one measured cell with its published score."""
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
-    plain = (cell.task, cell.title, match.column, match.published)
+    common = (cell.task, cell.title, match.column, match.published)
     if score.scored is None:
-        return CardCheck(*plain, None, None, None, None, "incomplete", differs, unknown)
+        return CardCheck(*common, None, None, None, None, "incomplete", differs, unknown)
     measured = score.scored.score
     difference = measured - match.published
     half = _Z95 * sqrt((score.scored.stderr or 0.0) ** 2 + _publishers_variance(card, match))
     half += _half_step(match.published)
     bounds = (difference - half, difference + half)
     result: Result = "not comparable" if differs else "reproduced" if abs(difference) <= half else "not reproduced"
-    return CardCheck(*plain, measured, score.scored.ci95, difference, bounds, result, differs, unknown)
+    return CardCheck(*common, measured, score.scored.ci95, difference, bounds, result, differs, unknown)
 
 
 def grims(card: Card) -> list[Grim]:
-    """The rows whose number of scored answers is known: stated by the card, else by the benchmark's own card."""
-    found: list[Grim] = []
+    """Test the rows of a card whose number of scored answers is stated by the card or by the benchmark's own card."""
+    tests: list[Grim] = []
     for row in card.data.get("rows") or ():
         scores = {str(key): float(value) for key, value in (row.get("scores") or {}).items() if value is not None}
         for n in _counts_of(row) if scores else ():
             digits = max(DIGITS, *(_digits(value) for value in scores.values()))
             possible = tuple(k for k in REPEATS if all(grim(value, n, k, digits) for value in scores.values()))
-            found.append(Grim(str(row["task"]), n, scores, possible, tuple(k for k in REPEATS if k not in possible)))
-    return found
+            tests.append(Grim(str(row["task"]), n, scores, possible, tuple(k for k in REPEATS if k not in possible)))
+    return tests
 
 
 def _published_deltas(card: Card) -> list[PublishedDelta]:
-    """Every candidate column against the baseline column, row by row, where the number of items is known."""
+    """Return the difference of every candidate column to the baseline column, for rows with a known number of items."""
     columns = card.data.get("columns") or ()
-    base = next((str(one["key"]) for one in columns if one.get("role") == "baseline"), None)
-    found: list[PublishedDelta] = []
+    base = next((str(column_key["key"]) for column_key in columns if column_key.get("role") == "baseline"), None)
+    deltas: list[PublishedDelta] = []
     for row in card.data.get("rows") or () if base is not None else ():
         counts = _counts_of(row)
         for column in columns:
             key, scores = str(column["key"]), row.get("scores") or {}
             if column.get("role") != "candidate" or scores.get(key) is None or scores.get(base) is None or not counts:
                 continue
-            old, new = (_exact(card, str(row["task"]), str(one), float(scores[one])) for one in (base, key))
+            old, new = (
+                _exact(card, str(row["task"]), str(column_key), float(scores[column_key])) for column_key in (base, key)
+            )
             n = counts[0]
             delta = new[0] - old[0]
             paired = {
                 q: (delta - half, delta + half) for q in FLIPS if (half := _Z95 * sqrt(max(q - delta**2, 0.0) / n))
             }
             interval = newcombe(old[0], n, new[0], n)
-            found.append(
+            deltas.append(
                 PublishedDelta(str(row["task"]), str(base), key, delta, n, interval, paired, old[1] and new[1])
             )
-    return found
+    return deltas
 
 
 def newcombe(old: float, n_old: int, new: float, n_new: int) -> Bounds:
-    """95 % interval of ``new - old``, two unpaired proportions (Newcombe, Statistics in Medicine 17, 1998)."""
+    """Return the 95 % interval of ``new - old`` for two unpaired proportions.
+
+    ``old`` and ``new`` are fractions of ``n_old`` and ``n_new`` trials (Newcombe, Statistics in Medicine 17, 1998).
+    """
     (low_old, high_old), (low_new, high_new) = (
         wilson(share * n, n) or (0.0, 1.0) for share, n in ((old, n_old), (new, n_new))
     )
@@ -197,7 +227,7 @@ def newcombe(old: float, n_old: int, new: float, n_new: int) -> Bounds:
 
 
 def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(known differences, what is not stated) between how the cell and the card were asked."""
+    """Return the known differences of protocol between the cell and the card, and what is not stated."""
     cell, stated = match.score.cell, card.settings
     differs: list[str] = []
     unknown = [name for name, value in stated.items() if value == NOT_STATED]
@@ -220,7 +250,7 @@ def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _publishers_variance(card: Card, match: Match) -> float:
-    """Sampling variance of the published score: of its counts or one pass, less where it states repeats."""
+    """Return the sampling variance of the published score: of its counts or one pass, divided by stated repeats."""
     counts = card.counts(match.score.cell.task, match.column)
     n = sum(total for _, total in counts.values()) or max(match.score.items, 1)
     repeats = card.settings.get("repeats")
@@ -228,7 +258,7 @@ def _publishers_variance(card: Card, match: Match) -> float:
 
 
 def _counts_of(row: Mapping[str, Any]) -> list[int]:
-    """What a published score may be a share of."""
+    """Return the possible numbers of scored answers of a row."""
     if isinstance(row.get("n"), int):
         return [int(row["n"])]
     task = str(row.get("task", ""))
@@ -238,7 +268,7 @@ def _counts_of(row: Mapping[str, Any]) -> list[int]:
 
 
 def _exact(card: Card, task: str, column: str, score: float) -> tuple[float, bool]:
-    """(score, whether it is counted): from published counts where there are any."""
+    """Return the score from published counts when there are any, and whether it is from counts."""
     counts = card.counts(task, column)
     if not counts:
         return score, False
@@ -250,5 +280,5 @@ def _digits(value: float) -> int:
 
 
 def _half_step(value: float) -> float:
-    """Half of the last published digit: what rounding may hide."""
+    """Return half of the last published digit: the largest error of rounding."""
     return 0.5 * float(10 ** -max(DIGITS, _digits(value)))

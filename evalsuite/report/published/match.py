@@ -1,4 +1,4 @@
-"""Tables of model cards as plain data (``conf/card/*.yaml``), and which of their scores are of cells measured here."""
+"""Finds the measured cells whose scores a published model card (``conf/card/*.yaml``) holds."""
 
 from dataclasses import dataclass
 
@@ -10,34 +10,39 @@ from evalsuite.tasks.published import Card, card_named, published_cards
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A cell measured here whose score a card publishes."""
+    """A measured cell whose score a card publishes."""
 
     score: CellScore
+    """Numbers of the cell."""
     column: str
+    """Key of the card's column."""
     published: float
+    """The published score, a fraction."""
 
 
-def cards_for(overview: SuiteComparison, name: str | None, config_dir: str | None = None) -> tuple[Card, ...]:
-    """The card asked for, else every card with a published score of a cell of the table.
+def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None = None) -> tuple[Card, ...]:
+    """Return the card ``name``, or without a name every card with a published score of a measured cell.
 
-    ``config_dir`` is the user's folder of settings. Raises ``BadInput`` for an unknown or unreadable card, and for one
-    that publishes nothing of these cells.
+    ``config_dir`` is the user's folder of settings. Raises ``BadInput`` for an unknown or unreadable card, and for a
+    named one that publishes no score of these cells.
     """
     if name is not None:
         card = card_named(name, config_dir)
-        if not matches(overview, card):
-            known = ", ".join(str(one.get("checkpoint") or one["key"]) for one in card.data.get("columns") or ())
+        if not matches(suite, card):
+            known = ", ".join(
+                str(column.get("checkpoint") or column["key"]) for column in card.data.get("columns") or ()
+            )
             raise BadInput(f"card {name} publishes no score of these cells; its columns are {known}")
         return (card,)
-    return tuple(card for card in published_cards(config_dir).values() if matches(overview, card))
+    return tuple(card for card in published_cards(config_dir).values() if matches(suite, card))
 
 
-def matches(overview: SuiteComparison, card: Card) -> list[Match]:
-    """The cells whose scores the card publishes; never a demo model's."""
-    found: list[Match] = []
-    for score in overview.scores:
+def matches(suite: SuiteComparison, card: Card) -> list[Match]:
+    """Return the measured cells whose scores the card publishes; demo models never match."""
+    matched: list[Match] = []
+    for score in suite.scores:
         column = None if score.cell.demo else card.column(score.cell.identity.get("checkpoint"), score.cell.model)
         published = card.score(score.cell.task, column) if column is not None else None
         if column is not None and published is not None:
-            found.append(Match(score, column, published))
-    return found
+            matched.append(Match(score, column, published))
+    return matched

@@ -1,4 +1,4 @@
-"""What the card check says, as tables."""
+"""Builds the tables of the comparison with published scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,25 +14,25 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import NOT_STATED, Card
 
 
-def published_tables(overview: SuiteComparison | None, cards: Sequence[Card]) -> tuple[Table, ...]:
-    """Per card: measured beside published, its strata with intervals, its own differences, and GRIM.
+def published_tables(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[Table, ...]:
+    """Build the tables of each card: measured and published scores, group values, the card's own differences, and GRIM.
 
-    Without an overview only what the card says by itself.
+    Without a comparison of measured cells only the published numbers are shown.
     """
-    found: list[Table] = []
-    for report in card_reports(overview, cards):
-        measured = [match.score for match in matches(overview, report.card)] if overview is not None else []
+    card_tables: list[Table] = []
+    for report in card_reports(suite, cards):
+        measured = [match.score for match in matches(suite, report.card)] if suite is not None else []
         if report.checks:
-            found.append(_beside(report))
+            card_tables.append(_comparison_table(report))
         else:
-            found.append(_alone(report))
+            card_tables.append(_published_table(report))
         for group in report.card.data.get("groups") or ():
-            found.append(_strata(report.card, group, _measured(group, report.card, measured)))
-        found += [table for table in (_deltas(report), _grim(report)) if table.rows]
-    return tuple(found)
+            card_tables.append(_strata(report.card, group, _measured(group, report.card, measured)))
+        card_tables += [table for table in (_deltas(report), _grim(report)) if table.rows]
+    return tuple(card_tables)
 
 
-def _beside(report: CardReport) -> Table:
+def _comparison_table(report: CardReport) -> Table:
     columns = (
         Column("benchmark", number=False),
         Column("model", number=False),
@@ -52,20 +52,24 @@ def _beside(report: CardReport) -> Table:
         )
         for check in report.checks
     )
-    notes = [*_source(report.card), *_why(report.checks), *_row_notes(report.card, {one.task for one in report.checks})]
+    notes = [
+        *_source(report.card),
+        *_protocol_notes(report.checks),
+        *_row_notes(report.card, {item.task for item in report.checks}),
+    ]
     notes.append(
         "Reproduced: the difference is within both sides' sampling error (the card's: of one pass, if unstated)."
     )
-    return Table(f"Measured beside published: {report.card.title}", columns, rows, tuple(notes))
+    return Table(f"Measured and published: {report.card.title}", columns, rows, tuple(notes))
 
 
-def _alone(report: CardReport) -> Table:
-    """A card without any cell of ours: its scores with the interval that one pass over the items has."""
-    keys = [(str(one["key"]), str(one["title"])) for one in report.card.data.get("columns") or ()]
+def _published_table(report: CardReport) -> Table:
+    """Build the table of a card without measured cells: its scores with the interval of one pass over the items."""
+    keys = [(str(entry["key"]), str(entry["title"])) for entry in report.card.data.get("columns") or ()]
     columns = (Column("benchmark", number=False), Column("items"), *(Column(f"{title} %") for _, title in keys))
     sizes: dict[str, int] = {}
-    for one in report.grims:
-        sizes.setdefault(one.task, one.n)
+    for entry in report.grims:
+        sizes.setdefault(entry.task, entry.n)
     rows: list[tuple[str, ...]] = []
     for row in report.card.data.get("rows") or ():
         n = sizes.get(str(row["task"]))
@@ -85,27 +89,29 @@ def _alone(report: CardReport) -> Table:
 
 
 def _source(card: Card) -> list[str]:
-    silent = [name for name, value in card.settings.items() if value == NOT_STATED]
+    not_stated = [name for name, value in card.settings.items() if value == NOT_STATED]
     stated = [f"{name} {value}" for name, value in card.settings.items() if value != NOT_STATED]
     notes = [
         f"Source: {' '.join(str(card.data.get('source', NOT_STATED)).split())}, {card.data.get('date', 'no date')}."
     ]
     notes += [f"The card's settings: {', '.join(stated)}."] if stated else []
-    notes += [f"The card does not state: {', '.join(silent)}; differences may come from there."] if silent else []
+    notes += (
+        [f"The card does not state: {', '.join(not_stated)}; differences may come from there."] if not_stated else []
+    )
     return notes
 
 
-def _why(checks: Iterable[CardCheck]) -> list[str]:
-    """Why scores are not comparable: one line for all that differ in the same."""
-    where: dict[tuple[str, ...], list[str]] = {}
+def _protocol_notes(checks: Iterable[CardCheck]) -> list[str]:
+    """Return one line for each set of protocol differences that makes scores not comparable."""
+    cells_of: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
         if check.differences:
-            where.setdefault(check.differences, []).append(f"{check.model}, {benchmark_title(check.task)}")
-    return [f"Measured with {', '.join(lines)}: {'; '.join(names)}." for lines, names in where.items()]
+            cells_of.setdefault(check.differences, []).append(f"{check.model}, {benchmark_title(check.task)}")
+    return [f"Measured with {', '.join(lines)}: {'; '.join(names)}." for lines, names in cells_of.items()]
 
 
 def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
-    """What the card's rows need said, and its errors."""
+    """Return the notes on the card's rows, and its errata."""
     known = set(tasks)
     rows = [row for row in card.data.get("rows") or () if row.get("task") in known and row.get("note")]
     notes = [f"{benchmark_title(str(row['task']))}: {' '.join(str(row['note']).split())}" for row in rows]
@@ -113,7 +119,7 @@ def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
 
 
 def _measured(group: Mapping[str, Any], card: Card, scores: Iterable[CellScore]) -> CellScore | None:
-    """The cell whose strata the card publishes, if it was measured."""
+    """Return the measured cell whose group values the card publishes; None when it was not measured."""
     for score in scores:
         column = card.column(score.cell.identity.get("checkpoint"), score.cell.model)
         if (group.get("task"), group.get("column")) == (score.cell.task, column) and score.groups:
@@ -122,32 +128,36 @@ def _measured(group: Mapping[str, Any], card: Card, scores: Iterable[CellScore])
 
 
 def _strata(card: Card, group: Mapping[str, Any], score: CellScore | None) -> Table:
-    """Published counts with Wilson intervals, beside the measured strata where there are any."""
-    ours = {} if score is None else {_plain(part.value): part for part in score.groups.get(group["group"], ())}
+    """Build the table of published counts with Wilson intervals, next to measured group values."""
+    measured_parts = (
+        {} if score is None else {_normalized(part.value): part for part in score.groups.get(group["group"], ())}
+    )
     rows: list[tuple[str, ...]] = []
     counts = card.counts(str(group["task"]), str(group["column"]))
     for value, (right, n) in counts.items():
-        mine = ours.get(_plain(value))
-        measured = formats.UNKNOWN if mine is None else formats.score(mine.scored.score, mine.scored.ci95)
+        part_score = measured_parts.get(_normalized(value))
+        measured = (
+            formats.UNKNOWN if part_score is None else formats.score(part_score.scored.score, part_score.scored.ci95)
+        )
         shown = (value, f"{right:,}/{n:,}", formats.score(right / n, wilson(right, n)))
         rows.append((*shown, measured) if score is not None else shown)
     columns = [Column(str(group["group"]), number=False), Column("published count"), Column("published % [95 %]")]
     columns += [Column(f"{score.cell.title} % [95 %]")] if score is not None else []
-    right, n = (sum(one[place] for one in counts.values()) for place in (0, 1))
-    whole = formats.score(right / n, wilson(right, n))
-    note = f"Published intervals are Wilson's, computed here from the counts; together {right:,}/{n:,}, {whole} %."
+    right, n = (sum(pair[place] for pair in counts.values()) for place in (0, 1))
+    total = formats.score(right / n, wilson(right, n))
+    note = f"Published intervals are Wilson's, computed here from the counts; together {right:,}/{n:,}, {total} %."
     return Table(
         f"{benchmark_title(str(group['task']))} by {group['group']}: {card.title}", tuple(columns), tuple(rows), (note,)
     )
 
 
-def _plain(value: str) -> str:
+def _normalized(value: str) -> str:
     return value.replace(" ", "_")
 
 
 def _deltas(report: CardReport) -> Table:
-    """The differences that a card shows, with the interval that it does not."""
-    titles = {str(one["key"]): str(one["title"]) for one in report.card.data.get("columns") or ()}
+    """Build the table of the differences that a card shows, with the intervals that it does not show."""
+    titles = {str(delta["key"]): str(delta["title"]) for delta in report.card.data.get("columns") or ()}
     columns = (
         Column("benchmark", number=False),
         Column("against", number=False, essential=False),
@@ -158,32 +168,38 @@ def _deltas(report: CardReport) -> Table:
     )
     rows = tuple(
         (
-            benchmark_title(one.task),
-            titles[one.baseline],
-            titles[one.candidate],
-            formats.change(one.delta, one.ci95),
-            f"{one.n:,}",
-            "no difference shown" if one.ci95[0] <= 0 <= one.ci95[1] else "differs",
+            benchmark_title(delta.task),
+            titles[delta.baseline],
+            titles[delta.candidate],
+            formats.change(delta.delta, delta.ci95),
+            f"{delta.n:,}",
+            "no difference shown" if delta.ci95[0] <= 0 <= delta.ci95[1] else "differs",
         )
-        for one in report.deltas
+        for delta in report.deltas
     )
     notes = [
         "External baseline, unpaired: without item-level answers two published scores are two independent samples "
         "(Newcombe's interval, one pass each).",
-        *(_sensitivity(one) for one in report.deltas if one.delta > 0 and not one.counted and len(report.deltas) == 1),
+        *(
+            _sensitivity(delta)
+            for delta in report.deltas
+            if delta.delta > 0 and not delta.counted and len(report.deltas) == 1
+        ),
     ]
     return Table(f"Differences published by {report.card.title}", columns, rows, tuple(notes))
 
 
-def _sensitivity(one: PublishedDelta) -> str:
-    """Why a published gain is none, even if pairing were allowed."""
-    parts = [f"{100 * q:.0f} % flips {formats.change(one.delta, ci).partition(' ')[2]}" for q, ci in one.paired.items()]
-    lost = [q for q, (low, high) in one.paired.items() if low <= 0 <= high]
-    beyond = f" From {100 * min(lost):.0f} % on it holds 0." if lost else ""
+def _sensitivity(delta: PublishedDelta) -> str:
+    """Return a note on why a published gain is not significant, even if pairing were possible."""
+    parts = [
+        f"{100 * q:.0f} % flips {formats.change(delta.delta, ci).partition(' ')[2]}" for q, ci in delta.paired.items()
+    ]
+    covering = [q for q, (low, high) in delta.paired.items() if low <= 0 <= high]
+    threshold = f" From {100 * min(covering):.0f} % on it holds 0." if covering else ""
     return (
-        f"{benchmark_title(one.task)}, {formats.points(one.delta)} pt is no measured gain: the baseline is a bare "
+        f"{benchmark_title(delta.task)}, {formats.points(delta.delta)} pt is no measured gain: the baseline is a bare "
         "rounded figure, without counts or answers, perhaps of another harness, so that pairing is void. Were both of "
-        f"one harness, it would depend on how many items flip: {', '.join(parts)}.{beyond}"
+        f"one harness, it would depend on how many items flip: {', '.join(parts)}.{threshold}"
     )
 
 
@@ -197,16 +213,18 @@ def _grim(report: CardReport) -> Table:
     )
     rows = tuple(
         (
-            benchmark_title(one.task),
-            f"{one.n:,}",
-            ", ".join(formats.percent(value, 2 if round(value, 3) != value else 1) for value in one.scores.values()),
-            "all that were tried" if not one.impossible else ", ".join(map(str, one.possible)) or "none that was tried",
-            ", ".join(map(str, one.impossible)) or formats.UNKNOWN,
+            benchmark_title(test.task),
+            f"{test.n:,}",
+            ", ".join(formats.percent(value, 2 if round(value, 3) != value else 1) for value in test.scores.values()),
+            "all that were tried"
+            if not test.impossible
+            else ", ".join(map(str, test.possible)) or "none that was tried",
+            ", ".join(map(str, test.impossible)) or formats.UNKNOWN,
         )
-        for one in report.grims
+        for test in report.grims
     )
     note = (
         f"GRIM (Brown and Heathers 2017): whether shares of whole answers round to what is published; tried "
         f"{', '.join(map(str, REPEATS))} passes. For right-or-wrong scores; averages of fractional ones escape it."
     )
-    return Table(f"Can these numbers be: {report.card.title}", columns, rows, (note,))
+    return Table(f"Are these numbers possible: {report.card.title}", columns, rows, (note,))

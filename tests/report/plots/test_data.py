@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import RunTable, load_run
 from evalsuite.records import Reply
-from evalsuite.report.data_files import document
+from evalsuite.report.data_files import comparison_content
 from evalsuite.report.plots.answers import budget_curve, length_distribution, slot_timeline
 from evalsuite.report.plots.data import IDLE_SECONDS, QUANTILES, lengths, slot_use, token_budgets
 from evalsuite.report.plots.save import length_figure
@@ -47,7 +47,7 @@ def test_lengths_count_every_answer_once(table: RunTable) -> None:
 
 
 def test_length_plot_draws_the_counts_of_comparison_json(table: RunTable) -> None:
-    content = document(compare_all(table))["series"]["word_problems"]["lengths"]
+    content = comparison_content(compare_all(table))["series"]["word_problems"]["lengths"]
     for outcome in ("correct", "truncated"):
         ax = axes()
         length_distribution(table, "word_problems", outcome, ax)
@@ -72,7 +72,7 @@ def test_budgets(tmp_path: Path) -> None:
 
 
 def test_budgets_end_at_the_score_itself_and_the_plot_draws_them(table: RunTable) -> None:
-    content = document(compare_all(table))
+    content = comparison_content(compare_all(table))
     found = content["series"]["word_problems"]["budgets"]
     for cell in content["cells"]:
         assert found["scores"][cell["model"]][-1] == pytest.approx(cell["score"])

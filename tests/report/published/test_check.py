@@ -1,4 +1,4 @@
-"""Measured beside published, and published numbers held against arithmetic."""
+"""Measured and published, and published numbers held against arithmetic."""
 
 import json
 from pathlib import Path
@@ -190,7 +190,7 @@ def test_shipped_cards_stand_beside_our_numbers(tmp_path: Path) -> None:
     }
     name = "nvidia_qwen3_5_397b_nvfp4_v2"
     report(Report(run=[str(run)], card=name))
-    assert "Measured beside published" in (run / "report" / "report.md").read_text()
+    assert "Measured and published" in (run / "report" / "report.md").read_text()
     (card,) = json.loads((run / "report" / "comparison.json").read_text())["cards"]
     assert card["name"] == name
     rows = {(benchmark_title(row["task"]), row["model"]): row for row in card["rows"]}
@@ -222,7 +222,7 @@ def test_a_card_alone_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert content["schema"] == 1
     assert content["cards"][0]["rows"] == []
-    assert "## Can these numbers be" in (tmp_path / "out" / "report.md").read_text()
+    assert "## Are these numbers possible" in (tmp_path / "out" / "report.md").read_text()
     with pytest.raises(BadInput, match="unknown card 'lukealonso'"):
         report(Report(card="lukealonso"))
 
