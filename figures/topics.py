@@ -13,6 +13,7 @@ from figures import plan as planning
 from figures.line import Line
 from figures.measure import measured
 from figures.nightly import nightly_lines
+from figures.unchanged import unchanged
 from figures.verdict import verdicts
 from tests.support.shared import shared_data
 
@@ -352,4 +353,5 @@ TOPICS: dict[str, Topic] = {
     "mistakes": Topic("Ten common mistakes", mistakes),
     "faults": Topic("Faults", faults),
     "environments": Topic("Odd shells", environments),
+    "unchanged": Topic("Before and after", unchanged),
 }
