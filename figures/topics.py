@@ -182,7 +182,7 @@ def bodies(folder: Path) -> list[Line]:
     """The fields of the first request, as the snapshots of ``tests/endpoint/test_request_bodies.py`` hold them."""
     from evalsuite.cli.dry_run import first_body
     from evalsuite.config.compose import load_settings
-    from evalsuite.tasks.loading import load_task
+    from evalsuite.tasks.loading import load_tasks
     from tests.support.questions import lay_out
 
     lay_out(folder)
@@ -191,8 +191,8 @@ def bodies(folder: Path) -> list[Line]:
         for thinking in ("on", "off"):
             words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={folder}"]
             wanted = load_settings(words)
-            task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
-            body = first_body(task, wanted.models[model], wanted)
+            task = load_tasks(wanted)["gsm8k"]
+            body = first_body(task, wanted.models[model], wanted.engine)
             fields = ", ".join(f"{name} {body[name]} ({origin})" for name, origin in task.origin.items())
             what = f"{wanted.models[model].server.dialect}, {model}, thinking {thinking}"
             sent = f"{fields}, chat_template_kwargs {body['chat_template_kwargs']}"

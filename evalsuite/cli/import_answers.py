@@ -17,9 +17,9 @@ from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
 from evalsuite.engine.stored.imported import graded, import_manifest, scan
 from evalsuite.errors import BadInput, Exit
-from evalsuite.store import runs as run_folder
+from evalsuite.store.runs import choose_run
 from evalsuite.store.samples import write_imported
-from evalsuite.tasks.loading import load_task
+from evalsuite.tasks.loading import load_tasks
 
 
 def ingest(settings: Run) -> Exit:
@@ -27,8 +27,8 @@ def ingest(settings: Run) -> Exit:
 
     Raises ``BadInput`` when the file does not fit the task or the cell is there with other answers.
     """
-    path, name, (key, asked) = Path(settings.file or ""), settings.name or "", next(iter(settings.tasks.items()))
-    task = load_task(key, asked, settings)
+    path, name, key = Path(settings.file or ""), settings.name or "", next(iter(settings.tasks))
+    task = load_tasks(settings)[key]
     if not hasattr(task.adapter, "score"):
         raise BadInput(f"task {key} is graded while it is asked; its answers cannot be imported")
     if getattr(task.adapter, "shuffled", False):
@@ -37,8 +37,8 @@ def ingest(settings: Run) -> Exit:
             "elsewhere was asked in another order, so it cannot be graded"
         )
     recording = scan(path, task, settings.id_field, settings.text_field)
-    manifest = import_manifest(name, task, recording, settings.limit)
-    choice = run_folder.choose(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
+    manifest = import_manifest(name, task, recording)
+    choice = choose_run(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()
     write_imported(folder, manifest, graded(recording, task, name, agreement))

@@ -1,10 +1,10 @@
 """The ``judge`` command: stored answers of judged tasks are graded now, all precisions by one judge in one pass.
 
-Nothing is generated again. Answers of the cells take turns, so that a judge that drifts drifts for all alike; every
-verdict is on disk before it counts, and a verdict of the same judge on the same answer is never asked for twice.
+Nothing is generated again. Every verdict is on disk before it counts, and no answer is judged twice by one judge.
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -28,15 +28,15 @@ def judge(settings: Report) -> Exit:
         raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     results = Path(settings.results_dir)
-    found = [folder for run in settings.run for folder in cells(find_run(run, results))]
-    folders = [folder for folder in found if settings.task in (None, folder.name) and _judged(folder)]
+    cell_folders = [folder for run in settings.run for folder in cells(find_run(run, results))]
+    folders = [folder for folder in cell_folders if settings.task in (None, folder.name) and _is_judged(folder)]
     if not folders:
         raise BadInput(f"no cell of {', '.join(settings.run)} has answers that a judge grades")
     prepared = environment.prepare({"judge": settings.judge}, {}, settings.engine.connect_seconds)
-    settings.judge.concurrency = prepared.models["judge"].concurrency
+    judge_model = replace(settings.judge, concurrency=prepared.models["judge"].concurrency)
     for note in prepared.notes:
         console.print(note)
-    lines = asyncio.run(judge_cells(folders, settings))
+    lines = asyncio.run(judge_cells(folders, judge_model, settings.engine, settings.data))
     complete = True
     for folder, line in zip(folders, lines, strict=True):
         seal(folder)
@@ -49,8 +49,8 @@ def judge(settings: Report) -> Exit:
     return Exit.DONE if complete else Exit.INCOMPLETE
 
 
-def _judged(folder: Path) -> bool:
-    """Whether a cell was asked here and a judge has, or will have, to do with it."""
+def _is_judged(folder: Path) -> bool:
+    """Whether a cell was asked here and its answers are, or wait to be, judged."""
     manifest = read_manifest(folder)
     if manifest["imported"] is not None:
         return False

@@ -18,8 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evalsuite.engine.jobs import Progress
-from evalsuite.engine.loop import Draw
+from evalsuite.engine.progress import Draw, Progress
 
 WINDOW_SECONDS = 60.0
 """Tokens per second are taken over this long."""
@@ -99,7 +98,7 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 
 
 @contextmanager
-def drawn(console: Console) -> Iterator[Draw]:
+def progress_display(console: Console) -> Iterator[Draw]:
     """A function that shows the lanes' progress: live on a terminal; elsewhere, and in CI, a line now and then."""
     meters = dict[str, Meter]()
     start = 0.0

@@ -8,10 +8,10 @@ draw from different distributions. What an A/A arm has to show is how much indep
 A request stays a pure function of (item, repeat, seed): the arm is part of the cell's identity (``draw``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from evalsuite.config.settings import Model, Run
+from evalsuite.config.settings import Model
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
 
@@ -19,34 +19,36 @@ SUFFIX = "__aa"
 """Added by evalsuite to the name of a second arm."""
 
 
-def doubled(settings: Run) -> Run:
-    """The settings with every model's second arm beside it. Raises ``BadInput`` if a name is taken."""
-    taken = [name for name in settings.models if name.endswith(SUFFIX)]
-    if taken:
-        raise BadInput(f"model {taken[0]}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true")
-    if not settings.aa:
-        return settings
-    models: dict[str, Model] = {}
-    for name, model in settings.models.items():
+def check_names(models: Iterable[str]) -> None:
+    """Raises ``BadInput`` if a model has a name that only second arms may have."""
+    for name in models:
+        if name.endswith(SUFFIX):
+            raise BadInput(f"model {name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true")
+
+
+def with_second_arms(models: Mapping[str, Model]) -> dict[str, Model]:
+    """The models, each followed by its second arm."""
+    doubled: dict[str, Model] = {}
+    for name, model in models.items():
         second = replace(model, title=f"{model.title} (again)", same_as=name, baseline=name)
-        models |= {name: model, name + SUFFIX: second}
-    return replace(settings, models=models)
+        doubled |= {name: model, name + SUFFIX: second}
+    return doubled
 
 
-def first(name: str) -> str:
-    """The model that ``name`` is the second arm of; any other name as it is."""
+def first_arm(name: str) -> str:
+    """The model that ``name`` is the second arm of; any other name unchanged."""
     return name.removesuffix(SUFFIX)
 
 
-def draw(name: str) -> dict[str, str]:
-    """What a second arm adds to its cells' identity; nothing for all other models."""
+def arm_identity(name: str) -> dict[str, str]:
+    """The keys that a second arm adds to its cells' identity; none for all other models."""
     return {"draw": "aa"} if name.endswith(SUFFIX) else {}
 
 
 def draw_seed(seed: int, identity: Mapping[str, object]) -> int:
-    """The seed that the requests of a cell are drawn from (``turns.request_seed``): the run's, but for second arms.
+    """The seed from which the seeds of a cell's requests are drawn: the run's, but for second arms.
 
     Prompts never depend on it: an adapter's own seed (orders of options) is the run's in both arms.
     """
-    which = identity.get("draw")
-    return seed if which is None else int(canonical_sha([seed, which])[:8], 16)
+    arm = identity.get("draw")
+    return seed if arm is None else int(canonical_sha([seed, arm])[:8], 16)

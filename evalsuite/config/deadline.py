@@ -1,9 +1,4 @@
-"""Time windows: when a run has to end, and what still fits before that. Pure but for asking SLURM when the job ends.
-
-A request is not sent when it would probably be cut: a cut answer is paid for and lost, and asking it again tends to
-keep shorter ones. How long a request may take is bounded by the tokens of which 99 in 100 such answers stay below, at
-a rate that nearly all of this model's tokens keep.
-"""
+"""The time window of a run, from ``engine.deadline``: a duration, a point in time, or the end of the SLURM job."""
 
 import os
 import re
@@ -27,8 +22,7 @@ class Window:
     """A span of time that a run may use."""
 
     closes: float
-    """When what is still running is cut, ``time.monotonic()``: setting the wall clock meanwhile neither closes the
-    window nor keeps it open."""
+    """``time.monotonic()`` at which running requests are cut; a change of the wall clock does not move it."""
     seconds: float | None
     """Length of the whole window; None: not known (a deadline given as a time)."""
 
@@ -49,22 +43,28 @@ def duration(text: str) -> float | None:
 def point_in_time(text: str) -> datetime | None:
     """A UTC time such as ``2026-11-21T04:00Z`` (without an offset it is taken as UTC); None if ``text`` is none."""
     try:
-        found = datetime.fromisoformat(text.strip())
+        time_ = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return time_.replace(tzinfo=UTC) if time_.tzinfo is None else time_.astimezone(UTC)
 
 
-def window(
+def open_window(
     deadline: str,
     now: datetime | None = None,
     environ: Mapping[str, str] | None = None,
     clock: float | None = None,
 ) -> Window:
-    """The window that ``engine.deadline`` names, from ``now`` (by ``time.monotonic()``: ``clock``) on.
+    """The window that ``engine.deadline`` describes, which begins now.
 
-    Raises ``BadInput`` for what is neither a duration nor a time nor ``slurm``, for a time that has passed, and for
-    ``slurm`` outside a SLURM job.
+    Args:
+        deadline: A duration, a UTC time, or ``slurm``.
+        now: The present time.
+        environ: The environment of the process.
+        clock: The present ``time.monotonic()``.
+
+    Raises:
+        BadInput: ``deadline`` is none of the three, is a time that has passed, or is ``slurm`` outside a SLURM job.
     """
     now = now or datetime.now(UTC)
     clock = time.monotonic() if clock is None else clock
@@ -86,14 +86,14 @@ def window(
 
 
 def unreadable(deadline: str) -> str:
-    """What is said of a deadline that cannot be read."""
+    """The error message for a deadline that cannot be read."""
     return f"engine.deadline={deadline}: must be a duration (3h50m, 90m, 30s), a UTC time (2026-11-21T04:00Z), or slurm"
 
 
 def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
     """(end, seconds of the whole window) of this SLURM job, less a reserve.
 
-    The job's own environment is asked first (SLURM 22.05), then its commands.
+    The job's own environment is read first (SLURM 22.05 and later), then SLURM's commands are called.
     """
     job = environ.get("SLURM_JOB_ID", "")
     if not job:
@@ -119,7 +119,7 @@ def _epoch(text: str | None) -> datetime | None:
 
 def _scontrol(job: str) -> datetime | None:
     """``EndTime`` of ``scontrol show job``, which is local time."""
-    match = re.search(r"\bEndTime=(\S+)", _said("scontrol", "show", "job", "-o", job))
+    match = re.search(r"\bEndTime=(\S+)", _output("scontrol", "show", "job", "-o", job))
     try:
         return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
     except ValueError:  # Unknown, N/A
@@ -128,15 +128,15 @@ def _scontrol(job: str) -> datetime | None:
 
 def _squeue(job: str, now: datetime) -> datetime | None:
     """Time left as ``squeue -o %L`` prints it: ``[days-][hours:]minutes:seconds``."""
-    match = _TIME_LEFT.fullmatch(_said("squeue", "-h", "-j", job, "-o", "%L").strip())
+    match = _TIME_LEFT.fullmatch(_output("squeue", "-h", "-j", job, "-o", "%L").strip())
     if match is None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _said(*command: str) -> str:
-    """What a command printed; empty where it is missing, fails or hangs."""
+def _output(*command: str) -> str:
+    """The output of a command; empty where the command is missing, fails or hangs."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):

@@ -1,7 +1,7 @@
-"""The sampling of one task in one run: which fields are sent, and who says so.
+"""The sampling of one task in one run: which fields are sent, and which source states their values.
 
 A value has an origin when a source (``card``, ``generation_config``) states exactly that value; otherwise it is
-``ours``. So an override on the command line loses its origin by itself, and regains it by going back.
+``ours``. So an override on the command line loses the origin of its field, and the original value regains it.
 """
 
 from dataclasses import fields as dataclass_fields
@@ -31,7 +31,7 @@ def sampling_origin(sampling: Sampling) -> dict[str, str]:
 
 
 def effective(run: Sampling, task: Sampling) -> Sampling:
-    """``run`` with every field that ``task`` sets, and the statements of both about where values come from."""
+    """``run`` with every field that ``task`` sets, and the origins of both."""
     origin = {source: dict(stated) for source, stated in run.origin.items()}
     for source, stated in task.origin.items():
         origin.setdefault(source, {}).update(stated)

@@ -331,3 +331,5 @@ class Report:
 
 DEMO = "demo"
 """The ``base_url`` of models that evalsuite serves itself for the time of a run."""
+SEQUENTIAL = "sequential"
+"""``engine.stop``: comparisons end as soon as they are decided."""

@@ -5,44 +5,47 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalsuite.config import sampling
+from evalsuite.config.sampling import fields
 from evalsuite.config.settings import AuxiliaryModel, Engine
-from evalsuite.endpoint.identity import identify as identity
+from evalsuite.endpoint.identity.identify import identify, named
 from evalsuite.endpoint.pool import Pool, connect_all, pool
-from evalsuite.engine.conversation import Ask
+from evalsuite.engine.conversation import Send
 from evalsuite.engine.identity.preflight import close_all
 from evalsuite.engine.retry import ask_again
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import EndpointUnusable, EvalsuiteError, SampleFailed
 from evalsuite.records import Reply, Request
-from evalsuite.tasks.grading.judge_prompt import identity as judge_identity
+from evalsuite.tasks.grading import judge_prompt
+
+JUDGE_OUTAGE_SECONDS = 60.0
+"""Longest time that a run waits for a judge that is down: answers can be judged later, waiting slots are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuxiliaryClient:
     """The judge or the simulator, shared by all cells of a run."""
 
-    client: Pool
+    pool: Pool
     sampling: Mapping[str, Any]
     limit: asyncio.Semaphore
     """Most requests in flight at its endpoint."""
 
+    @property
+    def identity(self) -> str:
+        """The model and its sampling, as manifests keep them."""
+        return judge_prompt.identity(self.pool.model.checkpoint, self.sampling)
 
-def aide_ask(aide: AuxiliaryClient, who: str, stop: Stop) -> Ask:
-    """Asks a judge or simulator, as patiently as its own pool is; its faults are told apart and never the model's."""
+    def sender(self, role: str, stop: Stop) -> Send:
+        """A function that sends requests to this model; its faults name ``role`` and are ``SampleFailed``."""
 
-    async def ask(request: Request) -> tuple[Reply, int]:
-        try:
-            async with aide.limit:
-                return await ask_again(aide.client, request, stop)
-        except (SampleFailed, EndpointUnusable) as error:
-            raise SampleFailed(f"{who}: {error}", getattr(error, "attempts", 1)) from None
+        async def send(request: Request) -> tuple[Reply, int]:
+            try:
+                async with self.limit:
+                    return await ask_again(self.pool, request, stop)
+            except (SampleFailed, EndpointUnusable) as error:
+                raise SampleFailed(f"{role}: {error}", getattr(error, "attempts", 1)) from None
 
-    return ask
-
-
-JUDGE_OUTAGE_SECONDS = 60.0
-"""Most time that a run waits for a judge that is away: answers can be judged later, while slots that wait are lost."""
+        return send
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,56 +55,52 @@ class Auxiliaries:
     judge: AuxiliaryClient | None = None
     simulator: AuxiliaryClient | None = None
     missing: Mapping[str, str] | None = None
-    """Who is not there -> why."""
+    """``judge`` or ``simulator`` -> why a task that needs it cannot use it."""
 
-    def names(self) -> dict[str, str]:
-        """Who they are, for manifests: verdicts and dialogues of unequal ones are never compared."""
-        found = {"judge": self.judge, "simulator": self.simulator}
-        return {
-            who: judge_identity(aide.client.model.checkpoint, aide.sampling)
-            for who, aide in found.items()
-            if aide is not None
-        }
+    @property
+    def identities(self) -> dict[str, str]:
+        """Role -> identity, for manifests: verdicts and dialogues of different models are never compared."""
+        clients = {"judge": self.judge, "simulator": self.simulator}
+        return {role: client.identity for role, client in clients.items() if client is not None}
 
     async def close(self) -> None:
         """Close the connections."""
-        for aide in (self.judge, self.simulator):
-            if aide is not None:
-                await aide.client.close()
+        for client in (self.judge, self.simulator):
+            if client is not None:
+                await client.pool.close()
 
 
 async def connect_auxiliaries(
     judge: AuxiliaryModel | None, simulator: AuxiliaryModel | None, needed: Iterable[str], engine: Engine
 ) -> Auxiliaries:
-    """Connect to those of the two that are ``needed``; who cannot be reached is named in ``missing``.
+    """Connect to those of the two that are ``needed``; a role that cannot be filled is listed in ``missing``.
 
-    A judge that goes away is waited for a minute at most; then the answers that come are stored ungraded. Without its
-    simulator nothing can go on, so that is waited for as long as for a model.
+    A judge that goes down is waited for a minute at most; the answers that arrive then are stored ungraded. Without
+    its simulator a task cannot go on, so a simulator is waited for as long as the model under test.
     """
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
-    found: dict[str, AuxiliaryClient] = {}
+    clients: dict[str, AuxiliaryClient] = {}
     missing: dict[str, str] = {}
-    for who, aide in (("judge", judge), ("simulator", simulator)):
-        if who not in set(needed):
+    for role, model in (("judge", judge), ("simulator", simulator)):
+        if role not in set(needed):
             continue
-        if aide is None:
-            missing[who] = f"no {who} is configured"
+        if model is None:
+            missing[role] = f"no {role} is configured"
             continue
         try:
-            found[who] = await connect_auxiliary(aide, replace(engine, outage_seconds=patience[who]))
+            clients[role] = await connect_auxiliary(model, replace(engine, outage_seconds=patience[role]))
         except EndpointUnusable as error:
-            missing[who] = str(error)
-    return Auxiliaries(found.get("judge"), found.get("simulator"), missing)
+            missing[role] = str(error)
+    return Auxiliaries(clients.get("judge"), clients.get("simulator"), missing)
 
 
-async def connect_auxiliary(aide: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
+async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
     """A client for a judge or simulator. Raises ``EndpointUnusable``."""
-    clients = connect_all(aide, engine)
+    clients = connect_all(model, engine)
     try:
-        named = [identity.named(client, await identity.identify(client)) for client in clients]
+        identified = [named(client, await identify(client)) for client in clients]
     except EvalsuiteError:
         await close_all(clients)
         raise
-    return AuxiliaryClient(
-        pool(aide, engine, named), sampling.fields(aide.sampling), asyncio.Semaphore(aide.concurrency)
-    )
+    limit = asyncio.Semaphore(model.concurrency)
+    return AuxiliaryClient(pool(model, engine, identified), fields(model.sampling), limit)

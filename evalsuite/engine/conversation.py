@@ -1,4 +1,4 @@
-"""The calls of one attempt: each reply is on disk before the adapter sees it, and replayed when it is there already."""
+"""The requests of one attempt: a reply is on disk before the adapter sees it, and replayed if it is there already."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ from evalsuite.records import Item, Reply, Request, Sample, Score, canonical_sha
 from evalsuite.store.attempts import MODEL
 from evalsuite.store.cell import Cell
 
-Ask = Callable[[Request], Awaitable[tuple[Reply, int]]]
-"""A request -> (reply, requests sent for it)."""
+Send = Callable[[Request], Awaitable[tuple[Reply, int]]]
+"""A request -> (reply, number of requests sent for it)."""
 
 
 def request_seed(seed: int, item_id: str, repeat: int) -> int:
@@ -20,53 +20,64 @@ def request_seed(seed: int, item_id: str, repeat: int) -> int:
 
 @dataclass(slots=True)
 class Conversation:
-    """One attempt at one item: ``chat`` is what its adapter calls."""
+    """One attempt at one item with one model; its adapter calls ``chat``."""
 
     cell: Cell
     item: Item
     repeat: int
     sampling: Mapping[str, Any]
+    """Fields of every request, ``seed`` excepted."""
     seed: int
-    ask: Ask | None
-    """None: only what is on disk counts."""
-    who: str = MODEL
-    """Whose turns these are: the model under test, or the simulator that it talks with."""
+    """The seed of the cell, from which that of the requests is drawn."""
+    send: Send | None
+    """None: nothing is sent, only replies on disk count."""
+    role: str = MODEL
+    """The model that answers: the one under test, or the simulated user."""
     turn: int = 0
+    """Requests made so far."""
     attempts: int = 0
     """Requests sent for the last reply."""
     first_sha: str = ""
+    """Hash of the first request."""
     last: Reply | None = None
-    may_ask: Callable[[], None] | None = None
-    """Called before a request is noted as sent; raises ``Stopped`` when none may start any more."""
+    check_may_send: Callable[[], None] | None = None
+    """Called before a request is noted as sent; raises ``Stopped`` when none may be sent any more."""
 
     async def chat(self, request: Request) -> Reply:
-        """See ``adapters.base.Chat``."""
-        key, turn = (self.item.id, self.repeat), (self.who, self.turn)
+        """The reply to a request, from disk or from the model (see ``tasks.base.Chat``)."""
+        key, turn = (self.item.id, self.repeat), (self.role, self.turn)
         self.turn += 1
         request = replace(
             request, sampling={**self.sampling, "seed": request_seed(self.seed, self.item.id, self.repeat)}
         )
         sha = request.prompt_sha
         self.first_sha = self.first_sha or sha
-        known = self.cell.recorded(key, turn, sha)
-        if known is None:
+        answered = self.cell.recorded(key, turn, sha)
+        if answered is None:
             self.attempts = 1
-            if self.ask is None:
+            if self.send is None:
                 raise SampleFailed(f"no stored reply to prompt {sha}: the run must go on before it is graded again")
-            if self.may_ask is not None:
-                self.may_ask()
+            if self.check_may_send is not None:
+                self.check_may_send()
             await self.cell.sent(key, turn)
             try:
-                known = await self.ask(request)
+                answered = await self.send(request)
             except SampleFailed as error:
                 self.attempts = error.attempts
                 raise
-            await self.cell.reply(key, turn, sha, *known)
-        self.last, self.attempts = known
+            await self.cell.reply(key, turn, sha, *answered)
+        self.last, self.attempts = answered
         return self.last
 
     def sample(self, score: Score, *, version: str, rerolled: bool, prompt_sha: str) -> Sample:
-        """The attempt with its verdict; ``prompt_sha`` is that of its first request, whoever it went to."""
+        """The attempt with its score.
+
+        Args:
+            score: What grading gave.
+            version: Version of the task.
+            rerolled: Whether an earlier reply to one of its requests was lost.
+            prompt_sha: Hash of the attempt's first request, to whichever model it went.
+        """
         identity, item = self.cell.manifest["identity"], self.item
         return Sample(
             task=identity["task"],

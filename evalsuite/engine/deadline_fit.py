@@ -1,4 +1,9 @@
-"""Which attempts of a lane still fit into the window: what ``windows`` reckons, from what the replies have shown."""
+"""Which attempts of an endpoint still fit into the time window, from what earlier and present replies have shown.
+
+A request is not sent when it would probably be cut: a cut answer is paid for and lost, and asking again favours answers
+that happen to be shorter. The time that a request may need is the number of tokens of which 99 in 100 such answers stay
+below, at a rate that nearly all of the model's tokens keep.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,7 +12,7 @@ from dataclasses import dataclass, field
 from evalsuite.engine.lengths import ExpectedLengths
 from evalsuite.engine.scheduler import Attempt
 from evalsuite.stats.reply_lengths import longest, p99_tokens, slow_rate
-from evalsuite.store.attempts import CutRequest
+from evalsuite.store.attempts import AttemptKey, CutRequest
 
 ENOUGH = 20
 """Replies of a cell from which its own rate is taken rather than its endpoint's."""
@@ -23,64 +28,68 @@ class CellFit:
     max_tokens: int | None
     single_turn: bool
     """False: an attempt is a dialogue, and what has to fit is its next request."""
-    cuts: Mapping[tuple[str, int], Sequence[CutRequest]] = field(default_factory=dict)
+    cuts: Mapping[AttemptKey, Sequence[CutRequest]] = field(default_factory=dict)
+    """Recorded requests that were cut."""
     finished: list[float] = field(default_factory=list)
-    """Lengths of whole replies, recorded ones first."""
+    """Lengths of whole replies in tokens, recorded ones first."""
     paces: list[tuple[float, float]] = field(default_factory=list)
+    """(tokens, seconds) of this run's replies."""
     p99: float | None = None
+    """Tokens that 99 of 100 replies stay below."""
     due: int = 0
-    """Replies at which ``p99`` and ``rate`` are computed again."""
+    """Number of replies at which ``p99`` and ``rate`` are computed again."""
     rate: float | None = None
+    """Tokens per second of one reply that nearly all replies keep."""
 
-    def known(self, todo: Attempt) -> float | None:
+    def known(self, attempt: Attempt) -> float | None:
         """Recorded tokens of this very item; one that was cut is at least as long as it had become."""
         if not self.single_turn:
             return None
-        reached = [cut.tokens for cut in self.cuts.get((todo.item.id, todo.repeat), ()) if cut.tokens]
-        recorded = todo.expected if todo.learned else self.lengths.items.get(todo.item.id)
+        reached = [cut.tokens for cut in self.cuts.get(attempt.key, ()) if cut.tokens]
+        recorded = attempt.expected if attempt.learned else self.lengths.items.get(attempt.item.id)
         return max([*reached, *([] if recorded is None else [recorded])], default=None)
 
 
 @dataclass(slots=True)
 class Fit:
-    """The end of the window, held against what is known of every cell of a lane."""
+    """The end of the window against what is known of every cell of an endpoint."""
 
     ends: float
     """``time.monotonic()`` at which running requests are cut."""
     cells: Sequence[CellFit]
     rate: float | None = None
     """Tokens per second of one stream, stated by the user; used until something was measured."""
-    begun: dict[tuple[int, str, int], float] = field(default_factory=dict)
-    """(cell, item, repeat) of running requests -> when they were sent."""
+    sent_at: dict[tuple[int, str, int], float] = field(default_factory=dict)
+    """(cell, item, repeat) of running requests -> when they were sent, ``time.monotonic()``."""
 
     def learn(self, cell: int, tokens: float, seconds: float) -> None:
         """A whole reply of ``tokens`` came after ``seconds``."""
-        one = self.cells[cell]
-        one.finished.append(tokens)
-        one.paces.append((tokens, seconds))
+        self.cells[cell].finished.append(tokens)
+        self.cells[cell].paces.append((tokens, seconds))
 
-    def seconds(self, todo: Attempt) -> float | None:
-        """Seconds in which the next request of an attempt ends in 99 of 100 cases; None: nobody can say."""
-        one = self.cells[todo.cell]
-        if len(one.finished) >= one.due:
-            self._look(todo.cell)
-        tokens = p99_tokens(one.known(todo), one.p99, one.max_tokens)
-        rate = one.rate or self.rate
+    def seconds(self, attempt: Attempt) -> float | None:
+        """Seconds in which the next request of an attempt ends in 99 of 100 cases; None: not known."""
+        cell = self.cells[attempt.cell]
+        if len(cell.finished) >= cell.due:
+            self._estimate(attempt.cell)
+        tokens = p99_tokens(cell.known(attempt), cell.p99, cell.max_tokens)
+        rate = cell.rate or self.rate
         return None if tokens is None or not rate else tokens / rate
 
-    def fits(self, todo: Attempt) -> bool:
-        """Whether an attempt may still begin. Where nothing is known it may."""
-        seconds = self.seconds(todo)
+    def fits(self, attempt: Attempt) -> bool:
+        """Whether an attempt may still be started; it may where nothing is known."""
+        seconds = self.seconds(attempt)
         return seconds is None or seconds <= self.ends - time.monotonic()
 
-    def _look(self, cell: int) -> None:
-        one, now = self.cells[cell], time.monotonic()
+    def _estimate(self, number: int) -> None:
+        """Compute ``p99`` and ``rate`` of a cell."""
+        cell, now = self.cells[number], time.monotonic()
         everywhere = [pace for other in self.cells for pace in (*other.lengths.paces[-KEPT:], *other.paces[-KEPT:])]
-        mine = [*one.lengths.paces[-KEPT:], *one.paces[-KEPT:]]
-        one.rate = slow_rate(
-            one.paces[-KEPT:] if len(one.paces) >= ENOUGH else mine if len(mine) >= ENOUGH else everywhere
+        own = [*cell.lengths.paces[-KEPT:], *cell.paces[-KEPT:]]
+        cell.rate = slow_rate(
+            cell.paces[-KEPT:] if len(cell.paces) >= ENOUGH else own if len(own) >= ENOUGH else everywhere
         )
-        running = [(now - at) * (one.rate or 0.0) for (number, *_), at in self.begun.items() if number == cell]
-        cut = [cut.tokens for cuts in one.cuts.values() for cut in cuts if cut.tokens]
-        one.p99 = longest(one.finished, [*running, *cut])
-        one.due = len(one.finished) + max(1, len(one.finished) // 20)
+        running = [(now - sent) * (cell.rate or 0.0) for (index, *_), sent in self.sent_at.items() if index == number]
+        cut = [cut.tokens for cuts in cell.cuts.values() for cut in cuts if cut.tokens]
+        cell.p99 = longest(cell.finished, [*running, *cut])
+        cell.due = len(cell.finished) + max(1, len(cell.finished) // 20)

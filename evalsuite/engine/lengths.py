@@ -1,8 +1,8 @@
-"""How long answers are expected to be: recorded lengths of the same items, else what the benchmark's card says.
+"""How long answers are expected to be: recorded lengths of the same items, else what the benchmark's card states.
 
 Recorded lengths are the best predictor there is: the same question makes every precision of a model think about as
-long. They order the queue (``schedule``) and say what still fits into a window (``windows``); they never change what
-is asked.
+long. They order the queue (``scheduler``) and decide what still fits into a window (``deadline_fit``); they never
+change what is asked.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,27 +13,30 @@ from typing import Any
 
 from evalsuite.engine.scheduler import Attempt
 from evalsuite.errors import BadInput
+from evalsuite.store.attempts import AttemptKey
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.samples import SAMPLES
 from evalsuite.tasks.datasets import card
 
-RIVALS = 3
-"""Other models' cells whose lengths are averaged."""
-RATES = 3
-"""Earlier cells of the same model whose speed is looked up."""
+OTHER_CELLS = 3
+"""Cells of other models whose lengths are averaged."""
+EARLIER_CELLS = 3
+"""Earlier cells of the same model from which its speed is taken."""
 SAME_QUESTIONS = ("task", "adapter", "variant", "data_sha")
 """Keys of a cell's identity without which its items are not the same questions."""
+CHARACTERS_PER_TOKEN = 4.0
+"""Assumed until an endpoint's own replies have shown it."""
 _COLUMNS = ("item_id", "completion_tokens", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedLengths:
-    """What is known beforehand of one cell's answers, in generated tokens."""
+    """What is known of the lengths of one cell's answers before they are asked for, in generated tokens."""
 
     items: Mapping[str, float] = field(default_factory=dict)
     """Item -> mean length of its recorded attempts."""
     replies: tuple[float, ...] = ()
-    """Recorded lengths of single replies: of this cell where it has any, else of the other models' cells."""
+    """Recorded lengths of single replies: of this cell where it has any, else of other models' cells."""
     paces: tuple[tuple[float, float], ...] = ()
     """(tokens, seconds) of this model's recorded replies."""
     typical: float | None = None
@@ -47,43 +50,48 @@ class ExpectedLengths:
         return sum(self.items.values()) / len(self.items) if self.items else self.typical
 
 
-def recorded(
+def expected_lengths(
     results: Path,
     folder: Path,
     manifest: Mapping[str, Any],
-    own: Mapping[tuple[str, int], float],
+    own: Mapping[AttemptKey, float],
     *,
     baseline: Path | None = None,
 ) -> ExpectedLengths:
-    """What ``results`` (a folder of runs) knows of the answers that the cell in ``folder`` will get.
+    """What a folder of runs holds on the lengths of the answers that a cell will get.
 
-    ``own`` holds the lengths of this cell's finished attempts, (item, repeat) -> tokens; they count before all others.
-    Then ``baseline`` (a cell of a baseline that was named), then the newest sealed cells of other models with the same
-    questions and the same thinking switch, the declared baseline first. Damaged cells are passed over.
+    In this order: the lengths of the cell's own finished attempts, those of ``baseline``, then of the newest sealed
+    cells of other models with the same questions and the same thinking switch, the declared baseline first. Damaged
+    cells are left out.
+
+    Args:
+        results: Folder of runs.
+        folder: The cell's folder.
+        manifest: The cell's manifest.
+        own: (item, repeat) -> tokens of the cell's finished attempts.
+        baseline: The cell of a baseline that the command names.
     """
-    rivals = [] if baseline is None else [baseline]
-    rivals += _rivals(results, folder, manifest)
+    others = [] if baseline is None else [baseline]
+    others += _same_questions(results, folder, manifest)
+    tables = [rows for path in others if (rows := _rows(path))][:OTHER_CELLS]
+    replies = tuple(tokens for rows in tables for _, tokens, _ in rows)
+    means = [mean_lengths((item, tokens) for item, tokens, _ in rows) for rows in tables]
     items: dict[str, float] = {}
-    replies: list[float] = []
-    tables = [rows for path in rivals if (rows := _rows(path))][:RIVALS]
-    for rows in tables:
-        replies += [tokens for _, tokens, _ in rows]
-    found = [means((item, tokens) for item, tokens, _ in rows) for rows in tables]
-    for item in {item for one in found for item in one}:
-        known = [one[item] for one in found if item in one]
+    for item in {item for lengths in means for item in lengths}:
+        known = [lengths[item] for lengths in means if item in lengths]
         items[item] = sum(known) / len(known)
-    items |= means((item, tokens) for (item, _), tokens in own.items())
-    mine, asked = _rows(folder), manifest["identity"]
+    items |= mean_lengths((item, tokens) for (item, _), tokens in own.items())
+    mine, identity = _rows(folder), manifest["identity"]
     return ExpectedLengths(
         items,
-        tuple(tokens for _, tokens, _ in mine) or tuple(replies),
+        tuple(tokens for _, tokens, _ in mine) or replies,
         tuple(_paces(results, folder, mine)),
-        None if items else typical_tokens(asked["adapter"], thinking=bool(asked["thinking"])),
+        None if items else typical_tokens(identity["adapter"], thinking=bool(identity["thinking"])),
     )
 
 
-def means(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Item -> mean of its lengths."""
+def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Item -> mean of its lengths, from (item, length) pairs."""
     sums: dict[str, tuple[float, int]] = {}
     for item, tokens in lengths:
         total, count = sums.get(item, (0.0, 0))
@@ -102,22 +110,22 @@ def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
     return None if value is None else float(value)
 
 
-def _rivals(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
     """Sealed cells of other models that hold the same questions: the declared baseline's first, then newest first."""
-    asked = manifest["identity"]
-    found: list[tuple[bool, float, Path]] = []
+    identity = manifest["identity"]
+    cells: list[tuple[bool, float, Path]] = []
     for path in results.glob(f"*/*/{folder.name}/{SAMPLES}"):
         cell = path.parent
         if cell == folder or not (cell / MANIFEST).exists():
             continue
         try:
-            known = read_manifest(cell)["identity"]
+            other = read_manifest(cell)["identity"]
         except BadInput:
             continue
-        same = all(known.get(key) == asked.get(key) for key in SAME_QUESTIONS)
-        if same and known.get("thinking") in (None, asked.get("thinking")):
-            found.append((known.get("model") == manifest.get("baseline"), path.stat().st_mtime, cell))
-    return [cell for *_, cell in sorted(found, key=lambda one: one[:2], reverse=True)]
+        same = all(other.get(key) == identity.get(key) for key in SAME_QUESTIONS)
+        if same and other.get("thinking") in (None, identity.get("thinking")):
+            cells.append((other.get("model") == manifest.get("baseline"), path.stat().st_mtime, cell))
+    return [cell for *_, cell in sorted(cells, key=lambda row: row[:2], reverse=True)]
 
 
 def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float | None]]) -> list[tuple[float, float]]:
@@ -127,13 +135,14 @@ def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float |
         return paces
     sealed = [path for path in results.glob(f"*/{folder.parent.name}/*/{SAMPLES}") if path.parent != folder]
     sealed.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [(tokens, seconds) for path in sealed[:RATES] for _, tokens, seconds in _rows(path.parent) if seconds]
+    newest = sealed[:EARLIER_CELLS]
+    return [(tokens, seconds) for path in newest for _, tokens, seconds in _rows(path.parent) if seconds]
 
 
 def _rows(folder: Path) -> list[tuple[str, float, float | None]]:
     """(item, generated tokens, seconds) of the last reply of every attempt in a sealed cell; empty where it has none.
 
-    Only ``samples.parquet`` is read, even where journals are newer: a guess needs no scan of gigabytes of texts.
+    Only ``samples.parquet`` is read, even where journals are newer: an estimate is not worth a scan of gigabytes.
     """
     if not (folder / SAMPLES).exists():
         return []
@@ -150,35 +159,63 @@ def _rows(folder: Path) -> list[tuple[str, float, float | None]]:
 
 @dataclass(slots=True)
 class LengthEstimator:
-    """How long the finished attempts of a cell became beside what was expected of them, in generated tokens."""
+    """How long the finished attempts of a cell became compared with what was expected, in generated tokens."""
 
     attempts: int = 0
     tokens: float = 0.0
     guessed: float = 0.0
-    """Expected tokens of those that were expected by earlier records or the benchmark's card."""
+    """Expected tokens of the attempts whose length was expected from earlier records or the benchmark's card."""
     became: float = 0.0
     """Tokens of the same attempts."""
 
-    def add(self, todo: Attempt, tokens: float) -> None:
+    def add(self, attempt: Attempt, tokens: float) -> None:
         """One attempt ended with a verdict after ``tokens``."""
         self.attempts += 1
         self.tokens += tokens
-        if todo.expected is not None and not todo.learned:
-            self.guessed += todo.expected
+        if attempt.expected is not None and not attempt.learned:
+            self.guessed += attempt.expected
             self.became += tokens
 
-    def expected(self, todo: Attempt) -> float | None:
+    def expected(self, attempt: Attempt) -> float | None:
         """Tokens of an attempt that is still open, corrected by what the finished ones became; None: unknown."""
-        if todo.expected is None:
+        if attempt.expected is None:
             return self.mean
-        return todo.expected if todo.learned else todo.expected * self.factor
+        return attempt.expected if attempt.learned else attempt.expected * self.factor
 
     @property
     def factor(self) -> float:
-        """What guesses are off by; 1 before any attempt has ended."""
+        """Actual tokens per expected token; 1 before any attempt has ended."""
         return self.became / self.guessed if self.guessed else 1.0
 
     @property
     def mean(self) -> float | None:
         """Tokens of a finished attempt; None before any has ended."""
         return self.tokens / self.attempts if self.attempts else None
+
+
+@dataclass(slots=True)
+class ObservedLengths:
+    """What the replies of one endpoint have shown of lengths in this run."""
+
+    cells: dict[int, LengthEstimator] = field(default_factory=dict)
+    """Index of a cell -> its estimator; cells without a finished attempt are missing."""
+    characters: float = CHARACTERS_PER_TOKEN
+    """Characters of all whole replies; they say together with ``tokens`` how many tokens a text had."""
+    tokens: float = 1.0
+
+    def of(self, cell: int) -> LengthEstimator:
+        """The estimator of a cell."""
+        return self.cells.get(cell) or LengthEstimator()
+
+    def add_reply(self, tokens: int, characters: int) -> None:
+        """Count a whole reply."""
+        self.tokens += tokens
+        self.characters += characters
+
+    def add_attempt(self, attempt: Attempt, tokens: int) -> None:
+        """Count an attempt that ended with a verdict."""
+        self.cells.setdefault(attempt.cell, LengthEstimator()).add(attempt, tokens)
+
+    def tokens_of(self, characters: int) -> float:
+        """Estimated tokens of a text with so many characters."""
+        return characters * self.tokens / self.characters

@@ -1,4 +1,4 @@
-"""Items x repeats x models to samples: all endpoints side by side, until the end of the work or of the window."""
+"""All endpoints of a run side by side, until the end of the work or until a limit stops the run."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -6,126 +6,99 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from evalsuite.config.deadline import Window
-from evalsuite.config.settings import Engine
+from evalsuite.config.settings import SEQUENTIAL, Engine
 from evalsuite.engine.deadline_fit import CellFit, Fit
-from evalsuite.engine.jobs import CellWork, Progress, Workload
-from evalsuite.engine.progress import observe
-from evalsuite.engine.scheduler import AttemptQueue, Order
-from evalsuite.engine.stopping import DEADLINE, Budget, Stop
+from evalsuite.engine.progress import Draw, Progress
+from evalsuite.engine.scheduler import AttemptQueue
+from evalsuite.engine.stopping import DEADLINE, RunLimits
 from evalsuite.engine.worker import EndpointWorker
+from evalsuite.engine.workload import CellWork, Workload
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 
 if TYPE_CHECKING:
     from evalsuite.engine.early_stopping.controller import EarlyStopping
 
-
-Draw = Callable[[Mapping[str, Progress]], None]
-"""Shows the progress of all endpoints."""
-
-SEQUENTIAL = "sequential"
-"""``engine.stop``: a stopping rule counts in the order of dispatch, so that order must be random."""
 TICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """How a run's endpoints ended."""
+    """How the endpoints of a run ended."""
 
     faults: Mapping[str, EvalsuiteError]
-    """Lane -> what stopped it for good."""
+    """Endpoint -> what stopped it for good."""
     progress: Mapping[str, Progress]
 
     @property
     def unsent(self) -> int:
-        """Attempts that were not begun or not gone on with because something stopped the run."""
-        return sum(one.unsent for name, one in self.progress.items() if name not in self.faults)
+        """Attempts that were not started or not continued because something stopped the run."""
+        return sum(progress.unsent for name, progress in self.progress.items() if name not in self.faults)
+
+    @property
+    def cut(self) -> int:
+        """Answers that were cut while they arrived."""
+        return sum(progress.cut for progress in self.progress.values())
 
     @property
     def nothing_fitted(self) -> bool:
-        """Whether there was work and none of it could be begun."""
-        return self.unsent > 0 and not any(one.started for one in self.progress.values())
+        """Whether there was work and none of it could be started."""
+        return self.unsent > 0 and not any(progress.started for progress in self.progress.values())
 
     @property
     def needed(self) -> float | None:
         """Seconds that the shortest unsent attempt is expected to need at most, where that is known."""
-        return min((one.needed for one in self.progress.values() if one.needed is not None), default=None)
+        known = [progress.needed for progress in self.progress.values() if progress.needed is not None]
+        return min(known, default=None)
 
 
-def _lane_at_work(
-    lane: Workload, engine: Engine, progress: Progress, budget: Budget, window: Window | None, rate: float | None
-) -> EndpointWorker:
-    """A lane with its queue filled. ``rate``: tokens per second of the whole endpoint, where the user states it."""
-    order: Order = "random" if engine.stop == SEQUENTIAL else "longest"
-    queue = AttemptQueue(
-        [job.cap for job in lane.jobs], [job.cell.label for job in lane.jobs], strict=order == "random"
-    )
-    queue.fill([job.todo(number, order) for number, job in enumerate(lane.jobs)])
-    progress.planned = queue.left
-    progress.recorded = sum(len(job.items) * job.repeats for job in lane.jobs) - queue.left
-    fit = None
-    if window is not None:
-        cells = [_cell_fit(job) for job in lane.jobs]
-        fit = Fit(window.closes, cells, None if rate is None else rate / lane.limit)
-    return EndpointWorker(lane, engine, budget.stop, progress, queue, budget, fit)
-
-
-def _follow(running: EndpointWorker, contests: "EarlyStopping") -> None:
-    for number, job in enumerate(running.lane.jobs):
-        place = (job.cell.label, job.cell.folder.name)
-        running.scored[number] = partial(contests.scored, place)
-        contests.restrict[place] = partial(running.restrict, number)
-
-
-def _cell_fit(job: CellWork) -> CellFit:
-    cap = job.sampling.get("max_tokens")
-    single = hasattr(job.adapter, "prompt")
-    return CellFit(job.lengths, cap, single, job.cell.cuts(), list(job.lengths.replies))
-
-
-async def run_lanes(
-    lanes: Sequence[Workload],
+async def run_workloads(
+    workloads: Sequence[Workload],
     engine: Engine,
-    stop: Stop,
+    limits: RunLimits,
     draw: Draw,
-    *,
-    window: Window | None = None,
-    rate: float | None = None,
-    contests: "EarlyStopping | None" = None,
+    early_stopping: "EarlyStopping | None" = None,
 ) -> LoopResult:
-    """Run all endpoints side by side until nothing is left, or until a signal, the window or the token budget stops
-    them (``stop.reason``). A failing disk stops all of them at once. ``contests`` hear of every attempt of their
-    cells, and end those that are decided.
+    """Work on all endpoints until nothing is left, or until a signal, the window or the token budget stops them.
+
+    A failing disk stops all endpoints at once.
+
+    Args:
+        workloads: One per endpoint.
+        engine: How requests are sent.
+        limits: What can stop the run; ``limits.stop.reason`` then says what did.
+        draw: Called twice a second with the progress of all endpoints.
+        early_stopping: Receives the value of every attempt, and ends the cells that are decided.
+
+    Raises:
+        StorageFailed: The journals cannot be written.
     """
-    progress = {lane.name: Progress() for lane in lanes}
+    workers = [_worker(workload, engine, limits) for workload in workloads]
+    progress = {worker.workload.name: worker.progress for worker in workers}
     faults: dict[str, EvalsuiteError] = {}
-    budget = Budget(engine.token_budget, stop)
+    if early_stopping is not None:
+        for worker in workers:
+            _connect(worker, early_stopping)
 
-    at_work = [_lane_at_work(lane, engine, progress[lane.name], budget, window, rate) for lane in lanes]
-
-    if contests is not None:
-        for running in at_work:
-            _follow(running, contests)
-
-    async def one(running: EndpointWorker) -> None:
+    async def work(worker: EndpointWorker) -> None:
         try:
-            await running.work()
+            await worker.work()
         except EndpointUnusable as error:
-            faults[running.lane.name] = error
-            running.progress.stopped = str(error)
+            faults[worker.workload.name] = error
+            worker.progress.stopped = str(error)
 
     def show() -> None:
-        for running in at_work:
-            observe(running)
+        for worker in workers:
+            worker.update_progress()
         draw(progress)
 
-    ticker = asyncio.create_task(_tick(lanes, show))
+    stop, window = limits.stop, limits.window
+    ticker = asyncio.create_task(_tick(workloads, show))
     loop = asyncio.get_running_loop()
     closing = None if window is None else loop.call_later(max(0.0, window.left()), stop.request, DEADLINE, 0.0)
     try:
         async with asyncio.TaskGroup() as group:
-            for running in at_work:
-                group.create_task(one(running))
+            for worker in workers:
+                group.create_task(work(worker))
     except* EvalsuiteError as errors:
         raise errors.exceptions[0] from None
     finally:
@@ -133,17 +106,46 @@ async def run_lanes(
         if closing is not None:
             closing.cancel()
         show()
-    ended = LoopResult(faults, progress)
-    if ended.unsent and not stop.requested:
-        stop.request(DEADLINE)  # the queue is not empty, and nothing in it fits any more
-    return ended
+    result = LoopResult(faults, progress)
+    if result.unsent and not stop.requested:
+        stop.request(DEADLINE)  # the queue is not empty, and nothing in it fits the window any more
+    return result
 
 
-async def _tick(lanes: Sequence[Workload], draw: Callable[[], None]) -> None:
-    """Show how far it is, and other processes that this one lives."""
+def _worker(workload: Workload, engine: Engine, limits: RunLimits) -> EndpointWorker:
+    """The worker of an endpoint with its queue filled."""
+    shuffle = engine.stop == SEQUENTIAL  # its stopping rule counts in the order of dispatch, so that must be random
+    queue = AttemptQueue(
+        [work.limit for work in workload.cells], [work.cell.label for work in workload.cells], strict=shuffle
+    )
+    queue.fill([work.open_attempts(number, shuffle=shuffle) for number, work in enumerate(workload.cells)])
+    recorded = sum(len(work.items) * work.repeats for work in workload.cells) - queue.left
+    fit = None
+    if limits.window is not None:
+        rate = None if limits.rate is None else limits.rate / workload.limit
+        fit = Fit(limits.window.closes, [_cell_fit(work) for work in workload.cells], rate)
+    return EndpointWorker(workload, engine, limits, Progress(planned=queue.left, recorded=recorded), queue, fit)
+
+
+def _connect(worker: EndpointWorker, early_stopping: "EarlyStopping") -> None:
+    """Report values of the worker's cells to ``early_stopping``, and let it restrict them."""
+    for number, work in enumerate(worker.workload.cells):
+        name = (work.cell.label, work.cell.folder.name)
+        worker.on_score[number] = partial(early_stopping.scored, name)
+        early_stopping.restrict[name] = partial(worker.restrict, number)
+
+
+def _cell_fit(work: CellWork) -> CellFit:
+    single_turn = hasattr(work.adapter, "prompt")
+    max_tokens = work.sampling.get("max_tokens")
+    return CellFit(work.lengths, max_tokens, single_turn, work.cell.cuts(), list(work.lengths.replies))
+
+
+async def _tick(workloads: Sequence[Workload], show: Callable[[], None]) -> None:
+    """Show the progress, and show other processes through the cells' locks that this one is alive."""
     while True:
-        draw()
-        for lane in lanes:
-            for job in lane.jobs:
-                job.cell.beat()
+        show()
+        for workload in workloads:
+            for work in workload.cells:
+                work.cell.beat()
         await asyncio.sleep(TICK_SECONDS)

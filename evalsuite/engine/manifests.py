@@ -1,19 +1,64 @@
-"""What a command asks for: benchmarks with their questions, the manifest of every cell, the first request of each."""
+"""What a run asks for: its models, its benchmarks with their questions, and the manifest of every cell."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from evalsuite.config import aa as arms
-from evalsuite.config.settings import DEMO, Model, Run
+from evalsuite.config.aa import arm_identity, check_names, with_second_arms
+from evalsuite.config.settings import DEMO, AuxiliaryModel, Model, Run
 from evalsuite.endpoint.thinking import stated_switch
 from evalsuite.records import SCHEMA
-from evalsuite.tasks.loading import LoadedTask
+from evalsuite.store.runs import CellName, model_label
+from evalsuite.tasks.loading import LoadedTask, load_tasks
 from evalsuite.version import __version__
 
 
-def manifest(name: str, model: Model, task: LoadedTask, settings: Run) -> dict[str, Any]:
-    """What is written down of a cell; ``identity`` is what a continuation must share."""
-    part = len(task.items) < task.total
-    groups, ids = dict(task.settings.select.groups), task.settings.select.ids
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """The models, the tasks and the cells of one run."""
+
+    models: Mapping[str, Model]
+    """Model -> its settings, with the run's thinking switch applied."""
+    tasks: Mapping[str, LoadedTask]
+    manifests: Mapping[CellName, dict[str, Any]]
+    """(model label, task) -> the manifest as it is asked for now."""
+    judge: AuxiliaryModel | None = None
+    simulator: AuxiliaryModel | None = None
+
+    @property
+    def auxiliaries(self) -> dict[str, Model]:
+        """The judge and the simulator, where a task needs them and they are configured."""
+        needed = {role for task in self.tasks.values() for role in task.needs}
+        roles = {"judge": self.judge, "simulator": self.simulator}
+        return {role: model for role, model in roles.items() if role in needed and model is not None}
+
+
+def run_spec(settings: Run) -> RunSpec:
+    """Load the questions of all tasks of a run and describe its cells. Sends nothing.
+
+    Raises ``BadInput`` for data that cannot be had, and for a name that is reserved for a second arm.
+    """
+    check_names(settings.models)
+    models = with_second_arms(settings.models) if settings.aa else dict(settings.models)
+    if settings.thinking is not None:
+        models = {name: replace(model, thinking=settings.thinking) for name, model in models.items()}
+    tasks = load_tasks(settings)
+    for task in tasks.values():
+        task.first_request()  # what is missing for a prompt shows before anything is sent
+    manifests = {
+        (model_label(name, model.thinking), task.name): cell_manifest(name, model, task, settings.baseline)
+        for name, model in models.items()
+        for task in tasks.values()
+    }
+    return RunSpec(models, tasks, manifests, settings.judge, settings.simulator)
+
+
+def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | None) -> dict[str, Any]:
+    """The manifest of a new cell; ``identity`` holds what a continuation must share.
+
+    ``baseline`` is the model that the run is compared with; None: the model's own baseline.
+    """
+    arm = arm_identity(name)
     return {
         "schema": SCHEMA,
         "identity": {
@@ -27,21 +72,21 @@ def manifest(name: str, model: Model, task: LoadedTask, settings: Run) -> dict[s
             "variant": task.settings.variant,
             "options": _options(task),
             "sampling": dict(task.sampling),
-            "seed": settings.seed,
+            "seed": task.seed,
             "data_sha": task.data_sha,
-            **arms.draw(name),
+            **arm,
             **({"thinking_switch": switch} if (switch := stated_switch(model)) else {}),
         },
         "version": task.adapter.version,
         "title": model.title,
         "precision": model.precision,
         "quantized": dict(model.quantized),
-        "baseline": model.same_as if arms.draw(name) else settings.baseline or model.baseline,
+        "baseline": model.same_as if arm else baseline or model.baseline,
         "same_as": model.same_as,
         "sampling_origin": dict(task.origin),
         "items": [item.id for item in task.items],
         "total_items": task.total,
-        "selection": {"limit": settings.limit, "groups": groups, "ids": ids} if part else None,
+        "selection": task.selection,
         "repeats": task.settings.repeats,
         "imported": None,
         "demo": model.base_url == DEMO or name.startswith("demo_"),
@@ -51,6 +96,6 @@ def manifest(name: str, model: Model, task: LoadedTask, settings: Run) -> dict[s
 
 
 def _options(task: LoadedTask) -> dict[str, Any]:
-    """The options that say what was asked or how it is graded; where something lies on this machine does not."""
+    """The options that define what is asked and how it is graded; paths of this machine are left out."""
     local: tuple[str, ...] = getattr(task.adapter, "local_options", ())
     return {name: value for name, value in task.settings.options.items() if name not in local}

@@ -1,4 +1,4 @@
-"""One reply, whatever it takes: transient faults are asked again; a judge's or simulator's are told apart."""
+"""One reply to one request, sent again after transient faults."""
 
 import asyncio
 import math
@@ -14,16 +14,29 @@ from evalsuite.records import Reply, Request
 
 
 async def ask_again(
-    client: Pool, request: Request, stop: Stop, progress: PartialReply | None = None
+    pool: Pool, request: Request, stop: Stop, progress: PartialReply | None = None
 ) -> tuple[Reply, int]:
-    """(reply, requests sent): transient faults are asked again, as the settings of the pool's engine say.
+    """Send a request until there is a reply, as the pool's engine settings allow.
 
-    Waiting for a busy endpoint, or for one that was down, costs no attempt; both end after ``engine.outage_seconds``,
-    and a question that an endpoint went down over more often than it may be asked is given up. A fault with a limit of
-    its own (``Transient.retries``) counts against it with its own kind only. Raises
-    ``SampleFailed`` with the last fault, ``ContextOverflow`` and ``EndpointUnusable``.
+    Waiting for a busy endpoint, or for one that was down, costs no retry; both end after ``engine.outage_seconds``. A
+    request during which the endpoint went down more often than it may be retried is given up. A fault with a limit of
+    its own (``Transient.retries``) counts towards that limit only with faults of its kind.
+
+    Args:
+        pool: The model to ask.
+        request: What is sent.
+        stop: Once it is requested, nothing is sent again.
+        progress: Shows the reply while it arrives.
+
+    Returns:
+        (reply, number of requests sent).
+
+    Raises:
+        SampleFailed: With the last fault, when there are no retries left.
+        ContextOverflow: The prompt does not fit the context of the model.
+        EndpointUnusable: The endpoint was given up.
     """
-    engine = client.engine
+    engine = pool.engine
     sent = spent = 0
     outages = busy = 0
     since = math.inf
@@ -31,9 +44,9 @@ async def ask_again(
     while True:
         sent += 1
         try:
-            return await client.send(request, progress), sent
+            return await pool.send(request, progress), sent
         except TooSlow as fault:
-            await client.gave_up(fault)
+            await pool.gave_up(fault)
             raise SampleFailed(str(fault), sent) from None
         except Transient as fault:
             if isinstance(fault, Busy):
@@ -46,11 +59,11 @@ async def ask_again(
                 often = fault.retries is not None and kinds[type(fault), fault.retries] > fault.retries
                 over = often or spent > engine.retries or outages > engine.retries + 1
             if isinstance(fault, Empty) and over:
-                client.tally.empty += 1
+                pool.tally.empty += 1
                 return fault.reply, sent
             if over or stop.requested:
                 if not stop.requested:
-                    await client.gave_up(fault)
+                    await pool.gave_up(fault)
                 raise SampleFailed(f"{fault} (asked {sent} times)", sent) from None
             if not fault.outage:
                 await asyncio.sleep(pause(busy or spent, fault, engine))

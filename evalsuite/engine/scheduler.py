@@ -8,13 +8,9 @@ dataset a long answer that begins late keeps one slot busy while all others stan
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from evalsuite.records import Item, canonical_sha
-
-Order = Literal["longest", "random"]
-"""``longest``: expected-longest first. ``random``: items in a random order that depends on nothing but the seed, for
-stopping rules that count in the order of dispatch."""
+from evalsuite.store.attempts import AttemptKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +18,21 @@ class Attempt:
     """One attempt that is still to be made."""
 
     cell: int
-    """Index of the cell in the queue's list of caps."""
+    """Index of the cell among the cells of its endpoint."""
     item: Item
     repeat: int
     expected: float | None = None
-    """Tokens that it will generate, as far as is known."""
+    """Tokens that it is expected to generate; None: unknown."""
     rank: tuple[float, float, int, int] = (0.0, 0.0, 0, 0)
     """Place among the attempts of its cell, lowest first: (group that is sent together, minus expected tokens, repeat,
-    place of the item)."""
+    index of the item)."""
     learned: bool = False
-    """Whether ``expected`` is what another repeat of the item has just taken."""
+    """Whether ``expected`` is what another repeat of the item took in this run."""
+
+    @property
+    def key(self) -> AttemptKey:
+        """(item id, repeat)"""
+        return self.item.id, self.repeat
 
 
 def ordered(
@@ -40,30 +41,37 @@ def ordered(
     repeats: int,
     *,
     expected: Callable[[str], float | None] = lambda _: None,
-    order: Order = "longest",
-    seed: int = 0,
+    shuffle_seed: int | None = None,
     together: bool = False,
 ) -> list[Attempt]:
     """All attempts of a cell, in the order in which they are made.
 
-    ``expected`` gives the tokens of an item (None: unknown). The expected-longest go first, all repeats alike; of
-    attempts that are expected to be equally long (nothing is known, say) all items come once before any comes twice,
-    so that a run that is cut short has the widest sample. ``together``: items of one cluster share a long prefix and
-    are sent in one go with all their repeats, the longest cluster first, because the server then computes that prefix
-    once. In ``random`` order nothing is known or kept together: items come in an order drawn from ``seed`` and their
-    ids alone, each with all its repeats, so that neither a resume nor the other arm changes it.
+    The expected-longest go first, all repeats of an item with equal rank; among attempts that are expected to be
+    equally long (nothing is known, say) all items come once before any comes twice, so that a run that is cut short
+    has the widest sample.
+
+    Args:
+        cell: Index of the cell among the cells of its endpoint.
+        items: The items to be asked.
+        repeats: Attempts at each item.
+        expected: Item id -> tokens that an attempt at it will generate; None: unknown.
+        shuffle_seed: If given, items come in a random order instead, each with all its repeats; the order depends on
+            this seed and the items' ids alone, so that neither a resume nor the other model changes it.
+        together: Items of one cluster share a long prefix and are sent together with all their repeats, the longest
+            cluster first, because the server then computes that prefix once. Ignored in random order.
     """
     lengths = [expected(item.id) for item in items]
-    if order == "random":
-        groups = [float(int(canonical_sha([seed, "order", item.id])[:12], 16)) for item in items]
+    if shuffle_seed is not None:
+        groups = [float(int(canonical_sha([shuffle_seed, "order", item.id])[:12], 16)) for item in items]
     else:
         groups = _clusters(items, lengths) if together else [0.0] * len(items)
-    todo = [
-        Attempt(cell, item, repeat, length, rank=(group, 0.0 if order == "random" else -(length or 0.0), repeat, place))
+    random = shuffle_seed is not None
+    attempts = [
+        Attempt(cell, item, repeat, length, rank=(group, 0.0 if random else -(length or 0.0), repeat, place))
         for place, (item, length, group) in enumerate(zip(items, lengths, groups, strict=True))
         for repeat in range(repeats)
     ]
-    return sorted(todo, key=lambda one: one.rank)
+    return sorted(attempts, key=lambda attempt: attempt.rank)
 
 
 def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[float]:
@@ -83,9 +91,9 @@ def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[fl
 
 
 Fits = Callable[[Attempt], bool]
-"""Whether an attempt may still begin (``windows``)."""
-LOOKS = 100
-"""Attempts set aside that one finished attempt pays a second look at."""
+"""Whether an attempt may still be started (``deadline_fit.Fit.fits``)."""
+CHECKS_PER_END = 100
+"""Attempts that did not fit: so many of them are checked again for every attempt that ends."""
 
 
 @dataclass(slots=True)
@@ -93,173 +101,173 @@ class WaitingAttempts:
     """The waiting attempts of one cell, summed up."""
 
     learned: float = 0.0
-    """Tokens expected of attempts whose item was answered a moment ago."""
+    """Tokens expected of attempts at items that were answered in this run."""
     guessed: float = 0.0
     """Tokens expected of the others, by earlier records or the benchmark's card."""
     unknown: int = 0
-    """Attempts of which nothing is known."""
+    """Attempts of unknown length."""
 
-    def count(self, todo: Attempt, sign: int) -> None:
+    def count(self, attempt: Attempt, sign: int) -> None:
         """Add (1) or take away (-1) an attempt."""
-        if todo.expected is None:
+        if attempt.expected is None:
             self.unknown += sign
-        elif todo.learned:
-            self.learned += sign * todo.expected
+        elif attempt.learned:
+            self.learned += sign * attempt.expected
         else:
-            self.guessed += sign * todo.expected
+            self.guessed += sign * attempt.expected
 
 
 @dataclass(slots=True)
 class _Cell:
     """The waiting attempts of one cell."""
 
-    waiting: dict[tuple[str, int], Attempt] = field(default_factory=dict)
+    waiting: dict[AttemptKey, Attempt] = field(default_factory=dict)
     """(item, repeat) -> the attempt as it is known now; heap entries that are not in here are void."""
     heap: list[tuple[tuple[float, float, int, int], int, Attempt]] = field(default_factory=list)
     """(rank, number that no other entry has, attempt)"""
     pushed: int = 0
-    aside: list[Attempt] = field(default_factory=list)
-    """Attempts that did not fit when they were looked at."""
+    unfit: list[Attempt] = field(default_factory=list)
+    """Attempts that did not fit into the window when they were checked."""
     running: int = 0
     taken: int = 0
     open: WaitingAttempts = field(default_factory=WaitingAttempts)
 
-    def push(self, todo: Attempt) -> None:
-        old = self.waiting.get((todo.item.id, todo.repeat))
+    def push(self, attempt: Attempt) -> None:
+        old = self.waiting.get(attempt.key)
         if old is not None:
             self.open.count(old, -1)
-        self.open.count(todo, 1)
-        self.waiting[todo.item.id, todo.repeat] = todo
-        self.again(todo)
+        self.open.count(attempt, 1)
+        self.waiting[attempt.key] = attempt
+        self.push_again(attempt)
 
-    def drop(self, todo: Attempt) -> None:
-        del self.waiting[todo.item.id, todo.repeat]
-        self.open.count(todo, -1)
+    def drop(self, attempt: Attempt) -> None:
+        del self.waiting[attempt.key]
+        self.open.count(attempt, -1)
 
-    def again(self, todo: Attempt) -> None:
+    def push_again(self, attempt: Attempt) -> None:
         self.pushed += 1
-        heapq.heappush(self.heap, (todo.rank, self.pushed, todo))
+        heapq.heappush(self.heap, (attempt.rank, self.pushed, attempt))
 
     def first(self, fits: Fits | None, *, strict: bool) -> Attempt | None:
-        """The next attempt that may begin; it stays where it is."""
+        """The next attempt that may be started; it stays in the heap."""
         while self.heap:
-            todo = self.heap[0][2]
-            if self.waiting.get((todo.item.id, todo.repeat)) is not todo:
+            attempt = self.heap[0][2]
+            if self.waiting.get(attempt.key) is not attempt:
                 heapq.heappop(self.heap)
-            elif fits is None or fits(todo):
-                return todo
+            elif fits is None or fits(attempt):
+                return attempt
             elif strict:
                 return None
             else:
-                self.aside.append(heapq.heappop(self.heap)[2])
+                self.unfit.append(heapq.heappop(self.heap)[2])
         return None
 
 
 @dataclass(slots=True)
 class AttemptQueue:
-    """Attempts in order, with a cap on how many of one cell run at the same time.
+    """The attempts of one endpoint in order, with a limit on how many of one cell run at the same time.
 
-    Arms (models at one endpoint) take turns, attempt by attempt. Inside an arm the expected-longest attempt of all its
+    The models at the endpoint take turns, attempt by attempt. Of one model the expected-longest attempt of all its
     cells goes first; cells that are expected to be equally long take turns. Only the very first attempt of every cell
-    goes ahead of all that, so that a task that cannot be asked at all shows at the start.
+    precedes all others, so that a task that cannot be asked at all shows at the start.
     """
 
-    caps: Sequence[int]
-    """Most running attempts per cell."""
-    arms: Sequence[str] = ()
-    """The model of every cell; empty: one arm."""
+    limits: Sequence[int]
+    """Most running attempts of each cell."""
+    models: Sequence[str] = ()
+    """The model of each cell; empty: one model."""
     strict: bool = False
     """Keep the order even where a later attempt would fit and an earlier one does not."""
     _cells: list[_Cell] = field(default_factory=list)
     _turns: list[list[int]] = field(default_factory=list)
-    """Per arm its cells, the one served longest ago first."""
+    """For each model the indices of its cells, the one served longest ago first."""
     _unknown: float = 0.0
-    """Stands for an unknown length: the mean of the known ones."""
+    """Length assumed where none is known: the mean of the known ones."""
     _credit: int = 0
 
     def fill(self, cells: Sequence[Sequence[Attempt]]) -> None:
-        """Take the attempts of every cell, in the order of ``caps``."""
+        """Take the attempts of every cell, in the order of ``limits``."""
         self._cells = [_Cell() for _ in cells]
-        for cell, todos in zip(self._cells, cells, strict=True):
-            for todo in todos:
-                cell.push(todo)
-        known = [todo.expected for todos in cells for todo in todos if todo.expected is not None]
+        for cell, attempts in zip(self._cells, cells, strict=True):
+            for attempt in attempts:
+                cell.push(attempt)
+        known = [attempt.expected for attempts in cells for attempt in attempts if attempt.expected is not None]
         self._unknown = sum(known) / len(known) if known else 0.0
-        arms: dict[str, list[int]] = {}
+        turns: dict[str, list[int]] = {}
         for number in range(len(cells)):
-            arms.setdefault(self.arms[number] if self.arms else "", []).append(number)
-        self._turns = list(arms.values())
+            turns.setdefault(self.models[number] if self.models else "", []).append(number)
+        self._turns = list(turns.values())
 
     def take(self, fits: Fits | None = None) -> Attempt | None:
-        """The next attempt that may start now; None if there is none, all are capped, or none fits."""
-        for turn, arm in enumerate(self._turns):
-            found = {
-                number: todo
-                for number in arm
-                if self._cells[number].running < self.caps[number]
-                and (todo := self._cells[number].first(fits, strict=self.strict)) is not None
+        """The next attempt that may start now; None if there is none, every cell is at its limit, or none fits."""
+        for turn, numbers in enumerate(self._turns):
+            first = {
+                number: attempt
+                for number in numbers
+                if self._cells[number].running < self.limits[number]
+                and (attempt := self._cells[number].first(fits, strict=self.strict)) is not None
             }
-            if not found:
+            if not first:
                 continue
-            number = max(found, key=lambda number: self._urgency(number, found[number]))
+            number = max(first, key=lambda number: self._urgency(number, first[number]))
             cell = self._cells[number]
             heapq.heappop(cell.heap)
-            cell.drop(found[number])
+            cell.drop(first[number])
             cell.running += 1
             cell.taken += 1
-            arm.remove(number)
-            arm.append(number)
+            numbers.remove(number)
+            numbers.append(number)
             self._turns.append(self._turns.pop(turn))
-            return found[number]
+            return first[number]
         return None
 
-    def _urgency(self, number: int, todo: Attempt) -> tuple[bool, float]:
+    def _urgency(self, number: int, attempt: Attempt) -> tuple[bool, float]:
         """Highest first; ``max`` takes the first of equals, which is the cell served longest ago."""
-        expected = self._unknown if todo.expected is None else todo.expected
+        expected = self._unknown if attempt.expected is None else attempt.expected
         return self._cells[number].taken == 0, 0.0 if self.strict else expected
 
-    def done(self, todo: Attempt) -> None:
+    def done(self, attempt: Attempt) -> None:
         """An attempt that was taken has ended."""
-        self._cells[todo.cell].running -= 1
-        self._credit += LOOKS
-        if self._credit >= sum(len(cell.aside) for cell in self._cells):
+        self._cells[attempt.cell].running -= 1
+        self._credit += CHECKS_PER_END
+        if self._credit >= sum(len(cell.unfit) for cell in self._cells):
             self.reconsider()
 
     def reconsider(self) -> None:
-        """Look again at attempts that did not fit: what is known of lengths and rates has changed since."""
+        """Check attempts that did not fit again: what is known of lengths and rates has changed since."""
         self._credit = 0
         for cell in self._cells:
-            for todo in cell.aside:
-                cell.again(todo)
-            cell.aside = []
+            for attempt in cell.unfit:
+                cell.push_again(attempt)
+            cell.unfit = []
 
     def learn(self, cell: int, item: str, repeats: int, tokens: float) -> None:
         """One attempt at an item took ``tokens``: its waiting repeats are expected to take as many."""
         for repeat in range(repeats):
-            todo = self._cells[cell].waiting.get((item, repeat))
-            if todo is not None:
-                group, _, _, place = todo.rank
+            attempt = self._cells[cell].waiting.get((item, repeat))
+            if attempt is not None:
+                group, _, _, place = attempt.rank
                 rank = (group, -tokens, repeat, place)
-                self._cells[cell].push(replace(todo, expected=tokens, learned=True, rank=rank))
+                self._cells[cell].push(replace(attempt, expected=tokens, learned=True, rank=rank))
 
     def keep(self, cell: int, items: frozenset[str]) -> int:
-        """Drop the waiting attempts of a cell at all other items; returns how many those were."""
-        one = self._cells[cell]
-        dropped = [todo for (item, _), todo in one.waiting.items() if item not in items]
-        for todo in dropped:
-            one.drop(todo)
-        one.aside = [todo for todo in one.aside if todo.item.id in items]
+        """Drop the waiting attempts of a cell at all other items; returns how many were dropped."""
+        waiting = self._cells[cell]
+        dropped = [attempt for (item, _), attempt in waiting.waiting.items() if item not in items]
+        for attempt in dropped:
+            waiting.drop(attempt)
+        waiting.unfit = [attempt for attempt in waiting.unfit if attempt.item.id in items]
         return len(dropped)
 
     @property
     def open(self) -> tuple[WaitingAttempts, ...]:
-        """What waits in every cell, summed up."""
+        """The waiting attempts of every cell, summed up."""
         return tuple(cell.open for cell in self._cells)
 
     @property
     def waiting(self) -> list[Attempt]:
         """Attempts that have not been taken."""
-        return [todo for cell in self._cells for todo in cell.waiting.values()]
+        return [attempt for cell in self._cells for attempt in cell.waiting.values()]
 
     @property
     def left(self) -> int:

@@ -1,28 +1,31 @@
-"""One run from open cells to closed ones: connect, ask everything, close and seal."""
+"""One run from its specification to sealed cells: connect, ask everything, close and seal."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from evalsuite.config import aa as arms
-from evalsuite.config.deadline import Window
-from evalsuite.config.settings import DEMO, Model, Run
-from evalsuite.endpoint.pool import Pool
-from evalsuite.engine import stopping as ending
+from evalsuite.config.aa import draw_seed
+from evalsuite.config.settings import SEQUENTIAL, Engine, Gate, Model
+from evalsuite.endpoint.pool import Pool, base_urls
 from evalsuite.engine.auxiliary import Auxiliaries, connect_auxiliaries
+from evalsuite.engine.embedded import serve_demo
+from evalsuite.engine.identity.known_servers import EarlierServers
 from evalsuite.engine.identity.monitor import IdentityMonitor, final_checks
 from evalsuite.engine.identity.preflight import open_model
-from evalsuite.engine.jobs import lanes, needs, pending
-from evalsuite.engine.loop import Draw, LoopResult, run_lanes
-from evalsuite.engine.stopping import Stop
+from evalsuite.engine.lengths import ExpectedLengths, expected_lengths
+from evalsuite.engine.loop import LoopResult, run_workloads
+from evalsuite.engine.manifests import RunSpec
+from evalsuite.engine.progress import Draw
+from evalsuite.engine.stopping import RunLimits, stop_on_signals
+from evalsuite.engine.workload import CellWork, Workload, has_open_attempts, planned_items
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
-from evalsuite.store import runs as run_folder
+from evalsuite.store.baseline import baseline_cells
 from evalsuite.store.cell import Cell, close_cells, open_cell
 from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.runs import CellName, model_label
 from evalsuite.store.samples import seal
 from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.loading import LoadedTask
@@ -43,133 +46,208 @@ class SessionResult:
     """Whether a task could not be asked because its simulator was missing."""
 
 
-async def execute(
-    folder: Path,
-    models: Mapping[str, Model],
-    tasks: Mapping[str, LoadedTask],
-    asked: Mapping[run_folder.Place, dict[str, Any]],
-    settings: Run,
-    closes: Window | None,
-    stop: Stop,
-    console: Console,
-    contests: "EarlyStopping | None",
-    draw: Draw,
-) -> SessionResult:
-    """Open cells and endpoints, ask everything, close and seal."""
-    opened: dict[run_folder.Place, Cell] = {}
-    pools: dict[str, Pool] = {}
-    guards: dict[str, IdentityMonitor] = {}
-    aides = Auxiliaries()
-    with ExitStack() as stack:
-        commits = stack.enter_context(JournalWriter())
-        served = _serve_demo(models, stack)
-        try:
-            needed = {who for task in tasks.values() for who in needs(task)}
-            aides = await connect_auxiliaries(settings.judge, settings.simulator, needed, settings.engine)
-            able = _able(tasks, aides, console)
-            for place, one in asked.items():
-                if place[1] in able:
-                    _same_judge(folder / place[0] / place[1], aides)
-                    opened[place] = open_cell(folder / place[0] / place[1], one, commits)
-            if contests is not None:
-                contests.attach(opened)
-            refused = await _connect(served, able, opened, settings, pools, guards, aides, console)
-            if len(refused) == len(models):
-                return SessionResult((), LoopResult(refused, {}), skipped=len(able) < len(tasks))
-            work = lanes(served, able, opened, settings, pools, aides, guards)
-            ending.listen(stop, settings.engine.drain_seconds, console)
-            ended = await run_lanes(
-                work, settings.engine, stop, draw, window=closes, rate=settings.rate, contests=contests
-            )
-            changed = await final_checks(guards, ended.faults, stop)
-            if contests is not None:
-                contests.finish(console)
-            _flag(pools, opened, console)
-        finally:
-            for pool in pools.values():
-                await pool.close()
-            await aides.close()
-            await close_cells(opened.values(), commits)
-    for cell in opened.values():
-        seal(cell.folder)
-    faults = {**refused, **ended.faults, **changed}
-    return SessionResult(tuple(opened.values()), LoopResult(faults, ended.progress), skipped=len(able) < len(tasks))
+@dataclass(slots=True)
+class Session:
+    """One run in one process. Call ``prepare`` once, then ``run`` once inside an event loop."""
 
+    folder: Path
+    """The run's folder, below the folder of all runs."""
+    spec: RunSpec
+    engine: Engine
+    limits: RunLimits
+    console: Console
+    gate: Gate | None = None
+    """The margins that ``engine.stop=sequential`` decides."""
+    baseline_run: str | None = None
+    """A baseline artefact or run that the command names."""
+    early_stopping: "EarlyStopping | None" = None
+    """The comparisons that ``engine.stop=sequential`` decides."""
+    models: dict[str, Model] = field(default_factory=dict)
+    """The models with real base URLs."""
+    tasks: dict[str, LoadedTask] = field(default_factory=dict)
+    """The tasks that can be asked."""
+    cells: dict[CellName, Cell] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    """Model -> its replicas, for models that have work left."""
+    monitors: dict[str, IdentityMonitor] = field(default_factory=dict)
+    auxiliaries: Auxiliaries = field(default_factory=Auxiliaries)
 
-def _same_judge(folder: Path, aides: Auxiliaries) -> None:
-    """Raises ``BadInput`` if a cell holds verdicts of another judge: they must not be mixed."""
-    if aides.judge is None or not (folder / MANIFEST).exists():
-        return
-    before, now = read_manifest(folder).get("judge"), aides.names()["judge"]
-    if before not in (None, now):
-        raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
+    def prepare(self) -> None:
+        """Plan the comparisons that may stop early; nothing is sent or written.
 
+        Raises ``BadInput`` where ``engine.stop=sequential`` is not possible, and for a cell that was begun with it and
+        would now be asked without it.
+        """
+        if self.engine.stop == SEQUENTIAL:
+            from evalsuite.engine.early_stopping.rules import planned_comparisons  # numpy and scipy: only here
 
-def _able(tasks: Mapping[str, LoadedTask], aides: Auxiliaries, console: Console) -> dict[str, LoadedTask]:
-    """The tasks that can be asked now: a dialogue needs its simulator, while a judge may come later."""
-    missing = aides.missing or {}
-    able = {name: task for name, task in tasks.items() if not ("simulator" in needs(task) and "simulator" in missing)}
-    for name in tasks.keys() - able.keys():
-        console.print(f"{name} is skipped: {missing['simulator']} (simulator=NAME; the same command adds it later)")
-    if "judge" in missing:
-        judged = ", ".join(name for name, task in able.items() if "judge" in needs(task))
-        console.print(f"answers of {judged} are stored ungraded: {missing['judge']}. Later: evalsuite judge run=...")
-    return able
+            self.early_stopping = planned_comparisons(self.folder, self.spec, self.gate, self.baseline_run)
+            for note in self.early_stopping.notes:
+                self.console.print(note, markup=False)
+            return
+        for label, task in self.spec.manifests:
+            cell = self.folder / label / task
+            if (cell / MANIFEST).exists() and read_manifest(cell).get("sequential"):
+                raise BadInput(
+                    f"{cell} was begun with engine.stop=sequential, and its verdict is the sequential one: go on with "
+                    f'engine.stop=sequential, or redo={task} reason="..." to ask again'
+                )
 
+    async def run(self, draw: Draw) -> SessionResult:
+        """Open cells and endpoints, ask everything, close and seal.
 
-def _serve_demo(models: Mapping[str, Model], stack: ExitStack) -> dict[str, Model]:
-    """The models with real base URLs; embedded servers are started for those that ask for them, one for both arms."""
-    wanted = dict.fromkeys(arms.first(name) for name, model in models.items() if model.base_url == DEMO)
-    if not wanted:
-        return dict(models)
-    from evalsuite.demo.process import serving
+        ``draw`` shows the progress. Raises ``EvalsuiteError`` for what stops the whole run.
+        """
+        with ExitStack() as stack:
+            writer = stack.enter_context(JournalWriter())
+            self.models = serve_demo(self.spec.models, stack)
+            try:
+                result = await self._ask_all(writer, draw)
+            finally:
+                for pool in self.pools.values():
+                    await pool.close()
+                await self.auxiliaries.close()
+                await close_cells(self.cells.values(), writer)
+        for cell in result.cells:
+            seal(cell.folder)
+        return result
 
-    urls = stack.enter_context(serving(list(wanted)))
-    return {
-        name: replace(model, base_url=urls[arms.first(name)]) if model.base_url == DEMO else model
-        for name, model in models.items()
-    }
+    async def _ask_all(self, writer: JournalWriter, draw: Draw) -> SessionResult:
+        await self._connect_auxiliaries()
+        self._open_cells(writer)
+        refused = await self._connect_models()
+        skipped = len(self.tasks) < len(self.spec.tasks)
+        if len(refused) == len(self.models):
+            return SessionResult((), LoopResult(refused, {}), skipped)
+        workloads = self._workloads()
+        stop = self.limits.stop
+        stop_on_signals(stop, self.engine.drain_seconds, self.console)
+        ended = await run_workloads(workloads, self.engine, self.limits, draw, self.early_stopping)
+        changed = await final_checks(self.monitors, ended.faults, stop)
+        if self.early_stopping is not None:
+            self.early_stopping.finish(self.console)
+        self._record_flags()
+        faults = {**refused, **ended.faults, **changed}
+        return SessionResult(tuple(self.cells.values()), LoopResult(faults, ended.progress), skipped)
 
+    async def _connect_auxiliaries(self) -> None:
+        """Connect to the judge and the simulator, and keep the tasks that can be asked with those that are there.
 
-async def _connect(
-    models: Mapping[str, Model],
-    tasks: Mapping[str, LoadedTask],
-    cells: Mapping[run_folder.Place, Cell],
-    settings: Run,
-    pools: dict[str, Pool],
-    guards: dict[str, IdentityMonitor],
-    aides: Auxiliaries,
-    console: Console,
-) -> dict[str, EvalsuiteError]:
-    """Connect to every model that has work left, and write down who it is. Returns those that were refused."""
-    refused: dict[str, EvalsuiteError] = {}
-    for name, model in models.items():
-        mine = {task: cells[run_folder.label(name, model.thinking), task] for task in tasks}
-        if not any(pending(cell, tasks[task], aides) for task, cell in mine.items()):
-            continue
-        try:
-            pools[name], entry, notes = await open_model(name, model, tasks.values(), settings, list(mine.values()))
-        except EndpointUnusable as error:
-            refused[name] = error
-            continue
-        for note in notes:
-            console.print(note, markup=False)
-        for task, cell in mine.items():
-            who = {name: found for name, found in aides.names().items() if name in needs(tasks[task])}
-            cell.update({"server": [*cell.manifest["server"], entry], **who})
-        if settings.engine.probe:
-            served_name = pools[name].served_name
-            guards[name] = IdentityMonitor(name, model, served_name, settings.engine, list(mine.values()), entry)
-            pools[name].on_reconnect = guards[name].check
-    return refused
+        A dialogue needs its simulator now, while answers can be judged later.
+        """
+        spec = self.spec
+        needed = {role for task in spec.tasks.values() for role in task.needs}
+        self.auxiliaries = await connect_auxiliaries(spec.judge, spec.simulator, needed, self.engine)
+        missing = self.auxiliaries.missing or {}
+        for name, task in spec.tasks.items():
+            if "simulator" in missing and "simulator" in task.needs:
+                why = f"{missing['simulator']} (simulator=NAME; the same command adds it later)"
+                self.console.print(f"{name} is skipped: {why}")
+            else:
+                self.tasks[name] = task
+        if "judge" in missing:
+            judged = ", ".join(name for name, task in self.tasks.items() if "judge" in task.needs)
+            later = f"{missing['judge']}. Later: evalsuite judge run=..."
+            self.console.print(f"answers of {judged} are stored ungraded: {later}")
 
+    def _open_cells(self, writer: JournalWriter) -> None:
+        """Open the cells of all tasks that can be asked. Raises ``BadInput`` for a cell that does not fit."""
+        for name, manifest in self.spec.manifests.items():
+            label, task = name
+            if task in self.tasks:
+                folder = self.folder / label / task
+                self._check_judge(folder)
+                self.cells[name] = open_cell(folder, manifest, writer)
+        if self.early_stopping is not None:
+            self.early_stopping.attach(self.cells)
 
-def _flag(pools: Mapping[str, Pool], cells: Mapping[run_folder.Place, Cell], console: Console) -> None:
-    """Say what the endpoints did that bears on their scores, and keep it with their cells (``flags``)."""
-    for name, pool in pools.items():
-        flags = pool.tally.flags()
-        for flag in flags:
-            console.print(f"{name}: {flag}", markup=False)
-        for place, cell in cells.items():
-            if flags and place[0] == run_folder.label(name, pool.model.thinking):
-                cell.update({"flags": list(dict.fromkeys([*cell.manifest.get("flags", []), *flags]))})
+    def _check_judge(self, folder: Path) -> None:
+        """Raises ``BadInput`` if a cell holds verdicts of another judge: they must not be mixed."""
+        if self.auxiliaries.judge is None or not (folder / MANIFEST).exists():
+            return
+        before, now = read_manifest(folder).get("judge"), self.auxiliaries.judge.identity
+        if before not in (None, now):
+            raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
+
+    async def _connect_models(self) -> dict[str, EvalsuiteError]:
+        """Connect to every model that has work left, and record its identity. Returns the refused models."""
+        refused: dict[str, EvalsuiteError] = {}
+        for name in self.models:
+            try:
+                await self._connect_model(name)
+            except EndpointUnusable as error:
+                refused[name] = error
+        return refused
+
+    async def _connect_model(self, name: str) -> None:
+        """Connect to one model if it has work left. Raises ``EndpointUnusable`` if it cannot be used."""
+        model, tasks = self.models[name], self.tasks
+        cells = {task: self.cells[model_label(name, model.thinking), task] for task in tasks}
+        if not any(has_open_attempts(cell, tasks[task], self.auxiliaries) for task, cell in cells.items()):
+            return
+        declared = [(other, spec.same_as) for other, spec in self.models.items() if spec.same_as]
+        earlier = EarlierServers(self.folder.parent, self.baseline_run, declared)
+        opened = await open_model(name, model, tasks.values(), list(cells.values()), self.engine, earlier)
+        self.pools[name] = opened.pool
+        for note in opened.notes:
+            self.console.print(f"{name}: {note}", markup=False)
+        identities = self.auxiliaries.identities
+        for task, cell in cells.items():
+            used = {role: identity for role, identity in identities.items() if role in tasks[task].needs}
+            cell.update({"server": [*cell.manifest["server"], opened.entry], **used})
+        if self.engine.probe:
+            served_name = opened.pool.served_name
+            monitor = IdentityMonitor(name, model, served_name, self.engine, list(cells.values()), opened.entry)
+            self.monitors[name] = monitor
+            opened.pool.on_reconnect = monitor.check
+
+    def _workloads(self) -> list[Workload]:
+        """One workload per endpoint, over all cells that it serves; models at one address share its slots."""
+        endpoints: dict[tuple[str, ...], list[str]] = {}
+        for name in self.pools:
+            endpoints.setdefault(base_urls(self.models[name]), []).append(name)
+        workloads = []
+        with baseline_cells(self.baseline_run) as baselines:
+            for names in endpoints.values():
+                limit = min(self.models[name].concurrency for name in names)
+                cells = tuple(
+                    self._cell_work(name, task, limit, baselines.get(task.name))
+                    for name in names
+                    for task in self.tasks.values()
+                )
+                checks = tuple(self.monitors[name].check for name in names if name in self.monitors)
+                workloads.append(Workload(" + ".join(names), limit, cells, checks))
+        return workloads
+
+    def _cell_work(self, name: str, task: LoadedTask, limit: int, baseline: Path | None) -> CellWork:
+        """The work in the cell of one model and task; ``limit`` is that of the endpoint."""
+        cell = self.cells[model_label(name, self.models[name].thinking), task.name]
+        uses = task.needs
+        return CellWork(
+            cell=cell,
+            adapter=task.adapter,
+            pool=self.pools[name],
+            items=planned_items(cell, task),
+            repeats=task.settings.repeats,
+            sampling=task.sampling,
+            seed=draw_seed(task.seed, cell.manifest["identity"]),
+            limit=min(limit, task.settings.concurrency or limit),
+            judge=self.auxiliaries.judge if "judge" in uses else None,
+            simulator=self.auxiliaries.simulator if "simulator" in uses else None,
+            lengths=self._expected_lengths(cell, baseline),
+        )
+
+    def _expected_lengths(self, cell: Cell, baseline: Path | None) -> ExpectedLengths:
+        results = self.folder.parent
+        return expected_lengths(results, cell.folder, cell.manifest, cell.lengths(), baseline=baseline)
+
+    def _record_flags(self) -> None:
+        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``)."""
+        for name, pool in self.pools.items():
+            flags = pool.tally.flags()
+            for flag in flags:
+                self.console.print(f"{name}: {flag}", markup=False)
+            label = model_label(name, pool.model.thinking)
+            for (cell_label, _), cell in self.cells.items():
+                if flags and cell_label == label:
+                    cell.update({"flags": list(dict.fromkeys([*cell.manifest.get("flags", []), *flags]))})

@@ -1,4 +1,4 @@
-"""How a run ends: signals, the end of a window, a spent budget, and the exit code that says which."""
+"""How a run stops before its work is done: signals, the end of its time window, a spent token budget."""
 
 import asyncio
 import signal
@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
+from evalsuite.config.deadline import Window
 from evalsuite.errors import Exit
 
 SIGNALS = {"SIGINT": Exit.SIGINT, "SIGTERM": Exit.SIGTERM}
+"""Signals that stop a run -> the exit code of a run that one of them stopped."""
+DEADLINE = "the end of the window"
+"""``Stop.reason`` when the window closes, and when nothing that is left fits into it."""
+BUDGET = "the token budget"
+"""``Stop.reason`` when the token budget is spent."""
 
 
 @dataclass(slots=True)
 class Stop:
-    """Set by a signal, a deadline or a spent budget: no new requests; running ones may finish."""
+    """Set once by a signal, a deadline or a spent budget: no request starts any more; running ones may finish."""
 
     reason: str = ""
     until: float | None = None
@@ -22,7 +28,10 @@ class Stop:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def request(self, reason: str, seconds: float | None = None) -> None:
-        """Ask every lane to drain for at most ``seconds``. Asked again, the earlier end and a signal's name count."""
+        """Let running requests finish for at most ``seconds`` and start no others.
+
+        A second call can only shorten the time that is left; its reason replaces the first only if it is a signal.
+        """
         if not self.reason or reason.startswith("SIG"):
             self.reason = reason
         if seconds is not None:
@@ -34,29 +43,60 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether someone asked."""
+        """Whether the run is to stop."""
         return self._event.is_set()
 
     @property
-    def patience(self) -> float | None:
-        """Seconds that running requests still have; None: no limit."""
+    def seconds_left(self) -> float | None:
+        """Seconds until running requests are cut; None: no limit."""
         return None if self.until is None else max(0.0, self.until - asyncio.get_running_loop().time())
 
     async def wait(self) -> None:
-        """Return when someone asks."""
+        """Return when the stop is requested for the first time."""
         await self._event.wait()
 
     async def changed(self) -> None:
-        """Return when someone asks again."""
+        """Return at the next call of ``request``."""
         await self._changed.wait()
 
 
-def listen(stop: Stop, drain_seconds: float, console: Console) -> None:
-    """First Ctrl-C or SIGTERM: drain. Second: end now. A window that closes before the first does not count as one."""
+@dataclass(slots=True)
+class TokenBudget:
+    """Generated tokens of all endpoints of a run together."""
+
+    limit: int | None
+    """None: no limit."""
+    stop: Stop
+    spent: int = 0
+
+    def add(self, tokens: int) -> None:
+        """Count generated tokens; the stop is requested once the limit is reached."""
+        self.spent += tokens
+        if self.limit is not None and self.spent >= self.limit:
+            self.stop.request(BUDGET)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What can end a run before its work is done."""
+
+    stop: Stop
+    budget: TokenBudget
+    window: Window | None = None
+    """None: no deadline was given."""
+    rate: float | None = None
+    """Generated tokens per second of one whole endpoint, where the user states it; used to see what fits the window."""
+
+
+def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
+    """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one cancels the calling task.
+
+    The end of the window does not count as the first signal.
+    """
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
 
-    def heard(name: str) -> None:
+    def on_signal(name: str) -> None:
         if stop.reason in SIGNALS:
             if main is not None:
                 main.cancel()
@@ -65,24 +105,4 @@ def listen(stop: Stop, drain_seconds: float, console: Console) -> None:
         console.print(f"{name}: running requests may finish, no new ones start (once more: end now)")
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, heard, number.name)
-
-
-@dataclass(slots=True)
-class Budget:
-    """Generated tokens of all endpoints of a run together."""
-
-    limit: int | None
-    stop: Stop
-    spent: int = 0
-
-    def add(self, tokens: int) -> None:
-        """Count; a spent budget lets nothing new start."""
-        self.spent += tokens
-        if self.limit is not None and self.spent >= self.limit:
-            self.stop.request(BUDGET)
-
-
-DEADLINE = "the end of the window"
-BUDGET = "the token budget"
-"""Why a run stops by itself (``asking.Stop.reason``)."""
+        loop.add_signal_handler(number, on_signal, number.name)

@@ -1,266 +1,270 @@
-"""One endpoint at work: its cells' attempts from the queue into the slots, and every end that an attempt can have."""
+"""One endpoint in a run: its cells' attempts go from the queue into the slots, and each attempt ends in one way."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from evalsuite.config.settings import Engine
 from evalsuite.endpoint.faults import Rejected
 from evalsuite.endpoint.stream import PartialReply
-from evalsuite.engine.auxiliary import aide_ask
-from evalsuite.engine.conversation import Ask, Conversation
+from evalsuite.engine.conversation import Conversation, Send
 from evalsuite.engine.deadline_fit import Fit
-from evalsuite.engine.jobs import CellWork, Progress, Workload
-from evalsuite.engine.judge_client import judging
-from evalsuite.engine.lengths import LengthEstimator
+from evalsuite.engine.judge_client import JudgeClient
+from evalsuite.engine.lengths import ObservedLengths
+from evalsuite.engine.progress import Progress, observe
 from evalsuite.engine.retry import ask_again
 from evalsuite.engine.scheduler import Attempt, AttemptQueue
-from evalsuite.engine.stopping import Budget, Stop
+from evalsuite.engine.stopping import RunLimits
+from evalsuite.engine.workload import CellWork, RunningAttempt, Workload
 from evalsuite.errors import ContextOverflow, EndpointUnusable, EvalsuiteError, SampleFailed, SimulatorFailed, Stopped
 from evalsuite.records import Reply, Request, Score
-from evalsuite.store.attempts import MODEL, CutRequest
+from evalsuite.store.attempts import MODEL, SIMULATOR, CutRequest
 from evalsuite.tasks.base import Tools
 
 REJECTED_IN_A_ROW = 5
 """Refused requests on different items, one after the other, that stop an endpoint."""
-CHARACTERS_PER_TOKEN = 4.0
-"""Until the endpoint's own replies have shown it."""
 
 
 @dataclass(slots=True)
 class EndpointWorker:
-    """A lane that is being worked on."""
+    """Makes the attempts of one endpoint."""
 
-    lane: Workload
+    workload: Workload
     engine: Engine
-    stop: Stop
+    limits: RunLimits
     progress: Progress
     queue: AttemptQueue
-    budget: Budget
     fit: Fit | None = None
     """None: no window ends this run."""
-    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    asking: "dict[tuple[int, str, int], AttemptRequests]" = field(default_factory=dict)
-    """(cell, item, repeat) -> a running attempt."""
-    grown: dict[int, LengthEstimator] = field(default_factory=dict)
-    """Cell -> how its answers turned out beside what was expected of them."""
-    answered: set[int] = field(default_factory=set)
-    """Cells that have had a reply."""
-    refused: set[tuple[int, str]] = field(default_factory=set)
-    """(cell, item) of requests that were refused since the last that was not."""
-    characters: float = CHARACTERS_PER_TOKEN
-    generated: float = 1.0
-    """Of the replies so far; together they say how many tokens a cut text had."""
-    scored: dict[int, Callable[[str, int, float | None], None]] = field(default_factory=dict)
-    """Cell -> told of every attempt that ended: item, repeat and value (None: not measured)."""
+    on_score: dict[int, Callable[[str, int, float | None], None]] = field(default_factory=dict)
+    """Index of a cell -> called with item, repeat and value (None: not measured) of every attempt that ended."""
+    lengths: ObservedLengths = field(default_factory=ObservedLengths)
     error: BaseException | None = None
-    """What ends the lane."""
+    """What ends the endpoint."""
+    _tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a slot, the queue or ``error`` has changed."""
+    _running: dict[tuple[int, str, int], RunningAttempt] = field(default_factory=dict)
+    """(cell, item, repeat) -> the attempt."""
+    _answered: set[int] = field(default_factory=set)
+    """Cells that have had a reply in this run."""
+    _refused: set[tuple[int, str]] = field(default_factory=set)
+    """(cell, item) of requests that were refused since the last that was not."""
 
     async def work(self) -> None:
-        """Keep the slots full until the queue is empty, nothing more fits, or someone stops. Raises what broke."""
-        watcher = asyncio.create_task(self.stop.wait())
-        looker = asyncio.create_task(self.check_identity())
-        watcher.add_done_callback(lambda _: self.changed.set())
+        """Keep the slots full until the queue is empty, nothing more fits, or a stop is requested.
+
+        Raises what broke the endpoint.
+        """
+        stop = self.limits.stop
+        stopped = asyncio.create_task(stop.wait())
+        watch = asyncio.create_task(self._watch_identity())
+        stopped.add_done_callback(lambda _: self._changed.set())
         try:
-            while not (self.stop.requested or self.error):
-                self.changed.clear()
-                if not self.fill():
+            while not (stop.requested or self.error):
+                self._changed.clear()
+                if not self._fill_slots():
                     break
-                await self.changed.wait()
-            await self.drain()
+                await self._changed.wait()
+            await self._drain()
         finally:
-            await ended({*self.tasks, watcher, looker})
-            waiting = self.queue.waiting
-            self.progress.unsent += len(waiting)
-            known = [] if self.fit is None else [seconds for one in waiting if (seconds := self.fit.seconds(one))]
+            await _cancel({*self._tasks, stopped, watch})
+            unsent = self.queue.waiting
+            self.progress.unsent += len(unsent)
+            known = [] if self.fit is None else [seconds for left in unsent if (seconds := self.fit.seconds(left))]
             self.progress.needed = min(known, default=None)
         if self.error is not None:
             raise self.error
 
-    async def check_identity(self) -> None:
-        """Every ``engine.reprobe_seconds`` ask the servers who they are; returns when one is no longer who it was."""
+    def restrict(self, cell: int, items: frozenset[str]) -> None:
+        """Start no attempt of a cell at any other item; attempts that run go on to their end."""
+        self.progress.planned -= self.queue.keep(cell, items)
+        self._changed.set()
+
+    def update_progress(self) -> None:
+        """Bring the estimates of ``progress`` up to date."""
+        observe(self.progress, self.workload, self.queue, self._running.values(), self.lengths, self.limits.stop)
+
+    async def _watch_identity(self) -> None:
+        """Check the identity of the servers every ``engine.reprobe_seconds``; returns when one has changed."""
         while True:
             await asyncio.sleep(self.engine.reprobe_seconds)
-            for check_identity in self.lane.looks:
+            for check in self.workload.identity_checks:
                 try:
-                    await check_identity()
+                    await check()
                 except EvalsuiteError as error:
                     self.error = self.error or error
-                    self.changed.set()
+                    self._changed.set()
                     return
 
-    def restrict(self, cell: int, items: frozenset[str]) -> None:
-        """Begin no attempt at any other item of a cell any more; those that run go on to their end."""
-        self.progress.planned -= self.queue.keep(cell, items)
-        self.changed.set()
-
-    def fill(self) -> bool:
-        """Begin attempts until the slots are full; whether anything runs."""
+    def _fill_slots(self) -> bool:
+        """Start attempts until the slots are full; whether any attempt runs."""
         fits = None if self.fit is None else self.fit.fits
-        while len(self.tasks) < self.lane.limit:
-            todo = self.queue.take(fits)
-            if todo is None and not self.tasks and self.queue.left:  # nothing fits; by what was learned last, too?
+        while len(self._tasks) < self.workload.limit:
+            attempt = self.queue.take(fits)
+            if attempt is None and not self._tasks and self.queue.left:  # nothing fitted; does it by the latest rates?
                 self.queue.reconsider()
-                todo = self.queue.take(fits)
-            if todo is None:
+                attempt = self.queue.take(fits)
+            if attempt is None:
                 break
-            task = asyncio.create_task(self.attempt(todo))
-            self.tasks.add(task)
+            task = asyncio.create_task(self._make(attempt))
+            self._tasks.add(task)
             self.progress.running += 1
             self.progress.started += 1
-            task.add_done_callback(self._finisher(todo))
-        return bool(self.tasks)
+            task.add_done_callback(partial(self._ended, attempt))
+        return bool(self._tasks)
 
-    def _finisher(self, todo: Attempt) -> "Callable[[asyncio.Task[None]], None]":
-        def finished(task: "asyncio.Task[None]") -> None:
-            self.tasks.discard(task)
-            self.asking.pop((todo.cell, todo.item.id, todo.repeat), None)
-            self.progress.running -= 1
-            self.queue.done(todo)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self.error = self.error or error
-            self.changed.set()
+    def _ended(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
+        """Free the slot of an attempt."""
+        self._tasks.discard(task)
+        self._running.pop((attempt.cell, *attempt.key), None)
+        self.progress.running -= 1
+        self.queue.done(attempt)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.error = self.error or error
+        self._changed.set()
 
-        return finished
-
-    async def drain(self) -> None:
-        """Let running attempts finish as long as they may."""
-        while self.tasks and self.error is None:
-            patience = self.stop.patience
-            if patience is not None and patience <= 0:
+    async def _drain(self) -> None:
+        """Let running attempts finish as long as the stop allows."""
+        stop = self.limits.stop
+        while self._tasks and self.error is None:
+            seconds = stop.seconds_left
+            if seconds is not None and seconds <= 0:
                 return
-            again = asyncio.create_task(self.stop.changed())
-            await asyncio.wait({*self.tasks, again}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            await ended({again})
+            changed = asyncio.create_task(stop.changed())
+            await asyncio.wait({*self._tasks, changed}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await _cancel({changed})
 
-    async def attempt(self, todo: Attempt) -> None:
+    async def _make(self, attempt: Attempt) -> None:
         """Make one attempt and record how it ended."""
-        job, key = self.lane.jobs[todo.cell], (todo.item.id, todo.repeat)
-        asking = self.asking[todo.cell, *key] = AttemptRequests(self, todo)
-        turns = Conversation(
-            job.cell, todo.item, todo.repeat, job.sampling, job.seed, asking.ask, may_ask=asking.may_ask
-        )
-        judge = None if job.judge is None else judging(job.judge, job.cell, key, self.stop, self.counted)
-        user = self.simulated(job, todo, asking)
-        tools = Tools(turns.chat, None if user is None else user.chat, judge)
-        rerolled = job.cell.rerolled(key)
+        work, key = self.workload.cells[attempt.cell], attempt.key
+        running = self._running[attempt.cell, *key] = RunningAttempt(attempt)
+        model, simulator, judge = self._tools(work, running)
+        rerolled = work.cell.rerolled(key)
         try:
-            score = await job.adapter.attempt(todo.item, todo.repeat, tools)
-            self.refused.clear()
+            tools = Tools(model.chat, None if simulator is None else simulator.chat, judge)
+            score = await work.adapter.attempt(attempt.item, attempt.repeat, tools)
+            self._refused.clear()
         except asyncio.CancelledError:
-            self.cut(job, key, turns, asking)
+            self._record_cut(work, model, running)
             raise
         except Stopped:
-            self.progress.unsent += 1  # between two requests of a dialogue: it goes on from there
+            self.progress.unsent += 1  # between two requests of a dialogue: the same command continues it
             return
         except ContextOverflow as error:
             score = Score(0.0, "truncated", note=f"the prompt does not fit the context: {error}")
         except Rejected as error:
-            self.refused.add((todo.cell, todo.item.id))
-            if not self.had_reply(todo.cell) or len(self.refused) >= REJECTED_IN_A_ROW:
-                task = job.cell.folder.name
-                raise EndpointUnusable(f"{self.lane.name} refuses the requests of {task}: {error}") from None
-            score = Score(None, "failed", note=str(error))
+            score = self._rejected(attempt, error)
         except SampleFailed as error:
             score = Score(None, "failed", note=str(error))
             if isinstance(error, SimulatorFailed):
-                job.cell.invalidate(key)
-        asked = turns.first_sha if user is None else user.first_sha  # whoever is asked first is asked the same by all
-        job.cell.score(turns.sample(score, version=job.adapter.version, rerolled=rerolled, prompt_sha=asked))
+                work.cell.invalidate(key)
+        first = model if simulator is None else simulator  # in a dialogue the simulated user is asked first
+        version = work.adapter.version
+        work.cell.score(model.sample(score, version=version, rerolled=rerolled, prompt_sha=first.first_sha))
+        self._count(running, score)
+
+    def _tools(
+        self, work: CellWork, running: RunningAttempt
+    ) -> tuple[Conversation, Conversation | None, JudgeClient | None]:
+        """(the model, the simulated user, the judge) of one attempt."""
+        item, repeat, stop = running.attempt.item, running.attempt.repeat, self.limits.stop
+        check = partial(self._check_may_send, running)
+        send: Send = partial(self._send, running)
+        model = Conversation(work.cell, item, repeat, work.sampling, work.seed, send, check_may_send=check)
+        user = judge = None
+        if (simulator := work.simulator) is not None:
+            send = self._budgeted(simulator.sender(SIMULATOR, stop))
+            sampling = simulator.sampling
+            user = Conversation(work.cell, item, repeat, sampling, work.seed, send, SIMULATOR, check_may_send=check)
+        if work.judge is not None:
+            send = self._budgeted(work.judge.sender("judge", stop))
+            judge = JudgeClient(work.cell, running.attempt.key, work.judge.identity, work.judge.sampling, send)
+        return model, user, judge
+
+    def _check_may_send(self, running: RunningAttempt) -> None:
+        """Raises ``Stopped`` between two requests of an attempt when no new one may be sent."""
+        unfit = running.sent and self.fit is not None and not self.fit.fits(running.attempt)
+        if self.limits.stop.requested or unfit:
+            raise Stopped("no new request starts: the same command goes on from here")
+
+    async def _send(self, running: RunningAttempt, request: Request) -> tuple[Reply, int]:
+        """(reply, requests sent) of the model under test; lengths and speed are learned from it."""
+        attempt = running.attempt
+        running.sent, running.partial, running.sent_at = True, PartialReply(), time.monotonic()
+        if self.fit is not None:
+            self.fit.sent_at[attempt.cell, *attempt.key] = running.sent_at
+        try:
+            pool = self.workload.cells[attempt.cell].pool
+            reply, sent = await ask_again(pool, request, self.limits.stop, running.partial)
+        finally:
+            if self.fit is not None:
+                del self.fit.sent_at[attempt.cell, *attempt.key]
+        running.partial = None
+        self._answered.add(attempt.cell)
+        tokens = reply.usage.completion_tokens or 0
+        running.tokens += tokens
+        self.progress.tokens += tokens
+        self.limits.budget.add(tokens)
+        if tokens and not reply.tool_calls:
+            self.lengths.add_reply(tokens, len(reply.text) + len(reply.reasoning))
+        if self.fit is not None and tokens:
+            self.fit.learn(attempt.cell, tokens, reply.seconds)
+        return reply, sent
+
+    def _budgeted(self, send: Send) -> Send:
+        """``send`` with its tokens counted in the run's budget."""
+
+        async def counted(request: Request) -> tuple[Reply, int]:
+            reply, sent = await send(request)
+            self.limits.budget.add(reply.usage.completion_tokens or 0)
+            return reply, sent
+
+        return counted
+
+    def _rejected(self, attempt: Attempt, error: Rejected) -> Score:
+        """The score of a refused request. Raises ``EndpointUnusable`` if the endpoint refuses everything."""
+        self._refused.add((attempt.cell, attempt.item.id))
+        cell = self.workload.cells[attempt.cell].cell
+        answered = attempt.cell in self._answered or cell.replies()  # in this run, or in an earlier one
+        if not answered or len(self._refused) >= REJECTED_IN_A_ROW:
+            raise EndpointUnusable(
+                f"{self.workload.name} refuses the requests of {cell.folder.name}: {error}"
+            ) from None
+        return Score(None, "failed", note=str(error))
+
+    def _record_cut(self, work: CellWork, model: Conversation, running: RunningAttempt) -> None:
+        """Record how far the answer in flight had come; one of which nothing had come is only asked again later."""
+        partial_reply = running.partial
+        if partial_reply is None or partial_reply.reply is None:
+            return
+        characters = partial_reply.characters
+        if work.pool.model.server.stream and not characters:
+            return
+        tokens = round(self.lengths.tokens_of(characters), 1) if characters else None
+        cut = CutRequest(tokens, round(time.monotonic() - running.sent_at, 3))
+        why = self.limits.stop.reason or "the endpoint was given up"
+        work.cell.cut(running.attempt.key, (MODEL, model.turn - 1), cut, why)
+        self.progress.cut += 1
+
+    def _count(self, running: RunningAttempt, score: Score) -> None:
+        """Count an attempt that ended with a score, and learn from its length."""
+        attempt, tokens = running.attempt, running.tokens
         self.progress.done += 1
         self.progress.failed += score.outcome == "failed"
         self.progress.truncated += score.outcome == "truncated"
-        if (tell := self.scored.get(todo.cell)) is not None:
-            tell(todo.item.id, todo.repeat, score.value)
-        if asking.tokens and score.outcome != "failed":
-            self.grown.setdefault(todo.cell, LengthEstimator()).add(todo, asking.tokens)
-        if asking.tokens and not self.queue.strict:
-            self.queue.learn(todo.cell, todo.item.id, job.repeats, asking.tokens)
-
-    def had_reply(self, cell: int) -> bool:
-        """Whether a cell has ever had a reply, now or in an earlier run."""
-        return cell in self.answered or bool(self.lane.jobs[cell].cell.replies())
-
-    def cut(self, job: CellWork, key: tuple[str, int], turns: Conversation, asking: "AttemptRequests") -> None:
-        """Note how far an answer had come that is cut now; one of which nothing had come is only asked later."""
-        watch = asking.watch
-        if watch is None or watch.reply is None or (job.client.model.server.stream and not watch.characters):
-            return
-        tokens = watch.characters * self.generated / self.characters if watch.characters else None
-        cut = CutRequest(None if tokens is None else round(tokens, 1), round(time.monotonic() - asking.sent, 3))
-        job.cell.cut(key, (MODEL, turns.turn - 1), cut, self.stop.reason or "the endpoint was given up")
-        self.progress.cut += 1
-
-    def simulated(self, job: CellWork, todo: Attempt, asking: "AttemptRequests") -> Conversation | None:
-        """The simulated user of one attempt, journaled like the model."""
-        aide = job.simulator
-        if aide is None:
-            return None
-        ask = self.counted(aide_ask(aide, "simulator", self.stop))
-        who, sampling = "simulator", aide.sampling
-        return Conversation(job.cell, todo.item, todo.repeat, sampling, job.seed, ask, who, may_ask=asking.may_ask)
-
-    def counted(self, ask: Ask) -> Ask:
-        """``ask`` with its tokens on the run's budget."""
-
-        async def asked(request: Request) -> tuple[Reply, int]:
-            reply, attempts = await ask(request)
-            self.budget.add(reply.usage.completion_tokens or 0)
-            return reply, attempts
-
-        return asked
+        if (on_score := self.on_score.get(attempt.cell)) is not None:
+            on_score(attempt.item.id, attempt.repeat, score.value)
+        if tokens and score.outcome != "failed":
+            self.lengths.add_attempt(attempt, tokens)
+        if tokens and not self.queue.strict:
+            self.queue.learn(attempt.cell, attempt.item.id, self.workload.cells[attempt.cell].repeats, tokens)
 
 
-@dataclass(slots=True)
-class AttemptRequests:
-    """The requests of one attempt to the model under test."""
-
-    running: EndpointWorker
-    todo: Attempt
-    tokens: int = 0
-    """Generated so far."""
-    watch: PartialReply | None = None
-    """The request that is in flight."""
-    sent: float = 0.0
-    asked: bool = False
-
-    def may_ask(self) -> None:
-        """Raises ``Stopped`` between two requests of an attempt when no new one may start."""
-        fit = self.running.fit
-        if self.running.stop.requested or (self.asked and fit is not None and not fit.fits(self.todo)):
-            raise Stopped("no new request starts: the same command goes on from here")
-
-    async def ask(self, request: Request) -> tuple[Reply, int]:
-        """One reply, whatever it takes; what it shows of lengths and speed is learned from."""
-        running, todo = self.running, self.todo
-        key = (todo.cell, todo.item.id, todo.repeat)
-        self.asked, self.watch, self.sent = True, PartialReply(), time.monotonic()
-        if running.fit is not None:
-            running.fit.begun[key] = self.sent
-        try:
-            client = running.lane.jobs[todo.cell].client
-            reply, attempts = await ask_again(client, request, running.stop, self.watch)
-        finally:
-            if running.fit is not None:
-                del running.fit.begun[key]
-        self.watch = None
-        running.answered.add(todo.cell)
-        tokens = reply.usage.completion_tokens or 0
-        self.tokens += tokens
-        running.progress.tokens += tokens
-        running.budget.add(tokens)
-        if tokens and not reply.tool_calls:
-            running.generated += tokens
-            running.characters += len(reply.text) + len(reply.reasoning)
-        if running.fit is not None and tokens:
-            running.fit.learn(todo.cell, tokens, reply.seconds)
-        return reply, attempts
-
-
-async def ended(tasks: "set[asyncio.Task[None]]") -> None:
-    """Cancel tasks and see them end."""
+async def _cancel(tasks: "set[asyncio.Task[None]]") -> None:
+    """Cancel tasks and wait for their end."""
     pending = {task for task in tasks if not task.done()}
     for task in pending:
         task.cancel()

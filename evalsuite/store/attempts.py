@@ -1,15 +1,21 @@
 """What the journals of a cell say of its attempts: sent, replied to, judged, cut, put aside."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalsuite.store import journal
 
-Key = tuple[str, int]
+AttemptKey = tuple[str, int]
 """(item id, repeat)"""
 Turn = tuple[str, int]
 """(who was asked: ``model``, ``simulator``; how manieth call of the attempt, from 0)"""
+Verdicts = Mapping[tuple[str, str], bool]
+"""(hash of what was judged, judge) -> whether the answer is right."""
 MODEL = "model"
+"""Role of the model under test in a ``Turn``."""
+SIMULATOR = "simulator"
+"""Role of the simulated user in a ``Turn``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,9 @@ class StoredAttempt:
         return self.replies[MODEL, max(turns)] if turns else None
 
 
-def scan(folder: Path) -> dict[Key, StoredAttempt]:
+def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
     """All attempts in the journals of a cell, in the order in which they were first sent."""
-    index: dict[Key, StoredAttempt] = {}
+    index: dict[AttemptKey, StoredAttempt] = {}
     for path in journal.ordered(folder):
         for offset, event in journal.read(path):
             kind = event.get("event")

@@ -20,7 +20,7 @@ from typing import Any
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, Reply, Sample, Usage
 from evalsuite.store import journal, lock
-from evalsuite.store.attempts import MODEL, CutRequest, JournalPlace, Key, StoredAttempt, Turn, scan
+from evalsuite.store.attempts import MODEL, AttemptKey, CutRequest, JournalPlace, StoredAttempt, Turn, Verdicts, scan
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 from evalsuite.store.writer import JournalWriter
 from evalsuite.version import __version__
@@ -32,7 +32,7 @@ class Cell:
 
     folder: Path
     manifest: dict[str, Any]
-    _index: dict[Key, StoredAttempt]
+    _index: dict[AttemptKey, StoredAttempt]
     _commits: JournalWriter
     _lock: Path
     _file: journal.JournalFile | None = None
@@ -43,38 +43,38 @@ class Cell:
         """The model as folders and tables name it."""
         return self.folder.parent.name
 
-    def outcome(self, key: Key) -> str:
+    def outcome(self, key: AttemptKey) -> str:
         """The outcome on record, empty if there is none."""
         attempt = self._index.get(key)
         return attempt.outcome if attempt else ""
 
-    def needs(self, key: Key, *, judged: bool = False) -> bool:
+    def needs(self, key: AttemptKey, *, judged: bool = False) -> bool:
         """Whether an attempt is still to be made: never asked, or failed; with a judge also if it is ``ungraded``."""
         return self.outcome(key) in ("", "failed", *(["ungraded"] if judged else []))
 
-    def replies(self) -> dict[Key, int]:
+    def replies(self) -> dict[AttemptKey, int]:
         """Attempt -> replies on record, for every attempt that has any."""
         return {key: len(attempt.replies) for key, attempt in self._index.items() if attempt.replies}
 
-    def verdicts(self, key: Key) -> Mapping[tuple[str, str], bool]:
-        """(hash of what was judged, judge) -> whether it is right, for every verdict on record."""
+    def verdicts(self, key: AttemptKey) -> Verdicts:
+        """The verdicts on record for an attempt."""
         attempt = self._index.get(key)
         return attempt.verdicts if attempt else {}
 
-    async def judged(self, key: Key, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
+    async def judged(self, key: AttemptKey, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
         """Keep a judge's verdict with its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
         await self._commits.write(self._journal(), event | {"right": right, "words": words}, sync=True)
         self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = right
 
-    def rerolled(self, key: Key) -> bool:
+    def rerolled(self, key: AttemptKey) -> bool:
         """Whether a request of this attempt was sent earlier and its reply is lost."""
         attempt = self._index.get(key)
         if attempt is None:
             return False
         return attempt.spoiled or attempt.twice or any(turn not in attempt.replies for turn in attempt.sent)
 
-    def recorded(self, key: Key, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
+    def recorded(self, key: AttemptKey, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
         """The reply on disk to this very request, with its number of requests; None if it must be asked.
 
         Raises ``BadInput`` if the turn was answered for another prompt: the task has changed under the cell.
@@ -91,12 +91,12 @@ class Cell:
             )
         return _reply_from(event["reply"]), event["attempts"]
 
-    async def sent(self, key: Key, turn: Turn) -> None:
+    async def sent(self, key: AttemptKey, turn: Turn) -> None:
         """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
         self._index.setdefault(key, StoredAttempt()).ask(turn)
         await self._commits.write(self._journal(), _event("sent", key, turn), sync=False)
 
-    async def reply(self, key: Key, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
+    async def reply(self, key: AttemptKey, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
         """Keep a whole reply; returns once it is durable. Raises ``StorageFailed``."""
         now = time.time()
         span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was asked and answered, for the timeline
@@ -108,12 +108,12 @@ class Cell:
         attempt.replies[turn] = JournalPlace(file.path, offset)
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
 
-    def cut(self, key: Key, turn: Turn, cut: CutRequest, why: str) -> None:
+    def cut(self, key: AttemptKey, turn: Turn, cut: CutRequest, why: str) -> None:
         """Note that an answer was cut while it came: asking it again tends to keep shorter ones."""
         self._commits.note(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
         self._index.setdefault(key, StoredAttempt()).cuts.append(cut)
 
-    def lengths(self) -> dict[Key, float]:
+    def lengths(self) -> dict[AttemptKey, float]:
         """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a verdict."""
         found = {
             key: float(sum(tokens for (who, _), tokens in attempt.tokens.items() if who == MODEL))
@@ -122,7 +122,7 @@ class Cell:
         }
         return {key: tokens for key, tokens in found.items() if tokens}
 
-    def cuts(self) -> dict[Key, list[CutRequest]]:
+    def cuts(self) -> dict[AttemptKey, list[CutRequest]]:
         """(item, repeat) -> its answers that were cut."""
         return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
@@ -132,7 +132,7 @@ class Cell:
         attempt = self._index.setdefault((sample.item_id, sample.repeat), StoredAttempt())
         attempt.outcome = sample.score.outcome
 
-    def invalidate(self, key: Key) -> None:
+    def invalidate(self, key: AttemptKey) -> None:
         """Put the turns of an attempt aside: it begins anew when it is made again. They stay in the journal."""
         self._commits.note(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
@@ -242,7 +242,7 @@ def _extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **manifest, "items": list(planned), "selection": selection, "repeats": repeats, "server": server}
 
 
-def _event(kind: str, key: Key, turn: Turn) -> dict[str, Any]:
+def _event(kind: str, key: AttemptKey, turn: Turn) -> dict[str, Any]:
     return {"event": kind, "item": key[0], "repeat": key[1], "who": turn[0], "turn": turn[1]}
 
 

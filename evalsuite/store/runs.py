@@ -1,4 +1,4 @@
-"""Which run a command belongs to, and how a cell is put aside to be asked again."""
+"""The folder of runs: which run a command belongs to, which cells a run holds, and how a cell is archived."""
 
 import re
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from typing import Any
 from evalsuite.errors import BadInput, StorageFailed, unknown_name
 from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest
 
-Place = tuple[str, str]
-"""(model label, task): where a cell stands below the run's folder."""
+CellName = tuple[str, str]
+"""(model label, task): the two folders of a cell below its run's folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The run that was chosen, and the sentence that says why."""
+class RunChoice:
+    """The run that a command writes into, and the reason in a few words."""
 
     run_id: str
     why: str
 
 
-def label(model: str, thinking: bool) -> str:
-    """The model's folder: thinking is part of what was measured."""
+def model_label(model: str, thinking: bool) -> str:
+    """The name of a model's folder: the thinking switch is part of what is measured."""
     return model if thinking else f"{model}-nothink"
 
 
@@ -32,22 +32,27 @@ def _new_run_id(suite: str | None) -> str:
     return f"{suite or 'run'}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def choose(results: Path, run_id: str | None, suite: str | None, asked: Mapping[Place, Mapping[str, Any]]) -> Choice:
-    """The run to write into: the one named, else the newest of this suite into which all asked cells fit, else new."""
+def choose_run(
+    results: Path, run_id: str | None, suite: str | None, asked: Mapping[CellName, Mapping[str, Any]]
+) -> RunChoice:
+    """The run to write into: the one named, else the newest of this suite into which all asked cells fit, else new.
+
+    ``asked`` holds the manifests of the cells that are asked for.
+    """
     if run_id is not None:
-        found = (results / run_id).is_dir()
-        return Choice(run_id, "named on the command line" + (", continued" if found else ", new"))
+        state = "continued" if (results / run_id).is_dir() else "new"
+        return RunChoice(run_id, f"named on the command line, {state}")
     pattern = re.compile(rf"{re.escape(suite or 'run')}-\d{{8}}T\d{{6}}Z")
     runs = sorted((path for path in results.glob("*") if pattern.fullmatch(path.name)), reverse=True)
     for run in runs[:1]:
         reason = _misfit(run, asked)
         if reason is None:
-            return Choice(run.name, "the newest run of this suite, and the asked cells fit")
-        return Choice(_new_run_id(suite), f"new: {run.name} does not fit ({reason})")
-    return Choice(_new_run_id(suite), "new: there is none of this suite yet")
+            return RunChoice(run.name, "the newest run of this suite, and the asked cells fit")
+        return RunChoice(_new_run_id(suite), f"new: {run.name} does not fit ({reason})")
+    return RunChoice(_new_run_id(suite), "new: there is none of this suite yet")
 
 
-def _misfit(run: Path, asked: Mapping[Place, Mapping[str, Any]]) -> str | None:
+def _misfit(run: Path, asked: Mapping[CellName, Mapping[str, Any]]) -> str | None:
     """Why the asked cells cannot go into ``run``; None if they can."""
     for (model, task), manifest in asked.items():
         folder = run / model / task
@@ -59,7 +64,10 @@ def _misfit(run: Path, asked: Mapping[Place, Mapping[str, Any]]) -> str | None:
 
 
 def archive(folder: Path, reason: str) -> Path:
-    """Move a cell under ``superseded/`` beside it, with the reason; the report shows that it was asked again."""
+    """Move a cell into ``superseded/`` in its model's folder, with the reason; reports show that it was asked again.
+
+    Returns the new folder. Raises ``BadInput`` for a locked cell, ``StorageFailed`` if it cannot be moved.
+    """
     if (folder / "lock").exists():
         raise BadInput(f"{folder} is locked: another process may be writing it; stop it before redo=")
     target = folder.parent / "superseded" / f"{folder.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -97,13 +105,13 @@ class TableCell:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The keys that make this cell what it is."""
-        found: Mapping[str, Any] = self.manifest["identity"]
-        return found
+        """The keys that a continuation of the cell must share."""
+        identity: Mapping[str, Any] = self.manifest["identity"]
+        return identity
 
     @property
     def title(self) -> str:
-        """The model as people call it."""
+        """The model's title for people."""
         title = str(self.manifest.get("title") or self.model)
         title += " (baseline)" if self.model.endswith(AT_BASELINE) else ""
         return f"{title} (no thinking)" if self.identity.get("thinking") is False else title
@@ -126,13 +134,13 @@ class TableCell:
 
     @property
     def superseded(self) -> tuple[str, ...]:
-        """Why earlier cells of this model and task were put aside and asked again, oldest first."""
+        """The reasons why earlier cells of this model and task were archived and asked again, oldest first."""
         reasons = sorted(self.folder.parent.glob(f"superseded/{self.task}-*/reason.txt"))
         return tuple(path.read_text(encoding="utf-8").strip() for path in reasons)
 
     @property
     def recorded(self) -> datetime | None:
-        """When the model's server was last asked; None for answers recorded elsewhere."""
+        """When a server last began to answer in this cell; None for answers recorded elsewhere."""
         served = self.manifest.get("server") or ()
         return datetime.fromisoformat(served[-1]["at"]) if served else None
 
@@ -147,16 +155,16 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
     if not runs:
         known = ", ".join(run_ids(Path(results_dir))) or "none"
         raise BadInput(f"no run was named; runs in {results_dir}: {known}. Name one with run=R")
-    found: dict[tuple[str, str], TableCell] = {}
+    by_name: dict[CellName, TableCell] = {}
     for folder in dict.fromkeys(find_run(run, Path(results_dir)) for run in runs):
         for cell in run_cells(folder):
-            other = found.setdefault((cell.model, cell.task), cell)
+            other = by_name.setdefault((cell.model, cell.task), cell)
             if other is not cell:
                 raise BadInput(
                     f"{cell.model} x {cell.task} is in two of these runs, {other.run} and {cell.run}: "
                     "report them one at a time, or move one of the cells away"
                 )
-    return tuple(found.values())
+    return tuple(by_name.values())
 
 
 def find_run(run: str | Path, results_dir: Path) -> Path:

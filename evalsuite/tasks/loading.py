@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from evalsuite.config import sampling
+from evalsuite.config.sampling import effective, fields, sampling_origin
 from evalsuite.config.settings import Run, Task
 from evalsuite.errors import BadInput
-from evalsuite.records import Item, data_sha
-from evalsuite.tasks.base import Adapter
+from evalsuite.records import Item, Request, data_sha
+from evalsuite.tasks.base import Adapter, SingleTurn
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
 from evalsuite.tasks.selection import selected
@@ -25,27 +25,60 @@ class LoadedTask:
     """The items asked for."""
     total: int
     """Items of the whole task."""
+    selection: Mapping[str, Any] | None
+    """``limit``, ``groups`` and ``ids`` that chose the items; None: the whole task is asked."""
     data_sha: str
+    """Hash of all items of the task."""
+    seed: int
+    """The run's seed, from which the adapter draws orders and the limit draws items."""
     sampling: Mapping[str, Any]
+    """Request field -> value."""
     origin: Mapping[str, str]
+    """Request field -> which source states its value."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The auxiliary models that the task uses: ``judge``, ``simulator``."""
+        roles: tuple[str, ...] = getattr(self.adapter, "needs", ())
+        return roles
+
+    @property
+    def single_turn(self) -> bool:
+        """Whether an attempt is one request, whose adapter has a ``prompt``; else it is a dialogue."""
+        return hasattr(self.adapter, "prompt")
+
+    def first_request(self) -> Request | None:
+        """The request for the first item, without sampling; None for a dialogue, whose requests depend on replies."""
+        return cast("SingleTurn", self.adapter).prompt(self.items[0], 0) if self.single_turn else None
 
 
-def load_task(name: str, task: Task, settings: Run) -> LoadedTask:
-    """Build the adapter and load its questions."""
+def load_tasks(settings: Run) -> dict[str, LoadedTask]:
+    """Build the adapters of a run's tasks and load their questions.
+
+    Raises ``BadInput`` for unknown adapters and options, data that cannot be had, and selections that leave nothing.
+    """
+    return {name: _load_task(name, task, settings) for name, task in settings.tasks.items()}
+
+
+def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
     source = Source(settings.data.kind, settings.data.root)
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
     items = tuple(adapter.items())
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
-    drawn_with = sampling.effective(settings.sampling, task.sampling)
+    chosen = selected(items, task.select, settings.limit, settings.seed)
+    part = {"limit": settings.limit, "groups": dict(task.select.groups), "ids": task.select.ids}
+    sampling = effective(settings.sampling, task.sampling)
     return LoadedTask(
-        name,
-        task,
-        adapter,
-        selected(items, task.select, settings.limit, settings.seed),
-        len(items),
-        data_sha(items),
-        sampling.fields(drawn_with),
-        sampling.sampling_origin(drawn_with),
+        name=name,
+        settings=task,
+        adapter=adapter,
+        items=chosen,
+        total=len(items),
+        selection=part if len(chosen) < len(items) else None,
+        data_sha=data_sha(items),
+        seed=settings.seed,
+        sampling=fields(sampling),
+        origin=sampling_origin(sampling),
     )

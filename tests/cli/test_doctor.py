@@ -113,6 +113,6 @@ def test_secrets_stay_where_they_are(
     assert "canary" not in capsys.readouterr().out + json.dumps(found)
 
 
-def test_nobody_to_look_at() -> None:
-    with pytest.raises(BadInput, match="nobody to look at: add model=NAME"):
+def test_no_endpoint_to_check() -> None:
+    with pytest.raises(BadInput, match="no endpoint to check: add model=NAME"):
         doctor(load_settings([], command="doctor"))

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from evalsuite.cli import progress
-from evalsuite.cli.progress import Line, Meter, drawn, pause_after, sentence, time_left, view
-from evalsuite.engine.jobs import Progress
+from evalsuite.cli.progress import Line, Meter, pause_after, progress_display, sentence, time_left, view
+from evalsuite.engine.progress import Progress
 
 LINES = [
     Line("fp8", Progress(planned=12_032, done=1_204, truncated=13, in_flight=61, limit=64, recorded=300), 1830.2, 15e3),
@@ -102,11 +102,11 @@ def test_no_more_than_one_line_in_thirty_seconds() -> None:
 
 def test_nothing_is_drawn_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
-    with drawn(Console(file=file)) as draw:
+    with progress_display(Console(file=file)) as draw:
         draw({"fp8": LINES[0].progress})
     assert file.getvalue() == ""
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with drawn(Console(file=file, soft_wrap=True)) as draw:
+    with progress_display(Console(file=file, soft_wrap=True)) as draw:
         draw({"fp8": LINES[0].progress})
     assert file.getvalue() == "0:00:00: 1,504 of 12,332 done, 13 truncated, 0 tokens/s\n"
 
@@ -114,6 +114,6 @@ def test_nothing_is_drawn_where_there_is_no_terminal(monkeypatch: pytest.MonkeyP
 def test_ci_is_no_terminal_even_if_it_looks_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     file = io.StringIO()
-    with drawn(Console(file=file, force_terminal=True)) as draw:
+    with progress_display(Console(file=file, force_terminal=True)) as draw:
         draw({"fp8": LINES[0].progress})
     assert file.getvalue() == ""

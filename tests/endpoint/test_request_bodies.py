@@ -9,7 +9,7 @@ from evalsuite.cli.dry_run import first_body
 from evalsuite.cli.run import run
 from evalsuite.config.compose import load_settings
 from evalsuite.errors import Exit
-from evalsuite.tasks.loading import load_task
+from evalsuite.tasks.loading import load_tasks
 from tests.support.questions import lay_out
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 
@@ -20,8 +20,8 @@ def test_first_request(tmp_path: Path, snapshot: SnapshotAssertion, model: str, 
     lay_out(tmp_path)
     words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={tmp_path}"]
     wanted = load_settings(words)
-    task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
-    body = first_body(task, wanted.models[model], wanted)
+    task = load_tasks(wanted)["gsm8k"]
+    body = first_body(task, wanted.models[model], wanted.engine)
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 64000)
     assert body["chat_template_kwargs"] == {"enable_thinking": thinking == "on"}
     assert {task.origin[field] for field in ("temperature", "top_p", "max_tokens")} == {"card"}
@@ -33,7 +33,7 @@ def test_only_the_cards_fields_are_sent_when_asked_for(tmp_path: Path) -> None:
     lay_out(tmp_path)
     words = ["model=nvfp4_v2", "task=gsm8k", "sampling=card_literal", "data=local", f"data.root={tmp_path}"]
     wanted = load_settings(words)
-    task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
+    task = load_tasks(wanted)["gsm8k"]
     assert task.origin == {"temperature": "card", "top_p": "card", "max_tokens": "card"}
 
 
@@ -45,7 +45,7 @@ def test_the_shipped_model_sends_what_the_snapshot_says(tmp_path: Path) -> None:
         wanted = load_settings(words)
 
         assert run(wanted) == Exit.DONE
-        task = load_task("gsm8k", wanted.tasks["gsm8k"], wanted)
-        expected = first_body(task, wanted.models["nvfp4_v2"], wanted) | {"model": "Qwen3.5"}
+        task = load_tasks(wanted)["gsm8k"]
+        expected = first_body(task, wanted.models["nvfp4_v2"], wanted.engine) | {"model": "Qwen3.5"}
         question = expected["messages"][0]["content"]  # the others ask who the server is, and whether it thinks
         assert [dict(one.body) for one in server.requests if one.prompt == question] == [expected]

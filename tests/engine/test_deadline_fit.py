@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.config.deadline import Window, duration, point_in_time, window
+from evalsuite.config.deadline import Window, duration, open_window, point_in_time
 from evalsuite.engine.deadline_fit import CellFit, Fit
-from evalsuite.engine.lengths import ExpectedLengths, recorded, typical_tokens
+from evalsuite.engine.lengths import ExpectedLengths, expected_lengths, typical_tokens
 from evalsuite.engine.scheduler import Attempt
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 
 def opened(deadline: str, environ: Mapping[str, str] | None = None) -> Window:
     """A window from ``NOW`` on, by a clock that stood at 0 then."""
-    return window(deadline, NOW, environ, 0.0)
+    return open_window(deadline, NOW, environ, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_a_time_is_utc_unless_it_says_otherwise() -> None:
     assert point_in_time("2026-11-21T06:00+02:00") == four
     assert point_in_time("tomorrow") is None
     assert opened("2026-11-21T04:00Z").closes == 6 * 3600
-    assert window("90m").left() == pytest.approx(5400, abs=30)  # it has just been opened
+    assert open_window("90m").left() == pytest.approx(5400, abs=30)  # it has just been opened
 
 
 def test_a_window_that_has_passed_or_cannot_be_read_is_refused() -> None:
     with pytest.raises(BadInput, match="which has passed"):
-        window("2026-11-20T21:00Z", NOW)
+        open_window("2026-11-20T21:00Z", NOW)
     with pytest.raises(BadInput, match="must be a duration"):
-        window("soon", NOW)
+        open_window("soon", NOW)
     with pytest.raises(BadInput, match="has passed"):
-        window("0s", NOW)
+        open_window("0s", NOW)
 
 
 def test_a_slurm_job_says_when_it_ends() -> None:
@@ -66,7 +66,7 @@ def test_a_slurm_job_says_when_it_ends() -> None:
     assert known.closes == 3 * 3600 - 60
     assert known.seconds == 4 * 3600 - 60
     with pytest.raises(BadInput, match="no SLURM job"):
-        window("slurm", NOW, {})
+        open_window("slurm", NOW, {})
 
 
 def command(folder: Path, name: str, words: str) -> None:
@@ -79,7 +79,7 @@ def test_older_slurms_are_asked_by_command(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     job = {"SLURM_JOB_ID": "7"}
     with pytest.raises(BadInput, match="neither SLURM_JOB_END_TIME nor scontrol nor squeue"):
-        window("slurm", NOW, job)
+        open_window("slurm", NOW, job)
     command(tmp_path, "squeue", "1-02:03:04")
     left = timedelta(days=1, hours=2, minutes=3, seconds=4).total_seconds()
     assert opened("slurm", job).closes == left - 60
@@ -171,7 +171,9 @@ def test_recorded_lengths_come_from_this_cell_then_from_others(tmp_path: Path) -
     cells.write(tmp_path / "r2", other, nothink)
     (tmp_path / "r3" / "bf16" / "mmlu_pro").mkdir(parents=True)
     (tmp_path / "r3" / "bf16" / "mmlu_pro" / "samples.parquet").write_bytes(b"torn")
-    found = recorded(tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {("1", 0): 50.0, ("1", 1): 70.0})
+    found = expected_lengths(
+        tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {("1", 0): 50.0, ("1", 1): 70.0}
+    )
     assert found.items == {"0": 200.0, "1": 60.0, "2": 300.0}
     assert found.expected("9") == pytest.approx(560 / 3)
     assert sorted(found.replies) == [100, 200, 300, 300, 400]
@@ -180,11 +182,11 @@ def test_recorded_lengths_come_from_this_cell_then_from_others(tmp_path: Path) -
 
 def test_rates_come_from_this_model_only(tmp_path: Path) -> None:
     cells.write(tmp_path / "r1", cells.Made("fp8", lengths(100)), cells.Made("nvfp4", lengths(70), task="gsm8k"))
-    found = recorded(tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {})
+    found = expected_lengths(tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {})
     assert found.paces == ((70.0, 1.0),)
 
 
 def test_without_records_the_card_says_what_is_typical(tmp_path: Path) -> None:
-    found = recorded(tmp_path, tmp_path / "r" / "m" / "mmlu_pro", identity(thinking=False), {})
+    found = expected_lengths(tmp_path, tmp_path / "r" / "m" / "mmlu_pro", identity(thinking=False), {})
     assert found.expected("1") == typical_tokens("mmlu_pro", thinking=False) == 125
     assert typical_tokens("my_package:Mine", thinking=True) is None

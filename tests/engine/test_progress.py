@@ -12,8 +12,8 @@ from rich.console import Console
 from evalsuite.cli import run
 from evalsuite.config.settings import Engine
 from evalsuite.engine import loop as engine
-from evalsuite.engine.jobs import Progress
 from evalsuite.engine.lengths import LengthEstimator
+from evalsuite.engine.progress import Progress
 from evalsuite.engine.scheduler import Attempt, AttemptQueue, WaitingAttempts
 from evalsuite.errors import Exit
 from evalsuite.records import Item
@@ -31,7 +31,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
     def kept(_: Console) -> Iterator[Callable[[Mapping[str, Progress]], None]]:
         yield lambda lanes: found.extend(replace(one) for one in lanes.values())
 
-    monkeypatch.setattr(run, "drawn", kept)
+    monkeypatch.setattr(run, "progress_display", kept)
     monkeypatch.setattr(engine, "TICK_SECONDS", 0.01)
     return found
 

@@ -44,10 +44,10 @@ def test_questions_on_one_long_text_stay_together_the_longest_text_first() -> No
 
 def test_a_random_order_depends_on_nothing_but_seed_and_ids() -> None:
     lengths = {"i3": 1e6}
-    whole = names(ordered(0, items(50), 2, order="random", seed=1, expected=lengths.get, together=True))
-    part = names(ordered(3, items(50)[10:20], 2, order="random", seed=1))
+    whole = names(ordered(0, items(50), 2, shuffle_seed=1, expected=lengths.get, together=True))
+    part = names(ordered(3, items(50)[10:20], 2, shuffle_seed=1))
     assert [pair for pair in whole if pair in part] == part
-    assert whole != names(ordered(0, items(50), 2, order="random", seed=2))
+    assert whole != names(ordered(0, items(50), 2, shuffle_seed=2))
     assert [item for item, _ in whole[::2]] == [item for item, _ in whole[1::2]]  # all repeats of an item at once
     assert [item for item, _ in whole[::2]] != sorted(item for item, _ in whole[::2])
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_waits_and_shorter_ones_go() -> None:
 
 def test_a_strict_queue_never_passes_over_an_attempt() -> None:
     queue = AttemptQueue([9], strict=True)
-    planned = ordered(0, items(3), 1, order="random", seed=0)
+    planned = ordered(0, items(3), 1, shuffle_seed=0)
     queue.fill([planned])
     assert queue.take(lambda todo: todo is not planned[0]) is None
     assert queue.take() is planned[0]

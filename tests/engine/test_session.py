@@ -15,7 +15,7 @@ from evalsuite.config.settings import Engine, Run, Server
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
-from evalsuite.tasks.loading import load_task
+from evalsuite.tasks.loading import load_tasks
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 from tests.support.toy import right, settings
 
@@ -353,8 +353,8 @@ def test_a_dry_run_prints_the_first_request_and_sends_nothing(
 def test_a_dry_run_shows_what_is_sent(tmp_path: Path) -> None:
     with scripted_endpoint(right) as server:
         wanted = settings(tmp_path, ("bf16", server.base_url), model={"concurrency": 1})
-        (task,) = (load_task(name, task, wanted) for name, task in wanted.tasks.items())
-        shown = first_body(task, wanted.models["bf16"], wanted)
+        (task,) = load_tasks(wanted).values()
+        shown = first_body(task, wanted.models["bf16"], wanted.engine)
         assert run(wanted) == Exit.DONE
         sent = dict(server.requests[0].body)
     assert {**sent, "model": ""} == {**shown, "model": ""}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
+from evalsuite.cli.launch.words import Words
 from evalsuite.config.settings import Scale
 from evalsuite.errors import BadInput, Exit
 
 
-def run(jobs: Mapping[str, tuple[str, ...]], scale: Scale, console: Console) -> Exit:
+def run_jobs(jobs: Mapping[str, Words], scale: Scale, console: Console) -> Exit:
     """Run every command line, ``scale.jobs`` at a time, and return the worst exit code.
 
     A job that fails does not end the others. Ctrl-C reaches all of them, as they are of one process group.
@@ -20,16 +21,16 @@ def run(jobs: Mapping[str, tuple[str, ...]], scale: Scale, console: Console) -> 
     except ImportError:
         raise BadInput('launch=joblib needs joblib: pip install "evalsuite[joblib]"') from None
 
-    def one(name: str, words: tuple[str, ...]) -> Exit:
-        return _told(name, words, console)
+    def run_job(name: str, words: Words) -> Exit:
+        return _run_job(name, words, console)
 
-    tasks = (delayed(one)(name, words) for name, words in jobs.items())  # threads: each waits for a process
+    tasks = (delayed(run_job)(name, words) for name, words in jobs.items())  # threads: each waits for a process
     codes: list[Exit] = Parallel(n_jobs=scale.jobs, backend="threading")(tasks)
     return max(codes)
 
 
-def _told(name: str, words: tuple[str, ...], console: Console) -> Exit:
-    """One job; what it says is passed on line by line under its name."""
+def _run_job(name: str, words: Words, console: Console) -> Exit:
+    """Run one job; its output is printed line by line, each with the job's name."""
     command = [sys.executable, "-m", "evalsuite", "run", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -39,5 +40,5 @@ def _told(name: str, words: tuple[str, ...], console: Console) -> Exit:
 
 
 def exit_of(code: int) -> Exit:
-    """A process's return code as ours: one that a signal ended was stopped, and can be continued."""
+    """A process's return code as an ``Exit``: one that a signal ended was stopped, and can be continued."""
     return Exit.STOPPED if code < 0 else Exit(code)

@@ -1,7 +1,7 @@
-"""Cutting cells into shards, and taking a shard's journals into its cell: every attempt exactly once.
+"""Cells are cut into shards, and the journals of a shard are moved into its cell: every attempt exactly once.
 
 A shard is a plain ``evalsuite run`` of some items of one cell in a folder of its own. Its journals are moved into the
-cell when it ends, and the cell's reader merges journals by (item, repeat), whoever wrote them and how often.
+cell when it ends, and the cell's reader merges journals by (item, repeat), however often an attempt was written.
 """
 
 import os
@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalsuite.cli.launch.words import Words
 from evalsuite.errors import StorageFailed
 from evalsuite.records import Item
 from evalsuite.store.cell import Cell
+from evalsuite.store.runs import CellName
 
 RUN_ID = "shard"
 JOURNALS = "journal-*.jsonl"
@@ -28,20 +30,19 @@ class Shard:
     cell: Path
     folder: Path
     """Where the shard's own run lives."""
-    words: tuple[str, ...]
-    """After ``evalsuite run``."""
+    words: Words
 
 
 def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
     """The items that still need an attempt, in groups of about ``attempts`` attempts."""
-    missing = [item for item in items if any(cell.needs((item.id, n), judged=judged) for n in range(repeats))]
+    missing = [item for item in items if any(cell.needs((item.id, repeat), judged=judged) for repeat in range(repeats))]
     size = max(1, attempts // repeats)
     for start in range(0, len(missing), size):
         yield missing[start : start + size]
 
 
 def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: int) -> None:
-    """Write the shard's list of items; where one of them has been worked on, hand on what is known of it."""
+    """Write the shard's list of items; if one of them was asked before, link the cell's journals into the shard."""
     inside = shard.folder / RUN_ID / label / shard.task
     try:
         shard.folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +50,7 @@ def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: in
         if any(cell.outcome((item.id, number)) for item in items for number in range(repeats)):
             inside.mkdir(parents=True, exist_ok=True)
             for journal in shard.cell.glob(JOURNALS):
-                _same_file(journal, inside / journal.name)
+                _link_or_copy(journal, inside / journal.name)
     except OSError as error:
         raise StorageFailed(f"cannot prepare {shard.folder}: {error.strerror or error}") from None
 
@@ -65,14 +66,14 @@ def absorb(folder: Path, cell: Path) -> None:
         raise StorageFailed(f"cannot take {folder} into {cell}: {error.strerror or error}") from None
 
 
-def leftovers(root: Path, cells: Mapping[tuple[str, str], Path]) -> None:
-    """Take in what the shards of a driver that died had written."""
+def absorb_leftovers(root: Path, cells: Mapping[CellName, Path]) -> None:
+    """Move the journals of shards whose driver died into their cells. ``cells``: name -> folder."""
     for (model, task), cell in cells.items():
         for folder in sorted(root.glob(f"{model}/{task}/*")):
             absorb(folder, cell)
 
 
-def _same_file(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:

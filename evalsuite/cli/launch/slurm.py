@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from evalsuite.cli.launch.processes import exit_of
+from evalsuite.cli.launch.words import Words
 from evalsuite.config.settings import Scale
 from evalsuite.errors import BadInput, Exit
 
@@ -29,13 +30,13 @@ POLL_SECONDS = 0.2
 class SlurmJob:
     """One job, as submitit pickles and calls it: ``evalsuite run`` as a process of its own."""
 
-    words: tuple[str, ...]
+    words: Words
     grace: float
-    """Seconds that the run has to drain once it is told to stop."""
+    """Seconds that the run has to drain after the signal to stop."""
     pid: int = 0
 
     def __call__(self) -> int:
-        """The run's return code; a run that stopped at its deadline goes back into the queue instead."""
+        """Run the command and return its code; a run that stopped at its deadline goes back into the queue instead."""
         process = subprocess.Popen([sys.executable, "-m", "evalsuite", "run", *self.words])
         self.pid = process.pid
         while process.poll() is None:  # not wait(): submitit's signal handler must get its turn
@@ -47,7 +48,7 @@ class SlurmJob:
         return process.returncode
 
     def checkpoint(self) -> Any:
-        """Called before the window closes: end the run, and say how it goes on."""
+        """Called by submitit before the window closes: end the run, and return the job that continues it."""
         from submitit.helpers import DelayedSubmission
 
         _end(self.pid, self.grace)
@@ -55,7 +56,7 @@ class SlurmJob:
 
 
 def _end(pid: int, grace: float) -> None:
-    """Tell a child to stop and see it end; it is not reaped here, its own waiter does that."""
+    """Stop a child and wait for its end; it is not reaped here, ``__call__`` does that."""
     if not pid:
         return
     until = time.monotonic() + grace
@@ -73,7 +74,7 @@ def _end(pid: int, grace: float) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def run(jobs: Mapping[str, tuple[str, ...]], scale: Scale, folder: Path, console: Console) -> Exit:
+def submit_jobs(jobs: Mapping[str, Words], scale: Scale, folder: Path, console: Console) -> Exit:
     """Submit every command line, wait for all, and return the worst exit code.
 
     Raises ``BadInput`` if submitit is missing or refuses the options.
@@ -95,7 +96,7 @@ def run(jobs: Mapping[str, tuple[str, ...]], scale: Scale, folder: Path, console
 
 
 def _executor(submitit: Any, folder: Path, scale: Scale, name: str) -> Any:
-    """SLURM's own executor, or submitit's local one, which treats a job in the same way on this machine."""
+    """SLURM's own executor, or submitit's local one, which runs jobs in the same way on this machine."""
     if scale.cluster == "local":
         local = submitit.LocalExecutor(folder, max_num_timeout=scale.max_num_timeout)
         local.update_parameters(timeout_min=scale.timeout_min, signal_delay_s=scale.signal_delay_s, **scale.options)
@@ -112,8 +113,8 @@ def _result(name: str, job: Any, console: Console) -> Exit:
     try:
         code = exit_of(int(job.result()))
     except (FailedJobError, FailedSubmissionError, UncompletedJobError) as error:
-        told = str(error).strip().splitlines()[-1]
-        console.print(f"{name}: ended without a result ({told}); the same command goes on", markup=False)
+        reason = str(error).strip().splitlines()[-1]
+        console.print(f"{name}: ended without a result ({reason}); the same command goes on", markup=False)
         return Exit.STOPPED
     console.print(f"{name}: ended with {int(code)} ({code.name.lower().replace('_', ' ')})", markup=False)
     return code

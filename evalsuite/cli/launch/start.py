@@ -6,20 +6,19 @@ words of the command line; keys come from the environment of the machine that wo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from evalsuite.cli.arguments import Arguments
 from evalsuite.cli.launch import processes, slurm
-from evalsuite.cli.launch.words import Words, secret_words
+from evalsuite.cli.launch.words import Words, secret_words, shares
 from evalsuite.config.settings import Run, Scale
 from evalsuite.errors import BadInput, Exit
 
-if TYPE_CHECKING:
-    from evalsuite.config.settings import Run, Scale
+OURS = ("run_id", "report", "launch")
+"""Settings that the launching process decides for its jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +37,51 @@ def launch(plan: LaunchPlan, console: Console) -> Exit:
 
     Raises ``BadInput`` when the launcher is not installed or cannot start.
     """
-    kind = plan.scale.kind
-    if kind == "joblib":
-        return processes.run(plan.jobs, plan.scale, console)
+    if plan.scale.kind == "joblib":
+        return processes.run_jobs(plan.jobs, plan.scale, console)
     secrets = sorted({key for words in plan.jobs.values() for key in secret_words(words)})
     if secrets:
         raise BadInput(
             f"{', '.join(secrets)} would stand in a job file: put it into a configuration as "
             "${oc.env:NAME} and set NAME where the jobs run"
         )
-    return slurm.run(plan.jobs, plan.scale, plan.results_dir / slurm.FOLDER / plan.run_id, console)
+    return slurm.submit_jobs(plan.jobs, plan.scale, plan.results_dir / slurm.FOLDER / plan.run_id, console)
 
 
-OURS = ("run_id", "report", "launch")
-"""What the launching process decides for its jobs."""
-
-
-def common_run_id(runs: Sequence[Any]) -> str:
+def common_run_id(runs: Sequence[Run]) -> str:
     """The one run of a sweep: chosen once, for the cells of all its jobs, as a single ``run`` chooses."""
-    from evalsuite.engine import manifests as cells
-    from evalsuite.store import runs as run_folder
-    from evalsuite.tasks.loading import load_task
+    from evalsuite.engine.manifests import run_spec
+    from evalsuite.store.runs import choose_run
 
-    asked = {
-        (run_folder.label(name, model.thinking), task.name): cells.manifest(name, model, task, run)
-        for run in runs
-        for task in (load_task(key, wanted, run) for key, wanted in run.tasks.items())
-        for name, model in run.models.items()
-    }
-    return run_folder.choose(Path(runs[0].results_dir), None, runs[0].suite, asked).run_id
+    manifests = {name: manifest for run in runs for name, manifest in run_spec(run).manifests.items()}
+    return choose_run(Path(runs[0].results_dir), None, runs[0].suite, manifests).run_id
 
 
-def launch_on_ray(arguments: Arguments, settings: "Run") -> Exit:
+def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
     """Shards of one run on a Ray cluster, and one report at the end."""
-    from dataclasses import replace
-
-    from rich.console import Console
-
-    from evalsuite.cli.launch import ray_tasks
+    from evalsuite.cli.launch.ray_tasks import run_on_ray
     from evalsuite.report.build import report_run
 
     settings = replace(settings, run_id=settings.run_id or common_run_id([settings]))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    code = ray_tasks.run(arguments.overrides, arguments.config_dir, settings, console)
+    code = run_on_ray(arguments.overrides, arguments.config_dir, settings, console)
     if settings.report:
         report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline, settings.config_dir)
     return code
 
 
-def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: "Scale", config_dir: str | None) -> Exit:
+def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str | None) -> Exit:
     """Jobs of one run in processes of their own, here or elsewhere, and one report at the end."""
-    from rich.console import Console
-
-    from evalsuite.cli.launch.words import shares
-    from evalsuite.config import compose as config
+    from evalsuite.config.compose import load_settings
     from evalsuite.report.build import report_run
 
-    runs = {name: config.load_settings(words, config_dir) for name, words in jobs.items()}
+    runs = {name: load_settings(words, config_dir) for name, words in jobs.items()}
     first = next(iter(runs.values()))
     run_id = first.run_id or common_run_id(list(runs.values()))
-    shared = shares(runs, scale.jobs if scale.kind == "joblib" else len(runs))
+    limits = shares(runs, scale.jobs if scale.kind == "joblib" else len(runs))
     tail = [f"run_id={run_id}", "launch=here", "report=false", *(["--config-dir", config_dir] if config_dir else [])]
     commands = {
-        name: (*(word for word in words if word.partition("=")[0] not in OURS), *shared[name], *tail)
+        name: (*(word for word in words if word.partition("=")[0] not in OURS), *limits[name], *tail)
         for name, words in jobs.items()
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)

@@ -1,14 +1,15 @@
-"""Command lines of jobs: one per model, with the shares of an endpoint that each may use."""
+"""The command lines of jobs: one per model, with the share of an endpoint's limit that each may use."""
 
 from collections.abc import Mapping, Sequence
 
-from evalsuite.config.settings import Run
+from evalsuite.config.settings import DEMO, Run
 
 Words = tuple[str, ...]
+"""Words of a command line after ``evalsuite run``."""
 
 
 def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
-    """One command line per model: the same words, but for what is said of the other models."""
+    """Model -> its command line: the same words without the settings of the other models."""
     jobs: dict[str, Words] = {}
     for name in models:
         others = tuple(f"models.{other}." for other in models if other != name)
@@ -18,7 +19,7 @@ def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
 
 
 def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
-    """What each job must add so that those which run side by side keep an endpoint's limit together."""
+    """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together."""
     users: dict[str, list[str]] = {}
     for job, run in runs.items():
         for model in run.models.values():
@@ -28,13 +29,13 @@ def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
         limits = []
         for name, model in run.models.items():
             together = min(len(users[str(model.base_url)]), jobs_at_once)
-            if together > 1 and model.base_url != "demo":
+            if together > 1 and model.base_url != DEMO:
                 limits.append(f"models.{name}.concurrency={max(1, model.concurrency // together)}")
         added[job] = tuple(limits)
     return added
 
 
 def secret_words(words: Sequence[str]) -> list[str]:
-    """Keys of the words that would put a secret into a job file."""
+    """Keys of words that may hold a secret, which must not be written into a job file."""
     keys = [word.partition("=")[0] for word in words]
     return [key for key in keys if ".headers." in key or key.endswith(".headers")]

@@ -1,8 +1,8 @@
 """The comparisons of a run that may stop early, with the cells that they write.
 
-``attach`` takes up what the journals hold, ``scored`` every attempt that ends, and ``finish`` writes the decisions
-down. A cell that stops early gets the items that were counted as its plan (``stopped`` says so): it is whole in
-itself, a declared part of the task like any other selection, and no headline score.
+``attach`` reads what the journals hold, ``scored`` takes every attempt that ends, and ``finish`` writes the decisions
+down. A cell that stops early gets the items that were counted as its plan (``stopped`` in its manifest): it is complete
+as it is, a declared part of the task like any other selection, and no headline score.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,23 +15,23 @@ from rich.console import Console
 
 from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest
 from evalsuite.store.cell import Cell
-from evalsuite.store.runs import Place
+from evalsuite.store.runs import CellName
 from evalsuite.store.samples import read_samples
 
 
 @dataclass(slots=True)
 class CellPair:
-    """A contest with the cells that play in it."""
+    """A sequential test with the two cells that it compares."""
 
-    contest: SequentialTest
-    baseline: Place
-    candidate: Place
+    test: SequentialTest
+    baseline: CellName
+    candidate: CellName
     declared: dict[str, Any]
     """The rule as the candidate's manifest keeps it from before its first item."""
 
-    def arm(self, place: Place) -> ArmScores:
-        """The arm of one of its cells."""
-        return self.contest.candidate if place == self.candidate else self.contest.baseline
+    def arm(self, name: CellName) -> ArmScores:
+        """The scores of one of its two cells."""
+        return self.test.candidate if name == self.candidate else self.test.baseline
 
 
 @dataclass(slots=True)
@@ -40,120 +40,120 @@ class EarlyStopping:
 
     pairs: tuple[CellPair, ...]
     notes: tuple[str, ...]
-    """Tasks that are asked whole, and why."""
-    cells: Mapping[Place, Cell] = field(default_factory=dict)
-    """Those that are being written."""
-    restrict: dict[Place, Callable[[frozenset[str]], None]] = field(default_factory=dict)
-    """Cell -> called once with the items that are still wanted of it."""
-    _plans: dict[Place, tuple[list[str], Any]] = field(default_factory=dict)
+    """Tasks that are asked whole, each with the reason."""
+    cells: Mapping[CellName, Cell] = field(default_factory=dict)
+    """The cells that are being written."""
+    restrict: dict[CellName, Callable[[frozenset[str]], None]] = field(default_factory=dict)
+    """Cell -> called with the items that are still needed of it, once its comparisons are decided."""
+    _plans: dict[CellName, tuple[list[str], Any]] = field(default_factory=dict)
     """Cell -> (items, selection) as asked for."""
 
-    def attach(self, cells: Mapping[Place, Cell]) -> None:
-        """Take up what the cells hold, declare the rules in them, and leave out what needs no asking any more."""
+    def attach(self, cells: Mapping[CellName, Cell]) -> None:
+        """Read what the cells hold, declare the rules in their manifests, and drop items that are not needed."""
         self.cells = cells
         self.pairs = tuple(pair for pair in self.pairs if pair.candidate in cells)
-        for place in self._places():
-            manifest = cells[place].manifest
-            self._plans[place] = (list(manifest["items"]), manifest["selection"])
-            for pair in self._of(place):
-                read_values(pair.arm(place), pair.contest.order, cells[place].folder)
+        for name in self._open_cells():
+            manifest = cells[name].manifest
+            self._plans[name] = (list(manifest["items"]), manifest["selection"])
+            for pair in self._pairs_of(name):
+                read_values(pair.arm(name), pair.test.order, cells[name].folder)
         for pair in self.pairs:
             cells[pair.candidate].update({"sequential": {**pair.declared, "decision": None}})
-            pair.contest.replay()
+            pair.test.replay()
         for pair in self.pairs:
-            self._decided(pair)
+            self._record_decision(pair)
 
-    def scored(self, place: Place, item: str, repeat: int, value: float | None) -> None:
-        """One attempt ended."""
-        for pair in self._of(place):
-            pair.contest.scored(pair.arm(place), item, repeat, value)
-            if pair.contest.due and pair.contest.interim_look() is not None:
-                self._decided(pair)
+    def scored(self, name: CellName, item: str, repeat: int, value: float | None) -> None:
+        """An attempt in a cell ended with ``value``; None: not measured."""
+        for pair in self._pairs_of(name):
+            pair.test.scored(pair.arm(name), item, repeat, value)
+            if pair.test.due and pair.test.interim_look() is not None:
+                self._record_decision(pair)
 
     def finish(self, console: Console) -> None:
-        """Decide anew on what is on record now, write it down, and say what was decided and saved."""
-        for place in self._places():
-            for pair in self._of(place):
-                _forget(pair, place, self.cells[place])
+        """Decide again on what is on record now, write it down, and print the decisions and what was saved."""
+        for name in self._open_cells():
+            for pair in self._pairs_of(name):
+                _drop_invalidated(pair, name, self.cells[name])
         for pair in self.pairs:
-            pair.contest.replay()
+            pair.test.replay()
         for pair in self.pairs:
-            self._decided(pair)
-            call = "OPEN" if pair.contest.call is None else pair.contest.call.upper()
-            who = f"{pair.candidate[1]}: {pair.candidate[0]} against {pair.baseline[0]}"
-            console.print(f"{who}: {call}, {pair.contest.reason}", markup=False)
-        for place in self._places():
-            saved = self._saved(place)
-            if self.cells[place].manifest.get("stopped"):
-                self._plan(place, saved)
+            self._record_decision(pair)
+            call = "OPEN" if pair.test.call is None else pair.test.call.upper()
+            arms = f"{pair.candidate[1]}: {pair.candidate[0]} against {pair.baseline[0]}"
+            console.print(f"{arms}: {call}, {pair.test.reason}", markup=False)
+        for name in self._open_cells():
+            saved = self._saved(name)
+            if self.cells[name].manifest.get("stopped"):
+                self._record_plan(name, saved)
                 tokens = "" if saved["tokens"] is None else f", about {saved['tokens']:,} tokens"
                 words = f"{saved['attempts']:,} of {saved['planned']:,} attempts not asked{tokens}"
-                console.print(f"{place[0]}/{place[1]} saved: {words}", markup=False)
+                console.print(f"{name[0]}/{name[1]} saved: {words}", markup=False)
 
-    def wanted(self, place: Place) -> frozenset[str] | None:
-        """The items of a cell that its decided contests rest on; None: all that were asked for."""
-        contests = [pair.contest for pair in self._of(place)]
-        if not contests or any(one.call is None for one in contests):
+    def needed_items(self, name: CellName) -> frozenset[str] | None:
+        """The items of a cell that its decided comparisons rest on; None: all that were asked for."""
+        tests = [pair.test for pair in self._pairs_of(name)]
+        if not tests or any(test.call is None for test in tests):
             return None
-        longest = max(contests, key=lambda one: one.ends)
+        longest = max(tests, key=lambda test: test.ends)
         return frozenset(longest.order[: longest.ends]) if longest.ends < longest.rule.items else None
 
-    def _decided(self, pair: CellPair) -> None:
-        """Write a decision (or that there is none) into the candidate, and the plans that follow from it."""
+    def _record_decision(self, pair: CellPair) -> None:
+        """Write the state of a comparison into the candidate, and the plans that follow into both cells."""
         candidate = self.cells[pair.candidate]
         decision = None
-        if pair.contest.call is not None:
-            decision = {**pair.contest.to_json(), "version": candidate.manifest["version"]}
+        if pair.test.call is not None:
+            decision = {**pair.test.to_json(), "version": candidate.manifest["version"]}
         candidate.update({"sequential": {**pair.declared, "decision": decision}})
-        for place in (pair.baseline, pair.candidate):
-            if place in self.cells:
-                self._plan(place, None)
-                if (items := self.wanted(place)) is not None and place in self.restrict:
-                    self.restrict[place](items)
+        for name in (pair.baseline, pair.candidate):
+            if name in self.cells:
+                self._record_plan(name, None)
+                if (items := self.needed_items(name)) is not None and name in self.restrict:
+                    self.restrict[name](items)
 
-    def _plan(self, place: Place, saved: Mapping[str, Any] | None) -> None:
-        """What a cell is asked for, by what is decided now."""
-        cell, wanted = self.cells[place], self.wanted(place)
-        items, selection = self._plans[place]
-        if wanted is None:
+    def _record_plan(self, name: CellName, saved: Mapping[str, Any] | None) -> None:
+        """Write into a cell which items are asked for, by what is decided now, and what that has saved."""
+        cell, needed = self.cells[name], self.needed_items(name)
+        items, selection = self._plans[name]
+        if needed is None:
             if cell.manifest.get("stopped"):
                 cell.update({"items": items, "selection": selection, "stopped": None})
             return
-        chosen = selection or {"limit": None, "groups": {}, "ids": None}
         stopped = {
             "by": "sequential",
-            "items": len(wanted),
+            "items": len(needed),
             "planned_items": len(items),
             "decisions": [
-                {"baseline": pair.baseline[0], "candidate": pair.candidate[0], "call": pair.contest.call}
-                for pair in self._of(place)
+                {"baseline": pair.baseline[0], "candidate": pair.candidate[0], "call": pair.test.call}
+                for pair in self._pairs_of(name)
             ],
             "saved": saved,
         }
-        kept = [item for item in items if item in wanted]
-        cell.update({"items": kept, "selection": chosen, "stopped": stopped})
+        kept = [item for item in items if item in needed]
+        whole: dict[str, Any] = {"limit": None, "groups": {}, "ids": None}
+        cell.update({"items": kept, "selection": selection or whole, "stopped": stopped})
 
-    def _saved(self, place: Place) -> dict[str, Any]:
-        """Attempts that were never made, of those planned, and the tokens that they would have taken by the mean."""
-        cell = self.cells[place]
-        items, repeats = set(self._plans[place][0]), int(cell.manifest["repeats"])
+    def _saved(self, name: CellName) -> dict[str, Any]:
+        """Planned attempts that were never made, and the tokens that they would have taken at the mean length."""
+        cell = self.cells[name]
+        items, repeats = set(self._plans[name][0]), int(cell.manifest["repeats"])
         made = sum(key[0] in items and key[1] < repeats for key in cell.replies())
         planned, lengths = len(items) * repeats, list(cell.lengths().values())
         mean = sum(lengths) / len(lengths) if lengths else None
         tokens = None if mean is None else round(mean * (planned - made))
         return {"attempts": planned - made, "planned": planned, "tokens": tokens, "mean_tokens": mean}
 
-    def _of(self, place: Place) -> list[CellPair]:
-        return [pair for pair in self.pairs if place in (pair.baseline, pair.candidate)]
+    def _pairs_of(self, name: CellName) -> list[CellPair]:
+        return [pair for pair in self.pairs if name in (pair.baseline, pair.candidate)]
 
-    def _places(self) -> list[Place]:
-        """The cells that are being written, each once."""
-        found = dict.fromkeys(place for pair in self.pairs for place in (pair.baseline, pair.candidate))
-        return [place for place in found if place in self.cells]
+    def _open_cells(self) -> list[CellName]:
+        """The compared cells that are being written, each once."""
+        names = dict.fromkeys(name for pair in self.pairs for name in (pair.baseline, pair.candidate))
+        return [name for name in names if name in self.cells]
 
 
 def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
-    """The values that a cell holds."""
+    """Copy the values on record in a cell into ``arm``, whose rows are the items of ``order``."""
     places = {item: place for place, item in enumerate(order)}
     table = read_samples(folder, ["item_id", "repeat", "value"])
     for row in table.to_pylist():
@@ -162,10 +162,10 @@ def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
             arm.values[place, row["repeat"]] = np.nan if row["value"] is None else row["value"]
 
 
-def _forget(pair: CellPair, place: Place, cell: Cell) -> None:
-    """Drop values whose attempts were put aside since."""
-    arm = pair.arm(place)
-    for row, item in enumerate(pair.contest.order):
+def _drop_invalidated(pair: CellPair, name: CellName, cell: Cell) -> None:
+    """Drop values of attempts that have been put aside."""
+    arm = pair.arm(name)
+    for row, item in enumerate(pair.test.order):
         for repeat in range(arm.values.shape[1]):
             if not cell.outcome((item, repeat)):
                 arm.values[row, repeat] = np.nan

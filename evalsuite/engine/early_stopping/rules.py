@@ -1,77 +1,79 @@
-"""``engine.stop=sequential``: what is compared in this run, and by which rule, before anything is asked.
+"""``engine.stop=sequential``: what is compared in a run, and by which rule, before anything is asked.
 
-``planned`` reads what was asked for and what is on disk, and refuses what cannot be decided in this way before any cell
-is opened. What follows while the run goes on is ``contests``; the rule itself is ``stats.sequential``.
+``planned_comparisons`` reads what was asked for and what is on disk, and refuses what cannot be decided in this way
+before any cell is opened. ``controller`` follows the comparisons while the run goes on; the rule itself is
+``stats.sequential``.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evalsuite.config.settings import Model, Run
+from evalsuite.config.settings import Gate
 from evalsuite.engine.early_stopping.controller import CellPair, EarlyStopping, read_values
 from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest, random_order, rule_for
+from evalsuite.engine.manifests import RunSpec
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
-from evalsuite.store import runs as run_folder
 from evalsuite.store.baseline import baseline_cells
 from evalsuite.store.manifest import MANIFEST, MUST_AGREE, differences, read_manifest
-from evalsuite.store.runs import Place
+from evalsuite.store.runs import CellName, model_label
 from evalsuite.tasks.loading import LoadedTask
 
 LEAST_ALPHA = 0.045
 """The boundary of passing is tabled for 5 % (``stats.sequential.BOUNDARY``); it cannot promise less."""
 
 
-def planned(
-    folder: Path,
-    models: Mapping[str, Model],
-    tasks: Mapping[str, LoadedTask],
-    asked: Mapping[Place, Mapping[str, Any]],
-    settings: Run,
-) -> EarlyStopping:
-    """Every comparison of this run with its rule; ``asked`` are the manifests of its cells.
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The cells of one comparison."""
 
-    Raises ``BadInput`` without margins or a baseline, for a cell that was begun in another way, and where nothing of
-    the run can stop early.
+    baseline: CellName
+    candidate: CellName
+    recorded: Path | None
+    """The baseline's cell on record; None: there is none."""
+
+
+def planned_comparisons(folder: Path, spec: RunSpec, gate: Gate | None, baseline_run: str | None) -> EarlyStopping:
+    """Every comparison of a run with its rule.
+
+    Args:
+        folder: The run's folder.
+        spec: What the run asks for.
+        gate: The margins that are to be decided.
+        baseline_run: A baseline artefact or run that the command names.
+
+    Raises:
+        BadInput: There are no margins or no baseline, a cell was begun in another way, or nothing of the run can stop
+            early.
     """
-    gate = settings.gate
     if gate is None:
         raise BadInput("engine.stop=sequential needs the margins that are to be decided: add gate=release or gate=NAME")
     if gate.alpha < LEAST_ALPHA:
         raise BadInput(f"engine.stop=sequential: passing early is tabled for 5 %; gate.alpha={gate.alpha:g} is too low")
     pairs: list[CellPair] = []
     notes: list[str] = []
-    bases = {settings.baseline or model.baseline for model in models.values()}
-    with baseline_cells(settings.baseline_run) as known:
-        for task in tasks.values():
-            if whole := _whole(task):
-                notes.append(f"{task.name} is asked whole: {whole}")
+    with baseline_cells(baseline_run) as brought:
+        for task in spec.tasks.values():
+            if why := _why_whole(task):
+                notes.append(f"{task.name} is asked whole: {why}")
                 continue
             if task.name not in gate.margins:
                 raise BadInput(f"engine.stop=sequential: gate has no margin for {task.name}: gate.margins.{task.name}")
-            for name, model in models.items():
-                base = settings.baseline or model.baseline
-                if base is None or base == name:
-                    continue
-                place = (run_folder.label(name, model.thinking), task.name)
-                thinking = models[base].thinking if base in models else model.thinking
-                rival = (run_folder.label(base, thinking), task.name)
-                recorded = _found(folder, rival, known, settings.baseline_run)
-                if rival not in asked and recorded is None and name in bases:
-                    continue  # itself the baseline here
-                pairs.append(_pair(folder, task, asked, (rival, place), recorded, settings))
+            for names in _compared(folder, spec, task.name, brought, baseline_run):
+                pairs.append(_pair(folder, spec, task, names, gate))
     if not pairs:
-        names = ", ".join(models)
+        models = ", ".join(spec.models)
         raise BadInput(
-            f"engine.stop=sequential needs a candidate: of {names}, none has a baseline and a task that can stop early"
+            f"engine.stop=sequential needs a candidate: of {models}, none has a baseline and a task that can stop early"
         )
     return EarlyStopping(tuple(pairs), tuple(notes))
 
 
-def _whole(task: LoadedTask) -> str:
+def _why_whole(task: LoadedTask) -> str:
     """Why a task cannot stop early; empty if it can."""
     if len({item.weight for item in task.items}) > 1:
         return "its items have different weights"
@@ -79,75 +81,91 @@ def _whole(task: LoadedTask) -> str:
     return "its items share sources, and count only together" if len(set(clusters)) < len(clusters) else ""
 
 
-def _found(folder: Path, rival: Place, known: Mapping[str, Path], brought: str | None) -> Path | None:
-    """A baseline that is on record: in this run, else in ``baseline_run``."""
-    runs = [folder, *([] if brought is None else [Path(brought)])]
-    cells = [cell for run in runs if ((cell := run / rival[0] / rival[1]) / MANIFEST).exists()]
-    if cells or (brought is not None and Path(brought).is_dir()):
+def _compared(
+    folder: Path, spec: RunSpec, task: str, brought: Mapping[str, Path], baseline_run: str | None
+) -> list[_Names]:
+    """The pairs of cells that are compared on one task: every model of the run with its baseline."""
+    manifests = {name: manifest for name, manifest in spec.manifests.items() if name[1] == task}
+    baselines = {manifest["baseline"] for manifest in manifests.values()}
+    pairs = []
+    for name, manifest in manifests.items():
+        model, base = manifest["identity"]["model"], manifest["baseline"]
+        if base is None or base == model:
+            continue
+        thinking = spec.models[base if base in spec.models else model].thinking
+        baseline = (model_label(base, thinking), task)
+        recorded = _recorded_cell(folder, baseline, brought, baseline_run)
+        if baseline not in manifests and recorded is None and model in baselines:
+            continue  # itself the baseline here
+        pairs.append(_Names(baseline, name, recorded))
+    return pairs
+
+
+def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], baseline_run: str | None) -> Path | None:
+    """A baseline on record: in this run, else in ``baseline_run`` (``brought``: task -> cell of an artefact)."""
+    runs = [folder, *([] if baseline_run is None else [Path(baseline_run)])]
+    cells = [cell for run in runs if ((cell := run / name[0] / name[1]) / MANIFEST).exists()]
+    if cells or (baseline_run is not None and Path(baseline_run).is_dir()):
         return cells[0] if cells else None
-    return known.get(rival[1])
+    return brought.get(name[1])
 
 
-def _pair(
-    folder: Path,
-    task: LoadedTask,
-    asked: Mapping[Place, Mapping[str, Any]],
-    places: tuple[Place, Place],
-    recorded: Path | None,
-    settings: Run,
-) -> CellPair:
-    """One comparison; a baseline that is not asked now is read from this run, else from ``baseline_run``."""
-    assert settings.gate is not None
-    rival, place = places
-    order = random_order(task.items, settings.seed)
+def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Gate) -> CellPair:
+    """One comparison; a baseline that is not asked now is read from its cell on record."""
+    (base_label, _), (label, _) = names.baseline, names.candidate
+    order = random_order(task.items, task.seed)
     repeats = task.settings.repeats
-    identity = asked[rival]["identity"] if rival in asked else None
     baseline = ArmScores.empty(len(order), repeats)
-    if identity is None:
-        if recorded is None:
-            raise BadInput(
-                f"engine.stop=sequential: {place[0]} needs its baseline {rival[0]} on {task.name}: ask both, "
-                "'model=[BASELINE,CANDIDATE]', or bring one with baseline_run=FILE"
-            )
-        identity, baseline = _recorded(recorded, order, asked[place], task)
-    margin = settings.gate.margins[task.name].points / 100
+    if names.baseline in spec.manifests:
+        identity = spec.manifests[names.baseline]["identity"]
+    elif names.recorded is not None:
+        identity, baseline = _recorded_scores(names.recorded, order, spec.manifests[names.candidate], task)
+    else:
+        raise BadInput(
+            f"engine.stop=sequential: {label} needs its baseline {base_label} on {task.name}: ask both, "
+            "'model=[BASELINE,CANDIDATE]', or bring one with baseline_run=FILE"
+        )
+    margin = gate.margins[task.name].points / 100
     if not 0 < margin < 1:
         raise BadInput(f"gate.margins.{task.name}.points={100 * margin:g}: must be above 0 and below 100")
-    rule = rule_for(len(order), margin, settings.gate.alpha)
-    contest = SequentialTest(rule, order, baseline, ArmScores.empty(len(order), repeats))
+    rule = rule_for(len(order), margin, gate.alpha)
+    test = SequentialTest(rule, order, baseline, ArmScores.empty(len(order), repeats))
     declared = {
-        "baseline": rival[0],
+        "baseline": base_label,
         "baseline_sha": canonical_sha(dict(identity)),
         "items": rule.items,
         "order_sha": canonical_sha(list(order)),
-        "block": contest.block,
+        "block": test.block,
         "looks": list(rule.looks),
         "margin": rule.margin,
         "alpha": rule.alpha,
     }
-    _same_rule(folder / place[0] / place[1], declared)
-    return CellPair(contest, rival, place, declared)
+    _check_rule(folder / label / task.name, declared)
+    return CellPair(test, names.baseline, names.candidate, declared)
 
 
-def _same_rule(folder: Path, declared: Mapping[str, Any]) -> None:
+def _check_rule(folder: Path, declared: Mapping[str, Any]) -> None:
     """Raises ``BadInput`` for a candidate that was begun under another rule, or under none."""
     if not (folder / MANIFEST).exists():
         return
     known = read_manifest(folder).get("sequential")
-    again = 'another run_id=, or redo=TASK reason="..."'
+    remedy = 'another run_id=, or redo=TASK reason="..."'
     if known is None:
         if any(folder.glob("journal-*.jsonl")):
-            raise BadInput(f"{folder} was begun without engine.stop=sequential; rules come first: {again}")
+            raise BadInput(f"{folder} was begun without engine.stop=sequential; rules come first: {remedy}")
         return
     lines = differences({key: known.get(key) for key in declared}, declared)
     if lines:
-        raise BadInput(f"{folder} was begun under another sequential rule ({'; '.join(lines)}): {again}")
+        raise BadInput(f"{folder} was begun under another sequential rule ({'; '.join(lines)}): {remedy}")
 
 
-def _recorded(
+def _recorded_scores(
     folder: Path, order: tuple[str, ...], candidate: Mapping[str, Any], task: LoadedTask
 ) -> tuple[Mapping[str, Any], ArmScores]:
-    """Identity and values of a baseline on record. Raises ``BadInput`` if it was asked otherwise or is not whole."""
+    """Identity and values of a baseline on record.
+
+    Raises ``BadInput`` if it was asked in another way than ``candidate`` (a manifest), or is not complete.
+    """
     manifest = read_manifest(folder)
     known = {key: value for key in MUST_AGREE if (value := manifest["identity"].get(key)) is not None}
     lines = differences(known, {key: candidate["identity"].get(key) for key in known})

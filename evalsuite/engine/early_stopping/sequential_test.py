@@ -1,9 +1,9 @@
 """One comparison that may stop early: two arms, one random order of items, one rule that was fixed beforehand.
 
-Pure bookkeeping on top of ``stats.sequential``. An item counts when every repeat that both arms have is measured in
-both; items count in the order in which they are sent, over closed blocks, because those that finish first are the
-short ones. What is not measured yet, or failed, is waited for unless the decision is the same whatever it becomes.
-Everything can be computed again from the journals: the order depends on the seed and the items' ids alone.
+Pure functions of values on top of ``stats.sequential``. An item counts when every repeat that both arms have is
+measured in both; items count in the order in which they are sent, over closed blocks, because those that finish first
+are the short ones. An item that is not measured yet, or failed, is waited for unless the decision is the same whatever
+its value. Everything can be computed again from the journals: the order depends on the seed and the items' ids alone.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ BLOCKS = 100
 
 
 def random_order(items: Sequence[Item], seed: int) -> tuple[str, ...]:
-    """Ids in the order in which the engine sends them in ``random`` order, the same in every arm and every resume."""
-    return tuple(todo.item.id for todo in ordered(0, items, 1, order="random", seed=seed))
+    """Ids in the random order in which the engine sends them, the same in every arm and every resume."""
+    return tuple(attempt.item.id for attempt in ordered(0, items, 1, shuffle_seed=seed))
 
 
 def rule_for(items: int, margin: float, alpha: float) -> Rule:
@@ -76,26 +76,26 @@ class SequentialTest:
         return max(1, self.rule.items // BLOCKS)
 
     def replay(self) -> None:
-        """Begin anew and count everything that the arms hold: after a resume, or where values were put aside."""
+        """Start again and count everything that the arms hold: after a resume, or where values were put aside."""
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
         self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
         self.state, self.call, self.ends, self.implied = start(self.rule), None, 0, False
         self.interim_look()
 
     def scored(self, arm: ArmScores, item: str, repeat: int, value: float | None) -> None:
-        """One attempt ended; ``value`` None: not measured. ``look`` says what follows."""
+        """Take the value of an attempt that ended; None: not measured. ``interim_look`` then decides."""
         place = self._places.get(item)
         if place is None or repeat >= arm.values.shape[1]:
             return
         arm.values[place, repeat] = np.nan if value is None else value
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
-        old, new = (one.values[place, :shared].mean() for one in (self.baseline, self.candidate))
+        old, new = (scores.values[place, :shared].mean() for scores in (self.baseline, self.candidate))
         self._differences[place] = new - old
         self._unseen += 1
 
     @property
     def due(self) -> bool:
-        """Whether a look is worth its time: undecided, and a quarter of a block has ended since the last one."""
+        """Whether a look is worth its time: not decided, and a quarter of a block has ended since the last look."""
         return self.call is None and 4 * self._unseen >= self.block
 
     def interim_look(self) -> Call | None:
@@ -122,14 +122,14 @@ class SequentialTest:
         known = np.flatnonzero(~np.isnan(self._differences))
         reached = int(known[-1]) + 1 if len(known) else 0
         end = reached if reached == self.rule.items else reached - reached % self.block
-        for fill, wanted in ((-1.0, "pass"), (1.0, "fail")):
+        for fill, call in ((-1.0, "pass"), (1.0, "fail")):
             state = self.state
             for at in range(self.state.n, end, self.block):
                 part = self._differences[at : min(at + self.block, end)]
                 state = update(self.rule, state, np.where(np.isnan(part), fill, part))
                 if state.decided is not None:
                     break
-            if state.decided == wanted:
+            if state.decided == call:
                 self.call, self.ends, self.implied = state.decided, state.n, True
                 return
 
@@ -144,7 +144,7 @@ class SequentialTest:
 
     @property
     def reason(self) -> str:
-        """Why it is so, in one clause."""
+        """The reason of the decision, in one clause."""
         total, alpha = f"{self.rule.items:,}", 100 * self.rule.alpha
         if self.call is None:
             return "not decided yet"
@@ -153,8 +153,8 @@ class SequentialTest:
             return f"all {total} items measured: no failure at {alpha:g} %, and passing {passing}"
         if self.implied:
             return f"after {self.ends:,} of {total} items, whatever those of them become that are not measured"
-        said = self.state.reason
-        return said if self.call == "fail" else f"{said}, after {self.ends:,} of {total} items"
+        reason = self.state.reason
+        return reason if self.call == "fail" else f"{reason}, after {self.ends:,} of {total} items"
 
     def to_json(self) -> dict[str, Any]:
         """The decision as the candidate's manifest keeps it."""

@@ -1,3 +1,3 @@
 """The identity checks of a run: before the first question, during the run and at its end."""
 
-__all__ = ["known_servers", "monitor", "preflight"]
+__all__ = ["checkup", "known_servers", "monitor", "preflight"]

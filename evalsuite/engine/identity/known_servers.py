@@ -1,7 +1,8 @@
-"""The servers that this results folder knows: is a new one somebody else, or no longer who it was?
+"""The servers that this results folder knows: is a new server one of them, or has one changed since it answered?
 
-The previous checkpoint that still sits on the port gives a delta of exactly nothing. So a server's fingerprint is held
-against those of all other models on record before its first question, and against what answered before in its own cell.
+The previous checkpoint that still sits on the port gives a delta of exactly nothing. So a server's fingerprint is
+compared with those of all other models on record before its first question, and with what answered before in its own
+cell.
 """
 
 import json
@@ -11,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.endpoint.identity import fingerprint as prints
 from evalsuite.endpoint.identity.differences import differing_facts
-from evalsuite.endpoint.identity.fingerprint import Fingerprint
+from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.store.cell import Cell
 from evalsuite.store.journal import PATTERN
@@ -27,7 +27,7 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class KnownServer:
-    """One model that has answered somewhere here."""
+    """One model that has answered in a run on record."""
 
     model: str
     cell: str
@@ -38,33 +38,49 @@ class KnownServer:
     print: Fingerprint
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierServers:
+    """Where the servers on record are found, and which models are declared to be one."""
+
+    results: Path
+    """Folder of runs."""
+    baseline: str | None = None
+    """A baseline artefact or a run folder."""
+    declared: Sequence[tuple[str, str]] = ()
+    """Pairs of models that are one checkpoint (``same_as``)."""
+
+    def known(self) -> list[KnownServer]:
+        """Every fingerprint on record; read anew at each call, as models of the present run are added."""
+        return known_servers(self.results, self.baseline)
+
+
 def known_servers(results: Path, baseline: str | None = None) -> list[KnownServer]:
     """Every fingerprint below ``results``, and in ``baseline`` (an artefact or a run folder), one for each model.
 
     Cells that cannot be read are left out: they have a message of their own where they are used.
     """
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []
-    found: list[KnownServer] = []
+    servers: list[KnownServer] = []
     for run in runs:
         for folder in cells(run):
-            found += _of(_manifest(folder), f"{run.name}/{folder.parent.name}/{folder.name}")
+            servers += _servers(_manifest(folder), f"{run.name}/{folder.parent.name}/{folder.name}")
     if baseline is not None:
-        for where, manifest in _artefact(Path(baseline)):
-            found += _of(manifest, where)
-    seen: dict[str, KnownServer] = {}
-    for one in found:
-        seen.setdefault(json.dumps([one.model, one.print.to_json()], sort_keys=True), one)
-    return list(seen.values())
+        for where, manifest in _baseline_manifests(Path(baseline)):
+            servers += _servers(manifest, where)
+    different: dict[str, KnownServer] = {}
+    for server in servers:
+        different.setdefault(json.dumps([server.model, server.print.to_json()], sort_keys=True), server)
+    return list(different.values())
 
 
 def cells_of(results: Path, checkpoint: str) -> list[str]:
     """Cells below ``results`` whose model is this checkpoint, as ``run/model/task``."""
-    found = []
+    names = []
     for run in sorted(results.glob("*")) if results.is_dir() else []:
         for folder in cells(run) if run.is_dir() else []:
             if _manifest(folder).get("identity", {}).get("checkpoint") == checkpoint:
-                found.append(f"{run.name}/{folder.parent.name}/{folder.name}")
-    return found
+                names.append(f"{run.name}/{folder.parent.name}/{folder.name}")
+    return names
 
 
 def refuse_doubles(
@@ -74,18 +90,26 @@ def refuse_doubles(
     known: Sequence[KnownServer],
     declared: Iterable[tuple[str, str]],
 ) -> list[str]:
-    """Notes on models that this one cannot be told from. Raises ``EndpointUnusable`` naming the cell of another
-    checkpoint that it is the same as.
+    """Notes on models that a new one cannot be distinguished from.
 
-    ``identity``: ``checkpoint`` and ``revision`` of the model ``name``; ``declared``: pairs of models said to be one.
+    Args:
+        name: The new model's key.
+        identity: Its ``checkpoint`` and ``revision``.
+        new: Its fingerprint.
+        known: The models on record.
+        declared: Pairs of models that are declared to be one.
+
+    Raises:
+        EndpointUnusable: It answers exactly like another checkpoint; the cell of that one is named.
     """
-    one = _joined([*declared, *((other.model, other.same_as) for other in known if other.same_as)], name)
+    links = [*declared, *((other.model, other.same_as) for other in known if other.same_as)]
+    same_model = _declared_equal(links, name)
     notes: dict[str, str] = {}
     for other in known:
         if other.model == name:
             continue
-        likeness = prints.compare(new, other.print)
-        if likeness.verdict == "same" and other.model not in one:
+        likeness = compare(new, other.print)
+        if likeness.verdict == "same" and other.model not in same_model:
             if (other.checkpoint, other.revision) == (identity.get("checkpoint"), identity.get("revision")):
                 notes[other.model] = f"answers like {other.model}, which is the same checkpoint"
                 continue
@@ -93,28 +117,31 @@ def refuse_doubles(
                 f"{name} answers exactly like {other.cell} ({likeness.words()}): is {other.model} still on this port? "
                 f"{REMEDY[0].upper()}{REMEDY[1:]}"
             )
-        if likeness.verdict == "different" and other.model in one:
+        if likeness.verdict == "different" and other.model in same_model:
             notes[other.model] = f"is said to be {other.model} (same_as), but answers differently ({likeness.words()})"
-        elif likeness.verdict == "cannot tell" and other.model not in one and likeness.distance is not None:
+        elif likeness.verdict == "cannot tell" and other.model not in same_model and likeness.distance is not None:
             notes[other.model] = f"cannot be told from {other.model} by its answers ({likeness.words()})"
-        if (counts := _counts(new, other.print)) and new.thinking == other.print.thinking:
+        if (counts := _differing_counts(new, other.print)) and new.thinking == other.print.thinking:
             notes[f"{other.model} tokens"] = f"counts other prompt tokens than {other.model}: {counts}"
     return list(notes.values())
 
 
 def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None) -> list[str]:
-    """Notes on how this server differs from the one that answered before in ``cell``. Raises ``EndpointUnusable``
-    where its answers are another model's."""
+    """Notes on how a server differs from the one that answered before in ``cell``.
+
+    ``entry`` is its new entry in the manifest. Raises ``EndpointUnusable`` where its answers are another model's.
+    """
     before = cell.manifest["server"]
     if not before or not any(cell.folder.glob(PATTERN)):
         return []
     last = before[-1]
     changes = differing_facts({"server": [last]}, {"server": [entry]})
-    facts = [f"{one.name}: {one.baseline} -> {one.candidate}" for one in changes]
-    old = next((found for one in reversed(before) if (found := prints.from_json(one.get("fingerprint")))), None)
+    facts = [f"{change.name}: {change.baseline} -> {change.candidate}" for change in changes]
+    taken = (from_json(earlier.get("fingerprint")) for earlier in reversed(before))
+    old = next((print_ for print_ in taken if print_ is not None), None)
     where = f"{cell.label}/{cell.folder.name}"
     if old is not None and new is not None:
-        likeness = prints.compare(old, new)
+        likeness = compare(old, new)
         if likeness.verdict == "different":
             changed = "; ".join(facts) or "it states the same facts"
             raise EndpointUnusable(
@@ -126,30 +153,32 @@ def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None)
     return [f"{where}: the server has changed since it answered before: {'; '.join(facts)}"] if facts else []
 
 
-def _counts(new: Fingerprint, old: Fingerprint) -> str:
+def _differing_counts(new: Fingerprint, old: Fingerprint) -> str:
+    """The prompts' token counts in which two servers differ, as ``new for old``."""
     pairs = zip(new.prompt_tokens, old.prompt_tokens, strict=False)
     return ", ".join(f"{a} for {b}" for a, b in pairs if a is not None and b is not None and a != b)
 
 
-def _joined(pairs: Iterable[tuple[str, str]], name: str) -> set[str]:
+def _declared_equal(pairs: Iterable[tuple[str, str]], name: str) -> set[str]:
     """All models that are declared to be one with ``name``, over any number of steps."""
-    known, links = {name}, list(pairs)
-    while more := {end for pair in links for end in pair if known & set(pair)} - known:
-        known |= more
-    return known
+    models, links = {name}, list(pairs)
+    while more := {end for pair in links for end in pair if models & set(pair)} - models:
+        models |= more
+    return models
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a cell; empty where it cannot be read."""
     try:
         return read_manifest(folder)
     except BadInput:
         return {}
 
 
-def _artefact(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Manifests of a saved baseline or a run folder."""
+def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it is, manifest) of every cell in a saved baseline or a run folder."""
     if path.is_dir():
-        yield from ((f"{path.name}/{one.parent.name}/{one.name}", _manifest(one)) for one in cells(path))
+        yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cells(path))
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
@@ -157,16 +186,17 @@ def _artefact(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{path.name}:{member.removesuffix('/' + MANIFEST)}", json.loads(archive.read(member))
 
 
-def _of(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
+def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
+    """The servers with a fingerprint that answered in one cell."""
     identity = manifest.get("identity") or {}
     for entry in manifest.get("server") or ():
-        found = prints.from_json(entry.get("fingerprint"))
-        if found is not None and identity.get("model"):
+        print_ = from_json(entry.get("fingerprint"))
+        if print_ is not None and identity.get("model"):
             yield KnownServer(
-                identity["model"],
-                where,
-                identity.get("checkpoint"),
-                identity.get("revision"),
-                entry.get("same_as"),
-                found,
+                model=identity["model"],
+                cell=where,
+                checkpoint=identity.get("checkpoint"),
+                revision=identity.get("revision"),
+                same_as=entry.get("same_as"),
+                print=print_,
             )

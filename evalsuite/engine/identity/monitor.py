@@ -1,34 +1,35 @@
-"""A server that is asked again, while it works and at the end, who it is.
+"""The identity of a server while a run asks it: checked again and again, and once more at the end.
 
-A restart may bring other weights. Where that is found, the endpoint stops, and what it answered since it was last
-known to be itself is put aside: nobody can say which of the two wrote it. It stays in the journal, and is asked again.
+A restart may bring other weights. Where that is found, the endpoint stops, and the answers since the last check that
+was good are put aside, because it is not known which of the two models wrote them. They stay in the journal, and are
+asked for again.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.identity import fingerprint
-from evalsuite.endpoint.identity import identify as identity
 from evalsuite.endpoint.identity.differences import differing_facts
-from evalsuite.endpoint.identity.fingerprint import Fingerprint
+from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
+from evalsuite.endpoint.identity.identify import ServerUnreachable, identify
 from evalsuite.endpoint.pool import connect_all
-from evalsuite.engine.identity.preflight import now, take_fingerprints
+from evalsuite.engine.identity.preflight import take_fingerprints, utc_now
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
+from evalsuite.store.attempts import AttemptKey
 from evalsuite.store.cell import Cell
 
 LAST_SECONDS = 120.0
-"""Longest that the look at the end of a run may take."""
+"""Longest that the check at the end of a run may take."""
 
 
 @dataclass(slots=True)
 class IdentityMonitor:
-    """One model of a run. ``check`` may be called at any time, from several places."""
+    """Checks the identity of one model of a run. ``check`` may be called at any time, from several tasks."""
 
     name: str
     model: Model
@@ -36,66 +37,67 @@ class IdentityMonitor:
     engine: Engine
     cells: Sequence[Cell]
     entry: dict[str, Any]
-    """Its entry in the manifests of ``cells``; probes are added to it."""
+    """Its entry in the manifests of ``cells``; the result of every check is added to it (``probes``)."""
     changed: str = ""
-    """Why it is no longer who it was; empty as long as it is."""
+    """Why it is another model than before; empty as long as it is not."""
     _since: str = ""
-    """When it was last known to be itself."""
-    _replies: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
-    """Task -> attempt -> replies on record then."""
+    """Time of the last good check."""
+    _replies: dict[str, dict[AttemptKey, int]] = field(default_factory=dict)
+    """Task -> attempt -> replies on record at the last good check."""
     _facts: dict[str, Any] = field(default_factory=dict)
-    """What it states of itself now."""
+    """What the server states now."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self._facts = dict(self.entry["facts"])
-        self._good(self.entry["at"])
+        self._set_good(self.entry["at"])
 
     async def check(self, client: Client | None = None) -> None:
-        """Ask who is there: all replicas, or only the one of ``client`` (it is back after an outage).
+        """Check the identity of all replicas, or only of that of ``client`` (when it is back after an outage).
 
-        Raises ``EndpointUnusable`` when one is no longer who it was.
-        A server that cannot be reached is no other server: that is noted, and left to those who ask it questions.
+        A server that cannot be reached is noted and does not count as changed. Raises ``EndpointUnusable`` when a
+        replica is another model than before.
         """
         async with self._lock:
             if self.changed:
                 raise EndpointUnusable(self.changed)
-            at = now()
+            at = utc_now()
             try:
-                facts, prints, notes = await self._ask(None if client is None else client.address)
-            except identity.ServerUnreachable as error:
+                facts, prints, notes = await self._identify(None if client is None else client.address)
+            except ServerUnreachable as error:
                 self._note({"at": at, "verdict": "not reached", "why": str(error)})
                 return
             except EndpointUnusable as error:
-                self._changed(str(error))
-            old = fingerprint.from_json(self.entry["fingerprint"])
+                self._refuse(str(error))
+            old = from_json(self.entry["fingerprint"])
             if old is None or not prints:
                 self._note({"at": at, "verdict": "no fingerprint", "why": "; ".join(notes)})
-                self._good(at)  # it says that it is the same, and there is nothing else to go by
-                self._settings(facts)
+                self._set_good(at)  # it states the same identity, and there is nothing else to compare
+                self._record_settings(facts)
                 return
-            likeness = max((fingerprint.compare(old, one) for one in prints), key=lambda one: one.distance or 0.0)
+            distances = [compare(old, print_) for print_ in prints]
+            likeness = max(distances, key=lambda found: found.distance or 0.0)
             if likeness.verdict == "different":
-                self._changed(f"it answers as another model than at {self._since} ({likeness.words()})")
+                self._refuse(f"it answers as another model than at {self._since} ({likeness.words()})")
             self._note({"at": at, "verdict": likeness.verdict, "distance": round(likeness.distance or 0.0, 6)})
             if likeness.verdict == "same" and client is None:
-                self._good(at)
-            self._settings(facts)
+                self._set_good(at)
+            self._record_settings(facts)
 
     async def final_check(self) -> None:
-        """The look at the end: like ``check``, but what is found is told by ``changed``, and time is limited."""
+        """The check at the end of a run: ``changed`` holds what it found, and its time is limited."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.check()
         except EndpointUnusable as error:
             self.changed = self.changed or str(error)
         except TimeoutError:
-            self._note({"at": now(), "verdict": "not reached", "why": f"no answer within {LAST_SECONDS:.0f} s"})
+            self._note({"at": utc_now(), "verdict": "not reached", "why": f"no answer within {LAST_SECONDS:.0f} s"})
 
     def invalidate(self) -> int:
-        """Put aside what arrived since the last good look; to be called when nothing is in flight any more.
+        """Put aside what arrived since the last good check; call it when nothing is in flight any more.
 
-        Returns the number of attempts. They are missing from then on, and are asked again by the same command.
+        Returns the number of attempts. They are missing from then on, and the same command asks for them again.
         """
         count = 0
         for cell in self.cells:
@@ -104,70 +106,81 @@ class IdentityMonitor:
             for key in late:
                 cell.invalidate(key)
             count += len(late)
-        said = {"at": now(), "verdict": "changed", "why": self.changed, "since": self._since, "put_aside": count}
-        self._note(said)
+        probe = {"at": utc_now(), "verdict": "changed", "why": self.changed, "since": self._since}
+        self._note({**probe, "put_aside": count})
         return count
 
-    async def _ask(self, only: str | None) -> tuple[dict[str, Any], list[Fingerprint], list[str]]:
-        """(facts, fingerprints, notes) of the replicas; one that differs is asked a second time."""
+    async def _identify(self, url: str | None) -> tuple[dict[str, Any], list[Fingerprint], list[str]]:
+        """(facts, fingerprints, notes) of the replicas, or of that at ``url``; one that differs is asked twice."""
         async with AsyncExitStack() as stack:
-            model = replace(self.model, served_name=self.served_name, base_url=only or self.model.base_url)
+            model = replace(self.model, served_name=self.served_name, base_url=url or self.model.base_url)
             clients = connect_all(model, self.engine)
             for client in clients:
                 stack.push_async_callback(client.close)
-            found = [await identity.identify(client) for client in clients]
-            old = fingerprint.from_json(self.entry["fingerprint"])
+            identities = [await identify(client) for client in clients]
+            facts = dict(identities[0].facts)
+            old = from_json(self.entry["fingerprint"])
             if old is None:
-                return dict(found[0].facts), [], []
+                return facts, [], []
             prints, notes, _ = await take_fingerprints(clients)
-            if any(fingerprint.compare(old, one).verdict == "different" for one in prints):
-                prints, notes, _ = await take_fingerprints(clients)  # a busy server may stray once
-            return dict(found[0].facts), prints, notes
+            if any(compare(old, print_).verdict == "different" for print_ in prints):
+                prints, notes, _ = await take_fingerprints(clients)  # a busy server may differ once
+            return facts, prints, notes
 
-    def _settings(self, facts: dict[str, Any]) -> None:
-        """Another start of the same checkpoint: its settings stand in the manifests from now on."""
+    def _record_settings(self, facts: dict[str, Any]) -> None:
+        """Add an entry to the manifests if the same checkpoint was started again with other settings."""
         stated = {**self._facts, **facts}
-        found = differing_facts({"server": [{"facts": self._facts}]}, {"server": [{"facts": stated}]})
-        if not found:
+        changes = differing_facts({"server": [{"facts": self._facts}]}, {"server": [{"facts": stated}]})
+        if not changes:
             return
-        what = "; ".join(f"{one.name}: {one.baseline} -> {one.candidate}" for one in found)
-        said = f"served anew with other settings: {what}"
-        anew = {"at": now(), "facts": stated, "fingerprint": None, "notes": [said]}
+        words = "; ".join(f"{change.name}: {change.baseline} -> {change.candidate}" for change in changes)
+        note = f"served anew with other settings: {words}"
+        entry = {"at": utc_now(), "facts": stated, "fingerprint": None, "notes": [note]}
         for cell in self.cells:
-            cell.update({"server": [*cell.manifest["server"], anew]})
+            cell.update({"server": [*cell.manifest["server"], entry]})
         self._facts = stated
 
-    def _changed(self, why: str) -> None:
+    def _refuse(self, why: str) -> NoReturn:
         self.changed = f"{self.name} is no longer the server that it was: {why}"
         raise EndpointUnusable(self.changed)
 
     def _note(self, probe: dict[str, Any]) -> None:
+        """Add the result of a check to the manifests."""
         self.entry.setdefault("probes", []).append(probe)
         for cell in self.cells:
             cell.update({})
 
-    def _good(self, at: str) -> None:
+    def _set_good(self, at: str) -> None:
+        """Take the present replies for those of the right model."""
         self._since = at
         self._replies = {cell.folder.name: cell.replies() for cell in self.cells}
 
 
 async def final_checks(
-    guards: Mapping[str, IdentityMonitor], faults: Mapping[str, EvalsuiteError], stop: Stop
+    monitors: Mapping[str, IdentityMonitor], faults: Mapping[str, EvalsuiteError], stop: Stop
 ) -> dict[str, EvalsuiteError]:
-    """Look a last time at all servers that are still believed in, and put aside what strangers may have answered.
+    """Check all servers a last time, and put aside the answers since the last good check of those that have changed.
 
-    Returns the faults of those that have changed. A run that was told to stop does not wait for the look.
+    A run that was stopped does not wait for this check.
+
+    Args:
+        monitors: Model -> its monitor.
+        faults: Endpoint (its models joined by `` + ``) -> why it was given up; those are not checked.
+        stop: Whether the run was stopped.
+
+    Returns:
+        Model -> the fault, for models that have changed.
     """
     if not stop.requested:
-        gone = {name for lane in faults for name in lane.split(" + ")}
-        asked = [guard for guard in guards.values() if not guard.changed and guard.name not in gone]
-        await asyncio.gather(*(guard.final_check() for guard in asked))
-    found: dict[str, EvalsuiteError] = {}
-    for name, guard in guards.items():
-        if guard.changed:
-            count = guard.invalidate()
-            found[name] = EndpointUnusable(
-                f"{guard.changed}. What it answered since it was last known to be itself is put aside ({count} "
+        gone = {name for endpoint in faults for name in endpoint.split(" + ")}
+        checked = [monitor for monitor in monitors.values() if not monitor.changed and monitor.name not in gone]
+        await asyncio.gather(*(monitor.final_check() for monitor in checked))
+    changed: dict[str, EvalsuiteError] = {}
+    for name, monitor in monitors.items():
+        if monitor.changed:
+            count = monitor.invalidate()
+            changed[name] = EndpointUnusable(
+                f"{monitor.changed}. What it answered since it was last known to be itself is put aside ({count} "
                 "attempts): serve the right checkpoint, and the same command asks them again"
             )
-    return found
+    return changed

@@ -1,70 +1,100 @@
-"""Clients for everything that a run talks to, each asked who it is before the first question."""
+"""Connections to the models of a run, each identified and tested before the first question."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from evalsuite.config.settings import Engine, Model, Run
+from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.identity import capture as taking
-from evalsuite.endpoint.identity import fingerprint, probes
-from evalsuite.endpoint.identity import identify as identity
+from evalsuite.endpoint.identity import fingerprint
+from evalsuite.endpoint.identity.capture import take
 from evalsuite.endpoint.identity.differences import differing_facts
 from evalsuite.endpoint.identity.facts import canonical
-from evalsuite.endpoint.identity.probes import prove_images
+from evalsuite.endpoint.identity.identify import (
+    ServerUnreachable,
+    WrongCheckpoint,
+    identify,
+    named,
+    prove_thinking,
+)
+from evalsuite.endpoint.identity.probes import cut_short, prove_images, prove_tools
 from evalsuite.endpoint.pool import Pool, connect_all, pool
-from evalsuite.engine.identity import known_servers
+from evalsuite.engine.identity.known_servers import EarlierServers, cells_of, refuse_change, refuse_doubles
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.store.cell import Cell
 from evalsuite.tasks.loading import LoadedTask
 
 
-async def open_model(
-    name: str, model: Model, tasks: Iterable[LoadedTask], settings: Run, cells: Sequence[Cell]
-) -> tuple[Pool, dict[str, Any], list[str]]:
-    """(its replicas, ``server`` entry for manifests, notes for people): connect, and see that it is who it should be.
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model that was identified and can be asked."""
 
-    Its answers are held against those of all other models on record, and against what answered before in ``cells``.
-    Raises ``EndpointUnusable``.
+    pool: Pool
+    entry: dict[str, Any]
+    """Its entry in ``server`` of the manifests."""
+    notes: tuple[str, ...]
+    """What a person should know of it; part of ``entry``, too."""
+
+
+async def open_model(
+    name: str,
+    model: Model,
+    tasks: Iterable[LoadedTask],
+    cells: Sequence[Cell],
+    engine: Engine,
+    earlier: EarlierServers,
+) -> OpenedModel:
+    """Connect to a model and check that its servers are what they should be.
+
+    Their answers are compared with those of all other models on record, and with what answered before in ``cells``.
+
+    Args:
+        name: The model's key.
+        model: Where it is served, and what it should be.
+        tasks: What it must be able to do.
+        cells: Its cells in this run.
+        engine: How requests are sent, and which checks are made.
+        earlier: The servers on record.
+
+    Raises:
+        EndpointUnusable: It cannot be reached, cannot do these tasks, or is another model.
     """
-    results = Path(settings.results_dir)
     try:
-        clients, entry = await connect_model(model, tasks, settings.engine)
-    except identity.WrongCheckpoint as error:
-        there = known_servers.cells_of(results, error.served)
+        clients, entry = await connect_model(model, tasks, engine)
+    except WrongCheckpoint as error:
+        there = cells_of(earlier.results, error.served)
         where = f" {error.served} is what answered in {there[0]}" if there else ""
         raise EndpointUnusable(f"{error}{where}") from None
     entry |= {"same_as": model.same_as, "concurrency": model.concurrency}
-    mine = fingerprint.from_json(entry["fingerprint"])
+    taken = fingerprint.from_json(entry["fingerprint"])
     notes = list(entry["notes"])
-    declared = [(key, one.same_as) for key, one in settings.models.items() if one.same_as]
     try:
-        if mine is not None:
-            known = await asyncio.to_thread(known_servers.known_servers, results, settings.baseline_run)
-            who = {"checkpoint": model.checkpoint, "revision": model.revision}
-            notes += known_servers.refuse_doubles(name, who, mine, known, declared)
+        if taken is not None:
+            known = await asyncio.to_thread(earlier.known)
+            identity = {"checkpoint": model.checkpoint, "revision": model.revision}
+            notes += refuse_doubles(name, identity, taken, known, earlier.declared)
         for cell in cells:
-            notes += known_servers.refuse_change(cell, entry, mine)
+            notes += refuse_change(cell, entry, taken)
     except EvalsuiteError:
         await close_all(clients)
         raise
     entry["notes"] = notes
-    return pool(model, settings.engine, clients), entry, [f"{name}: {note}" for note in notes]
+    return OpenedModel(pool(model, engine, clients), entry, tuple(notes))
 
 
 async def connect_model(
     model: Model, tasks: Iterable[LoadedTask], engine: Engine
 ) -> tuple[list[Client], dict[str, Any]]:
-    """(one client a replica, ``server`` entry for manifests). Raises ``EndpointUnusable`` if it cannot do these tasks.
+    """(one client per replica, ``server`` entry for manifests). Raises ``EndpointUnusable`` if it cannot do the tasks.
 
     What costs nothing is checked first. The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas``
-    (their URLs), ``fingerprint`` (None when there is none: then ``notes`` says why) and ``notes``.
+    (their URLs), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason) and ``notes``.
     """
     clients = list(connect_all(model, engine))
     try:
-        return await probe(model, clients, list(tasks), engine)
+        return await _probe(model, clients, list(tasks), engine)
     except EvalsuiteError:
         await close_all(clients)
         raise
@@ -76,30 +106,30 @@ async def close_all(clients: Iterable[Client]) -> None:
         await client.close()
 
 
-async def probe(
+async def _probe(
     model: Model, clients: list[Client], tasks: Sequence[LoadedTask], engine: Engine
 ) -> tuple[list[Client], dict[str, Any]]:
-    """(clients with the served name, ``server`` entry): everything that is asked of the replicas before a run."""
-    stated: list[dict[str, Any]] = [{} for _ in clients]
+    """(clients with the served name, ``server`` entry): all requests to the replicas before a run."""
+    facts: list[dict[str, Any]] = [{} for _ in clients]
     if engine.probe or model.served_name == "auto":
-        found = await asyncio.gather(*(identity.identify(client) for client in clients))
-        clients = [identity.named(client, one) for client, one in zip(clients, found, strict=True)]
-        stated = [dict(one.facts) for one in found]
-    for facts in stated:
+        identities = await asyncio.gather(*(identify(client) for client in clients))
+        clients = [named(client, identity) for client, identity in zip(clients, identities, strict=True)]
+        facts = [dict(identity.facts) for identity in identities]
+    for stated in facts:
         for task in tasks:
-            check_context(model, task, facts)
-    entry: dict[str, Any] = {"at": now(), "facts": stated[0], "fingerprint": None, "notes": []}
+            check_context(model, task, stated)
+    entry: dict[str, Any] = {"at": utc_now(), "facts": facts[0], "fingerprint": None, "notes": []}
     if len(clients) > 1:
         entry["replicas"] = [client.model.base_url for client in clients]
-        entry["notes"] += alike(entry["replicas"], stated)
+        entry["notes"] += compare_replicas(entry["replicas"], facts)
     if engine.probe and tasks:
         for client in clients:
-            stated[0] |= await _prove(client, tasks, context_of(stated[0]))
+            facts[0] |= await _prove(client, tasks, context_of(facts[0]))
     if not (engine.probe and engine.fingerprint and tasks):
         entry["notes"].append("no fingerprint was taken (engine.fingerprint=false or engine.probe=false)")
         return clients, entry
-    prints, notes, facts = await take_fingerprints(clients)
-    stated[0] |= facts
+    prints, notes, cut_facts = await take_fingerprints(clients)
+    facts[0] |= cut_facts
     entry["notes"] += notes
     if prints:
         entry["fingerprint"] = prints[0].to_json()
@@ -109,76 +139,89 @@ async def probe(
 async def take_fingerprints(
     clients: Sequence[Client],
 ) -> tuple[list[fingerprint.Fingerprint], list[str], dict[str, Any]]:
-    """(one fingerprint for each replica, notes, facts on answers that are cut short).
+    """(one fingerprint per replica, notes, facts on answers that are cut short).
 
-    None at all where a server does not answer the five prompts, which is a note. Raises ``EndpointUnusable`` if
-    replicas are not the same.
+    No fingerprint at all where a server does not answer the five prompts, which is a note. Raises ``EndpointUnusable``
+    if replicas are different models.
     """
     try:
-        taken = await asyncio.gather(*(taking.take(client) for client in clients))
-    except identity.ServerUnreachable as error:
+        taken = await asyncio.gather(*(take(client) for client in clients))
+    except ServerUnreachable as error:
         return [], [f"no fingerprint: {error}"], {}
-    prints, notes = [one for one, _ in taken], []
-    for client, one in zip(clients[1:], prints[1:], strict=True):
-        likeness = fingerprint.compare(prints[0], one)
-        who = f"replica {client.model.base_url} beside {clients[0].model.base_url}"
+    prints, notes = [print_ for print_, _ in taken], []
+    for client, other in zip(clients[1:], prints[1:], strict=True):
+        likeness = fingerprint.compare(prints[0], other)
+        replicas = f"replica {client.model.base_url} beside {clients[0].model.base_url}"
         if likeness.verdict == "different":
-            raise EndpointUnusable(f"{who} answers as another model ({likeness.words()}): replicas must be the same")
+            raise EndpointUnusable(
+                f"{replicas} answers as another model ({likeness.words()}): replicas must be the same"
+            )
         if likeness.verdict == "cannot tell":
-            notes.append(f"{who}: {likeness.words()}")
+            notes.append(f"{replicas}: {likeness.words()}")
     notes += [
         f"the answers of {client.model.base_url} fall into two groups: is it a load balancer in front of servers that "
         "are not the same? Give them one by one: base_url=[URL,URL]"
-        for client, one in zip(clients, prints, strict=True)
-        if one.divided
+        for client, print_ in zip(clients, prints, strict=True)
+        if print_.divided
     ]
     if not fingerprint.telling(prints[0]):
         notes.append("the fingerprint tells nothing: the answers to its prompts are too short or too sure")
-    return prints, notes, probes.cut_short(taken[0][1])
+    return prints, notes, cut_short(taken[0][1])
 
 
 def context_of(facts: Mapping[str, Any]) -> int | None:
-    """Tokens that a server's context holds, where it states them."""
+    """Tokens that a server's context holds; None where the server does not state them."""
     context = canonical(facts).get("context")
     return context if type(context) is int and context > 0 else None
 
 
 async def _prove(client: Client, tasks: Sequence[LoadedTask], context: int | None) -> dict[str, Any]:
-    """Thinking, and pictures and tools where a task needs them."""
+    """Facts on thinking, and on pictures and tools where a task needs them. Raises ``EndpointUnusable``."""
     fields = tasks[0].sampling
-    facts = dict(await identity.prove_thinking(client, fields, context))
-    pictures = max(getattr(task.adapter, "images", 0) for task in tasks)
-    if pictures:
+    facts = dict(await prove_thinking(client, fields, context))
+    if pictures := images_needed(tasks):
         facts |= await prove_images(client, pictures, fields)
-    if any(getattr(task.adapter, "uses_tools", False) for task in tasks):
-        facts |= await probes.prove_tools(client, fields, context)
+    if tools_needed(tasks):
+        facts |= await prove_tools(client, fields, context)
     return facts
 
 
-def alike(bases: Sequence[str], stated: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Notes on settings in which replicas differ. Raises ``EndpointUnusable`` if they serve different things."""
+def images_needed(tasks: Sequence[LoadedTask]) -> int:
+    """Most pictures that one request of these tasks holds."""
+    return max((getattr(task.adapter, "images", 0) for task in tasks), default=0)
+
+
+def tools_needed(tasks: Sequence[LoadedTask]) -> bool:
+    """Whether any of these tasks lets the model call tools."""
+    return any(getattr(task.adapter, "uses_tools", False) for task in tasks)
+
+
+def compare_replicas(urls: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Notes on settings in which replicas differ from the first. Raises ``EndpointUnusable`` if their models differ."""
     notes = []
-    for base, facts in zip(bases[1:], stated[1:], strict=True):
-        found = differing_facts({"server": [{"facts": stated[0]}]}, {"server": [{"facts": facts}]})
-        grave = [one for one in found if one.kind != "confounder"]
+    for url, stated in zip(urls[1:], facts[1:], strict=True):
+        differences = differing_facts({"server": [{"facts": facts[0]}]}, {"server": [{"facts": stated}]})
+        grave = [difference for difference in differences if difference.kind != "confounder"]
+        words = "; ".join(
+            f"{difference.name} {difference.candidate}, not {difference.baseline}"
+            for difference in grave or differences
+        )
         if grave:
-            what = "; ".join(f"{one.name} {one.candidate}, not {one.baseline}" for one in grave)
-            raise EndpointUnusable(f"replica {base} is not like {bases[0]}: {what}. Replicas must be the same")
-        if found:
-            what = "; ".join(f"{one.name} {one.candidate}, not {one.baseline}" for one in found)
-            notes.append(f"replica {base} beside {bases[0]}: {what}")
+            raise EndpointUnusable(f"replica {url} is not like {urls[0]}: {words}. Replicas must be the same")
+        if differences:
+            notes.append(f"replica {url} beside {urls[0]}: {words}")
     return notes
 
 
-def now() -> str:
-    """UTC, as manifests write it."""
+def utc_now() -> str:
+    """The present time, as manifests hold it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_context(model: Model, task: LoadedTask, facts: Mapping[str, Any]) -> None:
     """Raises ``EndpointUnusable`` if the longest prompt of a task and its answer do not fit the server's context.
 
-    vLLM would cut the answer short without a word, SGLang would refuse it. Of tasks that do not know the length of
+    vLLM would cut the answer short silently, SGLang would refuse the request. Of tasks that do not know the length of
     their prompts (``longest_prompt``, tokens) at least the answer must fit.
     """
     prompt, answer = getattr(task.adapter, "longest_prompt", None), task.sampling.get("max_tokens")

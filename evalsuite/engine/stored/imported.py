@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalsuite.endpoint.thinking import split_thinking
-from evalsuite.engine.stored import harness_logs as foreign
+from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, reader
 from evalsuite.errors import BadInput
 from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
+from evalsuite.store.attempts import AttemptKey
 from evalsuite.tasks.base import SingleTurn
 from evalsuite.tasks.loading import LoadedTask
 from evalsuite.version import __version__
 
 TEXT_FIELDS = ("output", "text", "response", "generated_text")
-Key = tuple[str, int]
-"""(item id, repeat)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +26,9 @@ class RecordedAnswers:
     path: Path
     id_field: str
     text_field: str
-    lines: Mapping[Key, int]
+    lines: Mapping[AttemptKey, int]
     """Which line answers which attempt."""
-    read: Callable[[], foreign.Rows]
+    read: Callable[[], Rows]
     """The file's rows from the start."""
     harness: str = ""
     """Who wrote the file; empty for plain answers."""
@@ -48,11 +47,11 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
     wanted = {item.id for item in task.items}
     items = task.items if len(wanted) == task.total else tuple(task.adapter.items())
     known = {item.id for item in items}
-    harness = foreign.harness_of(path)
+    harness = harness_of(path)
     own: str = getattr(task.adapter, "id_field", "id")
-    read = foreign.reader(path, items, id_field or own)
-    names = (foreign.ID, foreign.TEXT) if harness else None
-    lines: dict[Key, int] = {}
+    read = reader(path, items, id_field or own)
+    names = (ID, TEXT) if harness else None
+    lines: dict[AttemptKey, int] = {}
     for number, row in read():
         where = f"{path} line {number}"
         names = names or _fields(where, row, task, id_field, text_field)
@@ -131,7 +130,7 @@ def _field(where: str, row: Mapping[str, Any], option: str, names: Sequence[str]
     raise BadInput(f"{where} has no {' or '.join(names)}: it has {has}. Say which with {option}=NAME.")
 
 
-def _key(where: str, row: Mapping[str, Any], id_field: str) -> Key:
+def _key(where: str, row: Mapping[str, Any], id_field: str) -> AttemptKey:
     item_id, repeat = row.get(id_field), row.get("repeat", 0)
     if isinstance(item_id, bool) or not isinstance(item_id, int | str):
         raise BadInput(f"{where}: {id_field} is {item_id!r}, not an id")
@@ -149,10 +148,8 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
         raise BadInput(f"{where} has no {text_field}: it has {', '.join(row)}")
 
 
-def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers, limit: int | None) -> dict[str, Any]:
-    """As of a cell that was asked, with null for what a file of answers does not tell."""
-    part = len(task.items) < task.total
-    select = task.settings.select
+def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers) -> dict[str, Any]:
+    """The manifest of an imported cell: as of one that was asked, with null for what the file does not hold."""
     with recording.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -179,7 +176,7 @@ def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers, lim
         "sampling_origin": {},
         "items": [item.id for item in task.items],
         "total_items": task.total,
-        "selection": {"limit": limit, "groups": dict(select.groups), "ids": select.ids} if part else None,
+        "selection": task.selection,
         "repeats": recording.repeats,
         "imported": {"file": recording.path.name, "sha256": digest, "harness": recording.harness or None},
         "demo": False,

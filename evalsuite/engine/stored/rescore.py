@@ -1,4 +1,4 @@
-"""Grade the stored replies of a cell again, without asking anybody."""
+"""The stored replies of a cell are graded again; nothing is sent."""
 
 import asyncio
 from collections import Counter
@@ -11,6 +11,7 @@ from evalsuite.engine.conversation import Conversation
 from evalsuite.engine.judge_client import JudgeClient
 from evalsuite.errors import BadInput, SampleFailed
 from evalsuite.records import Item, Reply, Sample, Score, Usage, data_sha
+from evalsuite.store.attempts import SIMULATOR
 from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.samples import read_samples, seal, write_imported
 from evalsuite.store.writer import JournalWriter
@@ -23,13 +24,17 @@ Changes = Counter[tuple[str, str]]
 
 
 def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade a cell's stored replies again with ``adapter`` and write them down (see ``load``); returns what changed."""
-    how = _imported if manifest["imported"] is not None else _asked
-    return how(folder, manifest, adapter, items)
+    """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write the scores down."""
+    if manifest["imported"] is not None:
+        return _grade_imported(folder, manifest, adapter, items)
+    return _replay(folder, manifest, adapter, items)
 
 
 def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, dict[str, Item]]:
-    """The adapter as the cell was asked with, and its items by id."""
+    """The adapter with which a cell was asked, and its items by id.
+
+    Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now.
+    """
     identity = manifest["identity"]
     source = Source(data.kind, data.root)
     seed = 0 if identity["seed"] is None else identity["seed"]
@@ -43,33 +48,33 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
     return adapter, {item.id: item for item in items}
 
 
-def _asked(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
+def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
     """Replay every recorded attempt through the adapter and add the new verdicts to the journal."""
     columns = ["item_id", "repeat", "outcome", "value", "answer", "stage", "note", "prompt_sha", "rerolled"]
     rows = read_samples(folder, columns).to_pylist()
     changes: Changes = Counter()
 
-    async def all_of(cell: Cell) -> None:
+    async def replay_all(cell: Cell) -> None:
         for row in rows:
             if row["outcome"] == "failed":
                 continue
             key = (row["item_id"], row["repeat"])
-            turns = Conversation(cell, items[key[0]], key[1], {}, 0, None)
-            simulator = Conversation(cell, items[key[0]], key[1], {}, 0, None, who="simulator")
+            model = Conversation(cell, items[key[0]], key[1], {}, 0, None)
+            simulator = Conversation(cell, items[key[0]], key[1], {}, 0, None, SIMULATOR)
             judge = JudgeClient(cell, key, manifest["judge"], {}, None) if manifest.get("judge") else None
             try:
-                score = await adapter.attempt(items[key[0]], key[1], Tools(turns.chat, simulator.chat, judge))
-            except SampleFailed:  # its verdict was the server's, such as a prompt that did not fit: it stands
+                score = await adapter.attempt(items[key[0]], key[1], Tools(model.chat, simulator.chat, judge))
+            except SampleFailed:  # its score came from the server, such as a prompt that did not fit: it is kept
                 score = Score(row["value"], row["outcome"], row["answer"], row["stage"], note=row["note"])
             changes[row["outcome"], score.outcome] += 1
-            asked, again = row["prompt_sha"], row["rerolled"]
-            cell.score(turns.sample(score, version=adapter.version, rerolled=again, prompt_sha=asked))
+            prompt_sha, rerolled = row["prompt_sha"], row["rerolled"]
+            cell.score(model.sample(score, version=adapter.version, rerolled=rerolled, prompt_sha=prompt_sha))
         await cell.flush()
 
-    with JournalWriter() as commits:
-        cell = open_cell(folder, manifest, commits)
+    with JournalWriter() as writer:
+        cell = open_cell(folder, manifest, writer)
         try:
-            asyncio.run(all_of(cell))
+            asyncio.run(replay_all(cell))
             cell.update({"version": adapter.version})
         finally:
             cell.close()
@@ -77,13 +82,13 @@ def _asked(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict
     return changes
 
 
-def _imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade the stored texts again and write the table anew."""
+def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
+    """Grade the stored texts of an imported cell again and write a new table."""
     rows = read_samples(folder).to_pylist()
     changes: Changes = Counter()
     single = cast("SingleTurn", adapter)
 
-    def again() -> Iterator[Sample]:
+    def graded() -> Iterator[Sample]:
         for row in rows:
             item = items[row["item_id"]]
             reply: Reply | None = None
@@ -107,5 +112,5 @@ def _imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: d
                 reply=reply,
             )
 
-    write_imported(folder, {**manifest, "version": adapter.version}, again())
+    write_imported(folder, {**manifest, "version": adapter.version}, graded())
     return changes

@@ -1,0 +1,88 @@
+"""The end of a run: its exit code, and lines for people on what is missing and how to go on."""
+
+from rich.console import Console
+
+from evalsuite.config.deadline import Window
+from evalsuite.engine.loop import LoopResult
+from evalsuite.engine.session import SessionResult
+from evalsuite.engine.stopping import BUDGET, SIGNALS, RunLimits
+from evalsuite.errors import EndpointDown, Exit
+from evalsuite.store.cell import Cell
+
+
+def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exit:
+    """The exit code of a run; prints a line for every cell and endpoint with a problem, and what stopped the run."""
+    ended = result.ended
+    if not result.cells:
+        for name, error in ended.faults.items():
+            console.print(f"{name} was refused: {error}", markup=False)
+        return Exit.ENDPOINT
+    complete = [_report_cell(cell, console) for cell in result.cells]
+    for name, fault in ended.faults.items():
+        console.print(f"{name} was stopped: {fault}", markup=False)
+    stop = limits.stop
+    if stop.reason in SIGNALS or (stop.requested and (ended.unsent or ended.cut)):
+        return _stopped(ended, limits, console)
+    if ended.faults:
+        down = all(isinstance(fault, EndpointDown) for fault in ended.faults.values())
+        return Exit.STOPPED if down else Exit.ENDPOINT
+    if result.skipped:
+        return Exit.STOPPED
+    return Exit.DONE if all(complete) else Exit.INCOMPLETE
+
+
+def _report_cell(cell: Cell, console: Console) -> bool:
+    """Whether a cell is complete; prints what it lacks, and whether its answers were cut too often."""
+    from evalsuite.analysis.summary import summarize  # pandas and scipy: not before the last answer
+
+    summary = summarize(cell.folder)
+    name = f"{cell.label}/{cell.folder.name}"
+    if not summary["complete"]:
+        counts = {"not asked": summary["planned"] - summary["samples"]}
+        counts |= {outcome: summary["outcomes"][outcome] for outcome in ("failed", "ungraded")}
+        missing = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        later = "; evalsuite judge, or the same command, grades what is stored" if counts["ungraded"] else ""
+        console.print(f"{name} is incomplete: {missing}{later}")
+    if summary["cut"]["flagged"]:
+        console.print(f"{name}: {summary['cut']['words']}", markup=False)
+    return bool(summary["complete"])
+
+
+def _stopped(ended: LoopResult, limits: RunLimits, console: Console) -> Exit:
+    """The exit code of a run that was stopped: the signal's own, 75, or 64 where no such window will ever do."""
+    stop, window = limits.stop, limits.window
+    if stop.reason in SIGNALS:
+        console.print("Everything that arrived is kept. The same command goes on where this one stopped.")
+        return SIGNALS[stop.reason]
+    if ended.nothing_fitted and stop.reason != BUDGET and window is not None:
+        return _nothing_fitted(ended, window, console)
+    cut = f", {ended.cut:,} answers were cut" if ended.cut else ""
+    console.print(
+        f"Stopped by {stop.reason}: {ended.unsent:,} requests were not sent{cut}. Everything that arrived is kept; "
+        "the same command goes on where this one stopped."
+    )
+    return Exit.STOPPED
+
+
+def _nothing_fitted(ended: LoopResult, window: Window, console: Console) -> Exit:
+    needed = ended.needed
+    may = "may take longer" if needed is None else f"may take {duration_text(needed)} (99 of 100 are quicker)"
+    console.print(f"Nothing was sent: even the shortest of {ended.unsent:,} open requests {may}, ", end="")
+    if needed is not None and window.seconds is not None and needed > window.seconds:
+        console.print(
+            f"and a whole window is {duration_text(window.seconds)}. No window of this length will do: use longer "
+            "ones, a faster server (fewer requests at a time are quicker, too: models.NAME.concurrency), or a "
+            "smaller max_tokens"
+        )
+        return Exit.BAD_INPUT
+    left = duration_text(max(0.0, window.left()))
+    console.print(f"and {left} of the window are left. The same command goes on in the next one.")
+    return Exit.STOPPED
+
+
+def duration_text(seconds: float) -> str:
+    """``3 h 50 min``, ``27 min``, ``45 s``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 120 else f"{minutes} min"

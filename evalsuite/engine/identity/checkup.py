@@ -1,0 +1,229 @@
+"""All checks of endpoints that need no run: identity, context, thinking, pictures, tools, fingerprint.
+
+The checks are those that a run makes before its first question (``preflight``). Here each goes on where it can after
+another has failed, so that one visit finds everything. Cheap checks come first; a model that fails one of those is
+asked no question.
+"""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalsuite.config.settings import AuxiliaryModel, Engine, Model
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.identity import fingerprint
+from evalsuite.endpoint.identity.facts import canonical
+from evalsuite.endpoint.identity.fingerprint import Fingerprint
+from evalsuite.endpoint.identity.identify import identify, named, prove_thinking
+from evalsuite.endpoint.identity.probes import prove_images, prove_tools
+from evalsuite.endpoint.pool import connect_all
+from evalsuite.endpoint.thinking import switch_fields
+from evalsuite.engine.identity.known_servers import EarlierServers, refuse_doubles
+from evalsuite.engine.identity.preflight import (
+    check_context,
+    close_all,
+    compare_replicas,
+    context_of,
+    images_needed,
+    take_fingerprints,
+    tools_needed,
+)
+from evalsuite.errors import EndpointUnusable
+from evalsuite.tasks.loading import LoadedTask
+
+CheckState = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The result of one check of one endpoint."""
+
+    endpoint: str
+    """Model, ``judge`` or ``simulator``."""
+    check: str
+    state: CheckState
+    finding: str
+    """Where it is not ok: with its cause and its remedy."""
+
+
+@dataclass(slots=True)
+class EndpointCheckup:
+    """The results for one endpoint."""
+
+    name: str
+    model: Model
+    clients: list[Client]
+    checks: list[CheckResult] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the servers state, and what the checks have shown."""
+    print: Fingerprint | None = None
+
+    def note(self, check: str, state: CheckState, finding: str) -> None:
+        """Add a result."""
+        self.checks.append(CheckResult(self.name, check, state, finding))
+
+    async def result_of(self, check: str, probe: Awaitable[Any], finding: str = "") -> Any:
+        """The result of a probe; None, and a failed check, if it raises ``EndpointUnusable``.
+
+        ``finding`` is noted as ok if the probe succeeds.
+        """
+        try:
+            result = await probe
+        except EndpointUnusable as error:
+            self.note(check, "fail", str(error))
+            return None
+        if finding:
+            self.note(check, "ok", finding)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class CheckupPlan:
+    """What is checked at every model."""
+
+    tasks: Sequence[LoadedTask]
+    """What the models must be able to do."""
+    fields: Mapping[str, Any]
+    """Sampling fields of the test questions."""
+    engine: Engine
+    earlier: EarlierServers
+
+
+async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[EndpointCheckup]:
+    """Check every model, and compare each with those before it."""
+    checkups: list[EndpointCheckup] = []
+    for name, model in models.items():
+        checkup = EndpointCheckup(name, model, list(connect_all(model, plan.engine)))
+        try:
+            await _check_model(checkup, plan)
+        finally:
+            await close_all(checkup.clients)
+        _compare(checkup, checkups)
+        checkups.append(checkup)
+    return checkups
+
+
+async def check_auxiliary(role: str, model: AuxiliaryModel, engine: Engine) -> EndpointCheckup:
+    """Check that a judge or simulator can be reached, and what it serves."""
+    checkup = EndpointCheckup(role, model, list(connect_all(model, engine)))
+    try:
+        identity = await checkup.result_of("who it is", identify(checkup.clients[0]))
+    finally:
+        await close_all(checkup.clients)
+    if identity is not None:
+        checkup.facts = dict(identity.facts)
+        checkup.note("who it is", "ok", f"serves {identity.served_name} ({model.base_url})")
+    return checkup
+
+
+async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
+    """All checks of one model, those that cost nothing first."""
+    if not await _check_identity(checkup):
+        return
+    _check_contexts(checkup, plan.tasks)
+    client, fields, context = checkup.clients[0], plan.fields, context_of(checkup.facts)
+    switch = "on" if checkup.model.thinking else "off"
+    dialect = checkup.model.server.dialect
+    shown = f"{switch}, as asked" if switch_fields(checkup.model) else f"no switch is sent to this {dialect} server"
+    checkup.facts |= await checkup.result_of("thinking", prove_thinking(client, fields, context), shown) or {}
+    if pictures := images_needed(plan.tasks):
+        probe = prove_images(client, pictures, fields)
+        checkup.facts |= await checkup.result_of("pictures", probe, f"takes {pictures} a request") or {}
+    if tools_needed(plan.tasks):
+        facts = await checkup.result_of("tools", prove_tools(client, fields, context))
+        checkup.facts |= facts or {}
+        if facts:
+            streamed = facts["probe_tools_streamed"]
+            checkup.note("tools", "ok", f"one call: {facts['probe_tools']}; streamed (never used): {streamed}")
+    if plan.engine.fingerprint:
+        await _check_fingerprint(checkup, plan.earlier)
+    else:
+        checkup.note("fingerprint", "warn", "not taken: engine.fingerprint=false")
+
+
+async def _check_identity(checkup: EndpointCheckup) -> bool:
+    """Whether all replicas can be used; sets their served names and ``facts``."""
+    stated: list[dict[str, Any]] = []
+    for number, client in enumerate(checkup.clients):
+        identity = await checkup.result_of("who it is", identify(client))
+        if identity is None:
+            return False
+        checkup.clients[number] = named(client, identity)
+        stated.append(dict(identity.facts))
+        checkup.note("who it is", "ok", f"serves {identity.served_name} ({client.model.base_url})")
+    checkup.facts = stated[0]
+    if len(stated) > 1:
+        urls = [client.model.base_url for client in checkup.clients]
+        notes = await checkup.result_of("replicas", _call(compare_replicas, urls, stated))
+        if notes is not None:
+            checkup.note("replicas", "warn" if notes else "ok", "; ".join(notes) or "state the same")
+    return True
+
+
+def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> None:
+    """Whether the longest prompt of every task and its answer fit."""
+    context = canonical(checkup.facts).get("context")
+    if not isinstance(context, int):
+        finding = "the server does not say how long it is: a prompt that is too long shows late"
+        checkup.note("context", "warn", finding)
+        return
+    fits = True
+    for task in tasks:
+        try:
+            check_context(checkup.model, task, checkup.facts)
+        except EndpointUnusable as error:
+            fits = False
+            checkup.note("context", "fail", str(error))
+    if fits:
+        checkup.note("context", "ok", f"{context:,} tokens" + (", enough for all tasks" if tasks else ""))
+
+
+async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
+    """Which model answers, compared with all models on record, and what becomes of an answer that is cut short."""
+    taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients))
+    if taken is None:
+        return
+    prints, notes, facts = taken
+    checkup.facts |= facts
+    if facts:
+        finish, place = facts["probe_cut_finish"], facts["probe_cut_text"]
+        finding = f"finish_reason {finish}, its text is in {place}"
+        checkup.note("a cut answer", "ok" if finish == "length" else "warn", finding)
+    for note in notes:
+        checkup.note("fingerprint", "warn", note)
+    if not prints:
+        return
+    checkup.print = prints[0]
+    identity = {"checkpoint": checkup.model.checkpoint, "revision": checkup.model.revision}
+    known = earlier.known()
+    probe = _call(refuse_doubles, checkup.name, identity, prints[0], known, earlier.declared)
+    doubles = await checkup.result_of("fingerprint", probe)
+    if doubles is not None:
+        others = len({server.model for server in known} - {checkup.name})
+        unit = "nats" if prints[0].kind == "logprobs" else "of a text"
+        finding = f"by {prints[0].kind}, own spread {prints[0].spread:.4f} {unit}; held against {others} known models"
+        checkup.note("fingerprint", "ok", finding)
+        for note in doubles:
+            checkup.note("fingerprint", "warn", note)
+
+
+def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> None:
+    """Compare one model with those that were checked before it."""
+    for other in others:
+        if checkup.print is None or other.print is None or other.model.thinking != checkup.model.thinking:
+            continue
+        likeness = fingerprint.compare(checkup.print, other.print)
+        pair = {checkup.name, other.name}
+        declared = checkup.model.same_as in pair or other.model.same_as in pair
+        same = likeness.verdict == "same" and checkup.model.checkpoint != other.model.checkpoint and not declared
+        state: CheckState = "fail" if same else "ok" if likeness.verdict == "different" else "warn"
+        remedy = f"; serve {checkup.name} itself, or declare same_as" if same else ""
+        checkup.note(f"beside {other.name}", state, likeness.words() + remedy)
+        if checkup.print.prompt_tokens != other.print.prompt_tokens:
+            finding = "counts other prompt tokens for equal prompts: another chat template or tokenizer"
+            checkup.note(f"beside {other.name}", "warn", f"{finding}; a comparison lies")
+
+
+async def _call(function: Any, *arguments: Any) -> Any:
+    """A plain function as a probe."""
+    return function(*arguments)
