@@ -82,7 +82,7 @@ def devices_by_rule() -> dict[tuple[str, str], tuple[int, int | None]]:
     source = conf_files.source("run", Run, (), None)
     differs: dict[tuple[str, str], tuple[int, int | None]] = {}
     for name in source.options("hardware"):
-        where = hardware.machine(name, source)
+        where = hardware.read_machine(name, source)
         for precision, stated in where.tensor_parallel.items():
             weights = 233.0 if name.startswith("rtx") else WEIGHTS_GB[precision]
             model = Model("x", "nobody/x", precision=precision, base_url="", launch=Launch(weights_gb=weights))

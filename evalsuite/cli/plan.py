@@ -5,7 +5,7 @@ from pathlib import Path
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from evalsuite.plan.build import make_plan
-from evalsuite.plan.document import as_json
+from evalsuite.plan.document import plan_json
 from evalsuite.plan.hardware import Placement, commands
 from evalsuite.report.console import show, standard_output
 from evalsuite.report.plan import tables
@@ -24,7 +24,7 @@ def plan(settings: Run) -> Exit:
     for line in _commands(found.placement):
         output.print(line, soft_wrap=True, markup=False)
     if settings.to is not None:
-        write_json(Path(settings.to), as_json(found))
+        write_json(Path(settings.to), plan_json(found))
         output.print(f"\nplan: {settings.to}", soft_wrap=True, markup=False)
     return Exit.DONE
 

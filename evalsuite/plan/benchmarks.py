@@ -1,4 +1,4 @@
-"""What is known of a benchmark before it is asked: the task's ``card.yaml`` and published tables (``conf/card``)."""
+"""Reads what is known of a benchmark before a run, from its ``card.yaml`` and from published tables (``conf/card``)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,48 +14,61 @@ from evalsuite.tasks.published import Card
 
 @dataclass(frozen=True, slots=True)
 class SourcedNumber:
-    """A number that the plan reckons with, and where it comes from."""
+    """A number that the plan uses, with its source."""
 
     value: float
+    """The number."""
     origin: str
+    """Where it comes from."""
     assumed: bool = False
-    """True: nobody measured it."""
+    """Whether it is an assumption that no source measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypicalLengths:
-    """Tokens of one attempt at one item, all its requests together: means."""
+    """Mean tokens of one attempt at one item, summed over its requests."""
 
     completion: SourcedNumber
+    """Generated tokens."""
     prompt: SourcedNumber
+    """Prompt tokens."""
     judge: Mapping[str, float] | None = None
-    """``prompt`` and ``completion`` of the judge; None: the task needs none."""
+    """``prompt`` and ``completion`` tokens of the judge; None when the task needs none."""
     simulator: Mapping[str, float] | None = None
+    """``prompt`` and ``completion`` tokens of the user simulator; None when the task needs none."""
     p99: float | None = None
-    """99 of 100 attempts are shorter (generated tokens); None: not recorded."""
+    """99 of 100 attempts generate fewer tokens than this; None when not recorded."""
     longest: float | None = None
+    """Generated tokens of the longest attempt; None when not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """A benchmark as this run wants it; counts are of the items asked for."""
+    """A benchmark as this run uses it; numbers refer to the selected items."""
 
     name: str
+    """Key of the task in the run."""
     title: str
+    """Title of the benchmark."""
     items: int
+    """Number of selected items."""
     total: int
-    """Items of the whole benchmark."""
+    """Number of items of the whole benchmark."""
     repeats: int
+    """Repeats of each item."""
     answers: float
-    """Independent answers that one pass over the items is worth (SciCode: fewer than scored steps)."""
+    """Number of independent answers in one pass over the items (SciCode: fewer than scored steps)."""
     units: float
-    """Independent sources of items: documents sets, or the items themselves."""
+    """Number of independent sources of items: document sets, or the items themselves."""
     phi: SourcedNumber
-    """Share of the score's binomial variance that repeats of one item show: 0 deterministic, 1 a coin each."""
+    """Fraction of the score's binomial variance that repeats of one item show: 0 deterministic, 1 independent
+    answers."""
     tau: SourcedNumber
-    """Standard deviation over items of how much their chance of success moved (fraction of 1)."""
+    """Standard deviation over items of the change in their chance of success, a fraction of 1."""
     design_score: SourcedNumber
+    """Score that is assumed when none is published or recorded."""
     strata: Mapping[str, Mapping[str, int]]
+    """Group -> value -> number of items."""
     typical: Mapping[str, Any]
     """``typical_tokens`` of the card."""
 
@@ -66,9 +79,10 @@ class TaskFacts:
 
 
 def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
-    """The facts of a task, None where no card describes its adapter.
+    """Return the facts of the task ``name``; None when no card describes its adapter.
 
-    Raises ``BadInput`` for a selected group or value that the card does not have, and where it cannot be counted.
+    ``limit`` is the largest number of items per task. Raises ``BadInput`` for a selected group or value that the card
+    does not have, or that cannot be counted.
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
@@ -77,11 +91,11 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
     total = int(design["variant_items"].get(task.variant, card["items"]))
     strata = {group: dict(parts) for group, parts in design["strata"].items()}
     if total != card["items"]:
-        strata = {group: scaled(parts, total) for group, parts in strata.items()}
-    kept, strata = _selected(name, task.select, total, strata, list(card["groups"]))
-    items = kept if limit is None else min(limit, kept)
-    if items < kept:
-        strata = {group: scaled(parts, items) for group, parts in strata.items()}
+        strata = {group: scale_strata(parts, total) for group, parts in strata.items()}
+    selected, strata = _apply_selection(name, task.select, total, strata, list(card["groups"]))
+    items = selected if limit is None else min(limit, selected)
+    if items < selected:
+        strata = {group: scale_strata(parts, items) for group, parts in strata.items()}
     share = items / card["items"]
     origin = " ".join(str(design["source"]).split())
     return TaskFacts(
@@ -101,7 +115,7 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
 
 
 def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
-    """The card's typical lengths, with who states them."""
+    """Return the typical lengths of the card, with their source."""
     key = "thinking_on" if thinking else "thinking_off"
     source = " ".join(str(facts.typical["source"]).split())
     assumed = set(facts.typical["assumed"])
@@ -111,33 +125,33 @@ def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
 
 
 def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> SourcedNumber:
-    """The score that the baseline is expected to have: published for it, else for its base model, else assumed.
+    """Return the expected score of the baseline: published for it, or for its base model, or assumed.
 
-    Scores of a part of the benchmark do not count.
+    Published scores of a part of the benchmark do not count.
     """
     for exact in (True, False):
         for card in cards:
             for column in card.data.get("columns") or ():
-                if not _speaks_of(card, column, baseline, exact=exact):
+                if not _is_column_of(card, column, baseline, exact=exact):
                     continue
                 for row in card.data.get("rows") or ():
                     value, n = row.get("scores", {}).get(column["key"]), row.get("n")
                     part = isinstance(n, int) and n < facts.total  # 200 of GSM8K's questions are another benchmark
                     if row.get("task") == facts.name and value is not None and not part:
-                        of = "" if exact else f", {column['title']}"
-                        return SourcedNumber(float(value), f"published: {card.title}{of}")
+                        suffix = "" if exact else f", {column['title']}"
+                        return SourcedNumber(float(value), f"published: {card.title}{suffix}")
     return facts.design_score
 
 
 def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Sequence[Card]) -> dict[str, SourcedNumber]:
-    """Stratum -> published score of the baseline or of its base model; empty where nobody published them."""
+    """Return group value -> published score of the baseline or of its base model; empty when none are published."""
     for card in cards:
         columns = {column["key"]: column for column in card.data.get("columns") or ()}
         for part in card.data.get("groups") or ():
             column = columns.get(part.get("column"))
             if (part.get("task"), part.get("group")) != (facts.name, group) or column is None:
                 continue
-            if _speaks_of(card, column, baseline, exact=False):
+            if _is_column_of(card, column, baseline, exact=False):
                 origin = f"published: {card.title}, {column['title']}"
                 return {
                     str(value): SourcedNumber(counts["correct"] / counts["n"], origin)
@@ -146,17 +160,19 @@ def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Seque
     return {}
 
 
-def _speaks_of(card: Card, column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
+def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
+    """Return whether a card's column is of the model (``exact``) or of its base model."""
     if exact:
         return bool(column.get("checkpoint") == model.checkpoint)
     base = str(card.data.get("model", "")).rpartition("/")[2]
     return bool(base) and base in model.checkpoint.rpartition("/")[2]
 
 
-def _selected(
+def _apply_selection(
     name: str, select: Select, total: int, strata: dict[str, dict[str, int]], groups: Sequence[str]
 ) -> tuple[int, dict[str, dict[str, int]]]:
-    kept = total
+    """Return the number of selected items and the number per group value."""
+    selected = total
     for group, values in select.groups.items():
         if group not in groups:
             raise unknown_name(f"group of {name}", group, groups)
@@ -169,15 +185,17 @@ def _selected(
             if value not in strata[group]:
                 raise unknown_name(f"value of group {group}", value, strata[group])
         part = {value: strata[group][value] for value in strata[group] if value in values}
-        kept = round(kept * sum(part.values()) / total)
-        strata = {other: scaled(parts, kept) for other, parts in strata.items() if other != group} | {group: part}
+        selected = round(selected * sum(part.values()) / total)
+        strata = {other: scale_strata(parts, selected) for other, parts in strata.items() if other != group} | {
+            group: part
+        }
     if select.ids is not None:
         ids = set(Path(select.ids).read_text(encoding="utf-8").split("\n")) - {""}
-        kept, strata = min(len(ids), kept), {}  # which strata the ids are of, only the data can tell
-    return kept, strata
+        selected, strata = min(len(ids), selected), {}  # which strata the ids are of, only the data can tell
+    return selected, strata
 
 
-def scaled(parts: Mapping[str, int], items: int) -> dict[str, int]:
-    """Strata of ``items`` items, each in proportion and with at least one."""
-    whole = sum(parts.values())
-    return {value: max(1, round(count * items / whole)) for value, count in parts.items()}
+def scale_strata(parts: Mapping[str, int], items: int) -> dict[str, int]:
+    """Scale the numbers of items per group value to a total of ``items``, with at least one each."""
+    total = sum(parts.values())
+    return {value: max(1, round(count * items / total)) for value, count in parts.items()}

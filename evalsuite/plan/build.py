@@ -1,42 +1,39 @@
-"""From settings to a plan: facts, what is recorded, chances, costs and placement put together.
+"""Builds a plan from settings: facts, recorded baselines, chances, costs and placement.
 
     benchmarks  what card.yaml and model cards state of a benchmark: items, strata, typical lengths, assumed variances
-    recorded    what an earlier baseline really did: scores, repeats, lengths
+    recorded    what an earlier baseline measured: scores, repeats, lengths
     decisions   detectable difference, chance to pass, repeats that would reach a margin
-    cost        tokens, hours, windows, disk
+    cost        tokens, hours, time windows, disk
     hardware    which models fit side by side on a machine, else the serving order with launch commands
     document    all of it as JSON; ``report.plan`` has the tables
 
-Nothing is sent, downloaded or written, except the JSON that ``to=FILE`` asks for; ``docs/reference/plan.md`` lists its
-fields.
+Nothing is sent, downloaded or written, except the JSON of ``to=FILE``; ``docs/reference/plan.md`` lists its fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config import files as conf_files
-from evalsuite.config import sampling
+from evalsuite.config import files, sampling
 from evalsuite.config.deadline import duration
 from evalsuite.config.files import ConfigSource
 from evalsuite.config.settings import Gate, Margin, Model, Run
 from evalsuite.errors import BadInput
-from evalsuite.plan import benchmarks as facts
-from evalsuite.plan import cost, hardware, recorded
-from evalsuite.plan import decisions as chance
-from evalsuite.plan import warnings as said
-from evalsuite.plan.benchmarks import TaskFacts
+from evalsuite.plan import benchmarks, cost, decisions, hardware, recorded, warnings
+from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts
 from evalsuite.plan.cost import ModelCost, Speed
-from evalsuite.plan.decisions import ReleaseChance, TaskChance
+from evalsuite.plan.decisions import ExpectedBaseline, ReleaseChance, TaskChance
 from evalsuite.plan.hardware import Placement
 from evalsuite.plan.recorded import RecordedBaseline
-from evalsuite.tasks.published import published_cards
+from evalsuite.tasks.published import Card, published_cards
 from evalsuite.tasks.registry import load
 
 DEFAULT_GATE = "release"
+"""Gate whose margins a plan uses when none is chosen."""
 NO_THINKING = "-nothink"
+"""Ending of the folder name of a model whose thinking is switched off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,63 +41,97 @@ class BaselineGroup:
     """A baseline and the models that are compared with it."""
 
     baseline: str | None
-    """None: no model is declared; an arm asked alike is reckoned with."""
+    """Key of the baseline; None when no model declares one, so that a model measured in the same way is assumed."""
     label: str
     """Name of the baseline's folder in a run."""
     model: Model
+    """Settings of the baseline."""
     candidates: tuple[str, ...]
+    """Keys of the models that are compared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What chances and costs are computed from."""
+
+    run: Run
+    groups: tuple[BaselineGroup, ...]
+    tasks: Mapping[str, TaskFacts]
+    recorded: Mapping[tuple[str, str], RecordedBaseline]
+    """(folder label, task) -> recorded cell of the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that ``plan`` says."""
+    """The result of planning: chances, costs, placement and warnings."""
 
     suite: str | None
+    """Name of the suite; None without one."""
     gate: Gate
+    """The margins."""
     gate_origin: str
+    """Where the gate comes from."""
     speed: Speed
+    """Generation rate and time window."""
     chances: tuple[TaskChance, ...]
+    """What each benchmark can decide."""
     releases: Mapping[str, ReleaseChance]
     """Baseline -> chance of the whole gate."""
     costs: tuple[ModelCost, ...]
+    """Cost of each model."""
     placement: Placement | None
+    """Servers on the chosen machine; None without a machine."""
     node_hours: float | None
+    """Machines x hours; None when unknown."""
     notes: tuple[str, ...]
+    """Warnings."""
 
 
 def make_plan(run: Run) -> Plan:
-    """The plan of a run. Raises ``BadInput`` for unknown machines, gates, selections and baseline files."""
-    source = conf_files.source("run", Run, (), run.config_dir)
+    """Plan a run without sending anything.
+
+    Args:
+        run: The settings of the run, as ``load_settings`` returns them.
+
+    Returns:
+        What the run can decide (fractions of 1), what it costs (tokens, seconds, bytes) and where it fits.
+
+    Raises:
+        BadInput: A machine, gate, selection or baseline file is unknown or wrong, or no task has a card.
+    """
+    source = files.source("run", Run, (), run.config_dir)
     gate, gate_origin = (run.gate, "gate=") if run.gate is not None else (default_gate(source), f"gate/{DEFAULT_GATE}")
-    known = {name: facts.task_facts(name, task, run.limit) for name, task in run.tasks.items()}
-    notes = [f"{name}: no card.yaml says what it holds; left out of this plan" for name in known if known[name] is None]
-    tasks = {name: one for name, one in known.items() if one is not None}
+    known = {name: benchmarks.task_facts(name, task, run.limit) for name, task in run.tasks.items()}
+    notes = [f"{name}: no card.yaml describes it; left out of this plan" for name in known if known[name] is None]
+    tasks = {name: facts for name, facts in known.items() if facts is not None}
     if not tasks:
         raise BadInput("nothing to plan: none of these tasks has a card.yaml (tasks/<adapter>/card.yaml)")
-    where = None if run.hardware is None else hardware.machine(run.hardware, source)
+    machine = None if run.hardware is None else hardware.read_machine(run.hardware, source)
     window = None if run.window is None else duration(run.window)
     speed = Speed(run.rate, window)
-    arms = _arms(run, source)
-    found = _recorded(run, arms)
-    arms = _worth_it(run, arms, found)
-    chances = _chances(run, source, arms, tasks, found, gate)
-    costs = tuple(_model_cost(name, model, run, arms, tasks, found, speed) for name, model in run.models.items())
-    placement = None if where is None else hardware.place(run.models, _aides(run, tasks), where)
-    releases = {
-        baseline: release
-        for baseline in dict.fromkeys(one.baseline for one in chances)
-        if (release := chance.release_chance([one for one in chances if one.baseline == baseline], gate)) is not None
-    }
-    for arm in arms:
-        here = {name: found[arm.label, name] for name in tasks if (arm.label, name) in found}
-        notes += said.of_baseline(run, arm.baseline, tasks, here)
-    notes += [*said.of_aides(run, tasks), *said.of_windows(costs, speed)]
+    groups = _baseline_groups(run, source)
+    cells = _recorded(run, groups)
+    inputs = _Inputs(run, _comparable_groups(run, groups, cells), tasks, cells)
+    chances = _chances(inputs, gate)
+    costs = tuple(_model_cost(name, model, inputs, speed) for name, model in run.models.items())
+    placement = None if machine is None else hardware.place_servers(run.models, _auxiliaries(run, tasks), machine)
+    releases: dict[str, ReleaseChance] = {}
+    for baseline in dict.fromkeys(chance.baseline for chance in chances):
+        release = decisions.release_chance([chance for chance in chances if chance.baseline == baseline], gate)
+        releases |= {} if release is None else {baseline: release}
+    for group in inputs.groups:
+        here = {name: cells[group.label, name] for name in tasks if (group.label, name) in cells}
+        notes += warnings.baseline_warnings(run, group.baseline, tasks, here)
+    notes += [*warnings.auxiliary_warnings(run, tasks), *warnings.window_warnings(costs, speed)]
     hours = None if placement is None else _node_hours(placement, costs)
     return Plan(run.suite, gate, gate_origin, speed, chances, releases, costs, placement, hours, tuple(notes))
 
 
 def default_gate(source: ConfigSource) -> Gate:
-    """The gate of ``conf/gate/release.yaml``, the user's own first. Raises ``BadInput`` when it is no gate."""
+    """Return the gate of ``conf/gate/release.yaml``; a file of the user with this name comes first.
+
+    Raises ``BadInput`` when the file is not a gate.
+    """
     import yaml
 
     file = source.file(f"gate/{DEFAULT_GATE}")
@@ -112,8 +143,8 @@ def default_gate(source: ConfigSource) -> Gate:
         raise BadInput(f"{file} is no gate ({error}); choose one with gate=NAME") from None
 
 
-def _arms(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
-    """Candidates by their baseline and thinking switch; all models together where none declares a baseline."""
+def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
+    """Group the candidates by baseline and thinking switch; all models form one group when none declares a baseline."""
     groups: dict[tuple[str, bool], list[str]] = {}
     for name, model in run.models.items():
         baseline = run.baseline or model.baseline
@@ -128,12 +159,16 @@ def _arms(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
     )
 
 
-def _worth_it(
-    run: Run, arms: tuple[BaselineGroup, ...], found: Mapping[tuple[str, str], RecordedBaseline]
+def _comparable_groups(
+    run: Run, groups: tuple[BaselineGroup, ...], cells: Mapping[tuple[str, str], RecordedBaseline]
 ) -> tuple[BaselineGroup, ...]:
-    """Without arms whose baseline is neither planned nor recorded and whose candidates are only others' baselines."""
-    here = {arm.baseline for arm in arms if arm.baseline in run.models or any(label == arm.label for label, _ in found)}
-    return tuple(arm for arm in arms if arm.baseline in here or not set(arm.candidates) <= here)
+    """Leave out groups that cannot be compared.
+
+    These are groups whose baseline is neither planned nor recorded, and whose candidates are only baselines of others.
+    """
+    labels = {label for label, _ in cells}
+    here = {group.baseline for group in groups if group.baseline in run.models or group.label in labels}
+    return tuple(group for group in groups if group.baseline in here or not set(group.candidates) <= here)
 
 
 def _label(name: str, thinking: bool) -> str:
@@ -141,7 +176,7 @@ def _label(name: str, thinking: bool) -> str:
 
 
 def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
-    """The baseline's settings: chosen, or of its file; for a name without a file, that name."""
+    """Return the settings of a baseline: those of the run, or of its file, or minimal ones with its name."""
     import yaml
 
     if name in run.models:
@@ -156,124 +191,114 @@ def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
     )
 
 
-def _recorded(run: Run, arms: tuple[BaselineGroup, ...]) -> dict[tuple[str, str], RecordedBaseline]:
-    """(folder label, task) -> what the baseline recorded, in ``baseline_run`` or else in ``results_dir``."""
-    found: dict[tuple[str, str], RecordedBaseline] = {}
-    labels = {arm.label for arm in arms if arm.label} | {
+def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, str], RecordedBaseline]:
+    """Return (folder label, task) -> recorded cell of the baseline, from ``baseline_run`` or else from
+    ``results_dir``.
+    """
+    cells: dict[tuple[str, str], RecordedBaseline] = {}
+    labels = {group.label for group in groups if group.label} | {
         _label(name, model.thinking) for name, model in run.models.items()
     }
     with ExitStack() as stack:
-        held: dict[str, Path] = {}
+        folders: dict[str, Path] = {}
         owner = ""
         if run.baseline_run is not None:
-            owner, held = stack.enter_context(recorded.opened(run.baseline_run))
+            owner, folders = stack.enter_context(recorded.open_baseline(run.baseline_run))
             if owner not in labels:
                 raise BadInput(
                     f"baseline_run={run.baseline_run} holds {owner}; this plan compares with "
-                    f"{', '.join(sorted(arm.label for arm in arms if arm.label)) or 'no baseline'}"
+                    f"{', '.join(sorted(group.label for group in groups if group.label)) or 'no baseline'}"
                 )
         for label in sorted(labels):
             for name, task in run.tasks.items():
-                if label == owner and name in held:
-                    one = recorded.read(held[name], f"{run.baseline_run}: {owner}/{name}", task)
+                if label == owner and name in folders:
+                    cell = recorded.read_recorded(folders[name], f"{run.baseline_run}: {owner}/{name}", task)
                 else:
-                    one = recorded.find(Path(run.results_dir), label, name, task)
-                if one is not None:
-                    found[label, name] = one
-    return found
+                    cell = recorded.find_recorded(Path(run.results_dir), label, name, task)
+                if cell is not None:
+                    cells[label, name] = cell
+    return cells
 
 
-def _chances(
-    run: Run,
-    source: ConfigSource,
-    arms: tuple[BaselineGroup, ...],
-    tasks: Mapping[str, TaskFacts],
-    found: Mapping[tuple[str, str], RecordedBaseline],
-    gate: Gate,
-) -> tuple[TaskChance, ...]:
-    cards = tuple(published_cards(run.config_dir).values())
+def _chances(inputs: _Inputs, gate: Gate) -> tuple[TaskChance, ...]:
+    cards = tuple(published_cards(inputs.run.config_dir).values())
     rows: list[TaskChance] = []
-    for arm in arms:
-        for name, plain in tasks.items():
-            cell = found.get((arm.label, name))
-            fixed = cell is not None and cell.complete and arm.baseline not in run.models
-            one = plain if cell is None else _measured(plain, cell, fixed=fixed)
-            score = facts.expected_score(plain, arm.model, cards)
-            strata: dict[str, dict[str, facts.SourcedNumber]] = {
-                group: facts.published_strata(plain, group, arm.model, cards) for group in plain.strata
-            }
-            if cell is not None:
-                score = facts.SourcedNumber(cell.score, f"recorded: {cell.where}")
-                for group, values in cell.strata.items():
-                    strata[group] = {
-                        value: facts.SourcedNumber(
-                            (n * mean + 0.5) / (n + 1), score.origin
-                        )  # 0 and 1 are never certain
-                        for value, (n, mean) in values.items()
-                    }
-            fixed = cell is not None and cell.complete and arm.baseline not in run.models
-            base = cell.repeats if cell is not None and fixed else None
-            rows.append(chance.task_chance(one, arm.baseline or "", arm.candidates, score, strata, gate, base))
+    for group in inputs.groups:
+        for name, card_facts in inputs.tasks.items():
+            cell = inputs.recorded.get((group.label, name))
+            fixed = cell is not None and cell.complete and group.baseline not in inputs.run.models
+            facts = card_facts if cell is None else _with_recorded(card_facts, cell, fixed=fixed)
+            score, strata = _expected_scores(card_facts, group.model, cards, cell)
+            repeats = cell.repeats if cell is not None and fixed else None
+            baseline = ExpectedBaseline(group.baseline or "", score, strata, repeats)
+            rows.append(decisions.task_chance(facts, baseline, group.candidates, gate))
     return tuple(rows)
 
 
-def _measured(plain: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
-    """The facts with the baseline's spread over repeats, its sources, and its strata where the card knows none.
+def _expected_scores(
+    facts: TaskFacts, baseline: Model, cards: Sequence[Card], cell: RecordedBaseline | None
+) -> tuple[SourcedNumber, dict[str, dict[str, SourcedNumber]]]:
+    """Return the expected score of the baseline, and group -> value -> score; recorded ones before published ones."""
+    strata = {group: benchmarks.published_strata(facts, group, baseline, cards) for group in facts.strata}
+    if cell is None:
+        return benchmarks.expected_score(facts, baseline, cards), strata
+    origin = f"recorded: {cell.location}"
+    for group, values in cell.strata.items():
+        smoothed = {value: (n * mean + 0.5) / (n + 1) for value, (n, mean) in values.items()}  # never exactly 0 or 1
+        strata[group] = {value: SourcedNumber(mean, origin) for value, mean in smoothed.items()}
+    return SourcedNumber(cell.score, origin), strata
 
-    ``fixed``: it is not asked again, so that only the items that it has are compared.
+
+def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
+    """Return the facts with the recorded variance over repeats, sources and group values.
+
+    ``fixed``: the baseline is not measured again, so that only the items that it has are compared.
     """
-    items = min(plain.items, cell.items) if fixed else plain.items
+    items = min(facts.items, cell.items) if fixed else facts.items
     share = items / cell.items
-    strata = {group: facts.scaled(parts, items) for group, parts in plain.strata.items()} or {
+    strata = {group: benchmarks.scale_strata(parts, items) for group, parts in facts.strata.items()} or {
         group: {value: max(1, round(count * share)) for value, (count, _) in values.items()}
         for group, values in cell.strata.items()
         if 1 < len(values) <= 60
     }
-    changed = replace(plain, items=items, strata=strata, units=max(1.0, cell.units * share))
+    changed = replace(facts, items=items, strata=strata, units=max(1.0, cell.units * share))
     if cell.phi is None:
-        return replace(changed, answers=plain.answers * items / plain.items)
-    return replace(changed, phi=recorded.phi_of(cell, plain), answers=float(items))
+        return replace(changed, answers=facts.answers * items / facts.items)
+    return replace(changed, phi=recorded.phi_of(cell, facts), answers=float(items))
 
 
-def _model_cost(
-    name: str,
-    model: Model,
-    run: Run,
-    arms: tuple[BaselineGroup, ...],
-    tasks: Mapping[str, TaskFacts],
-    found: Mapping[tuple[str, str], RecordedBaseline],
-    speed: Speed,
-) -> ModelCost:
-    arm = next((arm for arm in arms if name in arm.candidates), None)
-    labels = [arm.label if arm else "", _label(name, model.thinking)]
+def _model_cost(name: str, model: Model, inputs: _Inputs, speed: Speed) -> ModelCost:
+    run, cells = inputs.run, inputs.recorded
+    group = next((group for group in inputs.groups if name in group.candidates), None)
+    labels = [group.label if group else "", _label(name, model.thinking)]
     parts = []
-    for task, one in tasks.items():
-        lengths = facts.typical_lengths(one, thinking=model.thinking)
-        cell = next((found[label, task] for label in labels if (label, task) in found), None)
+    for task, facts in inputs.tasks.items():
+        lengths = benchmarks.typical_lengths(facts, thinking=model.thinking)
+        cell = next((cells[label, task] for label in labels if (label, task) in cells), None)
         if cell is not None:
             lengths = recorded.lengths_of(cell, lengths)
-        most = sampling.effective(run.sampling, run.tasks[task].sampling).max_tokens
+        max_tokens = sampling.effective(run.sampling, run.tasks[task].sampling).max_tokens
         cap = run.tasks[task].concurrency
         slots = model.concurrency if cap is None else min(cap, model.concurrency)
         single = hasattr(load(run.tasks[task].adapter), "prompt")
-        parts.append(cost.task_cost(one, lengths, most, slots, speed, single=single))
+        parts.append(cost.task_cost(facts, lengths, max_tokens, slots, speed, single=single))
     return cost.model_cost(name, parts, speed)
 
 
-def _aides(run: Run, tasks: Mapping[str, TaskFacts]) -> dict[str, Model]:
-    """Judge and simulator, where a task needs them and they are configured."""
-    found: dict[str, Model] = {}
-    for who, aide in (("judge", run.judge), ("simulator", run.simulator)):
-        if aide is not None and any(one.typical[who] is not None for one in tasks.values()):
-            found[who] = aide
-    return found
+def _auxiliaries(run: Run, tasks: Mapping[str, TaskFacts]) -> dict[str, Model]:
+    """Return the judge and the simulator when a task needs them and they are configured."""
+    models: dict[str, Model] = {}
+    for role, model in (("judge", run.judge), ("simulator", run.simulator)):
+        if model is not None and any(facts.typical[role] is not None for facts in tasks.values()):
+            models[role] = model
+    return models
 
 
 def _node_hours(placement: Placement, costs: tuple[ModelCost, ...]) -> float | None:
     if placement.unserved or not placement.steps:
         return None
-    hours = {one.model: one.seconds / 3600 for one in costs if one.seconds is not None}
+    hours = {model.model: model.seconds / 3600 for model in costs if model.seconds is not None}
     simulated = {
-        one.model: sum((task.seconds or 0.0) / 3600 for task in one.tasks if any(task.simulator)) for one in costs
+        model.model: sum((task.seconds or 0.0) / 3600 for task in model.tasks if any(task.simulator)) for model in costs
     }
     return hardware.node_hours(placement, hours, simulated)

@@ -1,7 +1,7 @@
-"""What the planned run costs: tokens, hours, windows and disk, per model and benchmark.
+"""Computes the cost of the planned run per model and benchmark: tokens, hours, time windows and disk.
 
-``rate`` is generated tokens per second of one endpoint at the run's concurrency, so that prefill is part of it only as
-far as it was when the rate was measured.
+``rate`` is the number of generated tokens per second of one endpoint at the run's concurrency. Prefill is part of it
+only as far as it was when the rate was measured.
 """
 
 import math
@@ -12,70 +12,78 @@ from statistics import NormalDist
 from evalsuite.plan.benchmarks import TaskFacts, TypicalLengths
 from evalsuite.stats.reply_lengths import p99_tokens
 
-SIGMA = 1.0
-"""Assumed standard deviation of log length where no lengths were recorded (lognormal)."""
+ASSUMED_SIGMA = 1.0
+"""Assumed standard deviation of the logarithm of lengths that were not recorded (lognormal)."""
 _BYTES_A_SAMPLE = 900
-"""Journal lines and table row of one request without its text (measured: 750 to 900)."""
+"""Bytes of the journal lines and the table row of one request without its text (measured: 750 to 900)."""
 _BYTES_A_TOKEN = 5.5
-"""Text of one token in the journal (about 4.2 bytes as JSON) and packed in the table (about 1.3)."""
+"""Bytes of the text of one token: about 4.2 in the journal (JSON) and about 1.3 packed in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast one endpoint is, and how long it may run at a stretch."""
+    """Generation rate of one endpoint, and how long it may run without interruption."""
 
     rate: float | None = None
-    """Generated tokens per second of one endpoint at the run's concurrency."""
+    """Generated tokens per second of one endpoint at the run's concurrency; None when not given."""
     window: float | None = None
-    """Seconds of one window; None: as long as it takes."""
+    """Seconds of one time window; None without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCost:
-    """One benchmark asked of one model."""
+    """Cost of one benchmark on one model."""
 
     task: str
+    """Name of the task."""
     attempts: int
+    """Items x repeats."""
     lengths: TypicalLengths
+    """Typical or recorded lengths."""
     completion: float
     """Generated tokens of all attempts."""
     prompt: float
-    """Read tokens of all attempts, before any prefix cache."""
+    """Prompt tokens of all attempts, without prefix cache."""
     judge: tuple[float, float]
     """Prompt and completion tokens of the judge."""
     simulator: tuple[float, float]
+    """Prompt and completion tokens of the user simulator."""
     p99: float
-    """Generated tokens of one long attempt: recorded, else by an assumed lognormal."""
+    """Generated tokens of one long attempt: recorded, or from an assumed lognormal distribution."""
     seconds: float | None
-    """Of the endpoint, if it did nothing else."""
+    """Seconds of the endpoint for this task alone; None without a rate."""
     p99_seconds: float | None
-    """Of one long attempt at its share of the rate."""
+    """Seconds of one long attempt at its share of the rate; None without a rate."""
     request_seconds: float | None
-    """Within which 99 of 100 requests end as a run reckons (``windows``): the recorded p99, else ``max_tokens``."""
+    """Seconds within which 99 of 100 requests end, by the rule that a run uses: the recorded p99, else
+    ``max_tokens``."""
     unfit: float
-    """Attempts expected to be longer than a window, so that no window can finish them."""
+    """Expected number of attempts that are longer than a time window, so that they cannot finish."""
     fits: bool | None
-    """Whether a request fits a window by that reckoning; None without rate or window. What does not is never sent."""
+    """Whether a request fits a time window by that rule; None without rate or window. Requests that do not fit are not
+    sent."""
     disk: float
     """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """Everything that one model is asked."""
+    """Cost of all tasks of one model."""
 
     model: str
+    """Name of the model."""
     tasks: tuple[TaskCost, ...]
+    """Cost of each task."""
     windows: int | None
-    """Windows that the model takes; None without rate or window, or where something fits none."""
+    """Number of time windows; None without rate or window, or when a task does not fit."""
 
     def total(self, field: str) -> float:
-        """Sum of ``completion``, ``prompt``, ``attempts`` or ``disk`` over the tasks."""
+        """Return the sum of ``completion``, ``prompt``, ``attempts`` or ``disk`` over the tasks."""
         return float(sum(getattr(task, field) for task in self.tasks))
 
     @property
     def seconds(self) -> float | None:
-        """Of the endpoint; None without a rate."""
+        """Seconds of the endpoint; None without a rate."""
         parts = [task.seconds for task in self.tasks]
         return None if any(part is None for part in parts) else float(sum(part or 0.0 for part in parts))
 
@@ -89,14 +97,15 @@ def task_cost(
     *,
     single: bool = True,
 ) -> TaskCost:
-    """The cost of one benchmark; ``concurrency`` is the endpoint's, over which the rate is shared.
+    """Compute the cost of one benchmark.
 
-    ``max_tokens`` is the cap of one reply, ``single`` says that an attempt is one reply.
+    ``concurrency`` is that of the endpoint, over which the rate is divided. ``max_tokens`` is the limit of one reply.
+    ``single``: an attempt is one reply.
     """
     mean, attempts = lengths.completion.value, facts.attempts
     p99 = lengths.p99
     if p99 is None:
-        p99 = mean * math.exp(NormalDist().inv_cdf(0.99) * SIGMA - SIGMA**2 / 2)
+        p99 = mean * math.exp(NormalDist().inv_cdf(0.99) * ASSUMED_SIGMA - ASSUMED_SIGMA**2 / 2)
         if single and max_tokens is not None and mean < max_tokens:
             p99 = min(p99, float(max_tokens))
     stream = None if speed.rate is None else speed.rate / max(1, min(concurrency, attempts))
@@ -109,55 +118,56 @@ def task_cost(
         lengths,
         attempts * mean,
         attempts * lengths.prompt.value,
-        _aide(lengths.judge, attempts),
-        _aide(lengths.simulator, attempts),
+        _auxiliary_tokens(lengths.judge, attempts),
+        _auxiliary_tokens(lengths.simulator, attempts),
         p99,
         None if speed.rate is None else attempts * mean / speed.rate,
         None if stream is None else p99 / stream,
         request_seconds,
-        _unfit(attempts, mean, p99, lengths, stream, speed.window),
+        _unfit_attempts(attempts, mean, p99, lengths, stream, speed.window),
         fits,
         attempts * (_BYTES_A_SAMPLE + _BYTES_A_TOKEN * mean),
     )
 
 
 def model_cost(model: str, tasks: Sequence[TaskCost], speed: Speed) -> ModelCost:
-    """All tasks of one model, with the windows that they take.
+    """Combine the tasks of one model and compute the time windows that they take.
 
-    At the end of a window nothing starts whose p99 no longer fits: then slots run empty for about the p99 less what a
-    running attempt still needs on average (half its mean).
+    Near the end of a window no request starts whose p99 no longer fits. Slots are then idle for about the p99 minus
+    half the mean, which is what a running attempt still needs on average.
     """
     windows: int | None = None
     if speed.window is not None and all(task.fits for task in tasks):
         used = 0.0
         for task in tasks:
             mean_seconds = (task.p99_seconds or 0.0) * task.lengths.completion.value / max(task.p99, 1.0)
-            lost = max(0.0, (task.p99_seconds or 0.0) - mean_seconds / 2)
-            whole = task.seconds or 0.0
-            used += (
-                whole / max(speed.window - lost, speed.window / 20) if whole > speed.window else whole / speed.window
-            )
+            idle = max(0.0, (task.p99_seconds or 0.0) - mean_seconds / 2)
+            busy = task.seconds or 0.0
+            used += busy / max(speed.window - idle, speed.window / 20) if busy > speed.window else busy / speed.window
         windows = math.ceil(used - 1e-9)
     return ModelCost(model, tuple(tasks), windows)
 
 
-def _aide(each: Mapping[str, float] | None, attempts: int) -> tuple[float, float]:
-    if each is None:
+def _auxiliary_tokens(per_attempt: Mapping[str, float] | None, attempts: int) -> tuple[float, float]:
+    if per_attempt is None:
         return 0.0, 0.0
-    return attempts * float(each["prompt"]), attempts * float(each["completion"])
+    return attempts * float(per_attempt["prompt"]), attempts * float(per_attempt["completion"])
 
 
-def _unfit(
+def _unfit_attempts(
     attempts: int, mean: float, p99: float, lengths: TypicalLengths, stream: float | None, window: float | None
 ) -> float:
-    """Expected attempts longer than a window (a lognormal through mean and p99; none above the longest recorded)."""
+    """Return the expected number of attempts longer than a window.
+
+    Uses a lognormal distribution through mean and p99; 0 when the longest recorded attempt fits.
+    """
     if stream is None or window is None:
         return 0.0
-    room = stream * window
-    if lengths.longest is not None and lengths.longest <= room:
+    window_tokens = stream * window
+    if lengths.longest is not None and lengths.longest <= window_tokens:
         return 0.0
     z = NormalDist().inv_cdf(0.99)
     ratio = max(math.log(max(p99, mean * 1.001) / mean), 1e-6)
     sigma = z - math.sqrt(max(z * z - 2 * ratio, 0.0)) if z * z >= 2 * ratio else z  # log(p99/mean) = z s - s^2/2
     mu = math.log(mean) - sigma**2 / 2
-    return attempts * (1 - NormalDist(mu, max(sigma, 1e-6)).cdf(math.log(room)))
+    return attempts * (1 - NormalDist(mu, max(sigma, 1e-6)).cdf(math.log(window_tokens)))

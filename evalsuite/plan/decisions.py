@@ -1,7 +1,7 @@
-"""What the planned run can decide: detectable differences and chances to pass, per benchmark, stratum and release.
+"""Computes what the planned run can decide: detectable differences and chances to pass, per benchmark and group value.
 
-Arithmetic of ``stats.power``. "Identical": the two models answer alike (tau 0). "Moved": no loss on the mean, but items
-became easier and harder by tau. "Half": the mean lost half the margin.
+The arithmetic is that of ``stats.power``. "Identical": both models answer equally (tau 0). "Moved": no loss on the
+mean, but items became easier and harder by tau. "Half": the mean lost half the margin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ from evalsuite.stats.power import (
     repeats_needed,
 )
 
-WANTED = 0.8
-"""The chance to pass that a margin in reach has."""
+TARGET_CHANCE = 0.8
+"""Chance to pass that counts as a margin within reach, a fraction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,131 +32,150 @@ class VerdictChances:
     """Chances of the verdicts against one margin."""
 
     identical: Chances
+    """When both models are identical."""
     moved: Chances
+    """When nothing is lost on the mean, but items changed by tau."""
     half: Chances
+    """When half the margin is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class StratumChance:
-    """One stratum, such as the subject ``law``; no margin of its own, the benchmark's is shown."""
+    """What one group value, such as the subject ``law``, can decide; it has no margin of its own."""
 
     value: str
+    """The group value."""
     items: int
+    """Number of items."""
     score: SourcedNumber
+    """Expected score of the baseline."""
     stderr: float
+    """Standard error of the delta, a fraction."""
     detectable: float
-    """Two-sided alpha 0.05, power 0.8."""
+    """Smallest true difference that is detected with power 0.8 at two-sided alpha 0.05."""
     detectable_holm: float
-    """The same after Holm's first step over all strata of the grouping."""
+    """The same after Holm's first step over all values of the group."""
     outlook: VerdictChances | None
+    """Chances against the margin of the benchmark; None without a margin."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChance:
-    """One benchmark against one baseline."""
+    """What one benchmark can decide against one baseline."""
 
     facts: TaskFacts
+    """The benchmark."""
     baseline: str
+    """Key of the baseline; empty without one."""
     candidates: tuple[str, ...]
+    """Keys of the candidates."""
     score: SourcedNumber
+    """Expected score of the baseline."""
     design: Design
+    """How the benchmark is measured."""
     base_fixed: bool
-    """The baseline is recorded and is not asked again."""
+    """Whether the baseline is recorded and not measured again."""
     margin: Margin | None
+    """The margin of the gate; None without one."""
     outlook: VerdictChances | None
+    """Chances of the verdicts; None without a margin."""
     repeats: int | None
-    """Repeats with which no loss passes with chance 0.8: the candidate's where the baseline is fixed, else both arms'.
-    None: no number would, or there is no margin."""
+    """Repeats with which a model without loss passes with chance 0.8: of the candidate when the baseline is fixed, else
+    of both models. None when no number is enough, or without a margin."""
     strata: Mapping[str, tuple[StratumChance, ...]]
+    """Group -> what each of its values can decide."""
 
     @property
     def detectable(self) -> float:
-        """Smallest true difference seen with power 0.8 at two-sided alpha 0.05."""
+        """Smallest true difference that is detected with power 0.8 at two-sided alpha 0.05, a fraction."""
         return detectable(self.design.stderr)
 
     @property
     def reached(self) -> bool | None:
-        """Whether a candidate that lost nothing passes with chance 0.8; None without a margin."""
-        return None if self.outlook is None else self.outlook.moved.passes >= WANTED
+        """Whether a candidate without loss passes with chance 0.8; None without a margin."""
+        return None if self.outlook is None else self.outlook.moved.passes >= TARGET_CHANCE
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseChance:
-    """The whole gate."""
+    """Chances of the verdicts on the whole gate."""
 
     tasks: tuple[str, ...]
+    """Benchmarks with a margin."""
     missing: tuple[str, ...]
-    """Critical benchmarks of the gate that are not in this plan: without them no release passes."""
+    """Critical benchmarks of the gate that are not in this plan; without them no release passes."""
     identical: ReleaseChances
+    """When both models are identical."""
     moved: ReleaseChances
+    """When nothing is lost on the mean, but items changed by tau."""
     half: ReleaseChances
+    """When half of every margin is lost."""
 
 
-def task_chance(
-    facts: TaskFacts,
-    baseline: str,
-    candidates: Sequence[str],
-    score: SourcedNumber,
-    strata: Mapping[str, Mapping[str, SourcedNumber]],
-    gate: Gate,
-    base_repeats: int | None,
-) -> TaskChance:
-    """What a benchmark can decide. ``strata``: group -> value -> expected score, for those known better than ``score``.
+@dataclass(frozen=True, slots=True)
+class ExpectedBaseline:
+    """What is expected of the baseline on one benchmark."""
 
-    ``base_repeats``: of a recorded baseline; None: the baseline is asked as often as the candidates.
-    """
-    base = facts.repeats if base_repeats is None else base_repeats
-    design = Design(facts.answers, facts.units, score.value, facts.phi.value, facts.tau.value, base, facts.repeats)
+    name: str
+    """Key of the baseline; empty without one."""
+    score: SourcedNumber
+    """Expected score."""
+    strata: Mapping[str, Mapping[str, SourcedNumber]]
+    """Group -> value -> expected score, where it is known better than by ``score``."""
+    repeats: int | None
+    """Repeats of a recorded baseline; None when it is measured as often as the candidates."""
+
+
+def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequence[str], gate: Gate) -> TaskChance:
+    """Compute what a benchmark can decide for ``candidates`` against ``baseline``, with the margin of ``gate``."""
+    base = facts.repeats if baseline.repeats is None else baseline.repeats
+    score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
+    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats)
     margin = gate.margins.get(facts.name)
-    family = max(1, sum(one.tier != "advisory" for one in gate.margins.values()))
+    family = max(1, sum(other.tier != "advisory" for other in gate.margins.values()))
     needed = None
     if margin is not None:
         points = margin.points / 100
-        needed = repeats_needed(design, points, power=WANTED, alpha=gate.alpha, base=base_repeats)
-    parts = {
-        group: tuple(
-            _stratum(facts, design, value, items, strata.get(group, {}).get(value, score), len(values), gate, margin)
-            for value, items in values.items()
-        )
-        for group, values in facts.strata.items()
-    }
+        needed = repeats_needed(design, points, power=TARGET_CHANCE, alpha=gate.alpha, base=baseline.repeats)
     return TaskChance(
         facts,
-        baseline,
+        baseline.name,
         tuple(candidates),
-        score,
+        baseline.score,
         design,
-        base_repeats is not None,
+        baseline.repeats is not None,
         margin,
         None if margin is None else _outlook(design, margin, gate.alpha, family),
         needed,
-        parts,
+        {group: _strata(facts, group, baseline, design, gate) for group in facts.strata},
     )
 
 
-def release_chance(found: Sequence[TaskChance], gate: Gate) -> ReleaseChance | None:
-    """The chance that the whole gate passes; None where no benchmark of the plan has a margin."""
-    judged = [(one, one.margin) for one in found if one.margin is not None]
-    if not judged:
+def release_chance(task_chances: Sequence[TaskChance], gate: Gate) -> ReleaseChance | None:
+    """Compute the chances of the whole gate by simulation; None when no benchmark of the plan has a margin."""
+    with_margin = [(chance, chance.margin) for chance in task_chances if chance.margin is not None]
+    if not with_margin:
         return None
 
-    def drawn(tau: bool, lost: float) -> ReleaseChances:
-        benches = [
+    def simulated(tau: bool, lost: float) -> ReleaseChances:
+        benchmarks = [
             PlannedBenchmark(
-                one.facts.name,
-                one.design if tau else replace(one.design, tau=0.0),
+                chance.facts.name,
+                chance.design if tau else replace(chance.design, tau=0.0),
                 margin.points / 100,
                 _tier(margin),
             )
-            for one, margin in judged
+            for chance, margin in with_margin
         ]
-        deltas = [-lost * margin.points / 100 for _, margin in judged]
+        deltas = [-lost * margin.points / 100 for _, margin in with_margin]
         suite = None if gate.suite_points is None else gate.suite_points / 100
-        return release_chances(benches, suite_margin=suite, deltas=deltas, alpha=gate.alpha)
+        return release_chances(benchmarks, suite_margin=suite, deltas=deltas, alpha=gate.alpha)
 
-    names = {one.facts.name for one, _ in judged}
+    names = {chance.facts.name for chance, _ in with_margin}
     missing = tuple(name for name, margin in gate.margins.items() if margin.tier == "critical" and name not in names)
-    return ReleaseChance(tuple(sorted(names)), missing, drawn(False, 0.0), drawn(True, 0.0), drawn(True, 0.5))
+    return ReleaseChance(
+        tuple(sorted(names)), missing, simulated(False, 0.0), simulated(True, 0.0), simulated(True, 0.5)
+    )
 
 
 def _outlook(design: Design, margin: Margin, alpha: float, family: int) -> VerdictChances:
@@ -168,29 +187,21 @@ def _outlook(design: Design, margin: Margin, alpha: float, family: int) -> Verdi
     )
 
 
-def _stratum(
-    facts: TaskFacts,
-    whole: Design,
-    value: str,
-    items: int,
-    score: SourcedNumber,
-    family: int,
-    gate: Gate,
-    margin: Margin | None,
-) -> StratumChance:
-    share = items / max(facts.items, 1)
-    design = replace(
-        whole, answers=max(whole.answers * share, 1.0), units=max(whole.units * share, 2.0), score=score.value
-    )
-    return StratumChance(
-        value,
-        items,
-        score,
-        design.stderr,
-        detectable(design.stderr),
-        detectable(design.stderr, alpha=0.05 / family),
-        None if margin is None else _outlook(design, margin, gate.alpha, 1),
-    )
+def _strata(
+    facts: TaskFacts, group: str, baseline: ExpectedBaseline, total: Design, gate: Gate
+) -> tuple[StratumChance, ...]:
+    """Return what each value of a group can decide; ``total`` is the design of the whole benchmark."""
+    margin, values, known = gate.margins.get(facts.name), facts.strata[group], baseline.strata.get(group, {})
+    strata = []
+    for value, items in values.items():
+        share, score = items / max(facts.items, 1), known.get(value, baseline.score)
+        answers, units = max(total.answers * share, 1.0), max(total.units * share, 2.0)
+        design = replace(total, answers=answers, units=units, score=score.value)
+        error = design.stderr
+        outlook = None if margin is None else _outlook(design, margin, gate.alpha, 1)
+        smallest = detectable(error), detectable(error, alpha=0.05 / len(values))
+        strata.append(StratumChance(value, items, score, error, *smallest, outlook))
+    return tuple(strata)
 
 
 def _tier(margin: Margin) -> Tier:

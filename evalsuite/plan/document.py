@@ -1,4 +1,7 @@
-"""The plan for programs: schema 1, documented in ``docs/reference/plan.md``. Fractions of 1, seconds, tokens, bytes."""
+"""Builds the JSON form of a plan: schema 1, documented in ``docs/reference/plan.md``.
+
+Scores and chances are fractions of 1; other units are seconds, tokens and bytes.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,58 +15,58 @@ from evalsuite.records import SCHEMA
 from evalsuite.stats.power import ReleaseChances
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """Everything that the tables show, unrounded."""
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON types: everything that the tables show, unrounded."""
     return {
         "schema": SCHEMA,
         "suite": plan.suite,
         "gate": {"origin": plan.gate_origin, "alpha": plan.gate.alpha, "suite_points": plan.gate.suite_points},
         "rate": plan.speed.rate,
         "window_seconds": plan.speed.window,
-        "tasks": [_task(one) for one in plan.chances],
-        "release": [{"baseline": baseline or None, **_release(found)} for baseline, found in plan.releases.items()],
-        "cost": {one.model: _model(one) for one in plan.costs},
+        "tasks": [_task(entry) for entry in plan.chances],
+        "release": [{"baseline": baseline or None, **_release(release)} for baseline, release in plan.releases.items()],
+        "cost": {entry.model: _model(entry) for entry in plan.costs},
         "total": {
-            "completion_tokens": sum(one.total("completion") for one in plan.costs),
-            "prompt_tokens": sum(one.total("prompt") for one in plan.costs),
-            "judge_tokens": _aides(plan, "judge"),
-            "simulator_tokens": _aides(plan, "simulator"),
-            "endpoint_seconds": _sum([one.seconds for one in plan.costs]),
+            "completion_tokens": sum(entry.total("completion") for entry in plan.costs),
+            "prompt_tokens": sum(entry.total("prompt") for entry in plan.costs),
+            "judge_tokens": _auxiliary_tokens(plan, "judge"),
+            "simulator_tokens": _auxiliary_tokens(plan, "simulator"),
+            "endpoint_seconds": _sum([entry.seconds for entry in plan.costs]),
             "node_hours": plan.node_hours,
-            "windows": _sum([one.windows for one in plan.costs]),
-            "disk_bytes": sum(one.total("disk") for one in plan.costs),
+            "windows": _sum([entry.windows for entry in plan.costs]),
+            "disk_bytes": sum(entry.total("disk") for entry in plan.costs),
         },
         "hardware": None if plan.placement is None else _placement(plan.placement),
         "notes": list(plan.notes),
     }
 
 
-def _task(one: TaskChance) -> dict[str, Any]:
-    facts, margin = one.facts, one.margin
+def _task(chance: TaskChance) -> dict[str, Any]:
+    facts, margin = chance.facts, chance.margin
     return {
         "task": facts.name,
-        "baseline": one.baseline or None,
-        "candidates": list(one.candidates),
+        "baseline": chance.baseline or None,
+        "candidates": list(chance.candidates),
         "items": facts.items,
         "total_items": facts.total,
-        "repeats": [one.design.repeats_base, one.design.repeats_cand],
-        "baseline_fixed": one.base_fixed,
+        "repeats": [chance.design.repeats_base, chance.design.repeats_cand],
+        "baseline_fixed": chance.base_fixed,
         "margin": None if margin is None else margin.points / 100,
         "tier": None if margin is None else margin.tier,
         "owner": None if margin is None else margin.owner,
-        "stderr": one.design.stderr,
-        "detectable": one.detectable,
-        "chance": _outlook(one.outlook),
-        "reached": one.reached,
-        "repeats_needed": one.repeats,
+        "stderr": chance.design.stderr,
+        "detectable": chance.detectable,
+        "chance": _outlook(chance.outlook),
+        "reached": chance.reached,
+        "repeats_needed": chance.repeats,
         "assumptions": {
-            "score": _known(one.score),
-            "phi": _known(facts.phi),
-            "tau": _known(facts.tau),
+            "score": _sourced(chance.score),
+            "phi": _sourced(facts.phi),
+            "tau": _sourced(facts.tau),
             "answers": facts.answers,
             "units": facts.units,
         },
-        "groups": {group: [_stratum(part) for part in parts] for group, parts in one.strata.items()},
+        "groups": {group: [_stratum(part) for part in parts] for group, parts in chance.strata.items()},
     }
 
 
@@ -71,7 +74,7 @@ def _stratum(part: StratumChance) -> dict[str, Any]:
     return {
         "value": part.value,
         "items": part.items,
-        "score": _known(part.score),
+        "score": _sourced(part.score),
         "stderr": part.stderr,
         "detectable": part.detectable,
         "detectable_holm": part.detectable_holm,
@@ -79,35 +82,35 @@ def _stratum(part: StratumChance) -> dict[str, Any]:
     }
 
 
-def _outlook(found: VerdictChances | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
+def _outlook(chances: VerdictChances | None) -> dict[str, Any] | None:
+    return None if chances is None else asdict(chances)
 
 
-def _release(found: ReleaseChance) -> dict[str, Any]:
+def _release(release: ReleaseChance) -> dict[str, Any]:
     return {
-        "tasks": list(found.tasks),
-        "missing": list(found.missing),
+        "tasks": list(release.tasks),
+        "missing": list(release.missing),
         "chance": {
             name: _chances(chances)
-            for name, chances in (("identical", found.identical), ("moved", found.moved), ("half", found.half))
+            for name, chances in (("identical", release.identical), ("moved", release.moved), ("half", release.half))
         },
-        "monte_carlo_error": found.identical.error,
+        "monte_carlo_error": release.identical.error,
     }
 
 
-def _chances(found: ReleaseChances) -> dict[str, float]:
-    return {**asdict(found.release), "any_fail": found.any_fail}
+def _chances(chances: ReleaseChances) -> dict[str, float]:
+    return {**asdict(chances.release), "any_fail": chances.any_fail}
 
 
-def _model(one: ModelCost) -> dict[str, Any]:
+def _model(cost: ModelCost) -> dict[str, Any]:
     return {
-        "tasks": {task.task: _cost(task) for task in one.tasks},
-        "completion_tokens": one.total("completion"),
-        "prompt_tokens": one.total("prompt"),
-        "attempts": int(one.total("attempts")),
-        "seconds": one.seconds,
-        "windows": one.windows,
-        "disk_bytes": one.total("disk"),
+        "tasks": {task.task: _cost(task) for task in cost.tasks},
+        "completion_tokens": cost.total("completion"),
+        "prompt_tokens": cost.total("prompt"),
+        "attempts": int(cost.total("attempts")),
+        "seconds": cost.seconds,
+        "windows": cost.windows,
+        "disk_bytes": cost.total("disk"),
     }
 
 
@@ -118,7 +121,7 @@ def _cost(task: TaskCost) -> dict[str, Any]:
         "prompt_tokens": task.prompt,
         "judge_tokens": {"prompt": task.judge[0], "completion": task.judge[1]},
         "simulator_tokens": {"prompt": task.simulator[0], "completion": task.simulator[1]},
-        "each": {"completion": _known(task.lengths.completion), "prompt": _known(task.lengths.prompt)},
+        "each": {"completion": _sourced(task.lengths.completion), "prompt": _sourced(task.lengths.prompt)},
         "p99_tokens": task.p99,
         "seconds": task.seconds,
         "p99_seconds": task.p99_seconds,
@@ -129,35 +132,42 @@ def _cost(task: TaskCost) -> dict[str, Any]:
     }
 
 
-def _placement(found: Placement) -> dict[str, Any]:
+def _placement(placement: Placement) -> dict[str, Any]:
     return {
-        "machine": found.machine.name,
-        "title": found.machine.title,
-        "side_by_side": found.side_by_side,
+        "machine": placement.machine.name,
+        "title": placement.machine.title,
+        "side_by_side": placement.side_by_side,
         "steps": [
             {
                 "machines": step.machines,
-                "servers": [{**_server(one), "command": command} for one, command in commands(step, found.machine)],
-                "elsewhere": [{**_server(one), "command": one.command} for one in step.elsewhere],
+                "servers": [
+                    {**_server(server), "command": command} for server, command in commands(step, placement.machine)
+                ],
+                "elsewhere": [{**_server(server), "command": server.command} for server in step.elsewhere],
             }
-            for step in found.steps
+            for step in placement.steps
         ],
-        "unserved": [_server(one) for one in found.unserved],
-        "notes": list(found.notes),
+        "unserved": [_server(server) for server in placement.unserved],
+        "notes": list(placement.notes),
     }
 
 
-def _server(one: PlacedServer) -> dict[str, Any]:
-    return {"as": list(one.names), "checkpoint": one.checkpoint, "devices": one.devices, "origin": one.origin}
+def _server(server: PlacedServer) -> dict[str, Any]:
+    return {
+        "as": list(server.names),
+        "checkpoint": server.checkpoint,
+        "devices": server.devices,
+        "origin": server.origin,
+    }
 
 
-def _aides(plan: Plan, who: str) -> dict[str, float]:
-    spent = [getattr(task, who) for one in plan.costs for task in one.tasks]
-    return {"prompt": sum(one[0] for one in spent), "completion": sum(one[1] for one in spent)}
+def _auxiliary_tokens(plan: Plan, role: str) -> dict[str, float]:
+    tokens = [getattr(task, role) for model in plan.costs for task in model.tasks]
+    return {"prompt": sum(pair[0] for pair in tokens), "completion": sum(pair[1] for pair in tokens)}
 
 
-def _known(one: SourcedNumber) -> dict[str, Any]:
-    return {"value": one.value, "origin": one.origin, "assumed": one.assumed}
+def _sourced(number: SourcedNumber) -> dict[str, Any]:
+    return {"value": number.value, "origin": number.origin, "assumed": number.assumed}
 
 
 def _sum(parts: "list[float | None] | list[int | None]") -> float | None:

@@ -1,8 +1,8 @@
-"""Which models fit side by side on one machine with judge and simulator, else in which order they are served.
+"""Decides which models fit side by side on one machine with judge and simulator, or in which order they are served.
 
-Devices for a copy of Qwen3.5-397B-A17B are the sources' (``conf/hardware``); for other checkpoints they are estimated:
-the smallest power of two of devices that holds the weights in 80 % of its memory. Of the sources' 20 numbers this rule
-gives 19; for FP4 on B200 it says two and the source four.
+The number of devices for a copy of Qwen3.5-397B-A17B is that of the sources (``conf/hardware``). For other checkpoints
+it is estimated as the smallest power of two of devices that holds the weights in 80 % of its memory. This rule gives 19
+of the 20 numbers of the sources; for FP4 on B200 it gives two and the source four.
 """
 
 import re
@@ -14,8 +14,8 @@ from evalsuite.config.files import ConfigSource
 from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, unknown_name
 
-FILLED = 0.8
-"""Share of a device's memory that weights may take where no source says how many devices are needed."""
+MAX_MEMORY_SHARE = 0.8
+"""Fraction of a device's memory that weights may take when no source states the number of devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,23 @@ class Machine:
     """One node as plain data."""
 
     name: str
+    """Name of its file."""
     title: str
+    """Title for reports."""
     gpus: int
+    """Number of devices."""
     memory_gb: float
+    """Memory of one device in GB."""
     model: str
+    """Model for which the numbers of devices are stated."""
     tensor_parallel: Mapping[str, int | None]
+    """``bf16``, ``fp8``, ``fp4`` -> devices for one copy of that model; None when it cannot be served."""
     launch_flags: Mapping[str, Sequence[str]]
+    """Precision class -> flags that the launch command needs on this machine."""
     devices_variable: str
+    """Environment variable that selects devices."""
     source: str
+    """Where the numbers come from."""
 
     @property
     def fp4(self) -> bool:
@@ -40,19 +49,23 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class PlacedServer:
-    """One checkpoint as it would be served here."""
+    """One checkpoint as it would be served on this machine."""
 
     names: tuple[str, ...]
-    """Models, ``judge`` or ``simulator`` that it answers as."""
+    """Keys of the models, ``judge`` or ``simulator`` that it serves."""
     checkpoint: str
+    """The checkpoint."""
     devices: int | None
-    """None: cannot be served on this machine, or its size is unknown; ``origin`` says which."""
+    """Number of devices; None when it cannot be served on this machine or its size is unknown (``origin`` states
+    which)."""
     origin: str
+    """Where the number comes from, or why there is none."""
     command: str
+    """Launch command; empty without one."""
 
     @property
-    def aide(self) -> bool:
-        """Whether it only helps to measure."""
+    def is_auxiliary(self) -> bool:
+        """Whether it serves only as judge or simulator."""
         return set(self.names) <= {"judge", "simulator"}
 
 
@@ -61,29 +74,38 @@ class Step:
     """Servers that run at the same time."""
 
     servers: tuple[PlacedServer, ...]
+    """The servers on the machine."""
     machines: int
+    """Number of machines for them."""
     elsewhere: tuple[PlacedServer, ...] = ()
-    """Aides that must answer during this step but find no room here: a machine of their own."""
+    """Judge or simulator that must run during this step but does not fit: each needs a machine of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How everything is served on a machine."""
+    """How all servers are placed on a machine."""
 
     machine: Machine
+    """The machine."""
     steps: tuple[Step, ...]
+    """The steps, in order."""
     unserved: tuple[PlacedServer, ...]
+    """Servers that cannot be served on this machine."""
     notes: tuple[str, ...]
+    """Warnings."""
 
     @property
     def side_by_side(self) -> bool:
-        """Whether all models run at once on one machine, with judge and simulator."""
+        """Whether all models run at the same time on one machine, with judge and simulator."""
         (first, *others) = self.steps or (None,)
         return first is not None and not others and first.machines == 1 and not first.elsewhere and not self.unserved
 
 
-def machine(name: str, source: ConfigSource) -> Machine:
-    """The machine of ``hardware/<name>.yaml``, the user's own first. Raises ``BadInput`` if it is unknown or wrong."""
+def read_machine(name: str, source: ConfigSource) -> Machine:
+    """Read the machine of ``hardware/<name>.yaml``; a file of the user with this name comes first.
+
+    Raises ``BadInput`` when it is unknown or wrong.
+    """
     import yaml
 
     names = source.options("hardware")
@@ -107,128 +129,130 @@ def machine(name: str, source: ConfigSource) -> Machine:
         raise BadInput(f"{file} is no machine (title, gpus, memory_gb, tensor_parallel ...): {error}") from None
 
 
-def place(models: Mapping[str, Model], aides: Mapping[str, Model], where: Machine) -> Placement:
-    """Serve ``models`` (in this order) and ``aides`` (``judge``, ``simulator``) on a machine.
+def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model], machine: Machine) -> Placement:
+    """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``) on a machine.
 
-    The simulator must answer while a model is asked; the judge may come afterwards (``evalsuite judge``).
+    The simulator must run while a model is evaluated; the judge may run afterwards (``evalsuite judge``).
     """
-    wanted = [_server((name,), model, where) for name, model in models.items() if model.base_url != DEMO]
-    helpers = _aide_servers(aides, where)
-    unserved = tuple(one for one in (*wanted, *helpers) if one.devices is None)
-    served = [one for one in wanted if one.devices is not None]
-    standing = [one for one in helpers if one.devices is not None]
-    live = [one for one in standing if "simulator" in one.names]
-    later = [one for one in standing if one not in live]
-    if served and _devices(served) + _devices(standing) <= where.gpus:
-        return Placement(where, (_step([*served, *standing], where),), unserved, ())
+    model_servers = [_server((name,), model, machine) for name, model in models.items() if model.base_url != DEMO]
+    auxiliary_servers = _auxiliary_servers(auxiliaries, machine)
+    unserved = tuple(server for server in (*model_servers, *auxiliary_servers) if server.devices is None)
+    placed = [server for server in model_servers if server.devices is not None]
+    placed_auxiliaries = [server for server in auxiliary_servers if server.devices is not None]
+    simulators = [server for server in placed_auxiliaries if "simulator" in server.names]
+    judges = [server for server in placed_auxiliaries if server not in simulators]
+    if placed and _devices(placed) + _devices(placed_auxiliaries) <= machine.gpus:
+        return Placement(machine, (_step([*placed, *placed_auxiliaries], machine),), unserved, ())
     notes: list[str] = []
     steps: list[Step] = []
-    room = where.gpus - _devices(live)
-    if any((one.devices or 0) > room for one in served):
+    room = machine.gpus - _devices(simulators)
+    if any((server.devices or 0) > room for server in placed):
         notes += [
-            f"{' and '.join(one.names)} ({one.devices} devices): must answer while models are asked, and there is no "
-            "room beside each of them; serve it on another machine (simulator.base_url=URL)."
-            for one in live
+            f"{' and '.join(server.names)} ({server.devices} devices): must answer while models are asked; there is "
+            "no room for it beside each of them; serve it on another machine (simulator.base_url=URL)."
+            for server in simulators
         ]
     group: list[PlacedServer] = []
-    for one in served:
-        beside = (one.devices or 0) <= room
-        if group and (not beside or _devices([*group, one]) > room):
-            steps.append(_step([*group, *live], where))
+    for server in placed:
+        fits = (server.devices or 0) <= room
+        if group and (not fits or _devices([*group, server]) > room):
+            steps.append(_step([*group, *simulators], machine))
             group = []
-        if beside:
-            group.append(one)
+        if fits:
+            group.append(server)
         else:
-            steps.append(_step([one], where, live))
+            steps.append(_step([server], machine, simulators))
     if group:
-        steps.append(_step([*group, *live], where))
-    if later:
-        steps.append(_step(later, where))
+        steps.append(_step([*group, *simulators], machine))
+    if judges:
+        steps.append(_step(judges, machine))
         notes.append("The judge comes last: evalsuite judge run=ID judge=NAME grades what is stored by then.")
-    return Placement(where, tuple(steps), unserved, tuple(notes))
+    return Placement(machine, tuple(steps), unserved, tuple(notes))
 
 
-def commands(step: Step, where: Machine) -> list[tuple[PlacedServer, str]]:
-    """Launch commands of a step, each with its own devices where several servers share the machine."""
-    found: list[tuple[PlacedServer, str]] = []
+def commands(step: Step, machine: Machine) -> list[tuple[PlacedServer, str]]:
+    """Return the launch command of each server of a step, with its own devices when several servers share the
+    machine.
+    """
+    launches: list[tuple[PlacedServer, str]] = []
     begin = 0
-    for one in step.servers:
-        end = begin + (one.devices or 0)
-        shared = len(step.servers) > 1 and end <= where.gpus
-        chosen = f"{where.devices_variable}={','.join(map(str, range(begin, end)))} " if shared else ""
-        found.append((one, f"{chosen}{one.command}" if one.command else ""))
+    for server in step.servers:
+        end = begin + (server.devices or 0)
+        shared = len(step.servers) > 1 and end <= machine.gpus
+        prefix = f"{machine.devices_variable}={','.join(map(str, range(begin, end)))} " if shared else ""
+        launches.append((server, f"{prefix}{server.command}" if server.command else ""))
         begin = end
-    return found
+    return launches
 
 
 def _precision_class(precision: str) -> str | None:
-    """``bf16``, ``fp8`` or ``fp4`` of a model's ``precision``; None for anything else."""
+    """Return ``bf16``, ``fp8`` or ``fp4`` for a model's ``precision``; None for anything else."""
     return next((kind for kind, prefix in (("bf16", "bf16"), ("fp8", "fp8"), ("fp4", "nvfp4"), ("fp4", "fp4"))
                  if precision.startswith(prefix)), None)  # fmt: skip
 
 
-def devices_for(model: Model, where: Machine) -> tuple[int | None, str]:
-    """(devices, where the number is from); (None, why not)."""
+def devices_for(model: Model, machine: Machine) -> tuple[int | None, str]:
+    """Return the number of devices for a model with its source; (None, reason) when it cannot be served."""
     kind = _precision_class(model.precision)
-    if kind == "fp4" and not where.fp4:
-        return None, f"FP4 is not served on {where.title} by any source (it needs Blackwell)"
-    base = where.model.rpartition("/")[2]
-    stated = where.tensor_parallel.get(kind or "") if base and base in model.checkpoint else None
+    if kind == "fp4" and not machine.fp4:
+        return None, f"FP4 is not served on {machine.title} by any source (it needs Blackwell)"
+    base = machine.model.rpartition("/")[2]
+    stated = machine.tensor_parallel.get(kind or "") if base and base in model.checkpoint else None
     if stated is not None:
-        return stated, where.source
+        return stated, machine.source
     weights = model.launch.weights_gb
     if weights is None:
         return None, f"the size of {model.checkpoint} is not stated: add launch.weights_gb to its file"
     count = 1
-    while weights / count > FILLED * where.memory_gb:
+    while weights / count > MAX_MEMORY_SHARE * machine.memory_gb:
         count *= 2
-    return count, f"estimated: {weights:g} GB of weights in {100 * FILLED:.0f} % of the memory"
+    return count, f"estimated: {weights:g} GB of weights in {100 * MAX_MEMORY_SHARE:.0f} % of the memory"
 
 
-def _server(names: tuple[str, ...], model: Model, where: Machine) -> PlacedServer:
-    devices, origin = devices_for(model, where)
-    return PlacedServer(names, model.checkpoint, devices, origin, _command(model, devices, where))
+def _server(names: tuple[str, ...], model: Model, machine: Machine) -> PlacedServer:
+    devices, origin = devices_for(model, machine)
+    return PlacedServer(names, model.checkpoint, devices, origin, _command(model, devices, machine))
 
 
-def _aide_servers(aides: Mapping[str, Model], where: Machine) -> list[PlacedServer]:
-    """One server per address: judge and simulator may be the same."""
+def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> list[PlacedServer]:
+    """Return one server per address, because judge and simulator may be the same."""
     by_server: dict[tuple[str, str], list[str]] = {}
-    for who, aide in aides.items():
-        by_server.setdefault((aide.checkpoint, str(aide.base_url)), []).append(who)
-    return [_server(tuple(who), aides[who[-1]], where) for who in by_server.values()]
+    for roles, auxiliary in auxiliaries.items():
+        by_server.setdefault((auxiliary.checkpoint, str(auxiliary.base_url)), []).append(roles)
+    return [_server(tuple(roles), auxiliaries[roles[-1]], machine) for roles in by_server.values()]
 
 
-def _command(model: Model, devices: int | None, where: Machine) -> str:
-    """The model's own command with this machine's number of devices, and what its sources add for it."""
+def _command(model: Model, devices: int | None, machine: Machine) -> str:
+    """Return the model's launch command with this machine's number of devices and the flags that it needs."""
     if devices is None or not model.launch.command:
         return model.launch.command
     text = re.sub(r"(--(?:tensor|expert)-parallel-size) \S+", rf"\g<1> {devices}", model.launch.command)
-    flags = list(where.launch_flags.get(_precision_class(model.precision) or "", ()))
+    flags = list(machine.launch_flags.get(_precision_class(model.precision) or "", ()))
     missing = bool(flags) and flags[0] not in text and "sglang" in text
     return " ".join([text, *flags]) if missing else text
 
 
 def _devices(servers: Sequence[PlacedServer]) -> int:
-    return sum(one.devices or 0 for one in servers)
+    return sum(server.devices or 0 for server in servers)
 
 
-def _step(servers: Sequence[PlacedServer], where: Machine, elsewhere: Sequence[PlacedServer] = ()) -> Step:
-    return Step(tuple(servers), max(1, ceil(_devices(servers) / where.gpus)), tuple(elsewhere))
+def _step(servers: Sequence[PlacedServer], machine: Machine, elsewhere: Sequence[PlacedServer] = ()) -> Step:
+    return Step(tuple(servers), max(1, ceil(_devices(servers) / machine.gpus)), tuple(elsewhere))
 
 
 def node_hours(placement: Placement, hours: Mapping[str, float], simulated: Mapping[str, float]) -> float | None:
-    """Machines x hours of all steps; a step lasts as long as its slowest model. None where a model's hours are unknown.
+    """Return machines x hours of all steps; None when a model's hours are unknown.
 
-    ``hours``: model -> hours of its endpoint; ``simulated``: of which a simulator must answer. The judge's own time is
-    not known and not counted.
+    A step lasts as long as its slowest model. ``hours``: model -> hours of its endpoint. ``simulated``: model -> hours
+    of these in which a simulator must run. The judge's time is not known and not counted.
     """
     total = 0.0
     for step in placement.steps:
-        asked = [name for one in step.servers if not one.aide for name in one.names]
-        if any(name not in hours for name in asked):
+        models = [name for server in step.servers if not server.is_auxiliary for name in server.names]
+        if any(name not in hours for name in models):
             return None
-        longest = max((hours[name] for name in asked), default=0.0)
-        aside = max((simulated.get(name, 0.0) for name in asked), default=0.0)
-        machines = sum(max(1, ceil((one.devices or 0) / placement.machine.gpus)) for one in step.elsewhere)
-        total += longest * step.machines + aside * machines
+        longest = max((hours[name] for name in models), default=0.0)
+        simulator_hours = max((simulated.get(name, 0.0) for name in models), default=0.0)
+        machines = sum(max(1, ceil((server.devices or 0) / placement.machine.gpus)) for server in step.elsewhere)
+        total += longest * step.machines + simulator_hours * machines
     return total

@@ -1,4 +1,4 @@
-"""What a baseline recorded earlier: scores, spread over repeats, lengths. They replace what cards assume."""
+"""Reads what a baseline recorded earlier: scores, variance over repeats, lengths. They replace what cards assume."""
 
 import json
 from collections import defaultdict
@@ -15,14 +15,14 @@ from evalsuite.config.settings import Task
 from evalsuite.errors import BadInput
 from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths
 from evalsuite.stats.reply_lengths import longest
-from evalsuite.store import manifest as manifest_module
+from evalsuite.store import manifest as manifest_files
 from evalsuite.store.baseline import open_artefact
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.registry import load
 
-FEWEST = 20
-"""Measured samples below which a cell says nothing."""
+MIN_SAMPLES = 20
+"""Smallest number of measured samples of a cell that is used."""
 _COLUMNS = (
     "item_id", "repeat", "value", "weight", "cluster", "groups", "prompt_tokens", "completion_tokens"
 )  # fmt: skip
@@ -32,52 +32,56 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RecordedBaseline:
-    """One baseline cell."""
+    """One recorded cell of a baseline."""
 
-    where: str
-    """``run/model/task``, or the artefact's name."""
+    location: str
+    """``run/model/task``, or the name of the baseline file."""
     items: int
-    """Measured items."""
+    """Number of measured items."""
     repeats: int
     """Planned repeats of the cell: kA of a comparison with it."""
     complete: bool
+    """Whether every planned sample was measured."""
     score: float
+    """Weighted mean score, a fraction."""
     phi: float | None
     """As ``TaskFacts.phi`` with ``answers`` = items; None without repeats."""
     units: float
-    """Independent sources that the items are worth (Kish 1965: squared sum of weights over sum of squared weights)."""
+    """Number of independent sources (Kish 1965: squared sum of weights over sum of squared weights)."""
     lengths: Mapping[str, float | None]
-    """Means per attempt of ``completion`` and ``prompt``, ``p99`` and ``longest`` generated; per aide, if recorded."""
+    """Mean tokens per attempt of ``completion`` and ``prompt``, ``p99`` and ``longest`` of the generated tokens, and
+    tokens of judge and simulator when recorded."""
     strata: Mapping[str, Mapping[str, tuple[int, float]]]
     """Group -> value -> (items, score)."""
 
 
-def find(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
-    """The best cell of model folder ``label`` on a task in any run: the same variant; complete, large, then new.
+def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
+    """Find the best recorded cell of the model folder ``label`` on the task ``name`` in any run of ``results_dir``.
 
-    Damaged cells are passed over: they are no reason to fail a plan.
+    The variant must be equal. Complete cells are preferred, then large ones, then new ones. Damaged cells are skipped,
+    because a plan must not fail on them. Returns None when there is none.
     """
-    found: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
+    candidates: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
-        recorded = read(path.parent, f"{path.parents[2].name}/{label}/{name}", task)
+        recorded = read_recorded(path.parent, f"{path.parents[2].name}/{label}/{name}", task)
         if recorded is not None:
             size = recorded.items * recorded.repeats
-            found.append(((recorded.complete, size, path.stat().st_mtime), recorded))
-    return max(found, key=lambda one: one[0])[1] if found else None
+            candidates.append(((recorded.complete, size, path.stat().st_mtime), recorded))
+    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
 
 @contextmanager
-def opened(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
-    """(model, task -> cell folder) of a baseline artefact, or of a run folder that holds one model.
+def open_baseline(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
+    """Yield (model, task -> cell folder) of a baseline file, or of a run folder that holds one model.
 
-    Raises ``BadInput`` when it is neither.
+    Raises ``BadInput`` when the path is neither.
     """
     if Path(path).is_dir():
-        cells = manifest_module.cells(Path(path))
+        cells = manifest_files.cells(Path(path))
         models = sorted({cell.parent.name for cell in cells})
         if len(models) != 1:
-            held = ", ".join(models) or "no cells"
-            raise BadInput(f"baseline_run={path} must hold the cells of one model; it holds {held}")
+            models_text = ", ".join(models) or "no cells"
+            raise BadInput(f"baseline_run={path} must hold the cells of one model; it holds {models_text}")
         yield models[0], {cell.name: cell for cell in cells}
         return
 
@@ -85,8 +89,11 @@ def opened(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
         yield artefact.model, {cell.task: cell.folder for cell in artefact.cells}
 
 
-def read(folder: Path, where: str, task: Task) -> RecordedBaseline | None:
-    """What a cell recorded; None where it is of another variant, torn, or has too few answers."""
+def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline | None:
+    """Read what a cell recorded; None when it has another variant, is damaged, or has too few answers.
+
+    ``location`` names the cell in reports.
+    """
     try:
         manifest = read_manifest(folder)
         if manifest["identity"]["variant"] != task.variant:
@@ -94,10 +101,10 @@ def read(folder: Path, where: str, task: Task) -> RecordedBaseline | None:
         rows = read_samples(folder, _COLUMNS).to_pydict()
     except BadInput:
         return None
-    measured = [place for place, value in enumerate(rows["value"]) if value is not None]
-    if len(measured) < FEWEST:
+    measured = [index for index, value in enumerate(rows["value"]) if value is not None]
+    if len(measured) < MIN_SAMPLES:
         return None
-    rows = {name: [column[place] for place in measured] for name, column in rows.items()}
+    rows = {name: [column[index] for index in measured] for name, column in rows.items()}
     ids, item = np.unique(np.array(rows["item_id"]), return_inverse=True)
     value, weights = np.array(rows["value"], dtype=float), np.array(rows["weight"], dtype=float)
     count = np.bincount(item)
@@ -106,10 +113,10 @@ def read(folder: Path, where: str, task: Task) -> RecordedBaseline | None:
     score = float(np.average(means, weights=weight))
     planned = len(manifest["items"]) * int(manifest["repeats"])
     lengths = _lengths(folder, rows, task)
-    first = {int(one): place for place, one in reversed(list(enumerate(item)))}
-    clusters = [rows["cluster"][first[one]] or f"\0{one}" for one in range(len(ids))]
+    first_row = {int(number): index for index, number in reversed(list(enumerate(item)))}
+    clusters = [rows["cluster"][first_row[number]] or f"\0{number}" for number in range(len(ids))]
     return RecordedBaseline(
-        where,
+        location,
         len(ids),
         int(manifest["repeats"]),
         len(measured) == planned,
@@ -117,92 +124,101 @@ def read(folder: Path, where: str, task: Task) -> RecordedBaseline | None:
         _phi(value, item, means, count, weight, score),
         _units(clusters, weight),
         lengths,
-        _strata([rows["groups"][first[one]] for one in range(len(ids))], means, weight),
+        _strata([rows["groups"][first_row[number]] for number in range(len(ids))], means, weight),
     )
 
 
 def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLengths:
-    """Recorded lengths, where the server reported them, before typical ones."""
-    known, origin = recorded.lengths, f"recorded: {recorded.where}"
-    completion, prompt = known.get("completion"), known.get("prompt")
+    """Return recorded lengths when the server reported them, else the ``typical`` ones."""
+    lengths, origin = recorded.lengths, f"recorded: {recorded.location}"
+    completion, prompt = lengths.get("completion"), lengths.get("prompt")
     return TypicalLengths(
         typical.completion if completion is None else SourcedNumber(completion, origin),
         typical.prompt if prompt is None else SourcedNumber(prompt, origin),
-        _aide(known, "judge") or typical.judge,
-        _aide(known, "simulator") or typical.simulator,
-        known.get("p99"),
-        known.get("longest"),
+        _auxiliary_tokens(lengths, "judge") or typical.judge,
+        _auxiliary_tokens(lengths, "simulator") or typical.simulator,
+        lengths.get("p99"),
+        lengths.get("longest"),
     )
 
 
 def phi_of(recorded: RecordedBaseline, facts: TaskFacts) -> SourcedNumber:
-    """The measured spread over repeats before the assumed one."""
+    """Return the measured variance over repeats, or the assumed one when there are no repeats."""
     if recorded.phi is None:
         return facts.phi
-    return SourcedNumber(recorded.phi, f"measured over {recorded.repeats} repeats: {recorded.where}")
+    return SourcedNumber(recorded.phi, f"measured over {recorded.repeats} repeats: {recorded.location}")
 
 
 def _phi(
     value: Floats, item: NDArray[np.intp], means: Floats, count: NDArray[np.intp], weight: Floats, score: float
 ) -> float | None:
-    """Variance of one pass over the items through repeats alone, over that of as many independent coins."""
-    several = count > 1
+    """Return the variance of one pass through repeats alone, divided by that of as many independent answers.
+
+    None without repeats or for a score of 0 or 1.
+    """
+    repeated = count > 1
     coin = score * (1 - score)
-    if not several.any() or coin <= 0:
+    if not repeated.any() or coin <= 0:
         return None
     squares = np.bincount(item, weights=(value - means[item]) ** 2)
-    spread = squares[several] / (count[several] - 1)
-    part = weight[several]
+    spread = squares[repeated] / (count[repeated] - 1)
+    part = weight[repeated]
     single_pass = float((part**2 @ spread) / part.sum() ** 2)
-    return single_pass * int(several.sum()) / coin
+    return single_pass * int(repeated.sum()) / coin
 
 
 def _units(clusters: list[str], weight: Floats) -> float:
     _, code = np.unique(np.array(clusters), return_inverse=True)
-    held = np.bincount(code, weights=weight)
-    return float(held.sum() ** 2 / (held @ held))
+    cluster_weights = np.bincount(code, weights=weight)
+    return float(cluster_weights.sum() ** 2 / (cluster_weights @ cluster_weights))
 
 
 def _strata(groups: list[str], means: Floats, weight: Floats) -> dict[str, dict[str, tuple[int, float]]]:
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for place, text in enumerate(groups):
+    for index, text in enumerate(groups):
         for group, value in json.loads(text or "{}").items():
-            members[group][str(value)].append(place)
+            members[group][str(value)].append(index)
     return {
         group: {
-            value: (len(places), float(np.average(means[places], weights=weight[places])))
-            for value, places in sorted(values.items())
+            value: (len(indices), float(np.average(means[indices], weights=weight[indices])))
+            for value, indices in sorted(values.items())
         }
         for group, values in members.items()
     }
 
 
 def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[str, float | None]:
-    """Of plain answers from the table; of attempts with several requests, and of judged ones, from the journals."""
+    """Return the lengths of a cell's attempts.
+
+    Those of plain answers come from the table, those of several requests or judged answers from the journals.
+    """
     kind = load(task.adapter)
-    single = hasattr(kind, "prompt")
+    is_single_turn = hasattr(kind, "prompt")
     judged = {"judge", "simulator"} & set(getattr(kind, "needs", ()))
-    spent = {} if single and not judged else _journaled(folder)
-    if single:
+    journal_totals = {} if is_single_turn and not judged else _journal_totals(folder)
+    if is_single_turn:
         completion = [count for count in rows["completion_tokens"] if count is not None]
         prompt = [count for count in rows["prompt_tokens"] if count is not None]
     else:
-        completion, prompt = spent.get(("model", "completion_tokens"), []), spent.get(("model", "prompt_tokens"), [])
-    found: dict[str, float | None] = {
+        completion, prompt = (
+            journal_totals.get(("model", "completion_tokens"), []),
+            journal_totals.get(("model", "prompt_tokens"), []),
+        )
+    lengths: dict[str, float | None] = {
         "completion": float(np.mean(completion)) if completion else None,
         "prompt": float(np.mean(prompt)) if prompt else None,
         "p99": longest([float(count) for count in completion], ()),
         "longest": float(max(completion)) if completion else None,
     }
-    for aide in ("judge", "simulator"):
+    for role in ("judge", "simulator"):
         for kind in ("prompt", "completion"):
-            counts = spent.get((aide, f"{kind}_tokens"), [])
-            found[f"{aide}_{kind}"] = float(np.mean(counts)) if counts else None
-    return found
+            counts = journal_totals.get((role, f"{kind}_tokens"), [])
+            lengths[f"{role}_{kind}"] = float(np.mean(counts)) if counts else None
+    return lengths
 
 
-def _journaled(folder: Path) -> dict[tuple[str, str], list[int]]:
-    """(who answered, kind of tokens) -> total of every attempt, in the journals' reply lines."""
+def _journal_totals(folder: Path) -> dict[tuple[str, str], list[int]]:
+    """Sum the tokens of every attempt from the journals' reply lines: (role, kind of tokens) -> totals."""
     totals: dict[tuple[str, str], dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for path in sorted(folder.glob("journal-*.jsonl")):
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -217,6 +233,6 @@ def _journaled(folder: Path) -> dict[tuple[str, str], list[int]]:
     return {key: list(attempts.values()) for key, attempts in totals.items()}
 
 
-def _aide(known: Mapping[str, float | None], who: str) -> dict[str, float] | None:
-    prompt, completion = known.get(f"{who}_prompt"), known.get(f"{who}_completion")
+def _auxiliary_tokens(lengths: Mapping[str, float | None], role: str) -> dict[str, float] | None:
+    prompt, completion = lengths.get(f"{role}_prompt"), lengths.get(f"{role}_completion")
     return None if prompt is None or completion is None else {"prompt": prompt, "completion": completion}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalsuite.plan.benchmarks import SourcedNumber
 from evalsuite.plan.build import Plan
 from evalsuite.plan.cost import ModelCost, TaskCost
-from evalsuite.plan.decisions import WANTED, ReleaseChance, StratumChance, TaskChance, VerdictChances
+from evalsuite.plan.decisions import TARGET_CHANCE, ReleaseChance, StratumChance, TaskChance, VerdictChances
 from evalsuite.plan.hardware import PlacedServer, Placement
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
@@ -66,7 +66,7 @@ def _decision_table(plan: Plan) -> Table:
     notes = [
         f"Margins of {plan.gate_origin}. Detectable: two-sided alpha 0.05, power 0.8.",
         "Chances to pass if both models are identical; if nothing is lost on the mean but items moved by tau; and if "
-        f"half the margin is lost. Repeats needed: for {100 * WANTED:.0f} % if nothing is lost.",
+        f"half the margin is lost. Repeats needed: for {100 * TARGET_CHANCE:.0f} % if nothing is lost.",
         *(f"Out of reach as planned: {line}" for line in _out_of_reach(plan.chances)),
         *(
             line

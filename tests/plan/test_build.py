@@ -25,7 +25,7 @@ from evalsuite.plan import hardware, recorded
 from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths, task_facts
 from evalsuite.plan.build import Plan, default_gate, make_plan
 from evalsuite.plan.cost import Speed, model_cost, task_cost
-from evalsuite.plan.document import as_json
+from evalsuite.plan.document import plan_json
 from evalsuite.report.console import standard_output
 from evalsuite.report.plan import tables
 from evalsuite.store.baseline import write_artefact
@@ -74,12 +74,13 @@ def command(folder: Path, *words: str, **env: str) -> subprocess.CompletedProces
 @pytest.mark.parametrize(("phi", "detectable"), [(0.3, 2.08), (0.5, 2.55)])
 def test_detectable_differences_are_the_published_ones(phi: float, detectable: float) -> None:
     """GPQA 198 x 8 with tau 5 pt and mu .872, as in the reference's table."""
-    from evalsuite.plan.decisions import task_chance
+    from evalsuite.plan.decisions import ExpectedBaseline, task_chance
 
     known = task_facts("gpqa_diamond", Task("gpqa_diamond", "nvidia", 8), None)
     assert known is not None
-    one = replace(known, phi=SourcedNumber(phi, "given"))
-    found = task_chance(one, "fp8", ("nvfp4_v2",), SourcedNumber(0.872, "given"), {}, default_gate(SHIPPED), None)
+    facts = replace(known, phi=SourcedNumber(phi, "given"))
+    baseline = ExpectedBaseline("fp8", SourcedNumber(0.872, "given"), {}, None)
+    found = task_chance(facts, baseline, ("nvfp4_v2",), default_gate(SHIPPED))
     assert round(100 * found.detectable, 2) == detectable
 
 
@@ -121,7 +122,7 @@ def test_tasks_without_a_margin_show_what_they_see(plan: Callable[..., Plan]) ->
     assert (one.margin, one.outlook, one.reached) == (None, None, None)
     assert one.detectable > 0
     assert found.releases == {}
-    assert as_json(found)["tasks"][0]["chance"] is None
+    assert plan_json(found)["tasks"][0]["chance"] is None
 
 
 def test_more_repeats_and_items_see_more(plan: Callable[..., Plan]) -> None:
@@ -146,8 +147,8 @@ def test_subjects_have_their_own_scores_and_differences(plan: Callable[..., Plan
 def test_a_model_without_baseline_is_planned_against_its_like(plan: Callable[..., Plan]) -> None:
     found = plan("model=bf16", "task=gsm8k")
     assert found.chances[0].baseline == ""
-    assert "asked in the same way" in found.notes[0]
-    assert as_json(found)["tasks"][0]["baseline"] is None
+    assert "measured in the same way" in found.notes[0]
+    assert plan_json(found)["tasks"][0]["baseline"] is None
 
 
 def test_a_baseline_of_a_baseline_makes_no_second_table(plan: Callable[..., Plan]) -> None:
@@ -404,7 +405,7 @@ def test_amd_gets_its_flag_and_its_variable() -> None:
 
 
 def test_a_model_of_unknown_size_is_said(tmp_path: Path) -> None:
-    where = hardware.machine("b300x8", SHIPPED)
+    where = hardware.read_machine("b300x8", SHIPPED)
     mine = Model("Mine", "me/mine", precision="bf16", base_url="http://localhost:1/v1")
     assert hardware.devices_for(mine, where) == (
         None, "the size of me/mine is not stated: add launch.weights_gb to its file",
@@ -413,9 +414,9 @@ def test_a_model_of_unknown_size_is_said(tmp_path: Path) -> None:
     (tmp_path / "hardware" / "desk.yaml").write_text("title: A desk\n")
     own = conf_files.source("run", Run, (), str(tmp_path))
     with pytest.raises(BadInput, match=r"desk\.yaml is no machine"):
-        hardware.machine("desk", own)
+        hardware.read_machine("desk", own)
     with pytest.raises(BadInput, match="unknown hardware 'b300'; did you mean 'b300x8'"):
-        hardware.machine("b300", own)
+        hardware.read_machine("b300", own)
 
 
 def test_node_hours_add_up(plan: Callable[..., Plan]) -> None:
@@ -466,7 +467,7 @@ def test_nothing_is_sent_and_nothing_written_but_the_file(tmp_path: Path, listen
 
 
 def test_the_json_has_the_documented_keys(plan: Callable[..., Plan]) -> None:
-    content = json.loads(json.dumps(as_json(plan("model=nvfp4_v2", "suite=card", "hardware=b300x8"))))
+    content = json.loads(json.dumps(plan_json(plan("model=nvfp4_v2", "suite=card", "hardware=b300x8"))))
     documented = (ROOT / "docs" / "reference" / "plan.md").read_text("utf-8")
     assert content["schema"] == 1
     for keys in (content, content["tasks"][0], content["cost"]["nvfp4_v2"], content["total"], content["hardware"]):

@@ -11,5 +11,5 @@ from evalsuite.store.runs import run_cells
 
 def comparison_rows(run: Path) -> list[dict[str, Any]]:
     """``rows[]`` of the comparison of every cell of a run with its declared baseline."""
-    rows: list[dict[str, Any]] = data_files.document(compare_all(table_of(run_cells(run)), None))["rows"]
+    rows: list[dict[str, Any]] = data_files.comparison_content(compare_all(table_of(run_cells(run)), None))["rows"]
     return rows
