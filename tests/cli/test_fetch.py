@@ -57,7 +57,7 @@ class Site:
         mine |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "SCICODE_TARGETS": ""}
         command = [sys.executable, *words]
         return subprocess.run(
-            command, env=kept | mine | env, cwd=self.home, capture_output=True, text=True, check=False, timeout=120
+            command, env=kept | mine | env, cwd=self.home, capture_output=True, text=True, check=False, timeout=600
         )
 
     def fetch(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

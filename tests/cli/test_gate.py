@@ -31,7 +31,7 @@ def evalsuite(folder: Path, *words: str, **options: Any) -> subprocess.Completed
     command = [sys.executable, "-m", "evalsuite", *words, "--config-dir", "own"]
     given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=env, text=True, timeout=120, check=False, **given)
+    return subprocess.run(command, cwd=folder, env=env, text=True, timeout=600, check=False, **given)
 
 
 def flipped(lost: int, gained: int, n: int = N) -> tuple[dict[str, list[Answer]], dict[str, list[Answer]]]:

@@ -153,7 +153,7 @@ def test_a_second_signal_ends_at_once_with_the_signals_code(tmp_path: Path) -> N
         while "once more" not in said:
             said = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == Exit.SIGTERM
     assert "Traceback" not in said
     assert "the same command goes on" in " ".join(said.split())

@@ -63,7 +63,7 @@ def command(folder: Path, *words: str, **env: str) -> subprocess.CompletedProces
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -60,7 +60,7 @@ def run_jobs(precision: str, waves: Sequence[Sequence[Generation]]) -> dict[str,
                 traces[job.id] = []
                 engine.submit(job)
             for _ in wave:
-                assert done.acquire(timeout=120)
+                assert done.acquire(timeout=600)
     finally:
         engine.stop()
     assert not broken

@@ -25,6 +25,7 @@ from evalsuite.tasks.registry import build
 from figures import ifbench as figures
 from tests.support import ifbench_texts as made_ifbench
 from tests.support import questions as made
+from tests.support.machine_speed import cpu_budget
 from tests.support.shared import shared_data
 
 
@@ -99,12 +100,12 @@ def test_looping_answers_take_less_than_a_second(root: Path) -> None:
     thoughts = [repr("Wait, let me think again. "), repr("Wait, let me think again.\n")]
     slowest = figures.looping(str(root / "nltk_data"), 300_000, thoughts)
     assert set(slowest) == set(VERIFIERS)
-    assert max(slowest.values()) < (1.0, "")
+    assert max(slowest.values()) < (cpu_budget(1.0), "")
 
 
 def test_no_shape_of_a_looping_answer_takes_more_than_its_share(root: Path) -> None:
     slowest = figures.looping(str(root / "nltk_data"), 12_000)
-    assert max(slowest.values()) < (0.5, ""), "where time grows with the square, the worst takes seconds here"
+    assert max(slowest.values()) < (cpu_budget(0.5), ""), "with the square of the length, the worst takes seconds here"
 
 
 # ---------------------------------------------------------------- the models

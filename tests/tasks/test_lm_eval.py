@@ -22,6 +22,7 @@ from evalsuite.tasks.lm_eval.adapter import LMEvalTask, _loaded
 from evalsuite.tasks.registry import build
 from figures.lm_eval_data import SUBJECTS, laid_out, lay_out
 from figures.lm_eval_parity import OURS, STOCK, parity
+from tests.support.machine_speed import cpu_budget
 from tests.support.shared import shared_data
 
 pytestmark = pytest.mark.filterwarnings("default")  # lm-eval and datasets warn about themselves
@@ -301,6 +302,6 @@ def test_a_looping_answer_of_300_000_characters_is_graded_within_a_second(data: 
         item = next(iter(adapter.items()))
         for loop in ("Wait, the answer is \\boxed{", "answer: ", "\\boxed{1} "):
             reply = Reply(loop * (300_000 // len(loop)), finish_reason="length")
-            start = time.perf_counter()
+            start = time.process_time()
             adapter.score(item, 0, reply)
-            assert time.perf_counter() - start < 1.0, (name, loop)
+            assert time.process_time() - start < cpu_budget(1.0), (name, loop)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from evalsuite.tasks.mmmu import parsing as mmmu
 from evalsuite.tasks.mmmu.parsing import open_answer, pro_letter, sglang_letter
+from tests.support.machine_speed import cpu_budget
 
 FOUR = ("a red fox", "the blue whale", "no bird at all", "ant")
 EXPLICIT = (
@@ -159,4 +160,4 @@ def test_no_looping_answer_takes_a_second(shape: str) -> None:
     pro_letter(text, FOUR)
     sglang_letter(text, FOUR)
     open_answer(text, ["embryonic", "12.97"])
-    assert time.process_time() - began < 1.5  # three parsers, each under half a second
+    assert time.process_time() - began < cpu_budget(1.5)  # three parsers, each under half a second

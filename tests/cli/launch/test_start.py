@@ -17,7 +17,7 @@ ENGINE = ["engine.probe=false", "engine.fingerprint=false", "models.m1.served_na
 
 def evalsuite(*words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "evalsuite", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
 
 def summary(results: Path, model: str) -> dict[str, Any]:

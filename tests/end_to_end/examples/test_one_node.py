@@ -84,7 +84,7 @@ def test_a_preempted_job_drains_and_keeps_what_arrived(tmp_path: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 143, said
     assert "The same command goes on" in " ".join(said.split())
     assert not requeued(tmp_path)
@@ -92,7 +92,7 @@ def test_a_preempted_job_drains_and_keeps_what_arrived(tmp_path: Path) -> None:
 
 def test_a_server_that_dies_ends_the_job_with_its_own_code(tmp_path: Path) -> None:
     process = window(tmp_path, 0, SERVE="false")
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 69
     assert "the server ended before it was healthy" in said
     assert not requeued(tmp_path)
