@@ -26,6 +26,7 @@ from evalsuite.report.console import standard_output
 from evalsuite.store.manifest import write_json
 from evalsuite.tasks import datasets as data
 from evalsuite.tasks import downloads as sources
+from evalsuite.tasks import hub
 
 FOLDER = "evalsuite-data"
 """Where ``fetch`` without ``to=`` puts everything."""
@@ -91,7 +92,7 @@ def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
         try:
             entry, how = _bring(root, known.get(wanted.file), wanted, silent)
         except BadInput as error:
-            if isinstance(error, data.DatasetUnreachable):
+            if isinstance(error, hub.DatasetUnreachable):
                 silent.add(wanted.host)
             problems.append(f"{wanted.file}: {error}")
             _say(f"{place}: NOT THERE")
@@ -124,10 +125,10 @@ def _bring(
     part = path.with_name(f".{path.name}.part")  # what a killed call left is written over
     try:
         rows = wanted.load(part)
-        found = data.sha256(part)
+        found = hub.sha256(part)
         if wanted.sha256 not in (None, found):
             raise BadInput(f"{wanted.source} has another content than its card states: sha256 {found}")
-        if before is None and path.is_file() and data.sha256(path) != found:
+        if before is None and path.is_file() and hub.sha256(path) != found:
             raise BadInput(f"{path} was there before and differs from {wanted.source}: remove it")
         part.replace(path)
     finally:
@@ -138,7 +139,7 @@ def _bring(
 
 def _check(root: Path, entry: Entry) -> None:
     path = root / entry.file
-    found = data.sha256(path)
+    found = hub.sha256(path)
     if found != entry.sha256:
         raise BadInput(f"{path} has sha256 {found}, but {LIST} states {entry.sha256}: it was changed; remove it")
 

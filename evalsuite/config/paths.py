@@ -1,5 +1,6 @@
-"""Where the files that ship with evalsuite lie: in a checkout, or in an installed wheel."""
+"""Where the files that ship with evalsuite lie, in a checkout or in an installed wheel, and where its cache is."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -14,3 +15,8 @@ def shipped(name: Literal["conf", "tasks"]) -> Path:
     """
     inside = _PACKAGE / f"_{name}"
     return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def cache_folder() -> Path:
+    """evalsuite's own cache folder, which may be removed at any time: below ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalsuite"

@@ -1,15 +1,14 @@
 """Where questions come from: a pinned file of the Hugging Face hub, or a folder of JSONL files.
 
-What a benchmark's data is stands in ``tasks/<task>/card.yaml``: repository, commit, one file a split, row count and
-the columns that are used. The hub's file is read straight from the pinned commit: a cached copy costs no network
-call, and another commit's copy is never taken in its place (which ``datasets.load_dataset`` does when offline).
+What a benchmark's data is stands in ``tasks/<task>/card.yaml``: repository, commit, the files of each split, row count
+and the columns that are used. ``hub.py`` reads the hub's files with the package ``datasets``; a local folder needs
+neither that package nor a network.
 """
 
-import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,12 +16,10 @@ from typing import Any
 
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput, unknown_name
+from evalsuite.tasks import hub
+from evalsuite.tasks.hub import Dataset, Split
 
 KINDS = ("hub", "local")
-
-
-class DatasetUnreachable(BadInput):
-    """A server that data comes from does not answer; asking it for more would only cost time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +40,6 @@ class Source:
 
 HUB = Source()
 """The default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One file of a dataset."""
-
-    file: str
-    """Path in the hub's repository: Parquet, CSV or JSONL."""
-    n: int
-    """Rows at the pinned commit."""
-    columns: tuple[str, ...]
-    """Columns that the adapter reads."""
-    sha256: str | None = None
-    """Of the file, where we know it; checked."""
-    parts: tuple[str, ...] = ()
-    """What the ``*`` in ``file`` stands for, where a split is several files."""
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Paths of all its files in the hub's repository, in order."""
-        return tuple(self.file.replace("*", part) for part in self.parts) or (self.file,)
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """The pin of a dataset on the hub."""
-
-    hub: str
-    """Repository id."""
-    config: str
-    revision: str
-    """Commit."""
-    splits: Mapping[str, Split]
-    gated: bool
-    """True: its terms must be accepted there, and a token is needed."""
-    extra: tuple[str, ...] = ()
-    """Further files of the repository that a run reads."""
 
 
 def card(task: str) -> dict[str, Any]:
@@ -167,7 +127,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _object(path: Path | str, number: int, line: bytes | str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -181,31 +141,28 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
     path = local_path(root, task, split)
     found = []
     for number, row in read_jsonl(path):
-        _check_columns(f"{path} line {number}", pinned.columns, row)
+        hub.check_columns(f"{path} line {number}", pinned.columns, list(row))
         found.append(row)
     if not found:
         raise BadInput(f"{path} holds no questions")
     return found
 
 
-def _check_columns(where: str, needed: tuple[str, ...], row: Mapping[str, Any]) -> None:
-    missing = [column for column in needed if column not in row]
-    if missing:
-        raise BadInput(f"{where} lacks {', '.join(missing)}: it has {', '.join(row) or 'nothing'}")
+def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
+    """The rows of a split on the hub, as ``hub.tables`` gives them."""
+    otherwise = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
+    return hub.tables(dataset, split, otherwise)
 
 
 def _from_hub(task: str, dataset: Dataset, split: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [row for table in hub_tables(task, dataset, split) for row in table[:].to_pylist()]
     pinned = dataset.splits[split]
-    otherwise = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
-    path = _cached(dataset, pinned.file, otherwise)
-    where = f"{dataset.hub}@{dataset.revision[:12]} {pinned.file}"
-    if pinned.sha256 is not None and sha256(path) != pinned.sha256:
-        raise BadInput(f"{where} has another content than its card states: remove {path} and load it again")
-    found = _table(path)
-    if len(found) != pinned.n:
-        raise BadInput(f"{where} has {len(found)} rows, its card states {pinned.n}: remove {path} and load it again")
-    _check_columns(where, pinned.columns, found[0])
-    return found
+    if not pinned.file.endswith(".jsonl"):
+        return found
+    where = dataset.place(pinned.file)
+    lines = [_object(where, number, row["text"]) for number, row in enumerate(found, 1) if row["text"].strip()]
+    hub.check_columns(where, pinned.columns, list(lines[0]))
+    return lines
 
 
 def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
@@ -218,55 +175,4 @@ def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
         if not path.exists():
             raise BadInput(f"{task} needs {path}, which does not exist")
         return path
-    return _cached(dataset, name, f"or use data=local data.root=DIR with DIR/{task}/{name}")
-
-
-def _cached(dataset: Dataset, name: str, otherwise: str) -> Path:
-    """A file of the pinned commit in the hub's cache, downloaded if it is not there."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
-    from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # its HTTP client's own
-
-    try:
-        return Path(hf_hub_download(dataset.hub, name, repo_type="dataset", revision=dataset.revision))
-    except GatedRepoError:
-        page = f"https://huggingface.co/datasets/{dataset.hub}"
-        raise BadInput(f"{dataset.hub} is gated: accept its terms at {page} and set HF_TOKEN; {otherwise}") from None
-    except HfHubHTTPError as error:
-        reason = " ".join(str(error).split())[:200]
-        token = " (a private or gated dataset needs HF_TOKEN)" if dataset.gated else ""
-        raise BadInput(f"the hub does not give {dataset.hub} {name}: {reason}{token}; {otherwise}") from None
-    except ValueError as error:  # its HTTP client's, for a proxy or a token that cannot be used
-        raise BadInput(
-            f"the hub cannot be asked for {dataset.hub} {name} with the proxies (ALL_PROXY, HTTPS_PROXY) or the "
-            f"HF_TOKEN of this shell ({type(error).__name__}): mend them, {otherwise}"
-        ) from None
-    except (OSError, EntryNotFoundError, TransportError):
-        raise DatasetUnreachable(
-            f"{dataset.hub} {name} is not in the hub's cache (HF_HOME) and the hub cannot be reached: load it once "
-            f"where there is a network, {otherwise}"
-        ) from None
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    if path.suffix == ".jsonl":
-        return [row for _, row in read_jsonl(path)]
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path} is damaged: {error}; remove it and load it again") from None
-    return found
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, as hex."""
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hub.cached_file(dataset, name, f"or use data=local data.root=DIR with DIR/{task}/{name}")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput
 from evalsuite.tasks import datasets as data
+from evalsuite.tasks import hub
 
 SILENCE = 120
 """Seconds after which a server that says nothing is given up."""
@@ -67,7 +68,7 @@ def plan(task: str) -> Iterator[RequiredFile]:
         )
 
 
-def _dataset(task: str, dataset: data.Dataset) -> Iterator[RequiredFile]:
+def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
     """Splits of one file as JSONL; those of several files (pictures) and further files as the hub has them."""
 
     def wanted(name: str, source: str, load: Callable[[Path], int | None]) -> RequiredFile:
@@ -84,7 +85,7 @@ def _dataset(task: str, dataset: data.Dataset) -> Iterator[RequiredFile]:
         yield wanted(file, file, partial(_copy, task, dataset, file))
 
 
-def _asked(task: str, dataset: data.Dataset, load: Callable[[Path], int | None], path: Path) -> int | None:
+def _asked(task: str, dataset: hub.Dataset, load: Callable[[Path], int | None], path: Path) -> int | None:
     from huggingface_hub import get_token
 
     try:
@@ -96,7 +97,7 @@ def _asked(task: str, dataset: data.Dataset, load: Callable[[Path], int | None],
         raise type(error)(re.split("[;,] or use data=local", str(error))[0]) from None
 
 
-def _jsonl(task: str, dataset: data.Dataset, split: str, path: Path) -> int:
+def _jsonl(task: str, dataset: hub.Dataset, split: str, path: Path) -> int:
     found = data.rows(task, dataset, split, data.HUB)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in found:
@@ -104,7 +105,7 @@ def _jsonl(task: str, dataset: data.Dataset, split: str, path: Path) -> int:
     return len(found)
 
 
-def _copy(task: str, dataset: data.Dataset, name: str, path: Path) -> int | None:
+def _copy(task: str, dataset: hub.Dataset, name: str, path: Path) -> int | None:
     shutil.copyfile(data.extra_file(task, dataset, name, data.HUB), path)
     if Path(name).suffix != ".parquet":
         return None
@@ -129,7 +130,7 @@ def _get(url: str, path: Path) -> None:
     except HTTPError as error:
         raise BadInput(f"{url} cannot be had: {error}") from None
     except (OSError, HTTPException) as error:
-        raise data.DatasetUnreachable(f"{url} cannot be had ({error}): check the network, and HTTPS_PROXY") from None
+        raise hub.DatasetUnreachable(f"{url} cannot be had ({error}): check the network, and HTTPS_PROXY") from None
 
 
 def _by_hand(variable: str, page: str, path: Path) -> None:

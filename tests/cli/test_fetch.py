@@ -54,6 +54,7 @@ class Site:
         """Python in the checkout, with a cache of its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         mine = {"PYTHONPATH": str(self.checkout), "HF_HOME": str(self.home / "hf"), "HF_ENDPOINT": self.hub.url}
+        mine |= {"XDG_CACHE_HOME": str(self.home / "cache")}
         mine |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "SCICODE_TARGETS": ""}
         command = [sys.executable, *words]
         return subprocess.run(

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalsuite.errors import BadInput
-from evalsuite.tasks.datasets import Dataset, Source, Split, read_jsonl, rows
+from evalsuite.tasks.datasets import Source, read_jsonl, rows
+from evalsuite.tasks.hub import Dataset, Split
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 PINNED = Dataset("made/things", "main", REVISION, {"test": Split("data/test.parquet", 3, ("idx", "text"))}, False)
@@ -148,7 +149,8 @@ def serving(hub: Hub) -> Iterator[Hub]:
 
 LOAD = """
 import json, sys
-from evalsuite.tasks.datasets import Dataset, Source, Split, rows
+from evalsuite.tasks.datasets import Source, rows
+from evalsuite.tasks.hub import Dataset, Split
 from evalsuite.errors import BadInput
 hub, file, revision, n, sha256, gated = json.loads(sys.argv[1])
 split = Split(file, n, ("idx", "text"), sha256)
@@ -170,7 +172,7 @@ def load(
 ) -> str:
     """Load in a process of its own: the hub's client reads its environment when it is imported."""
     env = {"HF_HOME": str(home), "HF_ENDPOINT": hub, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
-    env |= {"HF_HUB_OFFLINE": "1"} if offline else {}
+    env |= {"XDG_CACHE_HOME": str(home / "cache")} | ({"HF_HUB_OFFLINE": "1"} if offline else {})
     given = json.dumps(["made/things", file, revision, n, sha256, False])
     words = [sys.executable, "-c", LOAD, given]
     done = subprocess.run(words, env=env, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)

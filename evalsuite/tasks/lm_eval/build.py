@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput
+from evalsuite.tasks import hub
 from evalsuite.tasks.datasets import Source, local_path
 from evalsuite.tasks.registry import new_import
 
@@ -141,7 +142,7 @@ def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
 
 @contextlib.contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Inside, what a task draws from the global generators depends on ``seed`` alone, and nobody chatters.
+    """Inside, what a task draws from the global generators depends on ``seed`` alone; nothing is logged or drawn.
 
     Cached ``Dataset.map`` results are not used: some tasks shuffle options in them, so that their order would be
     that of whichever run filled the cache.
@@ -150,19 +151,17 @@ def reproducible(seed: int) -> Iterator[None]:
     import numpy as np
 
     python, numpy, logger = random.getstate(), np.random.get_state(), logging.getLogger("lm_eval")
-    caching, bars, level = datasets.is_caching_enabled(), datasets.are_progress_bars_disabled(), logger.level
+    caching, level = datasets.is_caching_enabled(), logger.level
     random.seed(seed)
     np.random.seed(seed)
     datasets.disable_caching()
-    datasets.disable_progress_bars()
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with hub.quiet():
+            yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
         if caching:
             datasets.enable_caching()
-        if not bars:
-            datasets.enable_progress_bars()
         logger.setLevel(level)

@@ -16,15 +16,16 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput
 from evalsuite.records import Item, Score
 from evalsuite.tasks import datasets as data
+from evalsuite.tasks import hub
 from evalsuite.tasks.base import SingleTurn, Tools
 
 COLUMNS = ("image", *(f"image_{number}" for number in range(1, 8)))
@@ -43,11 +44,21 @@ _STORED = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
-    """Where a picture lies in a Parquet file."""
+class _Chunk:
+    """Some successive rows of a split, read when they are asked for."""
 
-    file: str
-    group: int
+    where: str
+    """For messages."""
+    columns: tuple[str, ...]
+    read: Callable[[Sequence[str]], Any]
+    """Columns -> an Arrow table."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """Where the pictures of an item are."""
+
+    chunk: _Chunk
     row: int
 
 
@@ -57,19 +68,18 @@ def rows(task: str, split: str, source: data.Source) -> Iterator[dict[str, Any]]
     Raises ``BadInput`` when rows or pictures cannot be had, or the hub's files are not those that the card states.
     """
     dataset = data.pin(task)
-    files = _files(task, dataset, split, source)
-    if files is None:
+    chunks = _chunks(task, split, source)
+    if chunks is None:
         for row in data.rows(task, dataset, split, source):
             held = {name: row[name] for name in COLUMNS if row.get(name) is not None}
             digests = {name: _digest(_read(source, task, row["id"], name, file)) for name, file in held.items()}
             yield {name: value for name, value in row.items() if name not in COLUMNS} | digests
         return
     count = 0
-    for file in files:
-        for group in range(_parquet(file).num_row_groups):
-            for row in _hub_rows(file, group, dataset.splits[split].columns):
-                count += 1
-                yield row
+    for chunk in chunks:
+        for row in _rows(chunk, dataset.splits[split].columns):
+            count += 1
+            yield row
     stated = dataset.splits[split].n
     if count != stated:
         raise BadInput(f"{dataset.hub}@{dataset.revision[:12]} {split} has {count} rows, its card states {stated}")
@@ -180,7 +190,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 # ---------------------------------------------------------------- where the bytes are
 
 _LOCK = threading.Lock()
-"""One reader of row groups at a time: a group of the vision split has about 100 MB."""
+"""One reader at a time: a row group of the vision split has about 100 MB."""
+_CHUNK = 100
+"""Rows that are read at once from one of the hub's tables."""
 
 
 def _digest(raw: bytes) -> str:
@@ -192,7 +204,7 @@ def _load(task: str, split: str, source: data.Source, item_id: str, column: str)
     if isinstance(at, dict):
         return _read(source, task, item_id, column, at[column])
     with _LOCK:
-        raw: bytes = _pictures(at.file, at.group)[column][at.row].as_py()
+        raw: bytes = _pictures(at.chunk)[column][at.row].as_py()
     return raw
 
 
@@ -206,69 +218,74 @@ def _read(source: data.Source, task: str, item_id: str, column: str, name: Any) 
         raise BadInput(f"{task} item {item_id}: {column} is {path}, {error.strerror or error}") from None
 
 
-def _files(task: str, dataset: data.Dataset, split: str, source: data.Source) -> list[str] | None:
-    """The Parquet files of a split in order: local, from the hub's cache, or downloaded. None: it is a JSONL file."""
-    name = dataset.splits[split].file
-    parts: Sequence[str] = data.card(task)["dataset"]["splits"][split]["parts"]
-    names = [name.replace("*", one) for one in parts]
-    if source.kind == "local":
-        home = Path(str(source.root)) / task
-        listed = any((home / f"{split}.jsonl{ending}").is_file() for ending in ("", ".gz"))
-        if listed or not (home / names[0]).is_file():
-            return None
-    return [str(data.extra_file(task, dataset, one, source)) for one in names]
+def _chunks(task: str, split: str, source: data.Source) -> list[_Chunk] | None:
+    """The rows of a split in order: the hub's tables, or the hub's Parquet files in a local folder.
 
-
-@cache
-def _places(task: str, split: str, source: data.Source) -> Mapping[str, _Cell | dict[str, str]]:
-    """Item -> where its pictures are: a row of a Parquet file, or column -> file name."""
+    None: a local JSONL file holds them.
+    """
     dataset = data.pin(task)
-    files = _files(task, dataset, split, source)
-    if files is None:
-        named = data.rows(task, dataset, split, source)
-        return {row["id"]: {name: row[name] for name in COLUMNS if row.get(name) is not None} for row in named}
-    found: dict[str, _Cell | dict[str, str]] = {}
-    for file in files:
-        opened = _parquet(file)
-        for group in range(opened.num_row_groups):
-            ids = opened.read_row_group(group, columns=["id"])["id"].to_pylist()
-            found |= {item: _Cell(file, group, row) for row, item in enumerate(ids)}
-    return found
+    if source.kind == "hub":
+        tables = zip(dataset.splits[split].files, data.hub_tables(task, dataset, split), strict=True)
+        return [chunk for name, table in tables for chunk in _slices(dataset.place(name), table)]
+    home, names = Path(str(source.root)) / task, dataset.splits[split].files
+    listed = any((home / f"{split}.jsonl{ending}").is_file() for ending in ("", ".gz"))
+    if listed or not (home / names[0]).is_file():
+        return None
+    return [chunk for name in names for chunk in _row_groups(data.extra_file(task, dataset, name, source))]
 
 
-def _parquet(file: str) -> Any:
+def _slices(where: str, table: Any) -> list[_Chunk]:
+    """The rows of one of the hub's tables."""
+
+    def read(start: int, columns: Sequence[str]) -> Any:
+        return table.select_columns(list(columns))[start : start + _CHUNK]
+
+    return [_Chunk(where, tuple(table.column_names), partial(read, start)) for start in range(0, len(table), _CHUNK)]
+
+
+def _row_groups(path: Path) -> list[_Chunk]:
+    """The row groups of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file)
+        opened = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{file} is damaged: {error}; remove it and load it again") from None
+        raise BadInput(f"{path} is damaged: {error}; remove it and load it again") from None
+    names = tuple(opened.schema_arrow.names)
+    return [_Chunk(str(path), names, partial(opened.read_row_group, group)) for group in range(opened.num_row_groups)]
 
 
-def _hub_rows(file: str, group: int, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    opened = _parquet(file)
-    known = set(opened.schema_arrow.names)
-    missing = [name for name in columns if name not in known]
-    if missing:
-        raise BadInput(f"{file} lacks {', '.join(missing)}: it has {', '.join(sorted(known))}")
-    plain = opened.read_row_group(group, columns=[name for name in columns if name not in COLUMNS]).to_pylist()
-    pictures = _group(file, group)
+@cache
+def _places(task: str, split: str, source: data.Source) -> Mapping[str, _Cell | dict[str, str]]:
+    """Item -> where its pictures are: a row of a chunk, or column -> file name."""
+    chunks = _chunks(task, split, source)
+    if chunks is None:
+        named = data.rows(task, data.pin(task), split, source)
+        return {row["id"]: {name: row[name] for name in COLUMNS if row.get(name) is not None} for row in named}
+    return {
+        item: _Cell(chunk, row) for chunk in chunks for row, item in enumerate(chunk.read(["id"])["id"].to_pylist())
+    }
+
+
+def _rows(chunk: _Chunk, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    hub.check_columns(chunk.where, columns, chunk.columns)
+    plain = chunk.read([name for name in columns if name not in COLUMNS]).to_pylist()
+    pictures = _bytes(chunk)
     for place, row in enumerate(plain):
         held = {name: column[place].as_py() for name, column in pictures.items()}
         yield row | {name: _digest(raw) for name, raw in held.items() if raw is not None}
 
 
-def _group(file: str, group: int) -> dict[str, Any]:
-    """Picture column -> its bytes (an Arrow column) in one row group."""
+def _bytes(chunk: _Chunk) -> dict[str, Any]:
+    """Picture column -> its bytes (an Arrow column) in the rows of a chunk."""
     import pyarrow.compute as pc
 
-    opened = _parquet(file)
-    names = [name for name in opened.schema_arrow.names if name in COLUMNS]
-    table = opened.read_row_group(group, columns=names)
+    names = [name for name in chunk.columns if name in COLUMNS]
+    table = chunk.read(names)
     return {name: pc.struct_field(table[name], "bytes") for name in names}
 
 
 @lru_cache(maxsize=1)
-def _pictures(file: str, group: int) -> dict[str, Any]:
-    return _group(file, group)
+def _pictures(chunk: _Chunk) -> dict[str, Any]:
+    return _bytes(chunk)
