@@ -163,7 +163,7 @@ def _taken(url: str, name: str) -> Fingerprint:
         model = Model(name, name, None, name, base_url=url, server=Server("sglang"))
         client = connect(model, Engine(), name, 10)
         try:
-            found, _ = await taking.take(client)
+            found, _ = await taking.take_fingerprint(client)
         finally:
             await client.close()
         kept = fingerprint.from_json(json.loads(json.dumps(found.to_json())))

@@ -58,7 +58,11 @@ GOOD = (f"model={MODEL}", "task=word_problems", "sampling=greedy", "limit=2", f"
 MISTAKES = (
     Mistake("unknown task", (*GOOD, "task=gsm9k"), 64, "unknown task 'gsm9k'", "did you mean 'gsm8k'?"),
     Mistake(
-        "refused connection", (*GOOD[:-1], f"models.{MODEL}.base_url=CLOSED"), 69, "nobody answers", "start the server"
+        "refused connection",
+        (*GOOD[:-1], f"models.{MODEL}.base_url=CLOSED"),
+        69,
+        "no server answers",
+        "start the server",
     ),
     Mistake("bad key", GOOD, 69, "refuses the key in $EVALSUITE_API_KEY", "set that variable", key="right"),
     Mistake("unknown model", (*GOOD, "model=demo_fp9"), 64, "unknown model 'demo_fp9'", "did you mean 'demo_fp8'?"),

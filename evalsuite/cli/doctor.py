@@ -1,6 +1,7 @@
 """The ``doctor`` command: can a run use every endpoint of a configuration? Writes nothing into results."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,8 @@ def doctor(settings: Run) -> Exit:
     """
     if not (settings.models or settings.judge):
         raise BadInput("no endpoint to check: add model=NAME (`evalsuite tasks` lists all names), or judge=NAME")
+    names = [*settings.models, *(["the judge"] if settings.judge else [])]
+    print(f"examining the servers of {', '.join(names)} ...", file=sys.stderr)
     checkups = asyncio.run(_check_all(settings))
     checks = [check for checkup in checkups for check in checkup.checks]
     failed = sum(check.state == "fail" for check in checks)

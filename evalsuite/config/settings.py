@@ -31,7 +31,7 @@ class Server:
     """A server dialect: how this family of servers is spoken to."""
 
     dialect: str = MISSING
-    """``sglang``, ``vllm``, ``llama_cpp`` or ``openai``."""
+    """``sglang``, ``vllm``, ``llama_cpp``, ``transformers`` or ``openai``."""
     thinking_via: str | None = "chat_template_kwargs"
     """Request field that carries the thinking switch; ``body``: its arguments are fields of the request itself; None:
     this dialect carries none."""
@@ -40,7 +40,10 @@ class Server:
     max_tokens_field: str = "max_tokens"
     stream: bool = True
     identity: list[str] = field(default_factory=list)
-    """Paths (below the server's root) that say what is served, tried in order."""
+    """Paths (below the server's root) that state what is served, tried in order."""
+    facts: dict[str, list[str]] = field(default_factory=dict)
+    """Names of facts that these paths state (``*``: any text): ``identity``, equal in all precisions of one model;
+    ``precision``, expected to differ between them; ``idle``, without any effect on answers."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What may become a folder: models, runs."""
 RESERVED = ("report",)
 """Names that stand beside the models in a run's folder."""
-DIALECTS = ("llama_cpp", "openai", "sglang", "vllm")
+DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 _ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
 """Keys of reports that only some commands understand."""
 
@@ -122,6 +122,8 @@ def _model(key: str, name: str, model: Model) -> Iterator[str]:
         yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
     if model.server.dialect not in DIALECTS:
         yield str(unknown_name(f"{key}.server.dialect", model.server.dialect, DIALECTS))
+    for kind in model.server.facts.keys() - {"identity", "precision", "idle"}:
+        yield str(unknown_name(f"{key}.server.facts", kind, ("identity", "precision", "idle")))
     if model.ca_file is not None and not Path(model.ca_file).expanduser().is_file():
         yield f"{key}.ca_file={model.ca_file}: there is no such file"
     if model.proxy is not None and urlsplit(model.proxy).scheme not in ("http", "https"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalsuite.config.sampling import fields
 from evalsuite.config.settings import AuxiliaryModel, Engine
-from evalsuite.endpoint.identity.identify import identify, named
+from evalsuite.endpoint.identity.identify import identify, with_name
 from evalsuite.endpoint.pool import Pool, connect_all, pool
 from evalsuite.engine.conversation import Send
 from evalsuite.engine.identity.preflight import close_all
@@ -98,7 +98,7 @@ async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryC
     """A client for a judge or simulator. Raises ``EndpointUnusable``."""
     clients = connect_all(model, engine)
     try:
-        identified = [named(client, await identify(client)) for client in clients]
+        identified = [with_name(client, await identify(client)) for client in clients]
     except EvalsuiteError:
         await close_all(clients)
         raise

@@ -14,7 +14,7 @@ from evalsuite.engine.auxiliary import Auxiliaries, connect_auxiliaries
 from evalsuite.engine.embedded import serve_demo
 from evalsuite.engine.identity.known_servers import EarlierServers
 from evalsuite.engine.identity.monitor import IdentityMonitor, final_checks
-from evalsuite.engine.identity.preflight import open_model
+from evalsuite.engine.identity.preflight import Examined, accept_model, examine_models
 from evalsuite.engine.lengths import ExpectedLengths, expected_lengths
 from evalsuite.engine.loop import LoopResult, run_workloads
 from evalsuite.engine.manifests import RunSpec
@@ -171,26 +171,38 @@ class Session:
 
     async def _connect_models(self) -> dict[str, EvalsuiteError]:
         """Connect to every model that has work left, and record its identity. Returns the refused models."""
+        unfinished = {name: model for name, model in self.models.items() if self._has_work(name)}
+        tasks = list(self.tasks.values())
+        examined = await examine_models(unfinished, tasks, self.engine, self._print)
         refused: dict[str, EvalsuiteError] = {}
-        for name in self.models:
+        for name, found in examined.items():
             try:
-                await self._connect_model(name)
+                await self._accept_model(name, found)
             except EndpointUnusable as error:
                 refused[name] = error
         return refused
 
-    async def _connect_model(self, name: str) -> None:
-        """Connect to one model if it has work left. Raises ``EndpointUnusable`` if it cannot be used."""
-        model, tasks = self.models[name], self.tasks
-        cells = {task: self.cells[model_label(name, model.thinking), task] for task in tasks}
-        if not any(has_open_attempts(cell, tasks[task], self.auxiliaries) for task, cell in cells.items()):
-            return
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False)
+
+    def _model_cells(self, name: str) -> dict[str, Cell]:
+        """Task -> the model's cell."""
+        label = model_label(name, self.models[name].thinking)
+        return {task: self.cells[label, task] for task in self.tasks}
+
+    def _has_work(self, name: str) -> bool:
+        cells = self._model_cells(name)
+        return any(has_open_attempts(cell, self.tasks[task], self.auxiliaries) for task, cell in cells.items())
+
+    async def _accept_model(self, name: str, examined: Examined | EndpointUnusable) -> None:
+        """Take a model that was examined into the run. Raises ``EndpointUnusable`` if it cannot be used."""
+        model, tasks, cells = self.models[name], self.tasks, self._model_cells(name)
         declared = [(other, spec.same_as) for other, spec in self.models.items() if spec.same_as]
         earlier = EarlierServers(self.folder.parent, self.baseline_run, declared)
-        opened = await open_model(name, model, tasks.values(), list(cells.values()), self.engine, earlier)
+        opened = await accept_model(name, model, examined, list(cells.values()), self.engine, earlier)
         self.pools[name] = opened.pool
         for note in opened.notes:
-            self.console.print(f"{name}: {note}", markup=False)
+            self._print(f"{name}: {note}")
         identities = self.auxiliaries.identities
         for task, cell in cells.items():
             used = {role: identity for role, identity in identities.items() if role in tasks[task].needs}

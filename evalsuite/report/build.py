@@ -10,7 +10,7 @@ from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER
 from evalsuite.analysis.interruptions import cut_answers
 from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baselines
 from evalsuite.analysis.table import table_of
-from evalsuite.endpoint.identity.differences import strangers
+from evalsuite.endpoint.identity.differences import server_warnings
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.report import console, data_files, html, markdown, model_card, sections, tables
 from evalsuite.report.published.check import card_reports
@@ -92,7 +92,7 @@ def _facts(suite: SuiteComparison) -> list[str]:
         ]
         parts += [f"run {cell.run}", *([cell.partial] if cell.partial else []), _settings(cell)]
         facts.append(", ".join(parts))
-        facts += [f"{cell.title}, {benchmark_title(cell.task)}: {line}" for line in strangers(cell.manifest)]
+        facts += [f"{cell.title}, {benchmark_title(cell.task)}: {line}" for line in server_warnings(cell.manifest)]
         cut = cut_answers(cell.folder, cell.planned)
         if cut.flagged:
             facts.append(f"{cell.title}, {benchmark_title(cell.task)}: {cut.describe()}")

@@ -106,7 +106,7 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
             await client.close()
 
     with pytest.raises(
-        EndpointUnusable, match=r"nobody answers: connection to http://127.0.0.1:9/v1 failed: .*start the server"
+        EndpointUnusable, match=r"no server answers: connection to http://127.0.0.1:9/v1 failed: .*start the server"
     ):
         asyncio.run(go())
 

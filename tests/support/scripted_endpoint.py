@@ -77,6 +77,8 @@ class Server:
 
     answer: Script
     model: str
+    listed: Sequence[str] | None
+    """What ``/v1/models`` lists; None: ``model``."""
     facts: Mapping[str, Any]
     """Further GET paths -> JSON, such as ``{"/server_info": {...}}``."""
     base_url: str = ""
@@ -95,10 +97,15 @@ class Server:
 
 @contextmanager
 def scripted_endpoint(
-    answer: Script, *, model: str = "scripted", port: int = 0, facts: Mapping[str, Any] | None = None
+    answer: Script,
+    *,
+    model: str = "scripted",
+    port: int = 0,
+    facts: Mapping[str, Any] | None = None,
+    listed: Sequence[str] | None = None,
 ) -> Iterator[Server]:
     """Serve ``answer`` on 127.0.0.1 until the block ends; ``port`` 0 takes a free one."""
-    server = Server(answer, model, facts or {})
+    server = Server(answer, model, listed, facts or {})
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
     failure: list[BaseException] = []
 
@@ -128,8 +135,9 @@ async def _serve(server: Server, port: int, started: threading.Event, stop: asyn
         return await _generate(server, request)
 
     async def models(_: web.Request) -> web.Response:
-        entry = {"id": server.model, "object": "model", "max_model_len": 262_144}
-        return web.json_response({"object": "list", "data": [entry]})
+        names = [server.model] if server.listed is None else server.listed
+        entries = [{"id": name, "object": "model", "max_model_len": 262_144} for name in names]
+        return web.json_response({"object": "list", "data": entries})
 
     async def health(_: web.Request) -> web.Response:
         return web.Response()

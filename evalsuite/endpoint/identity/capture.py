@@ -1,4 +1,4 @@
-"""Take a server's fingerprint: twenty short answers, whole and as the server wrote them."""
+"""The requests of a server's fingerprint: twenty short answers, read from the raw bodies."""
 
 import asyncio
 import math
@@ -39,19 +39,19 @@ class _Refused(Exception):
         self.status = status
 
 
-async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
+async def take_fingerprint(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
     """(fingerprint, one raw body) of a server: 20 requests of 12 tokens, or of 64 where it gives no log-probabilities.
 
-    Raises ``Unreachable`` naming the fault when it does not answer them.
+    Raises ``ServerUnreachable`` naming the fault when it does not answer them.
     """
     thinking = client.model.thinking
     try:
-        bodies = await _asked(client, TOKENS, logprobs=True)
+        bodies = await _bodies(client, TOKENS, logprobs=True)
         answers = [[_answer(body) for body in repeats] for repeats in bodies] if bodies else []
         if answers and all(_mostly_known(answer) for repeats in answers for answer in repeats):
             counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
             return from_answers(answers, thinking=thinking, prompt_tokens=counts), bodies[0][0]
-        bodies = await _asked(client, TEXT_TOKENS, logprobs=False)
+        bodies = await _bodies(client, TEXT_TOKENS, logprobs=False)
     except _Refused as error:
         raise ServerUnreachable(f"{client.model.base_url} does not answer: HTTP {error.status}") from None
     except Transient as fault:
@@ -61,7 +61,7 @@ async def take(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
     return from_texts(texts, thinking=thinking, prompt_tokens=counts), bodies[0][0]
 
 
-async def _asked(client: Client, tokens: int, *, logprobs: bool) -> list[list[Mapping[str, Any]]]:
+async def _bodies(client: Client, tokens: int, *, logprobs: bool) -> list[list[Mapping[str, Any]]]:
     """``bodies[prompt][repeat]``; empty if the very first shows that there are no log-probabilities."""
     extra = {"logprobs": True, "top_logprobs": TOP} if logprobs else {}
     sampling = {"temperature": 0.0, "max_tokens": tokens, "seed": 0}
@@ -84,7 +84,7 @@ async def _asked(client: Client, tokens: int, *, logprobs: bool) -> list[list[Ma
 
 
 def _answer(body: Mapping[str, Any]) -> Answer:
-    """The tokens of a raw body, whatever it holds; empty where there are no log-probabilities."""
+    """The tokens of a raw body, whatever its shape; empty where there are no log-probabilities."""
     logprobs = _choice(body).get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     entries = content if isinstance(content, list) else []

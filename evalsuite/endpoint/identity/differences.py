@@ -1,13 +1,14 @@
-"""What differs between two arms beside the weights: every server fact, and the prompts' lengths in tokens.
+"""What differs between two arms besides the weights: every fact that their servers state.
 
-Pure functions on manifests and rows; ``comparable.py`` refuses by them and the reports list them on the first screen.
+Pure functions on manifests; ``analysis.comparability`` refuses comparisons by them, and reports list them on the first
+screen.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evalsuite.endpoint.identity.fact_tables import FactTable, fact_table
 from evalsuite.endpoint.identity.facts import CANONICAL, canonical
 
 Kind = Literal["refuses", "confounder", "expected"]
@@ -29,14 +30,6 @@ EXPECTED = frozenset(
 """What is under test: two precisions differ here by their nature."""
 REFUSING = frozenset({"chat_template", "file.tokenizer", "file.chat_template"})
 """What makes another question of the same messages."""
-IDLE = re.compile(
-    r"^(base_url|served_name|served_model_name|owned_by|host|port|.*_port|.*_ports|nccl_.*|dist_init_addr|node_rank|"
-    r"random_seed|random_state|uptime.*|pid|.*_pid|start_time|.*timestamp.*|status|object|created|id|permission|"
-    r"internal_states.*|last_.*|num_.*reqs|.*log_.*|.*_logging.*|load_.*|download_dir|model_loader_.*|base_gpu_id|"
-    r"default_generation_settings\.(id|id_task|is_processing|prompt).*|probe_model|quantized_layers.*|"
-    r"vllm_config\.(instance_id|model_config\.(model|tokenizer|served_model_name|seed)).*)$"
-)
-"""Facts that two servers of one model differ in, and that change no answer."""
 SOURCES = frozenset(source for sources in CANONICAL.values() for source in sources)
 
 
@@ -46,39 +39,71 @@ class Difference:
 
     name: str
     baseline: str
-    """As text; several values of one arm (it was served anew in between) joined by `` then ``."""
+    """As text; several values of one arm (it was restarted in between) joined by `` then ``."""
     candidate: str
     kind: Kind
-    """``refuses``: the arms were asked different questions; ``confounder``: the delta may be its doing; ``expected``:
-    it is what is compared."""
+    """``refuses``: the arms were asked different questions; ``confounder``: it may have caused the delta;
+    ``expected``: it is what is compared."""
 
 
 def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Every fact that the servers of two manifests state differently; what one side does not state is not listed.
+    """Every fact whose values differ between the servers of two manifests; what one side does not state is left out.
 
     What refuses comes first, then confounders under their canonical names, then further facts of servers of one
     dialect, then what is expected to differ.
     """
-    old, new = (_stated(manifest) for manifest in (baseline, candidate))
+    table = _table(baseline, candidate)
+    old, new = (_stated(manifest, table) for manifest in (baseline, candidate))
     one_dialect = old.get("dialect") == new.get("dialect")
     found = []
     for name in [*CANONICAL, *sorted({*old, *new} - CANONICAL.keys())]:
         if name not in old or name not in new or old[name] == new[name]:
             continue
-        kind: Kind = "refuses" if name in REFUSING else "expected" if name in EXPECTED else "confounder"
+        expected = name in EXPECTED or table.precision.fullmatch(name)
+        kind: Kind = "refuses" if name in REFUSING else "expected" if expected else "confounder"
         if one_dialect or name in CANONICAL or name == "dialect" or name.startswith(("file.", "probe_")):
             found.append(Difference(name, " then ".join(old[name]), " then ".join(new[name]), kind))
     order = ("refuses", "confounder", "expected")
-    return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+    return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
+
+
+def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Facts by which two ``server`` entries are of two models, as ``name: before -> now``: their identity facts."""
+    if before.get("facts", {}).get("dialect") != now.get("facts", {}).get("dialect"):
+        return []
+    table = _table({"server": [before]}, {"server": [now]})
+    return [
+        f"{difference.name}: {difference.baseline} -> {difference.candidate}"
+        for difference in differing_facts({"server": [before]}, {"server": [now]})
+        if table.identity.fullmatch(difference.name) and not difference.name.startswith("file.")
+    ]
+
+
+def learnable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Facts that differ between two ``server`` entries and are in no table: neither canonical nor about the model.
+
+    Where both entries are of one server by its fingerprint, they can change without any effect: they are idle.
+    """
+    table = _table({"server": [before]}, {"server": [now]})
+    return [
+        difference.name
+        for difference in differing_facts({"server": [before]}, {"server": [now]})
+        if difference.kind == "confounder"
+        and difference.name not in CANONICAL
+        and difference.name != "dialect"
+        and not difference.name.startswith("probe_")
+        and not table.known(difference.name)
+    ]
 
 
 def changes_within(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Facts that changed between the servers that answered one cell, as ``name: old then new``."""
-    return tuple(f"{name}: {' then '.join(values)}" for name, values in _stated(manifest).items() if len(values) > 1)
+    stated = _stated(manifest, _table(manifest))
+    return tuple(f"{name}: {' then '.join(values)}" for name, values in stated.items() if len(values) > 1)
 
 
-def strangers(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader must know of the servers of one cell: another one was found among them, or nobody could tell."""
+def server_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader must know of the servers of one cell: another model answered for a time, or that is not known."""
     lines = []
     for entry in manifest.get("server") or ():
         probes = entry.get("probes") or ()
@@ -86,21 +111,30 @@ def strangers(manifest: Mapping[str, Any]) -> tuple[str, ...]:
             if probe.get("verdict") == "changed":
                 lines.append(
                     f"between {probe.get('since')} and {probe.get('at')} another server took this one's place; "
-                    f"{probe.get('put_aside')} attempts of that time are put aside"
+                    f"{probe.get('put_aside')} attempts of that time do not count"
                 )
         unsure = sum(probe.get("verdict") == "cannot tell" for probe in probes)
         if unsure:
-            lines.append(f"{unsure} of {len(probes)} probes while it ran could not tell whether it was the same server")
+            lines.append(f"{unsure} of {len(probes)} checks during the run could not decide whether the server changed")
     return tuple(lines)
 
 
-def _stated(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+def _table(*manifests: Mapping[str, Any]) -> FactTable:
+    """The tables of all servers of some manifests, and what was learnt about them (``idle``)."""
+    entries = [entry for manifest in manifests for entry in manifest.get("server") or ()]
+    dialects = {str((entry.get("facts") or {}).get("dialect")) for entry in entries}
+    own = [entry["fact_table"] for entry in entries if entry.get("fact_table")]
+    learnt: Iterable[str] = (name for manifest in manifests for name in manifest.get("idle") or ())
+    return fact_table(dialects, *own, {"idle": list(learnt)})
+
+
+def _stated(manifest: Mapping[str, Any], table: FactTable) -> dict[str, list[str]]:
     """Fact -> its values in the order in which the cell's servers stated them, as text."""
     found: dict[str, list[str]] = {}
     entries: Sequence[Mapping[str, Any]] = manifest.get("server") or ()
     for entry in entries:
         raw = entry.get("facts") or {}
-        facts = {name: value for name, value in raw.items() if name not in SOURCES and not IDLE.fullmatch(name)}
+        facts = {name: value for name, value in raw.items() if name not in SOURCES and not table.idle.fullmatch(name)}
         for name, value in {**facts, **canonical(raw)}.items():
             if value is not None:
                 values = found.setdefault(name, [])

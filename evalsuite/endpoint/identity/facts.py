@@ -1,8 +1,8 @@
-"""What servers say of themselves, under one set of names.
+"""What servers state about themselves, under one set of names.
 
 SGLang, vLLM, llama.cpp and transformers call the same thing by different names; ``CANONICAL`` is the table. The raw
-facts are kept beside the canonical ones. Where the checkpoint's folder can be read from here, its files speak too: a
-server's ``quantization`` may be null while the checkpoint is quantized.
+facts are kept beside the canonical ones. Where the checkpoint's folder can be read from here, facts of its files are
+added: a server's ``quantization`` may be null while the checkpoint is quantized.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ SECRET = re.compile(
 )
 """Names of server facts that are never stored."""
 LONGEST_TEXT = 300
-"""Characters beyond which a text is no fact but a dump."""
+"""Characters beyond which only a text's hash is kept."""
 DEPTH = 3
 """Levels of objects that are looked into (vLLM: ``vllm_config.cache_config.cache_dtype``)."""
 
@@ -88,12 +88,12 @@ LARGEST_FILE = 200 * 2**20
 
 
 def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
-    """The scalar facts of a JSON object as ``name.name: value``, without secrets and dumps."""
+    """The scalar facts of a JSON object as ``name.name: value``, without secrets; of long texts the hash."""
     if not isinstance(value, Mapping):
         return {}
     flat: dict[str, Any] = {}
     for key, one in value.items():
-        if SECRET.search(str(key)) or key in ("vllm_env", "system_env"):  # environments hold what nobody can foresee
+        if SECRET.search(str(key)) or key in ("vllm_env", "system_env"):  # environments may hold any secret
             continue
         if isinstance(one, str) and len(one) > LONGEST_TEXT:
             flat[f"{prefix}{key}"] = f"sha256:{hashlib.sha256(one.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
@@ -136,7 +136,7 @@ def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None
 
 
 def _contents(folder: Path) -> dict[str, Any]:
-    """What the files say of number formats and of sampling."""
+    """What the files state about number formats and sampling."""
     config, quant = _json(folder / "config.json"), _json(folder / "hf_quant_config.json")
     declared = quant.get("quantization") or config.get("quantization_config") or {}
     text = config.get("text_config") or config

@@ -1,9 +1,10 @@
-"""Which checkpoint answers, told by its answers: five prompts, four times each, greedy, with log-probabilities.
+"""Which checkpoint a server runs, by its answers: five prompts, four times each, greedy, with log-probabilities.
 
 A name on a port proves nothing; numbers do. The four repeats are sent alone, all five at once and ten at once, so that
-their own differences (the *spread*) hold what batching does on this server. Two servers are *the same* if they differ
-by no more than the larger of their spreads, *different* beyond three times that, and otherwise nobody can tell.
-Servers that give no log-probabilities are known by 20 longer greedy texts. Everything here is pure; ``taking.py`` asks.
+their own differences (the *spread*) include what batching does on this server. Two servers are *the same* if they
+differ by no more than the larger of their spreads, *different* beyond three times that, and otherwise undecided
+(``cannot tell``). Servers that give no log-probabilities are compared by 20 longer greedy texts. Everything here is
+pure; ``capture`` sends the requests.
 """
 
 import math
@@ -20,10 +21,10 @@ PROMPTS = (
     "Why might a bridge hum in the wind? Give the likeliest reason first.",
     "Write a Python function that returns the second largest of some numbers.",
 )
-"""Asked of every server: open questions, because sure answers are alike at every precision."""
+"""Sent to every server: open questions, because certain answers are alike at every precision."""
 REPEATS = 4
 FLOORS: Mapping[str, float] = {"logprobs": 0.006, "texts": 0.02}
-"""Smallest spread that is believed: a deterministic server has none, another driver, library or number format of the
+"""Smallest spread that is assumed: a deterministic server has none, another driver, library or number format of the
 same weights gives it some. Measured on llama.cpp (demo model): F32 against BF16 0.011 nats, against Q8_0 0.051."""
 DIFFERENT = 3.0
 """Spreads beyond which two servers are different."""
@@ -31,8 +32,8 @@ TWO_SERVERS = 0.06
 """Nats beyond which repeats that fall into two groups come from two servers; batching alone does less."""
 CLIP = 2.0
 """Most that one token's log-probability counts, nats."""
-TELLING_TEXT = 60
-"""Characters below which an answer says nothing of who gave it."""
+DISTINCTIVE_LENGTH = 60
+"""Characters below which an answer does not identify its model."""
 BLOCK = 4
 """Characters of a text that are kept as one byte of a checksum: manifests hold no answers."""
 
@@ -52,11 +53,11 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What five prompts told of one server."""
+    """What the answers to five prompts show of one server."""
 
     kind: Literal["logprobs", "texts"]
     thinking: bool
-    """Only servers that were asked with the same thinking switch can be held against each other."""
+    """Only servers that were asked with the same thinking switch can be compared."""
     spread: float
     """Largest distance between two of its own repeats (nats, or share of a text)."""
     answers: tuple[Answer, ...] = ()
@@ -66,29 +67,29 @@ class Fingerprint:
     divided: bool = False
     """Whether its repeats fall into two groups, as behind a load balancer in front of different servers."""
     prompt_tokens: tuple[int | None, ...] = ()
-    """For each prompt as the server counts it: unequal counts betray another chat template or tokenizer."""
+    """For each prompt as the server counts it: unequal counts show another chat template or tokenizer."""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a manifest: about 5 KB."""
         answers = [[[token.text, _rounded(token.top)] for token in answer] for answer in self.answers]
         found = {"kind": self.kind, "thinking": self.thinking, "spread": round(self.spread, 6), "divided": self.divided}
-        told: dict[str, Any] = {"answers": answers} if answers else {"texts": [list(texts) for texts in self.texts]}
-        return found | told | {"prompt_tokens": list(self.prompt_tokens)}
+        content: dict[str, Any] = {"answers": answers} if answers else {"texts": [list(texts) for texts in self.texts]}
+        return found | content | {"prompt_tokens": list(self.prompt_tokens)}
 
 
 @dataclass(frozen=True, slots=True)
 class FingerprintDistance:
-    """How near two servers are."""
+    """How far two servers are apart."""
 
     verdict: Verdict
     distance: float | None = None
-    """Nats or share of a text; None where they cannot be held against each other."""
+    """Nats or share of a text; None where they cannot be compared."""
     spread: float | None = None
     """The larger of their own spreads, or the floor."""
     why: str = ""
-    """Where nobody can tell: why not."""
+    """Where it is undecided: why."""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """For people."""
         if self.distance is None or self.spread is None:
             return f"{self.verdict}: {self.why}"
@@ -107,7 +108,7 @@ def from_json(value: Any) -> Fingerprint | None:
 
 
 def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
-    """Hold two fingerprints against each other; the order does not matter."""
+    """Compare two fingerprints; the order does not matter."""
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
     if one.kind != other.kind:
@@ -121,18 +122,18 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
         return FingerprintDistance("different", distance, spread)
     if distance > spread:
         return FingerprintDistance(
-            "cannot tell", distance, spread, "they differ by one to three times what each does by itself"
+            "cannot tell", distance, spread, "they differ by one to three times the spread of each"
         )
-    if not (telling(one) and telling(other)):
-        return FingerprintDistance("cannot tell", distance, spread, "their answers are too short or too sure to tell")
+    if not (is_distinctive(one) and is_distinctive(other)):
+        return FingerprintDistance("cannot tell", distance, spread, "their answers are too short or too certain")
     return FingerprintDistance("same", distance, spread)
 
 
-def telling(fingerprint: Fingerprint) -> bool:
-    """Whether equal answers prove anything: canned, empty and one-word answers do not."""
+def is_distinctive(fingerprint: Fingerprint) -> bool:
+    """Whether equal answers prove anything: fixed, empty and one-word answers do not."""
     if fingerprint.kind == "texts":
         first = [texts[0] for texts in fingerprint.texts if texts]
-        return len(set(first)) == len(PROMPTS) and all(len(text) >= 2 * TELLING_TEXT / BLOCK for text in first)
+        return len(set(first)) == len(PROMPTS) and all(len(text) >= 2 * DISTINCTIVE_LENGTH / BLOCK for text in first)
     values = {round(value, 3) for answer in fingerprint.answers for token in answer for value in token.top.values()}
     return len(values) >= 4 * len(PROMPTS)
 

@@ -1,6 +1,7 @@
-"""Who is behind a base URL: what the server says of itself is stored and held against the configuration.
+"""Which model a base URL serves: what the server states is stored and checked against the configuration.
 
-The previous checkpoint that still sits on the port is the commonest disaster, so this runs before the first question.
+The previous checkpoint that is still served on the port is the commonest disaster, so this runs before the first
+question.
 """
 
 import asyncio
@@ -23,14 +24,17 @@ from evalsuite.records import Request
 
 PROBE = "What is 2 + 2? Answer with the number only."
 PROBE_TOKENS = 512
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+NAME_FILES = ("llama_cpp", "transformers")
+"""Dialects whose model path is a file or folder of the server's machine; a relative one looks like a repository."""
 
 
 class ServerUnreachable(EndpointUnusable):
-    """Nobody answers there, which says nothing of who would."""
+    """No server answers at the address, which is no statement about its model."""
 
 
 class WrongCheckpoint(EndpointUnusable):
-    """The server says itself that it serves another checkpoint."""
+    """The server states that it serves another checkpoint."""
 
     def __init__(self, message: str, served: str) -> None:
         super().__init__(message)
@@ -40,7 +44,7 @@ class WrongCheckpoint(EndpointUnusable):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one endpoint said of itself."""
+    """What one endpoint states."""
 
     served_name: str
     """The model's name for requests."""
@@ -50,25 +54,27 @@ class Identity:
 
 
 async def identify(client: Client) -> Identity:
-    """Ask the server who it is and hold it against the model's configuration.
+    """Ask the server what it serves and check it against the model's configuration.
 
     Raises ``EndpointUnusable`` when it cannot be reached, or serves something else than was configured.
     """
     model = client.model
     listed = await _models(client)
     name = _served_name(model, listed)
-    entry = next((one for one in listed if one.get("id") == name), {})
+    entry = next((listed_model for listed_model in listed if listed_model.get("id") == name), {})
     facts: dict[str, Any] = {"base_url": model.base_url, "served_name": name, "dialect": model.server.dialect}
     facts |= {key: value for key, value in scalars(entry).items() if key not in ("id", "created", "object")}
     for path in model.server.identity:
         facts |= scalars(await _get(client, path))
+    if model.server.dialect == "transformers":
+        facts["root"] = name  # it loads what a request names
     facts |= await asyncio.to_thread(checkpoint_facts, facts, model.base_url, model.revision)
     _check_checkpoint(model, facts)
     _check_expected(model, facts)
     return Identity(name, facts)
 
 
-async def prove_thinking(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> Mapping[str, Any]:
+async def probe_thinking(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> Mapping[str, Any]:
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
     ``context``: tokens that the server's context holds, where it is known. Returns facts. Raises ``EndpointUnusable``
@@ -96,8 +102,8 @@ async def prove_thinking(client: Client, sampling: Mapping[str, Any], context: i
     return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}
 
 
-def named(client: Client, identity: Identity) -> Client:
-    """The same client, asking for the model that the server listed."""
+def with_name(client: Client, identity: Identity) -> Client:
+    """The same client, asking for the model that the server lists."""
     return replace(client, served_name=identity.served_name)
 
 
@@ -105,15 +111,15 @@ async def _models(client: Client) -> list[dict[str, Any]]:
     try:
         response = await client.get("/models")
     except Transient as fault:
-        raise ServerUnreachable(f"nobody answers: {fault}; start the server, or set base_url") from None
+        raise ServerUnreachable(f"no server answers: {fault}; start the server, or set base_url") from None
     if response.status in (401, 403):
         raise EndpointUnusable(
             f"{client.model.base_url} refuses the key in ${client.model.api_key_env} (HTTP {response.status}): "
             "set that variable to a key that it knows"
         )
-    body = _json(response)  # some servers do not list their models; the first request tells
+    body = _json(response)  # some servers do not list their models; the first request shows it
     listed = body.get("data") if isinstance(body, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
 
 async def _get(client: Client, path: str) -> Any:
@@ -135,27 +141,37 @@ def _json(response: Response) -> Any:
 
 
 def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
-    names = [str(one.get("id")) for one in listed]
+    names = [str(entry.get("id")) for entry in listed]
+    lists_cache = model.server.dialect == "transformers"  # the models of the hub's cache, whatever it was started with
     if model.served_name != "auto":
-        if names and model.served_name not in names:
+        if names and model.served_name not in names and not lists_cache:
             raise EndpointUnusable(
                 f"{model.base_url} serves {', '.join(names)}, not served_name={model.served_name}: set it to one of "
                 "these, or to auto"
             )
         return model.served_name
-    if len(names) == 1:
-        return names[0]
     if model.checkpoint in names:
         return model.checkpoint
+    if lists_cache:
+        raise EndpointUnusable(
+            f"{model.base_url}: transformers serve does not list what it was started with. Give that repository or "
+            "folder: models.NAME.served_name=REPOSITORY_OR_FOLDER"
+        )
+    if len(names) == 1:
+        return names[0]
     what = f"serves {', '.join(names)}" if names else "does not list its models"
-    raise EndpointUnusable(f"{model.base_url} {what}: say which one is meant with models.NAME.served_name=")
+    raise EndpointUnusable(f"{model.base_url} {what}: name the one that is meant with models.NAME.served_name=")
 
 
 def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
-    """A server that names a repository must name ours; a folder on its disk proves nothing either way."""
+    """A server that names a repository must name the configured one; a file or folder proves nothing either way."""
+    if model.server.dialect in NAME_FILES:
+        return
     for source in ("model_path", "vllm_config.model_config.model", "root"):
         served = facts.get(source)
-        if isinstance(served, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", served) and served != model.checkpoint:
+        if not isinstance(served, str) or not REPOSITORY.fullmatch(served) or served.endswith(".gguf"):
+            continue
+        if served != model.checkpoint:
             raise WrongCheckpoint(
                 f"{model.base_url} serves {served}, but {model.checkpoint} was asked ({source}). "
                 "Is the previous checkpoint still on this port?",

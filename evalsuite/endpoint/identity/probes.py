@@ -2,7 +2,7 @@
 
 A tool parser that is not switched on leaves the call as text in the answer; a run would score that as the model's
 fault. The streaming parsers of servers are the buggier half: they are tried for the record, and never used. Servers
-that take no pictures, or not that many a request, say so in their own ways: llama.cpp with HTTP 500, vLLM and SGLang
+that take no pictures, or not that many a request, refuse in different ways: llama.cpp with HTTP 500, vLLM and SGLang
 with HTTP 400; some drop the pictures silently, which only their token counts show.
 """
 
@@ -43,8 +43,8 @@ REMEDY = (
 )
 
 
-def cut_short(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a raw answer that ended at its token cap put its text, and how it said so.
+def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Which field of a raw answer that ended at its token cap holds its text, and its finish reason.
 
     ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text. Empty when the
     answer was not cut.
@@ -58,7 +58,7 @@ def cut_short(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"probe_cut_finish": choice.get("finish_reason"), "probe_cut_text": " and ".join(places) or "nowhere"}
 
 
-async def prove_tools(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> dict[str, Any]:
+async def probe_tools(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> dict[str, Any]:
     """Have the model call one tool, not streamed and streamed, with the run's own fields.
 
     Returns facts: ``probe_tools`` (``called``, or ``cut`` when it was still thinking at the cap) and
@@ -76,7 +76,7 @@ async def prove_tools(client: Client, sampling: Mapping[str, Any], context: int 
     if found == "leaked":
         raise EndpointUnusable(f"{base} leaves tool calls as text in the answer; {REMEDY}")
     if found == "none":
-        raise EndpointUnusable(f"{base} was told to call a tool and gave no call; {REMEDY}")
+        raise EndpointUnusable(f"{base} was asked to call a tool and gave no call; {REMEDY}")
     if found == "broken":
         raise EndpointUnusable(f"{base} gives tool calls whose arguments are no JSON object; {REMEDY}")
     return {"probe_tools": found, "probe_tools_streamed": await _streamed(client, request)}
@@ -95,7 +95,7 @@ def _called(reply: Reply) -> str:
 
 
 async def _streamed(client: Client, request: Request) -> str:
-    """The same as a stream; what goes wrong is a fact and no more."""
+    """The same as a stream; a failure is only recorded."""
     body = {**client.body(request), "stream": True}
     try:
         response = await persist(lambda: client.post(body), client.engine, most=1)
@@ -117,8 +117,8 @@ PICTURE = (
     "XPbiOAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAYF9H/65AfJfQhBOAAAAAElFTkSuQmCC"
 )
 """A plain PNG of 64 x 64 pixels: no vision tower needs to enlarge or cut it."""
-NO_SIGHT = re.compile(r"image|picture|multi-?modal|vision|mmproj", re.IGNORECASE)
-"""What a refusal that is about pictures speaks of."""
+ABOUT_PICTURES = re.compile(r"image|picture|multi-?modal|vision|mmproj", re.IGNORECASE)
+"""Words of a refusal that is about pictures."""
 _LIMIT = re.compile(r"at most (\d+) image|image count \d+ exceeds limit (\d+)", re.IGNORECASE)
 _REMEDY = (
     "serve the checkpoint with its vision part and room for {count} a request (vLLM: --limit-mm-per-prompt "
@@ -127,16 +127,16 @@ _REMEDY = (
 )
 
 
-async def prove_images(client: Client, count: int, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
+async def probe_images(client: Client, count: int, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
     """Send ``count`` small pictures in one request with the run's own fields, and the same text without them.
 
     Returns facts: ``probe_images`` (= ``count``) and ``probe_image_tokens`` (tokens that one picture of 64 x 64
-    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` naming the server's words when
+    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` quoting the server when
     it takes no pictures or not so many, when it drops them silently, and when it does not answer.
     """
     base = client.model.base_url
-    seen, blind = await _ask(client, count, count, sampling), await _ask(client, 0, count, sampling)
-    with_them, without = seen.usage.prompt_tokens, blind.usage.prompt_tokens
+    with_pictures, text_only = await _ask(client, count, count, sampling), await _ask(client, 0, count, sampling)
+    with_them, without = with_pictures.usage.prompt_tokens, text_only.usage.prompt_tokens
     if with_them is None or without is None:
         return {"probe_images": count, "probe_image_tokens": None}
     if with_them <= without:
@@ -161,7 +161,7 @@ async def _ask(client: Client, shown: int, count: int, sampling: Mapping[str, An
         if limit:
             most = limit.group(1) or limit.group(2)
             what = f"takes at most {_pictures(int(most))} a request, this run needs {count}"
-        elif shown and (NO_SIGHT.search(words) or not isinstance(error, Transient)):
+        elif shown and (ABOUT_PICTURES.search(words) or not isinstance(error, Transient)):
             what = f"does not take {_pictures(count)} a request"
         else:
             raise EndpointUnusable(f"{base} does not answer a test question: {words}") from None

@@ -5,6 +5,7 @@ another has failed, so that one visit finds everything. Cheap checks come first;
 asked no question.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,11 +15,11 @@ from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.identity import fingerprint
 from evalsuite.endpoint.identity.facts import canonical
 from evalsuite.endpoint.identity.fingerprint import Fingerprint
-from evalsuite.endpoint.identity.identify import identify, named, prove_thinking
-from evalsuite.endpoint.identity.probes import prove_images, prove_tools
+from evalsuite.endpoint.identity.identify import identify, probe_thinking, with_name
+from evalsuite.endpoint.identity.probes import probe_images, probe_tools
 from evalsuite.endpoint.pool import connect_all
 from evalsuite.endpoint.thinking import switch_fields
-from evalsuite.engine.identity.known_servers import EarlierServers, refuse_doubles
+from evalsuite.engine.identity.known_servers import EarlierServers, refuse_duplicate
 from evalsuite.engine.identity.preflight import (
     check_context,
     close_all,
@@ -90,16 +91,18 @@ class CheckupPlan:
 
 
 async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[EndpointCheckup]:
-    """Check every model, and compare each with those before it."""
-    checkups: list[EndpointCheckup] = []
-    for name, model in models.items():
-        checkup = EndpointCheckup(name, model, list(connect_all(model, plan.engine)))
+    """Check all models side by side, and compare each with those before it."""
+    checkups = [EndpointCheckup(name, model, list(connect_all(model, plan.engine))) for name, model in models.items()]
+
+    async def check(checkup: EndpointCheckup) -> None:
         try:
             await _check_model(checkup, plan)
         finally:
             await close_all(checkup.clients)
-        _compare(checkup, checkups)
-        checkups.append(checkup)
+
+    await asyncio.gather(*(check(checkup) for checkup in checkups))
+    for number, checkup in enumerate(checkups):
+        _compare(checkup, checkups[:number])
     return checkups
 
 
@@ -125,12 +128,12 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
     switch = "on" if checkup.model.thinking else "off"
     dialect = checkup.model.server.dialect
     shown = f"{switch}, as asked" if switch_fields(checkup.model) else f"no switch is sent to this {dialect} server"
-    checkup.facts |= await checkup.result_of("thinking", prove_thinking(client, fields, context), shown) or {}
+    checkup.facts |= await checkup.result_of("thinking", probe_thinking(client, fields, context), shown) or {}
     if pictures := images_needed(plan.tasks):
-        probe = prove_images(client, pictures, fields)
+        probe = probe_images(client, pictures, fields)
         checkup.facts |= await checkup.result_of("pictures", probe, f"takes {pictures} a request") or {}
     if tools_needed(plan.tasks):
-        facts = await checkup.result_of("tools", prove_tools(client, fields, context))
+        facts = await checkup.result_of("tools", probe_tools(client, fields, context))
         checkup.facts |= facts or {}
         if facts:
             streamed = facts["probe_tools_streamed"]
@@ -148,7 +151,7 @@ async def _check_identity(checkup: EndpointCheckup) -> bool:
         identity = await checkup.result_of("who it is", identify(client))
         if identity is None:
             return False
-        checkup.clients[number] = named(client, identity)
+        checkup.clients[number] = with_name(client, identity)
         stated.append(dict(identity.facts))
         checkup.note("who it is", "ok", f"serves {identity.served_name} ({client.model.base_url})")
     checkup.facts = stated[0]
@@ -196,7 +199,7 @@ async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) 
     checkup.print = prints[0]
     identity = {"checkpoint": checkup.model.checkpoint, "revision": checkup.model.revision}
     known = earlier.known()
-    probe = _call(refuse_doubles, checkup.name, identity, prints[0], known, earlier.declared)
+    probe = _call(refuse_duplicate, checkup.name, identity, prints[0], known, earlier.declared)
     doubles = await checkup.result_of("fingerprint", probe)
     if doubles is not None:
         others = len({server.model for server in known} - {checkup.name})
@@ -212,13 +215,13 @@ def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> Non
     for other in others:
         if checkup.print is None or other.print is None or other.model.thinking != checkup.model.thinking:
             continue
-        likeness = fingerprint.compare(checkup.print, other.print)
+        comparison = fingerprint.compare(checkup.print, other.print)
         pair = {checkup.name, other.name}
         declared = checkup.model.same_as in pair or other.model.same_as in pair
-        same = likeness.verdict == "same" and checkup.model.checkpoint != other.model.checkpoint and not declared
-        state: CheckState = "fail" if same else "ok" if likeness.verdict == "different" else "warn"
+        same = comparison.verdict == "same" and checkup.model.checkpoint != other.model.checkpoint and not declared
+        state: CheckState = "fail" if same else "ok" if comparison.verdict == "different" else "warn"
         remedy = f"; serve {checkup.name} itself, or declare same_as" if same else ""
-        checkup.note(f"beside {other.name}", state, likeness.words() + remedy)
+        checkup.note(f"beside {other.name}", state, comparison.summary() + remedy)
         if checkup.print.prompt_tokens != other.print.prompt_tokens:
             finding = "counts other prompt tokens for equal prompts: another chat template or tokenizer"
             checkup.note(f"beside {other.name}", "warn", f"{finding}; a comparison lies")

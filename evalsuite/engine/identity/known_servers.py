@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.endpoint.identity.differences import differing_facts
+from evalsuite.endpoint.identity.differences import differing_facts, learnable, other_model
 from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.store.cell import Cell
@@ -36,6 +36,8 @@ class KnownServer:
     revision: str | None
     same_as: str | None
     print: Fingerprint
+    idle: tuple[str, ...] = ()
+    """Facts of it that were found to change without any effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def known_servers(results: Path, baseline: str | None = None) -> list[KnownServe
             servers += _servers(manifest, where)
     different: dict[str, KnownServer] = {}
     for server in servers:
-        different.setdefault(json.dumps([server.model, server.print.to_json()], sort_keys=True), server)
+        different.setdefault(json.dumps([server.model, server.print.to_json(), server.idle], sort_keys=True), server)
     return list(different.values())
 
 
@@ -83,7 +85,7 @@ def cells_of(results: Path, checkpoint: str) -> list[str]:
     return names
 
 
-def refuse_doubles(
+def refuse_duplicate(
     name: str,
     identity: Mapping[str, Any],
     new: Fingerprint,
@@ -108,49 +110,57 @@ def refuse_doubles(
     for other in known:
         if other.model == name:
             continue
-        likeness = compare(new, other.print)
-        if likeness.verdict == "same" and other.model not in same_model:
+        comparison = compare(new, other.print)
+        if comparison.verdict == "same" and other.model not in same_model:
             if (other.checkpoint, other.revision) == (identity.get("checkpoint"), identity.get("revision")):
                 notes[other.model] = f"answers like {other.model}, which is the same checkpoint"
                 continue
             raise EndpointUnusable(
-                f"{name} answers exactly like {other.cell} ({likeness.words()}): is {other.model} still on this port? "
-                f"{REMEDY[0].upper()}{REMEDY[1:]}"
+                f"{name} answers exactly like {other.cell} ({comparison.summary()}): is {other.model} still on this "
+                f"port? {REMEDY[0].upper()}{REMEDY[1:]}"
             )
-        if likeness.verdict == "different" and other.model in same_model:
-            notes[other.model] = f"is said to be {other.model} (same_as), but answers differently ({likeness.words()})"
-        elif likeness.verdict == "cannot tell" and other.model not in same_model and likeness.distance is not None:
-            notes[other.model] = f"cannot be told from {other.model} by its answers ({likeness.words()})"
+        if comparison.verdict == "different" and other.model in same_model:
+            notes[other.model] = (
+                f"is declared to be {other.model} (same_as), but answers differently ({comparison.summary()})"
+            )
+        elif comparison.verdict == "cannot tell" and other.model not in same_model and comparison.distance is not None:
+            notes[other.model] = f"is not distinguishable from {other.model} by its answers ({comparison.summary()})"
         if (counts := _differing_counts(new, other.print)) and new.thinking == other.print.thinking:
             notes[f"{other.model} tokens"] = f"counts other prompt tokens than {other.model}: {counts}"
     return list(notes.values())
 
 
-def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None) -> list[str]:
-    """Notes on how a server differs from the one that answered before in ``cell``.
+def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None) -> tuple[list[str], list[str]]:
+    """(notes on how a server differs from the one that answered before in ``cell``, facts that are idle).
 
-    ``entry`` is its new entry in the manifest. Raises ``EndpointUnusable`` where its answers are another model's.
+    A fact is idle if it changed while the answers stayed the same, unless a table says that it is about the model.
+    ``entry`` is the server's new entry in the manifest. Raises ``EndpointUnusable`` where its answers, or its facts
+    about the model, are another model's.
     """
     before = cell.manifest["server"]
     if not before or not any(cell.folder.glob(PATTERN)):
-        return []
+        return [], []
     last = before[-1]
-    changes = differing_facts({"server": [last]}, {"server": [entry]})
-    facts = [f"{change.name}: {change.baseline} -> {change.candidate}" for change in changes]
     taken = (from_json(earlier.get("fingerprint")) for earlier in reversed(before))
     old = next((print_ for print_ in taken if print_ is not None), None)
+    comparison = compare(old, new) if old is not None and new is not None else None
+    idle = learnable(last, entry) if comparison is not None and comparison.verdict == "same" else []
+    ignored = [*idle, *(cell.manifest.get("idle") or ())]
+    changes = differing_facts({"server": [last], "idle": ignored}, {"server": [entry]})
+    facts = [f"{change.name}: {change.baseline} -> {change.candidate}" for change in changes]
     where = f"{cell.label}/{cell.folder.name}"
-    if old is not None and new is not None:
-        likeness = compare(old, new)
-        if likeness.verdict == "different":
-            changed = "; ".join(facts) or "it states the same facts"
-            raise EndpointUnusable(
-                f"{where}: this is not the server that answered before ({likeness.words()}; {changed}). Serve what "
-                "was served then, or ask again with redo=TASK reason=..., or use another run_id"
-            )
-        if likeness.verdict == "cannot tell":
-            facts.append(f"fingerprint {likeness.words()}")
-    return [f"{where}: the server has changed since it answered before: {'; '.join(facts)}"] if facts else []
+    different = comparison is not None and comparison.verdict == "different"
+    if different or other_model(last, entry):
+        shown = [comparison.summary()] if comparison is not None and different else []
+        shown += facts or ["it states the same facts"]
+        raise EndpointUnusable(
+            f"{where}: this is not the server that answered before ({'; '.join(shown)}). Serve what was served then, "
+            "or ask again with redo=TASK reason=..., or use another run_id"
+        )
+    if comparison is not None and comparison.verdict == "cannot tell":
+        facts.append(f"fingerprint {comparison.summary()}")
+    notes = [f"{where}: the server has changed since it answered before: {'; '.join(facts)}"] if facts else []
+    return notes, idle
 
 
 def _differing_counts(new: Fingerprint, old: Fingerprint) -> str:
@@ -199,4 +209,5 @@ def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
                 revision=identity.get("revision"),
                 same_as=entry.get("same_as"),
                 print=print_,
+                idle=tuple(manifest.get("idle") or ()),
             )

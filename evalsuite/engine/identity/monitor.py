@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client
-from evalsuite.endpoint.identity.differences import differing_facts
+from evalsuite.endpoint.identity.differences import differing_facts, learnable, other_model
 from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
 from evalsuite.endpoint.identity.identify import ServerUnreachable, identify
 from evalsuite.endpoint.pool import connect_all
@@ -69,20 +69,22 @@ class IdentityMonitor:
                 return
             except EndpointUnusable as error:
                 self._refuse(str(error))
+            if identity := other_model({"facts": self._facts}, {"facts": {**self._facts, **facts}}):
+                self._refuse(f"it states another model ({'; '.join(identity)})")
             old = from_json(self.entry["fingerprint"])
             if old is None or not prints:
                 self._note({"at": at, "verdict": "no fingerprint", "why": "; ".join(notes)})
                 self._set_good(at)  # it states the same identity, and there is nothing else to compare
-                self._record_settings(facts)
+                self._record_settings(facts, same=False)
                 return
             distances = [compare(old, print_) for print_ in prints]
-            likeness = max(distances, key=lambda found: found.distance or 0.0)
-            if likeness.verdict == "different":
-                self._refuse(f"it answers as another model than at {self._since} ({likeness.words()})")
-            self._note({"at": at, "verdict": likeness.verdict, "distance": round(likeness.distance or 0.0, 6)})
-            if likeness.verdict == "same" and client is None:
+            comparison = max(distances, key=lambda found: found.distance or 0.0)
+            if comparison.verdict == "different":
+                self._refuse(f"it answers as another model than at {self._since} ({comparison.summary()})")
+            self._note({"at": at, "verdict": comparison.verdict, "distance": round(comparison.distance or 0.0, 6)})
+            if comparison.verdict == "same" and client is None:
                 self._set_good(at)
-            self._record_settings(facts)
+            self._record_settings(facts, same=comparison.verdict == "same")
 
     async def final_check(self) -> None:
         """The check at the end of a run: ``changed`` holds what it found, and its time is limited."""
@@ -127,18 +129,26 @@ class IdentityMonitor:
                 prints, notes, _ = await take_fingerprints(clients)  # a busy server may differ once
             return facts, prints, notes
 
-    def _record_settings(self, facts: dict[str, Any]) -> None:
-        """Add an entry to the manifests if the same checkpoint was started again with other settings."""
+    def _record_settings(self, facts: dict[str, Any], *, same: bool) -> None:
+        """Add an entry to the manifests if the same checkpoint was started again with other settings.
+
+        ``same``: it answers as before. Then changed facts that are in no table are idle from now on.
+        """
         stated = {**self._facts, **facts}
-        changes = differing_facts({"server": [{"facts": self._facts}]}, {"server": [{"facts": stated}]})
+        idle = learnable({"facts": self._facts}, {"facts": stated}) if same else []
+        for cell in self.cells if idle else ():
+            cell.update({"idle": sorted({*idle, *(cell.manifest.get("idle") or ())})})
+        ignored = [fact for cell in self.cells for fact in cell.manifest.get("idle") or ()]
+        before = {"server": [{"facts": self._facts}], "idle": ignored}
+        changes = differing_facts(before, {"server": [{"facts": stated}]})
+        self._facts = stated
         if not changes:
             return
         words = "; ".join(f"{change.name}: {change.baseline} -> {change.candidate}" for change in changes)
-        note = f"served anew with other settings: {words}"
+        note = f"restarted with other settings: {words}"
         entry = {"at": utc_now(), "facts": stated, "fingerprint": None, "notes": [note]}
         for cell in self.cells:
             cell.update({"server": [*cell.manifest["server"], entry]})
-        self._facts = stated
 
     def _refuse(self, why: str) -> NoReturn:
         self.changed = f"{self.name} is no longer the server that it was: {why}"
@@ -180,7 +190,7 @@ async def final_checks(
         if monitor.changed:
             count = monitor.invalidate()
             changed[name] = EndpointUnusable(
-                f"{monitor.changed}. What it answered since it was last known to be itself is put aside ({count} "
-                "attempts): serve the right checkpoint, and the same command asks them again"
+                f"{monitor.changed}. What it answered since its last good check does not count ({count} attempts): "
+                "serve the right checkpoint, and the same command asks them again"
             )
     return changed

@@ -1,7 +1,7 @@
 """Connections to the models of a run, each identified and tested before the first question."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,19 +9,20 @@ from typing import Any
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.identity import fingerprint
-from evalsuite.endpoint.identity.capture import take
+from evalsuite.endpoint.identity.capture import take_fingerprint
 from evalsuite.endpoint.identity.differences import differing_facts
+from evalsuite.endpoint.identity.fact_tables import shipped_facts
 from evalsuite.endpoint.identity.facts import canonical
 from evalsuite.endpoint.identity.identify import (
     ServerUnreachable,
     WrongCheckpoint,
     identify,
-    named,
-    prove_thinking,
+    probe_thinking,
+    with_name,
 )
-from evalsuite.endpoint.identity.probes import cut_short, prove_images, prove_tools
+from evalsuite.endpoint.identity.probes import cut_answer_facts, probe_images, probe_tools
 from evalsuite.endpoint.pool import Pool, connect_all, pool
-from evalsuite.engine.identity.known_servers import EarlierServers, cells_of, refuse_change, refuse_doubles
+from evalsuite.engine.identity.known_servers import EarlierServers, cells_of, refuse_change, refuse_duplicate
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.store.cell import Cell
 from evalsuite.tasks.loading import LoadedTask
@@ -38,59 +39,117 @@ class OpenedModel:
     """What a person should know of it; part of ``entry``, too."""
 
 
-async def open_model(
+Examined = tuple[list[Client], dict[str, Any]]
+"""(one client per replica, ``server`` entry for manifests)"""
+
+
+async def examine_models(
+    models: Mapping[str, Model], tasks: Sequence[LoadedTask], engine: Engine, report: Callable[[str], None]
+) -> dict[str, Examined | EndpointUnusable]:
+    """Connect to several models side by side and check that their servers can do ``tasks``.
+
+    Args:
+        models: Key -> where it is served, and what it should be.
+        tasks: What they must be able to do.
+        engine: How requests are sent, and which checks are made.
+        report: Takes a line on what is being done.
+
+    Returns:
+        Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``.
+    """
+    if not models:
+        return {}
+    if engine.probe:
+        report(f"examining the servers of {', '.join(models)}: what they state, test questions, fingerprints")
+
+    async def examine(name: str) -> Examined | EndpointUnusable:
+        began = asyncio.get_running_loop().time()
+        try:
+            found = await connect_model(models[name], tasks, engine)
+        except EndpointUnusable as error:
+            return error
+        if engine.probe:
+            report(f"{name}: examined in {asyncio.get_running_loop().time() - began:.1f} s")
+        return found
+
+    results = await asyncio.gather(*(examine(name) for name in models), return_exceptions=True)
+    examined: dict[str, Examined | EndpointUnusable] = {}
+    failures = [result for result in results if isinstance(result, BaseException)]
+    for name, result in zip(models, results, strict=True):
+        if not isinstance(result, BaseException) or isinstance(result, EndpointUnusable):
+            examined[name] = result
+    unexpected = [failure for failure in failures if not isinstance(failure, EndpointUnusable)]
+    if unexpected:
+        for result in examined.values():
+            if not isinstance(result, EndpointUnusable):
+                await close_all(result[0])
+        raise unexpected[0]
+    return examined
+
+
+async def accept_model(
     name: str,
     model: Model,
-    tasks: Iterable[LoadedTask],
+    examined: Examined | EndpointUnusable,
     cells: Sequence[Cell],
     engine: Engine,
     earlier: EarlierServers,
 ) -> OpenedModel:
-    """Connect to a model and check that its servers are what they should be.
+    """Compare an examined model with all others on record, and with what answered before in ``cells``.
 
-    Their answers are compared with those of all other models on record, and with what answered before in ``cells``.
+    The models of one run are accepted one after another, each after the manifests of those before it are written.
 
     Args:
         name: The model's key.
         model: Where it is served, and what it should be.
-        tasks: What it must be able to do.
+        examined: The result of ``examine_models``.
         cells: Its cells in this run.
-        engine: How requests are sent, and which checks are made.
+        engine: How requests are sent.
         earlier: The servers on record.
 
     Raises:
         EndpointUnusable: It cannot be reached, cannot do these tasks, or is another model.
     """
-    try:
-        clients, entry = await connect_model(model, tasks, engine)
-    except WrongCheckpoint as error:
-        there = cells_of(earlier.results, error.served)
-        where = f" {error.served} is what answered in {there[0]}" if there else ""
-        raise EndpointUnusable(f"{error}{where}") from None
+    if isinstance(examined, EndpointUnusable):
+        raise _naming_cell(examined, earlier)
+    clients, entry = examined
     entry |= {"same_as": model.same_as, "concurrency": model.concurrency}
     taken = fingerprint.from_json(entry["fingerprint"])
     notes = list(entry["notes"])
+    idle: dict[str, None] = {}
     try:
         if taken is not None:
             known = await asyncio.to_thread(earlier.known)
             identity = {"checkpoint": model.checkpoint, "revision": model.revision}
-            notes += refuse_doubles(name, identity, taken, known, earlier.declared)
+            notes += refuse_duplicate(name, identity, taken, known, earlier.declared)
+            idle |= dict.fromkeys(fact for server in known if server.model == name for fact in server.idle)
         for cell in cells:
-            notes += refuse_change(cell, entry, taken)
+            changes, learnt = refuse_change(cell, entry, taken)
+            notes += changes
+            idle |= dict.fromkeys(learnt)
     except EvalsuiteError:
         await close_all(clients)
         raise
+    for cell in cells if idle else ():
+        cell.update({"idle": sorted({*idle, *(cell.manifest.get("idle") or ())})})
     entry["notes"] = notes
     return OpenedModel(pool(model, engine, clients), entry, tuple(notes))
 
 
-async def connect_model(
-    model: Model, tasks: Iterable[LoadedTask], engine: Engine
-) -> tuple[list[Client], dict[str, Any]]:
+def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUnusable:
+    """The error, with a cell of the checkpoint that is served instead of the configured one."""
+    if not isinstance(error, WrongCheckpoint):
+        return error
+    there = cells_of(earlier.results, error.served)
+    return EndpointUnusable(f"{error} {error.served} is what answered in {there[0]}") if there else error
+
+
+async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engine) -> Examined:
     """(one client per replica, ``server`` entry for manifests). Raises ``EndpointUnusable`` if it cannot do the tasks.
 
     What costs nothing is checked first. The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas``
-    (their URLs), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason) and ``notes``.
+    (their URLs), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason), ``notes``, and
+    ``fact_table`` where it is not the one that is shipped for the dialect.
     """
     clients = list(connect_all(model, engine))
     try:
@@ -113,18 +172,21 @@ async def _probe(
     facts: list[dict[str, Any]] = [{} for _ in clients]
     if engine.probe or model.served_name == "auto":
         identities = await asyncio.gather(*(identify(client) for client in clients))
-        clients = [named(client, identity) for client, identity in zip(clients, identities, strict=True)]
+        clients = [with_name(client, identity) for client, identity in zip(clients, identities, strict=True)]
         facts = [dict(identity.facts) for identity in identities]
     for stated in facts:
         for task in tasks:
             check_context(model, task, stated)
     entry: dict[str, Any] = {"at": utc_now(), "facts": facts[0], "fingerprint": None, "notes": []}
+    own = {kind: list(names) for kind, names in model.server.facts.items()}
+    if own and own != shipped_facts(model.server.dialect):
+        entry["fact_table"] = own
     if len(clients) > 1:
         entry["replicas"] = [client.model.base_url for client in clients]
         entry["notes"] += compare_replicas(entry["replicas"], facts)
     if engine.probe and tasks:
         for client in clients:
-            facts[0] |= await _prove(client, tasks, context_of(facts[0]))
+            facts[0] |= await _probe_abilities(client, tasks, context_of(facts[0]))
     if not (engine.probe and engine.fingerprint and tasks):
         entry["notes"].append("no fingerprint was taken (engine.fingerprint=false or engine.probe=false)")
         return clients, entry
@@ -145,28 +207,28 @@ async def take_fingerprints(
     if replicas are different models.
     """
     try:
-        taken = await asyncio.gather(*(take(client) for client in clients))
+        taken = await asyncio.gather(*(take_fingerprint(client) for client in clients))
     except ServerUnreachable as error:
         return [], [f"no fingerprint: {error}"], {}
     prints, notes = [print_ for print_, _ in taken], []
     for client, other in zip(clients[1:], prints[1:], strict=True):
-        likeness = fingerprint.compare(prints[0], other)
+        comparison = fingerprint.compare(prints[0], other)
         replicas = f"replica {client.model.base_url} beside {clients[0].model.base_url}"
-        if likeness.verdict == "different":
+        if comparison.verdict == "different":
             raise EndpointUnusable(
-                f"{replicas} answers as another model ({likeness.words()}): replicas must be the same"
+                f"{replicas} answers as another model ({comparison.summary()}): replicas must be the same"
             )
-        if likeness.verdict == "cannot tell":
-            notes.append(f"{replicas}: {likeness.words()}")
+        if comparison.verdict == "cannot tell":
+            notes.append(f"{replicas}: {comparison.summary()}")
     notes += [
         f"the answers of {client.model.base_url} fall into two groups: is it a load balancer in front of servers that "
         "are not the same? Give them one by one: base_url=[URL,URL]"
         for client, print_ in zip(clients, prints, strict=True)
         if print_.divided
     ]
-    if not fingerprint.telling(prints[0]):
-        notes.append("the fingerprint tells nothing: the answers to its prompts are too short or too sure")
-    return prints, notes, cut_short(taken[0][1])
+    if not fingerprint.is_distinctive(prints[0]):
+        notes.append("the fingerprint identifies nothing: the answers to its prompts are too short or too certain")
+    return prints, notes, cut_answer_facts(taken[0][1])
 
 
 def context_of(facts: Mapping[str, Any]) -> int | None:
@@ -175,14 +237,14 @@ def context_of(facts: Mapping[str, Any]) -> int | None:
     return context if type(context) is int and context > 0 else None
 
 
-async def _prove(client: Client, tasks: Sequence[LoadedTask], context: int | None) -> dict[str, Any]:
+async def _probe_abilities(client: Client, tasks: Sequence[LoadedTask], context: int | None) -> dict[str, Any]:
     """Facts on thinking, and on pictures and tools where a task needs them. Raises ``EndpointUnusable``."""
     fields = tasks[0].sampling
-    facts = dict(await prove_thinking(client, fields, context))
+    facts = dict(await probe_thinking(client, fields, context))
     if pictures := images_needed(tasks):
-        facts |= await prove_images(client, pictures, fields)
+        facts |= await probe_images(client, pictures, fields)
     if tools_needed(tasks):
-        facts |= await prove_tools(client, fields, context)
+        facts |= await probe_tools(client, fields, context)
     return facts
 
 

@@ -46,7 +46,7 @@ def ask(model: Model, *questions: str, sampling: Mapping[str, Any] = GREEDY) -> 
         engine = Engine(first_token_seconds=60, idle_seconds=60, backoff_seconds=0.1)
         client = connect(model, engine, model.served_name, 8)
         if model.served_name == "auto":
-            client = identity.named(client, await identity.identify(client))
+            client = identity.with_name(client, await identity.identify(client))
         served = pool(model, engine, [client])
         try:
             requests = [Request(({"role": "user", "content": one},), sampling=dict(sampling)) for one in questions]

@@ -173,7 +173,7 @@ def test_a_name_that_nobody_knows(tmp_path: Path, capsys: pytest.CaptureFixture[
     wanted = settings(tmp_path, ("bf16", "http://no-such-host.invalid/v1"), engine=engine, report=False)
     assert run(wanted) == Exit.ENDPOINT
     said = " ".join(capsys.readouterr().err.split())
-    assert "nobody answers: connection to http://no-such-host.invalid/v1 failed" in said
+    assert "no server answers: connection to http://no-such-host.invalid/v1 failed" in said
 
 
 def test_no_time_out_hangs_on_the_wall_clock() -> None:

@@ -1,8 +1,12 @@
 import math
 from typing import Any
 
+import pytest
+
 from evalsuite.analysis.comparability import differing_prompt_tokens
-from evalsuite.endpoint.identity.differences import changes_within, differing_facts
+from evalsuite.config.validate import DIALECTS
+from evalsuite.endpoint.identity.differences import changes_within, differing_facts, other_model
+from evalsuite.endpoint.identity.fact_tables import fact_table, shipped_facts
 
 
 def manifest(*facts: dict[str, Any]) -> dict[str, Any]:
@@ -74,3 +78,69 @@ def test_prompt_tokens_of_equal_items_and_repeats() -> None:
     assert "3 of 3 answers (+2 in most" in found.describe()
     mixed = differing_prompt_tokens(base, [("a", 0, 31), ("b", 0, 44), ("e", 0, 7)])
     assert (mixed.differing, mixed.usual) == (2, None)
+
+
+LLAMA_CPP = {
+    "dialect": "llama_cpp",
+    "model_path": "models/a-F32.gguf",
+    "model_alias": "models/a-F32.gguf",
+    "model_ftype": "all F32",
+    "meta.ftype": "all F32",
+    "meta.size": 2_565_888,
+    "meta.n_params": 641_472,
+    "media_marker": "<__media_A__>",
+    "probe_finish": "stop",
+    "is_sleeping": False,
+    "default_generation_settings.params.dry_multiplier": 0.0,
+}
+
+
+def test_two_precisions_on_llama_cpp_differ_as_expected_and_no_nonce_is_a_confounder() -> None:
+    other = {
+        **LLAMA_CPP,
+        "model_path": "/models/a-Q8_0.gguf",
+        "model_alias": "/models/a-Q8_0.gguf",
+        "model_ftype": "Q8_0",
+        "meta.ftype": "Q8_0",
+        "meta.size": 681_000,
+        "media_marker": "<__media_B__>",
+        "probe_finish": "length",
+        "is_sleeping": True,
+    }
+    found = differing_facts(manifest(LLAMA_CPP), manifest(other))
+    assert {difference.kind for difference in found} == {"expected"}
+    assert {difference.name for difference in found} == {
+        "checkpoint",
+        "quantization",
+        "model_alias",
+        "model_ftype",
+        "meta.size",
+    }
+    setting = {**LLAMA_CPP, "default_generation_settings.params.dry_multiplier": 0.8, "meta.n_params": 5}
+    kinds = {difference.name: difference.kind for difference in differing_facts(manifest(LLAMA_CPP), manifest(setting))}
+    assert kinds == {
+        "default_generation_settings.params.dry_multiplier": "confounder",
+        "meta.n_params": "confounder",
+    }
+    assert other_model({"facts": LLAMA_CPP}, {"facts": other}) == []
+    assert other_model({"facts": LLAMA_CPP}, {"facts": setting}) == ["meta.n_params: 641472 -> 5"]
+
+
+def test_a_server_files_own_table_counts() -> None:
+    one, other = ({"dialect": "vllm", "nonce": value, "weights": value} for value in "ab")
+    entries = [{"facts": facts, "fact_table": {"idle": ["non*"], "precision": ["weights"]}} for facts in (one, other)]
+    found = differing_facts({"server": entries[:1]}, {"server": entries[1:]})
+    assert [(difference.name, difference.kind) for difference in found] == [("weights", "expected")]
+    assert [difference.kind for difference in differing_facts(manifest(one), manifest(other))] == ["confounder"] * 2
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_has_a_table_without_contradictions(dialect: str) -> None:
+    facts = shipped_facts(dialect)
+    assert facts.keys() == {"identity", "precision", "idle"}
+    names = [name for kind in facts.values() for name in kind]
+    assert len(names) == len(set(names))
+    table = fact_table([dialect])
+    for name in (*facts["identity"], *facts["precision"]):
+        assert table.known(name)
+        assert not table.idle.fullmatch(name)

@@ -83,9 +83,17 @@ LLAMA_CPP: dict[str, dict[str, Any]] = {
 }
 
 
-def identified(facts: dict[str, dict[str, Any]], **changes: Any) -> dict[str, Any]:
+def identified(
+    facts: dict[str, dict[str, Any]],
+    *,
+    dialect: str = "sglang",
+    served_name: str = "auto",
+    listed: list[str] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
     async def identify(url: str) -> dict[str, Any]:
-        server = Server("sglang", identity=list(facts))
+        server = Server(dialect, identity=list(facts))
+        changes["served_name"] = served_name
         model = Model(
             "M", "nvidia/Qwen3.5-397B-A17B-NVFP4-V2", None, "nvfp4_v2", base_url=url, server=server, **changes
         )
@@ -95,7 +103,7 @@ def identified(facts: dict[str, dict[str, Any]], **changes: Any) -> dict[str, An
         finally:
             await client.close()
 
-    with scripted_endpoint(lambda _: "", facts=facts) as served:
+    with scripted_endpoint(lambda _: "", facts=facts, listed=listed) as served:
         return asyncio.run(identify(served.base_url))
 
 
@@ -164,6 +172,35 @@ def test_the_wrong_checkpoint_is_refused_by_its_name() -> None:
     other = {"/server_info": {**SGLANG["/server_info"], "model_path": "nvidia/Qwen3.5-397B-A17B-NVFP4"}}
     with pytest.raises(identity.WrongCheckpoint, match=r"serves nvidia/Qwen3\.5-397B-A17B-NVFP4, but"):
         identified(other)
+
+
+@pytest.mark.parametrize("path", ["models/x.gguf", "models/x", "./x.gguf", "/models/x.gguf"])
+def test_llama_cpps_model_path_is_a_file_wherever_it_was_started(path: str) -> None:
+    facts = {"/props": {**LLAMA_CPP["/props"], "model_path": path}}
+    found = identified(facts, dialect="llama_cpp")
+    assert found["model_path"] == path
+
+
+def test_a_file_that_ends_in_gguf_is_a_path_for_every_dialect() -> None:
+    assert identified({"/model_info": {"model_path": "models/x.gguf"}})["model_path"] == "models/x.gguf"
+
+
+@pytest.mark.parametrize("listed", [[], ["org/some-other-model"], ["org/a", "org/b"]])
+def test_transformers_serve_lists_its_cache_so_the_name_must_be_given(listed: list[str]) -> None:
+    with pytest.raises(EndpointUnusable, match=r"models\.NAME\.served_name=REPOSITORY_OR_FOLDER"):
+        identified({}, dialect="transformers", listed=listed)
+    found = identified({}, dialect="transformers", listed=listed, served_name="models/demo")
+    assert (found["served_name"], found["root"]) == ("models/demo", "models/demo")
+
+
+def test_transformers_serve_lists_the_checkpoint_itself() -> None:
+    found = identified({}, dialect="transformers", listed=["org/a", "nvidia/Qwen3.5-397B-A17B-NVFP4-V2"])
+    assert found["served_name"] == "nvidia/Qwen3.5-397B-A17B-NVFP4-V2"
+
+
+def test_an_empty_list_of_models_asks_for_the_name() -> None:
+    with pytest.raises(EndpointUnusable, match=r"does not list its models: .* models\.NAME\.served_name="):
+        identified({}, listed=[])
 
 
 def checkpoint(folder: Path, *, merges: list[Any], template: str, indent: int | None = None) -> Path:

@@ -206,7 +206,7 @@ def taken(url: str, dialect: str = "sglang") -> Fingerprint:
         model = Model("M", "org/m", None, "bf16", base_url=url, server=Server(dialect))
         client = connect(model, Engine(retries=2, backoff_seconds=0.01), "scripted", 10)
         try:
-            return (await taking.take(client))[0]
+            return (await taking.take_fingerprint(client))[0]
         finally:
             await client.close()
 
@@ -256,7 +256,7 @@ def test_without_log_probabilities_it_is_twenty_texts(refusal: int | None) -> No
     with scripted_endpoint(answer) as one:
         found = taken(one.base_url)
     assert found.kind == "texts"
-    assert fingerprint.telling(found)
+    assert fingerprint.is_distinctive(found)
     assert len(one.requests) == 21
     assert one.requests[-1].body["max_tokens"] == taking.TEXT_TOKENS
 

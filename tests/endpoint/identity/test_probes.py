@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
 from evalsuite.endpoint.identity.persistence import token_limit
-from evalsuite.endpoint.identity.probes import TOOL_QUESTION, cut_short, prove_tools
+from evalsuite.endpoint.identity.probes import TOOL_QUESTION, cut_answer_facts, probe_tools
 from evalsuite.errors import EndpointUnusable
 from tests.support.scripted_endpoint import Answer, Script, scripted_endpoint
 
@@ -25,7 +25,7 @@ def proved(script: Script) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
             Model("M", "org/m", None, "bf16", base_url=url, server=Server("sglang")), ENGINE, "scripted", 4
         )
         try:
-            return await prove_tools(client, SAMPLING)
+            return await probe_tools(client, SAMPLING)
         finally:
             await client.close()
 
@@ -87,12 +87,12 @@ def test_a_model_that_is_still_thinking_at_the_cap_is_not_refused() -> None:
 )
 def test_where_a_cut_answers_text_lands(message: dict[str, Any], finish: str | None, place: str) -> None:
     body = {"choices": [{"message": message, "finish_reason": finish}]}
-    assert cut_short(body) == {"probe_cut_finish": finish, "probe_cut_text": place}
+    assert cut_answer_facts(body) == {"probe_cut_finish": finish, "probe_cut_text": place}
 
 
 def test_an_answer_that_ended_by_itself_shows_nothing() -> None:
-    assert cut_short({"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}]}) == {}
-    assert cut_short({}) == {}
+    assert cut_answer_facts({"choices": [{"message": {"content": "4"}, "finish_reason": "stop"}]}) == {}
+    assert cut_answer_facts({}) == {}
 
 
 @given(st.integers(1, 10_000), st.one_of(st.none(), st.integers(1, 10**6)), st.one_of(st.none(), st.integers(2, 10**6)))

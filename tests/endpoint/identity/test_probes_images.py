@@ -12,7 +12,7 @@ import pytest
 
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
-from evalsuite.endpoint.identity.probes import PICTURE, QUESTION, prove_images
+from evalsuite.endpoint.identity.probes import PICTURE, QUESTION, probe_images
 from evalsuite.errors import EndpointUnusable
 from tests.demo.test_llama_cpp import llama_cpp
 from tests.support.scripted_endpoint import Answer, Script, scripted_endpoint
@@ -57,7 +57,7 @@ def prove(script: Script, count: int = 7) -> tuple[Mapping[str, Any], list[Mappi
         server = Server(dialect="sglang", extra_sampling=["top_k"], stream=False)
         client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), Engine(), "m", 2)
         try:
-            return await prove_images(client, count, SAMPLING)
+            return await probe_images(client, count, SAMPLING)
         finally:
             await client.close()
 
@@ -124,7 +124,7 @@ def test_a_real_text_only_server_is_told_from_one_that_sees(tmp_path: Path) -> N
         server = Server(dialect="llama_cpp")
         client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), Engine(), "m", 2)
         try:
-            await prove_images(client, 1, {"temperature": 0.0, "top_p": 1.0})
+            await probe_images(client, 1, {"temperature": 0.0, "top_p": 1.0})
         finally:
             await client.close()
 

@@ -61,7 +61,7 @@ def guarded(tmp_path: Path, act: Callable[[World, Scripted, IdentityMonitor, Cel
     async def live(server: Scripted) -> Cell:
         sglang = Server("sglang", identity=["/server_info"])
         model = Model("FP8", "org/fp8", None, "fp8", base_url=server.base_url, server=sglang)
-        engine = Engine(first_token_seconds=5.0)
+        engine = Engine(first_token_seconds=5.0, backoff_seconds=0.01)
         clients, entry = await connect_model(model, [], engine)
         with JournalWriter() as commits:
             cell = open_cell(folder, read_manifest(folder), commits)
@@ -100,7 +100,7 @@ def test_what_came_since_the_last_good_look_is_put_aside_and_nothing_else(tmp_pa
             await guard.check()
         await answered(cell, KEYS[2])  # was in flight
         found = await final_checks({"fp8": guard}, {"fp8": EndpointUnusable(guard.changed)}, Stop())
-        assert "put aside (2 attempts)" in str(found["fp8"])
+        assert "does not count (2 attempts)" in str(found["fp8"])
 
     cell = guarded(tmp_path, act)
     assert list(cell.replies()) == [KEYS[0]]
@@ -139,7 +139,30 @@ def test_the_same_weights_with_other_settings_are_written_down(tmp_path: Path) -
 
     servers = read_manifest(guarded(tmp_path, act).folder)["server"]
     assert [one["facts"]["tp_size"] for one in servers] == [4, 8]
-    assert servers[1]["notes"] == ["served anew with other settings: tensor_parallel: 4 -> 8"]
+    assert servers[1]["notes"] == ["restarted with other settings: tensor_parallel: 4 -> 8"]
+
+
+def test_a_fact_that_changes_with_every_start_and_changes_no_answer_is_learnt(tmp_path: Path) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
+        for nonce in "abc":
+            world.facts["/server_info"] = {"tp_size": 4, "quantization": "fp8", "nonce": nonce}
+            await guard.check()
+
+    manifest = read_manifest(guarded(tmp_path, act).folder)
+    assert manifest["idle"] == ["nonce"]
+    assert len(manifest["server"]) == 1
+
+
+def test_another_model_by_its_own_facts_is_found_though_no_fingerprint_can_be_taken(tmp_path: Path) -> None:
+    async def act(world: World, server: Scripted, guard: IdentityMonitor, cell: Cell) -> None:
+        world.facts["/server_info"] = {"tp_size": 4, "quantization": "fp8", "model_type": "qwen3"}
+        await guard.check()
+        world.down = True
+        world.facts["/server_info"] = {"tp_size": 4, "quantization": "fp8", "model_type": "llama"}
+        with pytest.raises(EndpointUnusable, match=r"it states another model \(model_type: qwen3 -> llama\)"):
+            await guard.check()
+
+    guarded(tmp_path, act)
 
 
 def test_a_run_that_was_told_to_stop_does_not_wait_for_a_look(tmp_path: Path) -> None:
