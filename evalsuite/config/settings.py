@@ -7,6 +7,8 @@ values. ``"???"`` marks a value that a file must give. Mutable only because Omeg
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalsuite.config.scale import Scale
+
 MISSING: Any = "???"
 
 
@@ -177,32 +179,6 @@ class Engine:
     """Generated tokens, all endpoints together, after which nothing new starts. Exit 75."""
     stop: str | None = None
     """``sequential``: both arms of a comparison stop when its verdict is decided; needs ``gate`` and a baseline."""
-
-
-@dataclass(slots=True)
-class Scale:
-    """Where a run is worked on (group ``launch``; when to use which: ``docs/guide/scale.md``)."""
-
-    kind: str = "here"
-    """``here``: this process; ``joblib``: processes of this machine; ``slurm``: jobs; ``ray``: tasks of a cluster."""
-    jobs: int = 4
-    """``joblib``: processes at a time."""
-    cluster: str = "slurm"
-    """``slurm``: ``local`` tries it on this machine."""
-    timeout_min: float = 240.0
-    """``slurm``: length of one window, minutes."""
-    signal_delay_s: int = 120
-    """``slurm``: seconds before the window's end at which a job is told to stop; more than ``engine.drain_seconds``."""
-    max_num_timeout: int = 50
-    """``slurm``: windows that a job may use."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """``slurm``: further fields of submitit's ``update_parameters``, such as ``partition``."""
-    address: str | None = None
-    """``ray``: the cluster; None: the one that this machine belongs to, else a new one on this machine alone."""
-    shard: int = 64
-    """``ray``: attempts of one task."""
-    tasks: int = 4
-    """``ray``: tasks at a time, all endpoints together."""
 
 
 @dataclass(slots=True)

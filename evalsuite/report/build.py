@@ -6,7 +6,7 @@ It is used by the ``report`` command and at the end of a run.
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER
+from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER, ReportInputs
 from evalsuite.analysis.interruptions import cut_answers
 from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baselines
 from evalsuite.analysis.table import table_of
@@ -33,8 +33,8 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
     if not cells:
         return
     table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
-    common_baseline = baseline if baseline in table.models else None
-    suite = compare_all(table, common_baseline, fallback_to_first=False)
+    inputs = ReportInputs(table, baseline if baseline in table.models else None, None, ())
+    suite = compare_all(inputs.table, inputs.baseline, fallback_to_first=False)
     try:
         cards = cards_for(suite, None, config_dir)
     except BadInput as error:

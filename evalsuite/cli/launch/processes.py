@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from evalsuite.cli.launch.words import Words
-from evalsuite.config.settings import Scale
+from evalsuite.config.scale import Scale
 from evalsuite.errors import BadInput, Exit
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from evalsuite.cli.launch.processes import exit_of
 from evalsuite.cli.launch.words import Words
-from evalsuite.config.settings import Scale
+from evalsuite.config.scale import Scale
 from evalsuite.errors import BadInput, Exit
 
 FOLDER = ".slurm"

@@ -14,7 +14,8 @@ from rich.console import Console
 from evalsuite.cli.arguments import Arguments
 from evalsuite.cli.launch import processes, slurm
 from evalsuite.cli.launch.words import Words, secret_words, shares
-from evalsuite.config.settings import Run, Scale
+from evalsuite.config.scale import Scale
+from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit
 
 OURS = ("run_id", "report", "launch")

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.config.settings import Model, Run, Scale
+from evalsuite.config.scale import Scale
+from evalsuite.config.settings import Model, Run
 from tests.support.ray_cluster import one_node_killed
 
 
