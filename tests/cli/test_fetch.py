@@ -24,6 +24,7 @@ import yaml
 
 from tests.support import mmmu_items as made_mmmu
 from tests.support import questions as made
+from tests.support.command import Finished, evalsuite
 from tests.support.shared import shared_data
 from tests.tasks.test_datasets import Hub, serving
 
@@ -77,9 +78,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     checkout = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("evalsuite", "conf", "tasks"):
-        shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
+    for name in ("evalsuite", "conf", "tasks"):  # with what is compiled: file times are kept, so it counts
+        shutil.copytree(ROOT / name, checkout / name)
     made.lay_out(tmp_path / "made")
     with serving(Hub()) as hub:
         publish(tmp_path / "made", checkout, hub)
@@ -307,26 +307,29 @@ def test_a_server_that_does_not_answer_is_asked_once(site: Site) -> None:
     assert done.stdout.count("not asked for, because the hub does not answer") == 3
 
 
-def test_mistakes_are_told_before_anything_is_asked(site: Site) -> None:
-    nothing = site.fetch()
+def test_mistakes_are_told_before_anything_is_asked(tmp_path: Path) -> None:
+    def fetch(*words: str) -> Finished:
+        return evalsuite(tmp_path, "fetch", f"to={folder}", *words)
+
+    folder = tmp_path / "all"
+    nothing = fetch()
     assert nothing.returncode == 64
     assert nothing.stderr.startswith("evalsuite: nothing to fetch: add task=NAME or suite=NAME. Known tasks: aa_lcr, ")
-    local = site.fetch("task=gsm8k", "data=local", f"data.root={site.home}")
+    local = fetch("task=gsm8k", "data=local", f"data.root={tmp_path}")
     assert local.stderr == "evalsuite: data=local is for runs: fetch loads from where each benchmark is published\n"
-    (site.home / "all").mkdir()
-    (site.home / "all" / "fetched.json").write_text('{"files": [{"task"')
-    torn = site.fetch("task=gsm8k")
+    folder.mkdir()
+    (folder / "fetched.json").write_text('{"files": [{"task"')
+    torn = fetch("task=gsm8k")
     assert (torn.returncode, "fetched.json is damaged: remove it" in torn.stderr) == (64, True)
-    (site.home / "all" / "fetched.json").unlink()
-    (site.home / "all").rmdir()
-    (site.home / "all").write_text("a file")
-    taken = site.fetch("task=gsm8k")
+    (folder / "fetched.json").unlink()
+    folder.rmdir()
+    folder.write_text("a file")
+    taken = fetch("task=gsm8k")
     assert (taken.returncode, "cannot be written" in taken.stderr) == (74, True)
-    assert site.asked() == 0
 
 
-def test_wheels_are_collected_by_pip_now(site: Site) -> None:
-    done = site.fetch("task=word_problems", "wheels=true")
+def test_wheels_are_collected_by_pip_now(tmp_path: Path) -> None:
+    done = evalsuite(tmp_path, "fetch", f"to={tmp_path / 'all'}", "task=word_problems", "wheels=true")
     assert (done.returncode, done.stdout) == (64, "")
     assert done.stderr == (
         "evalsuite: wheels= is no setting any more; pip collects the packages: "

@@ -13,7 +13,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.support import command
 from tests.support.cells import Answer, Made, answers, write
+from tests.support.command import Finished
 
 ROOT = Path(__file__).parents[2]
 MARGINS = """\
@@ -24,14 +26,22 @@ margins:
 N = 3000
 
 
-def evalsuite(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the real command in ``folder`` with its own gate."""
+def evalsuite(folder: Path, *words: str) -> Finished:
+    """The command in ``folder`` with its own gate."""
+    return command.evalsuite(folder, *words, *own_gate(folder))
+
+
+def process(folder: Path, *words: str, **options: Any) -> int:
+    """The exit code of a process of that command."""
+    call = [sys.executable, "-m", "evalsuite", *words, *own_gate(folder)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(call, cwd=folder, env=env, check=False, **options).returncode
+
+
+def own_gate(folder: Path) -> tuple[str, str]:
     (folder / "own" / "gate").mkdir(parents=True, exist_ok=True)
     (folder / "own" / "gate" / "ours.yaml").write_text(MARGINS)
-    command = [sys.executable, "-m", "evalsuite", *words, "--config-dir", "own"]
-    given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=env, text=True, timeout=600, check=False, **given)
+    return "--config-dir", "own"
 
 
 def flipped(lost: int, gained: int, n: int = N) -> tuple[dict[str, list[Answer]], dict[str, list[Answer]]]:
@@ -212,9 +222,9 @@ def test_nobody_reading_changes_no_verdict(tmp_path: Path) -> None:
     made(tmp_path, 120, 20)
     read, closed = os.pipe()
     os.close(read)
-    assert evalsuite(tmp_path, "gate", "run=r", "gate=ours", stdout=closed).returncode == 1
-    assert evalsuite(tmp_path, "gate", "run=r", "gate=ours", stdout=closed, stderr=closed).returncode == 1
-    assert evalsuite(tmp_path, "gate", "run=absent", "gate=ours", stdout=closed, stderr=closed).returncode == 64
+    assert process(tmp_path, "gate", "run=r", "gate=ours", stdout=closed, stderr=subprocess.DEVNULL) == 1
+    assert process(tmp_path, "gate", "run=r", "gate=ours", stdout=closed, stderr=closed) == 1
+    assert process(tmp_path, "gate", "run=absent", "gate=ours", stdout=closed, stderr=closed) == 64
     os.close(closed)
 
 
