@@ -4,6 +4,7 @@ __all__ = [
     "collect",
     "comparability",
     "comparison",
+    "completeness",
     "drift",
     "interruptions",
     "release",

@@ -44,10 +44,6 @@ class GroupScore:
     """The score with its interval."""
 
 
-MAX_LISTED = 10
-"""Number of failed items that a line of text names; ``summary.json`` lists all of them."""
-
-
 @dataclass(frozen=True, slots=True)
 class RetriedSamples:
     """The samples of one cell that were generated again because their first answer was lost; fractions of 1."""
@@ -116,12 +112,6 @@ class CellScore:
         absent = self.cell.planned - sum(self.outcomes.values())
         faults += [f"{absent:,} not asked yet"] if absent > 0 else []
         return f"{self.measured:,} of {self.cell.planned:,} samples measured ({', '.join(faults)})"
-
-    @property
-    def failed_text(self) -> str:
-        """Line of text that names the failed items (the first ones when there are many); empty without any."""
-        more = f" and {len(self.failed) - MAX_LISTED:,} more (summary.json)" if len(self.failed) > MAX_LISTED else ""
-        return f"failed items: {', '.join(self.failed[:MAX_LISTED])}{more}" if self.failed else ""
 
 
 def score_cell(table: RunTable, cell: TableCell) -> CellScore:

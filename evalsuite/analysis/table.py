@@ -1,14 +1,13 @@
 """Loads the samples of several cells into one typed table.
 
 A run is a folder ``results/<run_id>/`` of cells; a cell is one model on one task. ``load_run`` reads all columns except
-the texts, which stay on disk; ``item_samples`` reads every column for the few items that a person looks at.
+the texts, which stay on disk (``store.samples.read_rows`` reads those of one item).
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -137,15 +136,6 @@ def table_of(cells: Sequence[TableCell]) -> RunTable:
     for name in ("task", "model", "version", "variant", "outcome"):
         samples[name] = samples[name].astype("category")
     return RunTable(samples, tuple(cells))
-
-
-def item_samples(cell: TableCell, item: str) -> tuple[dict[str, Any], ...]:
-    """Read every column of the samples of one item from a cell.
-
-    Returns one dictionary per sample in order of the repeats; empty when the item was not asked.
-    """
-    rows: list[dict[str, Any]] = read_samples(cell.folder, item=item).to_pylist()
-    return tuple(sorted(rows, key=lambda row: int(row["repeat"])))
 
 
 def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:

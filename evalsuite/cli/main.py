@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalsuite.cli import help as cli_help
 from evalsuite.cli.arguments import split
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
 from evalsuite.version import __version__
+
+if TYPE_CHECKING:
+    from evalsuite.config.settings import Report, Run
 
 COMMANDS = {
     "run": "evalsuite.cli.run:run",
@@ -51,6 +54,9 @@ _CURES = {
     errno.EAGAIN: "allow more processes (ulimit -u)",
 }
 """Number of an ``OSError`` -> what usually helps."""
+
+LISTING = ("show", "tasks")
+"""Commands that list what there is, and use no setting of ``conf/`` for it."""
 
 
 def main() -> NoReturn:
@@ -126,18 +132,20 @@ def dispatch(argv: Sequence[str]) -> Exit:
         return Exit.DONE
     if arguments.multirun and name != "run":
         raise BadInput(f"-m works with run only, not with {name}")
+    if arguments.multirun:
+        from evalsuite.cli.sweep import sweep
+
+        return sweep(arguments, _function(name))
+    if name in LISTING and not arguments.overrides:
+        return _function(name)(_defaults(name, arguments.config_dir))
     from evalsuite.cli.startup import importing
 
     with importing():
         from evalsuite.config import compose as config  # Hydra costs 0.2 s
         from evalsuite.config.settings import Run
 
-    if arguments.multirun:
-        from evalsuite.cli.sweep import sweep
-
-        return sweep(arguments, _function(name))
-    load = config.load_report if name in REPORTING else config.load_settings
-    settings = load(arguments.overrides, arguments.config_dir, name)
+        load = config.load_report if name in REPORTING else config.load_settings
+        settings = load(arguments.overrides, arguments.config_dir, name)
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
         from evalsuite.cli.launch.start import launch_jobs, launch_on_ray
         from evalsuite.cli.launch.words import per_model
@@ -147,6 +155,16 @@ def dispatch(argv: Sequence[str]) -> Exit:
         jobs = per_model(arguments.overrides, list(settings.models))
         return launch_jobs(jobs, settings.launch, arguments.config_dir)
     return _function(name)(settings)
+
+
+def _defaults(command: str, config_dir: str | None) -> "Run | Report":
+    """The settings of a listing for which nothing was chosen: Hydra would compose these, half a second later."""
+    from evalsuite.config import files
+    from evalsuite.config.settings import Report, Run
+
+    schema = Report if command in REPORTING else Run
+    files.source("report" if schema is Report else "run", schema, (), config_dir)  # refuses a folder that is not there
+    return schema(config_dir=config_dir)
 
 
 def _function(command: str) -> Callable[[Any], Exit]:

@@ -8,12 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from evalsuite.analysis.scores import score_cell
-from evalsuite.analysis.table import table_of
+from evalsuite.analysis.completeness import count_samples, failed_text
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, unknown_name
 from evalsuite.report import console, formats
-from evalsuite.report import item as item_view
 from evalsuite.report.console import Column, Table
 from evalsuite.store import lock, manifest
 from evalsuite.store.manifest import MANIFEST, read_manifest
@@ -116,13 +114,17 @@ def _tables(found: Sequence[ListedCell], width: int) -> list[Table]:
 
 def _cell(cell: TableCell) -> ListedCell:
     writer = lock.held(cell.folder)
-    summary, scored = _summary(cell), None
+    summary, failed = _summary(cell), ""
     if summary is None:
-        scored = score_cell(table_of([cell]), cell)
-        complete, truncated = scored.complete, scored.outcomes["truncated"]
-        score = formats.score(scored.scored.score, scored.scored.ci95) if scored.scored else formats.UNKNOWN
-        faults = [f"{scored.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if scored.outcomes[name]]
-        measured = f"{scored.measured:,}" if complete else f"{scored.measured:,} of {cell.planned:,}"
+        counts = count_samples(cell)
+        complete, truncated, failed = (
+            counts.measured == cell.planned,
+            counts.outcomes["truncated"],
+            failed_text(counts.failed),
+        )
+        score = _computed_score(cell) if complete else formats.UNKNOWN
+        faults = [f"{counts.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if counts.outcomes[name]]
+        measured = f"{counts.measured:,}" if complete else f"{counts.measured:,} of {cell.planned:,}"
         samples = ", ".join([measured, *faults])
     else:
         complete, truncated = True, summary["outcomes"]["truncated"]
@@ -134,11 +136,20 @@ def _cell(cell: TableCell) -> ListedCell:
     part = cell.partial
     if (repeats := int(cell.manifest["repeats"])) > 1:
         part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
-    note = f"written by {writer}" if writer else "" if scored is None else scored.failed_text
+    note = f"written by {writer}" if writer else failed
     truncations = formats.count(truncated)
     return ListedCell(
         cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo
     )
+
+
+def _computed_score(cell: TableCell) -> str:
+    """The score of a complete cell without a summary of its present plan."""
+    from evalsuite.analysis.scores import score_cell  # pandas and scipy, which no other cell of a listing needs
+    from evalsuite.analysis.table import table_of
+
+    scored = score_cell(table_of([cell]), cell).scored
+    return formats.score(scored.score, scored.ci95) if scored else formats.UNKNOWN
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:
@@ -177,6 +188,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _show_item(settings: Report, item: str, results: Path, output: Console) -> None:
+    from evalsuite.report import item as item_view
+
     if not settings.run or settings.task is None:
         raise BadInput(f"item={item} needs run=R and task=T; `evalsuite show` lists both")
     cells = [cell for run in settings.run for cell in run_cells(find_run(run, results))]

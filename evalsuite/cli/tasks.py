@@ -2,16 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from evalsuite.config import files as conf_files
 from evalsuite.config import paths
-from evalsuite.config.files import ConfigSource
+from evalsuite.config.files import ConfigSource, read_yaml
 from evalsuite.config.settings import Run
-from evalsuite.errors import BadInput, Exit
+from evalsuite.errors import Exit
 from evalsuite.report.console import Column, Table, show, standard_output
 
 _ADDRESS = re.compile(r"\$\{oc\.env:(\w+),(.*)\}")
@@ -50,7 +47,7 @@ def models(source: ConfigSource) -> Table:
     )
     rows = []
     for name in source.options("model"):
-        model = _read(source.file(f"model/{name}"))
+        model = read_yaml(source.file(f"model/{name}"))
         cells = [str(model.get(key) or "") for key in ("checkpoint", "precision", "baseline")]
         urls = model.get("base_url") or ""
         several = urls if isinstance(urls, list) else [urls]
@@ -63,7 +60,7 @@ def suites(source: ConfigSource) -> Table:
     columns = (Column("suite=", number=False), Column("tasks", number=False), Column("models", number=False))
     rows = []
     for name in source.options("suite"):
-        defaults = _read(source.file(f"suite/{name}")).get("defaults") or []
+        defaults = read_yaml(source.file(f"suite/{name}")).get("defaults") or []
         chosen = {
             key.split("/")[-1]: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()
         }
@@ -72,9 +69,9 @@ def suites(source: ConfigSource) -> Table:
 
 
 def _benchmark(source: ConfigSource, name: str) -> tuple[str, ...]:
-    wanted = _read(source.file(f"task/{name}"))
+    wanted = read_yaml(source.file(f"task/{name}"))
     card_file = paths.shipped("tasks") / name / "card.yaml"
-    card = _read(card_file) if card_file.is_file() else {}
+    card = read_yaml(card_file) if card_file.is_file() else {}
     default = str(wanted.get("variant", ""))
     variants = [default, *(variant for variant in card.get("variants") or {} if variant != default)]
     adapter = str(wanted.get("adapter", ""))
@@ -105,12 +102,3 @@ def _names(chosen: Any) -> str:
 def _address(base_url: str) -> str:
     match = _ADDRESS.fullmatch(base_url)
     return f"${match[1]}, else {match[2]}" if match else base_url
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise BadInput(f"{file}{line}: not valid YAML: {error.problem}") from None
-    return content if isinstance(content, dict) else {}

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evalsuite.config import files, sampling
 from evalsuite.config.deadline import duration
-from evalsuite.config.files import ConfigSource
+from evalsuite.config.files import ConfigSource, read_yaml
 from evalsuite.config.settings import Gate, Margin, Model, Run
 from evalsuite.errors import BadInput
 from evalsuite.plan import benchmarks, cost, decisions, hardware, recorded, warnings
@@ -132,14 +131,12 @@ def default_gate(source: ConfigSource) -> Gate:
 
     Raises ``BadInput`` when the file is not a gate.
     """
-    import yaml
-
     file = source.file(f"gate/{DEFAULT_GATE}")
     try:
-        content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+        content = read_yaml(file)
         margins = {name: Margin(**margin) for name, margin in content.pop("margins").items()}
         return Gate(margins=margins, **content)
-    except (yaml.YAMLError, OSError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{file} is no gate ({error}); choose one with gate=NAME") from None
 
 
@@ -177,12 +174,10 @@ def _label(name: str, thinking: bool) -> str:
 
 def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
     """Return the settings of a baseline: those of the run, or of its file, or minimal ones with its name."""
-    import yaml
-
     if name in run.models:
         return run.models[name]
     file = source.file(f"model/{name}")
-    content = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else {}
+    content = read_yaml(file) if file.is_file() else {}
     return Model(
         title=str(content.get("title", name)),
         checkpoint=str(content.get("checkpoint", name)),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from evalsuite.config.files import ConfigSource
+from evalsuite.config.files import ConfigSource, read_yaml
 from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, unknown_name
 
@@ -106,14 +106,12 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
 
     Raises ``BadInput`` when it is unknown or wrong.
     """
-    import yaml
-
     names = source.options("hardware")
     if name not in names:
         raise unknown_name("hardware", name, names, "Your own: --config-dir DIR with hardware/NAME.yaml.")
     file = source.file(f"hardware/{name}")
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
+        content = read_yaml(file)
         return Machine(
             name,
             str(content["title"]),
@@ -125,7 +123,7 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
             str(content.get("devices_variable", "CUDA_VISIBLE_DEVICES")),
             " ".join(str(content.get("source", "not stated")).split()),
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{file} is no machine (title, gpus, memory_gb, tensor_parallel ...): {error}") from None
 
 

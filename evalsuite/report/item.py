@@ -13,9 +13,9 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from evalsuite.analysis.table import item_samples
 from evalsuite.report import formats
 from evalsuite.store.runs import TableCell
+from evalsuite.store.samples import read_rows
 from evalsuite.tasks.datasets import benchmark_title, is_gated
 
 WIDE = 160
@@ -51,7 +51,7 @@ def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
     """Read all answers to an item from ``cells``, the baseline's first."""
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
-    return [Answers(cell, {int(row["repeat"]): row for row in item_samples(cell, item)}) for cell in ordered]
+    return [Answers(cell, {int(row["repeat"]): row for row in read_rows(cell.folder, item=item)}) for cell in ordered]
 
 
 def print_item(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, GroupChange
+from evalsuite.analysis.completeness import failed_text
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
@@ -166,7 +167,7 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
     if not score.complete:
         yield f"{subject}: {score.missing_text}."
         if score.failed:
-            yield f"{subject}: {score.failed_text}."
+            yield f"{subject}: {failed_text(score.failed)}."
     if score.cell.partial:
         yield f"{subject}: a part of the task, {score.cell.partial}."
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean

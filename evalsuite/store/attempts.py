@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from evalsuite.records import Sample
 from evalsuite.store import journal
 
 AttemptKey = tuple[str, int]
@@ -92,3 +94,26 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
             else:
                 attempt.score, attempt.outcome = JournalPlace(path, offset), event["outcome"]
     return index
+
+
+def score_event(sample: Sample) -> dict[str, Any]:
+    """The journal line of a verdict: a row of the table without the texts."""
+    score = sample.score
+    return {
+        "event": "score",
+        "item": sample.item_id,
+        "repeat": sample.repeat,
+        "version": sample.version,
+        "cluster": sample.cluster,
+        "weight": sample.weight,
+        "groups": dict(sample.groups),
+        "outcome": score.outcome,
+        "value": score.value,
+        "answer": score.answer,
+        "stage": score.stage,
+        "parts": dict(score.parts),
+        "note": score.note,
+        "prompt_sha": sample.prompt_sha,
+        "attempts": sample.attempts,
+        "rerolled": sample.rerolled,
+    }

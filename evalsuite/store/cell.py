@@ -20,7 +20,17 @@ from typing import Any
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, Reply, Sample, Usage
 from evalsuite.store import journal, lock
-from evalsuite.store.attempts import MODEL, AttemptKey, CutRequest, JournalPlace, StoredAttempt, Turn, Verdicts, scan
+from evalsuite.store.attempts import (
+    MODEL,
+    AttemptKey,
+    CutRequest,
+    JournalPlace,
+    StoredAttempt,
+    Turn,
+    Verdicts,
+    scan,
+    score_event,
+)
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 from evalsuite.store.writer import JournalWriter
 from evalsuite.version import __version__
@@ -251,26 +261,3 @@ def _reply_from(data: Mapping[str, Any]) -> Reply:
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
     return Reply(**{**known, "usage": Usage(**usage), "tool_calls": tuple(data.get("tool_calls", ()))})
-
-
-def score_event(sample: Sample) -> dict[str, Any]:
-    """The journal line of a verdict: a row of the table without the texts."""
-    score = sample.score
-    return {
-        "event": "score",
-        "item": sample.item_id,
-        "repeat": sample.repeat,
-        "version": sample.version,
-        "cluster": sample.cluster,
-        "weight": sample.weight,
-        "groups": dict(sample.groups),
-        "outcome": score.outcome,
-        "value": score.value,
-        "answer": score.answer,
-        "stage": score.stage,
-        "parts": dict(score.parts),
-        "note": score.note,
-        "prompt_sha": sample.prompt_sha,
-        "attempts": sample.attempts,
-        "rerolled": sample.rerolled,
-    }

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evalsuite.config.files import read_yaml
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.tasks import hub
@@ -44,17 +45,11 @@ HUB = Source()
 
 def card(task: str) -> dict[str, Any]:
     """``tasks/<task>/card.yaml`` as plain values. Raises ``BadInput`` when the task has none or it is not YAML."""
-    import yaml
-
     folder = shipped("tasks")
     path = folder / task / "card.yaml"
     if not path.is_file():
         raise unknown_name("task card", task, (found.parent.name for found in folder.glob("*/card.yaml")))
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return dict(loaded)
+    return read_yaml(path)
 
 
 @cache

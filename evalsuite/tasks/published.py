@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.files import folders
+from evalsuite.config.files import folders, read_yaml
 from evalsuite.errors import BadInput, unknown_name
 
 NOT_STATED = "not stated"
@@ -79,12 +79,7 @@ def _files(config_dir: str | None) -> dict[str, Path]:
 
 
 def _read(path: Path) -> Card:
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
+    data = read_yaml(path)
+    if not data.get("columns"):
         raise BadInput(f"{path} is not a card: it must hold title, source, columns and rows")
     return Card(path.stem, data)

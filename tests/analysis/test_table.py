@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from evalsuite.analysis.scores import score_cell
-from evalsuite.analysis.table import item_samples, load_run
+from evalsuite.analysis.table import load_run
 from evalsuite.errors import BadInput
 from evalsuite.store.runs import run_ids
+from evalsuite.store.samples import read_rows
 from tests.support.cells import Answer, Made, answers, repeated, write
 
 
@@ -33,11 +34,11 @@ def test_loads_a_run_by_id_and_by_folder(run: Path) -> None:
 
 def test_texts_are_read_for_one_item(run: Path) -> None:
     cell = load_run(run).cell("nvfp4", "mmlu_pro")
-    assert [(row["repeat"], row["value"], row["reasoning"]) for row in item_samples(cell, "0")] == [
+    assert [(row["repeat"], row["value"], row["reasoning"]) for row in read_rows(cell.folder, item="0")] == [
         (0, 1.0, "Let me think."),
         (1, 0.0, "Let me think."),
     ]
-    assert item_samples(cell, "99") == ()
+    assert read_rows(cell.folder, item="99") == []
 
 
 def test_scores_outcomes_groups_and_tokens(run: Path) -> None:

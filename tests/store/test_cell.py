@@ -13,7 +13,7 @@ from evalsuite.errors import BadInput, CellInUse, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store.cell import open_cell
 from evalsuite.store.manifest import cells, read_manifest
-from evalsuite.store.samples import read_samples, seal, write_imported
+from evalsuite.store.samples import read_rows, read_samples, seal, write_imported
 from evalsuite.store.writer import JournalWriter
 from tests.support.journals import answer, manifest, reply, sample
 
@@ -33,10 +33,10 @@ def write(folder: Path, items: list[str], plan: dict | None = None, **values: fl
 def test_rows_come_back_from_journal_and_from_parquet_alike(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "fp8" / "toy"
     write(folder, ["1", "0"], v0=0.0)
-    from_journal, one = read_samples(folder).to_pylist(), read_samples(folder, item="1").to_pylist()
+    from_journal, one = read_samples(folder).to_pylist(), read_rows(folder, item="1")
     seal(folder)
     assert read_samples(folder).to_pylist() == from_journal
-    assert read_samples(folder, item="1").to_pylist() == one == from_journal[1:]
+    assert read_rows(folder, item="1") == one == from_journal[1:]
     assert [row["item_id"] for row in from_journal] == ["0", "1"]
     assert from_journal[0] | {"groups": ""} == from_journal[0] | {
         "groups": "",

@@ -169,11 +169,11 @@ def test_demo_models_match_no_card(tmp_path: Path, cards: Path) -> None:
 
 def test_a_damaged_card_is_named(tmp_path: Path, cards: Path) -> None:
     found = overview(tmp_path, Made("fp8", answers([1, 0])))
-    (cards / "mine.yaml").write_text("- just\n- a list\n")
+    (cards / "mine.yaml").write_text("title: just a title\n")
     with pytest.raises(BadInput, match=r"mine\.yaml is not a card"):
         cards_for(found, "mine", str(cards.parent))
     (cards / "mine.yaml").write_text("{")
-    with pytest.raises(BadInput, match=r"mine\.yaml is not YAML"):
+    with pytest.raises(BadInput, match=r"mine\.yaml, line \d: not valid YAML"):
         cards_for(found, "mine", str(cards.parent))
 
 
