@@ -227,7 +227,7 @@ async def take(model: TorchModel, load_: int, rng: random.Random) -> Fingerprint
     try:
         if others:
             await asyncio.sleep(0.05)  # the others are under way; how far does not matter
-        found, _ = await capture.take(client)
+        found, _ = await capture.take_fingerprint(client)
     finally:
         for other in others:
             other.cancel()
