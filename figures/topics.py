@@ -10,6 +10,7 @@ from pathlib import Path
 
 from figures import benchmarks, cost, io_faults, kills, tool_calls
 from figures import plan as planning
+from figures.contract import contract
 from figures.line import Line
 from figures.measure import measured
 from figures.nightly import nightly_lines
@@ -355,6 +356,7 @@ TOPICS: dict[str, Topic] = {
     "faults": Topic("Faults", faults),
     "environments": Topic("Odd shells", environments),
     "unchanged": Topic("Before and after", unchanged),
+    "contract": Topic("Real servers", contract),
     "house": Topic("The house", house),
     "tiers": Topic("Two tiers of tests", tiers),
 }

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import pytest
-
 from evalsuite.config.settings import Model, Server
 from evalsuite.demo.process import serving
 from evalsuite.demo.text import WEIGHTS
 from tests.demo.test_llama_cpp import llama_cpp
 
 START_SECONDS = 240.0
+ELSEWHERE = {"transformers": "EVALSUITE_TRANSFORMERS", "vllm": "EVALSUITE_VLLM"}
+"""Server -> the variable that names its program: they live in an environment of their own, which only
+``make figures FIGURES=contract`` makes."""
 SETTINGS = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
@@ -43,8 +44,8 @@ def llama(folder: Path) -> Iterator[Model]:
 
 @contextmanager
 def transformers(folder: Path) -> Iterator[Model]:
-    """``transformers serve``; EVALSUITE_TRANSFORMERS names the program where it is in another environment."""
-    program = _program("EVALSUITE_TRANSFORMERS", "transformers")
+    """``transformers serve``, the program that EVALSUITE_TRANSFORMERS names."""
+    program = os.environ[ELSEWHERE["transformers"]]
     checkpoint = _checkpoint(folder)
     command = [program, "serve", str(checkpoint), "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"]
     with _process(command, folder) as url:
@@ -53,8 +54,8 @@ def transformers(folder: Path) -> Iterator[Model]:
 
 @contextmanager
 def vllm(folder: Path) -> Iterator[Model]:
-    """vLLM's CPU build; EVALSUITE_VLLM names the program where it is in another environment."""
-    program = _program("EVALSUITE_VLLM", "vllm")
+    """vLLM's CPU build, the program that EVALSUITE_VLLM names."""
+    program = os.environ[ELSEWHERE["vllm"]]
     command = [program, "serve", str(_checkpoint(folder)), "--host", "127.0.0.1", "--port", "{port}"]
     command += ["--reasoning-parser", "qwen3", "--max-model-len", "256", "--dtype", "float32", "--enforce-eager"]
     with _process(command, folder) as url:
@@ -67,13 +68,8 @@ SERVERS: dict[str, Callable[[Path], AbstractContextManager[Model]]] = {
     "transformers": transformers,
     "vllm": vllm,
 }
-
-
-def _program(variable: str, name: str) -> str:
-    found = os.environ.get(variable) or shutil.which(name)
-    if not found:
-        pytest.skip(f"{name} is not installed; ${variable} can name one of another environment")
-    return found
+HERE = [name for name in SERVERS if ELSEWHERE.get(name) is None or os.environ.get(ELSEWHERE[name])]
+"""The servers that can be started."""
 
 
 def _checkpoint(folder: Path) -> Path:

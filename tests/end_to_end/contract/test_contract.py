@@ -17,7 +17,7 @@ from evalsuite.engine.retry import ask_again
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import ContextOverflow
 from evalsuite.records import Reply, Request
-from tests.end_to_end.contract.servers import SERVERS
+from tests.end_to_end.contract.servers import HERE, SERVERS
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ class Served:
     model: Model
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=HERE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder: Path = tmp_path_factory.mktemp("server")
     with SERVERS[request.param](folder) as model:
