@@ -116,7 +116,7 @@ def offline(folder: Path) -> list[Line]:
     """Installed from downloaded packages and run where there is no network but loopback."""
     from figures.offline import offline_install
 
-    found = offline_install(folder, ("ifbench", "lm-eval", "scicode", "tau2"), everything=True)
+    found = offline_install(folder, ("card",), everything=True)
     size = f"{found.packages} packages, {found.megabytes:.0f} MB, in {found.collected:.0f} s"
     demo = ", ".join(f"{model} {count}" for model, count in found.samples.items())
     return [

@@ -92,7 +92,7 @@ def everything(folder: Path) -> Everything:
     skipped = unavailable(root)
     tasks = [task for task in TASKS if task not in skipped]
     play = Play()
-    options = [word for task in tasks for word in _prepare(task, root, source, play)]
+    options = [word for task in tasks for word in prepare(task, root, source, play)]
     results = folder / "results"
     suite = "suite=all" if not skipped else f"task=[{','.join(tasks)}]"
     words = ["run", "model=fp8", suite, "data=local", f"data.root={root}", f"results_dir={results}", "run_id=r"]
@@ -172,7 +172,7 @@ def evalsuite(folder: Path, *words: str, columns: int = 100) -> subprocess.Compl
     )
 
 
-def _prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
+def prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
     """Write what ``made`` does not, tell the servers what to say, and return the words of the command line."""
     if task == "aa_lcr":
         _documents(root)

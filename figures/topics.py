@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures import benchmarks, cost, io_faults, kills, tool_calls
+from figures import benchmarks, cost, install, io_faults, kills, tool_calls
 from figures import plan as planning
 from figures.contract import contract
 from figures.line import Line
@@ -336,6 +336,7 @@ TOPICS: dict[str, Topic] = {
     "tau2": Topic("Tau2 telecom", benchmarks.tau2),
     "sandbox": Topic("SciCode's sandbox", benchmarks.sandbox),
     "aa_lcr": Topic("AA-LCR", benchmarks.aa_lcr),
+    "install": Topic("A plain installation", install.figure),
     "offline": Topic("Without a network", benchmarks.offline),
     "verdict": Topic("Verdicts and the gate", verdicts),
     "tool_calls": Topic("Tool calls", tool_calls.lines),
