@@ -157,7 +157,7 @@ def _drift(settings: Report) -> Exit:
     found = nights.read_series(settings)
     folders = nights.select_runs(settings.run, settings.results_dir)
     out = Path(settings.out) if settings.out else folders[-1] / "report"
-    trend.write(found, out)
+    trend.write(found, out, svg=settings.svg)
     try:
         (out / JUNIT).write_text(drift_junit(found), encoding="utf-8")
     except OSError as error:

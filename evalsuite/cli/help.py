@@ -95,6 +95,7 @@ KEYS = {
   allow_incomplete=0.05          bound up to this share of missing answers: all wrong ... all right
   out=DIR                        report folder (else: <run>/report): report.html with its texts/, report.md, card.md,
                                  hub/ (metadata for the model's page), tables/*.csv, plots/, comparison.json
+  report.svg=true                plots/ as SVG, too (evalsuite run takes it as well)
   card=NAME                      published values beside the measured ones: reproduced, not reproduced, not comparable;
                                  without run= the card alone is checked (possible numbers, intervals)
 """,

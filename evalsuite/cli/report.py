@@ -63,7 +63,7 @@ def report(settings: Report) -> Exit:
             overview = apply_gate(overview, settings.gate)
         elif doubted:
             notes.append(f'no verdicts, see baseline_waiver="reason": {"; ".join(doubt.text for doubt in doubted)}')
-        write(overview, out, cards_for(overview, settings.card, settings.config_dir))
+        write(overview, out, cards_for(overview, settings.card, settings.config_dir), svg=settings.svg)
     for note in notes:
         console.standard_output().print(note, soft_wrap=True, markup=False)
     if overview.refused:
@@ -76,7 +76,7 @@ def _report_trend(settings: Report) -> Exit:
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
     found = read_series(settings)
-    trend.write(found, Path(settings.out))
+    trend.write(found, Path(settings.out), svg=settings.svg)
     trend.show(found)
     console.standard_output().print(f"trend: {Path(settings.out) / trend.FILE}", soft_wrap=True, markup=False)
     return Exit.INCOMPLETE if found.unfinished else Exit.DONE

@@ -46,7 +46,7 @@ def run(settings: Run) -> Exit:
     give_back_large_blocks()
     code = _work(session)
     if settings.report and code is not None:
-        _report(folder, settings.baseline, settings.config_dir, console)
+        _report(folder, settings, console)
     return SIGNALS[stop.reason] if code is None else code
 
 
@@ -72,10 +72,10 @@ def _archive_cells(folder: Path, cells: Collection[CellName], redone: str | None
             archive(folder / label / task, reason)
 
 
-def _report(folder: Path, baseline: str | None, config_dir: str | None, console: Console) -> None:
+def _report(folder: Path, settings: Run, console: Console) -> None:
     if any(folder.glob("*/*/summary.json")):
         from evalsuite.report.build import report_run  # pandas and matplotlib: not before there is a cell
 
-        report_run(folder, baseline, config_dir)
+        report_run(folder, settings.baseline, settings.config_dir, svg=settings.svg)
     else:
         console.print("nothing to report yet")

@@ -19,8 +19,9 @@ def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
 
     from evalsuite.config import compose as config
 
-    texts = [word for word in arguments.overrides if config.is_text(word)]
-    swept = [word for word in arguments.overrides if word not in texts]
+    words = [config.as_key(word) for word in arguments.overrides]
+    texts = [word for word in words if config.is_text(word)]
+    swept = [word for word in words if word not in texts]
     jobs = config.sweep(swept, arguments.config_dir)
     runs = [config.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
     if runs[0].run_id is None:

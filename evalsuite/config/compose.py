@@ -86,6 +86,11 @@ def _sweep_values(item: Override) -> list[str]:
     return [f"{key}={value}" for value in item.sweep_string_iterator()]
 
 
+def as_key(override: str) -> str:
+    """``report.svg=true`` as the key that holds it: ``report`` itself is a switch of ``run``, without keys."""
+    return override.removeprefix("report.") if override.startswith("report.svg=") else override
+
+
 def is_text(override: str) -> bool:
     """Whether an override of ``run`` is none of Hydra's business: taken literally, or a secret."""
     key = override.partition("=")[0]
@@ -106,6 +111,7 @@ def register() -> None:
 
 def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
     register()
+    overrides = [as_key(override) for override in overrides]
     texts = [override for override in overrides if override.partition("=")[0] in source.texts]
     parsed = _parse([override for override in overrides if override not in texts])
     groups = [item for item in parsed if _is_group(source, item)]

@@ -238,6 +238,8 @@ class Run:
     dry_run: bool = False
     report: bool = True
     """Whether a report is written at the end."""
+    svg: bool = False
+    """``report.svg=true``: the plots of the report as SVG files, too."""
     aa: bool = False
     """Run every model twice, interleaved; the second arm is stored as ``<model>__aa``."""
     launch: Scale = field(default_factory=Scale)
@@ -277,6 +279,8 @@ class Report:
     baseline: str | None = None
     out: str | None = None
     """Report folder; None: ``<run>/report``."""
+    svg: bool = False
+    """``report.svg=true``: the plots as SVG files, too."""
     card: str | None = None
     """A file of ``conf/card/``: measured beside published. None: every card that names the model."""
     gate: Gate | None = None

@@ -22,7 +22,7 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 
 
-def report_run(folder: Path, baseline: str | None, config_dir: str | None = None) -> None:
+def report_run(folder: Path, baseline: str | None, config_dir: str | None = None, *, svg: bool = False) -> None:
     """Write the report at the end of a run: its cells compared with their baselines, or with published scores.
 
     ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
@@ -40,7 +40,7 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
     except BadInput as error:
         cards = ()
         console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
-    write(suite, folder / REPORT_FOLDER, cards)
+    write(suite, folder / REPORT_FOLDER, cards, svg=svg)
     if not suite.pairs:
         names = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
         problem = f"no cells of the baseline {' or '.join(sorted(names))}" if names else "no baseline is declared"
@@ -48,10 +48,10 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
         console.standard_output().print(f"{problem}: scores only; {advice}", soft_wrap=True, markup=False)
 
 
-def write(suite: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
+def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool = False) -> None:
     """Write all files of a report into the folder ``out`` and print its tables.
 
-    ``cards`` are the published model cards that the measured scores are compared with.
+    ``cards`` are the published model cards that the measured scores are compared with; ``svg`` adds plots as SVG.
     """
     from evalsuite.report.plots.save import save_all
 
@@ -65,7 +65,7 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card]) -> None:
     content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [(title, f"plots/{name}") for title, name in save_all(suite, out / "plots", caption)]
+        pictures = [(title, f"plots/{name}") for title, name in save_all(suite, out / "plots", caption, svg=svg)]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
         replace_text(out / "report.md", text)
         replace_text(out / "card.md", model_card.card_text(suite, caption))

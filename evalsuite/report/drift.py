@@ -13,13 +13,13 @@ from evalsuite.tasks.datasets import benchmark_title
 FILE, PLOT = "drift.json", "trend"
 
 
-def write(series: Series, out: Path) -> None:
+def write(series: Series, out: Path, *, svg: bool) -> None:
     """Write ``drift.json`` and the plot into the folder ``out``."""
     from evalsuite.report.plots.drift import save_trend
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        save_trend(series.charts, out / "plots" / PLOT)
+        save_trend(series.charts, out / "plots" / PLOT, svg=svg)
     except OSError as error:
         raise StorageFailed(f"cannot write to {out}: {error.strerror or error}") from None
     write_json(out / FILE, series.to_json())

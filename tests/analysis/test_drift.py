@@ -102,4 +102,8 @@ def test_a_report_over_nights_is_their_trend(tmp_path: Path) -> None:
     settings.baseline_run, settings.out = str(tmp_path / "frozen"), str(tmp_path / "trend")
     assert report(settings) == Exit.DONE
     assert json.loads((tmp_path / "trend" / "drift.json").read_text())["verdict"] == "pass"
-    assert (tmp_path / "trend" / "plots" / "trend.svg").exists()
+    plots = tmp_path / "trend" / "plots"
+    assert [path.name for path in plots.iterdir()] == ["trend.png"]
+    settings.svg = True
+    assert report(settings) == Exit.DONE
+    assert {path.name for path in plots.iterdir()} == {"trend.png", "trend.svg"}

@@ -49,3 +49,19 @@ def test_a_card_that_is_not_there_is_named_with_those_that_are(mine: Path) -> No
     without = evalsuite(mine, "report", "run=r", "card=mine")
     assert without.returncode == 64
     assert "Your own: card=PATH.yaml, or card/NAME.yaml below --config-dir." in without.stderr
+
+
+def test_svg_plots_are_written_on_request(mine: Path) -> None:
+    for words, kinds in (((), {".png"}), (("report.svg=true",), {".png", ".svg"}), (("report.svg=false",), {".png"})):
+        done = evalsuite(mine, "report", "run=r", *words)
+        assert done.returncode == 0, done.stderr
+        assert {path.suffix for path in (mine / "results" / "r" / "report" / "plots").iterdir()} == kinds
+    wrong = evalsuite(mine, "report", "run=r", "report.svg=perhaps")
+    assert (wrong.returncode, "give true or false" in wrong.stderr) == (64, True)
+
+
+def test_the_report_of_a_run_takes_the_same_word(tmp_path: Path) -> None:
+    words = ("suite=demo", "model=demo_bf16", "limit=5", "run_id=r", "report.svg=true")
+    done = evalsuite(tmp_path, "run", *words)
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in (tmp_path / "results" / "r" / "report" / "plots").iterdir()} == {".png", ".svg"}

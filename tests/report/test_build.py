@@ -23,7 +23,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 def test_all_files_of_a_demo_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = demo_run(tmp_path)
-    assert report(Report(run=["demo-1"], results_dir=str(tmp_path))) == Exit.DONE
+    assert report(Report(run=["demo-1"], results_dir=str(tmp_path), svg=True)) == Exit.DONE
     folder = run / "report"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     pictures = {f"plots/{name}.{kind}" for kind in ("png", "svg") for name in (
@@ -46,6 +46,8 @@ def test_all_files_of_a_demo_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert DEMO_NOTE in shown
     for path in folder.glob("plots/*.svg"):
         assert DEMO_NOTE in path.read_text()
+    assert report(Report(run=["demo-1"], results_dir=str(tmp_path))) == Exit.DONE
+    assert not list(folder.glob("plots/*.svg"))  # those of the report before would show its numbers
     assert all((folder / path).is_file() for path in re.findall(r"\]\((plots/[^)]+)\)", text))
     assert "\x1b" not in shown
 

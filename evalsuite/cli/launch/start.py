@@ -67,7 +67,8 @@ def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     code = run_on_ray(arguments.overrides, arguments.config_dir, settings, console)
     if settings.report:
-        report_run(Path(settings.results_dir) / str(settings.run_id), settings.baseline, settings.config_dir)
+        folder = Path(settings.results_dir) / str(settings.run_id)
+        report_run(folder, settings.baseline, settings.config_dir, svg=settings.svg)
     return code
 
 
@@ -87,5 +88,5 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
     code = launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
-    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir)
+    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, svg=first.svg)
     return code

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalsuite.analysis.drift import Chart
+from evalsuite.report.plots.save import save_figure
 from evalsuite.report.plots.style import BASELINE, CANDIDATES, STYLE
 from evalsuite.tasks.datasets import benchmark_title
 
@@ -44,8 +45,8 @@ def cusum(chart: Chart, axes: Axes) -> None:
     axes.set_xticks(list(shown), [chart.points[place].run for place in shown], rotation=30, ha="right", fontsize=7)
 
 
-def save_trend(charts: Sequence[Chart], path: Path) -> None:
-    """Write all charts below each other, as ``path`` with ``.png`` and ``.svg``."""
+def save_trend(charts: Sequence[Chart], path: Path, *, svg: bool) -> None:
+    """Write all charts below each other, as ``path`` with ``.png`` and, if asked for, ``.svg``."""
     with_points = [chart for chart in charts if chart.points]
     if not with_points:
         return
@@ -57,5 +58,4 @@ def save_trend(charts: Sequence[Chart], path: Path) -> None:
             trend(chart, axes[2 * number, 0])
             cusum(chart, axes[2 * number + 1, 0])
         figure.tight_layout()
-        for kind in ("png", "svg"):
-            figure.savefig(path.with_suffix(f".{kind}"))
+        save_figure(figure, path, svg=svg)

@@ -20,8 +20,8 @@ from evalsuite.report.tables import strata_by_drop
 from evalsuite.tasks.datasets import benchmark_title
 
 
-def save_all(suite: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[str, str], ...]:
-    """Write every plot as PNG and SVG into ``folder``; returns (title, PNG name) of each.
+def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[tuple[str, str], ...]:
+    """Write every plot as PNG into ``folder``, with ``svg`` also as SVG; returns (title, PNG name) of each.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
@@ -29,7 +29,10 @@ def save_all(suite: SuiteComparison, folder: Path, caption: str) -> tuple[tuple[
     written: list[tuple[str, str]] = []
 
     def keep(figure: Figure, name: str, title: str) -> None:
-        written.append(_save(figure, folder, name, title, caption))
+        file = re.sub(r"[^\w.-]+", "-", name)
+        figure.suptitle(title + (f"\n{caption}" if caption else ""), fontsize=10, x=0.01, ha="left")
+        save_figure(figure, folder / file, svg=svg)
+        written.append((title, f"{file}.png"))
 
     with rc_context(style.STYLE):
         compared = [row for row in suite.comparisons if row.paired is not None]
@@ -147,9 +150,14 @@ def _one_legend(figure: Figure) -> None:
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
 
 
-def _save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> tuple[str, str]:
-    name = re.sub(r"[^\w.-]+", "-", name)
-    figure.suptitle(title + (f"\n{caption}" if caption else ""), fontsize=10, x=0.01, ha="left")
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        figure.savefig(folder / f"{name}.{kind}", format=kind, metadata=metadata)
-    return title, f"{name}.png"
+def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
+    """Write a figure as ``path`` with ``.png`` and, if asked for, ``.svg``, which takes as long again.
+
+    An SVG file of an earlier report is removed otherwise: it would show other numbers than its neighbour.
+    """
+    figure.savefig(path.with_name(f"{path.name}.png"), format="png", metadata={"Software": None})
+    other = path.with_name(f"{path.name}.svg")
+    if svg:
+        figure.savefig(other, format="svg", metadata={"Date": None})
+    else:
+        other.unlink(missing_ok=True)
