@@ -15,6 +15,7 @@ import itertools
 import json
 import random
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,16 +256,28 @@ async def _busy(url: str, seed: int) -> None:
                 await response.read()
 
 
-def measure(takes: int, device: str) -> dict[str, Any]:
-    """All figures as plain values: spreads, distances and verdicts of each scheme, and of each pair."""
+EVERY = {"bf16": 1, "fp8": 2, "nvfp4": 4}
+"""A scheme is taken in every so many rounds: most restarts are of the baseline."""
+
+
+def measure(takes: int, device: str, seconds: float) -> dict[str, Any]:
+    """All figures as plain values: spreads, distances and verdicts of each scheme, and of each pair.
+
+    Ends after ``takes`` rounds, or when ``seconds`` have passed; the result holds what was measured.
+    """
+    end = time.monotonic() + seconds
     rng = random.Random(20261126)
     models = {scheme: load(scheme, device) for scheme in SCHEMES}
     known = {scheme: asyncio.run(take(model, 0, rng)) for scheme, model in models.items()}
     again: dict[str, list[dict[str, Any]]] = {scheme: [] for scheme in SCHEMES}
     prints: dict[str, list[Fingerprint]] = {scheme: [] for scheme in SCHEMES}
     for number in range(takes):
+        if time.monotonic() > end:
+            break
         for scheme, model in models.items():
-            load_ = LOADS[number % len(LOADS)]
+            if number % EVERY[scheme]:
+                continue
+            load_ = LOADS[number // EVERY[scheme] % len(LOADS)]
             found = asyncio.run(take(model, load_, rng))
             prints[scheme].append(found)
             compared = fingerprint.compare(known[scheme], found)
@@ -307,8 +320,9 @@ def main() -> int:
     parser.add_argument("result", type=Path)
     parser.add_argument("takes", type=int, nargs="?", default=100)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seconds", type=float, default=3600.0)
     options = parser.parse_args()
-    found = measure(options.takes, options.device)
+    found = measure(options.takes, options.device, options.seconds)
     options.result.write_text(json.dumps(found, indent=1), encoding="utf-8")
     sys.stdout.write("\n".join(summary(found)) + "\n")
     return 0
