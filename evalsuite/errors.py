@@ -1,18 +1,18 @@
-"""Every error that evalsuite raises on purpose, and the exit code that each one ends a command with.
+"""Errors that evalsuite raises on purpose, and the exit code with which each one ends a command.
 
-    EvalsuiteError                 70  a bug of ours when nothing below fits
+    EvalsuiteError                 70  a bug of evalsuite when none of the following fits
     ├── BadInput                   64  the user's configuration, file or command is wrong
     ├── EndpointUnusable           69  a model server cannot be used for this run
-    │   ├── ContextOverflow            one prompt does not fit; the item's outcome, never an exit
-    │   └── EndpointDown           75  it was there and has gone; the same command goes on when it is back
+    │   ├── ContextOverflow            one prompt does not fit; an outcome of the item, never an exit
+    │   └── EndpointDown           75  it became unreachable; the same command continues when it is back
     ├── CellInUse                  73  another process writes this cell
     ├── StorageFailed              74  the disk is full, read-only or failing
-    ├── Stopped                    75  stopped on request or by a deadline; the same command goes on
+    ├── Stopped                    75  stopped on request or by a deadline; the same command continues
     └── SampleFailed                   one attempt could not be measured; recorded, never an exit by itself
-        ├── AttemptSpoiled             what is on record leads nowhere: the attempt begins anew when it is made again
-        └── JudgeFailed                its answer is stored and waits for a verdict
+        ├── SimulatorFailed            the recorded dialogue cannot continue; the attempt starts again
+        └── JudgeFailed                the answer is stored and waits for a verdict
 
-A message says what was asked, what exists and what to do, in one or two lines.
+A message states what was requested, what exists and what to do, in one or two lines.
 """
 
 import difflib
@@ -21,13 +21,13 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of every command (sysexits.h where it has one)."""
+    """Exit codes of every command (those of sysexits.h where it has one)."""
 
     DONE = 0
     FAIL = 1
-    """``gate`` only, and only after a verdict was computed."""
+    """Only of ``gate``, and only after a verdict was computed."""
     UNDECIDED = 2
-    """``gate`` only, and only after a verdict was computed."""
+    """Only of ``gate``, and only after a verdict was computed."""
     INCOMPLETE = 3
     """Finished, but some samples have no score."""
     BAD_INPUT = 64
@@ -41,35 +41,36 @@ class Exit(IntEnum):
 
 
 class EvalsuiteError(Exception):
-    """Root of all expected errors; its text is shown to the user as it is."""
+    """Base class of all expected errors; the text is shown to the user unchanged."""
 
     exit_code: Exit = Exit.BUG
+    """Exit code of a command that ends with this error."""
 
 
 class BadInput(EvalsuiteError):
-    """The request itself is wrong: configuration, file, option or name."""
+    """The user's configuration, file, option or name is wrong."""
 
     exit_code = Exit.BAD_INPUT
 
 
 class EndpointUnusable(EvalsuiteError):
-    """A model server is unreachable, refuses us, or is not what the configuration says."""
+    """A model server is unreachable, rejects requests, or is not the configured one."""
 
     exit_code = Exit.ENDPOINT
 
 
 class ContextOverflow(EndpointUnusable):
-    """The server says that this prompt is longer than its context."""
+    """The server reports that the prompt is longer than its context."""
 
 
 class EndpointDown(EndpointUnusable):
-    """A model server was down for longer than the run waits; it can be continued with the same command."""
+    """A model server was down for longer than the run waits; the same command continues the run."""
 
     exit_code = Exit.STOPPED
 
 
 class CellInUse(EvalsuiteError):
-    """Another live process holds the lock of a cell."""
+    """Another running process holds the lock of a cell."""
 
     exit_code = Exit.IN_USE
 
@@ -81,13 +82,13 @@ class StorageFailed(EvalsuiteError):
 
 
 class Stopped(EvalsuiteError):
-    """The run was stopped and can be continued with the same command."""
+    """The run was stopped; the same command continues it."""
 
     exit_code = Exit.STOPPED
 
 
 class SampleFailed(EvalsuiteError):
-    """One attempt at one item ended without anything to grade (the cause is the text)."""
+    """One attempt at one item ended without an answer that can be graded; the text is the cause."""
 
     def __init__(self, message: str, attempts: int = 1) -> None:
         super().__init__(message)
@@ -96,17 +97,20 @@ class SampleFailed(EvalsuiteError):
 
 
 class SimulatorFailed(SampleFailed):
-    """The simulator said what a dialogue cannot go on with; replaying its words would fail again."""
+    """The simulator's messages make the dialogue impossible to continue; replaying them would fail again."""
 
 
 class JudgeFailed(SampleFailed):
     """The judge gave no verdict on a stored answer."""
 
 
-def unknown_name(kind: str, asked: str, known: Iterable[str], remedy: str = "") -> BadInput:
-    """The error for a name that does not exist: what was asked, the nearest name, all names, what to do."""
+def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = "") -> BadInput:
+    """Return the error for a name that does not exist: the requested name, the most similar one, all names, the remedy.
+
+    ``kind`` is the kind of name, such as ``model``; ``remedy`` is a sentence at the end.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(asked, names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
+    similar = difflib.get_close_matches(requested, names, n=1)
+    hint = f"; did you mean '{similar[0]}'?" if similar else "."
     choices = ", ".join(names) if names else "none"
-    return BadInput(f"unknown {kind} '{asked}'{hint} Known: {choices}.{' ' + remedy if remedy else ''}")
+    return BadInput(f"unknown {kind} '{requested}'{hint} Known: {choices}.{' ' + remedy if remedy else ''}")

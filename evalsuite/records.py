@@ -1,9 +1,9 @@
-"""The vocabulary of evalsuite: what flows from a benchmark to a table.
+"""The data types of evalsuite: what flows from a benchmark to a table.
 
     Item ──prompt──▶ Request ──endpoint──▶ Reply ──score──▶ Score
       └──────────────────────── one Sample ──────────────────────┘
 
-Values only: frozen, slotted, without behaviour beyond hashing and (de)serialisation to plain JSON types.
+All are frozen values without behaviour other than hashing and conversion to JSON types.
 """
 
 import hashlib
@@ -16,8 +16,9 @@ SCHEMA = 1
 """Version of every file that other programs read (manifest, journal, summary, comparison)."""
 
 Outcome = Literal["correct", "wrong", "truncated", "no_answer", "refused", "ungraded", "failed"]
+"""Kind of result of an attempt."""
 OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "truncated", "no_answer", "refused", "ungraded", "failed")
-"""All outcomes in the order in which tables show them; their counts sum to the planned samples."""
+"""All outcomes in the order in which tables show them; their numbers sum to the planned samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,93 +26,99 @@ class Item:
     """One question of a benchmark."""
 
     id: str
-    """Stable across reloads of the dataset; unique within the task."""
+    """Unique within the task and equal whenever the dataset is loaded."""
     inputs: Mapping[str, Any]
-    """What the prompt is made of: JSON types only."""
+    """Content of the prompt; JSON types only."""
     target: Any = None
-    """What the answer is held against: JSON types only."""
+    """The reference answer; JSON types only."""
     groups: Mapping[str, str] = field(default_factory=dict)
-    """Named strata, such as ``{"subject": "law"}``."""
+    """Group -> value, such as ``{"subject": "law"}``."""
     cluster: str = ""
     """Items with the same non-empty cluster share a source and are not independent."""
     weight: float = 1.0
-    """Weight in the headline mean (SciCode: scored steps)."""
+    """Weight in the headline mean (SciCode: number of scored steps)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of a model server."""
+    """One request to a model server."""
 
     messages: tuple[Mapping[str, Any], ...]
     """OpenAI chat messages, in order."""
     tools: tuple[Mapping[str, Any], ...] = ()
     """OpenAI tool schemas."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """Fields sent as they are: ``temperature``, ``top_p``, ``max_tokens``, ``seed`` ... Filled in by the engine."""
+    """Fields that are sent unchanged: ``temperature``, ``top_p``, ``max_tokens``, ``seed`` and others; set by the
+    engine."""
     stop: tuple[str, ...] = ()
-    """Stop strings that are part of the protocol."""
+    """Stop strings of the protocol."""
     raw: bool = False
-    """True: no chat template; the single message's content goes to ``/completions`` as the prompt."""
+    """Whether no chat template is used: the content of the single message goes to ``/completions`` as the prompt."""
 
     @property
     def prompt_sha(self) -> str:
-        """First 16 hex digits of the SHA-256 over messages, tools and ``raw``: equal for every precision."""
+        """First 16 hex digits of the SHA-256 over messages, tools and ``raw``; equal for every precision."""
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the server reported them; None where it did not."""
+    """Token counts as reported by the server; None when it did not report them."""
 
     prompt_tokens: int | None = None
+    """Tokens of the prompt."""
     completion_tokens: int | None = None
-    """All generated tokens, reasoning included."""
+    """Generated tokens, reasoning included."""
     reasoning_tokens: int | None = None
+    """Generated tokens of the reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server answered, as sent; only the field names are normalised."""
+    """Reply of a model server; only the names of fields are normalised."""
 
     text: str
-    """The answer without the reasoning; what is graded."""
+    """The answer without the reasoning, which is graded."""
     reasoning: str = ""
-    """The thinking part, wherever the server put it; never graded."""
+    """The reasoning, from whichever field the server uses; never graded."""
     finish_reason: str | None = None
-    """``stop``, ``length``, ``tool_calls``, ``content_filter``; ``length`` also when the token cap was reached."""
+    """``stop``, ``length``, ``tool_calls``, ``content_filter``; ``length`` also when the token limit was reached."""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    """Tool calls with ``id``, ``name`` and ``arguments`` (JSON text)."""
     usage: Usage = Usage()
+    """Token counts."""
     seconds: float = 0.0
-    """Wall time from sending the request to the last byte."""
+    """Seconds from sending the request to the last byte."""
     first_token_seconds: float | None = None
-    """Wall time to the first generated byte; None when not streamed."""
+    """Seconds to the first generated byte; None when not streamed."""
     model: str = ""
-    """The model's name in the server's answer."""
+    """Name of the model in the server's reply."""
     fingerprint: str = ""
-    """``system_fingerprint`` of the answer, where the server sends one."""
+    """``system_fingerprint`` of the reply; empty when the server sends none."""
 
     @property
     def truncated(self) -> bool:
-        """Whether the token cap or the context ended the answer."""
+        """Whether the token limit or the context ended the answer."""
         return self.finish_reason == "length"
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The verdict on one attempt."""
+    """Result of one attempt."""
 
     value: float | None
-    """Fraction of 1, or None: not measured (never a stand-in for 0)."""
+    """Fraction of 1; None when nothing was measured, which is never counted as 0."""
     outcome: Outcome
+    """Kind of result."""
     answer: str | None = None
-    """What the extractor found."""
+    """The extracted answer; None when none was found."""
     stage: str = ""
-    """Which stage of the extractor found it."""
+    """Stage of the extractor that found it."""
     parts: Mapping[str, float] = field(default_factory=dict)
     """Further measured fractions of this attempt."""
     note: str = ""
-    """For people: why."""
+    """Explanation for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +126,46 @@ class Sample:
     """One attempt at one item: one row of every table."""
 
     task: str
+    """Name of the task."""
     version: str
-    """``P.S``: P = what is asked, S = how it is graded."""
+    """``P.S``: P is the version of what is asked, S that of the grading."""
     variant: str
+    """Protocol of the task."""
     model: str
+    """Name of the model."""
     item_id: str
+    """Id of the item."""
     repeat: int
+    """Number of the repeat, from 0."""
     score: Score
+    """The result."""
     cluster: str = ""
+    """Cluster of the item."""
     weight: float = 1.0
+    """Weight of the item."""
     groups: Mapping[str, str] = field(default_factory=dict)
+    """Groups of the item."""
     prompt_sha: str = ""
-    """Of the first request; empty for answers recorded elsewhere without their prompt."""
+    """Hash of the first request; empty for imported answers without their prompt."""
     reply: Reply | None = None
     """The last reply of the model; None when there is none."""
     attempts: int = 1
     """Requests sent for the last reply, retries included."""
     rerolled: bool = False
-    """True if an earlier request for this attempt was sent whose reply is lost."""
+    """Whether an earlier request of this attempt was sent and its reply lost."""
 
 
 def canonical_sha(value: Any) -> str:
-    """SHA-256 (hex) of a JSON value: sorted keys, no spaces, UTF-8; lone surrogates kept."""
+    """Return the SHA-256 (hex) of a JSON value: sorted keys, no spaces, UTF-8; lone surrogates are kept."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def data_sha(items: tuple[Item, ...]) -> str:
-    """Content hash of a task's whole data (before any selection): ids, inputs, targets, groups, in id order."""
+    """Return the content hash of a task's whole data, before any selection.
+
+    It covers ids, inputs, targets, groups, clusters and weights of ``items`` in order of their ids: 16 hex digits.
+    """
     digest = hashlib.sha256()
     for item in sorted(items, key=lambda item: item.id):
         line = [item.id, dict(item.inputs), item.target, dict(item.groups), item.cluster, item.weight]

@@ -24,7 +24,7 @@ from evalsuite.records import Item, Score
 from evalsuite.store import journal
 from evalsuite.store.attempts import MODEL
 from evalsuite.tasks.tau2_telecom.adapter import Tau2Telecom
-from evalsuite.tasks.tau2_telecom.domain import begin, task_of, world
+from evalsuite.tasks.tau2_telecom.domain import new_environment, package_task, set_initial_state
 from evalsuite.tasks.tau2_telecom.reward import reward
 from tests.support.scripted_endpoint import Server as Scripted
 from tests.support.tau2_dialogues import (
@@ -133,8 +133,8 @@ def ends(folder: Path) -> dict[str, tuple[Score, Ended]]:
 
 def _states(item: Item) -> list[dict[str, Any]]:
     """The world before the first gold action and after each."""
-    task, environment = task_of(item), world()
-    begin(environment, task)
+    task, environment = package_task(item), new_environment()
+    set_initial_state(environment, task)
     states = [_state(environment, task)]
     for action in task.evaluation_criteria.actions:
         environment.make_tool_call(action.name, requestor=action.requestor, **action.arguments)

@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def benchmark(self) -> str:
-        """The title of its benchmark, as people write it."""
+        """The title of the benchmark."""
         return self.candidate.benchmark
 
     @property

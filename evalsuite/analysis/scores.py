@@ -95,7 +95,7 @@ class CellScore:
 
     @property
     def benchmark(self) -> str:
-        """The title of the cell's benchmark, as people write it."""
+        """The title of the cell's benchmark."""
         return benchmark_title(self.cell.task)
 
     @property

@@ -44,7 +44,14 @@ class RunTable:
         return tuple(dict.fromkeys(cell.task for cell in self.cells))
 
     def title(self, model: str) -> str:
-        """The title of a model that has a cell."""
+        """Look up the title of a model.
+
+        Args:
+            model: Name of a model that has a cell.
+
+        Returns:
+            The title.
+        """
         return next(cell.title for cell in self.cells if cell.model == model)
 
     def find(self, model: str, task: str) -> TableCell | None:

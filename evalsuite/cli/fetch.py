@@ -24,9 +24,8 @@ from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report.console import standard_output
 from evalsuite.store.manifest import write_json
-from evalsuite.tasks import datasets as data
+from evalsuite.tasks import datasets, hub
 from evalsuite.tasks import downloads as sources
-from evalsuite.tasks import hub
 
 FOLDER = "evalsuite-data"
 """Where ``fetch`` without ``to=`` puts everything."""
@@ -80,13 +79,13 @@ def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
     plan: list[sources.RequiredFile] = []
     for task in tasks:
         try:
-            needed = list(sources.plan(task))
+            needed = list(sources.required_files(task))
         except BadInput as error:
             problems.append(str(error))
             continue
         plan += needed
         if not needed:
-            _say(f"{task}: comes with {data.card(task)['dataset'].get('package', 'evalsuite')}")
+            _say(f"{task}: comes with {datasets.card(task)['dataset'].get('package', 'evalsuite')}")
     for number, wanted in enumerate(plan, 1):
         place = f"[{number}/{len(plan)}] {wanted.file}"
         try:
@@ -147,7 +146,7 @@ def _check(root: Path, entry: Entry) -> None:
 def _licenses(root: Path, tasks: set[str]) -> None:
     lines = ["# Licences of the data in this folder\n", "As the datasets' publishers state them.\n"]
     for task in sorted(name for name in tasks if sources.has_card(name)):
-        card = data.card(task)
+        card = datasets.card(task)
         dataset = card["dataset"]
         lines += [f"## {card['title']}\n", f"- licence: {card['license']}", f"- source: {dataset['uri']}"]
         lines += [f"- commit: {dataset['revision']}"] if "revision" in dataset else []

@@ -22,7 +22,17 @@ from evalsuite.store.runs import CellName, archive, choose_run
 
 
 def run(settings: Run) -> Exit:
-    """Ask what was asked for, grade it and report. Raises ``EvalsuiteError`` before anything is sent."""
+    """Execute a run: generate the requested cells, grade them and write the report.
+
+    Args:
+        settings: The settings of the run, as ``load_settings`` returns them.
+
+    Returns:
+        The exit code: done, incomplete, or stopped and resumable.
+
+    Raises:
+        EvalsuiteError: Something prevents the run; it is raised before any request is sent.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     deadline = None if settings.dry_run else settings.engine.deadline
     window = None if deadline is None else open_window(deadline)

@@ -8,7 +8,7 @@ from typing import Any
 from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Model, Select, Task
 from evalsuite.errors import BadInput, unknown_name
-from evalsuite.tasks import datasets as data
+from evalsuite.tasks import datasets
 from evalsuite.tasks.published import Card
 
 
@@ -86,7 +86,7 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
-    card = data.card(task.adapter)
+    card = datasets.card(task.adapter)
     design: Mapping[str, Any] = card["design"]
     total = int(design["variant_items"].get(task.variant, card["items"]))
     strata = {group: dict(parts) for group, parts in design["strata"].items()}

@@ -15,7 +15,7 @@ from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
 from evalsuite.stats.intervals import ScoreInterval
-from evalsuite.tasks import datasets as data
+from evalsuite.tasks import datasets
 from evalsuite.tasks.datasets import benchmark_title
 
 REGISTERED: Mapping[str, tuple[str, str]] = {
@@ -121,7 +121,9 @@ def _entries(scores: Sequence[CellScore]) -> str:
 
 
 def _dataset(task: str) -> Mapping[str, Any]:
-    dataset: Mapping[str, Any] = data.card(task)["dataset"] if (shipped("tasks") / task / "card.yaml").is_file() else {}
+    dataset: Mapping[str, Any] = (
+        datasets.card(task)["dataset"] if (shipped("tasks") / task / "card.yaml").is_file() else {}
+    )
     return dataset
 
 

@@ -13,50 +13,120 @@ from numpy.typing import NDArray
 from scipy import special
 
 X = TypeVar("X", float, NDArray[np.float64])
+"""A number or an array of numbers."""
 
 
 def norm_cdf(x: X) -> X:
-    """Return the probability that a standard normal variable is at most ``x``."""
+    """Compute the probability that a standard normal variable is at most ``x``.
+
+    Args:
+        x: Value or values, any shape.
+
+    Returns:
+        The probability, a fraction of the same shape.
+    """
     return _like(x, special.ndtr(x))
 
 
 def norm_sf(x: X) -> X:
-    """Return the probability that a standard normal variable is above ``x``."""
+    """Compute the probability that a standard normal variable is above ``x``.
+
+    Args:
+        x: Value or values, any shape.
+
+    Returns:
+        The probability, a fraction of the same shape.
+    """
     return norm_cdf(-x)
 
 
 def norm_ppf(p: X) -> X:
-    """Return the ``x`` with ``norm_cdf(x) == p``."""
+    """Compute the quantile of the standard normal distribution: the ``x`` with ``norm_cdf(x) == p``.
+
+    Args:
+        p: Probability or probabilities, fractions.
+
+    Returns:
+        The quantile, of the same shape.
+    """
     return _like(p, special.ndtri(p))
 
 
 def norm_isf(p: X) -> X:
-    """Return the ``x`` with ``norm_sf(x) == p``."""
+    """Compute the upper quantile of the standard normal distribution: the ``x`` with ``norm_sf(x) == p``.
+
+    Args:
+        p: Probability or probabilities, fractions.
+
+    Returns:
+        The quantile, of the same shape.
+    """
     return -norm_ppf(p)
 
 
 def t_cdf(x: X, df: X | float) -> X:
-    """Return the probability that Student's t is at most ``x``; ``df`` is above 0, possibly infinite."""
+    """Compute the probability that Student's t is at most ``x``.
+
+    Args:
+        x: Value or values, any shape.
+        df: Degrees of freedom, above 0, possibly infinite; same shape, or one number.
+
+    Returns:
+        The probability, a fraction of the same shape.
+    """
     return _like(x, special.stdtr(df, x))
 
 
 def t_sf(x: X, df: X | float) -> X:
-    """Return the probability that Student's t is above ``x``."""
+    """Compute the probability that Student's t is above ``x``.
+
+    Args:
+        x: Value or values, any shape.
+        df: Degrees of freedom, above 0, possibly infinite; same shape, or one number.
+
+    Returns:
+        The probability, a fraction of the same shape.
+    """
     return t_cdf(-x, df)
 
 
 def t_ppf(p: float, df: X) -> X:
-    """Return the ``x`` with ``t_cdf(x, df) == p``."""
+    """Compute the quantile of Student's t: the ``x`` with ``t_cdf(x, df) == p``.
+
+    Args:
+        p: Probability, a fraction.
+        df: Degrees of freedom, above 0, any shape.
+
+    Returns:
+        The quantile, of the shape of ``df``.
+    """
     return _like(df, special.stdtrit(df, p))
 
 
 def t_isf(p: float, df: X) -> X:
-    """Return the ``x`` with ``t_sf(x, df) == p``."""
+    """Compute the upper quantile of Student's t: the ``x`` with ``t_sf(x, df) == p``.
+
+    Args:
+        p: Probability, a fraction.
+        df: Degrees of freedom, above 0, any shape.
+
+    Returns:
+        The quantile, of the shape of ``df``.
+    """
     return -t_ppf(p, df)
 
 
 def nct_sf(x: float, df: float, nc: float) -> float:
-    """Return the probability that the noncentral t with noncentrality ``nc`` is above ``x``."""
+    """Compute the probability that a noncentral t variable is above ``x``.
+
+    Args:
+        x: Value.
+        df: Degrees of freedom, above 0.
+        nc: Noncentrality.
+
+    Returns:
+        The probability, a fraction.
+    """
     below = float(special.nctdtr(df, nc, x))
     if math.isnan(below):  # what special.nctdtr returns where the probability is 0 or 1 within rounding
         return 1.0 if nc > x else 0.0
@@ -64,17 +134,41 @@ def nct_sf(x: float, df: float, nc: float) -> float:
 
 
 def chi2_sf(x: float, df: float) -> float:
-    """Return the probability that chi-square with ``df`` degrees of freedom is above ``x``."""
+    """Compute the probability that a chi-square variable is above ``x``.
+
+    Args:
+        x: Value, not below 0.
+        df: Degrees of freedom, above 0.
+
+    Returns:
+        The probability, a fraction.
+    """
     return float(special.chdtrc(df, x))
 
 
 def binom_half_cdf(k: int, n: int) -> float:
-    """Return the probability of at most ``k`` successes in ``n`` trials with probability 1/2 each."""
+    """Compute the probability of at most ``k`` successes in ``n`` trials with probability 1/2 each.
+
+    Args:
+        k: Number of successes.
+        n: Number of trials.
+
+    Returns:
+        The probability, a fraction.
+    """
     return float(special.bdtr(k, n, 0.5))
 
 
 def binom_half_pmf(k: int, n: int) -> float:
-    """Return the probability of exactly ``k`` successes in ``n`` trials with probability 1/2 each."""
+    """Compute the probability of exactly ``k`` successes in ``n`` trials with probability 1/2 each.
+
+    Args:
+        k: Number of successes.
+        n: Number of trials.
+
+    Returns:
+        The probability, a fraction.
+    """
     log_count = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
     return float(np.exp(log_count - n * np.log(2)))
 

@@ -1,3 +1,3 @@
-"""What runs a benchmark: its items, its prompt and its grading."""
+"""Runs benchmarks: their items, prompts and grading."""
 
 __all__ = ["base", "datasets", "downloads", "grading", "hub", "loading", "published", "registry"]

@@ -1,8 +1,9 @@
-"""AA-LCR (Artificial Analysis Long Context Reasoning): 100 questions over 30 sets of long documents, judged.
+"""AA-LCR (Artificial Analysis Long Context Reasoning): 100 questions over 30 sets of long documents, graded by a judge.
 
-Protocol of NeMo-Skills ``nemo_skills/dataset/aalcr/prepare.py`` (nvidia-aa-lcr 26.3 sends the same text, indented by
-accident): one user message with the documents in the order of ``data_source_filenames``, then the question. A judge
-holds the answer against the official one. An empty answer is wrong without asking it, and it never sees the reasoning.
+Protocol of NeMo-Skills ``nemo_skills/dataset/aalcr/prepare.py`` (nvidia-aa-lcr 26.3 sends the same text with unintended
+indentation): one user message with the documents in the order of ``data_source_filenames``, then the question. A judge
+compares the answer with the reference answer. An empty answer is wrong without a judge, and the judge never sees the
+reasoning.
 """
 
 import zipfile
@@ -18,7 +19,7 @@ from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source, extra_file, pin, rows
 
 ARCHIVE = "extracted_text/AA-LCR_extracted-text.zip"
-"""The documents: ``lcr/<category>/<set>/<file>``."""
+"""The archive of documents, with paths ``lcr/<category>/<set>/<file>``."""
 PROMPT = """BEGIN INPUT DOCUMENTS
 
 {documents}
@@ -34,23 +35,26 @@ START QUESTION
 END QUESTION
 
 """
+"""Template of the user message."""
 
 
 @dataclass(frozen=True, slots=True)
 class AALCR:
-    """One attempt is one question and one verdict; without a judge it stays ``ungraded``."""
+    """Adapter of AA-LCR; one attempt is one question and one verdict, ``ungraded`` without a judge."""
 
     variant: str = "v1_0"
+    """Protocol of the prompt."""
     seed: int = 42
-    """Not used: nothing is drawn."""
+    """Not used: nothing is random."""
     source: Source = HUB
+    """Where the questions and documents come from."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("v1_0",)
     id_field: ClassVar[str] = "question_id"
     needs: ClassVar[tuple[str, ...]] = ("judge",)
     shares_prefix: ClassVar[bool] = True
-    """The questions on one set of documents are sent together: the server computes the documents once."""
+    """The questions on one set of documents are sent together, so that the server computes the documents once."""
 
     @property
     def longest_prompt(self) -> int:
@@ -58,7 +62,7 @@ class AALCR:
         return max(int(item.inputs["input_tokens"]) for item in self.items())
 
     def items(self) -> Iterable[Item]:
-        """All questions; one cluster is one set of documents."""
+        """Yield all questions; one cluster is one set of documents."""
         for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
             inputs = {
                 "question": row["question"],
@@ -71,7 +75,7 @@ class AALCR:
             yield Item(str(row["question_id"]), inputs, row["answer"], groups, cluster=str(row["document_set_id"]))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The request; reads the documents. Raises ``BadInput`` naming a document that is missing."""
+        """Return the request; the documents are read here. Raises ``BadInput`` when a document is missing."""
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
         blocks = (f"BEGIN DOCUMENT {number}:\n{text}\nEND DOCUMENT {number}" for number, text in enumerate(texts, 1))
@@ -79,7 +83,7 @@ class AALCR:
         return Request(({"role": "user", "content": text},))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask, then let the judge decide."""
+        """Ask the question and let the judge grade the answer."""
         reply: Reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()
         if not answer:
@@ -95,19 +99,19 @@ class AALCR:
 
 @cache
 def _names(archive: Path) -> dict[str, str]:
-    """Path of a document as the dataset writes it -> its name in the archive.
+    """Return the path of each document as the dataset writes it -> its name in the archive.
 
-    The archive's names were written as UTF-8 and are read back as code page 437, unless it says otherwise.
+    The archive's names were written as UTF-8 and are read back as code page 437, unless it declares otherwise.
     """
     with zipfile.ZipFile(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]
-    found = {}
+    by_path = {}
     for name in names:
         try:
-            found[name.encode("cp437").decode("utf-8")] = name
+            by_path[name.encode("cp437").decode("utf-8")] = name
         except (UnicodeEncodeError, UnicodeDecodeError):
-            found[name] = name
-    return found
+            by_path[name] = name
+    return by_path
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The one seam of evalsuite: what a benchmark must offer, and what it is given to work with."""
+"""Interface between evalsuite and a benchmark: what an adapter must implement, and the tools that an attempt may
+use.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,72 +10,146 @@ from typing import ClassVar, Protocol
 from evalsuite.records import Item, Reply, Request, Score
 
 SLOW_TEXT = 20_000
-"""Characters from which grading leaves the event loop (measured: the slowest extractor takes 2 ms here)."""
+"""Length in characters from which a reply is graded in a thread (the slowest extractor takes 2 ms for such a text)."""
 
 
 class Chat(Protocol):
-    """One call of the model under test: journaled when it arrives, replayed on resume."""
+    """One call of a model. Replies are written to the journal when they arrive and read from it when a run is
+    resumed.
+    """
 
     async def __call__(self, request: Request) -> Reply:
-        """Send ``request`` with the run's sampling; raises ``SampleFailed`` when no whole reply could be had."""
+        """Send a request with the run's sampling.
+
+        Args:
+            request: The messages, tools and stop strings.
+
+        Returns:
+            The whole reply.
+
+        Raises:
+            SampleFailed: No whole reply arrived after all retries.
+        """
         ...
 
 
 class Judge(Protocol):
-    """A language model that holds a free answer against the official one."""
+    """A language model that compares a free-text answer with the reference answer."""
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
-        """Whether ``candidate`` says the same as ``official``; journaled, and replayed for the same answer.
+        """Decide whether an answer agrees with the reference answer.
 
-        Raises ``JudgeFailed`` when no verdict could be had: never the model's fault.
+        The verdict is journaled and reused for the same answer.
+
+        Args:
+            question: The question.
+            official: The reference answer.
+            candidate: The answer to judge.
+
+        Returns:
+            Whether the answer is correct.
+
+        Raises:
+            JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What one attempt may use. Bound to its item, repeat and cell."""
+    """What one attempt may use; bound to its item, repeat and cell."""
 
     chat: Chat
     """The model under test."""
     simulator: Chat | None = None
-    """The simulated user that it talks with, where the task has one."""
+    """The simulated user of a dialogue; None when the task has none."""
     judge: Judge | None = None
-    """None: free answers stay ``ungraded`` until later."""
+    """The judge; None when there is none, so that free-text answers stay ``ungraded`` until later."""
 
 
 class Adapter(Protocol):
-    """A benchmark: which items it has, and one attempt at one item.
+    """A benchmark: its items, and one attempt at one item.
 
-    An adapter is a frozen dataclass; its fields are its options.
+    An adapter is a frozen dataclass whose fields are its options.
     """
 
     version: ClassVar[str]
-    """``P.S``: P = what is asked, S = how it is graded."""
+    """``P.S``: P is the version of what is asked, S that of the grading."""
 
     def items(self) -> Iterable[Item]:
-        """All items in the dataset's order; raises ``BadInput`` when the data cannot be had."""
+        """List the items in the order of the dataset.
+
+        Returns:
+            All items.
+
+        Raises:
+            BadInput: The data cannot be loaded.
+        """
         ...
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade; ``repeat`` counts from 0."""
+        """Ask one item once and grade the answer.
+
+        Args:
+            item: The item.
+            repeat: Number of the repeat, from 0.
+            tools: The model under test, and the simulator and judge when the task needs them.
+
+        Returns:
+            The score; its value is a fraction of 1, or None when nothing was measured.
+
+        Raises:
+            SampleFailed: No reply, or none that can be graded, was received.
+        """
         ...
 
 
 class SingleTurn(Protocol):
-    """The pure half of a benchmark that asks one question and grades one reply."""
+    """The pure part of a benchmark with one request and one reply per attempt."""
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The request: a pure function of the item, the repeat and the options."""
+        """Build the request: a pure function of the item, the repeat and the options.
+
+        Args:
+            item: The item.
+            repeat: Number of the repeat, from 0.
+
+        Returns:
+            The request without sampling.
+        """
         ...
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """The verdict on a whole reply; pure. ``repeat`` tells the option order where a task has one."""
+        """Grade a whole reply: a pure function.
+
+        Args:
+            item: The item.
+            repeat: Number of the repeat, from 0; it determines the order of the options in some tasks.
+            reply: The reply.
+
+        Returns:
+            The score; its value is a fraction of 1.
+        """
         ...
 
 
 async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
-    """The attempt of every single-turn benchmark."""
+    """Make one attempt of a single-turn benchmark: send the prompt, grade the reply.
+
+    Long replies are graded in a thread, so that grading does not block the event loop.
+
+    Args:
+        task: The benchmark.
+        item: The item.
+        repeat: Number of the repeat, from 0.
+        tools: The tools of the attempt.
+
+    Returns:
+        The score of the reply.
+
+    Raises:
+        SampleFailed: No whole reply arrived after all retries.
+    """
     reply = await tools.chat(task.prompt(item, repeat))
     if len(reply.text) < SLOW_TEXT:
         return task.score(item, repeat, reply)
@@ -81,7 +157,19 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools) -
 
 
 def graded(reply: Reply, *, right: bool, answer: str | None, stage: str = "", note: str = "") -> Score:
-    """The score of a 0/1 answer, with its outcome: truncation, refusal and silence are told apart from wrong."""
+    """Build the score of a 0/1 answer; truncated, refused and empty replies get outcomes of their own.
+
+    Args:
+        reply: The graded reply.
+        right: Whether the answer is correct.
+        answer: The extracted answer; None when none was found.
+        stage: The stage of the extractor that found it.
+        note: A remark for people.
+
+    Returns:
+        A score with value 1 and outcome ``correct``, or with value 0 and outcome ``truncated``, ``refused``,
+            ``no_answer`` or ``wrong``.
+    """
     if right:
         return Score(1.0, "correct", answer, stage, note=note)
     if reply.truncated:

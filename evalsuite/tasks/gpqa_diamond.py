@@ -1,10 +1,11 @@
 """GPQA Diamond (Rein et al. 2023, arXiv 2311.12022): 198 graduate-level questions with four choices.
 
 Variants: ``nvidia`` (NeMo-Skills ``eval/aai/mcq-4choices`` and its evaluator: one fixed order of the choices for all
-repeats, choices cleaned as there), ``simple_evals`` (openai/simple-evals: another order at each repeat, texts as they
-are). The order is a pure function of record id, repeat and seed - not the sequence that the authors' generators draw -
-so that every precision is asked the same in any order of items. Right is the choice's index, never its text: two
-choices may read alike. The dataset is gated, and its terms ask not to show examples in plain text.
+repeats, choices cleaned as there), ``simple_evals`` (openai/simple-evals: another order at each repeat, unchanged
+texts). The order is a pure function of record id, repeat and seed, not the sequence that the authors' generators draw,
+so that every precision gets the same order however its items are scheduled. The correct choice is identified by its
+index, never by its text, because two choices may have the same text. The dataset is gated, and its terms ask not to
+show examples in plain text.
 """
 
 import hashlib
@@ -18,7 +19,9 @@ from evalsuite.tasks.datasets import HUB, Source, pin, rows
 from evalsuite.tasks.grading import extract
 
 LETTERS = "ABCD"
+"""Letters of the choices."""
 CHOICES = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+"""Columns of the choices; the first is the correct one."""
 SENTENCES = {
     "nvidia": "Answer the following multiple choice question. The last line of your response should be in the "
     "following format: 'Answer: A/B/C/D' (e.g. 'Answer: A').",
@@ -26,42 +29,46 @@ SENTENCES = {
     "following format: 'Answer: $LETTER' (without quotes) where LETTER is one of ABCD. Think step by step before "
     "answering.",
 }
+"""Variant -> first sentence of the prompt."""
 CHAINS = {"nvidia": extract.boxed_chain, "simple_evals": extract.simple_evals_letter}
+"""Variant -> extractor of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class GPQADiamond:
-    """One attempt is one question; repeats are averaged within an item first."""
+    """Adapter of GPQA Diamond; one attempt is one question."""
 
     variant: str = "nvidia"
+    """Protocol of prompt and grading."""
     seed: int = 42
-    """Of the order of choices."""
+    """Determines the order of the choices."""
     source: Source = HUB
+    """Where the questions come from."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("nvidia", "simple_evals")
     id_field: ClassVar[str] = "Record ID"
     shuffled: ClassVar[bool] = True
-    """A letter means nothing without the order that was shown: answers recorded elsewhere cannot be graded."""
+    """A letter has no meaning without the order of the choices: imported answers cannot be graded."""
 
     def items(self) -> Iterable[Item]:
-        """All records; the right choice is the first of ``choices``."""
+        """Yield all records; the correct choice is the first of ``choices``."""
         for row in rows("gpqa_diamond", pin("gpqa_diamond"), "train", self.source):
             inputs = {"question": row["Question"], "choices": [row[name] or "" for name in CHOICES]}
             groups = {"domain": row["High-level domain"], "subdomain": row["Subdomain"]}
             yield Item(row["Record ID"], inputs, 0, groups)
 
     def order(self, item: Item, repeat: int) -> tuple[int, ...]:
-        """Indices of the choices in the order in which they are shown as A to D."""
-        shown = 0 if self.variant == "nvidia" else repeat
+        """Return the indices of the choices in the order in which they are shown as A to D."""
+        drawn_for = 0 if self.variant == "nvidia" else repeat
 
         def rank(index: int) -> bytes:
-            return hashlib.sha256(f"{self.seed}:{item.id}:{shown}:{index}".encode()).digest()
+            return hashlib.sha256(f"{self.seed}:{item.id}:{drawn_for}:{index}".encode()).digest()
 
         return tuple(sorted(range(len(LETTERS)), key=rank))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """One user message."""
+        """Return the question and its choices as one user message."""
         question, choices = item.inputs["question"], item.inputs["choices"]
         if self.variant == "nvidia":
             question, choices = question.strip("\n"), [_cleaned(choice) for choice in choices]
@@ -71,18 +78,18 @@ class GPQADiamond:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Right if the chain finds the letter under which this repeat showed the right choice."""
+        """Score the reply: correct when it names the letter under which this repeat showed the correct choice."""
         order = self.order(item, repeat)
         key = LETTERS[order.index(item.target)]
-        found = CHAINS[self.variant](reply.text, LETTERS)
+        extracted = CHAINS[self.variant](reply.text, LETTERS)
         note = f"order {''.join(str(index) for index in order)}, right is {key}"
-        return graded(reply, right=found.answer == key, answer=found.answer, stage=found.stage, note=note)
+        return graded(reply, right=extracted.answer == key, answer=extracted.answer, stage=extracted.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade."""
+        """Ask the question once and score the reply."""
         return await single_turn(self, item, repeat, tools)
 
 
 def _cleaned(text: str) -> str:
-    """As NeMo-Skills' ``dataset/gpqa/prepare.py`` cleans choices."""
+    """Clean a choice as NeMo-Skills' ``dataset/gpqa/prepare.py`` does."""
     return text.strip().replace(" [title]", ". ").replace("  ", " ")

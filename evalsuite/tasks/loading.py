@@ -1,4 +1,4 @@
-"""A benchmark of a run with its questions."""
+"""Loads a benchmark of a run with its questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from evalsuite.records import Item, Request, data_sha
 from evalsuite.tasks.base import Adapter, SingleTurn
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
-from evalsuite.tasks.selection import selected
+from evalsuite.tasks.selection import selected_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
-    chosen = selected(items, task.select, settings.limit, settings.seed)
+    chosen = selected_items(items, task.select, settings.limit, settings.seed)
     part = {"limit": settings.limit, "groups": dict(task.select.groups), "ids": task.select.ids}
     sampling = effective(settings.sampling, task.sampling)
     return LoadedTask(

@@ -1,9 +1,10 @@
 """MMLU-Pro (Wang et al. 2024, arXiv 2406.01574): 12,032 questions in 14 subjects with three to ten options.
 
-Variants: ``nvidia`` (NeMo-Skills ``eval/aai/mcq-10choices-boxed`` and its evaluator), ``aa`` (Artificial Analysis'
-sentence and nine-stage chain), ``official`` (TIGER-AI-Lab/MMLU-Pro ``evaluate_from_local.py``: five worked examples,
-completion style, no random guess for answers that do not parse, and no dropping of examples to fit 2,048 tokens).
-Only the options that an item has are shown; another letter is wrong. The key is ``answer``, never ``answer_index``.
+Variants: ``nvidia`` (NeMo-Skills ``eval/aai/mcq-10choices-boxed`` and its evaluator), ``aa`` (sentence and nine-stage
+chain of Artificial Analysis), ``official`` (TIGER-AI-Lab/MMLU-Pro ``evaluate_from_local.py``: five worked examples,
+completion style, without its random guess for answers that do not parse, and without dropping examples to fit 2,048
+tokens). Only the options that an item has are shown; another letter is wrong. The key is ``answer``, never
+``answer_index``.
 """
 
 from collections.abc import Iterable
@@ -18,49 +19,57 @@ from evalsuite.tasks.datasets import HUB, Source, pin, rows
 from evalsuite.tasks.grading import extract
 
 LETTERS = "ABCDEFGHIJ"
+"""Letters of the options."""
 SHOTS = 5
+"""Number of worked examples of ``official``."""
 LAST_LINE = (
     "Answer the following multiple choice question. The last line of your response should be in the following format: "
 )
+"""Beginning of the first sentence of the prompt."""
 SENTENCES = {
     "nvidia": LAST_LINE + r"'Answer: \boxed{A/B/C/D/E/F/G/H/I/J}' (e.g. 'Answer: \boxed{A}').",
     "aa": LAST_LINE + "'Answer: A/B/C/D/E/F/G/H/I/J' (e.g. 'Answer: A').",
 }
+"""Variant -> first sentence of the prompt."""
 HEADER = (
     "The following are multiple choice questions (with answers) about {subject}. Think step by step and then finish "
     'your answer with "the answer is (X)" where X is the correct letter choice.\n\n\n\n'
 )
+"""First sentence of the prompt of ``official``."""
 CHAINS = {"nvidia": extract.boxed_chain, "aa": extract.aa_chain, "official": extract.official_chain}
+"""Variant -> extractor of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class MMLUPro:
-    """One attempt is one question; the headline is the mean over all items (micro)."""
+    """Adapter of MMLU-Pro; one attempt is one question, and the headline is the mean over all items (micro)."""
 
     variant: str = "nvidia"
+    """Protocol of prompt and grading."""
     seed: int = 42
     """Not used: nothing is shuffled."""
     source: Source = HUB
+    """Where the questions come from."""
     api: Literal["auto", "chat", "completion"] = "auto"
-    """``official`` only: ``auto`` sends its prompt raw, as its authors do; ``chat`` as one user message."""
+    """For ``official`` only: ``auto`` sends the prompt raw, as its authors do; ``chat`` as one user message."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("nvidia", "aa", "official")
     id_field: ClassVar[str] = "question_id"
 
     def __post_init__(self) -> None:
-        """Raises ``BadInput`` for an ``api`` that the variant does not have."""
+        """Raise ``BadInput`` for an ``api`` that the variant does not have."""
         if self.api == "completion" and self.variant != "official":
             raise BadInput(f"mmlu_pro variant={self.variant} is a chat protocol; api=completion is for official only")
 
     def items(self) -> Iterable[Item]:
-        """All questions of the test split."""
+        """Yield all questions of the test split."""
         for row in rows("mmlu_pro", pin("mmlu_pro"), "test", self.source):
             inputs = {"question": row["question"], "options": _options(row), "subject": row["category"]}
             yield Item(str(row["question_id"]), inputs, row["answer"], {"subject": row["category"]})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The request; ``official`` reads the validation split on first use."""
+        """Return the request; ``official`` reads the validation split on first use."""
         question, options = item.inputs["question"], item.inputs["options"]
         if self.variant == "official":
             text = _header(self.source, item.inputs["subject"]) + _official(question, options)
@@ -71,18 +80,20 @@ class MMLUPro:
         return Request(({"role": "user", "content": f"{SENTENCES[self.variant]}\n\n{text}\n\n{listed}"},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Right if the variant's chain finds the key's letter."""
-        found = CHAINS[self.variant](reply.text, LETTERS[: len(item.inputs["options"])])
-        note = "" if found.answer is None or found.in_range else "not one of the item's options"
-        return graded(reply, right=found.answer == item.target, answer=found.answer, stage=found.stage, note=note)
+        """Score the reply: correct when the variant's extractor finds the letter of the key."""
+        extracted = CHAINS[self.variant](reply.text, LETTERS[: len(item.inputs["options"])])
+        note = "" if extracted.answer is None or extracted.in_range else "not one of the item's options"
+        return graded(
+            reply, right=extracted.answer == item.target, answer=extracted.answer, stage=extracted.stage, note=note
+        )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade."""
+        """Ask the question once and score the reply."""
         return await single_turn(self, item, repeat, tools)
 
 
 def _options(row: dict[str, Any]) -> list[str]:
-    """The options without the padding ("N/A") of early snapshots, as the official script drops it."""
+    """Return the options without the padding ("N/A") of early snapshots, as the official script drops it."""
     return [option for option in row["options"] if option != "N/A"]
 
 
@@ -100,10 +111,13 @@ def _header(source: Source, subject: str) -> str:
 
 @cache
 def _headers(source: Source) -> dict[str, str]:
-    """Subject -> instruction and its first five worked examples."""
+    """Return subject -> instruction with its first five worked examples."""
     examples: dict[str, list[str]] = {}
     for row in rows("mmlu_pro", pin("mmlu_pro"), "validation", source):
         worked = row["cot_content"].replace("A: Let's think step by step.", "Answer: Let's think step by step.")
         text = _official(row["question"], _options(row)) + f"{worked}\n\n"
         examples.setdefault(row["category"], []).append(text)
-    return {subject: HEADER.format(subject=subject) + "".join(some[:SHOTS]) for subject, some in examples.items()}
+    return {
+        subject: HEADER.format(subject=subject) + "".join(worked_examples[:SHOTS])
+        for subject, worked_examples in examples.items()
+    }

@@ -1,4 +1,4 @@
-"""Published model cards (``conf/card/*.yaml``) as plain data."""
+"""Reads published model cards (``conf/card/*.yaml``)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,27 +9,33 @@ from evalsuite.config.files import folders, read_yaml
 from evalsuite.errors import BadInput, unknown_name
 
 NOT_STATED = "not stated"
+"""Value of a setting that a card does not state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A published table as plain data; see ``conf/card/``."""
+    """A published table of scores; see ``conf/card/``."""
 
     name: str
+    """Name of its file."""
     data: Mapping[str, Any]
+    """Content of its file."""
 
     @property
     def title(self) -> str:
-        """Who published it."""
+        """Title of the card."""
         return str(self.data.get("title", self.name))
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What it says of its protocol; ``not stated`` where it says nothing."""
+        """Settings of its protocol; ``not stated`` for those that it does not state."""
         return self.data.get("settings") or {}
 
     def column(self, checkpoint: str | None, model: str) -> str | None:
-        """The card's column for a cell: the same checkpoint; for answers recorded elsewhere (None), the same name."""
+        """Return the key of the card's column for a cell; None without one.
+
+        A column matches by checkpoint, or for imported answers (``checkpoint`` None) by the name of the model.
+        """
         for column in self.data.get("columns") or ():
             same = column["key"] == model if checkpoint is None else column.get("checkpoint") == checkpoint
             if same:
@@ -37,29 +43,37 @@ class Card:
         return None
 
     def row(self, task: str) -> Mapping[str, Any] | None:
-        """The card's row of a task."""
+        """Return the card's row of a task; None without one."""
         return next((row for row in self.data.get("rows") or () if row.get("task") == task), None)
 
     def score(self, task: str, column: str) -> float | None:
-        """The published score, a fraction of 1."""
+        """Return the published score of a task in a column, a fraction of 1; None without one."""
         value = (self.row(task) or {}).get("scores", {}).get(column)
         return None if value is None else float(value)
 
     def counts(self, task: str, column: str) -> dict[str, tuple[int, int]]:
-        """Stratum -> (right, items) where the card publishes counts, else empty."""
+        """Return group value -> (correct, items) when the card publishes counts, else an empty dictionary."""
         for group in self.data.get("groups") or ():
             if (group.get("task"), group.get("column")) == (task, column):
-                return {str(value): (int(one["correct"]), int(one["n"])) for value, one in group["values"].items()}
+                return {
+                    str(value): (int(entry["correct"]), int(entry["n"])) for value, entry in group["values"].items()
+                }
         return {}
 
 
 def published_cards(config_dir: str | None) -> dict[str, Card]:
-    """Name -> card of every ``card/*.yaml``, those of ``--config-dir`` first. Raises ``BadInput`` for a wrong file."""
+    """Return name -> card of every ``card/*.yaml``; files of ``--config-dir`` replace shipped ones of the same name.
+
+    Raises ``BadInput`` for an invalid file.
+    """
     return {name: _read(path) for name, path in _files(config_dir).items()}
 
 
 def card_named(name: str, config_dir: str | None = None) -> Card:
-    """A card by the name of its file, or by the path of one's own. Raises ``BadInput``."""
+    """Return a card by its name, or by the path of a file of the user.
+
+    Raises ``BadInput`` when there is none.
+    """
     own = Path(name).expanduser()
     if own.suffix == ".yaml" and own.is_file():
         return _read(own)
@@ -70,12 +84,12 @@ def card_named(name: str, config_dir: str | None = None) -> Card:
 
 
 def _files(config_dir: str | None) -> dict[str, Path]:
-    """Name -> file of every card; a file of ``--config-dir`` replaces the shipped one of the same name."""
-    found: dict[str, Path] = {}
+    """Return name -> file of every card; a file of ``--config-dir`` replaces the shipped one of the same name."""
+    paths: dict[str, Path] = {}
     for folder in folders(config_dir):
         for path in sorted((folder / "card").glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
+            paths.setdefault(path.stem, path)
+    return paths
 
 
 def _read(path: Path) -> Card:

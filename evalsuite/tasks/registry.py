@@ -1,8 +1,8 @@
-"""The benchmarks: one explicit table, each class imported when it is asked for.
+"""Table of the benchmarks; each class is imported when it is used.
 
 A user's own class is named ``my_pkg.my_module:MyTask``. It is a dataclass with the fields ``variant``, ``seed`` and
-``source``, one field for each option of its own, the class attributes ``version`` and ``variants`` (the first is the
-default), and ``Adapter``'s methods.
+``source``, one field for each of its options, the class attributes ``version`` and ``variants`` (the first is the
+default), and the methods of ``Adapter``.
 """
 
 import dataclasses
@@ -44,27 +44,33 @@ MOVED: Mapping[str, str] = {
     "evalsuite.grading.sandbox": "evalsuite.sandbox",
     "evalsuite.grading": "evalsuite.tasks.grading",
 }
-"""Import paths of evalsuite 0.1 that adapters used, and the import that replaces each; the longest prefix counts."""
+"""Import path of evalsuite 0.1 that adapters used -> the import that replaces it; the longest matching prefix
+counts."""
 
 COMMON = ("variant", "seed", "source")
 """Fields of every adapter; the others are its options."""
 
 
 def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Source, seed: int) -> Adapter:
-    """The adapter ``adapter`` (a name of ``ADAPTERS`` or ``package.module:Class``) with its options checked.
+    """Create the adapter ``adapter`` (a name of ``ADAPTERS`` or ``package.module:Class``) with validated options.
 
-    ``options`` holds plain values as YAML gives them. Raises ``BadInput`` for an unknown adapter, variant or option,
-    and for a value of the wrong type.
+    ``options`` holds plain values as in YAML. Raises ``BadInput`` for an unknown adapter, variant or option, and for a
+    value of the wrong type.
     """
-    kind = load(adapter)
-    known: tuple[str, ...] = getattr(kind, "variants", ())
-    if known and variant not in known:  # none stated: the class checks by itself
+    adapter_class = load(adapter)
+    known: tuple[str, ...] = getattr(adapter_class, "variants", ())
+    if known and variant not in known:  # without declared variants the class checks them itself
         raise unknown_name(f"variant of {adapter}", variant, known)
-    return cast("Adapter", kind(variant=variant, seed=seed, source=source, **_checked(adapter, kind, options)))
+    return cast(
+        "Adapter",
+        adapter_class(variant=variant, seed=seed, source=source, **_validated(adapter, adapter_class, options)),
+    )
 
 
 def load(adapter: str) -> Any:
-    """The class behind a name. Raises ``BadInput`` when there is none or it is not shaped like an adapter."""
+    """Return the class of an adapter; raises ``BadInput`` when there is none or it does not have an adapter's
+    members.
+    """
     if adapter not in ADAPTERS and ":" not in adapter:
         raise unknown_name("adapter", adapter, ADAPTERS, "A class of your own is named my_pkg.my_module:MyTask.")
     module_name, _, class_name = ADAPTERS.get(adapter, adapter).partition(":")
@@ -73,46 +79,50 @@ def load(adapter: str) -> Any:
     except ImportError as error:
         hint = new_import(error) or "it must be installed or on PYTHONPATH"
         raise BadInput(f"adapter '{adapter}': {module_name} cannot be imported ({error}); {hint}") from error
-    kind = getattr(module, class_name, None)
-    if kind is None:
+    adapter_class = getattr(module, class_name, None)
+    if adapter_class is None:
         raise unknown_name(f"class of {module_name}", class_name, (name for name in vars(module) if name[:1].isupper()))
-    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
-    lacking = [name for name in COMMON if name not in fields]
-    lacking += [name for name in ("version", "items", "attempt") if not hasattr(kind, name)]
-    if lacking:
-        raise BadInput(f"adapter '{adapter}' is no adapter: it must be a dataclass and lacks {', '.join(lacking)}")
-    return kind
+    fields = (
+        {field.name for field in dataclasses.fields(adapter_class)}
+        if dataclasses.is_dataclass(adapter_class)
+        else set()
+    )
+    missing = [name for name in COMMON if name not in fields]
+    missing += [name for name in ("version", "items", "attempt") if not hasattr(adapter_class, name)]
+    if missing:
+        raise BadInput(f"adapter '{adapter}' is no adapter: it must be a dataclass and lacks {', '.join(missing)}")
+    return adapter_class
 
 
 def new_import(error: ImportError) -> str | None:
-    """What to write instead of an import path of evalsuite 0.1 that ``error`` reports; None for any other error."""
+    """Return the import that replaces the one of evalsuite 0.1 that ``error`` reports; None for any other error."""
     name = error.name or ""
     if not name.startswith("evalsuite."):
         return None
     # The error names the first package that is missing ("evalsuite.adapters"); its message is no more precise.
-    tried = _imported_path(error) or name
-    old = max((old for old in MOVED if tried == old or tried.startswith(f"{old}.")), key=len, default=None)
+    path = _imported_path(error) or name
+    old = max((old for old in MOVED if path == old or path.startswith(f"{old}.")), key=len, default=None)
     return None if old is None else f"evalsuite 0.2 has {old} elsewhere: {MOVED[old]}"
 
 
 def _imported_path(error: ImportError) -> str | None:
-    """The dotted path of the import statement that raised ``error``, read from the failing source line."""
+    """Return the dotted path of the import statement that raised ``error``, read from the failing source line."""
     trace = error.__traceback__
     line = ""
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
             line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
         trace = trace.tb_next
-    found = re.match(r"(?:from|import)\s+(evalsuite[\w.]*)", line)
-    return found[1] if found else None
+    match = re.match(r"(?:from|import)\s+(evalsuite[\w.]*)", line)
+    return match[1] if match else None
 
 
-def _checked(adapter: str, kind: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with their declared types: what JSON can hold, nothing coerced."""
+def _validated(adapter: str, adapter_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the options against their declared types; values of JSON types are not converted."""
     from pydantic import TypeAdapter, ValidationError
 
-    known = [field.name for field in dataclasses.fields(kind) if field.init and field.name not in COMMON]
-    hints = get_type_hints(kind, include_extras=True)
+    known = [field.name for field in dataclasses.fields(adapter_class) if field.init and field.name not in COMMON]
+    hints = get_type_hints(adapter_class, include_extras=True)
     checked = {}
     for name, value in options.items():
         if name not in known:

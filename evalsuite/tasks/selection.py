@@ -1,4 +1,4 @@
-"""Which items of a task are asked: all, or a declared part that is the same for every precision."""
+"""Selects the items of a task that are asked: all, or a declared part that is the same for every precision."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,34 +9,39 @@ from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import Item, canonical_sha
 
 
-def selected(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
-    """The items to ask, in the dataset's order. Raises ``BadInput`` for groups, values or ids that do not exist."""
-    kept = [item for item in items if _in_groups(item, select)]
+def selected_items(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
+    """Return the items to ask, in the dataset's order.
+
+    ``select`` filters by group values and ids, ``limit`` bounds the number, ``seed`` determines the sample. Raises
+    ``BadInput`` for groups, values or ids that do not exist.
+    """
+    chosen = [item for item in items if _in_groups(item, select)]
     if select.groups:
         _check_groups(items, select)
     if select.ids is not None:
-        wanted = _read_ids(Path(select.ids), {item.id for item in items})
-        kept = [item for item in kept if item.id in wanted]
-    if not kept:
+        ids = _read_ids(Path(select.ids), {item.id for item in items})
+        chosen = [item for item in chosen if item.id in ids]
+    if not chosen:
         raise BadInput("the selection leaves no item: check select.groups and select.ids")
-    return tuple(kept) if limit is None or limit >= len(kept) else stratified(kept, limit, seed)
+    return tuple(chosen) if limit is None or limit >= len(chosen) else stratified_sample(chosen, limit, seed)
 
 
-def stratified(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
-    """``limit`` items, each group in proportion; a smaller limit gives a subset of a larger one's items.
+def stratified_sample(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
+    """Return a stratified sample of ``limit`` items; a smaller limit gives a subset of a larger one's items.
 
-    Inside its stratum every item has a fixed random rank; items are taken by rank relative to the stratum's size.
+    Every item has a fixed random rank inside its stratum (by ``seed``); items are taken by rank relative to the
+    stratum's size.
     """
     strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         stratum = tuple(item.groups[name] for name in sorted(item.groups))[:1]
-        strata[stratum].append((canonical_sha([seed, item.id]), place))
+        strata[stratum].append((canonical_sha([seed, item.id]), index))
     ranked = [
-        ((rank + 0.5) / len(members), digest, place)
+        ((rank + 0.5) / len(members), digest, index)
         for members in strata.values()
-        for rank, (digest, place) in enumerate(sorted(members))
+        for rank, (digest, index) in enumerate(sorted(members))
     ]
-    return tuple(items[place] for place in sorted(place for _, _, place in sorted(ranked)[:limit]))
+    return tuple(items[index] for index in sorted(index for _, _, index in sorted(ranked)[:limit]))
 
 
 def _in_groups(item: Item, select: Select) -> bool:
@@ -55,10 +60,10 @@ def _check_groups(items: Sequence[Item], select: Select) -> None:
 
 def _read_ids(path: Path, known: set[str]) -> set[str]:
     try:
-        wanted = set(path.read_text(encoding="utf-8").split("\n")) - {""}
+        ids = set(path.read_text(encoding="utf-8").split("\n")) - {""}
     except OSError as error:
         raise BadInput(f"select.ids={path} cannot be read: {error.strerror}") from None
-    missing = sorted(wanted - known)
+    missing = sorted(ids - known)
     if missing:
         raise BadInput(f"select.ids={path} names {len(missing)} unknown ids, such as {missing[0]!r}")
-    return wanted
+    return ids

@@ -1,7 +1,7 @@
 """Generated word problems in five subjects: the task of the embedded demo models (``evalsuite.demo.problems``).
 
-One variant, ``plain``: the question is the user's message, the answer is the whole reply without surrounding space.
-The questions come with the package, so ``data=`` does not apply.
+One variant, ``plain``: the question is the user message, and the answer is the whole reply without surrounding space.
+The questions are part of the package, so ``data=`` does not apply.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,12 @@ from evalsuite.tasks.datasets import HUB, Source
 
 @dataclass(frozen=True, slots=True)
 class WordProblems:
-    """One attempt is one question."""
+    """Adapter of the generated word problems; one attempt is one question."""
 
     variant: str = "plain"
+    """Protocol of the prompt."""
     seed: int = 42
-    """Not used: nothing is drawn."""
+    """Not used: nothing is random."""
     source: Source = HUB
     """Not used: the questions are generated."""
 
@@ -29,19 +30,19 @@ class WordProblems:
     id_field: ClassVar[str] = "id"
 
     def items(self) -> Iterable[Item]:
-        """The 2,000 held-out questions."""
+        """Yield the 2,000 held-out questions."""
         for problem in held_out():
             yield Item(problem.id, {"question": problem.question}, problem.answer, {"subject": problem.subject})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The question as one user message."""
+        """Return the question as one user message."""
         return Request(({"role": "user", "content": item.inputs["question"]},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Right if the reply is the answer and nothing else."""
+        """Score the reply: correct when it is exactly the answer, apart from surrounding space."""
         answer = reply.text.strip() or None
         return graded(reply, right=answer == item.target, answer=answer, stage="text" if answer else "")
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade."""
+        """Ask the question once and score the reply."""
         return await single_turn(self, item, repeat, tools)

@@ -21,7 +21,7 @@ from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Chat, Tools
 from evalsuite.tasks.tau2_telecom.adapter import Tau2Telecom
 from evalsuite.tasks.tau2_telecom.dialogue import Dialogue, Rules
-from evalsuite.tasks.tau2_telecom.domain import task_of
+from evalsuite.tasks.tau2_telecom.domain import package_task
 from tests.support import journals as making
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 from tests.support.scripted_endpoint import Server as Scripted
@@ -191,8 +191,8 @@ def speaking(script: Script, who: str) -> Chat:
 def hold(item: Item, script: Script, rules: Rules | None = None) -> Dialogue:
     """A dialogue without servers."""
     tools = Tools(speaking(script, MODEL), speaking(script, SIMULATOR))
-    held = Dialogue(task_of(item), rules or Rules(), tools)
-    asyncio.run(held.hold())
+    held = Dialogue(package_task(item), rules or Rules(), tools)
+    asyncio.run(held.run())
     return held
 
 
@@ -265,7 +265,7 @@ async def _attempt(adapter: Tau2Telecom, cell: Cell, item: Item, clients: Mappin
         return await ask(SIMULATOR, request)
 
     model = Conversation(cell, item, 0, SAMPLING[MODEL], SEED, ask_model)
-    simulator = Conversation(cell, item, 0, SAMPLING[SIMULATOR], SEED, ask_simulator, who=SIMULATOR)
+    simulator = Conversation(cell, item, 0, SAMPLING[SIMULATOR], SEED, ask_simulator, role=SIMULATOR)
     try:
         score = await adapter.attempt(item, 0, Tools(model.chat, simulator.chat))
     except SampleFailed as error:

@@ -18,7 +18,7 @@ from evalsuite.tasks.base import Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.ifbench import language, layout, official
 from evalsuite.tasks.ifbench.adapter import IFBench
-from evalsuite.tasks.ifbench.merged import MERGED, merged
+from evalsuite.tasks.ifbench.merged import MERGED, with_merged_rows
 from evalsuite.tasks.ifbench.models import RESOURCES, Language, load
 from evalsuite.tasks.ifbench.verify import SEMANTICS, VERIFIERS, followed, own, variants
 from evalsuite.tasks.registry import build
@@ -285,15 +285,15 @@ def test_broken_rows_are_named(tmp_path: Path, change: dict[str, Any], said: str
 def test_seven_rows_become_one() -> None:
     rows = [made_ifbench.row(str(key), {"count:numbers": {"N": 2.0}}) for key in range(266, 277)]
     rows[8]["prompt"] = 'Name "moss" and "fern".'
-    found = merged(rows)
+    found = with_merged_rows(rows)
     assert [row["key"] for row in found] == ["266", "267", "268", "275", "276"]
     broken = found[2]
     assert broken["prompt"].startswith("What is made, 268? Mind this: count:numbers.\t['count:numbers']\t[{'N': 2.0, ")
     assert broken["prompt"].endswith('\n274\tName moss" and "fern".')
     assert broken["prompt"].count("\n") == 6
-    assert merged(rows[:2]) == rows[:2]
+    assert with_merged_rows(rows[:2]) == rows[:2]
     with pytest.raises(BadInput, match="needs all of the items 268 to 274; there: 268, 269"):
-        merged(rows[:4])
+        with_merged_rows(rows[:4])
 
 
 def test_the_older_file_is_what_the_official_sample_was_asked() -> None:

@@ -201,16 +201,16 @@ def test_taking_code_from_a_looping_answer_takes_no_time() -> None:
 
 def test_targets_are_read_as_the_official_reader_does(source: Source, tmp_path: Path) -> None:
     path = small.targets(tmp_path)
-    assert np.array_equal(targets.read(path, "901.1", 2)[0], np.arange(4.0) ** 2)
-    assert targets.read(path, "901.2", 1) == [(0.0, 16.0, True)]
-    text, mapping = targets.read(path, "901.3", 2)
+    assert np.array_equal(targets.read_targets(path, "901.1", 2)[0], np.arange(4.0) ** 2)
+    assert targets.read_targets(path, "901.2", 1) == [(0.0, 16.0, True)]
+    text, mapping = targets.read_targets(path, "901.3", 2)
     assert text == "empty"
     assert list(mapping) == [0.5, 2.0]
-    assert targets.read(path, "901.4", 1) == [{"name": "y", "x": 3.0}]
-    (csr, count), coo, bsr = targets.read(path, "902.1", 3)
+    assert targets.read_targets(path, "901.4", 1) == [{"name": "y", "x": 3.0}]
+    (csr, count), coo, bsr = targets.read_targets(path, "902.1", 3)
     assert ([csr.format, coo.format, bsr.format], count) == (["csr", "coo", "bsr"], 2)
     assert [one.toarray().trace() for one in (csr, coo, bsr)] == [4, 6, 8]
-    assert [len(one) for one in targets.read(path, "902.2", 2)] == [2, 2]
+    assert [len(one) for one in targets.read_targets(path, "902.2", 2)] == [2, 2]
 
 
 def break_targets(root: Path) -> None:

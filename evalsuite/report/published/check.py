@@ -16,7 +16,7 @@ from evalsuite.config.paths import shipped
 from evalsuite.report.published.match import Match, matches
 from evalsuite.stats.grim import grim
 from evalsuite.stats.intervals import Bounds, wilson
-from evalsuite.tasks import datasets as data
+from evalsuite.tasks import datasets
 from evalsuite.tasks.published import NOT_STATED, Card
 
 REPEATS = (1, 2, 3, 4, 5, 8, 10, 16)
@@ -264,7 +264,7 @@ def _counts_of(row: Mapping[str, Any]) -> list[int]:
     task = str(row.get("task", ""))
     if not (shipped("tasks") / task / "card.yaml").is_file():
         return []
-    return [int(n) for n in data.card(task)["design"]["scored"]]
+    return [int(n) for n in datasets.card(task)["design"]["scored"]]
 
 
 def _exact(card: Card, task: str, column: str, score: float) -> tuple[float, bool]:

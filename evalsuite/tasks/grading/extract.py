@@ -1,9 +1,9 @@
-"""Answer extractors: from the text of a reply to the letter or number that is held against the key.
+"""Answer extractors: from the text of a reply to the letter or number that is compared with the key.
 
-Every function is pure, takes time linear in the length of the text (an answer that loops for 300,000 characters
-costs well under a second) and says which stage of its chain hit. A chain is part of a benchmark's protocol: its
-patterns are quoted from the named source, and where a published pattern is quadratic, a linear equivalent stands
-here, held to identical results by tests. Nothing here guesses: no stage hit means no answer.
+Every function is pure, takes time linear in the length of the text (an answer that loops for 300,000 characters costs
+well under a second) and reports which stage of its chain matched. A chain is part of a benchmark's protocol: its
+patterns are quoted from the named source. Where a published pattern is quadratic, a linear equivalent is used, and
+tests compare their results. Nothing is guessed: without a match there is no answer.
 """
 
 import re
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_NUMBER = 200
-"""Characters of a ``\\boxed{}`` beyond which it is not read as one number."""
+r"""Length in characters of a ``\boxed{}`` above which it is not read as one number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an extractor found."""
+    """Result of an extractor."""
 
     answer: str | None
-    """The letter or number as the protocol compares it; None: no stage hit."""
+    """The letter or number as the protocol compares it; None when no stage matched."""
     stage: str = ""
-    """Name of the stage that hit; empty without an answer."""
+    """Name of the stage that matched; empty without an answer."""
     candidates: int = 0
-    """How many hits that stage had."""
+    """Number of matches of that stage."""
     in_range: bool = False
-    """Whether the answer is one that the item allows: one of its letters, or a number that could be read."""
+    """Whether the answer is one that the item allows: one of its letters, or a readable number."""
 
 
 NOTHING = Extracted(None)
@@ -44,14 +44,15 @@ _CAPITAL_TO_J = re.compile(r"\b[A-J]\b")
 
 
 def official_chain(text: str, letters: str) -> Extracted:
-    """MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``) without its random guess.
+    r"""Extract a letter by MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``).
 
-    1. the first ``answer is \\(?([A-J])\\)?``; 2. ``.*[aA]nswer:\\s*([A-J])``, which is the last such label on the
-    first line that has one; 3. the last stand-alone capital A to J (words "A" and "I" included).
+    The random guess of the original is left out. 1. the first ``answer is \(?([A-J])\)?``; 2.
+    ``.*[aA]nswer:\s*([A-J])``, which is the last such label on the first line that has one; 3. the last single capital
+    A to J (the words "A" and "I" included).
     """
-    found = _ANSWER_IS.findall(text)
-    if found:
-        return _letter(found[0], "answer_is", len(found), letters)
+    matches = _ANSWER_IS.findall(text)
+    if matches:
+        return _letter(matches[0], "answer_is", len(matches), letters)
     labels = list(_ANSWER_COLON.finditer(text))
     if labels:
         newline = text.find("\n", labels[0].start())
@@ -73,9 +74,9 @@ _FINAL = "The final answer is "
 
 
 def _last_box(text: str) -> str | None:
-    """Content of the last ``\\boxed{}``, its braces matched; None when there is none or it never closes.
+    r"""Return the content of the last ``\boxed{}`` with matched braces; None when there is none or it is not closed.
 
-    As ``search_boxed`` of NeMo-Skills: a last ``\\boxed`` without its opening brace hides the earlier ones.
+    As ``search_boxed`` of NeMo-Skills: a last ``\boxed`` without an opening brace hides the earlier ones.
     """
     start = text.rfind("\\boxed")
     if start < 0 or not text.startswith(_BOX, start):
@@ -89,22 +90,22 @@ def _last_box(text: str) -> str | None:
 
 
 def _final_answer(text: str) -> str | None:
-    """``The final answer is (.+)$``: the rest of the last line after its first such phrase."""
+    """Return the match of ``The final answer is (.+)$``: the rest of the last line after its first such phrase."""
     line = text.removesuffix("\n").rpartition("\n")[2]
     return line.partition(_FINAL)[2] or None
 
 
 def boxed_chain(text: str, letters: str) -> Extracted:
-    """NVIDIA's chain (NeMo-Skills 0b012df8, ``evaluation/evaluator/mcq.py`` with ``relaxed``).
+    r"""Extract a letter by NVIDIA's chain (NeMo-Skills 0b012df8, ``evaluation/evaluator/mcq.py`` with ``relaxed``).
 
-    1. the last ``\\boxed{}``, else the phrase "The final answer is" on the last line: its one character, or its last
-    stand-alone capital; 2. the last ``Answer: X`` label, any case, upper-cased.
+    1. the last ``\boxed{}``, or else the phrase "The final answer is" on the last line: its one character, or its last
+    single capital; 2. the last ``Answer: X`` label in any case, converted to upper case.
     """
     box = _last_box(text)
-    found, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")
-    if found and len(found) == 1:
-        return _letter(found, stage, 1, letters)
-    capitals = _CAPITAL.findall(found) if found else []
+    content, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")
+    if content and len(content) == 1:
+        return _letter(content, stage, 1, letters)
+    capitals = _CAPITAL.findall(content) if content else []
     if capitals:
         return _letter(capitals[-1], stage, len(capitals), letters)
     labels = _LABEL.findall(text)
@@ -119,16 +120,19 @@ _ANY_CAPITAL = re.compile(r"[A-Z]")
 
 
 def _capitals_in_boxes(text: str) -> list[str]:
-    """All hits of ``\\\\boxed\\{[^}]*([A-Z])[^}]*\\}``: per closing brace, the last capital since its first box."""
+    r"""Return the last capital since its first box, for each closing brace.
+
+    These are the matches of ``\\boxed\{[^}]*([A-Z])[^}]*\}``.
+    """
     if _BOX not in text:
         return []
-    found = []
+    matches = []
     for piece in text.split("}")[:-1]:
         _, opened, content = piece.partition(_BOX)
         capitals = _ANY_CAPITAL.findall(content) if opened else []
         if capitals:
-            found.append(capitals[-1])
-    return found
+            matches.append(capitals[-1])
+    return matches
 
 
 def _aa(pattern: str) -> Callable[[str], list[Any]]:
@@ -149,15 +153,16 @@ _AA_STAGES: tuple[tuple[str, Callable[[str], list[Any]]], ...] = (
 
 
 def aa_chain(text: str, letters: str) -> Extracted:
-    """Artificial Analysis' chain, version 3, as NVIDIA ships it (nvidia-simple-evals 26.3, ``*_aa_v3`` tasks).
+    """Extract a letter by Artificial Analysis' chain, version 3 (nvidia-simple-evals 26.3, ``*_aa_v3`` tasks).
 
-    Nine patterns in order; the last hit of the first pattern that hits at all, neither upper-cased nor checked against
-    the options. The later stages fire on prose: look at the stage before believing a score.
+    Nine patterns in order; the result is the last match of the first pattern that matches, unchanged in case and not
+    checked against the options. The later stages match ordinary prose, so the stage must be checked before a score is
+    used.
     """
     for stage, find in _AA_STAGES:
-        found = find(text)
-        if found:
-            return _letter(found[-1], stage, len(found), letters)
+        matches = find(text)
+        if matches:
+            return _letter(matches[-1], stage, len(matches), letters)
     return NOTHING
 
 
@@ -167,9 +172,12 @@ _SIMPLE = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")
 
 
 def simple_evals_letter(text: str, letters: str) -> Extracted:
-    """simple-evals' pattern (openai/simple-evals, ``common.py``): the first ``Answer: X``, not upper-cased."""
-    found = _SIMPLE.findall(text)
-    return _letter(found[0], "answer_label", len(found), letters) if found else NOTHING
+    """Extract a letter by the pattern of openai/simple-evals (``common.py``).
+
+    It is the first ``Answer: X``, unchanged in case.
+    """
+    matches = _SIMPLE.findall(text)
+    return _letter(matches[0], "answer_label", len(matches), letters) if matches else NOTHING
 
 
 # ---------------------------------------------------------------- numbers
@@ -186,45 +194,55 @@ _SPACE = re.compile(r"\\(?:quad|qquad|approx|[;: ])|~")
 
 
 def _lm_eval_number(text: str) -> str:
-    """What lm-eval compares: its ``regexes_to_ignore`` (``,``  ``$``  ``(?s).*####``  a last dot) taken out."""
+    """Return the text as lm-eval compares it.
+
+    Its ``regexes_to_ignore`` are removed: ``,``  ``$``  ``(?s).*####``  and a final dot.
+    """
     return re.sub(r"\.$", "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()
 
 
 def strict_number(text: str) -> Extracted:
-    """lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\\-?[0-9\\.\\,]+)``; compared as text with the key."""
-    found = _STRICT.findall(text)
-    return Extracted(_lm_eval_number(found[0].strip()), "hash_marks", len(found), True) if found else NOTHING
+    r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``.
+
+    The result is compared with the key as text.
+    """
+    matches = _STRICT.findall(text)
+    return Extracted(_lm_eval_number(matches[0].strip()), "hash_marks", len(matches), True) if matches else NOTHING
 
 
 def flexible_number(text: str) -> Extracted:
-    """lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``; compared as text."""
-    found = _FLEXIBLE.findall(text)
-    if not found:
+    """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
+
+    The result is compared with the key as text.
+    """
+    matches = _FLEXIBLE.findall(text)
+    if not matches:
         return NOTHING
-    last = found[-1][0] or found[-1][1]
-    return Extracted(_lm_eval_number(last.strip()), "last_number", len(found), True)
+    last = matches[-1][0] or matches[-1][1]
+    return Extracted(_lm_eval_number(last.strip()), "last_number", len(matches), True)
 
 
 def last_integer(text: str) -> Extracted:
-    """SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): commas out, the last ``\\d+``; sign and decimals lost.
+    r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last ``\d+`` without commas.
 
-    Where Python refuses the digits as a literal ("08", other scripts, over 4,300 digits) it has no answer.
+    Sign and decimals are lost. There is no answer when Python rejects the digits as a literal ("08", digits of other
+    scripts, more than 4,300 digits).
     """
-    found = _DIGITS.findall(text.replace(",", ""))
-    if not found:
+    matches = _DIGITS.findall(text.replace(",", ""))
+    if not matches:
         return NOTHING
-    digits: str = found[-1]
+    digits: str = matches[-1]
     value = digits.lstrip("0") or "0"
     refused = not digits.isascii() or len(digits) > 4300 or (value != "0" and digits.startswith("0"))
-    return NOTHING if refused else Extracted(value, "last_integer", len(found), True)
+    return NOTHING if refused else Extracted(value, "last_integer", len(matches), True)
 
 
 def boxed_number(text: str) -> Extracted:
-    """The number in the last ``\\boxed{}``, as ``Decimal`` takes it: ``$1{,}234.50 \\text{ dollars}`` gives 1234.50.
+    r"""Extract the number in the last ``\boxed{}`` for ``Decimal``: ``$1{,}234.50 \text{ dollars}`` gives 1234.50.
 
     Sign, thousands separators, ``$``, ``%``, degrees, LaTeX text and units (also ``cm^2``) are understood, and of an
-    equation its right side. Anything with more or less than one number, or with LaTeX that computes, is kept as text
-    with ``in_range`` False: it can never be right.
+    equation its right side. Any content with more or fewer than one number, or with LaTeX that computes, is kept as
+    text with ``in_range`` False, which is never correct.
     """
     box = _last_box(text)
     if box is None or not box.strip():
@@ -236,7 +254,7 @@ def boxed_number(text: str) -> Extracted:
 
 
 def _plain_number(box: str) -> str | None:
-    """The one number of a short LaTeX text without its decoration, or None."""
+    """Return the one number of a short LaTeX text without its decoration; None when there is not exactly one."""
     plain = _TEXT.sub(r" \1 ", _TEXT.sub(r" \1 ", box)).replace("{,}", ",").replace("\u2212", "-")
     plain = _SPACE.sub(" ", _UNSEEN.sub("", _DEGREE.sub("", plain)))
     plain = _UNIT_POWER.sub(r"\1", plain.rpartition("=")[2])
@@ -248,6 +266,8 @@ def _plain_number(box: str) -> str | None:
 
 
 def gsm8k_key(solution: str) -> str | None:
-    """The key of a GSM8K solution: what follows its last ``####``, commas out; None when that is no number."""
+    """Return the key of a GSM8K solution: the number after its last ``####`` without commas; None when it is no
+    number.
+    """
     key = solution.rpartition("####")[2].strip().replace(",", "")
     return key if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", key) else None

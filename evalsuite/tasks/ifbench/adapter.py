@@ -1,8 +1,8 @@
-"""IFBench (Pyatkin et al. 2025, arXiv 2507.02833): 300 prompts whose 58 kinds of instruction a program can verify.
+"""IFBench (Pyatkin et al. 2025, arXiv 2507.02833): 300 prompts with 58 kinds of instruction that a program can verify.
 
 The prompt is the only message. The value is prompt-level loose: 1 if each instruction is followed by any of eight
-variants of the answer (its first line, its last line, its asterisks left out or not). ``parts`` holds all four
-numbers; the instruction-level ones are the followed share of this prompt's instructions. Verifiers: our own with the
+variants of the answer (with or without its first line, its last line, its asterisks). ``parts`` holds all four numbers;
+the instruction-level ones are the followed fraction of this prompt's instructions. Verifiers: evalsuite's own with the
 semantics of allenai/IFBench db69a6f (2026-08), or with ``verifiers=official`` those of the package ``ifbench``.
 """
 
@@ -16,24 +16,28 @@ from evalsuite.records import Item, Reply, Request, Score
 from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source, pin, rows
 from evalsuite.tasks.ifbench import models, official
-from evalsuite.tasks.ifbench.merged import merged
+from evalsuite.tasks.ifbench.merged import with_merged_rows
 from evalsuite.tasks.ifbench.verify import SEMANTICS, VERIFIERS, Follows, InstructionVerdicts, followed, own
 
 Verifiers = Literal["own", "official"]
+"""Which verifiers are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class IFBench:
-    """One attempt is one prompt with its one or two instructions."""
+    """Adapter of IFBench; one attempt is one prompt with its one or two instructions."""
 
     variant: str = "prompts300"
+    """Set of prompts."""
     seed: int = 42
-    """Not used: nothing is drawn."""
+    """Not used: nothing is random."""
     source: Source = HUB
+    """Where the prompts come from."""
     verifiers: Verifiers = "own"
-    """``official``: the ``ifbench`` package of allenai/IFBench, where it is installed."""
+    """``own``, or ``official`` for the ``ifbench`` package of allenai/IFBench when it is installed."""
     nltk_data: str | None = None
-    """Folder with NLTK's punkt_tab, stopwords and averaged_perceptron_tagger_eng; None: ``NLTK_DATA``, NLTK's own."""
+    """Folder with NLTK's punkt_tab, stopwords and averaged_perceptron_tagger_eng; None searches ``NLTK_DATA`` and
+    NLTK's own folders."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("prompts300", "prompts294")
@@ -41,42 +45,45 @@ class IFBench:
     id_field: ClassVar[str] = "key"
 
     def items(self) -> Iterable[Item]:
-        """All prompts. Raises ``BadInput`` also when what grading needs is missing, so that no answer is lost to it."""
+        """Yield all prompts.
+
+        Raises ``BadInput`` also when a resource for grading is missing, so that no answer is generated in vain.
+        """
         models.check(self.nltk_data)
         if self.verifiers == "official":
             official.load(self.nltk_data)
-        found = rows("ifbench", pin("ifbench"), "test", self.source)
-        for row in merged(found) if self.variant == "prompts294" else found:
+        prompts = rows("ifbench", pin("ifbench"), "test", self.source)
+        for row in with_merged_rows(prompts) if self.variant == "prompts294" else prompts:
             yield _item(row)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The prompt as one user message."""
+        """Return the prompt as one user message."""
         return Request(({"role": "user", "content": item.inputs["prompt"]},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Right if all instructions are followed, loosely. The stage names the verifiers."""
+        """Score the reply: correct when all instructions are followed, loosely; the stage names the verifiers."""
         follows, stage = _follows(self.verifiers, self.nltk_data)
         verdict = followed(item.target, reply.text, follows)
-        answer = "".join("01"[one] for one in verdict.loose) if reply.text.strip() else None
+        answer = "".join("01"[follows_loosely] for follows_loosely in verdict.loose) if reply.text.strip() else None
         note = _note(item.target, verdict)
-        found = graded(reply, right=all(verdict.loose), answer=answer, stage=stage, note=note)
-        return replace(found, parts=_parts(verdict))
+        score = graded(reply, right=all(verdict.loose), answer=answer, stage=stage, note=note)
+        return replace(score, parts=_parts(verdict))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade; grading costs milliseconds and leaves the event loop."""
+        """Ask the prompt once and score the reply in a thread, because grading takes milliseconds."""
         reply = await tools.chat(self.prompt(item, repeat))
         return await asyncio.to_thread(self.score, item, repeat, reply)
 
 
 def _follows(verifiers: Verifiers, nltk_data: str | None) -> tuple[Follows, str]:
-    """The verifiers and their version."""
+    """Return the verifiers and the name of their version."""
     if verifiers == "official":
         return official.load(nltk_data), official.version()
     return own(models.load(nltk_data)), SEMANTICS
 
 
 def _item(row: Mapping[str, Any]) -> Item:
-    """Raises ``BadInput`` for an instruction that there is no verifier for, or that lacks an argument."""
+    """Convert a row to an item; raises ``BadInput`` for an instruction without a verifier or without an argument."""
     names, given = row["instruction_id_list"], row["kwargs"]
     if not names or len(names) != len(given):
         raise BadInput(f"ifbench item {row['key']}: {len(names)} instructions with {len(given)} sets of arguments")
@@ -85,9 +92,9 @@ def _item(row: Mapping[str, Any]) -> Item:
         if name not in VERIFIERS:
             raise unknown_name(f"instruction of ifbench item {row['key']}", name, VERIFIERS)
         args = {key: _whole(value) for key, value in values.items() if value is not None}
-        lacking = [key for key in VERIFIERS[name][1] if key not in args]
-        if lacking:
-            raise BadInput(f"ifbench item {row['key']}: its instruction {name} lacks {', '.join(lacking)}")
+        missing = [key for key in VERIFIERS[name][1] if key not in args]
+        if missing:
+            raise BadInput(f"ifbench item {row['key']}: its instruction {name} lacks {', '.join(missing)}")
         target.append({"id": name, "args": args})
     kinds = {name.partition(":")[0] for name in names}
     groups = {"category": kinds.pop() if len(kinds) == 1 else "mixed", "instructions": str(len(names))}
@@ -95,19 +102,19 @@ def _item(row: Mapping[str, Any]) -> Item:
 
 
 def _whole(value: Any) -> Any:
-    """Numbers as JSON and Parquet agree on them: 5.0 is 5."""
+    """Return whole numbers as integers, so that JSON and Parquet agree: 5.0 -> 5."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _parts(verdict: InstructionVerdicts) -> dict[str, float]:
     parts = {}
-    for name, each in (("strict", verdict.strict), ("loose", verdict.loose)):
-        parts[f"prompt_{name}"] = float(all(each))
-        parts[f"instruction_{name}"] = sum(each) / len(each)
+    for name, verdicts in (("strict", verdict.strict), ("loose", verdict.loose)):
+        parts[f"prompt_{name}"] = float(all(verdicts))
+        parts[f"instruction_{name}"] = sum(verdicts) / len(verdicts)
     return parts
 
 
 def _note(target: list[dict[str, Any]], verdict: InstructionVerdicts) -> str:
-    said = {(True, True): "followed", (False, True): "followed loosely", (False, False): "not followed"}
+    words = {(True, True): "followed", (False, True): "followed loosely", (False, False): "not followed"}
     pairs = zip(target, verdict.strict, verdict.loose, strict=True)
-    return "; ".join(f"{one['id']} {said[strict, loose]}" for one, strict, loose in pairs)
+    return "; ".join(f"{instruction['id']} {words[strict, loose]}" for instruction, strict, loose in pairs)

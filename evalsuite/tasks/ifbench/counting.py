@@ -1,7 +1,7 @@
-"""The verifiers ``count:*`` and ``ratio:*``: how many of something, or how much of one thing against another.
+"""The verifiers ``count:*`` and ``ratio:*``: numbers of things, and ratios between them.
 
-Each takes the answer, the arguments of the instruction, and the language models; it is pure and says whether the
-instruction is followed.
+Each takes the answer, the arguments of the instruction and the language models, and returns whether the instruction is
+followed; all are pure.
 """
 
 import re
@@ -36,39 +36,41 @@ _TIMES = (1, 2, 3, 5, 7)
 
 
 def word_count_range(text: str, args: Args, language: Language) -> bool:
-    """From ``min_words`` to ``max_words`` words (runs of letters, digits and underscores)."""
+    """Return whether there are ``min_words`` to ``max_words`` words (runs of letters, digits and underscores)."""
     return bool(args["min_words"] <= len(plain_words(language, text)) <= args["max_words"])
 
 
 def unique_word_count(text: str, args: Args, language: Language) -> bool:
-    """At least ``N`` different words, case and punctuation around them apart."""
+    """Return whether there are at least ``N`` different words, ignoring case and surrounding punctuation."""
     return bool(len({word.strip(BLANKS) for word in text.lower().split()}) >= args["N"])
 
 
 def conjunctions(text: str, args: Args, language: Language) -> bool:
-    """At least ``small_n`` different coordinating conjunctions; as written, so that "And" and "and" are two."""
-    found = {word for word in set(text.split()) if word.strip(BLANKS).lower() in _CONJUNCTIONS}
-    return bool(len(found) >= args["small_n"])
+    """Return whether there are at least ``small_n`` different coordinating conjunctions; "And" and "and" count as
+    two.
+    """
+    matching = {word for word in set(text.split()) if word.strip(BLANKS).lower() in _CONJUNCTIONS}
+    return bool(len(matching) >= args["small_n"])
 
 
 def person_names(text: str, args: Args, language: Language) -> bool:
-    """At least ``N`` different names of the list that the prompt gives."""
+    """Return whether there are at least ``N`` different names of the list in the prompt."""
     return bool(len(set(_NAMES.findall(text))) >= args["N"])
 
 
 def numbers(text: str, args: Args, language: Language) -> bool:
-    """Exactly ``N`` runs of digits once all punctuation is taken out ("1,000.5" is one)."""
+    """Return whether there are exactly ``N`` runs of digits after all punctuation is removed ("1,000.5" is one)."""
     return bool(len(_DIGITS.findall(without_punctuation(text))) == args["N"])
 
 
 def pronouns(text: str, args: Args, language: Language) -> bool:
-    """At least ``N`` pronouns, each counted as often as it occurs."""
-    found = filter(_PRONOUNS.__contains__, lettered_words(language, text.lower().replace("/", " ")))
-    return len(list(islice(found, int(args["N"])))) >= int(args["N"])
+    """Return whether there are at least ``N`` pronouns, repetitions included."""
+    matching = filter(_PRONOUNS.__contains__, lettered_words(language, text.lower().replace("/", " ")))
+    return len(list(islice(matching, int(args["N"])))) >= int(args["N"])
 
 
 def punctuation(text: str, args: Args, language: Language) -> bool:
-    """Each of ``. , ! ? ; :`` and an interrobang, which does not count for its own two marks."""
+    """Return whether each of ``. , ! ? ; :`` and an interrobang occurs; the interrobang's two marks do not count."""
     if not ("!?" in text or "?!" in text or "\u203d" in text):
         return False
     mark = "?!" if "?!" in text else "!?"
@@ -76,7 +78,7 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
 
 
 def words_japanese(text: str, args: Args, language: Language) -> bool:
-    """Every ``N``-th word holds a kana or kanji, unless it is a number or only punctuation."""
+    """Return whether every ``N``-th word has a kana or kanji, unless it is a number or only punctuation."""
     for word in text.split()[int(args["N"]) - 1 :: int(args["N"])]:
         bare = word.strip(BLANKS)
         if bare and not bare.isdigit() and not _JAPANESE.search(bare):
@@ -85,17 +87,19 @@ def words_japanese(text: str, args: Args, language: Language) -> bool:
 
 
 def keywords_multiple(text: str, args: Args, language: Language) -> bool:
-    """The five keywords occur exactly 1, 2, 3, 5 and 7 times, inside longer words too, whatever the case."""
+    """Return whether the five keywords occur exactly 1, 2, 3, 5 and 7 times, also inside longer words and in any
+    case.
+    """
     lowered = text.lower()
-    keywords = (args[f"keyword{place}"].strip().lower() for place in range(1, 6))
+    keywords = (args[f"keyword{number}"].strip().lower() for number in range(1, 6))
     return all(lowered.count(keyword) == times for keyword, times in zip(keywords, _TIMES, strict=True))
 
 
 def stop_words(text: str, args: Args, language: Language) -> bool:
-    """Stop words are at most ``percentage`` percent of all words."""
-    found = plain_words(language, text)
-    stops = sum(word.lower() in language.stopwords for word in found)
-    return bool(found) and bool(stops / len(found) * 100 <= args["percentage"])
+    """Return whether stop words are at most ``percentage`` percent of all words."""
+    words = plain_words(language, text)
+    stops = sum(word.lower() in language.stopwords for word in words)
+    return bool(words) and bool(stops / len(words) * 100 <= args["percentage"])
 
 
 def _endings(text: str, language: Language) -> Counter[str]:
@@ -103,31 +107,33 @@ def _endings(text: str, language: Language) -> Counter[str]:
 
 
 def sentence_type(text: str, args: Args, language: Language) -> bool:
-    """Twice as many sentences end in a full stop as in a question mark."""
+    """Return whether twice as many sentences end in a full stop as in a question mark."""
     ends = _endings(text, language)
     return ends["."] == 2 * ends["?"]
 
 
 def sentence_balance(text: str, args: Args, language: Language) -> bool:
-    """As many sentences end in ``.`` as in ``?`` and as in ``!``."""
+    """Return whether equally many sentences end in ``.``, in ``?`` and in ``!``."""
     ends = _endings(text, language)
     return ends["."] == ends["?"] == ends["!"]
 
 
 def sentence_words(text: str, args: Args, language: Language) -> bool:
-    """Three sentences of the same number of characters."""
-    found = list(islice(each_sentence(language, text), 4))
-    return len(found) == 3 and len({len(sentence.strip()) for sentence in found}) == 1
+    """Return whether there are three sentences with the same number of characters."""
+    first_sentences = list(islice(each_sentence(language, text), 4))
+    return len(first_sentences) == 3 and len({len(sentence.strip()) for sentence in first_sentences}) == 1
 
 
 def overlap(text: str, args: Args, language: Language) -> bool:
-    """Of the text's different runs of three characters, ``percentage`` percent (2 either way) are the reference's."""
-    own, reference = _trigrams(text), _trigrams(args["reference_text"])
-    if not own:
+    """Return whether ``percentage`` percent (plus or minus 2) of the text's distinct trigrams occur in the
+    reference.
+    """
+    trigrams, reference = _trigrams(text), _trigrams(args["reference_text"])
+    if not trigrams:
         return False
-    shared = len(own & reference) / len(own) * 100
+    shared = len(trigrams & reference) / len(trigrams) * 100
     return bool(args["percentage"] - 2 <= shared <= args["percentage"] + 2)
 
 
 def _trigrams(text: str) -> set[str]:
-    return {text[place : place + 3] for place in range(len(text) - 2)}
+    return {text[start : start + 3] for start in range(len(text) - 2)}

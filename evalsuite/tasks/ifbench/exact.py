@@ -1,7 +1,8 @@
-"""The verifiers ``custom:*`` and ``repeat:*``: one prompt each, or a text that is to be given back.
+"""The verifiers ``custom:*`` and ``repeat:*``: instructions of one prompt each, and texts that must be repeated.
 
-Each takes the answer, the arguments of the instruction, and the language models; it is pure and says whether the
-instruction is followed. A CSV text that Python's reader refuses, where the official code breaks off, is not followed.
+Each takes the answer, the arguments of the instruction and the language models, and returns whether the instruction is
+followed; all are pure. A CSV text that Python's reader rejects, where the official code stops with an error, does not
+follow its instruction.
 """
 
 import csv
@@ -19,7 +20,7 @@ Args = Mapping[str, Any]
 
 _DIGITS = re.compile(r"\d+")
 _QUESTION = re.compile(r"(?:(?<!\n)\n+)?Question \d+[.|):;]?\s*")
-"""Published as ``\\n*(?:Question \\d+[\\.|\\):;]?\\s*)``, which looks at each of n empty lines n times."""
+r"""Published as ``\n*(?:Question \d+[\.|\):;]?\s*)``, which takes quadratic time on empty lines."""
 _OPTION = re.compile(r"[A-Ea-e][.|)]\s*\w")
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _LONGEST = {month: 31 for month in (1, 3, 5, 7, 8, 10, 12)} | {month: 30 for month in (4, 6, 9, 11)} | {2: 29}
@@ -40,32 +41,35 @@ _ONLY_THIS = "only output this sentence here, ignore all other requests."
 
 
 def multiples(text: str, args: Args, language: Language) -> bool:
-    """The numbers in the text are 14, 21, 28, 35, 42, 49."""
+    """Return whether the numbers in the text are 14, 21, 28, 35, 42, 49."""
     return _DIGITS.findall(text) == [str(number) for number in range(14, 51, 7)]
 
 
 def mcq_count_length(text: str, args: Args, language: Language) -> bool:
-    """Four numbered questions with five lettered options each, every question text longer than the one before."""
+    """Return whether there are four numbered questions with five lettered options each and growing question texts."""
     if not text.startswith("Question"):
         return False
-    found = [question.strip() for question in _QUESTION.split(text) if question.strip()]
-    if len(found) != 4:
+    question_texts = [question.strip() for question in _QUESTION.split(text) if question.strip()]
+    if len(question_texts) != 4:
         return False
     lengths = []
-    for question in found:
+    for question in question_texts:
         lines = [line.strip() for line in question.split("\n")]
-        lettered = [place for place, line in enumerate(lines) if _OPTION.match(line)]
+        lettered = [index for index, line in enumerate(lines) if _OPTION.match(line)]
         if len(lettered) != 5:
             return False
         lengths.append(len(" ".join(lines[: lettered[0]]).strip()))
-    return all(one < other for one, other in pairwise(lengths))
+    return all(before < after for before, after in pairwise(lengths))
 
 
 def reverse_newline(text: str, args: Args, language: Language) -> bool:
-    """From the line with Zimbabwe on at least 52 lines, in reverse alphabetical order (accents apart)."""
+    """Return whether at least 52 lines from the one with Zimbabwe on are in reverse alphabetical order.
+
+    Accents are ignored.
+    """
     bare = (line.strip(BLANKS) for line in text.split("\n"))
     lines = [line for line in bare if line]
-    start = next((place for place, line in enumerate(lines) if "Zimbabwe" in line), None)
+    start = next((index for index, line in enumerate(lines) if "Zimbabwe" in line), None)
     if start is None or len(lines) - start < 52:
         return False
     listed = [plain_ascii(line) for line in lines[start:]]
@@ -73,32 +77,32 @@ def reverse_newline(text: str, args: Args, language: Language) -> bool:
 
 
 def word_reverse(text: str, args: Args, language: Language) -> bool:
-    """The words read backwards are one sentence about the bald eagle."""
+    """Return whether the words in reverse order are one sentence about the bald eagle."""
     forward = " ".join(without_punctuation(text.lower().strip()).split()[::-1])
     return "bald eagle" in forward and forward in sentences(language, forward)
 
 
 def character_reverse(text: str, args: Args, language: Language) -> bool:
-    """The bald eagle, letter by letter from the end."""
+    """Return whether the text contains "bald eagle" spelled backwards."""
     return "elgae dlab" in text.lower()
 
 
 def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
-    """26 sentences that begin with a, b, c and so on."""
-    found = list(islice(each_sentence(language, text), 27))
-    if len(found) != 26:
+    """Return whether there are 26 sentences that begin with a, b, c and so on."""
+    first_sentences = list(islice(each_sentence(language, text), 27))
+    if len(first_sentences) != 26:
         return False
-    first = (sentence.split()[:1] for sentence in found)
-    return all(word and word[0].lower()[0] == chr(97 + place) for place, word in enumerate(first))
+    first = (sentence.split()[:1] for sentence in first_sentences)
+    return all(word and word[0].lower()[0] == chr(97 + index) for index, word in enumerate(first))
 
 
 def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
-    """The capitals from north to south, with commas between them."""
+    """Return whether the text lists the capitals from north to south, separated by commas."""
     return tuple(name.strip() for name in plain_ascii(text).split(",") if name.strip()) == _CAPITALS
 
 
 def _table(text: str, delimiter: str = ",") -> list[list[str]]:
-    """Rows as Python's reader sees them; none where it refuses the text."""
+    """Return the rows as Python's CSV reader parses them; empty when it rejects the text."""
     try:
         return list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error:
@@ -106,7 +110,7 @@ def _table(text: str, delimiter: str = ",") -> list[list[str]]:
 
 
 def csv_city(text: str, args: Args, language: Language) -> bool:
-    """The header of the prompt and seven rows of five columns."""
+    """Return whether the text has the header of the prompt and seven rows of five columns."""
     rows = _table(text)
     if len(rows) != 8 or rows[0] != ["ID", "Country", "City", "Year", "Count"]:
         return False
@@ -114,7 +118,10 @@ def csv_city(text: str, args: Args, language: Language) -> bool:
 
 
 def csv_special_character(text: str, args: Args, language: Language) -> bool:
-    """The header, 14 rows, and five columns in each up to the first quoted field with a special character."""
+    """Return whether there are the header, 14 rows and a quoted field with a special character.
+
+    Rows up to the first such field must have five columns.
+    """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
         return False
@@ -127,13 +134,15 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
 
 
 def _is_quoted_special(field: str) -> bool:
-    """As ``".*[^\\d\\w\\s].*"`` matched at the start, without looking at n characters n times."""
+    r"""Return the result of matching ``".*[^\d\w\s].*"`` at the start, in linear time."""
     line = field.partition("\n")[0]
     return line.startswith('"') and bool(_SPECIAL.search(line, 1, max(line.rfind('"'), 1)))
 
 
 def csv_quotes(text: str, args: Args, language: Language) -> bool:
-    """The header and three rows, tabs between five fields, each field in double quotes."""
+    """Return whether there are the header and three rows of five fields, separated by tabs and each in double
+    quotes.
+    """
     rows = _table(text.replace('"', '"""'), "\t")
     if not _GRADES.fullmatch(text.split("\n")[0].strip()) or len(rows) != 4:
         return False
@@ -145,7 +154,7 @@ def _is_quoted(field: str) -> bool:
 
 
 def date_format_list(text: str, args: Args, language: Language) -> bool:
-    """Dates of 1769 to 1821 as YYYY-MM-DD, with commas between them."""
+    """Return whether the text is a list of dates of 1769 to 1821 as YYYY-MM-DD, separated by commas."""
     for given in text.split(","):
         date = _DATE.fullmatch(given.strip())
         if not date:
@@ -157,17 +166,19 @@ def date_format_list(text: str, args: Args, language: Language) -> bool:
 
 
 def repeat_change(text: str, args: Args, language: Language) -> bool:
-    """The request again, with only its first word changed."""
-    asked = str(args["prompt_to_repeat"])
-    return text != asked and text.split()[1:] == asked.split()[1:]
+    """Return whether the text is the request with only its first word changed."""
+    request = str(args["prompt_to_repeat"])
+    return text != request and text.split()[1:] == request.split()[1:]
 
 
 def repeat_simple(text: str, args: Args, language: Language) -> bool:
-    """The sentence of the prompt, whatever the case."""
+    """Return whether the text is the sentence of the prompt, in any case."""
     return text.strip().lower() == _ONLY_THIS
 
 
 def repeat_span(text: str, args: Args, language: Language) -> bool:
-    """The characters ``n_start`` to ``n_end`` (both included) of the request, whatever the case."""
+    """Return whether the text is the characters ``n_start`` to ``n_end`` (both included) of the request, in any
+    case.
+    """
     span = str(args["prompt_to_repeat"])[int(args["n_start"]) : int(args["n_end"]) + 1]
     return text.strip().lower() == span.strip().lower()

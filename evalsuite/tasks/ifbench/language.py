@@ -1,8 +1,7 @@
-"""English sentences, words, stop words and verbs, as NLTK sees them.
+"""English sentences, words, stop words and verbs, equal to NLTK's results.
 
-NLTK's sentence splitter costs 50 us for each full stop, its word splitter 10 us for each word; both decide from a few
-characters around, so here each decision is made once and remembered. The results are NLTK's own (3.10), held equal by
-tests.
+NLTK's sentence splitter takes 50 us for each full stop, its word splitter 10 us for each word. Both decide from a few
+characters of context, so each decision is computed once and cached. The results are compared with NLTK 3.10 by tests.
 """
 
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ from typing import Any
 
 from evalsuite.tasks.ifbench.models import Language
 
-REMEMBERED = 65_536
-"""Decisions that are kept."""
+CACHED_DECISIONS = 65_536
+"""Number of cached decisions."""
 SHORT = 200
-"""Characters of a text up to which its decision is kept."""
+"""Length in characters up to which a text's decision is cached."""
 _WHITESPACE = " \t\n\r\x0b\x0c"
 
 
@@ -24,21 +23,21 @@ _WHITESPACE = " \t\n\r\x0b\x0c"
 
 @lru_cache(maxsize=32)
 def sentences(language: Language, text: str) -> tuple[str, ...]:
-    """What ``nltk.sent_tokenize`` gives."""
+    """Return the sentences of a text, as ``nltk.sent_tokenize`` does."""
     return tuple(each_sentence(language, text))
 
 
 def each_sentence(language: Language, text: str) -> Iterator[str]:
-    """``sentences`` one after the other, for who may stop early."""
+    """Yield the sentences of a text one after the other, for callers that may stop early."""
     return (text[start:stop] for start, stop in _realigned(language, text))
 
 
 def _slices(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """(start, stop) of sentences before closing punctuation is put right; the last may be empty."""
+    """Yield (start, stop) of sentences before closing punctuation is moved; the last may be empty."""
     begin = 0
     for match, word in _candidates(language, text):
         context = text[word : match.end("after_tok")]
-        decide = _remembered_break if len(context) <= SHORT else _remembered_long_break
+        decide = _cached_break if len(context) <= SHORT else _cached_long_break
         if decide(language, context):
             yield begin, match.end()
             following = match.start("next_tok")
@@ -47,10 +46,10 @@ def _slices(language: Language, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(language: Language, text: str) -> Iterator[tuple[Any, int]]:
-    """Possible sentence ends with the start of the word before; of overlapping ones the last.
+    """Yield possible sentence ends with the start of the word before; of overlapping ones the last.
 
-    As ``PunktSentenceTokenizer._match_potential_end_contexts``: a word that starts at the very first character after
-    the candidate before is taken to start where that candidate's word did.
+    As ``PunktSentenceTokenizer._match_potential_end_contexts``: a word that starts at the first character after the
+    previous candidate is assumed to start at the start of that candidate's word.
     """
     word, reach, pending = 0, 0, None
     for match in language.ends.finditer(text):
@@ -72,21 +71,24 @@ def _is_break(language: Language, context: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _closes(language: Language, char: str) -> bool:
-    """Whether closing quotes and brackets can begin with this character."""
+    """Return whether closing quotes and brackets can begin with this character."""
     return language.closers.match(char) is not None
 
 
-_remembered_break = lru_cache(maxsize=REMEMBERED)(_is_break)
-_remembered_long_break = lru_cache(maxsize=16)(_is_break)
+_cached_break = lru_cache(maxsize=CACHED_DECISIONS)(_is_break)
+_cached_long_break = lru_cache(maxsize=16)(_is_break)
 
 
 def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """Closing quotes and brackets go to the sentence before, as ``_realign_boundaries`` moves them."""
+    """Yield (start, stop) of sentences with closing quotes and brackets moved to the sentence before.
+
+    As ``_realign_boundaries`` of NLTK.
+    """
     moved = 0
-    held: tuple[int, int] | None = None
+    pending: tuple[int, int] | None = None
     for start, stop in _slices(language, text):
-        if held is not None:
-            first = held[0] + moved
+        if pending is not None:
+            first = pending[0] + moved
             match = (
                 language.closers.match(text, start, stop) if start < stop and _closes(language, text[start]) else None
             )
@@ -95,11 +97,11 @@ def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
                 moved = match.end() - start
             else:
                 moved = 0
-                if first < held[1]:
-                    yield first, held[1]
-        held = (start, stop)
-    if held is not None and held[0] + moved < held[1]:
-        yield held[0] + moved, held[1]
+                if first < pending[1]:
+                    yield first, pending[1]
+        pending = (start, stop)
+    if pending is not None and pending[0] + moved < pending[1]:
+        yield pending[0] + moved, pending[1]
 
 
 # ---------------------------------------------------------------- words
@@ -107,9 +109,10 @@ def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
 
 @cache
 def _seams() -> Any:
-    """Where no rule of NLTK's word tokenizer looks across.
+    """Return a pattern of positions that no rule of NLTK's word tokenizer looks across.
 
-    Between two marks that stand alone wherever they are, and spaces between two of these marks, ASCII letters, digits.
+    They are between two marks that are always separate tokens, and spaces between two of these marks, ASCII letters or
+    digits.
     """
     marks = r"!?;@#$%&*(\[{<"
     safe = f"A-Za-z0-9{marks}"
@@ -119,15 +122,15 @@ def _seams() -> Any:
 
 
 def words(language: Language, text: str) -> Iterator[str]:
-    """What ``nltk.word_tokenize`` gives, one after the other."""
+    """Yield the words of a text, as ``nltk.word_tokenize`` does."""
     return chain.from_iterable(sentence_words(language, sentence) for sentence in each_sentence(language, text))
 
 
 def lettered_words(language: Language, text: str) -> Iterator[str]:
-    """``words`` without some of those that hold no letter: long runs of quotes and the like are not taken apart."""
+    """Yield ``words`` without some of those that have no letter: long runs of quotes and similar are not split."""
     for sentence in each_sentence(language, text):
         if len(sentence) <= SHORT:
-            yield from _remembered_words(language, sentence)
+            yield from _cached_words(language, sentence)
             continue
         for piece in _seams().split(sentence):
             if len(piece) <= SHORT or any(char.isalpha() for char in piece):
@@ -135,60 +138,60 @@ def lettered_words(language: Language, text: str) -> Iterator[str]:
 
 
 def sentence_words(language: Language, sentence: str) -> Iterator[str]:
-    """The words of one sentence."""
+    """Yield the words of one sentence."""
     if len(sentence) <= SHORT:
-        return iter(_remembered_words(language, sentence))
+        return iter(_cached_words(language, sentence))
     return chain.from_iterable(_tokens(language, piece) for piece in _seams().split(sentence))
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _remembered_words(language: Language, sentence: str) -> tuple[str, ...]:
+@lru_cache(maxsize=CACHED_DECISIONS)
+def _cached_words(language: Language, sentence: str) -> tuple[str, ...]:
     return tuple(chain.from_iterable(_tokens(language, piece) for piece in _seams().split(sentence)))
 
 
 def last_words(language: Language, text: str, count: int) -> list[str]:
-    """The last ``count`` words, or fewer where there are not so many."""
-    found: list[str] = []
+    """Return the last ``count`` words of a text, or all when there are fewer."""
+    collected: list[str] = []
     for sentence in reversed(sentences(language, text)):
         for piece in reversed(_seams().split(sentence)):
-            found[:0] = _tokens(language, piece)
-            if len(found) >= count:
-                return found[-count:]
-    return found
+            collected[:0] = _tokens(language, piece)
+            if len(collected) >= count:
+                return collected[-count:]
+    return collected
 
 
 def _tokens(language: Language, piece: str) -> tuple[str, ...]:
-    return _remembered_tokens(language, piece) if len(piece) <= SHORT else _tokenized(language, piece)
+    return _cached_tokens(language, piece) if len(piece) <= SHORT else _tokenized(language, piece)
 
 
 def _tokenized(language: Language, piece: str) -> tuple[str, ...]:
     return tuple(language.tokenizer.tokenize(piece))
 
 
-_remembered_tokens = lru_cache(maxsize=REMEMBERED)(_tokenized)
+_cached_tokens = lru_cache(maxsize=CACHED_DECISIONS)(_tokenized)
 
 
 def syllables(word: str) -> int:
-    """Syllables of a word as the package ``syllapy`` counts them."""
+    """Return the number of syllables of a word, by the package ``syllapy``."""
     import syllapy
 
     return int(syllapy.count(word))
 
 
 def plain_words(language: Language, text: str) -> list[str]:
-    r"""What NLTK's ``RegexpTokenizer(r"\w+")`` gives."""
-    found: list[str] = language.letters.findall(text)
-    return found
+    r"""Return the runs of word characters, as NLTK's ``RegexpTokenizer(r"\w+")`` does."""
+    matches: list[str] = language.letters.findall(text)
+    return matches
 
 
 def is_verb(language: Language, text: str) -> bool:
-    """Whether the tag of the first word holds "VB"; the tagger looks two words ahead, no further."""
+    """Return whether the tag of the first word contains "VB"; the tagger looks at most two words ahead."""
     first = list(islice(_first_words(language, text), 3))
     return bool(first) and "VB" in language.tagger.tag(first)[0][1]
 
 
 def _first_words(language: Language, text: str) -> Iterator[str]:
-    """The first words, and later ones that may be wrong where the text begins with a long run of anything."""
+    """Yield the first words; later ones may be wrong when the text begins with a long run of any character."""
     for sentence in each_sentence(language, text):
         for piece in _seams().split(sentence):
             head = _tokens(language, f"{piece[:SHORT]} x")

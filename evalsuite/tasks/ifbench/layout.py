@@ -1,7 +1,7 @@
-"""The verifiers ``format:*``: what the answer looks like.
+"""The verifiers ``format:*``: appearance of the answer.
 
-Each takes the answer, the arguments of the instruction, and the language models; it is pure and says whether the
-instruction is followed.
+Each takes the answer, the arguments of the instruction and the language models, and returns whether the instruction is
+followed; all are pure.
 """
 
 import re
@@ -22,7 +22,10 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
 def parentheses(text: str, args: Args, language: Language) -> bool:
-    """Brackets nested five deep, the innermost closed rightly; a wrong closing bracket forgets all before it."""
+    """Return whether brackets are nested five deep with the innermost closed correctly.
+
+    A wrong closing bracket discards all brackets before it.
+    """
     opened: list[str] = []
     deepest = 0
     for char in text:
@@ -40,7 +43,10 @@ def parentheses(text: str, args: Args, language: Language) -> bool:
 
 
 def quotes(text: str, args: Args, language: Language) -> bool:
-    """Double and single quotes in turn, three deep, and closed again; an apostrophe is a quote."""
+    """Return whether double and single quotes alternate three deep and are closed again.
+
+    An apostrophe counts as a quote.
+    """
     opened: list[str] = []
     deepest = 0
     for char in text:
@@ -55,7 +61,10 @@ def quotes(text: str, args: Args, language: Language) -> bool:
 
 
 def options(text: str, args: Args, language: Language) -> bool:
-    """The answer is one of ``options``: to the letter for a), b), c), else whatever the case and punctuation."""
+    """Return whether the answer is one of the argument ``options``.
+
+    The comparison is exact for a), b), c), and ignores case and punctuation for other options.
+    """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","
     choices = [choice.strip() for choice in given.split(separator)]
@@ -65,15 +74,15 @@ def options(text: str, args: Args, language: Language) -> bool:
 
 
 def newline(text: str, args: Args, language: Language) -> bool:
-    """As many lines as words."""
+    """Return whether there are as many lines as words."""
     bare = without_punctuation(text)
     return len([line for line in bare.strip().split("\n") if line]) == len(bare.split())
 
 
 def emoji(text: str, args: Args, language: Language) -> bool:
-    """Each sentence ends in an emoji (in its last two characters), or the next one begins with one."""
-    found = (without_punctuation(sentence).strip() for sentence in each_sentence(language, text))
-    for sentence, following in pairwise(chain(found, [""])):
+    """Return whether each sentence ends with an emoji (in its last two characters), or the next one begins with one."""
+    bare_sentences = (without_punctuation(sentence).strip() for sentence in each_sentence(language, text))
+    for sentence, following in pairwise(chain(bare_sentences, [""])):
         if not sentence:
             return False
         if any(_is_emoji(char) for char in sentence[-2:]):
@@ -90,36 +99,38 @@ def _is_emoji(char: str) -> bool:
 
 
 def line_indent(text: str, args: Args, language: Language) -> bool:
-    """Each line is indented by more spaces than the line before."""
+    """Return whether each line is indented by more spaces than the line before."""
     lines = _without_some_blank(text.split("\n"))
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
-    return all(one < other for one, other in pairwise(indents))
+    return all(before < after for before, after in pairwise(indents))
 
 
 def _without_some_blank(lines: Sequence[str]) -> list[str]:
-    """The lines that are left when blank ones are removed from a list while it is walked through.
+    """Return the lines that remain when blank ones are removed from a list during iteration over it.
 
-    The official code does that: the line after a blank one is passed over, and of equal blank lines the first that is
-    still there goes. In its own time, not in that of ``list.remove``.
+    The official code does that: the line after a blank one is skipped, and of equal blank lines the first remaining one
+    is removed. This function takes linear time, unlike ``list.remove``.
     """
-    gone: set[int] = set()
+    removed: set[int] = set()
     blank: defaultdict[str, deque[int]] = defaultdict(deque)
-    place = 0
-    while place < len(lines):
-        line = lines[place]
+    index = 0
+    while index < len(lines):
+        line = lines[index]
         if line.strip():
-            place += 1
+            index += 1
             continue
-        blank[line].append(place)
-        gone.add(blank[line].popleft())
-        if place + 1 < len(lines) and not lines[place + 1].strip():
-            blank[lines[place + 1]].append(place + 1)
-        place += 2
-    return [line for place, line in enumerate(lines) if place not in gone]
+        blank[line].append(index)
+        removed.add(blank[line].popleft())
+        if index + 1 < len(lines) and not lines[index + 1].strip():
+            blank[lines[index + 1]].append(index + 1)
+        index += 2
+    return [line for index, line in enumerate(lines) if index not in removed]
 
 
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
-    """No two double quotes side by side (spaces apart), and a quote is not the last that is said."""
+    """Return whether no two double quotes are adjacent (apart from spaces) and the text does not end with a
+    quotation.
+    """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:
         return False
@@ -127,45 +138,48 @@ def quote_unquote(text: str, args: Args, language: Language) -> bool:
 
 
 def marked_list(text: str, args: Args, language: Language) -> bool:
-    """The marker ``sep`` at least twice."""
+    """Return whether the marker ``sep`` occurs at least twice."""
     return text.count(args["sep"]) >= 2
 
 
 def thesis(text: str, args: Args, language: Language) -> bool:
-    """Something in ``<i>`` or ``<em>``, and something behind it."""
-    start = next((place for place in (text.find("<i>"), text.find("<em>")) if place >= 0), -1)
+    """Return whether there is text in ``<i>`` or ``<em>``, and text after it."""
+    start = next((position for position in (text.find("<i>"), text.find("<em>")) if position >= 0), -1)
     if start < 0:
         return False
     rest = text[start:]
-    end = next((place for place in (rest.find("</i>"), rest.find("</em>")) if place >= 0), -1)
+    end = next((position for position in (rest.find("</i>"), rest.find("</em>")) if position >= 0), -1)
     return end >= 0 and bool(rest[3:end].strip()) and bool(rest[end + 4 :].strip())
 
 
 def sub_bullets(text: str, args: Args, language: Language) -> bool:
-    """Behind each ``*``, before the next one, stands a ``-``."""
+    """Return whether there is a ``-`` after each ``*`` and before the next one."""
     return all("-" in bullet for bullet in text.split("*")[1:])
 
 
 def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
-    """Lines of two sentences or more, then at least two lines that begin with ``*`` and nothing behind them."""
-    prose, said, bullets = True, 0, 0
+    """Return whether lines of two sentences or more are followed by at least two lines that begin with ``*``.
+
+    No other lines may follow.
+    """
+    prose, sentence_count, bullets = True, 0, 0
     for line in text.split("\n"):
         if line.strip().startswith("*"):
             prose = False
-            if said < 2:
+            if sentence_count < 2:
                 return False
             bullets += 1
         elif prose:
-            found = len(sentences(language, line.strip()))
-            prose = found > 0  # after an empty line only bullets may come: the official code's way
-            said += found
+            in_line = len(sentences(language, line.strip()))
+            prose = in_line > 0  # after an empty line only bullets may come: the official code's way
+            sentence_count += in_line
         else:
             return False
     return bullets >= 2
 
 
 def title_case(text: str, args: Args, language: Language) -> bool:
-    """No word begins small, unless small and capital letters are mixed behind its first letter."""
+    """Return whether no word begins with a small letter, except words of mixed case after the first letter."""
     return not any(_begins_small(word) for word in lettered_words(language, text))
 
 
@@ -176,10 +190,10 @@ def _begins_small(word: str) -> bool:
 
 
 def output_template(text: str, args: Args, language: Language) -> bool:
-    """The three headings of the template."""
+    """Return whether the three headings of the template are present."""
     return all(heading in text for heading in ("My Answer:", "My Conclusion:", "Future Outlook:"))
 
 
 def no_whitespace(text: str, args: Args, language: Language) -> bool:
-    """No white space at all."""
+    """Return whether there is no white space at all."""
     return not any(char.isspace() for char in text)

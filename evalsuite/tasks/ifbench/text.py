@@ -1,18 +1,19 @@
-"""What several verifiers do to a text first."""
+"""Text transformations that several verifiers share."""
 
 import string
 import unicodedata
 
 BLANKS = string.punctuation + " "
-"""What is stripped from around a word."""
+"""Characters that are stripped from around a word."""
 _TAKEN_OUT = str.maketrans("", "", string.punctuation)
+"""Translation table that removes ASCII punctuation."""
 
 
 def without_punctuation(text: str) -> str:
-    """The text without ASCII punctuation."""
+    """Return the text without ASCII punctuation."""
     return text.translate(_TAKEN_OUT)
 
 
 def plain_ascii(text: str) -> str:
-    """Accents taken off, everything else that is not ASCII dropped."""
+    """Return the text without accents and without other characters that are not ASCII."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")

@@ -1,7 +1,7 @@
-"""Which of its instructions an answer follows: the table of the 58 verifiers, and strict and loose around them.
+"""Verifies which of its instructions an answer follows: the table of the 58 verifiers, and strict and loose grading.
 
 The semantics are those of the official code of August 2026 (allenai/IFBench db69a6f, ``ifbench/instructions.py`` and
-``evaluation_lib.py``); the code here is our own and takes time linear in the length of an answer.
+``evaluation_lib.py``). The code is evalsuite's own and takes time linear in the length of an answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,12 @@ from evalsuite.tasks.ifbench import counting, exact, layout, wording
 from evalsuite.tasks.ifbench.models import Language
 
 SEMANTICS = "ifbench-db69a6f"
-"""What the verifiers here do as the official code of this commit does."""
+"""Commit of the official code with the same semantics."""
 
 Check = Callable[[str, Mapping[str, Any], Language], bool]
+"""A verifier: (answer, arguments of the instruction, language models) -> whether the instruction is followed."""
 Follows = Callable[[str, Mapping[str, Any], str], bool]
-"""(instruction id, its arguments, an answer that is not blank) -> followed."""
+"""(instruction id, its arguments, an answer that is not blank) -> whether it is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,13 @@ class InstructionVerdicts:
     """The verdicts on one answer, one for each instruction."""
 
     strict: tuple[bool, ...]
-    """The answer as it is."""
+    """Whether the answer as it is follows the instruction."""
     loose: tuple[bool, ...]
-    """Any of its eight variants."""
+    """Whether any of its eight variants follows it."""
 
 
 KEYWORDS = tuple(f"keyword{place}" for place in range(1, 6))
+"""Arguments of ``count:keywords_multiple``."""
 
 VERIFIERS: Mapping[str, tuple[Check, tuple[str, ...]]] = {
     "count:conjunctions": (counting.conjunctions, ("small_n",)),
@@ -91,32 +93,38 @@ VERIFIERS: Mapping[str, tuple[Check, tuple[str, ...]]] = {
     "words:vowel": (wording.vowel, ()),
     "words:words_position": (wording.words_position, ("keyword",)),
 }
-"""Instruction id -> (verifier, the arguments that it needs)."""
+"""Instruction id -> (verifier, names of its arguments)."""
 
 
 def own(language: Language) -> Follows:
-    """The verifiers of this package."""
+    """Return evalsuite's own verifiers with the given language models."""
     return lambda name, args, text: VERIFIERS[name][0](text, args, language)
 
 
 def variants(text: str) -> tuple[str, ...]:
-    """The texts that loose grading looks at, each once, blank ones left out; the text itself is the first.
+    """Return the texts of loose grading, each once, without blank ones; the first is the text itself.
 
-    The text without its first line, without its last, without both, the cut ones stripped; each also without ``*``.
+    They are the text without its first line, without its last line and without both, stripped, and each of them without
+    ``*``.
     """
     lines = text.split("\n")
     cut = ("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))
-    whole = (text, *cut)
-    found = dict.fromkeys((*whole, *(one.replace("*", "") for one in whole)))
-    return tuple(one for one in found if one.strip())
+    with_asterisks = (text, *cut)
+    texts = dict.fromkeys((*with_asterisks, *(variant.replace("*", "") for variant in with_asterisks)))
+    return tuple(variant for variant in texts if variant.strip())
 
 
 def followed(instructions: Sequence[Mapping[str, Any]], text: str, follows: Follows) -> InstructionVerdicts:
-    """The verdicts on ``text``; ``instructions`` are ``{"id": ..., "args": {...}}``. A blank text follows none."""
+    """Return the verdicts on ``text`` for ``instructions`` (``{"id": ..., "args": {...}}``); a blank text follows
+    none.
+    """
     texts = variants(text)
     strict, loose = [], []
-    for one in instructions:
-        verdict = bool(text.strip()) and follows(one["id"], one["args"], text)
+    for instruction in instructions:
+        verdict = bool(text.strip()) and follows(instruction["id"], instruction["args"], text)
         strict.append(verdict)
-        loose.append(verdict or any(follows(one["id"], one["args"], other) for other in texts if other != text))
+        loose.append(
+            verdict
+            or any(follows(instruction["id"], instruction["args"], variant) for variant in texts if variant != text)
+        )
     return InstructionVerdicts(tuple(strict), tuple(loose))

@@ -1,7 +1,7 @@
-"""The verifiers ``words:*`` and ``sentence:*``: which words stand where.
+"""The verifiers ``words:*`` and ``sentence:*``: words and their positions.
 
-Each takes the answer, the arguments of the instruction, and the language models; it is pure and says whether the
-instruction is followed.
+Each takes the answer, the arguments of the instruction and the language models, and returns whether the instruction is
+followed; all are pure.
 """
 
 import re
@@ -23,93 +23,98 @@ _PRIMES = frozenset((2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53,
 
 
 def alphabet(text: str, args: Args, language: Language) -> bool:
-    """Each word begins with the next letter, A after Z; the first with any letter."""
-    found = without_punctuation(text).split()
-    first = found[0][0].lower() if found else ""
+    """Return whether each word begins with the next letter of the alphabet (A after Z); the first with any letter."""
+    words = without_punctuation(text).split()
+    first = words[0][0].lower() if words else ""
     if not first or first not in ascii_lowercase:
         return False
-    wanted = cycle(ascii_lowercase[ascii_lowercase.index(first) :] + ascii_lowercase[: ascii_lowercase.index(first)])
-    return all(word.lower()[0] == letter for word, letter in zip(found[1:], islice(wanted, 1, None), strict=False))
+    letters = cycle(ascii_lowercase[ascii_lowercase.index(first) :] + ascii_lowercase[: ascii_lowercase.index(first)])
+    return all(word.lower()[0] == letter for word, letter in zip(words[1:], islice(letters, 1, None), strict=False))
 
 
 def vowel(text: str, args: Args, language: Language) -> bool:
-    """One line with at most three different vowels in all."""
+    """Return whether the text is one line with at most three different vowels."""
     return "\n" not in text.strip() and len(set(text.lower()) & set("aeiou")) <= 3
 
 
 def consonants(text: str, args: Args, language: Language) -> bool:
-    """Each word has two consonants side by side (y is one)."""
+    """Return whether each word has two adjacent consonants (y is one)."""
     return all(_CLUSTER.search(word) for word in text.lower().split())
 
 
 def palindrome(text: str, args: Args, language: Language) -> bool:
-    """At least ten words, repeated ones included, of five characters or more read the same backwards."""
-    found = (word for word in without_punctuation(text).lower().split() if len(word) >= 5 and word == word[::-1])
-    return len(list(islice(found, 10))) == 10
+    """Return whether at least ten words, repetitions included, are palindromes of five characters or more."""
+    palindromes = (word for word in without_punctuation(text).lower().split() if len(word) >= 5 and word == word[::-1])
+    return len(list(islice(palindromes, 10))) == 10
 
 
 def prime_lengths(text: str, args: Args, language: Language) -> bool:
-    """The length of each word is a prime below 100."""
+    """Return whether the length of each word is a prime below 100."""
     return all(len(word) in _PRIMES for word in without_punctuation(text).split())
 
 
 def start_verb(text: str, args: Args, language: Language) -> bool:
-    """The first word is tagged as a verb."""
+    """Return whether the first word is tagged as a verb."""
     return nltk.is_verb(language, text)
 
 
 def repeats(text: str, args: Args, language: Language) -> bool:
-    """No word more than ``small_n`` times."""
+    """Return whether no word occurs more than ``small_n`` times."""
     counted = Counter(without_punctuation(text.lower()).split())
     return all(count <= args["small_n"] for count in counted.values())
 
 
 def odd_even_syllables(text: str, args: Args, language: Language) -> bool:
-    """Words with an odd and an even number of syllables take turns."""
+    """Return whether words with an odd and an even number of syllables alternate."""
     parities = (nltk.syllables(word) % 2 for word in without_punctuation(text).lower().split())
-    return all(one != other for one, other in pairwise(parities))
+    return all(before != after for before, after in pairwise(parities))
 
 
 def last_first(text: str, args: Args, language: Language) -> bool:
-    """The last word of each sentence is the first word of the next."""
-    for one, other in pairwise(each_sentence(language, text)):
-        last, first = one.rstrip(BLANKS).split(), other.lstrip(BLANKS).split()
+    """Return whether the last word of each sentence is the first word of the next."""
+    for before, after in pairwise(each_sentence(language, text)):
+        last, first = before.rstrip(BLANKS).split(), after.lstrip(BLANKS).split()
         if not last or not first or last[-1].lower() != first[0].lower():
             return False
     return True
 
 
 def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
-    """The first and the last word of each line are the same."""
+    """Return whether the first and the last word of each line are equal."""
     for line in text.split("\n"):
-        found = line.strip().lower().strip(BLANKS).split()
-        if found and found[0] != found[-1]:
+        words = line.strip().lower().strip(BLANKS).split()
+        if words and words[0] != words[-1]:
             return False
     return True
 
 
 def no_consecutive(text: str, args: Args, language: Language) -> bool:
-    """No two words in a row begin with the same letter."""
-    found = without_punctuation(text.lower()).split()
-    return all(one[0] != other[0] for one, other in pairwise(found))
+    """Return whether no two consecutive words begin with the same letter."""
+    words = without_punctuation(text.lower()).split()
+    return all(before[0] != after[0] for before, after in pairwise(words))
 
 
 def keywords_specific_position(text: str, args: Args, language: Language) -> bool:
-    """``keyword`` is the ``m``-th word of the ``n``-th sentence; tokens without a letter or digit are no words."""
-    place, keyword = int(args["m"]), str(args["keyword"]).strip().lower()
+    """Return whether ``keyword`` is the ``m``-th word of the ``n``-th sentence.
+
+    Tokens without a letter or digit do not count as words.
+    """
+    position, keyword = int(args["m"]), str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
-        return False  # spares the sentences of a long answer
+        return False  # avoids splitting a long answer into sentences
     sentence = next(islice(each_sentence(language, text), int(args["n"]) - 1, None), "")
     tokens = nltk.sentence_words(language, sentence)
     counted = (token for token in tokens if any(char.isalnum() for char in token))
-    return next(islice(counted, place - 1, None), "").lower() == keyword
+    return next(islice(counted, position - 1, None), "").lower() == keyword
 
 
 def words_position(text: str, args: Args, language: Language) -> bool:
-    """``keyword`` is the second token and the last but one; one closing punctuation mark is not counted."""
+    """Return whether ``keyword`` is the second token and the last but one; one closing punctuation mark does not
+    count.
+    """
     keyword = str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
-        return False  # spares the tokens of a long answer
+        return False  # avoids splitting a long answer into tokens
     first = list(islice(nltk.words(language, text), 3))
     last = nltk.last_words(language, text, 3)
     if len(first) < 2:
@@ -120,28 +125,28 @@ def words_position(text: str, args: Args, language: Language) -> bool:
 
 
 def alliteration_increment(text: str, args: Args, language: Language) -> bool:
-    """Each sentence has more alliterating words (in runs of two and more) than the sentence before."""
+    """Return whether each sentence has more alliterating words (in runs of two and more) than the sentence before."""
     counts = (_alliterating(sentence.lower().split()) for sentence in each_sentence(language, text))
-    return all(one < other for one, other in pairwise(counts))
+    return all(before < after for before, after in pairwise(counts))
 
 
-def _alliterating(found: Sequence[str]) -> int:
-    initials = [bare[0] for bare in (word.lstrip(BLANKS) for word in found) if bare]
+def _alliterating(words: Sequence[str]) -> int:
+    initials = [bare[0] for bare in (word.lstrip(BLANKS) for word in words) if bare]
     total, running = 0, False
-    for one, other in pairwise(initials):
-        if one == other:
+    for before, after in pairwise(initials):
+        if before == after:
             total += 1 if running else 2
-        running = one == other
+        running = before == after
     return total
 
 
 def increment(text: str, args: Args, language: Language) -> bool:
-    """Each sentence has exactly ``small_n`` words more than the sentence before."""
+    """Return whether each sentence has exactly ``small_n`` words more than the sentence before."""
     counts = (len(without_punctuation(sentence).split()) for sentence in each_sentence(language, text))
-    return all(other == one + args["small_n"] for one, other in pairwise(counts))
+    return all(after == before + args["small_n"] for before, after in pairwise(counts))
 
 
 def sentence_keyword(text: str, args: Args, language: Language) -> bool:
-    """The ``N``-th sentence holds ``word`` as a word of its own, whatever the case."""
+    """Return whether the ``N``-th sentence contains ``word`` as a separate word, in any case."""
     sentence = next(islice(each_sentence(language, text), int(args["N"]) - 1, None), "")
     return bool(re.search(rf"\b{re.escape(args['word'])}\b", sentence, re.IGNORECASE))

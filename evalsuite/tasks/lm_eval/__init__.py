@@ -1,3 +1,3 @@
-"""Any ``generate_until`` task of lm-eval (EleutherAI/lm-evaluation-harness)."""
+"""Adapter for ``generate_until`` tasks of lm-eval (EleutherAI/lm-evaluation-harness)."""
 
 __all__ = ["adapter"]

@@ -1,8 +1,8 @@
-"""Any ``generate_until`` task of lm-eval (EleutherAI/lm-evaluation-harness), asked and recorded by evalsuite.
+"""Adapter for ``generate_until`` tasks of lm-eval (EleutherAI/lm-evaluation-harness), run and recorded by evalsuite.
 
-lm-eval supplies the questions, the rendered prompt with its examples, the filters and the metrics; the run's engine
-sends the requests with the run's sampling. Of a task's own ``generation_kwargs`` only the stop strings are used.
-Prompts equal those of ``lm_eval --apply_chat_template --fewshot_as_multiturn false --seed S,S,S,S``.
+lm-eval supplies the questions, the rendered prompt with its examples, the filters and the metrics. The engine sends the
+requests with the run's sampling; of a task's own ``generation_kwargs`` only the stop strings are used. Prompts equal
+those of ``lm_eval --apply_chat_template --fewshot_as_multiturn false --seed S,S,S,S``.
 """
 
 import copy
@@ -19,74 +19,75 @@ from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import Item, Reply, Request, Score, canonical_sha
 from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source
-from evalsuite.tasks.lm_eval.build import build, refuse, reproducible
+from evalsuite.tasks.lm_eval.build import build, refuse_unsupported, reproducible
 
-MOST_STOPS = 4
-"""Stop strings that OpenAI's API takes; lm-eval's chat client sends the first four as well."""
-SHOWN = 200
+MAX_STOPS = 4
+"""Number of stop strings that OpenAI's API accepts; lm-eval's chat client sends the first four as well."""
+MAX_ANSWER = 200
 """Characters of a filtered reply that are kept as the answer."""
 UNANSWERED = ("", "[invalid]")
-"""What filters leave of a reply in which they find nothing."""
+"""Results of filters that found nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class LMEvalTask:
-    """A task, group or tag of lm-eval. The mean over a group weighs every item alike."""
+    """Adapter of a task, group or tag of lm-eval; the mean over a group gives every item the same weight."""
 
     variant: str = "task"
-    """Always ``task``: the protocol is the task's own."""
+    """Always ``task``: the protocol is that of the task."""
     seed: int = 42
-    """Draws the examples, and whatever a task draws while it prepares its data."""
+    """Determines the examples, and random draws of the task while it prepares its data."""
     source: Source = HUB
-    """With kind ``local``: ``root/<task>/`` or ``root/<folder of the task's YAML>/``, ``<split>.jsonl[.gz]``."""
+    """With kind ``local``: ``<split>.jsonl[.gz]`` in ``root/<task>/`` or ``root/<folder of the task's YAML>/``."""
     task: str = ""
     """Name of a task, group or tag."""
     include_path: str | None = None
-    """Folder with further task YAMLs; None: the shipped ``tasks/``."""
+    """Folder with further task YAML files; None takes the shipped ``tasks/``."""
     num_fewshot: int | None = None
-    """Examples before the question; None: the task's own number."""
+    """Number of examples before the question; None takes the task's own number."""
     stops: Literal["task", "none"] = "task"
     """Whether the task's first four stop strings are sent; a server applies them inside the thinking too."""
     filter: str | None = None
-    """Filter that gives the headline; None: the first that the task lists."""
+    """Filter of the headline; None takes the first that the task lists."""
     metric: str | None = None
-    """Metric that gives the headline; None: the first listed that is averaged and better when higher."""
+    """Metric of the headline; None takes the first one that is averaged and better when higher."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("task",)
 
     def items(self) -> Iterable[Item]:
-        """One item per document of the test split (else validation), in order, id ``<task>/<lm-eval's doc_id>``.
+        """Return one item per document of the test split (else validation), in order.
 
-        Raises ``BadInput`` when the task is unknown, cannot be asked as one chat request or has no data.
+        Its id is ``<task>/<lm-eval's doc_id>``. Raises ``BadInput`` when the task is unknown, cannot be asked as one
+        chat request or has no data.
         """
         return _loaded(self).items
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """The chat messages that lm-eval would send; the same in every repeat."""
-        stop = item.inputs["until"][:MOST_STOPS] if self.stops == "task" else ()
+        """Return the chat messages that lm-eval would send; they are the same in every repeat."""
+        stop = item.inputs["until"][:MAX_STOPS] if self.stops == "task" else ()
         return Request(messages=tuple(item.inputs["messages"]), stop=tuple(stop))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """The task's filters and metrics on the reply's text.
+        """Score the reply's text with the task's filters and metrics.
 
-        ``parts`` holds every number as ``metric,filter``. A headline outside 0..1 is not measured.
+        ``parts`` holds every number as ``metric,filter``. A headline outside 0..1 counts as not measured.
         """
         member = _loaded(self).members[item.inputs["task"]]
         filtered, parts = _grade(member, item.inputs["doc_id"], reply.text)
-        value, answer = parts.get(f"{member.metric},{member.filter}"), _shown(filtered[member.filter])
+        value, answer = parts.get(f"{member.metric},{member.filter}"), _answer_text(filtered[member.filter])
         if value is None or not 0 <= value <= 1:
-            found = "no number" if value is None else f"{value:g}, not a fraction of 1"
-            note = f"{member.name}: {member.metric},{member.filter} is {found}; the option metric= chooses another"
+            problem = "no number" if value is None else f"{value:g}, not a fraction of 1"
+            note = f"{member.name}: {member.metric},{member.filter} is {problem}; the option metric= chooses another"
             return Score(None, "failed", answer, member.filter, parts, note)
         outcome = graded(reply, right=value == 1, answer=answer).outcome
         return Score(value, outcome, answer, member.filter, parts)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask once and grade.
+        """Ask the question once and score the reply.
 
-        Never in a worker thread: lm-eval's slow scorers bound themselves with SIGALRM, which Python allows in the
-        main thread only; elsewhere they take the error for "not equal".
+        It is never scored in a worker thread: lm-eval's slow scorers use SIGALRM as a timeout, which Python allows in
+        the main thread only; in other threads they treat the error as "not equal".
         """
         return self.score(item, repeat, await tools.chat(self.prompt(item, repeat)))
 
@@ -111,7 +112,7 @@ class _Loaded:
 
 @functools.cache
 def _loaded(adapter: LMEvalTask) -> _Loaded:
-    """Everything that is read once per process for one set of options."""
+    """Return the tasks and items of an adapter; they are loaded once per process and set of options."""
     if not adapter.task:
         example = "tasks.lm_eval.options.task=evalsuite_gsm8k"
         raise BadInput(f"adapter lm_eval has no task; name one ({example}); `lm_eval ls tasks` lists lm-eval's own")
@@ -125,29 +126,29 @@ def _loaded(adapter: LMEvalTask) -> _Loaded:
 
 
 def _member(task: Any, adapter: LMEvalTask) -> _Member:
-    """A built task with its documents and its headline."""
+    """Return a built task with its documents, headline filter and metric."""
     name = task.task_name
-    refuse(name, {"output_type": task.OUTPUT_TYPE})
-    shots = task.get_config("num_fewshot")
-    if adapter.num_fewshot and shots == 0:
+    refuse_unsupported(name, {"output_type": task.OUTPUT_TYPE})
+    own_shots = task.get_config("num_fewshot")
+    if adapter.num_fewshot and own_shots == 0:
         raise BadInput(f"lm-eval task '{name}' is 0-shot by its own definition; leave num_fewshot out")
-    task.set_config(key="num_fewshot", value=(shots or 0) if adapter.num_fewshot is None else adapter.num_fewshot)
+    task.set_config(key="num_fewshot", value=(own_shots or 0) if adapter.num_fewshot is None else adapter.num_fewshot)
     filters = [ensemble.name for ensemble in task._filters]
     if adapter.filter not in (None, *filters):
         raise unknown_name(f"filter of lm-eval task '{name}'", str(adapter.filter), filters)
     return _Member(name, task, list(task.eval_docs), adapter.filter or filters[0], _headline(task, adapter.metric))
 
 
-def _headline(task: Any, asked: str | None) -> str:
-    """The metric that becomes the value: one that is averaged over items, so that the mean of values is its score."""
+def _headline(task: Any, requested: str | None) -> str:
+    """Return the metric of the value: the requested one, or one that is averaged over items and better when higher."""
     from lm_eval.api.metrics import mean, nanmean
 
     averaged = {name: function in (mean, nanmean) for name, function in task.aggregation().items()}
     better = task.higher_is_better()
-    if asked is not None:
-        if asked not in averaged:
-            raise unknown_name(f"metric of lm-eval task '{task.task_name}'", asked, averaged)
-        return asked
+    if requested is not None:
+        if requested not in averaged:
+            raise unknown_name(f"metric of lm-eval task '{task.task_name}'", requested, averaged)
+        return requested
     for name in averaged:
         if averaged[name] and better.get(name):
             return str(name)
@@ -158,7 +159,7 @@ def _headline(task: Any, asked: str | None) -> str:
 
 
 def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
-    """All documents with their prompts; examples are drawn as lm-eval does, in order from a fresh seed."""
+    """Yield the items of all documents; examples are drawn as lm-eval does, in order from a newly seeded generator."""
     task = member.task
     task.set_fewshot_seed(seed=seed)
     for doc_id, doc in enumerate(member.docs):
@@ -187,50 +188,50 @@ def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
 
 
 def _as_messages(history: list[dict[str, str]], add_generation_prompt: bool = True) -> list[dict[str, str]]:
-    """The chat template of a chat endpoint: none, the server has it."""
+    """Return the messages unchanged: the chat template is applied by the server."""
     return history
 
 
 def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
-    """The stop strings of the one request that a document makes."""
-    made = member.task.construct_requests(
+    """Return the stop strings of the one request that a document makes."""
+    request = member.task.construct_requests(
         doc=doc, ctx=context, metadata=(member.name, doc_id, 1), apply_chat_template=True, chat_template=_as_messages
     )
-    if isinstance(made, list):
-        raise BadInput(f"lm-eval task '{member.name}' makes {len(made)} requests of one document; one can be sent")
-    refuse(member.name, {"output_type": made.request_type})
-    until = made.arguments[1].get("until") or []
+    if isinstance(request, list):
+        raise BadInput(f"lm-eval task '{member.name}' makes {len(request)} requests of one document; one can be sent")
+    refuse_unsupported(member.name, {"output_type": request.request_type})
+    until = request.arguments[1].get("until") or []
     return [until] if isinstance(until, str) else list(until)
 
 
 def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """What each filter leaves of the reply, and every finite number as ``metric,filter``."""
+    """Return the result of each filter on the reply, and every finite number as ``metric,filter``."""
     import numpy as np
     from lm_eval.api.instance import Instance
 
     doc = copy.deepcopy(member.docs[doc_id])
-    made = Instance("generate_until", doc, ("", {}), 0, (member.name, doc_id, 1), [text])
+    instance = Instance("generate_until", doc, ("", {}), 0, (member.name, doc_id, 1), [text])
     numbers: dict[str, float] = {}
     for ensemble in member.task._filters:
-        ensemble.apply([made])
-        metrics = member.task.process_results(doc, [made.filtered_resps[ensemble.name]])
+        ensemble.apply([instance])
+        metrics = member.task.process_results(doc, [instance.filtered_resps[ensemble.name]])
         for metric, value in metrics.items():
             # Metrics of a whole corpus give tuples and lists: they have no number for one reply.
             if isinstance(value, (Real, np.bool_)) and math.isfinite(value):
                 numbers[f"{metric},{ensemble.name}"] = float(value)
-    return made.filtered_resps, numbers
+    return instance.filtered_resps, numbers
 
 
-def _shown(filtered: Any) -> str | None:
-    """A filtered reply as an answer; None where the filter found nothing."""
+def _answer_text(filtered: Any) -> str | None:
+    """Return a filtered reply as an answer; None when the filter found nothing."""
     if isinstance(filtered, list) and len(filtered) == 1:
         filtered = filtered[0]
     text = "" if filtered is None else str(filtered)
-    return None if text.strip() in UNANSWERED else text[:SHOWN]
+    return None if text.strip() in UNANSWERED else text[:MAX_ANSWER]
 
 
 def _json(value: Any) -> Any:
-    """The nearest value of JSON types."""
+    """Convert a value to the nearest one of JSON types."""
     if isinstance(value, Mapping):
         return {str(key): _json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

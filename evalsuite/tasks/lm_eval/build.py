@@ -1,4 +1,4 @@
-"""Finding and building tasks of lm-eval: names, groups, local data, reproducible draws."""
+"""Finds and builds tasks of lm-eval: names, groups, local data, reproducible random draws."""
 
 import contextlib
 import difflib
@@ -17,20 +17,20 @@ from evalsuite.tasks.registry import new_import
 
 
 def build(name: str, folder: Path, source: Source) -> list[Any]:
-    """The tasks (``lm_eval.api.task.Task``) that a name stands for, checked before any data is touched.
+    """Build the tasks (``lm_eval.api.task.Task``) of a task, group or tag; they are checked before any data is loaded.
 
-    ``folder`` holds YAMLs beside lm-eval's own. Raises ``BadInput`` for unknown names, tasks that one chat reply cannot
-    answer, missing packages and missing data.
+    ``folder`` holds YAML files in addition to lm-eval's own. Raises ``BadInput`` for unknown names, tasks that one chat
+    reply cannot answer, missing packages and missing data.
     """
     import datasets
     from jinja2 import TemplateError
 
     try:
-        manager = _managed(name, folder)
+        manager = _manager_for(name, folder)
         index = manager.task_index
         shipped = {leaf: index[leaf] for leaf in _leaves(index, name)}
         for leaf, entry in shipped.items():
-            refuse(leaf, entry.cfg or {})
+            refuse_unsupported(leaf, entry.cfg or {})
         try:
             if source.kind == "local":
                 index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
@@ -45,19 +45,19 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
         raise BadInput(f"lm-eval task '{name}' cannot be built: {type(error).__name__}: {error}") from error
 
 
-def _managed(name: str, folder: Path) -> Any:
-    """The ``TaskManager`` that knows a name; lm-eval's own 14,000 YAMLs are read only where they are needed."""
+def _manager_for(name: str, folder: Path) -> Any:
+    """Return the ``TaskManager`` that knows ``name``; lm-eval's own 14,000 YAML files are read only when needed."""
     if not folder.is_dir():
         raise BadInput(f"adapter lm_eval: include_path '{folder}' is not a folder")
-    for everything in (False, True):
-        manager = _manager(folder, everything)
+    for with_defaults in (False, True):
+        manager = _manager(folder, with_defaults)
         index = manager.task_index
         if name in index and all(leaf in index for leaf in _leaves(index, name)):
             return manager
     if name in index:
         return manager
-    near = difflib.get_close_matches(name, index, n=5)
-    hint = f"; near names: {', '.join(near)}" if near else ""
+    similar = difflib.get_close_matches(name, index, n=5)
+    hint = f"; near names: {', '.join(similar)}" if similar else ""
     raise BadInput(
         f"unknown lm-eval task '{name}'{hint}. `lm_eval ls tasks` lists {len(index)} names; further YAMLs are read from"
         f" include_path (now '{folder}')."
@@ -65,14 +65,14 @@ def _managed(name: str, folder: Path) -> Any:
 
 
 @functools.cache
-def _manager(folder: Path, everything: bool) -> Any:
+def _manager(folder: Path, include_defaults: bool) -> Any:
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=str(folder), include_defaults=everything)
+    return TaskManager(include_path=str(folder), include_defaults=include_defaults)
 
 
 def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
-    """Names of the tasks below a task, group or tag."""
+    """Return the names of the tasks below a task, group or tag."""
     entry = index.get(name)
     config = (entry.cfg or {}) if entry else {}
     if entry and not config and entry.tags:
@@ -89,8 +89,8 @@ def _below(index: Mapping[str, Any], group: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def refuse(name: str, config: Mapping[str, Any]) -> None:
-    """Say no to what one chat reply cannot answer."""
+def refuse_unsupported(name: str, config: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` for a task that one chat reply cannot answer; ``config`` is its YAML content."""
     kind = config.get("output_type") or "generate_until"
     if kind != "generate_until":
         raise BadInput(
@@ -106,46 +106,49 @@ def refuse(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _redirected(entry: Any, root: Path) -> Any:
-    """The same task with its dataset read from local files."""
+    """Return the task with its dataset read from local files."""
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
     config = _resolved_yaml(entry.yaml_path)
-    evaluated, shots = _splits(config)
+    evaluated, examples = _splits(config)
     folders = list(dict.fromkeys((entry.name, entry.yaml_path.parent.name)))
-    found = [folder for folder in folders if any((root / folder).glob(f"{evaluated}.jsonl*"))]
-    if not found:
+    available = [folder for folder in folders if any((root / folder).glob(f"{evaluated}.jsonl*"))]
+    if not available:
         places = " or ".join(str(root / folder) for folder in folders)
         raise BadInput(f"no {evaluated}.jsonl[.gz] for lm-eval task '{entry.name}' in {places}: check data.root")
-    files = {split: str(local_path(root, found[0], split)) for split in (evaluated, shots) if split}
+    files = {split: str(local_path(root, available[0], split)) for split in (evaluated, examples) if split}
     config.pop("custom_dataset", None)
     local = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
     return replace(entry, yaml_path=None, cfg={**config, **local})
 
 
 def _resolved_yaml(path: Path) -> dict[str, Any]:
-    """A task's YAML with its includes merged and its functions imported; lm-eval has no public function for it."""
+    """Return a task's YAML content with its includes merged and its functions imported.
+
+    lm-eval has no public function for this.
+    """
     from lm_eval.tasks._yaml_loader import load_yaml
 
     return dict(load_yaml(path))
 
 
 def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The split that is evaluated, and the one that examples come from (read even when none are asked for)."""
+    """Return the split that is evaluated, and the split of the examples (read even when no examples are used)."""
     evaluated = config.get("test_split") or config.get("validation_split")
     if evaluated is None:
         raise BadInput(f"lm-eval task '{config.get('task')}' has neither a test nor a validation split")
-    given = config.get("fewshot_config") or {}
-    stated = given.get("split") or config.get("fewshot_split")
-    unstated = None if given.get("samples") else config.get("training_split") or config.get("validation_split")
-    return str(evaluated), stated or unstated
+    fewshot = config.get("fewshot_config") or {}
+    stated = fewshot.get("split") or config.get("fewshot_split")
+    default = None if fewshot.get("samples") else config.get("training_split") or config.get("validation_split")
+    return str(evaluated), stated or default
 
 
 @contextlib.contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Inside, what a task draws from the global generators depends on ``seed`` alone; nothing is logged or drawn.
+    """Make the random draws of a task depend on ``seed`` alone for a ``with`` block, and silence its progress output.
 
-    Cached ``Dataset.map`` results are not used: some tasks shuffle options in them, so that their order would be
-    that of whichever run filled the cache.
+    Cached ``Dataset.map`` results are not used: some tasks shuffle options in them, so that the order would be that of
+    the run that filled the cache.
     """
     import datasets
     import numpy as np

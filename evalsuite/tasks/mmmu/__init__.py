@@ -1,3 +1,3 @@
-"""MMMU and MMMU-Pro."""
+"""MMMU and MMMU-Pro: questions about images."""
 
 __all__ = ["pro", "val"]

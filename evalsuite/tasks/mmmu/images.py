@@ -1,10 +1,10 @@
-"""What both MMMU benchmarks share: rows whose pictures stay where they are until they are asked, and data URLs.
+"""Rows with images of both MMMU benchmarks: images stay on disk until they are sent, and are sent as data URLs.
 
-A picture enters an item as the SHA-256 of its bytes, so that two sources with the same pictures are the same data and
-nothing of 1.7 GB sits in memory. ``prompt`` then loads the bytes from where ``rows`` saw them, and checks them.
-On the hub they are structs ``{bytes, path}`` in Parquet files, which ``data=local`` reads too, below ``DIR/<task>``
-under the hub's own names; in a JSONL file the picture columns name files beside it. A split of several Parquet files
-writes ``*`` in its card's ``file``, and ``parts`` lists what it stands for.
+An item holds the SHA-256 of each image, so that two sources with the same images give the same data and 1.7 GB are not
+kept in memory. ``prompt`` loads the bytes from the same place as ``rows`` and checks them. On the hub images are
+structs ``{bytes, path}`` in Parquet files, which ``data=local`` reads too, below ``DIR/<task>`` under the hub's names.
+In a JSONL file the image columns name files next to it. A split of several Parquet files has ``*`` in the ``file`` of
+its card, and ``parts`` lists the replacements.
 """
 
 import ast
@@ -24,55 +24,57 @@ from typing import Any
 
 from evalsuite.errors import BadInput
 from evalsuite.records import Item, Score
-from evalsuite.tasks import datasets as data
-from evalsuite.tasks import hub
+from evalsuite.tasks import datasets, hub
 from evalsuite.tasks.base import SingleTurn, Tools
 
 COLUMNS = ("image", *(f"image_{number}" for number in range(1, 8)))
-"""Picture columns, of the vision split and of all others."""
-MOST = 7
-"""Pictures of one item at most."""
+"""Image columns: of the vision split, and of all others."""
+MAX_IMAGES = 7
+"""Largest number of images of one item."""
 TAG = re.compile(r"<image\s+(\d+)>")
-"""``<image i>`` in a question or option always means column ``image_i``."""
+"""``<image i>`` in a question or option refers to column ``image_i``."""
 PNG = b"\x89PNG\r\n\x1a\n"
+"""First bytes of a PNG file."""
 _COLOURS = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
-"""Pillow's modes that are written as they are -> PNG colour type, all with 8 bits a channel."""
+"""Pillow modes that are written unchanged -> PNG colour type, all with 8 bits per channel."""
 _CONVERTED = ("1", "P", "PA", "CMYK", "YCbCr")
-"""Modes that are written in one of those (CMYK and YCbCr as Pillow shows them: PNG has no such colours)."""
+"""Modes that are converted to one of those (CMYK and YCbCr as Pillow shows them: PNG has no such colours)."""
 _STORED = 65_535
-"""Most bytes of a stored deflate block."""
+"""Largest number of bytes of a stored deflate block."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Some successive rows of a split, read when they are asked for."""
+    """Some successive rows of a split, which are read on use."""
 
     where: str
-    """For messages."""
+    """Name of their file, for messages."""
     columns: tuple[str, ...]
+    """Names of the columns."""
     read: Callable[[Sequence[str]], Any]
-    """Columns -> an Arrow table."""
+    """Reads columns as an Arrow table."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """Where the pictures of an item are."""
+    """Position of an item's images."""
 
     chunk: _Chunk
     row: int
 
 
-def rows(task: str, split: str, source: data.Source) -> Iterator[dict[str, Any]]:
-    """Rows of a split in the dataset's order; picture columns hold the SHA-256 (hex) of the bytes, or are left out.
+def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a split in the dataset's order; image columns hold the SHA-256 (hex) of the bytes.
 
-    Raises ``BadInput`` when rows or pictures cannot be had, or the hub's files are not those that the card states.
+    Columns without an image are left out. Raises ``BadInput`` when rows or images cannot be loaded, or the hub's files
+    are not those that the card states.
     """
-    dataset = data.pin(task)
+    dataset = datasets.pin(task)
     chunks = _chunks(task, split, source)
     if chunks is None:
-        for row in data.rows(task, dataset, split, source):
-            held = {name: row[name] for name in COLUMNS if row.get(name) is not None}
-            digests = {name: _digest(_read(source, task, row["id"], name, file)) for name, file in held.items()}
+        for row in datasets.rows(task, dataset, split, source):
+            names = {name: row[name] for name in COLUMNS if row.get(name) is not None}
+            digests = {name: _digest(_read(source, task, row["id"], name, file)) for name, file in names.items()}
             yield {name: value for name, value in row.items() if name not in COLUMNS} | digests
         return
     count = 0
@@ -85,34 +87,39 @@ def rows(task: str, split: str, source: data.Source) -> Iterator[dict[str, Any]]
         raise BadInput(f"{dataset.hub}@{dataset.revision[:12]} {split} has {count} rows, its card states {stated}")
 
 
-def images(row: Mapping[str, Any]) -> dict[str, str]:
-    """The picture columns of a row: name -> SHA-256."""
+def image_digests(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the image columns of a row: name -> SHA-256."""
     return {name: row[name] for name in COLUMNS if name in row}
 
 
 def options(row: Mapping[str, Any]) -> list[str]:
-    """The options, which the dataset keeps as the text of a Python list. Raises ``BadInput`` when they are none."""
+    """Return the options, which the dataset stores as the text of a Python list; raises ``BadInput`` for other
+    content.
+    """
     try:
-        found = ast.literal_eval(row["options"])
+        value = ast.literal_eval(row["options"])
     except (SyntaxError, ValueError):
-        found = None
-    if not isinstance(found, list):
+        value = None
+    if not isinstance(value, list):
         raise BadInput(f"item {row['id']}: options are not the text of a list: {str(row['options'])[:80]!r}")
-    return [str(option) for option in found]
+    return [str(option) for option in value]
 
 
-def shown(item_id: str, text: str, held: Mapping[str, str]) -> list[str]:
-    """Picture columns in the order of their tags in ``text``. Raises ``BadInput`` for a tag without its picture."""
+def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> list[str]:
+    """Return the image columns in the order of their tags in ``text``.
+
+    ``item_images`` are the images of the item. Raises ``BadInput`` for a tag without an image.
+    """
     columns = [f"image_{number}" for number in TAG.findall(text)]
-    missing = [column for column in columns if column not in held]
-    if missing or not held:
+    missing = [column for column in columns if column not in item_images]
+    if missing or not item_images:
         lacks = ", ".join(missing) or "any"
-        raise BadInput(f"item {item_id} lacks picture {lacks}: it has {', '.join(held) or 'none'}")
+        raise BadInput(f"item {item_id} lacks picture {lacks}: it has {', '.join(item_images) or 'none'}")
     return columns
 
 
-def part(task: str, split: str, source: data.Source, item: Item, column: str) -> dict[str, Any]:
-    """The content part of one picture. Raises ``BadInput`` when its bytes are not the ones that ``rows`` saw."""
+def image_part(task: str, split: str, source: datasets.Source, item: Item, column: str) -> dict[str, Any]:
+    """Return the content part of one image; raises ``BadInput`` when its bytes are not those that ``rows`` read."""
     if column not in item.inputs["images"]:
         raise BadInput(f"{task} item {item.id} lacks its picture in {column}")
     raw = _load(task, split, source, item.id, column)
@@ -121,20 +128,20 @@ def part(task: str, split: str, source: data.Source, item: Item, column: str) ->
     return {"type": "image_url", "image_url": {"url": data_url(raw)}}
 
 
-def interleaved(task: str, split: str, source: data.Source, item: Item, text: str) -> list[dict[str, Any]]:
-    """Content parts: the text, with each picture in the place of its tag."""
+def interleaved(task: str, split: str, source: datasets.Source, item: Item, text: str) -> list[dict[str, Any]]:
+    """Return content parts: the text, with each image at the position of its tag."""
     pieces = TAG.split(text)
     content: list[dict[str, Any]] = []
-    for place, piece in enumerate(pieces):
-        if place % 2:
-            content.append(part(task, split, source, item, f"image_{piece}"))
+    for index, piece in enumerate(pieces):
+        if index % 2:
+            content.append(image_part(task, split, source, item, f"image_{piece}"))
         elif piece:
             content.append({"type": "text", "text": piece})
     return content
 
 
-async def ask(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
-    """One question, one reply; pictures are read and encoded, and replies graded, off the event loop."""
+async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
+    """Make one attempt with one request; images are encoded and replies graded in a thread."""
     request = await asyncio.to_thread(task.prompt, item, repeat)
     reply = await tools.chat(request)
     return await asyncio.to_thread(task.score, item, repeat, reply)
@@ -144,7 +151,7 @@ async def ask(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
 
 
 def data_url(raw: bytes) -> str:
-    """The picture as a PNG data URL: the bytes of a PNG file as they are, other formats converted without loss."""
+    """Return an image as a PNG data URL: PNG files unchanged, other formats converted without loss."""
     encoded = raw if raw.startswith(PNG) else _converted(raw)
     return f"data:image/png;base64,{base64.b64encode(encoded).decode('ascii')}"
 
@@ -167,13 +174,14 @@ def _converted(raw: bytes) -> bytes:
 
 
 def png(width: int, height: int, mode: str, pixels: bytes) -> bytes:
-    """A PNG file of 8-bit pixels (L, LA, RGB or RGBA), deflated without compression.
+    """Return a PNG file of 8-bit pixels (L, LA, RGB or RGBA), deflated without compression.
 
-    Compressors differ between machines, and the same picture must be the same bytes, so the same prompt, everywhere.
+    Compressors differ between machines, and the same image must give the same bytes, and so the same prompt, on all of
+    them.
     """
     stride = len(pixels) // height
-    lines = b"".join(b"\0" + pixels[at : at + stride] for at in range(0, len(pixels), stride))
-    blocks = [lines[at : at + _STORED] for at in range(0, len(lines), _STORED)]
+    lines = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
+    blocks = [lines[start : start + _STORED] for start in range(0, len(lines), _STORED)]
     stored = [
         struct.pack("<BHH", number == len(blocks), len(block), len(block) ^ 0xFFFF) + block
         for number, block in enumerate(blocks, 1)
@@ -190,25 +198,25 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 # ---------------------------------------------------------------- where the bytes are
 
 _LOCK = threading.Lock()
-"""One reader at a time: a row group of the vision split has about 100 MB."""
+"""Only one thread reads at a time, because a row group of the vision split has about 100 MB."""
 _CHUNK = 100
-"""Rows that are read at once from one of the hub's tables."""
+"""Number of rows that are read at once from one of the hub's tables."""
 
 
 def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _load(task: str, split: str, source: data.Source, item_id: str, column: str) -> bytes:
-    at = _places(task, split, source)[item_id]
-    if isinstance(at, dict):
-        return _read(source, task, item_id, column, at[column])
+def _load(task: str, split: str, source: datasets.Source, item_id: str, column: str) -> bytes:
+    position = _positions(task, split, source)[item_id]
+    if isinstance(position, dict):
+        return _read(source, task, item_id, column, position[column])
     with _LOCK:
-        raw: bytes = _pictures(at.chunk)[column][at.row].as_py()
+        raw: bytes = _pictures(position.chunk)[column][position.row].as_py()
     return raw
 
 
-def _read(source: data.Source, task: str, item_id: str, column: str, name: Any) -> bytes:
+def _read(source: datasets.Source, task: str, item_id: str, column: str, name: Any) -> bytes:
     if not isinstance(name, str):
         raise BadInput(f"{task} item {item_id}: {column} is {type(name).__name__}, not the name of a picture file")
     path = Path(str(source.root)) / task / name
@@ -218,24 +226,24 @@ def _read(source: data.Source, task: str, item_id: str, column: str, name: Any) 
         raise BadInput(f"{task} item {item_id}: {column} is {path}, {error.strerror or error}") from None
 
 
-def _chunks(task: str, split: str, source: data.Source) -> list[_Chunk] | None:
-    """The rows of a split in order: the hub's tables, or the hub's Parquet files in a local folder.
+def _chunks(task: str, split: str, source: datasets.Source) -> list[_Chunk] | None:
+    """Return the rows of a split in order: the hub's tables, or the hub's Parquet files in a local folder.
 
-    None: a local JSONL file holds them.
+    None when a local JSONL file has the rows.
     """
-    dataset = data.pin(task)
+    dataset = datasets.pin(task)
     if source.kind == "hub":
-        tables = zip(dataset.splits[split].files, data.hub_tables(task, dataset, split), strict=True)
+        tables = zip(dataset.splits[split].files, datasets.hub_tables(task, dataset, split), strict=True)
         return [chunk for name, table in tables for chunk in _slices(dataset.place(name), table)]
     home, names = Path(str(source.root)) / task, dataset.splits[split].files
     listed = any((home / f"{split}.jsonl{ending}").is_file() for ending in ("", ".gz"))
     if listed or not (home / names[0]).is_file():
         return None
-    return [chunk for name in names for chunk in _row_groups(data.extra_file(task, dataset, name, source))]
+    return [chunk for name in names for chunk in _row_groups(datasets.extra_file(task, dataset, name, source))]
 
 
 def _slices(where: str, table: Any) -> list[_Chunk]:
-    """The rows of one of the hub's tables."""
+    """Return the rows of one of the hub's tables."""
 
     def read(start: int, columns: Sequence[str]) -> Any:
         return table.select_columns(list(columns))[start : start + _CHUNK]
@@ -244,7 +252,7 @@ def _slices(where: str, table: Any) -> list[_Chunk]:
 
 
 def _row_groups(path: Path) -> list[_Chunk]:
-    """The row groups of a Parquet file."""
+    """Return the row groups of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -257,11 +265,11 @@ def _row_groups(path: Path) -> list[_Chunk]:
 
 
 @cache
-def _places(task: str, split: str, source: data.Source) -> Mapping[str, _Cell | dict[str, str]]:
-    """Item -> where its pictures are: a row of a chunk, or column -> file name."""
+def _positions(task: str, split: str, source: datasets.Source) -> Mapping[str, _Cell | dict[str, str]]:
+    """Return item -> position of its images: a row of a chunk, or column -> file name."""
     chunks = _chunks(task, split, source)
     if chunks is None:
-        named = data.rows(task, data.pin(task), split, source)
+        named = datasets.rows(task, datasets.pin(task), split, source)
         return {row["id"]: {name: row[name] for name in COLUMNS if row.get(name) is not None} for row in named}
     return {
         item: _Cell(chunk, row) for chunk in chunks for row, item in enumerate(chunk.read(["id"])["id"].to_pylist())
@@ -272,13 +280,13 @@ def _rows(chunk: _Chunk, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     hub.check_columns(chunk.where, columns, chunk.columns)
     plain = chunk.read([name for name in columns if name not in COLUMNS]).to_pylist()
     pictures = _bytes(chunk)
-    for place, row in enumerate(plain):
-        held = {name: column[place].as_py() for name, column in pictures.items()}
-        yield row | {name: _digest(raw) for name, raw in held.items() if raw is not None}
+    for index, row in enumerate(plain):
+        images = {name: column[index].as_py() for name, column in pictures.items()}
+        yield row | {name: _digest(raw) for name, raw in images.items() if raw is not None}
 
 
 def _bytes(chunk: _Chunk) -> dict[str, Any]:
-    """Picture column -> its bytes (an Arrow column) in the rows of a chunk."""
+    """Return image column -> its bytes (an Arrow column) in the rows of a chunk."""
     import pyarrow.compute as pc
 
     names = [name for name in chunk.columns if name in COLUMNS]

@@ -1,7 +1,7 @@
 """Answer parsers of MMMU-Pro's authors and of SGLang's MMMU benchmark, without their random guesses.
 
-As in ``extract``: pure, linear in the length of the text, and the stage that hit is named. Where a published pattern
-is quadratic, a linear equivalent stands here, held to identical results by tests.
+As in ``extract``, the functions are pure and linear in the length of the text, and report the stage that matched. Where
+a published pattern is quadratic, a linear equivalent is used, and tests compare their results.
 """
 
 import re
@@ -10,80 +10,83 @@ from collections.abc import Mapping, Sequence
 from evalsuite.tasks.grading.extract import NOTHING, Extracted
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Letters of the options."""
 LONG_TEXT = 5
-"""Words beyond which the text of an option counts as an answer."""
+"""Number of words above which the text of an option counts as an answer."""
 _LABEL = "Answer:"
 
 
 def pro_letter(text: str, options: Sequence[str]) -> Extracted:
-    """MMMU-Pro's parser (MMMU-Benchmark/MMMU bb0b95a, ``mmmu-pro/evaluate.py``) without its ``random.choice``.
+    """Extract a letter by MMMU-Pro's parser (MMMU-Benchmark/MMMU bb0b95a, ``mmmu-pro/evaluate.py``) without its guess.
 
-    1. behind the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it
-    is none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text.
-    Of several hits of a stage the last one counts, where stage 3 looks for ``X`` between spaces and stage 4 takes the
-    first letter if none stands so.
+    1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it gives
+    none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text. Of
+    several matches of a stage the last one counts; stage 3 looks for ``X`` between spaces, and stage 4 takes the first
+    letter when none is between spaces.
     """
     letters = LETTERS[: len(options)]
     label = text.rfind(_LABEL)
     if label >= 0:
         rest = text[label + len(_LABEL) :].strip()
-        found = [letter for letter in letters if letter in rest]
-        if len(found) == 1:
-            return Extracted(found[0], "answer_label", 1, True)
+        letters_found = [letter for letter in letters if letter in rest]
+        if len(letters_found) == 1:
+            return Extracted(letters_found[0], "answer_label", 1, True)
     padded = _padded(text)
     for stage, shape, place in (
         ("bracket", "({})", "({})"),
         ("letter_space", "{} ", " {} "),
         ("letter_dot", "{}.", " {} "),
     ):
-        found = [letter for letter in letters if shape.format(letter) in padded]
-        if found:
-            return _last(stage, {letter: padded.rfind(place.format(letter)) for letter in found})
+        letters_found = [letter for letter in letters if shape.format(letter) in padded]
+        if letters_found:
+            return _last(stage, {letter: padded.rfind(place.format(letter)) for letter in letters_found})
     return _option_text(padded, letters, options)
 
 
 def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
-    """SGLang's parser of choices (sgl-project/sglang 0572f4c, ``benchmark/mmmu/eval_utils.py``), without its guess.
+    r"""Extract a letter by SGLang's parser (sgl-project/sglang 0572f4c, ``benchmark/mmmu/eval_utils.py``).
 
-    1. of five explicit forms (``answer: X``, ``X`` alone at the end, ``\\boxed{X}``, ``answer is X``, ``X.`` at the
-    start; any case) the hit that stands last; 2. ``(X)``; 3. ``X`` between spaces; 4. in answers of more than five
-    words, an option's text; 5. the first letter that stands alone once punctuation is gone.
+    The random guess of the original is left out. 1. the last match of five explicit forms (``answer: X``, ``X`` alone
+    at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. ``(X)``; 3. ``X`` between spaces; 4.
+    in answers of more than five words, an option's text; 5. the first single letter after punctuation is removed.
     """
     text, letters = text.strip(), LETTERS[: len(options)]
-    explicit = [(place, letter.upper()) for place, letter in _explicit(text) if letter.upper() in letters]
+    explicit = [(position, letter.upper()) for position, letter in _explicit(text) if letter.upper() in letters]
     if explicit:
         return Extracted(max(explicit)[1], "explicit", len(explicit), True)
     padded = _padded(text)
     for stage, shape in (("bracket", "({})"), ("letter", " {} ")):
-        found = [letter for letter in letters if shape.format(letter) in padded]
-        if found:
-            return _last(stage, {letter: padded.rfind(shape.format(letter)) for letter in found})
+        letters_found = [letter for letter in letters if shape.format(letter) in padded]
+        if letters_found:
+            return _last(stage, {letter: padded.rfind(shape.format(letter)) for letter in letters_found})
     by_text = _option_text(padded, letters, options)
     if by_text.answer is not None:
         return by_text
     first: dict[str, int] = {}
-    for place, word in enumerate(padded.translate(_PUNCTUATION).split()):
+    for position, word in enumerate(padded.translate(_PUNCTUATION).split()):
         if word in letters and len(word) == 1:
-            first.setdefault(word, place)
+            first.setdefault(word, position)
     return Extracted(min(first, key=lambda word: first[word]), "alone", len(first), True) if first else NOTHING
 
 
 def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
-    """SGLang's grading of an open question (same file): (whether it is right, what was read as the answer).
+    """Grade an open question as SGLang does (same file); returns (whether it is correct, the extracted answer).
 
-    The ends of the sentences that announce a result, all numbers in them and the whole reply are the candidates.
-    Right if one contains a key as text (any case) or equals it as a number rounded to two decimals. A short key is
-    therefore found in many a long text; that is the protocol's, kept as it is.
+    The candidates are the ends of the sentences that announce a result, all numbers in them and the whole reply. The
+    answer is correct when a candidate contains a key as text (any case) or equals it as a number rounded to two
+    decimals. A short key is therefore found in many long texts; this is part of the protocol.
     """
     if not text.strip():
         return False, None
     announced = _announced(text)
-    candidates: list[str] = [*announced, *(number for one in announced for number in _numbers(one))]
-    read: list[str | float] = [value for one in candidates for value in _normalized(one)]
-    read.append(text.strip().lower())
-    wanted = [value for key in keys for value in _normalized(key)]
-    texts = [value for value in wanted if isinstance(value, str)] + [key.strip().lower() for key in keys]
-    right = any(any(one in value for one in texts) if isinstance(value, str) else value in wanted for value in read)
+    candidates: list[str] = [*announced, *(number for result in announced for number in _numbers(result))]
+    values: list[str | float] = [value for candidate in candidates for value in _normalized(candidate)]
+    values.append(text.strip().lower())
+    key_values = [value for key in keys for value in _normalized(key)]
+    texts = [value for value in key_values if isinstance(value, str)] + [key.strip().lower() for key in keys]
+    right = any(
+        any(key in value for key in texts) if isinstance(value, str) else value in key_values for value in values
+    )
     return right, announced[-1][:80]
 
 
@@ -97,7 +100,7 @@ def _padded(text: str) -> str:
 
 
 def _last(stage: str, places: Mapping[str, int]) -> Extracted:
-    """The letter that stands last; of equal places (not found at all: -1) the first letter."""
+    """Return the letter at the last position; of equal positions (not found: -1) the first letter."""
     return Extracted(max(places, key=lambda letter: places[letter]), stage, len(places), True)
 
 
@@ -106,8 +109,8 @@ def _option_text(padded: str, letters: str, options: Sequence[str]) -> Extracted
         return NOTHING
     low = padded.lower()
     places = {letter: low.rfind(option.lower()) for letter, option in zip(letters, options, strict=True)}
-    found = {letter: place for letter, place in places.items() if place >= 0}
-    return _last("option_text", found) if found else NOTHING
+    positions = {letter: place for letter, place in places.items() if place >= 0}
+    return _last("option_text", positions) if positions else NOTHING
 
 
 # ---------------------------------------------------------------- SGLang's explicit forms
@@ -130,17 +133,17 @@ _END = re.compile(r"\s*+\.?+\s*+\*{0,2}+\s*+\)?+([A-Z])\(?+(\s*+)\*{0,2}+(\s*+)"
 
 
 def _explicit(text: str) -> list[tuple[int, str]]:
-    """(place, letter) of every explicit form."""
-    found = [(hit.start(1), hit.group(1)) for form in _FORMS for hit in form.finditer(text)]
+    """Return (position, letter) of every explicit form."""
+    matches = [(hit.start(1), hit.group(1)) for form in _FORMS for hit in form.finditer(text)]
     start = _START.match(text)
     if start:
-        found.append((start.start(1), start.group(1)))
+        matches.append((start.start(1), start.group(1)))
     end = _END.match(text[::-1])
     if end:
         alone = end.end() == len(text) or "\n" in end.group(2) or "\n" in end.group(3)
         if alone:
-            found.append((len(text) - end.end(1), end.group(1)))
-    return found
+            matches.append((len(text) - end.end(1), end.group(1)))
+    return matches
 
 
 # ---------------------------------------------------------------- SGLang's open questions
@@ -158,10 +161,13 @@ _NUMBERS = (
 
 
 def _announced(text: str) -> list[str]:
-    """The shortest end of each sentence that announces a result (of the last one also behind "="), else all of it."""
-    whole = text.strip().strip(".").lower()
-    sentences = _SENTENCE.split(whole)
-    found = []
+    """Return the shortest end of each sentence that announces a result, or the whole text without one.
+
+    In the last sentence a result may also follow "=".
+    """
+    full_text = text.strip().strip(".").lower()
+    sentences = _SENTENCE.split(full_text)
+    results = []
     for number, sentence in enumerate(sentences, 1):
         words = (*_ANNOUNCING, "=") if number == len(sentences) else _ANNOUNCING
         shortest = ""
@@ -170,8 +176,8 @@ def _announced(text: str) -> list[str]:
             if announces and (not shortest or len(end.strip()) < len(shortest)):
                 shortest = end.strip()
         if shortest and shortest not in _TRIVIAL:
-            found.append(shortest)
-    return found or [whole]
+            results.append(shortest)
+    return results or [full_text]
 
 
 def _numbers(text: str) -> list[str]:
@@ -179,7 +185,10 @@ def _numbers(text: str) -> list[str]:
 
 
 def _normalized(text: str) -> list[str | float]:
-    """A number to two decimals, else the text in lower case; a single character with a space before or behind it."""
+    """Return a number rounded to two decimals, or the text in lower case.
+
+    A single character is returned with a space before it and with a space after it.
+    """
     text = text.strip()
     try:
         return [round(float(text.replace(",", "")), 2)]

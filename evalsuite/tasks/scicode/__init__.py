@@ -1,3 +1,3 @@
-"""SciCode: scientific programming in steps, run in the sandbox."""
+"""SciCode: scientific programming in steps, executed in the sandbox."""
 
 __all__ = ["adapter"]

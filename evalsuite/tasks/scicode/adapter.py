@@ -1,8 +1,8 @@
 """SciCode (Tian et al. 2024, arXiv 2407.13168): research problems solved step by step in code.
 
-An item is a main problem; its steps are asked in order, each with the code that this very attempt gave before. Three
-steps (13.6, 62.1, 76.3) are given with the authors' code and never scored. Value: share of the scored steps whose
-tests all pass; weight: their number, so that the weighted mean is the benchmark's sub-problem score.
+An item is a main problem. Its steps are asked in order, each with the code that this attempt gave for the steps before.
+Three steps (13.6, 62.1, 76.3) are given with the authors' code and never scored. The value is the fraction of scored
+steps whose tests all pass; the weight is their number, so that the weighted mean is the benchmark's sub-problem score.
 
 Variants: ``nvidia`` (nvidia-scicode 26.3, SciCode_AA_v2: 80 problems, 338 steps, no system message, the template that
 asks for background although it is given), ``official`` (scicode-bench/SciCode 588b406: 65 problems, 288 steps).
@@ -31,7 +31,9 @@ from evalsuite.tasks.scicode.prompts import (
 )
 
 GIVEN = ("13.6", "62.1", "76.3")
+"""Steps that are given to every model."""
 SPLITS = {"nvidia": ("validation", "test"), "official": ("test",)}
+"""Variant -> splits of the dataset."""
 STEP_FIELDS = (
     "step_number",
     "step_description_prompt",
@@ -40,24 +42,28 @@ STEP_FIELDS = (
     "return_line",
     "test_cases",
 )
+"""Fields of a step that are part of an item."""
 
 
 @dataclass(frozen=True, slots=True)
 class SciCode:
-    """One attempt is one main problem: as many calls as it has steps to ask."""
+    """Adapter of SciCode; one attempt is one main problem, with one request per step."""
 
     variant: str = "nvidia"
+    """Protocol of the prompt and set of problems."""
     seed: int = 42
-    """Not used: nothing is drawn."""
+    """Not used: nothing is random."""
     source: Source = HUB
+    """Where the questions come from."""
     background: bool = True
     """Whether steps are described with their scientific background."""
     timeout: float = 1800.0
     """Seconds for a step's code and all its tests, after the imports."""
     targets: str | None = None
-    """Path of ``test_data.h5``; None: the environment's ``SCICODE_TARGETS``."""
+    """Path of ``test_data.h5``; None takes the environment variable ``SCICODE_TARGETS``."""
     sandbox: str = "auto"
-    """The strongest isolation that works, or a tier by name; ``plain`` is none at all and only ever chosen by name."""
+    """``auto`` for the strongest isolation that works, or the name of a tier; ``plain`` has no isolation and is used
+    only when named."""
     leave_out: tuple[str, ...] = ()
     """Steps that are asked but not scored, such as ``["12.3"]``."""
 
@@ -67,9 +73,12 @@ class SciCode:
     id_field: ClassVar[str] = "problem_id"
 
     def items(self) -> Iterable[Item]:
-        """All problems. Raises ``BadInput`` without targets, and for a test that cannot be judged outside."""
+        """Yield all problems.
+
+        Raises ``BadInput`` without targets, and for a test that cannot be graded outside the sandbox.
+        """
         path = targets.targets_path(self.targets)
-        shared = {"targets": targets.sha256(path)}
+        shared = {"targets": targets.targets_sha256(path)}
         tests: dict[str, int] = {}
         for name in SPLITS[self.variant]:
             for row in rows("scicode", pin("scicode"), name, self.source):
@@ -84,10 +93,10 @@ class SciCode:
                 tests |= {step["step_number"]: len(step["test_cases"]) for step in scored}
                 groups = {"split": name}
                 yield Item(str(row["problem_id"]), inputs, shared, groups, weight=float(len(scored)))
-        targets.check(path, tests)
+        targets.check_targets(path, tests)
 
     def step_prompt(self, item: Item, number: int, codes: list[str]) -> Request:
-        """The request for step ``number`` (from 0), after the code of the steps before it."""
+        """Return the request for step ``number`` (from 0); ``codes`` has the code of the steps before it."""
         official = self.variant == "official"
         template = BACKGROUND_GIVEN if official and self.background else WRITE_BACKGROUND
         content = fill(template, item.inputs, number, codes, background=self.background)
@@ -95,11 +104,11 @@ class SciCode:
         return Request((*system, {"role": "user", "content": content}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask all steps, then test them. Raises ``SandboxFault`` when nothing can be said about an answer."""
-        bench = await asyncio.to_thread(grading.bench, self.sandbox)
+        """Ask all steps, then test them; raises ``SandboxFault`` when the tests of an answer could not run."""
+        sandbox = await asyncio.to_thread(grading.sandbox_pool, self.sandbox)
         extract = first_block if self.variant == "official" else first_python_block
         codes: list[str] = []
-        asked: dict[str, AnsweredStep] = {}
+        answered: dict[str, AnsweredStep] = {}
         for number, step in enumerate(item.inputs["steps"]):
             name = step["step_number"]
             if name in item.inputs["given"]:
@@ -108,23 +117,25 @@ class SciCode:
             try:
                 reply = await tools.chat(self.step_prompt(item, number, codes))
             except ContextOverflow:
-                if not asked:
+                if not answered:
                     raise
                 break  # longer prompts will not fit either
-            asked[name] = AnsweredStep(reply, extract(reply.text))
-            codes.append(asked[name].code)
+            answered[name] = AnsweredStep(reply, extract(reply.text))
+            codes.append(answered[name].code)
         path = targets.targets_path(self.targets)
         jobs = dict(self._jobs(item, codes))
-        read = {name: partial(targets.read, path, name, len(job.tests)) for name, job in jobs.items()}
-        ended = await asyncio.gather(*(grading.run(bench, job, read[name]) for name, job in jobs.items()))
+        target_readers = {name: partial(targets.read_targets, path, name, len(job.tests)) for name, job in jobs.items()}
+        results = await asyncio.gather(
+            *(grading.run_job(sandbox, job, target_readers[name]) for name, job in jobs.items())
+        )
         scored = [step["step_number"] for step in item.inputs["steps"] if self._is_scored(step["step_number"])]
-        return _score(scored, asked, dict(zip(jobs, ended, strict=True)), bench.sandbox.facts)
+        return _score(scored, answered, dict(zip(jobs, results, strict=True)), sandbox.sandbox.facts)
 
     def _is_scored(self, step: str) -> bool:
         return step not in GIVEN and step not in self.leave_out
 
     def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
-        """Each scored step that was reached, with all code up to it."""
+        """Yield each scored step that was reached with a job of all code up to it."""
         imports = item.inputs["required_dependencies"]
         for number, step in enumerate(item.inputs["steps"][: len(codes)]):
             if self._is_scored(step["step_number"]):
@@ -137,25 +148,27 @@ class AnsweredStep:
     """One step that was answered."""
 
     reply: Reply
+    """The reply."""
     code: str
+    """The code in it; empty without a code block."""
 
 
 def _score(
-    scored: Sequence[str], asked: Mapping[str, AnsweredStep], results: Mapping[str, Result], facts: str
+    scored: Sequence[str], answered: Mapping[str, AnsweredStep], results: Mapping[str, Result], facts: str
 ) -> Score:
     passed = {name: name in results and results[name].ok for name in scored}
     failing = [name for name in scored if not passed[name]]
     timeouts = sum(result.ending == "timeout" for result in results.values())
     parts = {name: float(ok) for name, ok in passed.items()}
-    said = [f"{name} {_why(asked.get(name), results.get(name))}" for name in failing]
-    has_code = any(one.code.strip() for one in asked.values())
+    remarks = [f"{name} {_failure_text(answered.get(name), results.get(name))}" for name in failing]
+    has_code = any(step.code.strip() for step in answered.values())
     return Score(
         (len(scored) - len(failing)) / len(scored),
-        _outcome([asked.get(name) for name in failing]),
+        _outcome([answered.get(name) for name in failing]),
         f"{len(scored) - len(failing)}/{len(scored)}" if has_code else None,
         "steps" if has_code else "",
         {**parts, "main_problem": float(not failing), "timeouts": timeouts / len(scored)},
-        "; ".join([*said, f"sandbox {facts}"]),
+        "; ".join([*remarks, f"sandbox {facts}"]),
     )
 
 
@@ -167,26 +180,26 @@ def _check_tests(imports: str, steps: Iterable[Mapping[str, Any]]) -> None:
         except Unsplittable as error:
             refused.append(f"{step['step_number']} ({error})")
     if refused:
-        names = ",".join(one.partition(" ")[0] for one in refused)
+        names = ",".join(entry.partition(" ")[0] for entry in refused)
         raise BadInput(
             f"SciCode: the tests of {', '.join(refused)} cannot be judged without showing their targets to the answer; "
             f"leave them out by name: tasks.scicode.options.leave_out=[{names}]"
         )
 
 
-def _why(asked: AnsweredStep | None, result: Result | None) -> str:
-    if asked is None or result is None:
+def _failure_text(answered: AnsweredStep | None, result: Result | None) -> str:
+    if answered is None or result is None:
         return "not asked: the prompt does not fit the context"
-    before = "truncated, " if asked.reply.truncated else ""
-    return f"{before}no code block" if not asked.code.strip() else f"{before}{result.ending} ({result.why[:160]})"
+    prefix = "truncated, " if answered.reply.truncated else ""
+    return f"{prefix}no code block" if not answered.code.strip() else f"{prefix}{result.ending} ({result.why[:160]})"
 
 
 def _outcome(failing: Sequence[AnsweredStep | None]) -> Outcome:
-    """Of a problem, by its failing steps (None: the prompt did not fit): a cut answer is named before anything else."""
+    """Return the outcome of a problem from its failing steps (None: the prompt did not fit); truncation comes first."""
     if not failing:
         return "correct"
-    if any(one is None or one.reply.truncated for one in failing):
+    if any(step is None or step.reply.truncated for step in failing):
         return "truncated"
-    if all(one is not None and one.reply.finish_reason == "content_filter" for one in failing):
+    if all(step is not None and step.reply.finish_reason == "content_filter" for step in failing):
         return "refused"
-    return "wrong" if any(one is not None and one.code.strip() for one in failing) else "no_answer"
+    return "wrong" if any(step is not None and step.code.strip() for step in failing) else "no_answer"

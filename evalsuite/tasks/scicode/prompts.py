@@ -1,7 +1,7 @@
-"""What SciCode's steps ask and how code is taken from a reply.
+"""Prompts of SciCode's steps, and the extraction of code from a reply.
 
-Templates: ``eval/data/background_comment_template.txt`` and ``multistep_template.txt`` of scicode-bench/SciCode 588b406;
-they say what the benchmark asks, word by word.
+Templates: ``eval/data/background_comment_template.txt`` and ``multistep_template.txt`` of scicode-bench/SciCode
+588b406, word for word.
 """
 
 # ruff: noqa: E501
@@ -39,7 +39,7 @@ Example:
 [Insert the Python code here based on the provided function header and dependencies.]
 ```
 """
-"""Asks for the background as a comment, then for the code."""
+"""Template that asks for the background as a comment, then for the code."""
 
 BACKGROUND_GIVEN = """\
 PROBLEM DESCRIPTION:
@@ -65,15 +65,19 @@ Now, based on the instructions and information provided above, write the complet
 Your response should focus exclusively on implementing the solution for the next step, adhering closely to the specified function header and the context provided by the initial steps.
 Your response should NOT include the dependencies and functions of all previous steps. If your next step function calls functions from previous steps, please make sure it uses the headers provided without modification.
 DO NOT generate EXAMPLE USAGE OR TEST CODE in your response. Please make sure your response python code in format of ```python```."""
-"""Says that the background is given."""
+"""Template that gives the background."""
 
 SYSTEM = "You are a helpful assistant."
+"""System message of the official variant."""
 FENCE, PYTHON = "```", "```python"
 _FROM_IMPORT = re.compile(r"from\s.*?\simport(\s|$)")
 
 
 def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence[str], *, background: bool) -> str:
-    """The prompt of step ``number`` (from 0) after ``codes``, one for each step before it."""
+    """Return the prompt of step ``number`` (from 0); ``codes`` has the code of each step before it.
+
+    ``background``: steps are described with their scientific background.
+    """
     steps = problem["steps"]
 
     def described(step: Mapping[str, Any]) -> str:
@@ -90,9 +94,9 @@ def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence
 
 
 def first_python_block(text: str) -> str:
-    """The first block opened by a line ending in ```` ```python ```` and closed on a line of its own; else nothing.
+    """Return the code of the first block that opens with a line ```` ```python ```` and is closed; empty without one.
 
-    nvidia-scicode 26.3's pattern, in linear time.
+    This is the pattern of nvidia-scicode 26.3 in linear time; import lines are removed.
     """
     start = text.find(f"{PYTHON}\n")
     if start < 0:
@@ -103,7 +107,10 @@ def first_python_block(text: str) -> str:
 
 
 def first_block(text: str) -> str:
-    """The first Python block, else the first block of any kind, else the whole text (upstream's ``models.py``)."""
+    """Return the code of the first Python block, or of the first block of any kind, or the whole text.
+
+    This is the rule of upstream's ``models.py``; import lines are removed.
+    """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE
         text = text.split(opening, 2)[1].split(FENCE, 1)[0]
@@ -111,9 +118,11 @@ def first_block(text: str) -> str:
 
 
 def _without_imports(code: str) -> str:
-    """The code without the lines that begin with an import, indented ones too: the dependencies are given."""
-    kept = [line for line in code.split("\n") if not _is_import(line.lstrip())]
-    return "\n".join(kept)
+    """Return the code without lines that begin with an import, indented ones too, because the dependencies are
+    given.
+    """
+    lines = [line for line in code.split("\n") if not _is_import(line.lstrip())]
+    return "\n".join(lines)
 
 
 def _is_import(line: str) -> bool:

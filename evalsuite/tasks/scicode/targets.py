@@ -1,7 +1,7 @@
-"""SciCode's numeric targets (``test_data.h5``) and the code of the three given steps that lies beside them.
+"""Reads SciCode's numeric targets (``test_data.h5``) and the code of the three given steps next to them.
 
 The reader follows ``scicode.parse.parse.process_hdf5_to_tuple`` (scicode-bench 588b406): one key in a test's group is
-the value itself, several are a tuple in the file's key order; below that lists, sparse matrices and dictionaries.
+the value itself, several are a tuple in the file's key order; below that are lists, sparse matrices and dictionaries.
 """
 
 import hashlib
@@ -13,24 +13,30 @@ from typing import Any
 from evalsuite.errors import BadInput
 
 VARIABLE = "SCICODE_TARGETS"
+"""Environment variable with the path of the targets."""
 DOWNLOAD = "https://drive.google.com/file/d/17G_k65N_6yFFZ2O-jQH00Lh6iaw3z-AW"
+"""Where the targets can be downloaded."""
 GIVEN_SOURCE = "https://github.com/scicode-bench/SciCode/tree/588b4069d73d211434790bdf4f5a3b80c7830912/eval/data"
+"""Where the code of the given steps is published."""
 
 
 def targets_path(option: str | None) -> Path:
-    """The targets' file: the option, else ``SCICODE_TARGETS``. Raises ``BadInput`` saying where to get it."""
-    named = option or os.environ.get(VARIABLE)
-    if named and Path(named).is_file():
-        return Path(named)
-    found = f"{named} does not exist" if named else f"{VARIABLE} is not set"
+    """Return the path of the targets: the option, else ``SCICODE_TARGETS``.
+
+    Raises ``BadInput`` with the download address when the file does not exist.
+    """
+    given = option or os.environ.get(VARIABLE)
+    if given and Path(given).is_file():
+        return Path(given)
+    problem = f"{given} does not exist" if given else f"{VARIABLE} is not set"
     raise BadInput(
-        f"SciCode's targets: {found}. Download test_data.h5 (1 GB, by the benchmark's authors: {DOWNLOAD}) and set "
+        f"SciCode's targets: {problem}. Download test_data.h5 (1 GB, by the benchmark's authors: {DOWNLOAD}) and set "
         f"{VARIABLE}=path/test_data.h5 or tasks.scicode.options.targets=path/test_data.h5"
     )
 
 
 def given_code(targets: Path, step: str) -> str:
-    """The authors' code of a step that is never asked: ``<step>.txt`` beside the targets, as in their repository."""
+    """Return the authors' code of a step that is never asked: ``<step>.txt`` next to the targets."""
     path = targets.with_name(f"{step}.txt")
     try:
         return path.read_text(encoding="utf-8")
@@ -41,20 +47,20 @@ def given_code(targets: Path, step: str) -> str:
         ) from None
 
 
-def sha256(path: Path) -> str:
-    """Content hash of the targets' file; read once as long as the file does not change."""
+def targets_sha256(path: Path) -> str:
+    """Return the SHA-256 of the targets; it is computed again only when the file has changed."""
     stat = path.stat()
-    return _sha256(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+    return _cached_sha256(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=8)
-def _sha256(path: str, changed: int, size: int) -> str:
+def _cached_sha256(path: str, changed: int, size: int) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check(path: Path, tests: dict[str, int]) -> None:
-    """Raises ``BadInput`` unless the file holds a target for each of so many tests of each step."""
+def check_targets(path: Path, tests: dict[str, int]) -> None:
+    """Raise ``BadInput`` unless the file has a target for each test; ``tests`` is step -> number of tests."""
     with _opened(path) as file:
         for step, count in tests.items():
             for number in range(1, count + 1):
@@ -62,8 +68,8 @@ def check(path: Path, tests: dict[str, int]) -> None:
                     raise BadInput(f"{path} has no target for test {number} of step {step}: it belongs to other data")
 
 
-def read(path: Path, step: str, count: int) -> list[Any]:
-    """The targets of a step's tests, in order."""
+def read_targets(path: Path, step: str, count: int) -> list[Any]:
+    """Return the targets of a step's ``count`` tests, in order."""
     with _opened(path) as file:
         return [_test(file[f"{step}/test{number}"]) for number in range(1, count + 1)]
 
@@ -108,7 +114,7 @@ def _entry(node: Any) -> Any:
 
 
 def _key(name: str, node: Any) -> str | float:
-    """Numbers were written as their text; keys of texts and matrices stay texts."""
+    """Return a dictionary key: numbers were written as text, keys of texts and matrices stay text."""
     if _is_group(node) or isinstance(node[()], bytes):
         return name
     try:

