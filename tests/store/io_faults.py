@@ -127,7 +127,7 @@ def _command(wanted: Mapping[str, object], write: int) -> None:
     sys.argv = ["evalsuite", *wanted["words"]]  # type: ignore[misc]
     code = 1
     try:
-        cli.main()
+        cli()
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:
