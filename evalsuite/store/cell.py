@@ -111,7 +111,7 @@ class Cell:
         now = time.time()
         span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was asked and answered, for the timeline
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
-        event["reply"] = asdict(reply)
+        event["reply"] = reply
         file = self._journal()
         offset = await self._commits.write(file, event, sync=True)
         attempt = self._index.setdefault(key, StoredAttempt())

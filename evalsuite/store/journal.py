@@ -10,7 +10,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,11 +46,12 @@ def write_whole(file: JournalFile, data: bytes) -> int:
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """One line. Lone surrogates, which servers do send, are kept."""
+    """One line; a dataclass in it becomes an object. Lone surrogates, which servers do send, are kept."""
     try:
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a surrogate, or a number beyond 64 bits
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+        line = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=asdict)
+        return line.encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode(line: bytes) -> dict[str, Any]:

@@ -111,21 +111,39 @@ class JournalWriter:
                     return
 
     def _write(self, lines: list[_Line]) -> None:
-        """Write a group; on a fault cut the file back to its last whole line and refuse everything from then on."""
-        for number, line in enumerate(lines):
-            if self.failure is None:
-                try:
-                    line.offset = write_whole(line.file, line.data)
-                except OSError as error:
-                    self._fail(line.file, error)
-            if self.failure is not None:
-                _tell(lines[number:], self.failure)
-                lines = lines[:number]
-                break
-        _tell([line for line in lines if not line.sync], None)
-        durable = [line for line in lines if line.sync]
+        """Write a group, the lines of one file at once; after a fault refuse everything that is not written."""
+        files: dict[int, list[_Line]] = {}
+        for line in lines:
+            files.setdefault(id(line.file), []).append(line)
+        written: list[_Line] = []
+        for group in files.values():
+            count = self._append(group) if self.failure is None else 0
+            written += group[:count]
+            if count < len(group):
+                _tell(group[count:], self.failure)
+        _tell([line for line in written if not line.sync], None)
+        durable = [line for line in written if line.sync]
         if durable:
             self._to_sync.put(durable)
+
+    def _append(self, lines: list[_Line]) -> int:
+        """Append lines to their file with one call, because each call hands the interpreter to another thread; returns
+        how many are written. Where that fails, they are written one by one: those that still fit are kept, and the
+        file ends with its last whole line."""
+        file = lines[0].file
+        with contextlib.suppress(OSError):
+            offset = write_whole(file, b"".join([line.data for line in lines]))
+            for line in lines:
+                line.offset = offset
+                offset += len(line.data)
+            return len(lines)
+        for number, line in enumerate(lines):
+            try:
+                line.offset = write_whole(file, line.data)
+            except OSError as error:
+                self._fail(file, error)
+                return number
+        return len(lines)
 
     def _sync_all(self) -> None:
         """The syncing thread."""
