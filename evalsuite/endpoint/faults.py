@@ -87,9 +87,10 @@ class Rejected(SampleFailed):
 
 def pause(attempt: int, fault: Transient, engine: Engine) -> float:
     """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, else
-    exponential backoff with jitter; a Retry-After below a second is no wait at all and counts as none."""
+    exponential backoff with jitter. A Retry-After below a second is no wait at all and counts as none; beyond
+    ``engine.outage_seconds``, after which a busy endpoint is given up, nothing is waited for."""
     if fault.retry_after is not None and fault.retry_after >= 1.0:
-        return fault.retry_after
+        return min(fault.retry_after, engine.outage_seconds)
     doubled = engine.backoff_seconds * 2.0 ** min(attempt - 1, 30)
     return random.uniform(0.5, 1.0) * min(engine.backoff_max_seconds, doubled)
 

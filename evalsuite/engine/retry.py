@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-from collections import Counter
 
 from evalsuite.endpoint.faults import Busy, Empty, TooSlow, Transient, pause
 from evalsuite.endpoint.pool import Pool
@@ -40,7 +39,7 @@ async def ask_again(
     sent = spent = 0
     outages = busy = 0
     since = math.inf
-    kinds: Counter[tuple[type[Transient], int | None]] = Counter()
+    kinds: dict[tuple[type[Transient], int | None], int] = {}
     while True:
         sent += 1
         try:
@@ -55,8 +54,9 @@ async def ask_again(
             else:
                 busy, since = 0, math.inf
                 outages, spent = outages + fault.outage, spent + (not fault.outage)
-                kinds[type(fault), fault.retries] += not fault.outage
-                often = fault.retries is not None and kinds[type(fault), fault.retries] > fault.retries
+                kind = (type(fault), fault.retries)
+                kinds[kind] = kinds.get(kind, 0) + (not fault.outage)
+                often = fault.retries is not None and kinds[kind] > fault.retries
                 over = often or spent > engine.retries or outages > engine.retries + 1
             if isinstance(fault, Empty) and over:
                 pool.tally.empty += 1
