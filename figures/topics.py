@@ -303,6 +303,13 @@ def faults(folder: Path) -> list[Line]:
     return figures(folder)
 
 
+def llama_cpp(folder: Path) -> list[Line]:
+    """Restarts and other precisions behind one configuration."""
+    from figures.llama_cpp import lines
+
+    return lines(folder)
+
+
 def environments(folder: Path) -> list[Line]:
     """Runs in odd shells."""
     from figures.environments import figure
@@ -355,6 +362,7 @@ TOPICS: dict[str, Topic] = {
     "identity": Topic("Who is on the port", identity),
     "mistakes": Topic("Ten common mistakes", mistakes),
     "faults": Topic("Faults", faults),
+    "llama_cpp": Topic("llama.cpp, restarted and exchanged", llama_cpp),
     "environments": Topic("Odd shells", environments),
     "unchanged": Topic("Before and after", unchanged),
     "contract": Topic("Real servers", contract),

@@ -18,6 +18,9 @@ KNOWN_TAGS: Tags = (
     ("<thinking>", "</thinking>"),
     ("[THINK]", "[/THINK]"),  # Mistral's Magistral
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss (OpenAI's harmony format)
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),  # Moonshot's Kimi
+    ("<seed:think>", "</seed:think>"),  # ByteDance's Seed-OSS
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere's Command
 )
 """Tags of public chat templates, for models whose configuration names none and for answers recorded elsewhere."""
 _HARMONY_TURNS = ("<|return|>", "<|end|>", "<|start|>assistant")

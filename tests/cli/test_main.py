@@ -15,6 +15,7 @@ import pytest
 from evalsuite.cli import help as cli_help
 from evalsuite.cli.arguments import Arguments, split
 from evalsuite.cli.main import COMMANDS
+from evalsuite.errors import Exit
 from tests.support.command import Finished, evalsuite
 
 ROOT = Path(__file__).parents[2]
@@ -377,6 +378,14 @@ def test_a_bug_leaves_a_log_and_exit_70(tmp_path: Path) -> None:
     assert done.stderr == f"evalsuite: internal error (AttributeError), please report it with {log}\n"
     assert "module 'json' has no attribute 'nothing'" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_what_the_operating_system_refuses_is_one_line_with_its_number(tmp_path: Path) -> None:
+    (tmp_path / "results" / "r" / "m" / "t" / "manifest.json").mkdir(parents=True)
+    done = evalsuite(tmp_path, "report", "run=r")
+    assert done.returncode == Exit.STORAGE
+    assert done.stderr.startswith("evalsuite: this machine refused something ([Errno 21] Is a directory: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

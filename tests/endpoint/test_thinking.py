@@ -15,7 +15,7 @@ from evalsuite.records import Reply
 
 PAIRS = st.sampled_from(KNOWN_TAGS)
 MARKS = sorted({tag for pair in KNOWN_TAGS for tag in pair} | {"<|end|>", "<|return|>", "<|start|>assistant"})
-PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="<[|")).map(lambda text: text.strip("\n"))
+PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="<[|\u25c1")).map(lambda text: text.strip("\n"))
 """Text without the beginning of a tag, and without line breaks around it."""
 TAGGED = st.lists(st.one_of(PLAIN, st.sampled_from(MARKS))).map("".join)
 """Text with tags of all kinds in any order."""
@@ -111,6 +111,9 @@ def test_tags_may_be_split_over_chunks(text: str, sizes: list[int], thinking: bo
         "[THINK]17 + 1 = 18[/THINK]18",
         "<thinking>\n17 + 1 = 18\n</thinking>\n\n18",
         "17 + 1 = 18\n</think>\n\n18",
+        "\u25c1think\u25b717 + 1 = 18\u25c1/think\u25b718",
+        "<seed:think>17 + 1 = 18</seed:think>18",
+        "<|START_THINKING|>17 + 1 = 18<|END_THINKING|>18",
     ],
 )
 def test_public_formats(text: str) -> None:

@@ -24,8 +24,8 @@ LAYER_NAMES = {
 }
 
 
-def export(path: Path) -> None:
-    """The BF16 weights widened to F32 (no loss), with tokenizer and chat template."""
+def export(path: Path, kind: str = "F32") -> None:
+    """The BF16 weights as ``kind`` of GGML (F32: widened without loss), with tokenizer and chat template."""
     import gguf
 
     checkpoint = load_checkpoint()
@@ -43,8 +43,13 @@ def export(path: Path) -> None:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_theta)
     _add_tokenizer(writer)
+    quantization = gguf.GGMLQuantizationType[kind]
     for name, tensor in checkpoint.weights.items():
-        writer.add_tensor(gguf_name(name), np.ascontiguousarray(tensor))
+        if tensor.ndim == 2 and kind != "F32":
+            quantized = gguf.quants.quantize(np.ascontiguousarray(tensor, dtype=np.float32), quantization)
+            writer.add_tensor(gguf_name(name), quantized, raw_dtype=quantization)
+        else:
+            writer.add_tensor(gguf_name(name), np.ascontiguousarray(tensor))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

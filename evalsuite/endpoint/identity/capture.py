@@ -19,7 +19,7 @@ from evalsuite.endpoint.identity.fingerprint import (
     from_texts,
 )
 from evalsuite.endpoint.identity.identify import ServerUnreachable
-from evalsuite.endpoint.identity.persistence import persist
+from evalsuite.endpoint.identity.persistence import persist, token_limit
 from evalsuite.endpoint.transport import Response
 from evalsuite.records import Request
 
@@ -39,19 +39,20 @@ class _Refused(Exception):
         self.status = status
 
 
-async def take_fingerprint(client: Client) -> tuple[Fingerprint, Mapping[str, Any]]:
+async def take_fingerprint(client: Client, context: int | None = None) -> tuple[Fingerprint, Mapping[str, Any]]:
     """(fingerprint, one raw body) of a server: 20 requests of 12 tokens, or of 64 where it gives no log-probabilities.
 
+    ``context``: tokens that the server's context holds, where it is known; half of a very short one is the limit.
     Raises ``ServerUnreachable`` naming the fault when it does not answer them.
     """
     thinking = client.model.thinking
     try:
-        bodies = await _bodies(client, TOKENS, logprobs=True)
+        bodies = await _bodies(client, token_limit(TOKENS, {}, context), logprobs=True)
         answers = [[_answer(body) for body in repeats] for repeats in bodies] if bodies else []
         if answers and all(_mostly_known(answer) for repeats in answers for answer in repeats):
             counts = [_prompt_tokens(repeats[0]) for repeats in bodies]
             return from_answers(answers, thinking=thinking, prompt_tokens=counts), bodies[0][0]
-        bodies = await _bodies(client, TEXT_TOKENS, logprobs=False)
+        bodies = await _bodies(client, token_limit(TEXT_TOKENS, {}, context), logprobs=False)
     except _Refused as error:
         raise ServerUnreachable(f"{client.model.base_url} does not answer: HTTP {error.status}") from None
     except Transient as fault:

@@ -183,7 +183,7 @@ def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> No
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
     """Which model answers, compared with all models on record, and what becomes of an answer that is cut short."""
-    taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients))
+    taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients, context_of(checkup.facts)))
     if taken is None:
         return
     prints, notes, facts = taken

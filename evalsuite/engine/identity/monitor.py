@@ -17,7 +17,7 @@ from evalsuite.endpoint.identity.differences import differing_facts, learnable, 
 from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
 from evalsuite.endpoint.identity.identify import ServerUnreachable, identify
 from evalsuite.endpoint.pool import connect_all
-from evalsuite.engine.identity.preflight import take_fingerprints, utc_now
+from evalsuite.engine.identity.preflight import context_of, take_fingerprints, utc_now
 from evalsuite.engine.stopping import Stop
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.store.attempts import AttemptKey
@@ -124,9 +124,10 @@ class IdentityMonitor:
             old = from_json(self.entry["fingerprint"])
             if old is None:
                 return facts, [], []
-            prints, notes, _ = await take_fingerprints(clients)
+            context = context_of(facts)
+            prints, notes, _ = await take_fingerprints(clients, context)
             if any(compare(old, print_).verdict == "different" for print_ in prints):
-                prints, notes, _ = await take_fingerprints(clients)  # a busy server may differ once
+                prints, notes, _ = await take_fingerprints(clients, context)  # a busy server may differ once
             return facts, prints, notes
 
     def _record_settings(self, facts: dict[str, Any], *, same: bool) -> None:

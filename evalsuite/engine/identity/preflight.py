@@ -190,7 +190,7 @@ async def _probe(
     if not (engine.probe and engine.fingerprint and tasks):
         entry["notes"].append("no fingerprint was taken (engine.fingerprint=false or engine.probe=false)")
         return clients, entry
-    prints, notes, cut_facts = await take_fingerprints(clients)
+    prints, notes, cut_facts = await take_fingerprints(clients, context_of(facts[0]))
     facts[0] |= cut_facts
     entry["notes"] += notes
     if prints:
@@ -199,7 +199,7 @@ async def _probe(
 
 
 async def take_fingerprints(
-    clients: Sequence[Client],
+    clients: Sequence[Client], context: int | None = None
 ) -> tuple[list[fingerprint.Fingerprint], list[str], dict[str, Any]]:
     """(one fingerprint per replica, notes, facts on answers that are cut short).
 
@@ -207,7 +207,7 @@ async def take_fingerprints(
     if replicas are different models.
     """
     try:
-        taken = await asyncio.gather(*(take_fingerprint(client) for client in clients))
+        taken = await asyncio.gather(*(take_fingerprint(client, context) for client in clients))
     except ServerUnreachable as error:
         return [], [f"no fingerprint: {error}"], {}
     prints, notes = [print_ for print_, _ in taken], []
