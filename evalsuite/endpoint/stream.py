@@ -54,6 +54,8 @@ class ReplyStream:
     """When the first generated text of a stream came, ``time.monotonic()``."""
     _head: bytes = b""
     """The first bytes that are no white space; empty: none came yet."""
+    _mark: bytes = b""
+    """A byte order mark before them, or a part of one."""
     _body: list[bytes] | None = None
     """Chunks of a whole body; None: it is a stream of events."""
     _reader: SSEReader = field(default_factory=SSEReader)
@@ -73,9 +75,13 @@ class ReplyStream:
         if self.size > self.most:
             raise Transient(f"an endless reply: more than {self.most} bytes{self.lost}", retries=ENDLESS_RETRIES)
         if not self._head:
-            chunk = chunk.lstrip()
-            self._head = chunk[:SHOWN]
-            if chunk.removeprefix(BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"["):
+            chunk = (self._mark + chunk).lstrip()
+            if BYTE_ORDER_MARK.startswith(chunk):  # all of it so far is white space and a part of the mark
+                self._mark = chunk
+                return
+            chunk = chunk.removeprefix(BYTE_ORDER_MARK).lstrip()
+            self._mark, self._head = b"", chunk[:SHOWN]
+            if chunk[:1] in (b"{", b"["):
                 self._body = []
         if self._body is not None:
             self._body.append(chunk)
