@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalsuite.config import files as conf_files
 from evalsuite.config.compose import load_settings
+from evalsuite.config.files import config_source
 from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Launch, Model, Run
 from evalsuite.plan import hardware
@@ -79,7 +79,7 @@ def command_cost(folder: Path, *words: str) -> CommandCost:
 
 def devices_by_rule() -> dict[tuple[str, str], tuple[int, int | None]]:
     """(machine, precision) -> (the source's number, the rule's) where the two differ."""
-    source = conf_files.source("run", Run, (), None)
+    source = config_source("run", Run, (), None)
     differs: dict[tuple[str, str], tuple[int, int | None]] = {}
     for name in source.options("hardware"):
         where = hardware.read_machine(name, source)

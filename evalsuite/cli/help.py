@@ -1,4 +1,4 @@
-"""What ``--help`` says: plain text, so that it costs no import."""
+"""The text of ``--help``, in plain strings that cost no import."""
 
 OVERVIEW = """\
 evalsuite: did this quantized checkpoint lose accuracy against its baseline?
@@ -187,6 +187,6 @@ def overview() -> str:
     return OVERVIEW.format(commands="\n".join(f"  {name:<13} {does}" for name, does in DOES.items()))
 
 
-def page(command: str) -> str:
+def command_help(command: str) -> str:
     """The text of ``evalsuite COMMAND --help``."""
     return f"evalsuite {command}: {DOES[command]}\n\n{KEYS[command]}{FOOTER}"

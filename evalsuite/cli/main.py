@@ -1,6 +1,6 @@
 """The command line: ``evalsuite COMMAND [KEY=VALUE ...] [--config-dir DIR] [-m]``.
 
-One table says which function does what; it is imported when its command is called, so ``--help`` costs nothing.
+The module of a command is imported when the command is called, so that ``--help`` costs nothing.
 """
 
 import errno
@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from evalsuite.cli import help as cli_help
 from evalsuite.cli.arguments import split
+from evalsuite.cli.help import command_help, overview
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
 from evalsuite.version import __version__
 
@@ -43,7 +43,7 @@ COMMANDS = {
 REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
 
-_CURES = {
+_REMEDIES = {
     errno.EMFILE: "allow more open files (ulimit -n) or ask fewer requests at a time (models.NAME.concurrency)",
     errno.ENFILE: "other programs hold all files of this machine: end some, or ask fewer requests at a time",
     errno.ENOSPC: "free some space, or set results_dir=, TMPDIR to another disk",
@@ -62,30 +62,30 @@ LISTING = ("show", "tasks")
 def main() -> NoReturn:
     """Entry point: run a command and leave with its exit code."""
     signal.signal(signal.SIGTERM, _on_sigterm)
-    _write_what_can_be_encoded()
+    _replace_unencodable()
     try:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
     except EvalsuiteError as error:
-        _complain(str(error))
+        _print_error(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
         code = Exit.SIGINT
-    except BrokenPipeError:  # `evalsuite tasks | head`: nobody reads on, and nothing is wrong
+    except BrokenPipeError:  # `evalsuite tasks | head` has closed the pipe: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _unread()
+        code = _output_closed()
     except OSError as error:  # a full table of files, a disk, a library that cannot be loaded: this machine's, not ours
-        _complain(_os_error(error))
+        _print_error(_os_error(error))
         code = Exit.STORAGE
-    except SystemExit as stop:  # a signal, a stopped sweep; and Rich leaves with 1 when nobody reads on
-        code = _unread() if stop.code in (None, 0, 1) else Exit(int(stop.code))
-    except Exception:  # noqa: BLE001  the last stop: whatever comes here is a bug of ours and leaves with its own code
-        _complain(_crash_log())
+    except SystemExit as stop:  # a signal, a stopped sweep; Rich leaves with 1 at a closed pipe
+        code = _output_closed() if stop.code in (None, 0, 1) else Exit(int(stop.code))
+    except Exception:  # noqa: BLE001  whatever arrives here is a bug of ours, which has an exit code of its own
+        _print_error(_crash_log())
         code = Exit.BUG
     sys.exit(int(code))
 
 
-def _write_what_can_be_encoded() -> None:
+def _replace_unencodable() -> None:
     """A terminal or a file that is not UTF-8 gets a question mark for what it cannot hold, and the run goes on."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
@@ -96,17 +96,17 @@ def _os_error(error: OSError) -> str:
     """One line on what the operating system refused, with the number of the error and what usually helps."""
     what = f"[Errno {error.errno}] {error.strerror}" if error.errno is not None else str(error) or type(error).__name__
     where = f": {error.filename}" if error.filename is not None else ""
-    cure = _CURES.get(error.errno or 0, "mend that and give the same command again")
-    return f"this machine refused something ({what}{where}). {cure[0].upper()}{cure[1:]}; what arrived is kept"
+    remedy = _REMEDIES.get(error.errno or 0, "mend that and give the same command again")
+    return f"this machine refused something ({what}{where}). {remedy[0].upper()}{remedy[1:]}; what arrived is kept"
 
 
-def _unread() -> Exit:
-    """Nobody reads on: fine, but not for ``gate``, whose 0 is a verdict that only it returns."""
+def _output_closed() -> Exit:
+    """The exit code where the reader of the output has closed it: 0, but not for ``gate``, whose 0 is a verdict."""
     return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
 
 
-def _complain(text: str) -> None:
-    """Tell standard error; where that is closed, the exit code must do (Python's own would be 1)."""
+def _print_error(text: str) -> None:
+    """Print to standard error; where that is closed, only the exit code remains (Python's own would be 1)."""
     try:
         print(f"evalsuite: {text}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -114,10 +114,10 @@ def _complain(text: str) -> None:
 
 
 def dispatch(argv: Sequence[str]) -> Exit:
-    """Run one command; raises ``EvalsuiteError`` for everything that is the user's or the world's."""
+    """Run one command. Raises ``EvalsuiteError`` for every expected error."""
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
-        print(cli_help.overview())
+        print(overview())
         return Exit.DONE
     if name in ("-V", "--version"):
         print(f"evalsuite {__version__}")
@@ -128,23 +128,23 @@ def dispatch(argv: Sequence[str]) -> Exit:
         raise unknown_name("command", name, COMMANDS, "Usage: evalsuite COMMAND [KEY=VALUE ...].")
     arguments = split(argv[words:])
     if arguments.help:
-        print(cli_help.page(name))
+        print(command_help(name))
         return Exit.DONE
     if arguments.multirun and name != "run":
         raise BadInput(f"-m works with run only, not with {name}")
     if arguments.multirun:
-        from evalsuite.cli.sweep import sweep
+        from evalsuite.cli.sweep import run_sweep
 
-        return sweep(arguments, _function(name))
+        return run_sweep(arguments, _function(name))
     if name in LISTING and not arguments.overrides:
         return _function(name)(_defaults(name, arguments.config_dir))
     from evalsuite.cli.startup import importing
 
     with importing():
-        from evalsuite.config import compose as config  # Hydra costs 0.2 s
+        from evalsuite.config import compose  # Hydra costs 0.2 s
         from evalsuite.config.settings import Run
 
-        load = config.load_report if name in REPORTING else config.load_settings
+        load = compose.load_report if name in REPORTING else compose.load_settings
         settings = load(arguments.overrides, arguments.config_dir, name)
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
         from evalsuite.cli.launch.start import launch_jobs, launch_on_ray
@@ -159,11 +159,11 @@ def dispatch(argv: Sequence[str]) -> Exit:
 
 def _defaults(command: str, config_dir: str | None) -> "Run | Report":
     """The settings of a listing for which nothing was chosen: Hydra would compose these, half a second later."""
-    from evalsuite.config import files
+    from evalsuite.config.files import config_source
     from evalsuite.config.settings import Report, Run
 
     schema = Report if command in REPORTING else Run
-    files.source("report" if schema is Report else "run", schema, (), config_dir)  # refuses a folder that is not there
+    config_source("report" if schema is Report else "run", schema, (), config_dir)  # refuses a folder that is not there
     return schema(config_dir=config_dir)
 
 
@@ -181,7 +181,7 @@ def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _crash_log() -> str:
-    """Keep the traceback of a bug in a file of its own; returns what to tell the user."""
+    """Write the traceback of a bug into a file of its own; returns the message for the user."""
     log = Path(tempfile.gettempdir()) / f"evalsuite-crash-{os.getpid()}.log"
     text = f"evalsuite {__version__}, Python {sys.version}\n{traceback.format_exc()}"
     try:

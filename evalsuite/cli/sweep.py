@@ -11,19 +11,19 @@ from evalsuite.cli.launch.start import common_run_id, launch_jobs
 from evalsuite.errors import BadInput, EvalsuiteError, Exit
 
 
-def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
+def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     """``-m``: all jobs into one run, one after the other; one that fails does not end the others."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
 
-    from evalsuite.config import compose as config
+    from evalsuite.config import compose
 
-    words = [config.as_key(word) for word in arguments.overrides]
-    texts = [word for word in words if config.is_text(word)]
+    words = [compose.as_key(word) for word in arguments.overrides]
+    texts = [word for word in words if compose.is_text(word)]
     swept = [word for word in words if word not in texts]
-    jobs = config.sweep(swept, arguments.config_dir)
-    runs = [config.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes come first
+    jobs = compose.sweep_jobs(swept, arguments.config_dir)
+    runs = [compose.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes show first
     if runs[0].run_id is None:
         texts.append(f"run_id={common_run_id(runs)}")
     if runs[0].launch.kind == "ray":
@@ -36,7 +36,7 @@ def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     def job(_: Any) -> None:
         overrides = list(HydraConfig.get().overrides.task)
         GlobalHydra.instance().clear()  # Hydra composes this job itself; ours has the better messages
-        run = config.load_settings([*overrides, *texts], arguments.config_dir)
+        run = compose.load_settings([*overrides, *texts], arguments.config_dir)
         try:
             codes.append(function(run))
         except EvalsuiteError as error:
@@ -50,6 +50,6 @@ def sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
         silent = ["hydra/hydra_logging=none", "hydra/job_logging=none", "hydra.output_subdir=null"]
         sys.argv = ["evalsuite", "-m", *swept, *silent, f"hydra.sweep.dir='{scratch}'"]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # a bug of ours reaches `main`, instead of Hydra's exit 1
-        folder = str(config.main_folder(arguments.config_dir))
+        folder = str(compose.main_folder(arguments.config_dir))
         hydra.main(version_base="1.3", config_path=folder, config_name="run")(job)()
     return max(codes)

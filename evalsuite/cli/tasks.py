@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evalsuite.config import files as conf_files
 from evalsuite.config import paths
-from evalsuite.config.files import ConfigSource, read_yaml
+from evalsuite.config.files import ConfigSource, config_source, read_yaml
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from evalsuite.report.console import Column, Table, show, standard_output
@@ -16,7 +15,7 @@ _ADDRESS = re.compile(r"\$\{oc\.env:(\w+),(.*)\}")
 
 def tasks(settings: Run) -> Exit:
     """Print three tables; raises ``BadInput`` when a file of the user's folder is not valid YAML."""
-    source = conf_files.source("run", Run, (), settings.config_dir)
+    source = config_source("run", Run, (), settings.config_dir)
     show([benchmarks(source), models(source), suites(source)], "", standard_output())
     return Exit.DONE
 

@@ -1,8 +1,8 @@
-"""From YAML files and the command line to typed settings: the only place (with ``cli.py``) that knows Hydra.
+"""From YAML files and the command line to typed settings. Only this module and ``cli.sweep`` use Hydra.
 
-``load_run(["model=fp8", "suite=smoke"])`` gives a plain ``settings.Run``. Hydra composes the chosen files; every
-value of the command line is then set here, one by one, so that a mistake is told with the names that exist.
-All of Hydra's and OmegaConf's errors leave as one-line ``BadInput``.
+``load_settings(["model=fp8", "suite=smoke"])`` gives a plain ``settings.Run``. Hydra composes the chosen files; every
+value of the command line is then set here, one by one, so that the error for a wrong key names the keys that exist.
+All errors of Hydra and OmegaConf are raised as one-line ``BadInput``.
 """
 
 import re
@@ -26,45 +26,55 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from evalsuite.config import files as conf_files
-from evalsuite.config import paths
-from evalsuite.config import validate as checks
-from evalsuite.config.files import MULTI, ConfigSource, is_secret
+from evalsuite.config.files import (
+    MULTI,
+    ConfigSource,
+    check_suite,
+    chosen_names,
+    config_source,
+    is_secret,
+    key_names,
+    key_place,
+    missing_values,
+    wrong_key,
+)
+from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Report, Run
+from evalsuite.config.validate import check_command, check_report, check_run
 from evalsuite.errors import BadInput, unknown_name
 
 _RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator", "launch", "gate")
 
 
 class _ShippedConf(SearchPathPlugin):
-    """Puts the shipped ``conf/`` behind the user's ``--config-dir``, whose files win where names are equal."""
+    """Searches the shipped ``conf/`` after the user's ``--config-dir``, whose files replace those of equal names."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("evalsuite", f"file://{paths.shipped('conf')}")
+        search_path.append("evalsuite", f"file://{shipped('conf')}")
 
 
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
-    """Settings of ``run``, ``import``, ``tasks`` and ``demo``; raises ``BadInput`` with one clear message."""
-    source = conf_files.source("run", Run, _RUN_GROUPS, config_dir)
+    """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
+    source = config_source("run", Run, _RUN_GROUPS, config_dir)
     run: Run = _load(source, overrides)
     run.config_dir = config_dir
     for model in run.models.values():
         model.thinking = model.thinking if run.thinking is None else run.thinking
-    checks.check(run)
-    checks.check_command(command, run, source.options("model"), source.options("task"))
+    check_run(run)
+    check_command(command, run, source.options("model"), source.options("task"))
     return run
 
 
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
-    """Settings of ``report``, ``rescore`` and ``show``; raises ``BadInput`` with one clear message."""
-    source = conf_files.source("report", Report, ("data", "judge", "gate"), config_dir)
+    """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
+    source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [_run_list(override) for override in overrides])
     report.config_dir = config_dir
-    checks.check_report(command, report)
+    check_report(command, report)
     return report
 
 
-def sweep(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
+def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
     """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
@@ -92,18 +102,18 @@ def as_key(override: str) -> str:
 
 
 def is_text(override: str) -> bool:
-    """Whether an override of ``run`` is none of Hydra's business: taken literally, or a secret."""
+    """Whether an override of ``run`` must not be parsed by Hydra: its value is taken literally, or is a secret."""
     key = override.partition("=")[0]
-    return is_secret(key) or key in conf_files.source("run", Run, _RUN_GROUPS, None).texts
+    return is_secret(key) or key in config_source("run", Run, _RUN_GROUPS, None).texts
 
 
 def main_folder(config_dir: str | None) -> Path:
     """The folder that Hydra starts from."""
-    return conf_files.source("run", Run, (), config_dir).folders[0]
+    return config_source("run", Run, (), config_dir).folders[0]
 
 
 def register() -> None:
-    """Tell Hydra the schema and where the shipped files are; calling it again changes nothing."""
+    """Register the schema and the folder of shipped files with Hydra; calling it again changes nothing."""
     ConfigStore.instance().store(name="run_schema", node=Run)
     ConfigStore.instance().store(name="report_schema", node=Report)
     Plugins.instance().register(_ShippedConf)
@@ -127,24 +137,24 @@ def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
         key, _, value = text.partition("=")
         OmegaConf.update(cfg, key, None if value == "null" else _unquoted(value))
     for group in MULTI.keys() & source.groups:
-        with open_dict(cfg):  # what a suite says about tasks that the command line replaced is no choice
+        with open_dict(cfg):  # a suite may set options of tasks that the command line replaced; they are not chosen
             for name in set(cfg[MULTI[group]]) - chosen[group]:
                 del cfg[MULTI[group]][name]
     try:
         missing = OmegaConf.missing_keys(cfg)
         if missing:
-            raise conf_files.missing(source, missing)
+            raise missing_values(source, missing)
         return OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {_first_line(error)}") from None
 
 
-_GIVE = {"integer": "a whole number", "float": "a number", "bool": "true or false", "boolean": "true or false"}
-"""Type in OmegaConf's words -> what to do."""
+_REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or false", "boolean": "true or false"}
+"""Type as OmegaConf names it -> what to give."""
 
 
 def _run_list(override: str) -> str:
-    """``run=R`` as a list of one: ids and folders are taken as they are, whatever characters they have."""
+    """``run=R`` as a list of one element, whose text is taken literally."""
     key, _, value = override.partition("=")
     if key != "run" or not value or value.startswith("["):
         return override
@@ -168,7 +178,7 @@ def _parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list
         except HydraException:
             shown = "..." if is_secret(key) else value
             raise BadInput(f"cannot read {key}={shown} (a value with special characters: '{key}=\"...\"')") from None
-        item.config_loader = loader  # `glob()` asks it for names
+        item.config_loader = loader  # `glob()` reads the names from it
         parsed.append(item)
     return parsed
 
@@ -179,7 +189,7 @@ def _is_group(source: ConfigSource, item: Override) -> bool:
 
 
 def _check_choice(source: ConfigSource, item: Override) -> None:
-    """A group is chosen by the names of its files; everything else is refused before Hydra sees it."""
+    """Raises ``BadInput`` unless an override chooses files of its group by name; Hydra's own keys are not checked."""
     group, line = item.key_or_group, str(item.input_line)
     if re.split(r"[./]", group)[0] == "hydra":
         return
@@ -198,7 +208,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
         if str(name) not in source.options(group):
             raise unknown_name(group, str(name), source.options(group), f"Your own: --config-dir DIR with {group}/.")
         if group == "suite":
-            conf_files.check_suite(source, str(name))
+            check_suite(source, str(name))
 
 
 def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
@@ -207,7 +217,7 @@ def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[st
         try:
             loader = GlobalHydra.instance().config_loader()
             listed = loader.compute_defaults_list(source.primary, choices, RunMode.RUN).defaults
-            chosen = conf_files.chosen(source, [(str(one.config_path), str(one.package or "")) for one in listed])
+            names = chosen_names(source, [(str(entry.config_path), str(entry.package or "")) for entry in listed])
             cfg = compose(source.primary, choices)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
@@ -215,8 +225,8 @@ def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[st
             raise BadInput(f"{where}: not valid YAML: {error.problem}") from None
         except MissingConfigException as error:
             group, _, name = str(error.missing_cfg_file).rpartition("/")
-            by = re.match(r"In '([^']+)'", str(error))
-            where = f"{source.file(by[1])}: " if by and source.file(by[1]).is_file() else ""
+            within = re.match(r"In '([^']+)'", str(error))
+            where = f"{source.file(within[1])}: " if within and source.file(within[1]).is_file() else ""
             raise BadInput(f"{where}{unknown_name(group or 'file', name, source.options(group))}") from None
         except HydraException as error:
             raise _file_fault(source, error) from None
@@ -224,41 +234,41 @@ def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[st
             raise BadInput(f"a configuration file cannot be read: {error}") from None
         except UnicodeDecodeError as error:
             raise BadInput(f"a file below {source.folders[0]} is not UTF-8: {error.reason}") from None
-    return chosen, cfg
+    return names, cfg
 
 
 def _file_fault(source: ConfigSource, error: HydraException) -> BadInput:
-    """One line for what Hydra says about a file: which file and line, which key, which keys exist."""
+    """One line for an error of Hydra in a file: the file and line, the key, and the keys that exist."""
     cause = error.__cause__ or error.__context__
-    by = re.match(r"In '([^']+)'", str(error))
-    if by and isinstance(cause, OmegaConfBaseException):
-        where = conf_files.place(source.file(by[1]), str(cause.key))
+    within = re.match(r"In '([^']+)'", str(error))
+    if within and isinstance(cause, OmegaConfBaseException):
+        where = key_place(source.file(within[1]), str(cause.key))
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-            return BadInput(f"{where}: {unknown_name('key', str(cause.key), conf_files.key_names(cause.object_type))}")
-        what = "wrong type" if is_secret(str(cause.full_key)) else _first_line(cause)
-        return BadInput(f"{where}: {cause.full_key}: {what}")
-    nowhere = re.search(r"Could not override '([^']+)'", str(error))
-    if nowhere:
+            return BadInput(f"{where}: {unknown_name('key', str(cause.key), key_names(cause.object_type))}")
+        problem = "wrong type" if is_secret(str(cause.full_key)) else _first_line(cause)
+        return BadInput(f"{where}: {cause.full_key}: {problem}")
+    override = re.search(r"Could not override '([^']+)'", str(error))
+    if override:
         near = re.search(r"Did you mean to override (\S+)\?", str(error))
-        return BadInput(f"'{nowhere[1]}': there is nothing to choose{f'; did you mean {near[1]}?' if near else ''}")
+        return BadInput(f"'{override[1]}': there is nothing to choose{f'; did you mean {near[1]}?' if near else ''}")
     return BadInput(_first_line(error))
 
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
-    """Set one value; ``+`` only where the schema holds a free dictionary, so that no typo is ever a new setting."""
+    """Set one value. ``+`` works only where the schema holds a free dictionary: a typo is never a new setting."""
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)
     if item.is_sweep_override():
         raise BadInput(f"{line}: comma-separated values need -m (one run after the other); a list is '{key}=[A,B]'")
     *parents, last = key.split(".")
     node = _parent(source, cfg, parents, line)
-    names = [str(name) for name in node.keys()]  # noqa: SIM118  `in node` overlooks values that are still missing
+    names = [str(name) for name in node.keys()]  # noqa: SIM118  `in node` leaves out values that are still missing
     known = last in names
     free = OmegaConf.get_type(node) is dict and key.count(".") > 1  # `models` and `tasks` are chosen, not written
     adds = item.is_add() or item.is_force_add()
     if not known and not free:
-        raise conf_files.wrong_key(source, parents, last, names)
-    if not known and not adds and parents[-1] != "groups":  # which groups there are, only the data can tell
+        raise wrong_key(source, parents, last, names)
+    if not known and not adds and parents[-1] != "groups":  # the names of groups are in the data
         raise BadInput(f"unknown key '{key}'. Known: {', '.join(names) or 'none'}. To add one: '+{key}=VALUE'.")
     if not free and (adds or item.is_delete()):
         raise BadInput(f"{line}: '{line[0]}' is for the keys of free dictionaries; write {key}=VALUE")
@@ -271,9 +281,7 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     try:
         OmegaConf.update(cfg, key, value, merge=True, force_add=not known or whole)
     except (ConfigKeyError, ConfigAttributeError) as error:
-        raise BadInput(
-            f"{line}: {unknown_name('key', str(error.key), conf_files.key_names(error.object_type))}"
-        ) from None
+        raise BadInput(f"{line}: {unknown_name('key', str(error.key), key_names(error.object_type))}") from None
     except OmegaConfBaseException as error:
         raise BadInput(f"{line}: {'wrong type' if secret else _first_line(error)}") from None
 
@@ -282,7 +290,7 @@ def _parent(source: ConfigSource, cfg: DictConfig, parents: list[str], line: str
     node = cfg
     for depth, part in enumerate(parents):
         if part not in node:
-            raise conf_files.wrong_key(source, parents[:depth], part, [str(name) for name in node])
+            raise wrong_key(source, parents[:depth], part, [str(name) for name in node])
         child = node[part]
         if not isinstance(child, DictConfig):
             raise BadInput(f"{line}: {'.'.join(parents[: depth + 1])} is a plain value and has no keys")
@@ -294,5 +302,5 @@ def _first_line(error: BaseException) -> str:
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
     kind = re.search(r"could not be converted to (\w+)$|is not a valid (\w+)", text)
-    wanted = _GIVE.get((kind[1] or kind[2]).lower()) if kind else None
-    return f"{text}; give {wanted}" if wanted else text
+    remedy = _REMEDIES.get((kind[1] or kind[2]).lower()) if kind else None
+    return f"{text}; give {remedy}" if remedy else text

@@ -1,4 +1,4 @@
-"""The files of ``conf/``, shipped and the user's own: which there are, and what to say when one of them is wrong."""
+"""The files of ``conf/``, shipped and the user's own: their names, and the errors for files that are wrong."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ REMOVED = {
     "wheels": "pip collects the packages: pip download -d DIR/wheels evalsuite setuptools wheel "
     "(docs/guide/air_gapped.md)",
 }
-"""Keys of earlier versions -> what does their work now."""
+"""Keys of earlier versions -> what replaces them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class ConfigSource:
     groups: tuple[str, ...]
     """Groups that the command line can choose from."""
     folders: tuple[Path, ...]
-    """Where files are looked for, in order: the user's folder, then ours."""
+    """Folders that are searched, in order: the user's, then the shipped one."""
 
     @property
     def texts(self) -> frozenset[str]:
-        """Keys that take their text as it is, whatever characters it has."""
+        """Keys whose values are taken literally, whatever characters they have."""
         plain = {field.name for field in fields(self.schema) if field.type in (str, str | None)}
         return frozenset(plain - {*self.groups, "config_dir"} | {"data.root"})
 
@@ -46,13 +46,16 @@ class ConfigSource:
         return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
     def file(self, config_path: str) -> Path:
-        """The file that ``model/fp8`` is read from."""
+        """The file from which a configuration such as ``model/fp8`` is read."""
         candidates = [folder / f"{config_path}.yaml" for folder in self.folders]
         return next((file for file in candidates if file.is_file()), candidates[0])
 
 
-def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
-    """Raises ``BadInput`` when the user's folder does not exist."""
+def config_source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
+    """The files that one command is composed from.
+
+    Raises ``BadInput`` if the user's folder does not exist or holds a primary file.
+    """
     where = folders(config_dir)
     for name in ("run.yaml", "report.yaml"):
         if any((folder / name).exists() for folder in where[:-1]):
@@ -61,7 +64,7 @@ def source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str 
 
 
 def folders(config_dir: str | None) -> tuple[Path, ...]:
-    """Where files are looked for, in order: the user's folder, then ours. Raises ``BadInput`` if it does not exist."""
+    """Folders that are searched, in order: the user's, then the shipped one. Raises ``BadInput`` if one is missing."""
     shipped = paths.shipped("conf")
     if config_dir is None:
         return (shipped,)
@@ -90,25 +93,28 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content or {}
 
 
-def chosen(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group -> chosen names, from (file, package) pairs. Every file must say in its first line where it belongs."""
+def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Group -> chosen names, from (file, package) pairs.
+
+    Raises ``BadInput`` for a file whose first line does not state its package.
+    """
     names: dict[str, set[str]] = {group: set() for group in MULTI}
     for config_path, package in listed:
         group, _, name = config_path.partition("/")
         if group not in source.groups:
             continue
-        wanted = f"{MULTI[group]}.{name}" if group in MULTI else group
+        expected = f"{MULTI[group]}.{name}" if group in MULTI else group
         if group == "suite" or (group, name) == ("judge", "later"):  # "no judge" cannot stand inside the judge
-            wanted = ""
-        if package != wanted:
-            raise BadInput(f"{source.file(config_path)} must begin with `# @package {wanted or '_global_'}`")
+            expected = ""
+        if package != expected:
+            raise BadInput(f"{source.file(config_path)} must begin with `# @package {expected or '_global_'}`")
         if group in MULTI:
             names[group].add(name)
     return names
 
 
 def check_suite(source: ConfigSource, name: str) -> None:
-    """Raise ``BadInput`` unless a suite's file has its header and its name, which Hydra would not miss."""
+    """Raise ``BadInput`` unless a suite's file has its header and its name, which Hydra does not require."""
     file = source.file(f"suite/{name}")
     text = file.read_text("utf-8", "replace")
     if not re.match(r"(#.*\n|\s*\n)*#\s*@package\s+_global_\s*\n", text):
@@ -117,15 +123,15 @@ def check_suite(source: ConfigSource, name: str) -> None:
         raise BadInput(f"{file} must say `suite: {name}`: runs are named and found by it")
 
 
-def place(file: Path, key: str) -> str:
-    """``file, line n`` of a key, or the file alone where the line is not certain."""
+def key_place(file: Path, key: str) -> str:
+    """``FILE, line N`` of a key; the file alone where the line is not certain."""
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     hits = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*['\"]?{re.escape(key)}['\"]?\s*:", line)]
     return f"{file}, line {hits[0]}" if len(hits) == 1 else str(file)
 
 
 def is_secret(key: str) -> bool:
-    """Whether a dotted key holds something that no message may repeat."""
+    """Whether the value of a dotted key must not be repeated in a message."""
     return any(part in SECRETS for part in key.split("."))
 
 
@@ -151,8 +157,8 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
     return unknown_name("key", key, {*names, *source.groups} - set(MULTI.values()) | (MULTI.keys() & source.groups))
 
 
-def missing(source: ConfigSource, keys: Iterable[str]) -> BadInput:
-    """The error for values that some file must give: one line each, with what to add where."""
+def missing_values(source: ConfigSource, keys: Iterable[str]) -> BadInput:
+    """The error for values that no file gives: one line each, with what to add and where."""
     groups = {dictionary: group for group, dictionary in MULTI.items()}
     problems = []
     for key in sorted(keys):

@@ -1,7 +1,7 @@
 """What a user can set: the schema of ``conf/`` as plain dataclasses.
 
-``config.py`` composes YAML files and the command line into these with Hydra; everything below it sees only plain
-values. ``"???"`` marks a value that a file must give. Mutable only because OmegaConf fills them in.
+``compose`` fills them from YAML files and the command line; all other modules get plain values. ``"???"`` marks a
+value that a file must give. They are mutable only because OmegaConf fills them in.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ MISSING: Any = "???"
 
 @dataclass(slots=True)
 class Sampling:
-    """How answers are drawn. None: the field is not sent, the server decides."""
+    """How answers are sampled. None: the field is not sent, and the server's default holds."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -25,12 +25,12 @@ class Sampling:
     presence_penalty: float | None = None
     repetition_penalty: float | None = None
     origin: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Source -> the values it states. A field whose value no source states is ``ours``."""
+    """Source -> the values that it states. The origin of a value that no source states is ``ours``."""
 
 
 @dataclass(slots=True)
 class Server:
-    """A server dialect: how this family of servers is spoken to."""
+    """A server dialect: what requests to this family of servers look like."""
 
     dialect: str = MISSING
     """``sglang``, ``vllm``, ``llama_cpp``, ``transformers`` or ``openai``."""
@@ -50,14 +50,14 @@ class Server:
 
 @dataclass(slots=True)
 class Launch:
-    """How the checkpoint is served: for people to copy, and for the record."""
+    """How the checkpoint is served: commands to copy, and facts for the record."""
 
     image: str | None = None
     command: str = ""
     note: str = ""
-    """Where and why the command differs from the model card's."""
+    """Where and why the command differs from that of the model card."""
     weights_gb: float | None = None
-    """Size of the checkpoint's weights, 10^9 bytes; ``plan`` reckons with it which models fit side by side."""
+    """Size of the checkpoint's weights in units of 10^9 bytes; ``plan`` computes from it which models fit together."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Model:
     checkpoint: str = MISSING
     """Repository id of the served weights."""
     revision: str | None = None
-    """Commit of the repository; None: not pinned by us."""
+    """Commit of the repository; None: not pinned."""
     precision: str = MISSING
     """``bf16``, ``fp8``, ``nvfp4`` or ``nvfp4_v2``."""
     quantized: dict[str, str] = field(default_factory=dict)
@@ -103,14 +103,14 @@ class Model:
 
 @dataclass(slots=True)
 class AuxiliaryModel(Model):
-    """A model that helps to measure: the judge of free answers, or the simulated user of a dialogue."""
+    """The judge of free answers, or the simulated user of a dialogue."""
 
     sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(slots=True)
 class Select:
-    """A declared part of a task's items. Never shown as the task's headline."""
+    """A declared part of a task's items; its score is never shown as the task's headline."""
 
     groups: dict[str, list[str]] = field(default_factory=dict)
     """Group -> values to keep: ``{subject: [law]}``."""
@@ -120,7 +120,7 @@ class Select:
 
 @dataclass(slots=True)
 class Task:
-    """How this run wants one benchmark."""
+    """How one benchmark is asked in this run."""
 
     adapter: str = MISSING
     """A name of ``evalsuite.tasks.registry.ADAPTERS`` or ``package.module:Class``."""
@@ -133,12 +133,12 @@ class Task:
     """Overrides of the run's sampling, field by field."""
     select: Select = field(default_factory=Select)
     options: dict[str, Any] = field(default_factory=dict)
-    """Further fields of the adapter."""
+    """Other fields of the adapter."""
 
 
 @dataclass(slots=True)
 class Data:
-    """Where questions come from."""
+    """The source of the questions."""
 
     kind: str = "hub"
     """``hub``: pinned revision from the Hugging Face hub or its cache; ``local``: files below ``root``."""
@@ -164,15 +164,15 @@ class Engine:
     """Longest request; None: what its token cap needs at a quarter of the slowest rate that was measured here, and for
     one that is not streamed, while nothing is measured, at 2.5 tokens a second."""
     drain_seconds: float = 30.0
-    """After the first Ctrl-C: how long running requests may still finish."""
+    """After the first Ctrl-C: time in which running requests may finish."""
     outage_seconds: float = 1800.0
-    """How long an endpoint may be down before it is given up; waiting costs no attempt."""
+    """How long an endpoint may be down before it is given up; waiting costs no retry."""
     probe: bool = True
-    """Ask the server who it is, and prove the thinking switch, before the run."""
+    """Check the identity of the server and the thinking switch before the run."""
     fingerprint: bool = True
-    """Hold the server's answers to five prompts against those of all other models known here."""
+    """Compare the server's answers to five prompts with those of all other models on record."""
     reprobe_seconds: float = 900.0
-    """How often a running endpoint is asked again who it is."""
+    """Time between two checks of a running endpoint's identity."""
     deadline: str | None = None
     """When the window ends: a duration (``3h50m``), a UTC time, or ``slurm`` (the job's own end). Exit 75."""
     token_budget: int | None = None
@@ -183,7 +183,7 @@ class Engine:
 
 @dataclass(slots=True)
 class Margin:
-    """How much a benchmark may lose, who says so and why."""
+    """How much a benchmark may lose, with the person responsible and the reason."""
 
     points: float = MISSING
     """Percentage points."""
@@ -206,19 +206,19 @@ class Gate:
     tokens_ratio_max: float | None = None
     """Most that the ratio of generated tokens may be shown to exceed; None: shown only."""
     drift: bool = False
-    """Judge a series of nights by CUSUM instead of one release by margins."""
+    """Test a series of nights by CUSUM instead of one release by margins."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Everything that ``run``, ``import``, ``tasks``, ``fetch`` and ``demo`` can be told."""
+    """All settings of the commands that are composed from ``run.yaml``."""
 
     models: dict[str, Model] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     suite: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     thinking: bool | None = None
-    """Overrides every model's own switch."""
+    """Replaces every model's own thinking switch; None: it stays."""
     data: Data = field(default_factory=Data)
     judge: AuxiliaryModel | None = None
     """Grades free answers; None: they are stored ``ungraded`` for ``evalsuite judge``."""
@@ -266,12 +266,12 @@ class Run:
     port: int = 0
     """``demo``: port of the embedded server; 0 takes a free one."""
     config_dir: str | None = None
-    """The user's own configuration files: what ``--config-dir`` said."""
+    """Folder of the user's own configuration files (``--config-dir``)."""
 
 
 @dataclass(slots=True)
 class Report:
-    """Everything that ``report``, ``rescore`` and ``show`` can be told."""
+    """All settings of the commands that are composed from ``report.yaml``."""
 
     run: list[str] = field(default_factory=list)
     """Run ids or folders."""
@@ -288,7 +288,7 @@ class Report:
     baseline_run: str | None = None
     """A baseline artefact (``evalsuite baseline save``) or a run folder with the baseline's cells."""
     baseline_waiver: str | None = None
-    """Why a baseline that is far from its published value is used all the same."""
+    """Reason for using a baseline that is far from its published value."""
     allow_incomplete: float | None = None
     """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
     model: str | None = None
@@ -302,17 +302,17 @@ class Report:
     repeat: int | None = None
     """``show``: only this repeat of the item, from 0; None: all."""
     include_gated_text: bool = False
-    """``show``: answers to gated items, too; what is shown then is not for publication."""
+    """``show``: also answers to gated items; that output is not for publication."""
     data: Data = field(default_factory=Data)
     """``rescore``, ``judge``: where the questions are."""
     judge: AuxiliaryModel | None = None
-    """``judge``: who grades."""
+    """``judge``: the model that judges."""
     engine: Engine = field(default_factory=Engine)
     config_dir: str | None = None
-    """The user's own configuration files: what ``--config-dir`` said."""
+    """Folder of the user's own configuration files (``--config-dir``)."""
 
 
 DEMO = "demo"
-"""The ``base_url`` of models that evalsuite serves itself for the time of a run."""
+"""The ``base_url`` of embedded models, which evalsuite serves itself during a run."""
 SEQUENTIAL = "sequential"
 """``engine.stop``: comparisons end as soon as they are decided."""

@@ -1,25 +1,25 @@
-"""What the types of ``settings`` cannot say: every problem of a configuration at once, before anything is sent."""
+"""Checks of settings beyond their types: every problem of a configuration at once, before anything is sent."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from evalsuite.config import deadline as windows
 from evalsuite.config.aa import SUFFIX
+from evalsuite.config.deadline import SLURM, duration, point_in_time, unreadable
 from evalsuite.config.settings import DEMO, Engine, Model, Report, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What may become a folder: models, runs."""
+"""What may become the name of a folder: models, runs."""
 RESERVED = ("report",)
-"""Names that stand beside the models in a run's folder."""
+"""Names of other folders in a run's folder, which no model may have."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 _ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
 """Keys of reports that only some commands understand."""
 
 
-def check(run: Run) -> None:
+def check_run(run: Run) -> None:
     """Raise ``BadInput`` with all problems of a composed run, one a line."""
     problems = [
         *(problem for name, model in run.models.items() for problem in _model(f"models.{name}", name, model)),
@@ -30,6 +30,7 @@ def check(run: Run) -> None:
         *_sampling("sampling", run.sampling),
         *_engine(run.engine),
         *_run(run),
+        *_launch(run),
     ]
     if problems:
         raise BadInput("\n".join(problems))
@@ -77,8 +78,8 @@ def check_report(command: str, report: Report) -> None:
     if not report.run and not alone:
         raise BadInput(f"no run chosen: add run=ID. In {root}: {', '.join(known) or 'none'}.")
     for run in report.run:
-        nights = "*" in run and command in ("report", "gate")  # which runs a pattern means is found out there
-        if not nights and not Path(run).is_dir() and not (root / run).is_dir():
+        pattern = "*" in run and command in ("report", "gate")  # is resolved there
+        if not pattern and not Path(run).is_dir() and not (root / run).is_dir():
             raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
     problems = [*_data(report.data.kind, report.data.root), *_auxiliary("judge", report.judge)]
     if problems:
@@ -94,7 +95,7 @@ def _run(run: Run) -> Iterator[str]:
         yield f"limit={run.limit}: must be 1 or more"
     if run.rate is not None and not 0 < run.rate < float("inf"):
         yield f"rate={run.rate:g}: must be above 0 (generated tokens a second of one endpoint)"
-    if run.window is not None and not windows.duration(run.window):
+    if run.window is not None and not duration(run.window):
         yield f"window={run.window}: must be a duration above 0, such as 4h, 3h50m or 90m"
     if not 0 <= run.port <= 65535:
         yield f"port={run.port}: must be 0 to 65535"
@@ -163,17 +164,17 @@ def _thinking_switch(key: str, model: Model) -> Iterator[str]:
 
 
 def _urls(key: str, urls: object) -> Iterator[str]:
-    """One address, or a list of different ones for replicas of one checkpoint."""
-    several = urls if isinstance(urls, list | tuple) else [urls]
-    if not several or not all(isinstance(url, str) for url in several):
+    """Problems of a base URL, or of a list of different ones for replicas of one checkpoint."""
+    listed = urls if isinstance(urls, list | tuple) else [urls]
+    if not listed or not all(isinstance(url, str) for url in listed):
         yield f"{key}={urls}: must be an address or a list of addresses, such as [http://A:8000/v1,http://B:8000/v1]"
         return
-    if several is urls and DEMO in several:
+    if listed is urls and DEMO in listed:
         yield f"{key}={urls}: '{DEMO}' starts one embedded server; it cannot be one of several replicas"
-    names = [str(url).rstrip("/") for url in several]
+    names = [str(url).rstrip("/") for url in listed]
     for double in sorted({name for name in names if names.count(name) > 1}):
         yield f"{key}: {double} is named {names.count(double)} times; each replica needs an address of its own"
-    for url in several:
+    for url in listed:
         yield from _url(key, str(url))
 
 
@@ -195,7 +196,7 @@ def _url(key: str, url: str) -> Iterator[str]:
 
 
 def _shared_endpoints(run: Run) -> Iterator[str]:
-    """One port serves one checkpoint: two of them there are the same server answering twice."""
+    """Problems of models at one address: two checkpoints there are one server that answers twice."""
     seen: dict[str, str] = {}
     for name, model in run.models.items():
         if model.base_url == DEMO or model.served_name != "auto":
@@ -258,6 +259,11 @@ def _engine(engine: Engine) -> Iterator[str]:
             yield f"engine.{name}={getattr(engine, name)}: must be 0 or more"
 
 
+def _launch(run: Run) -> Iterator[str]:
+    if run.launch.kind == "ray" and run.aa:
+        yield "aa=true: the shards of launch=ray keep one arm only; run it with launch=here, joblib or slurm"
+
+
 def _sequential(command: str, run: Run) -> Iterator[str]:
     if command != "run" or run.engine.stop is None:
         return
@@ -270,8 +276,8 @@ def _sequential(command: str, run: Run) -> Iterator[str]:
 
 
 def _deadline(deadline: str) -> Iterator[str]:
-    if deadline != windows.SLURM and windows.duration(deadline) is None and windows.point_in_time(deadline) is None:
-        yield windows.unreadable(deadline)
+    if deadline != SLURM and duration(deadline) is None and point_in_time(deadline) is None:
+        yield unreadable(deadline)
 
 
 def _model_name(key: str, name: str) -> Iterator[str]:

@@ -98,7 +98,7 @@ def make_plan(run: Run) -> Plan:
     Raises:
         BadInput: A machine, gate, selection or baseline file is unknown or wrong, or no task has a card.
     """
-    source = files.source("run", Run, (), run.config_dir)
+    source = files.config_source("run", Run, (), run.config_dir)
     gate, gate_origin = (run.gate, "gate=") if run.gate is not None else (default_gate(source), f"gate/{DEFAULT_GATE}")
     known = {name: benchmarks.task_facts(name, task, run.limit) for name, task in run.tasks.items()}
     notes = [f"{name}: no card.yaml describes it; left out of this plan" for name in known if known[name] is None]

@@ -14,15 +14,15 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from evalsuite.config import compose as config
-from evalsuite.config import files as conf_files
 from evalsuite.config import sampling
+from evalsuite.config.files import config_source
 from evalsuite.config.settings import DEMO, Engine, Model, Run, Sampling, Server, Task
 from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import COMMON, build
 
-SHIPPED = conf_files.source("run", Run, ("model", "task", "suite", "sampling", "data"), None)
+SHIPPED = config_source("run", Run, ("model", "task", "suite", "sampling", "data"), None)
 MODELS = SHIPPED.options("model")
 SUITES = SHIPPED.options("suite")
 TASKS = SHIPPED.options("task")

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from evalsuite.config import files as conf_files
+from evalsuite.config.files import config_source
 from evalsuite.config.paths import shipped
 from evalsuite.config.settings import Run
 
 CARDS = sorted((shipped("conf") / "card").glob("*.yaml"))
 MACHINES = sorted((shipped("conf") / "hardware").glob("*.yaml"))
-MODELS = conf_files.source("run", Run, (), None).options("model")
+MODELS = config_source("run", Run, (), None).options("model")
 NOT_STATED = "not stated"
 WEIGHTS_GB = {"bf16": 800, "fp8": 400, "fp4": 250}
 """Weights of Qwen3.5-397B-A17B (SGLang cookbook)."""

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.config import files as conf_files
 from evalsuite.config.compose import load_settings
+from evalsuite.config.files import config_source
 from evalsuite.config.settings import Model, Run, Select, Task
 from evalsuite.errors import BadInput
 from evalsuite.plan import benchmarks as facts
@@ -35,7 +35,7 @@ from figures.simulate import BENCHES
 from tests.support.cells import Answer, Made, write
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = conf_files.source("run", Run, (), None)
+SHIPPED = config_source("run", Run, (), None)
 
 
 @pytest.fixture(name="plan")
@@ -412,7 +412,7 @@ def test_a_model_of_unknown_size_is_said(tmp_path: Path) -> None:
     )  # fmt: skip
     (tmp_path / "hardware").mkdir()
     (tmp_path / "hardware" / "desk.yaml").write_text("title: A desk\n")
-    own = conf_files.source("run", Run, (), str(tmp_path))
+    own = config_source("run", Run, (), str(tmp_path))
     with pytest.raises(BadInput, match=r"desk\.yaml is no machine"):
         hardware.read_machine("desk", own)
     with pytest.raises(BadInput, match="unknown hardware 'b300'; did you mean 'b300x8'"):
