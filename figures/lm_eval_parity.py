@@ -13,7 +13,7 @@ from pathlib import Path
 
 from evalsuite.config.paths import shipped
 from evalsuite.records import Item, Reply, canonical_sha
-from evalsuite.store.manifest import cells
+from evalsuite.store.manifest import cell_folders
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.gsm8k import GSM8K
@@ -129,7 +129,7 @@ def our_rows(folder: Path, names: tuple[str, ...], base_url: str) -> dict[str, R
     command += [f"task=[{','.join(f'via_{name}' for name in names)}]", f"seed={SEED}", "run_id=parity"]
     _run([*command, f"results_dir={folder / 'results'}"], folder)
     rows = {}
-    for cell in cells(folder / "results" / "parity"):
+    for cell in cell_folders(folder / "results" / "parity"):
         for row in read_samples(cell, ["item_id", "value", "outcome", "parts"]).to_pylist():
             rows[row["item_id"]] = Row(row["value"], row["outcome"], json.loads(row["parts"]))
     return rows

@@ -17,7 +17,7 @@ from evalsuite.engine.stored import rescore
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.store.baseline import Artefact, copy_cell, open_artefact
 from evalsuite.store.manifest import read_manifest
-from evalsuite.store.runs import AT_BASELINE, TableCell, find_run, named_cells, run_cells
+from evalsuite.store.runs import BASELINE_SUFFIX, TableCell, find_run, named_cells, run_cells
 from evalsuite.store.samples import SAMPLES
 from evalsuite.tasks.datasets import benchmark_title
 
@@ -93,7 +93,7 @@ def _separate_baseline(
         raise BadInput("the runs hold nothing but the baseline itself: name the candidate's run with run=R")
     if baseline_cells[0].model not in {cell.model for cell in rest}:
         return rest, tuple(baseline_cells)
-    return rest, tuple(copy_cell(cell, home / "baseline", f"{cell.model}{AT_BASELINE}") for cell in baseline_cells)
+    return rest, tuple(copy_cell(cell, home / "baseline", f"{cell.model}{BASELINE_SUFFIX}") for cell in baseline_cells)
 
 
 def _content_key(cell: TableCell) -> tuple[str, str]:

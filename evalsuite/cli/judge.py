@@ -14,7 +14,7 @@ from evalsuite.config.settings import Report
 from evalsuite.endpoint import environment
 from evalsuite.engine.stored.judge import judge_cells
 from evalsuite.errors import BadInput, Exit
-from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 from evalsuite.store.samples import read_samples, seal
 
@@ -28,7 +28,7 @@ def judge(settings: Report) -> Exit:
         raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     results = Path(settings.results_dir)
-    cell_folders = [folder for run in settings.run for folder in cells(find_run(run, results))]
+    cell_folders = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
     folders = [folder for folder in cell_folders if settings.task in (None, folder.name) and _is_judged(folder)]
     if not folders:
         raise BadInput(f"no cell of {', '.join(settings.run)} has answers that a judge grades")

@@ -8,7 +8,7 @@ from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Report
 from evalsuite.engine.stored.rescore import Changes, grade, load
 from evalsuite.errors import BadInput, Exit
-from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 
 
@@ -19,7 +19,7 @@ def rescore(settings: Report) -> Exit:
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     results = Path(settings.results_dir)
-    found = [folder for run in settings.run for folder in cells(find_run(run, results))]
+    found = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
     chosen = [folder for folder in found if settings.task in (None, folder.name)]
     if not chosen:
         raise BadInput(f"no cell of task {settings.task} in {', '.join(settings.run)}")

@@ -87,7 +87,7 @@ def show(settings: Report) -> Exit:
 def listed(run: Path) -> list[ListedCell]:
     """The cells of a run by model and task, each followed by those that it superseded. Damaged ones are listed, too."""
     found: list[ListedCell] = []
-    for folder in manifest.cells(run):
+    for folder in manifest.cell_folders(run):
         try:
             cell = TableCell(run.name, folder, read_manifest(folder))
             found.append(_cell(cell))
@@ -113,7 +113,7 @@ def _tables(found: Sequence[ListedCell], width: int) -> list[Table]:
 
 
 def _cell(cell: TableCell) -> ListedCell:
-    writer = lock.held(cell.folder)
+    writer = lock.holder_of(cell.folder)
     summary, failed = _summary(cell), ""
     if summary is None:
         counts = count_samples(cell)

@@ -52,20 +52,20 @@ class Conversation:
         )
         sha = request.prompt_sha
         self.first_sha = self.first_sha or sha
-        answered = self.cell.recorded(key, turn, sha)
+        answered = self.cell.stored_reply(key, turn, sha)
         if answered is None:
             self.attempts = 1
             if self.send is None:
                 raise SampleFailed(f"no stored reply to prompt {sha}: the run must go on before it is graded again")
             if self.check_may_send is not None:
                 self.check_may_send()
-            await self.cell.sent(key, turn)
+            await self.cell.record_request(key, turn)
             try:
                 answered = await self.send(request)
             except SampleFailed as error:
                 self.attempts = error.attempts
                 raise
-            await self.cell.reply(key, turn, sha, *answered)
+            await self.cell.record_reply(key, turn, sha, *answered)
         self.last, self.attempts = answered
         return self.last
 

@@ -41,6 +41,6 @@ class JudgeClient:
             text = reply.text
             right = judge_prompt.read(text)
             if right is not None:
-                await self.cell.judged(self.key, sha, self.judge, right=right, words=text[:1000])
+                await self.cell.record_verdict(self.key, sha, self.judge, right=right, words=text[:1000])
                 return right
         raise JudgeFailed(f"the judge said neither CORRECT nor INCORRECT in {judge_prompt.ASKS} tries: {text[:200]!r}")

@@ -147,5 +147,5 @@ async def _tick(workloads: Sequence[Workload], show: Callable[[], None]) -> None
         show()
         for workload in workloads:
             for work in workload.cells:
-                work.cell.beat()
+                work.cell.show_alive()
         await asyncio.sleep(TICK_SECONDS)

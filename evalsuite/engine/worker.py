@@ -163,7 +163,7 @@ class EndpointWorker:
                 work.cell.invalidate(key)
         first = model if simulator is None else simulator  # in a dialogue the simulated user is asked first
         version = work.adapter.version
-        work.cell.score(model.sample(score, version=version, rerolled=rerolled, prompt_sha=first.first_sha))
+        work.cell.record_score(model.sample(score, version=version, rerolled=rerolled, prompt_sha=first.first_sha))
         self._count(running, score)
 
     def _tools(
@@ -228,7 +228,7 @@ class EndpointWorker:
         """The score of a refused request. Raises ``EndpointUnusable`` if the endpoint refuses everything."""
         self._refused.add((attempt.cell, attempt.item.id))
         cell = self.workload.cells[attempt.cell].cell
-        answered = attempt.cell in self._answered or cell.replies()  # in this run, or in an earlier one
+        answered = attempt.cell in self._answered or cell.reply_counts()  # in this run, or in an earlier one
         if not answered or len(self._refused) >= REJECTED_IN_A_ROW:
             raise EndpointUnusable(
                 f"{self.workload.name} refuses the requests of {cell.folder.name}: {error}"
@@ -246,7 +246,7 @@ class EndpointWorker:
         tokens = round(self.lengths.tokens_of(characters), 1) if characters else None
         cut = CutRequest(tokens, round(time.monotonic() - running.sent_at, 3))
         why = self.limits.stop.reason or "the endpoint was given up"
-        work.cell.cut(running.attempt.key, (MODEL, model.turn - 1), cut, why)
+        work.cell.record_cut(running.attempt.key, (MODEL, model.turn - 1), cut, why)
         self.progress.cut += 1
 
     def _count(self, running: RunningAttempt, score: Score) -> None:

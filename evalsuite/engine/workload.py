@@ -48,7 +48,7 @@ class CellWork:
             together=getattr(self.adapter, "shares_prefix", False),
         )
         judged = self.judge is not None
-        return [attempt for attempt in planned if self.cell.needs(attempt.key, judged=judged)]
+        return [attempt for attempt in planned if self.cell.needs_attempt(attempt.key, judged=judged)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def has_open_attempts(cell: Cell, task: LoadedTask, auxiliaries: Auxiliaries) ->
     """Whether an attempt of a cell is still to be made."""
     judged = auxiliaries.judge is not None
     keys = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in planned_items(cell, task))
-    return any(cell.needs(key, judged=judged) for key in keys)
+    return any(cell.needs_attempt(key, judged=judged) for key in keys)
 
 
 def planned_items(cell: Cell, task: LoadedTask) -> tuple[Item, ...]:

@@ -77,7 +77,7 @@ def open_baseline(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
     Raises ``BadInput`` when the path is neither.
     """
     if Path(path).is_dir():
-        cells = manifest_files.cells(Path(path))
+        cells = manifest_files.cell_folders(Path(path))
         models = sorted({cell.parent.name for cell in cells})
         if len(models) != 1:
             models_text = ", ".join(models) or "no cells"

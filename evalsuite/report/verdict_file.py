@@ -56,7 +56,7 @@ def verdict_content(
             "doubts": [baseline.to_json() for baseline in implausible],
             "waiver": settings.baseline_waiver if implausible else None,
         },
-        "selected_among": {"candidates": candidate_count.among, "note": candidate_count.note},
+        "selected_among": {"candidates": candidate_count.total, "note": candidate_count.note},
         "allow_incomplete": settings.allow_incomplete,
         "candidates": {release.candidate: _candidate(suite, release) for release in suite.releases},
         "cells": [_cell(suite.table, cell) for cell in used.values()],
@@ -126,7 +126,7 @@ def verdict_summary(
         f'baseline used in spite of this ("{settings.baseline_waiver}"): {baseline.text}' for baseline in implausible
     ]
     among = (
-        f"selected among {candidate_count.among} candidate{'s' if candidate_count.among > 1 else ''} of this baseline"
+        f"selected among {candidate_count.total} candidate{'s' if candidate_count.total > 1 else ''} of this baseline"
     )
     return [*lines, among + (f" ({candidate_count.note})" if candidate_count.note else "")]
 

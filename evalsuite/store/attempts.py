@@ -1,4 +1,4 @@
-"""What the journals of a cell say of its attempts: sent, replied to, judged, cut, put aside."""
+"""The state of a cell's attempts, read from its journals: sent, answered, judged, scored, cut, put aside."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from evalsuite.store import journal
 AttemptKey = tuple[str, int]
 """(item id, repeat)"""
 Turn = tuple[str, int]
-"""(who was asked: ``model``, ``simulator``; how manieth call of the attempt, from 0)"""
+"""(role of the model that was asked; index of the request among those of the attempt to this role)"""
 Verdicts = Mapping[tuple[str, str], bool]
 """(hash of what was judged, judge) -> whether the answer is right."""
 MODEL = "model"
@@ -22,7 +22,7 @@ SIMULATOR = "simulator"
 
 @dataclass(frozen=True, slots=True)
 class JournalPlace:
-    """Where an event stands."""
+    """The place of an event: a journal and an offset in bytes."""
 
     path: Path
     offset: int
@@ -30,7 +30,7 @@ class JournalPlace:
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """A request whose answer was still coming when the window closed or the run was stopped."""
+    """A request whose answer was still arriving when the window closed or the run was stopped."""
 
     tokens: float | None
     """Generated tokens that had arrived, estimated from their text; None: the server did not stream."""
@@ -39,14 +39,14 @@ class CutRequest:
 
 @dataclass(slots=True)
 class StoredAttempt:
-    """What the journals say of one attempt; texts stay on disk."""
+    """The state of one attempt; texts stay on disk."""
 
     sent: set[Turn] = field(default_factory=set)
-    """Turns of which a request went out."""
+    """Turns whose request was sent."""
     replies: dict[Turn, JournalPlace] = field(default_factory=dict)
     """Turn -> its whole reply."""
     score: JournalPlace | None = None
-    """The latest verdict."""
+    """The latest score."""
     outcome: str = ""
     verdicts: dict[tuple[str, str], bool] = field(default_factory=dict)
     """(hash of what was judged, judge) -> whether the answer is right."""
@@ -56,18 +56,18 @@ class StoredAttempt:
     """Generated tokens of replies, as the server counted them."""
     cuts: list[CutRequest] = field(default_factory=list)
     """The model's answers that were cut."""
-    twice: bool = False
+    sent_twice: bool = False
     """Whether a turn was sent a second time: the first reply to it is lost, even where a later process got one."""
 
-    def ask(self, turn: Turn) -> None:
-        """A request of ``turn`` went out."""
-        self.twice = self.twice or turn in self.sent
+    def record_request(self, turn: Turn) -> None:
+        """Note that the request of ``turn`` was sent."""
+        self.sent_twice = self.sent_twice or turn in self.sent
         self.sent.add(turn)
 
     @property
     def last(self) -> JournalPlace | None:
         """The model's last reply."""
-        turns = [number for who, number in self.replies if who == MODEL]
+        turns = [number for role, number in self.replies if role == MODEL]
         return self.replies[MODEL, max(turns)] if turns else None
 
 
@@ -81,7 +81,7 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
                 continue
             attempt = index.setdefault((event["item"], event["repeat"]), StoredAttempt())
             if kind == "sent":
-                attempt.ask((event["who"], event["turn"]))
+                attempt.record_request((event["who"], event["turn"]))
             elif kind == "reply":
                 attempt.replies[event["who"], event["turn"]] = JournalPlace(path, offset)
                 attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
@@ -97,7 +97,7 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
 
 
 def score_event(sample: Sample) -> dict[str, Any]:
-    """The journal line of a verdict: a row of the table without the texts."""
+    """The journal line of a score: a row of the table without the texts."""
     score = sample.score
     return {
         "event": "score",

@@ -1,8 +1,8 @@
 """Baselines as artefacts: one portable file with a model's cells, and the count of candidates compared with it.
 
-A zip archive with deterministic bytes: ``artefact.json`` (schema, facts, SHA-256 of every member and of itself) and,
-per task, the cell's manifest, table and journals, so that its replies can be graded again after a grader was mended.
-Beside it stands ``<FILE>.compared.jsonl``, one line for every candidate that was ever compared with it.
+An artefact is a zip archive with deterministic bytes: ``artefact.json`` (schema, facts, SHA-256 of every member and of
+itself) and, per task, the cell's manifest, table and journals, so that its replies can be graded again by a later
+grader. ``<FILE>.compared.jsonl`` has one line for every candidate that was ever compared with it.
 """
 
 import hashlib
@@ -22,8 +22,7 @@ from typing import IO, Any
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, canonical_sha
-from evalsuite.store import manifest as manifest_module
-from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.manifest import MANIFEST, cell_folders, read_manifest
 from evalsuite.store.runs import TableCell, run_cells
 from evalsuite.store.samples import SAMPLES, seal
 
@@ -41,7 +40,7 @@ class Artefact:
 
     path: Path
     sha256: str
-    """Of its index, which holds the SHA-256 of every member: the artefact's name in every verdict."""
+    """Hash of its index, which holds the SHA-256 of every member; verdicts name the artefact by it."""
     model: str
     title: str
     cells: tuple[TableCell, ...]
@@ -50,12 +49,12 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class CandidateCount:
-    """How many candidates were compared with an artefact: the best of many looks better than it is."""
+    """The number of candidates that were compared with an artefact: the best of many looks better than it is."""
 
-    among: int
+    total: int
     """Different candidates, this one included."""
     note: str = ""
-    """Why this one could not be recorded; empty when it was."""
+    """The reason why this one could not be recorded; empty if it was."""
 
 
 def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
@@ -88,11 +87,11 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell]) -> str:
         if not (cell.folder / SAMPLES).exists():
             seal(cell.folder)
         ordered = sorted(cell.folder.glob("journal-*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-        journals[cell.task] = [path.name for path in ordered]  # where two say the same, the later one counts
+        journals[cell.task] = [path.name for path in ordered]  # of two lines on one attempt the later counts
         for path in (cell.folder / MANIFEST, cell.folder / SAMPLES, *sorted(ordered)):
             name = f"{cell.task}/{path.name}"
             with path.open("rb") as source, archive.open(_info(name), "w", force_zip64=True) as target:
-                files[name] = _copied(source, target)
+                files[name] = _copy(source, target)
     facts = {"model": cells[0].model, "title": cells[0].title, "tasks": [_facts(cell) for cell in cells]}
     index = {"schema": SCHEMA, "kind": KIND, **facts, "journals": journals, "files": files}
     sha = canonical_sha(index)
@@ -101,7 +100,7 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell]) -> str:
 
 
 def _facts(cell: TableCell) -> dict[str, Any]:
-    """What a person wants to know of a cell without unpacking it."""
+    """Facts of a cell that can be read without unpacking it."""
     manifest = cell.manifest
     recorded = None if cell.recorded is None else cell.recorded.isoformat()
     known = {name: manifest[name] for name in ("identity", "version", "repeats", "total_items")}
@@ -109,14 +108,14 @@ def _facts(cell: TableCell) -> dict[str, Any]:
 
 
 def _info(name: str) -> zipfile.ZipInfo:
-    """A member without time and owner; tables are packed already."""
+    """The entry of a member, without time and owner; tables are compressed already."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, 0o644 << 16
     info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
     return info
 
 
-def _copied(source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
+def _copy(source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
@@ -141,8 +140,8 @@ def open_artefact(path: Path) -> Iterator[Artefact]:
 
 
 def unpack(path: Path, folder: Path) -> Artefact:
-    """As ``open_artefact``, into ``folder``, where the cells stay."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    """Check an artefact and unpack its cells into ``folder``, where they stay. Raises as ``open_artefact``."""
+    with _read_errors(path), zipfile.ZipFile(path) as archive:
         index = _index(archive, path)
         model = str(index["model"])
         run = folder / path.stem
@@ -156,8 +155,8 @@ def unpack(path: Path, folder: Path) -> Artefact:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Faults of reading an archive as errors that say what to do."""
+def _read_errors(path: Path) -> Iterator[None]:
+    """Raise faults of reading an archive as errors that name the remedy."""
     try:
         yield
     except FileNotFoundError:
@@ -176,8 +175,8 @@ def _index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     index = json.loads(archive.read(INDEX))
     if not isinstance(index, dict) or index.get("kind") != KIND or int(index.get("schema", 0)) > SCHEMA:
         raise BadInput(f"{path} is no baseline artefact that this version reads (schema up to {SCHEMA})")
-    said = index.get("sha256")
-    if canonical_sha({key: value for key, value in index.items() if key != "sha256"}) != said:
+    stated = index.get("sha256")
+    if canonical_sha({key: value for key, value in index.items() if key != "sha256"}) != stated:
         raise BadInput(f"{path} was edited: its {INDEX} does not have the hash that it states")
     if sorted(names) != sorted([INDEX, *index["files"]]) or not all(map(_MEMBER.fullmatch, index["files"])):
         raise BadInput(f"{path} was edited: it does not hold exactly the files that its {INDEX} lists")
@@ -187,47 +186,47 @@ def _index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 def _extract(archive: zipfile.ZipFile, name: str, facts: dict[str, Any], target: Path, path: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(name) as source, target.open("wb") as file:
-        found = _copied(source, file)
-    if found != facts:
+        actual = _copy(source, file)
+    if actual != facts:
         raise BadInput(f"{path} was edited: {name} does not have the hash that its {INDEX} states")
 
 
-def compared(path: Path) -> tuple[dict[str, Any], ...]:
+def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
     """The candidates that were compared with an artefact, oldest first, each once. Torn lines are left out."""
-    beside = path.with_name(path.name + COMPARED)
-    found: dict[str, dict[str, Any]] = {}
-    if beside.is_file():
-        for line in beside.read_text(encoding="utf-8", errors="replace").splitlines():
+    record = path.with_name(path.name + COMPARED)
+    entries: dict[str, dict[str, Any]] = {}
+    if record.is_file():
+        for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
             if isinstance(entry, dict) and isinstance(entry.get("candidate"), str):
-                found.setdefault(entry["candidate"], entry)
-    return tuple(found.values())
+                entries.setdefault(entry["candidate"], entry)
+    return tuple(entries.values())
 
 
 def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> CandidateCount:
     """Add candidates (one cell of each) to those compared with an artefact and count all of them.
 
     The same checkpoint in the same run counts once, however often it is compared; asked again in another run it counts
-    again. One line is one ``write``, so that processes side by side lose none. A place that cannot be written to is
-    no error: the count is then right for now and the note says that it was not kept.
+    again. One line is one ``write``, so that concurrent processes lose none. A file that cannot be written is no error:
+    the count is right now, and the note gives the reason why it was not recorded.
     """
-    known = {entry["candidate"] for entry in compared(artefact.path)}
+    known = {entry["candidate"] for entry in compared_candidates(artefact.path)}
     new = {key: cell for cell in candidates if (key := _candidate(cell)) not in known}
-    beside, note = artefact.path.with_name(artefact.path.name + COMPARED), ""
+    record, note = artefact.path.with_name(artefact.path.name + COMPARED), ""
     lines = [json.dumps(_entry(artefact, key, cell), ensure_ascii=False, sort_keys=True) for key, cell in new.items()]
     try:
         for line in lines:
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            handle = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 os.write(handle, line.encode() + b"\n")
                 os.fsync(handle)
             finally:
                 os.close(handle)
     except OSError as error:
-        note = f"not recorded in {beside}: {error.strerror or error}"
+        note = f"not recorded in {record}: {error.strerror or error}"
     return CandidateCount(len(known | new.keys()), note)
 
 
@@ -239,12 +238,12 @@ def _candidate(cell: TableCell) -> str:
 def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
     known = {name: cell.identity.get(name) for name in ("checkpoint", "revision")}
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    said = {"schema": SCHEMA, "artefact": artefact.sha256, "candidate": key, "run": cell.run, "model": cell.model}
-    return {**said, **known, "at": at}
+    entry = {"schema": SCHEMA, "artefact": artefact.sha256, "candidate": key, "run": cell.run, "model": cell.model}
+    return {**entry, **known, "at": at}
 
 
 def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
-    """The cell's files below ``folder``, to be graded again there, or named ``label``; the original stays as it is."""
+    """A copy of a cell below ``folder``, of a model named ``label`` if that is given; the original is not changed."""
     target = folder / cell.run / (label or cell.model) / cell.task
     ignore = shutil.ignore_patterns("lock", ".*")
     try:
@@ -256,16 +255,14 @@ def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableC
 
 @contextmanager
 def baseline_cells(path: str | None) -> Iterator[dict[str, Path]]:
-    """Task -> cell folder of ``baseline_run=``: an artefact, unpacked for as long as the block lasts, or a run folder.
+    """Task -> cell folder of ``baseline_run=``: of an artefact, unpacked for the time of the block, or of a run folder.
 
     Raises ``BadInput`` for a file that is no artefact.
     """
     if path is None:
         yield {}
     elif Path(path).is_dir():
-        yield {folder.name: folder for folder in manifest_module.cells(Path(path))}
+        yield {folder.name: folder for folder in cell_folders(Path(path))}
     else:
-        pass
-
         with open_artefact(Path(path)) as artefact:
             yield {cell.task: cell.folder for cell in artefact.cells}

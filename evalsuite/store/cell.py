@@ -1,11 +1,11 @@
-"""A cell that is being written: what it already holds, and the journal of this process.
+"""A cell that is being written: the attempts on record, and the journal of this process.
 
     results/<run_id>/<model>/<task>/
-        manifest.json      what was asked, of whom, with which settings (``manifest``)
-        journal-*.jsonl    every reply and verdict, one file per writer, only appended to (``journal``, ``writer``,
+        manifest.json      what is asked, of which model, with which settings (``manifest``)
+        journal-*.jsonl    every reply and score, one file per writer, only appended to (``journal``, ``writer``,
                            ``attempts``)
         samples.parquet    one row per item x repeat, made from the journals (``samples``)
-        lock               which process writes here now (``lock``)
+        lock               the process that writes here now (``lock``)
 
 Everything can be rebuilt from the manifest and the journals.
 """
@@ -43,14 +43,14 @@ class Cell:
     folder: Path
     manifest: dict[str, Any]
     _index: dict[AttemptKey, StoredAttempt]
-    _commits: JournalWriter
+    _writer: JournalWriter
     _lock: Path
     _file: journal.JournalFile | None = None
-    _beaten: float = 0.0
+    _shown_alive: float = 0.0
 
     @property
     def label(self) -> str:
-        """The model as folders and tables name it."""
+        """The model's name in folders and tables."""
         return self.folder.parent.name
 
     def outcome(self, key: AttemptKey) -> str:
@@ -58,11 +58,11 @@ class Cell:
         attempt = self._index.get(key)
         return attempt.outcome if attempt else ""
 
-    def needs(self, key: AttemptKey, *, judged: bool = False) -> bool:
-        """Whether an attempt is still to be made: never asked, or failed; with a judge also if it is ``ungraded``."""
+    def needs_attempt(self, key: AttemptKey, *, judged: bool = False) -> bool:
+        """Whether an attempt is still to be made: not scored, or failed; with a judge also if it is ``ungraded``."""
         return self.outcome(key) in ("", "failed", *(["ungraded"] if judged else []))
 
-    def replies(self) -> dict[AttemptKey, int]:
+    def reply_counts(self) -> dict[AttemptKey, int]:
         """Attempt -> replies on record, for every attempt that has any."""
         return {key: len(attempt.replies) for key, attempt in self._index.items() if attempt.replies}
 
@@ -71,23 +71,23 @@ class Cell:
         attempt = self._index.get(key)
         return attempt.verdicts if attempt else {}
 
-    async def judged(self, key: AttemptKey, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
-        """Keep a judge's verdict with its words; returns once it is durable. Raises ``StorageFailed``."""
+    async def record_verdict(self, key: AttemptKey, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
+        """Record a judge's verdict and its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
-        await self._commits.write(self._journal(), event | {"right": right, "words": words}, sync=True)
+        await self._writer.write(self._journal(), event | {"right": right, "words": words}, sync=True)
         self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = right
 
     def rerolled(self, key: AttemptKey) -> bool:
-        """Whether a request of this attempt was sent earlier and its reply is lost."""
+        """Whether a request of this attempt was sent before and its reply is lost."""
         attempt = self._index.get(key)
         if attempt is None:
             return False
-        return attempt.spoiled or attempt.twice or any(turn not in attempt.replies for turn in attempt.sent)
+        return attempt.spoiled or attempt.sent_twice or any(turn not in attempt.replies for turn in attempt.sent)
 
-    def recorded(self, key: AttemptKey, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
-        """The reply on disk to this very request, with its number of requests; None if it must be asked.
+    def stored_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
+        """(the reply on disk, number of requests sent for it); None if the request is still to be sent.
 
-        Raises ``BadInput`` if the turn was answered for another prompt: the task has changed under the cell.
+        Raises ``BadInput`` if the turn was answered for another prompt: the task has changed since.
         """
         attempt = self._index.get(key)
         place = attempt.replies.get(turn) if attempt else None
@@ -101,50 +101,50 @@ class Cell:
             )
         return _reply_from(event["reply"]), event["attempts"]
 
-    async def sent(self, key: AttemptKey, turn: Turn) -> None:
-        """Note that a request goes out now; on record before it does, so that none is sent twice unmarked."""
-        self._index.setdefault(key, StoredAttempt()).ask(turn)
-        await self._commits.write(self._journal(), _event("sent", key, turn), sync=False)
+    async def record_request(self, key: AttemptKey, turn: Turn) -> None:
+        """Record a request before it is sent, so that a request that is sent twice is always marked."""
+        self._index.setdefault(key, StoredAttempt()).record_request(turn)
+        await self._writer.write(self._journal(), _event("sent", key, turn), sync=False)
 
-    async def reply(self, key: AttemptKey, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
-        """Keep a whole reply; returns once it is durable. Raises ``StorageFailed``."""
+    async def record_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
+        """Record a whole reply; returns once it is durable. Raises ``StorageFailed``."""
         now = time.time()
-        span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was asked and answered, for the timeline
+        span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was sent and answered, for the timeline
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
         event["reply"] = reply
         file = self._journal()
-        offset = await self._commits.write(file, event, sync=True)
+        offset = await self._writer.write(file, event, sync=True)
         attempt = self._index.setdefault(key, StoredAttempt())
         attempt.replies[turn] = JournalPlace(file.path, offset)
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
 
-    def cut(self, key: AttemptKey, turn: Turn, cut: CutRequest, why: str) -> None:
-        """Note that an answer was cut while it came: asking it again tends to keep shorter ones."""
-        self._commits.note(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
+    def record_cut(self, key: AttemptKey, turn: Turn, cut: CutRequest, why: str) -> None:
+        """Record that an answer was cut while it arrived: asking again favours answers that happen to be shorter."""
+        self._writer.append(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
         self._index.setdefault(key, StoredAttempt()).cuts.append(cut)
 
     def lengths(self) -> dict[AttemptKey, float]:
-        """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a verdict."""
-        found = {
-            key: float(sum(tokens for (who, _), tokens in attempt.tokens.items() if who == MODEL))
+        """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a score."""
+        sums = {
+            key: float(sum(tokens for (role, _), tokens in attempt.tokens.items() if role == MODEL))
             for key, attempt in self._index.items()
             if attempt.outcome not in ("", "failed")
         }
-        return {key: tokens for key, tokens in found.items() if tokens}
+        return {key: tokens for key, tokens in sums.items() if tokens}
 
     def cuts(self) -> dict[AttemptKey, list[CutRequest]]:
         """(item, repeat) -> its answers that were cut."""
         return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
-    def score(self, sample: Sample) -> None:
-        """Keep a verdict. Not waited for: it can be computed again from the reply."""
-        self._commits.note(self._journal(), score_event(sample))
+    def record_score(self, sample: Sample) -> None:
+        """Record a score, without waiting for the disk: it can be computed again from the reply."""
+        self._writer.append(self._journal(), score_event(sample))
         attempt = self._index.setdefault((sample.item_id, sample.repeat), StoredAttempt())
         attempt.outcome = sample.score.outcome
 
     def invalidate(self, key: AttemptKey) -> None:
-        """Put the turns of an attempt aside: it begins anew when it is made again. They stay in the journal."""
-        self._commits.note(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
+        """Put the turns of an attempt aside: the next attempt starts from the first turn. They stay in the journal."""
+        self._writer.append(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
@@ -152,24 +152,24 @@ class Cell:
         self.manifest |= changes
         write_json(self.folder / MANIFEST, self.manifest)
 
-    def beat(self) -> None:
-        """Show other processes that this one lives; does so every ``lock.BEAT_SECONDS`` however often it is called."""
+    def show_alive(self) -> None:
+        """Show other processes that this one is alive, at most every ``lock.BEAT_SECONDS``."""
         now = time.monotonic()
-        if now - self._beaten > lock.BEAT_SECONDS:
-            self._beaten = now
-            asyncio.get_running_loop().run_in_executor(None, lock.beat, self._lock)  # the disk may stand still
+        if now - self._shown_alive > lock.BEAT_SECONDS:
+            self._shown_alive = now
+            asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
     async def flush(self) -> None:
-        """Return when everything noted so far is durable. Raises ``StorageFailed``."""
+        """Return when everything recorded so far is durable. Raises ``StorageFailed``."""
         if self._file is not None:
-            await self._commits.write(self._file, {"event": "flush"}, sync=True)
+            await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
-        """Sync the journal and let others write."""
+        """Sync the journal and release the lock."""
         file, self._file = self._file, None
         try:
             if file is not None:
-                self._commits.settle()
+                self._writer.wait_until_idle()
                 journal.close(file)
         finally:
             lock.release(self._lock)
@@ -179,42 +179,49 @@ class Cell:
             number = journal.next_number(self.folder)
             self._file = journal.create(self.folder)
             opened = {"event": "open", "schema": SCHEMA, "evalsuite": __version__, "number": number}
-            self._commits.note(self._file, opened)
+            self._writer.append(self._file, opened)
         return self._file
 
 
-def open_cell(folder: Path, manifest: Mapping[str, Any], commits: JournalWriter) -> Cell:
-    """Open a cell for writing, new or to be continued and _extended.
+def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) -> Cell:
+    """Open a cell for writing: a new one, or one that is continued with the wider plan of the two.
 
-    Raises ``BadInput`` naming the differing keys if the cell there has another identity, ``CellInUse`` if another
-    process writes it, ``StorageFailed`` if the disk does not let us.
+    Args:
+        folder: The cell's folder.
+        manifest: The manifest as it is asked for now.
+        writer: Writes the journals of this process.
+
+    Raises:
+        BadInput: The cell there has another identity; names the differing keys.
+        CellInUse: Another process writes it.
+        StorageFailed: The disk refuses.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        why = f"cannot create {folder}: {error.strerror or error}"
-        raise StorageFailed(f"{why}; another folder that can be written: results_dir=DIR") from None
-    held = lock.acquire(folder)
+        problem = f"cannot create {folder}: {error.strerror or error}"
+        raise StorageFailed(f"{problem}; another folder that can be written: results_dir=DIR") from None
+    lock_file = lock.acquire(folder)
     try:
         merged = dict(manifest)
         if (folder / MANIFEST).exists():
             merged = _extended(folder, manifest)
         write_json(folder / MANIFEST, merged)
         _sync_names(folder)
-        return Cell(folder, merged, scan(folder), commits, held)
+        return Cell(folder, merged, scan(folder), writer, lock_file)
     except BaseException:
-        lock.release(held)
+        lock.release(lock_file)
         raise
 
 
-async def close_cells(cells: Iterable[Cell], commits: JournalWriter) -> None:
-    """Close cells with all that was noted in them on disk. They are closed even where the disk has failed.
+async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
+    """Flush and close cells; they are closed even where the disk has failed.
 
     Raises ``StorageFailed`` if it fails now.
     """
     closing = list(cells)
     try:
-        if commits.failure is None:
+        if writer.failure is None:
             for cell in closing:
                 await cell.flush()
     finally:
@@ -223,7 +230,7 @@ async def close_cells(cells: Iterable[Cell], commits: JournalWriter) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Make the names of a cell, its model and its run durable."""
+    """Make the folders of a cell, its model and its run durable."""
     try:
         for parent in folder.parents[:3]:
             sync_folder(parent)
@@ -232,7 +239,7 @@ def _sync_names(folder: Path) -> None:
 
 
 def _extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a cell that is asked again: same identity, the wider plan of the two."""
+    """The manifest of a cell that is continued: the wider plan of the two. Raises ``BadInput`` for another identity."""
     known = read_manifest(folder)
     lines = differences(known["identity"], manifest["identity"])
     if lines:
@@ -244,7 +251,7 @@ def _extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     both = (manifest["items"], known["items"]) if stopped else (known["items"], manifest["items"])
     planned = dict.fromkeys(item for items in both for item in items)
     if stopped and len(planned) > len(known["items"]):
-        known = {**known, "stopped": None}  # it is to go on
+        known = {**known, "stopped": None}  # it goes on
     whole = len(planned) == manifest["total_items"]
     selection = None if whole else manifest["selection"] or known["selection"]
     repeats = max(known["repeats"], manifest["repeats"])

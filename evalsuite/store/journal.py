@@ -1,7 +1,7 @@
-"""Append-only JSON lines: how they are written, and read again after whatever happened to them.
+"""Append-only files of JSON lines: the events of a cell, readable after a crash.
 
-Every writer has files of its own, so nothing is ever appended behind somebody else's torn line. A line that a crash cut
-short is the last of its file and is left out when reading. When lines are written and synced: ``commits``.
+Every writer has files of its own, so that nothing is appended behind the torn line of another. A line that a crash cut
+short is the last of its file and is left out when reading. ``writer`` decides when lines are written and synced.
 """
 
 import json
@@ -24,7 +24,7 @@ PATTERN = "journal-*.jsonl"
 
 @dataclass(slots=True)
 class JournalFile:
-    """One writer's file."""
+    """The open file of one writer."""
 
     path: Path
     handle: int
@@ -46,7 +46,7 @@ def write_whole(file: JournalFile, data: bytes) -> int:
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """One line; a dataclass in it becomes an object. Lone surrogates, which servers do send, are kept."""
+    """The line of an event; a dataclass in it becomes an object. Lone surrogates, which servers do send, are kept."""
     try:
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a surrogate, or a number beyond 64 bits
@@ -55,7 +55,7 @@ def encode(event: dict[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The event of one line. Raises ``ValueError`` for what is none."""
+    """The event of one line. Raises ``ValueError`` for a line that is not a JSON object."""
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -91,7 +91,7 @@ def close(file: JournalFile) -> None:
 
 
 def ordered(folder: Path) -> list[Path]:
-    """The journals of a cell, oldest first: by the number in their first line, which outlives copies, unlike times."""
+    """The journals of a cell, oldest first: by the number in their first line, which copies keep, unlike file times."""
     return sorted(folder.glob(PATTERN), key=lambda path: (_number(path), path.stat().st_mtime_ns, path.name))
 
 
@@ -101,7 +101,7 @@ def next_number(folder: Path) -> int:
 
 
 def _number(path: Path) -> int:
-    """The number that a journal's first line states; 0 where it states none (written before there were any)."""
+    """The number in a journal's first line; 0 where it has none (journals of earlier versions)."""
     with path.open("rb") as file:
         try:
             return int(decode(file.readline(10_000)).get("number", 0))

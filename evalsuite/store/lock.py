@@ -1,4 +1,4 @@
-"""One writer per cell: a lock file that says who holds it, on any file system and across hosts."""
+"""One writer per cell: a lock file that names its holder, on any file system and across hosts."""
 
 import contextlib
 import json
@@ -11,13 +11,13 @@ from evalsuite.errors import CellInUse, StorageFailed
 
 LOCK = "lock"
 STALE_SECONDS = 120.0
-"""Without a sign of life for this long, a holder on another host counts as dead."""
+"""A holder on another host that has not touched its lock for this long counts as dead."""
 BEAT_SECONDS = 20.0
-"""How often a holder shows that it lives."""
+"""How often a holder touches its lock."""
 
 
 def _started(pid: int) -> str:
-    """Start time of a process in clock ticks, as the kernel counts them; empty where that cannot be read."""
+    """Start time of a process in clock ticks of the kernel; empty where it cannot be read."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -32,7 +32,7 @@ def _boot() -> str:
 
 
 def _dead(path: Path, now: float) -> tuple[bool, str]:
-    """Whether the holder named in a lock file is certainly gone, and who it is; ``now`` as file times tell it."""
+    """(whether the holder of a lock file is certainly dead, the holder in words); ``now`` is in file time, seconds."""
     try:
         age = now - path.stat().st_mtime
         holder = json.loads(path.read_text(encoding="utf-8"))
@@ -40,28 +40,28 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
         return True, ""
     except (json.JSONDecodeError, UnicodeDecodeError):
         return age > STALE_SECONDS, "an unreadable lock file"
-    who = f"process {holder.get('pid')} on {holder.get('host')}"
+    process = f"process {holder.get('pid')} on {holder.get('host')}"
     if holder.get("host") == socket.gethostname() and holder.get("boot") == _boot():
-        return _started(int(holder["pid"])) != holder.get("started"), who
-    return age > STALE_SECONDS, who
+        return _started(int(holder["pid"])) != holder.get("started"), process
+    return age > STALE_SECONDS, process
 
 
 def acquire(folder: Path) -> Path:
     """Take the lock of a cell and return its path. Raises ``CellInUse`` naming the holder."""
     path = folder / LOCK
     pid = os.getpid()
-    me = {"host": socket.gethostname(), "pid": pid, "boot": _boot(), "started": _started(pid)}
-    own = folder / f".{LOCK}.{me['host']}.{pid}"
+    holder = {"host": socket.gethostname(), "pid": pid, "boot": _boot(), "started": _started(pid)}
+    own = folder / f".{LOCK}.{holder['host']}.{pid}"
     try:
-        own.write_text(json.dumps(me), encoding="utf-8")
-        now = own.stat().st_mtime  # by the clock that times the holder's signs of life, which may not be this host's
+        own.write_text(json.dumps(holder), encoding="utf-8")
+        now = own.stat().st_mtime  # by the clock of the file system, which may not be this host's
         for _ in range(3):
             try:
                 os.link(own, path)  # atomic everywhere, and the file is never seen half written
             except FileExistsError:
-                dead, who = _dead(path, now)
+                dead, process = _dead(path, now)
                 if not dead:
-                    raise CellInUse(f"{folder} is being written by {who}; wait for it or stop it") from None
+                    raise CellInUse(f"{folder} is being written by {process}; wait for it or stop it") from None
                 path.unlink(missing_ok=True)
             else:
                 return path
@@ -72,19 +72,19 @@ def acquire(folder: Path) -> Path:
     raise CellInUse(f"{folder} changes hands too quickly; try again")
 
 
-def held(folder: Path) -> str:
-    """Who writes a cell now, in words; empty: nobody, or someone who is certainly gone."""
-    dead, who = _dead(folder / LOCK, time.time())
-    return "" if dead else who
+def holder_of(folder: Path) -> str:
+    """The process that writes a cell now, in words; empty if there is none, or it is certainly dead."""
+    dead, process = _dead(folder / LOCK, time.time())
+    return "" if dead else process
 
 
-def beat(path: Path) -> None:
-    """Show that the holder lives. A disk that refuses this is noticed by the journal, which has more to lose."""
+def show_alive(path: Path) -> None:
+    """Touch the lock: its holder is alive. A disk that refuses this is reported by the journal's own writes."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def release(path: Path) -> None:
-    """Give the lock back. Where it cannot be removed, its holder's death frees it."""
+    """Release the lock. Where it cannot be removed, it ends with the death of its holder."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""``manifest.json``: the identity of a cell, what is planned in it, and what the server said it was."""
+"""``manifest.json``: the identity of a cell, what is planned in it, and the facts that its servers stated."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from evalsuite.records import SCHEMA
 MANIFEST = "manifest.json"
 
 
-def cells(run_folder: Path) -> list[Path]:
-    """Folders of all cells of a run, sorted by model and task. Archived cells (``superseded``) are not among them."""
-    found = (path.parent for path in run_folder.glob(f"*/*/{MANIFEST}"))
-    return sorted(folder for folder in found if not folder.parent.name.startswith("."))
+def cell_folders(run: Path) -> list[Path]:
+    """Folders of all cells in a run's folder, sorted by model and task, without archived ones (``superseded``)."""
+    folders = (path.parent for path in run.glob(f"*/*/{MANIFEST}"))
+    return sorted(folder for folder in folders if not folder.parent.name.startswith("."))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a whole file atomically: readers see the old one or the new one. Raises ``StorageFailed``.
+    """Write a whole file atomically: readers get the old content or the new. Raises ``StorageFailed``.
 
     ``durable``: returns once the file survives the death of the machine.
     """
@@ -69,7 +69,7 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names that were created or replaced in ``folder`` durable."""
+    """Make files that were created or replaced in ``folder`` durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -78,4 +78,4 @@ def sync_folder(folder: Path) -> None:
 
 
 MUST_AGREE: tuple[str, ...] = ("adapter", "protocol", "variant", "options", "thinking", "sampling", "data_sha")
-"""Keys of a cell's identity that say what was asked and how."""
+"""Keys of a cell's identity that define what was asked and how; cells that are compared must agree in them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput, StorageFailed, unknown_name
-from evalsuite.store.manifest import MANIFEST, cells, differences, read_manifest
+from evalsuite.store.manifest import MANIFEST, cell_folders, differences, read_manifest
 
 CellName = tuple[str, str]
 """(model label, task): the two folders of a cell below its run's folder."""
@@ -80,7 +80,7 @@ def archive(folder: Path, reason: str) -> Path:
     return target
 
 
-AT_BASELINE = "@baseline"
+BASELINE_SUFFIX = "@baseline"
 """Added to the name of a baseline's folder where a candidate has the same name (the same checkpoint, another night)."""
 
 
@@ -113,7 +113,7 @@ class TableCell:
     def title(self) -> str:
         """The model's title for people."""
         title = str(self.manifest.get("title") or self.model)
-        title += " (baseline)" if self.model.endswith(AT_BASELINE) else ""
+        title += " (baseline)" if self.model.endswith(BASELINE_SUFFIX) else ""
         return f"{title} (no thinking)" if self.identity.get("thinking") is False else title
 
     @property
@@ -146,7 +146,7 @@ class TableCell:
 
     @property
     def imported(self) -> bool:
-        """Whether the answers were recorded elsewhere, so that their settings are unknown."""
+        """Whether the answers were recorded elsewhere; their settings are then unknown."""
         return self.manifest.get("imported") is not None
 
 
@@ -170,7 +170,7 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
 def find_run(run: str | Path, results_dir: Path) -> Path:
     """The folder of a run, given its id or its path. Raises ``BadInput`` naming the runs that exist."""
     for folder in (results_dir / run, Path(run)):
-        if folder.is_dir() and cells(folder):
+        if folder.is_dir() and cell_folders(folder):
             return folder.resolve()
     if Path(run).is_dir() or (results_dir / run).is_dir():
         raise BadInput(f"{run} holds no cells (folders <model>/<task> with a {MANIFEST})")
@@ -181,10 +181,10 @@ def run_ids(results_dir: Path) -> tuple[str, ...]:
     """Names of all runs with at least one cell, oldest first."""
     if not results_dir.is_dir():
         return ()
-    folders = [folder for folder in results_dir.iterdir() if folder.is_dir() and cells(folder)]
+    folders = [folder for folder in results_dir.iterdir() if folder.is_dir() and cell_folders(folder)]
     return tuple(folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name)))
 
 
 def run_cells(folder: Path) -> tuple[TableCell, ...]:
     """The cells of one run, sorted by model and task."""
-    return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cells(folder))
+    return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cell_folders(folder))

@@ -59,7 +59,7 @@ COLUMNS: tuple[str, ...] = tuple(TYPES)
 def sample_row(
     task: str, variant: str, model: str, event: Mapping[str, Any], reply: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """One row from a verdict's journal line and the last reply (empty if there is none)."""
+    """One row, from the journal line of a score and the last reply (empty if there is none)."""
     usage = reply.get("usage") or {}
     return {
         "task": task,
@@ -91,7 +91,7 @@ def sample_row(
 
 
 def _clean(text: str | None) -> str | None:
-    """Parquet holds valid UTF-8 only; the journal keeps what was sent."""
+    """The text as valid UTF-8, which Parquet needs; the journal keeps what was sent."""
     if text is None or text.isascii():
         return text
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -173,7 +173,7 @@ def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None)
 
 
 def is_current(folder: Path) -> bool:
-    """Whether a cell's Parquet file holds all that its journals hold, so that it can be streamed."""
+    """Whether a cell's Parquet file holds all that its journals hold."""
     return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
 
 
@@ -194,14 +194,14 @@ def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
 
 
 def schema() -> "pa.Schema":
-    """The columns of ``samples.parquet``, as Arrow knows them."""
+    """The schema of ``samples.parquet``."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
 
 
 def _stated(path: Path, what: str, nothing: Any) -> Any:
-    """What a table says of its own making, ``nothing`` if it does not; None if it is damaged."""
+    """An entry of a table's metadata, ``nothing`` if it is missing; None if the table is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -218,7 +218,7 @@ def _cuts(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]]:
 
 
 def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
-    """Make a cell of answers recorded elsewhere. Raises ``BadInput`` if another cell is there."""
+    """Write a cell of answers that were recorded elsewhere. Raises ``BadInput`` if another cell is there."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).exists():
         lines = differences(read_manifest(folder)["identity"], manifest["identity"])
@@ -267,7 +267,7 @@ def _rows(
 
 
 def _journals(folder: Path) -> dict[str, int]:
-    """Name and size of every journal: what a Parquet file was made from."""
+    """Name and size in bytes of every journal: what a Parquet file was made from."""
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 

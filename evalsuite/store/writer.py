@@ -1,9 +1,8 @@
-"""Journal lines of all cells of a process: written as they come, synced in groups, acknowledged when they are safe.
+"""Writes the journal lines of all cells of a process: at once, synced in groups, acknowledged when they are safe.
 
-A disk may take seconds to sync, as network file systems do, or stand still for minutes. Neither may keep the event loop
-from reading answers, and a sync must not keep the next reply from the kernel, which holds it even if this process dies
-in the next moment. So one thread writes and another one syncs: all that was written while it was busy with one sync
-shares the next.
+A disk may take seconds to sync, as network file systems do, or hang for minutes. Neither may keep the event loop from
+reading answers, and a sync must not delay the write of the next reply, which the kernel keeps even if this process
+dies. So one thread writes and another one syncs: all lines that were written during one sync share the next.
 """
 
 import asyncio
@@ -23,28 +22,27 @@ class _Line:
     file: JournalFile
     data: bytes
     written: "asyncio.Future[int] | None" = None
-    """Who waits for the offset."""
+    """Gets the offset; None: no task waits for it."""
     sync: bool = False
-    """Whether it must survive the death of the machine, too."""
+    """Whether it must also survive the death of the machine."""
     offset: int = 0
 
 
 _Group = list[_Line] | threading.Event | None
-"""What goes from thread to thread: lines, someone who waits until all before it is settled, or the end (None)."""
+"""What goes from thread to thread: lines, an event that is set when all lines before it are done, or the end (None)."""
 
 
 @dataclass(slots=True)
 class JournalWriter:
     """Writes the lines of all cells of this process. Use as a context manager around a run.
 
-    What one turn of the event loop has to write goes over at once, because handing over costs as much as writing a
-    line.
+    The lines of one turn of the event loop go to the thread together, because that costs as much as writing a line.
     """
 
     failure: StorageFailed | None = None
     """Set once writing or syncing has failed; nothing is accepted afterwards."""
-    _gathered: list[_Line] = field(default_factory=list)
-    """Of this turn of the event loop."""
+    _pending: list[_Line] = field(default_factory=list)
+    """Lines of this turn of the event loop."""
     _to_write: "SimpleQueue[_Group]" = field(default_factory=SimpleQueue)
     _to_sync: "SimpleQueue[_Group]" = field(default_factory=SimpleQueue)
     _threads: tuple[threading.Thread, ...] = ()
@@ -59,44 +57,46 @@ class JournalWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hand_over()
+        self._send_pending()
         self._to_write.put(None)
         for thread in self._threads:
             thread.join()
         self._threads = ()
 
-    def note(self, file: JournalFile, event: dict[str, Any]) -> None:
+    def append(self, file: JournalFile, event: dict[str, Any]) -> None:
         """Append without waiting. Raises ``StorageFailed`` if an earlier line could not be written."""
         self._put(_Line(file, encode(event)))
 
     async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
-        """Append, wait until it is written, so that it survives the death of the process (``sync``: of the machine),
-        and return its offset. Raises ``StorageFailed``."""
+        """Append, wait until the line is written, and return its offset. Raises ``StorageFailed``.
+
+        The line then survives the death of the process, and with ``sync`` that of the machine.
+        """
         written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._put(_Line(file, encode(event), written, sync))
         return await written
 
-    def settle(self) -> None:
-        """Return when the threads are done with everything so far, done well or not: its files may be closed then."""
-        self._hand_over()
+    def wait_until_idle(self) -> None:
+        """Return when the threads are done with all lines so far, written or failed: their files may be closed then."""
+        self._send_pending()
         if self._threads:
-            settled = threading.Event()
-            self._to_write.put(settled)
-            settled.wait()
+            done = threading.Event()
+            self._to_write.put(done)
+            done.wait()
 
     def _put(self, line: _Line) -> None:
         if self.failure is not None:
             raise self.failure
-        self._gathered.append(line)
-        if len(self._gathered) == 1:
+        self._pending.append(line)
+        if len(self._pending) == 1:
             try:
-                asyncio.get_running_loop().call_soon(self._hand_over)
+                asyncio.get_running_loop().call_soon(self._send_pending)
             except RuntimeError:  # not in an event loop
-                self._hand_over()
+                self._send_pending()
 
-    def _hand_over(self) -> None:
-        if self._gathered:
-            lines, self._gathered = self._gathered, []
+    def _send_pending(self) -> None:
+        if self._pending:
+            lines, self._pending = self._pending, []
             self._to_write.put(lines)
 
     def _write_all(self) -> None:
@@ -120,8 +120,8 @@ class JournalWriter:
             count = self._append(group) if self.failure is None else 0
             written += group[:count]
             if count < len(group):
-                _tell(group[count:], self.failure)
-        _tell([line for line in written if not line.sync], None)
+                _acknowledge(group[count:], self.failure)
+        _acknowledge([line for line in written if not line.sync], None)
         durable = [line for line in written if line.sync]
         if durable:
             self._to_sync.put(durable)
@@ -163,7 +163,7 @@ class JournalWriter:
                 return
 
     def _sync(self, lines: list[_Line]) -> None:
-        """Sync every file of a group once. After a fault nobody knows what is on disk, so all of it is refused."""
+        """Sync every file of a group once. After a fault it is not known what is on disk, so all of it is refused."""
         for file in {id(line.file): line.file for line in lines}.values():
             if self.failure is not None:
                 break
@@ -171,7 +171,7 @@ class JournalWriter:
                 os.fdatasync(file.handle)
             except OSError as error:
                 self._fail(file, error)
-        _tell(lines, self.failure)
+        _acknowledge(lines, self.failure)
 
     def _fail(self, file: JournalFile, error: OSError) -> None:
         self.failure = StorageFailed(
@@ -179,15 +179,15 @@ class JournalWriter:
         )
 
 
-def _tell(lines: list[_Line], failure: StorageFailed | None) -> None:
-    """Let those who wait for these lines go on, all of them in one turn of their event loop."""
+def _acknowledge(lines: list[_Line], failure: StorageFailed | None) -> None:
+    """Set the results of lines that tasks wait for, all in one turn of their event loop."""
     waiting: dict[asyncio.AbstractEventLoop, list[_Line]] = {}
     for line in lines:
         if line.written is not None:
             waiting.setdefault(line.written.get_loop(), []).append(line)
-    for loop, found in waiting.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits any more
-            loop.call_soon_threadsafe(_resolve, found, failure)
+    for loop, awaited in waiting.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
+            loop.call_soon_threadsafe(_resolve, awaited, failure)
 
 
 def _resolve(lines: list[_Line], failure: StorageFailed | None) -> None:

@@ -14,7 +14,7 @@ from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
-from evalsuite.store.baseline import INDEX, compared, open_artefact, record_compared
+from evalsuite.store.baseline import INDEX, compared_candidates, open_artefact, record_compared
 from evalsuite.store.runs import run_cells
 from evalsuite.store.samples import SAMPLES, read_samples
 from tests.support import toy
@@ -151,15 +151,15 @@ def test_candidates_are_counted_once_each(tmp_path: Path) -> None:
     path = saved(tmp_path, "one", "fp8")
     cells = {(cell.run, cell.model): cell for folder in (run_one, again) for cell in run_cells(folder)}
     with open_artefact(path) as found:
-        assert record_compared(found, [cells["one", "v1"]]).among == 1
-        assert record_compared(found, [cells["one", "v1"], cells["one", "v2"]]).among == 2
-        assert record_compared(found, [cells["one", "v2"]]).among == 2
-        assert record_compared(found, [cells["again", "v2"]]).among == 3  # asked again: another draw
+        assert record_compared(found, [cells["one", "v1"]]).total == 1
+        assert record_compared(found, [cells["one", "v1"], cells["one", "v2"]]).total == 2
+        assert record_compared(found, [cells["one", "v2"]]).total == 2
+        assert record_compared(found, [cells["again", "v2"]]).total == 3  # asked again: another draw
         beside = path.with_name(path.name + ".compared.jsonl")
         with beside.open("a") as file:
             file.write('{"candidate": "torn')
-        assert len(compared(path)) == 3
-        assert [entry["model"] for entry in compared(path)] == ["v1", "v2", "v2"]
+        assert len(compared_candidates(path)) == 3
+        assert [entry["model"] for entry in compared_candidates(path)] == ["v1", "v2", "v2"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -170,7 +170,7 @@ def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     with open_artefact(path) as found:
         selected = record_compared(found, [run_cells(tmp_path / "r")[1]])
     tmp_path.chmod(0o700)
-    assert (selected.among, "not recorded" in selected.note) == (1, True)
+    assert (selected.total, "not recorded" in selected.note) == (1, True)
 
 
 def test_a_count_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_count_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
     path.with_name(path.name + ".compared.jsonl").mkdir()
     with open_artefact(path) as found:
         selected = record_compared(found, [run_cells(tmp_path / "r")[1]])
-    assert selected.among == 1
+    assert selected.total == 1
     assert "not recorded in" in selected.note
 
 

@@ -12,7 +12,7 @@ import pytest
 from evalsuite.errors import BadInput, CellInUse, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store.cell import open_cell
-from evalsuite.store.manifest import cells, read_manifest
+from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.samples import read_rows, read_samples, seal, write_imported
 from evalsuite.store.writer import JournalWriter
 from tests.support.journals import answer, manifest, reply, sample
@@ -49,7 +49,7 @@ def test_rows_come_back_from_journal_and_from_parquet_alike(tmp_path: Path) -> N
         "finish_reason": "stop",
     }
     assert json.loads(from_journal[0]["groups"]) == {"subject": "law"}
-    assert cells(tmp_path / "run") == [folder]
+    assert cell_folders(tmp_path / "run") == [folder]
 
 
 def test_a_grown_cell_is_read_anew_although_an_older_parquet_is_there(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_a_failed_sample_is_asked_again_and_a_wrong_one_never(tmp_path: Path) ->
     write(folder, ["0", "1"], v0=None, v1=0.0)
     with JournalWriter() as commits:
         cell = open_cell(folder, manifest(), commits)
-        assert cell.needs(("0", 0))
-        assert not cell.needs(("1", 0))
-        assert cell.needs(("2", 0))
+        assert cell.needs_attempt(("0", 0))
+        assert not cell.needs_attempt(("1", 0))
+        assert cell.needs_attempt(("2", 0))
         cell.close()
 
 
@@ -76,17 +76,17 @@ def test_a_recorded_reply_is_replayed_and_a_lost_one_counts_as_rerolled(tmp_path
     async def go() -> None:
         with JournalWriter() as commits:
             cell = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
-            await cell.sent(("0", 0), ("model", 0))
-            await cell.reply(("0", 0), ("model", 0), "sha", reply("kept \ud800"), 2)
-            await cell.sent(("1", 0), ("model", 0))
+            await cell.record_request(("0", 0), ("model", 0))
+            await cell.record_reply(("0", 0), ("model", 0), "sha", reply("kept \ud800"), 2)
+            await cell.record_request(("1", 0), ("model", 0))
             await cell.flush()
             cell.close()
             again = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
-            assert again.recorded(("0", 0), ("model", 0), "sha") == (reply("kept \ud800"), 2)
-            assert again.recorded(("1", 0), ("model", 0), "sha") is None
+            assert again.stored_reply(("0", 0), ("model", 0), "sha") == (reply("kept \ud800"), 2)
+            assert again.stored_reply(("1", 0), ("model", 0), "sha") is None
             assert (again.rerolled(("0", 0)), again.rerolled(("1", 0))) == (False, True)
             with pytest.raises(BadInput, match="asked with prompt sha, now it is other"):
-                again.recorded(("0", 0), ("model", 0), "other")
+                again.stored_reply(("0", 0), ("model", 0), "other")
             again.close()
 
     asyncio.run(go())
@@ -136,7 +136,7 @@ def test_nothing_acknowledged_is_lost_by_sigkill(tmp_path: Path, seed: int) -> N
         cell = open_cell(folder, manifest(items=1000), commits)
         assert acknowledged
         for number in acknowledged:
-            found = cell.recorded((str(number), 0), ("model", 0), "p")
+            found = cell.stored_reply((str(number), 0), ("model", 0), "p")
             assert found is not None
             assert found[0].text == "x" * 20_000
         cell.close()
@@ -172,7 +172,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert len(acknowledged) > 3
     with JournalWriter() as commits:
         cell = open_cell(folder, manifest(items=1000), commits)
-        assert all(cell.recorded((str(number), 0), ("model", 0), "p") for number in acknowledged)
+        assert all(cell.stored_reply((str(number), 0), ("model", 0), "p") for number in acknowledged)
         cell.close()
 
 
@@ -201,9 +201,9 @@ def test_a_lost_reply_is_remembered_over_several_processes(tmp_path: Path) -> No
         with JournalWriter() as commits:
             cell = open_cell(tmp_path / "fp8" / "toy", manifest(), commits)
             known = cell.rerolled(("0", 0))
-            await cell.sent(("0", 0), ("model", turn))
+            await cell.record_request(("0", 0), ("model", turn))
             if answered:
-                await cell.reply(("0", 0), ("model", turn), "p", reply("A"), 1)
+                await cell.record_reply(("0", 0), ("model", turn), "p", reply("A"), 1)
             cell.close()
             return known
 

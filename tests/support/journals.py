@@ -66,9 +66,9 @@ def sample(item: str, repeat: int = 0, value: float | None = 1.0) -> Sample:
 
 
 async def answer(cell: Cell, item: str, repeat: int = 0, text: str = "A", value: float | None = 1.0) -> None:
-    await cell.sent((item, repeat), ("model", 0))
-    await cell.reply((item, repeat), ("model", 0), "p", reply(text), 1)
-    cell.score(sample(item, repeat, value))
+    await cell.record_request((item, repeat), ("model", 0))
+    await cell.record_reply((item, repeat), ("model", 0), "p", reply(text), 1)
+    cell.record_score(sample(item, repeat, value))
 
 
 async def write_forever(folder: Path) -> None:
@@ -78,11 +78,11 @@ async def write_forever(folder: Path) -> None:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for number in itertools.count():
-            await cell.sent((str(number), 0), ("model", 0))
-            await cell.reply((str(number), 0), ("model", 0), "p", reply("x" * 20_000), 1)
+            await cell.record_request((str(number), 0), ("model", 0))
+            await cell.record_reply((str(number), 0), ("model", 0), "p", reply("x" * 20_000), 1)
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()
-            cell.score(sample(str(number)))
+            cell.record_score(sample(str(number)))
 
 
 if __name__ == "__main__":

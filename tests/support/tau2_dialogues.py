@@ -270,7 +270,7 @@ async def _attempt(adapter: Tau2Telecom, cell: Cell, item: Item, clients: Mappin
         score = await adapter.attempt(item, 0, Tools(model.chat, simulator.chat))
     except SampleFailed as error:
         score = Score(None, "failed", note=str(error))
-    cell.score(model.sample(score, version=adapter.version, rerolled=False, prompt_sha=""))
+    cell.record_score(model.sample(score, version=adapter.version, rerolled=False, prompt_sha=""))
     return score
 
 

@@ -35,7 +35,9 @@ class Shard:
 
 def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
     """The items that still need an attempt, in groups of about ``attempts`` attempts."""
-    missing = [item for item in items if any(cell.needs((item.id, repeat), judged=judged) for repeat in range(repeats))]
+    missing = [
+        item for item in items if any(cell.needs_attempt((item.id, repeat), judged=judged) for repeat in range(repeats))
+    ]
     size = max(1, attempts // repeats)
     for start in range(0, len(missing), size):
         yield missing[start : start + size]

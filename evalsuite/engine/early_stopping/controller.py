@@ -137,7 +137,7 @@ class EarlyStopping:
         """Planned attempts that were never made, and the tokens that they would have taken at the mean length."""
         cell = self.cells[name]
         items, repeats = set(self._plans[name][0]), int(cell.manifest["repeats"])
-        made = sum(key[0] in items and key[1] < repeats for key in cell.replies())
+        made = sum(key[0] in items and key[1] < repeats for key in cell.reply_counts())
         planned, lengths = len(items) * repeats, list(cell.lengths().values())
         mean = sum(lengths) / len(lengths) if lengths else None
         tokens = None if mean is None else round(mean * (planned - made))

@@ -17,7 +17,7 @@ from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_j
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.store.cell import Cell
 from evalsuite.store.journal import PATTERN
-from evalsuite.store.manifest import MANIFEST, cells, read_manifest
+from evalsuite.store.manifest import MANIFEST, cell_folders, read_manifest
 
 REMEDY = (
     "serve the right checkpoint and run again; models that are meant to be one say so with models.NAME.same_as=; "
@@ -64,7 +64,7 @@ def known_servers(results: Path, baseline: str | None = None) -> list[KnownServe
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []
     servers: list[KnownServer] = []
     for run in runs:
-        for folder in cells(run):
+        for folder in cell_folders(run):
             servers += _servers(_manifest(folder), f"{run.name}/{folder.parent.name}/{folder.name}")
     if baseline is not None:
         for where, manifest in _baseline_manifests(Path(baseline)):
@@ -79,7 +79,7 @@ def cells_of(results: Path, checkpoint: str) -> list[str]:
     """Cells below ``results`` whose model is this checkpoint, as ``run/model/task``."""
     names = []
     for run in sorted(results.glob("*")) if results.is_dir() else []:
-        for folder in cells(run) if run.is_dir() else []:
+        for folder in cell_folders(run) if run.is_dir() else []:
             if _manifest(folder).get("identity", {}).get("checkpoint") == checkpoint:
                 names.append(f"{run.name}/{folder.parent.name}/{folder.name}")
     return names
@@ -188,7 +188,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it is, manifest) of every cell in a saved baseline or a run folder."""
     if path.is_dir():
-        yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cells(path))
+        yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cell_folders(path))
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():

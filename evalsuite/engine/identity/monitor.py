@@ -104,7 +104,7 @@ class IdentityMonitor:
         count = 0
         for cell in self.cells:
             before = self._replies[cell.folder.name]
-            late = [key for key, replies in cell.replies().items() if replies != before.get(key, 0)]
+            late = [key for key, replies in cell.reply_counts().items() if replies != before.get(key, 0)]
             for key in late:
                 cell.invalidate(key)
             count += len(late)
@@ -164,7 +164,7 @@ class IdentityMonitor:
     def _set_good(self, at: str) -> None:
         """Take the present replies for those of the right model."""
         self._since = at
-        self._replies = {cell.folder.name: cell.replies() for cell in self.cells}
+        self._replies = {cell.folder.name: cell.reply_counts() for cell in self.cells}
 
 
 async def final_checks(

@@ -66,7 +66,9 @@ async def _judge_all(batches: list[JudgeBatch], client: AuxiliaryClient) -> list
             score = await batch.adapter.attempt(item, key[1], tools)
             rerolled = batch.cell.rerolled(key)
             version, prompt_sha = batch.adapter.version, conversation.first_sha
-            batch.cell.score(conversation.sample(score, version=version, rerolled=rerolled, prompt_sha=prompt_sha))
+            batch.cell.record_score(
+                conversation.sample(score, version=version, rerolled=rerolled, prompt_sha=prompt_sha)
+            )
 
     keys = sorted({key for batch in batches for key in batch.attempts}, key=lambda key: (key[1], key[0]))
     async with asyncio.TaskGroup() as group:

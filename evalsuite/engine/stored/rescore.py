@@ -68,7 +68,7 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
                 score = Score(row["value"], row["outcome"], row["answer"], row["stage"], note=row["note"])
             changes[row["outcome"], score.outcome] += 1
             prompt_sha, rerolled = row["prompt_sha"], row["rerolled"]
-            cell.score(model.sample(score, version=adapter.version, rerolled=rerolled, prompt_sha=prompt_sha))
+            cell.record_score(model.sample(score, version=adapter.version, rerolled=rerolled, prompt_sha=prompt_sha))
         await cell.flush()
 
     with JournalWriter() as writer:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from evalsuite.store.manifest import cells
+from evalsuite.store.manifest import cell_folders
 from evalsuite.store.samples import read_samples, seal
 from tests.end_to_end.histories.record import BASELINE, HOME, ITEMS, REPEATS, VERDICT, gate
 from tests.store import proving
@@ -52,7 +52,7 @@ def test_there_is_a_history_of_every_schema_and_version() -> None:
 @pytest.mark.parametrize("name", HISTORIES)
 def test_tables_are_made_again_from_the_journals(tmp_path: Path, name: str) -> None:
     results = taken_up(name, "finished", tmp_path)
-    for folder in cells(results / "r"):
+    for folder in cell_folders(results / "r"):
         table = folder / "samples.parquet"
         before = recorded(table)
         assert read_samples(folder).to_pylist() == before
@@ -75,7 +75,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str
         assert 0 < known < planned
         assert sum(len(server.requests) for server in servers) == planned - known
     finished = HOME / name / "finished"
-    for folder in cells(results / "r"):
+    for folder in cell_folders(results / "r"):
         there = finished / folder.relative_to(results / "r")
         unequal = ("seconds", "attempts")
         new, old = ([{k: v for k, v in row.items() if k not in unequal} for row in rows] for rows in

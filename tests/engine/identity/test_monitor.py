@@ -49,7 +49,7 @@ class World:
 
 async def answered(cell: Cell, key: tuple[str, int]) -> None:
     request = Request(({"role": "user", "content": "?"},))
-    await cell.reply(key, (MODEL, 0), request.prompt_sha, Reply("4", finish_reason="stop"), 1)
+    await cell.record_reply(key, (MODEL, 0), request.prompt_sha, Reply("4", finish_reason="stop"), 1)
 
 
 def guarded(tmp_path: Path, act: Callable[[World, Scripted, IdentityMonitor, Cell], Awaitable[None]]) -> Cell:
@@ -103,7 +103,7 @@ def test_what_came_since_the_last_good_look_is_put_aside_and_nothing_else(tmp_pa
         assert "does not count (2 attempts)" in str(found["fp8"])
 
     cell = guarded(tmp_path, act)
-    assert list(cell.replies()) == [KEYS[0]]
+    assert list(cell.reply_counts()) == [KEYS[0]]
     assert [cell.rerolled(key) for key in KEYS] == [False, True, True]
     probe = last_probe(cell)
     assert (probe["verdict"], probe["put_aside"]) == ("changed", 2)
@@ -117,7 +117,7 @@ def test_a_server_that_is_down_is_no_other_server(tmp_path: Path) -> None:
         assert await final_checks({"fp8": guard}, {"fp8": EndpointDown("gone")}, Stop()) == {}
 
     cell = guarded(tmp_path, act)
-    assert list(cell.replies()) == [KEYS[0]]
+    assert list(cell.reply_counts()) == [KEYS[0]]
     probe = last_probe(cell)
     assert probe["verdict"] == "no fingerprint"
 

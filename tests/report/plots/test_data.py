@@ -102,8 +102,10 @@ def cell_of(folder: Path, spans: list[tuple[float, float]], monkeypatch: pytest.
             for number, (end, seconds) in enumerate(spans):
                 monkeypatch.setattr(module.time, "time", lambda end=end: end)
                 key = (str(number), 0)
-                await cell.sent(key, ("model", 0))
-                await cell.reply(key, ("model", 0), "p", Reply('{"span":[1,2]}', "why", "stop", seconds=seconds), 1)
+                await cell.record_request(key, ("model", 0))
+                await cell.record_reply(
+                    key, ("model", 0), "p", Reply('{"span":[1,2]}', "why", "stop", seconds=seconds), 1
+                )
             cell.close()
 
     asyncio.run(work())
