@@ -1,9 +1,9 @@
-"""The ``import`` command: answers recorded elsewhere, graded here, become a cell like any other.
+"""The ``import`` command: answers recorded elsewhere are graded here and become a cell like any other.
 
-The file is a log of lm-eval, inspect or evalscope (``foreign.py``), or JSONL (or ``.jsonl.gz``) with one answer a
-line: an id, a text, and where they are known ``finish_reason`` and ``repeat`` (from 0). It is read twice, so that a
-mistake anywhere in it is found before anything is written and so that no more than one answer is held at a time. What
-asked the questions is unknown: model settings, sampling and prompts of such a cell are null, and a comparison says so.
+The file is a log of lm-eval, inspect or evalscope (``engine.stored.harness_logs``), or JSONL (or ``.jsonl.gz``) with
+one answer a line: an id, a text, and where they are known ``finish_reason`` and ``repeat`` (from 0). It is read twice:
+a mistake anywhere in it is found before anything is written, and only one answer is held in memory. Model settings,
+sampling and prompts of such a cell are null, and comparisons with it carry a warning.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from evalsuite.store.samples import write_imported
 from evalsuite.tasks.loading import load_tasks
 
 
-def ingest(settings: Run) -> Exit:
+def import_answers(settings: Run) -> Exit:
     """Grade ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
 
     Raises ``BadInput`` when the file does not fit the task or the cell is there with other answers.
@@ -36,24 +36,24 @@ def ingest(settings: Run) -> Exit:
             f"answers to {key} are letters of choices in an order that is drawn for each item; a file recorded "
             "elsewhere was asked in another order, so it cannot be graded"
         )
-    recording = scan(path, task, settings.id_field, settings.text_field)
-    manifest = import_manifest(name, task, recording)
+    answers = scan(path, task, settings.id_field, settings.text_field)
+    manifest = import_manifest(name, task, answers)
     choice = choose_run(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()
-    write_imported(folder, manifest, graded(recording, task, name, agreement))
+    write_imported(folder, manifest, graded(answers, task, name, agreement))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     summary = summarize(folder)
     console.print(_line(summary))
     if agreement:
-        told = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
-        console.print(f"written by {recording.harness}: {told} as in the log")
+        equal = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
+        console.print(f"written by {answers.harness}: {equal} as in the log")
     console.print(f"in {folder} (run {choice.run_id}: {choice.why})")
     return Exit.DONE if summary["complete"] else Exit.INCOMPLETE
 
 
 def _line(summary: Mapping[str, Any]) -> str:
-    """What came out, for people."""
+    """One line on the imported cell."""
     outcomes = {name: count for name, count in summary["outcomes"].items() if count}
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())
     head = f"{summary['model']} · {summary['task']} ({summary['variant']}): "

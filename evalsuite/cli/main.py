@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "evalsuite.cli.run:run",
-    "import": "evalsuite.cli.import_answers:ingest",
+    "import": "evalsuite.cli.import_answers:import_answers",
     "plan": "evalsuite.cli.plan:plan",
     "report": "evalsuite.cli.report:report",
     "gate": "evalsuite.cli.gate:gate",

@@ -229,7 +229,7 @@ def test_headers_with_line_breaks_are_refused() -> None:
 
 
 def test_sweep_takes_every_combination() -> None:
-    assert config.sweep(["model=fp8,bf16", "limit=1", "seed=1,2"]) == [
+    assert config.sweep_jobs(["model=fp8,bf16", "limit=1", "seed=1,2"]) == [
         ["model=fp8", "limit=1", "seed=1"],
         ["model=fp8", "limit=1", "seed=2"],
         ["model=bf16", "limit=1", "seed=1"],
@@ -259,12 +259,12 @@ def test_a_sweep_is_split_as_hydra_splits_it(words: list[str]) -> None:
         for item in parsed:
             item.config_loader = loader
         (theirs,) = BasicSweeper.split_arguments(parsed, None)
-    assert config.sweep(words) == [list(job) for job in theirs]
+    assert config.sweep_jobs(words) == [list(job) for job in theirs]
 
 
 def test_an_endless_sweep_is_refused() -> None:
     with pytest.raises(BadInput, match=r"interval\(\) has no values to run one after the other; write seed=A,B"):
-        config.sweep(["seed=interval(0,1)"])
+        config.sweep_jobs(["seed=interval(0,1)"])
 
 
 def test_composing_imports_nothing_heavy() -> None:

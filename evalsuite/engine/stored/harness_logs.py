@@ -1,9 +1,9 @@
 """Logs of other harnesses as plain rows of answers, for ``import``: lm-eval, inspect and evalscope.
 
 A row has the fields of the JSONL that ``import`` documents (``id``, ``output``, ``finish_reason``, ``repeat``), and
-where the log tells them ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ``reasoning_tokens`` and ``verdict``
-(what the other harness gave, a fraction of 1). Items are found by the dataset's own id where the log holds it, else by
-the text of the question, which must be equal.
+where the log holds them ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ``reasoning_tokens`` and ``verdict``
+(the score that the other harness gave, a fraction of 1). Items are found by the dataset's own id where the log holds
+it, else by the text of the question, which must be equal.
 
 Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``), inspect 0.3.285 ``log/_log.py``
 (``.eval``, ``.json``; read with inspect's own reader), evalscope 1.14.1 ``reviews/<model>/*.jsonl`` with
@@ -21,12 +21,13 @@ from evalsuite.tasks.datasets import read_jsonl
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
 """(line or sample number from 1, row)"""
 FINISH = {"stop": "stop", "max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
-"""Stop reasons of inspect, which evalscope took over, in OpenAI's words."""
+"""Stop reason of inspect and evalscope -> OpenAI's finish reason."""
 ID, TEXT = "id", "output"
+"""Names of the id and text fields in rows of a log."""
 
 
 def harness_of(path: Path) -> str:
-    """Who wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, or ``""`` for plain answers.
+    """The harness that wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, or ``""`` for plain answers.
 
     Raises ``BadInput`` if the file cannot be read.
     """
@@ -43,9 +44,15 @@ def harness_of(path: Path) -> str:
 def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Rows]:
     """A function that reads the answers of ``path`` from the start each time it is called.
 
-    ``id_field`` is the name under which the log's own copy of a question may hold the item's id. Rows whose item is
-    not known keep the log's own name in ``id``, so that the complaint can show it. Raises ``BadInput`` for a damaged
-    log and for one whose reader is not installed.
+    Rows whose item is not known keep the log's own name in ``id``, so that the error message can show it.
+
+    Args:
+        path: A log, or plain answers.
+        items: The items of the task.
+        id_field: Name under which the log's own copy of a question may hold the item's id.
+
+    Raises:
+        BadInput: The log is damaged, or its reader is not installed.
     """
     harness = harness_of(path)
     if not harness:
@@ -56,7 +63,7 @@ def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Row
 
 
 class _Items:
-    """Finds the item that a log means."""
+    """Finds the item of a row in a log."""
 
     def __init__(self, items: Iterable[Item], id_field: str) -> None:
         self.id_field = id_field
@@ -64,28 +71,28 @@ class _Items:
         self.by_text: dict[str, str | None] = {}
         for item in items:
             self.ids.add(item.id)
-            for text in {one.strip() for one in item.inputs.values() if isinstance(one, str) and len(one) > 8}:
-                self.by_text[text] = None if text in self.by_text else item.id  # a text of two items names neither
+            for text in {value.strip() for value in item.inputs.values() if isinstance(value, str) and len(value) > 8}:
+                self.by_text[text] = None if text in self.by_text else item.id  # a text of two items identifies neither
 
     def find(self, document: Mapping[str, Any], texts: Iterable[str], name: object) -> str:
         """The item's id; the log's own ``name`` for it where there is none."""
         stated = document.get(self.id_field)
         if isinstance(stated, int | str) and str(stated) in self.ids:
             return str(stated)
-        for text in (*texts, *(one for one in document.values() if isinstance(one, str))):
-            found = self._by_text(text)
-            if found is not None:
-                return found
+        for text in (*texts, *(value for value in document.values() if isinstance(value, str))):
+            item = self._by_text(text)
+            if item is not None:
+                return item
         return str(name)
 
     def _by_text(self, text: str) -> str | None:
-        """By the whole text, else by one of its lines, with or without a label such as ``Question:``."""
-        found = self.by_text.get(text.strip())
-        for line in () if found else text.splitlines():
-            found = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
-            if found:
+        """The item with this text, else with one of its lines, with or without a label such as ``Question:``."""
+        item = self.by_text.get(text.strip())
+        for line in () if item else text.splitlines():
+            item = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
+            if item:
                 break
-        return found
+        return item
 
 
 def _lm_eval(path: Path, items: _Items) -> Rows:
@@ -100,7 +107,7 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
             numbers = [line[name] for name in line.get("metrics", ()) if isinstance(line.get(name), int | float)]
         except (KeyError, IndexError, TypeError) as error:
             raise BadInput(f"{where} is not a line of lm-eval's samples_*.jsonl: {error!r} is missing") from None
-        if not all(isinstance(one, str) for one in answers):
+        if not all(isinstance(answer, str) for answer in answers):
             raise BadInput(f"{where}: only generated answers can be imported, this task has log-likelihoods")
         item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
         for repeat, text in enumerate(answers):
@@ -111,23 +118,23 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
 def _evalscope(path: Path, items: _Items) -> Rows:
     """Verdicts stand in ``reviews``, stop reasons in the file of the same name below ``predictions``."""
     predictions = path.parents[2] / "predictions" / path.parent.name / path.name
-    outputs = {row["index"]: row.get("model_output") or {} for _, row in _maybe(predictions)}
+    outputs = {row["index"]: row.get("model_output") or {} for _, row in _read_if_there(predictions)}
     for number, line in read_jsonl(path):
         try:
-            asked = [_content(one["content"])[0] for one in line["messages"] if one["role"] == "user"]
-            answers = [one["content"] for one in line["messages"] if one["role"] == "assistant"]
+            questions = [_content(message["content"])[0] for message in line["messages"] if message["role"] == "user"]
+            answers = [message["content"] for message in line["messages"] if message["role"] == "assistant"]
             scored = line["sample_score"]
             value = scored["score"]["value"]
         except (KeyError, TypeError) as error:
             raise BadInput(f"{path} line {number} is not a line of evalscope's reviews: {error!r} is missing") from None
         output = outputs.get(line.get("index"), {})
         text, reasoning = _content(answers[-1]) if answers else (None, "")
-        stop = next((one.get("stop_reason") for one in output.get("choices") or ()), None)
-        verdict = next((one for one in value.values() if isinstance(one, int | float)), None)
+        stop = next((choice.get("stop_reason") for choice in output.get("choices") or ()), None)
+        verdict = next((score for score in value.values() if isinstance(score, int | float)), None)
         yield (
             number,
             {
-                ID: items.find(scored.get("sample_metadata") or {}, asked[-1:], line.get("index")),
+                ID: items.find(scored.get("sample_metadata") or {}, questions[-1:], line.get("index")),
                 TEXT: text,
                 "reasoning": reasoning,
                 "repeat": int(scored.get("generation_index") or 0),
@@ -154,8 +161,8 @@ def _inspect(path: Path, items: _Items) -> Rows:
 
 
 def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
-    asked = sample.input if isinstance(sample.input, str) else _content(sample.input[-1].model_dump()["content"])[0]
-    item = str(sample.id) if str(sample.id) in items.ids else items.find(sample.metadata or {}, [asked], sample.id)
+    question = sample.input if isinstance(sample.input, str) else _content(sample.input[-1].model_dump()["content"])[0]
+    item = str(sample.id) if str(sample.id) in items.ids else items.find(sample.metadata or {}, [question], sample.id)
     text: str | None = None
     reasoning = ""
     if sample.error is None and sample.output.choices:
@@ -178,9 +185,9 @@ def _content(content: Any) -> tuple[str, str]:
     """(text, reasoning) of a message whose content is a text or a list of parts."""
     if isinstance(content, str):
         return content, ""
-    parts = [one for one in content or () if isinstance(one, Mapping)]
-    text = "".join(str(one.get("text") or "") for one in parts if one.get("type") == "text")
-    reasoning = "".join(str(one.get("reasoning") or "") for one in parts if one.get("type") == "reasoning")
+    parts = [part for part in content or () if isinstance(part, Mapping)]
+    text = "".join(str(part.get("text") or "") for part in parts if part.get("type") == "text")
+    reasoning = "".join(str(part.get("reasoning") or "") for part in parts if part.get("type") == "reasoning")
     return text, reasoning
 
 
@@ -192,5 +199,5 @@ def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
     }
 
 
-def _maybe(path: Path) -> Rows:
+def _read_if_there(path: Path) -> Rows:
     return read_jsonl(path) if path.is_file() else iter(())

@@ -21,31 +21,32 @@ TEXT_FIELDS = ("output", "text", "response", "generated_text")
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswers:
-    """A file of answers that was read through once and found sound."""
+    """A file of answers that was read once and checked."""
 
     path: Path
     id_field: str
     text_field: str
     lines: Mapping[AttemptKey, int]
-    """Which line answers which attempt."""
+    """(item, repeat) -> the line with its answer."""
     read: Callable[[], Rows]
     """The file's rows from the start."""
     harness: str = ""
-    """Who wrote the file; empty for plain answers."""
+    """The harness that wrote the file; empty for plain answers."""
 
     @property
     def repeats(self) -> int:
-        """How often the most often answered item was asked."""
+        """Largest number of answers to one item."""
         return max((repeat for _, repeat in self.lines), default=0) + 1
 
 
 def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: str | None = None) -> RecordedAnswers:
     """Read all of ``path`` and check it against the task. Raises ``BadInput`` naming file and line.
 
-    Answers to items that the run's selection leaves out are passed over.
+    Answers to items that are not selected are left out. ``id_field`` and ``text_field`` name fields that are not found
+    by themselves.
     """
-    wanted = {item.id for item in task.items}
-    items = task.items if len(wanted) == task.total else tuple(task.adapter.items())
+    selected = {item.id for item in task.items}
+    items = task.items if len(selected) == task.total else tuple(task.adapter.items())
     known = {item.id for item in items}
     harness = harness_of(path)
     own: str = getattr(task.adapter, "id_field", "id")
@@ -58,11 +59,11 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
         key = _key(where, row, names[0])
         _check_types(where, row, names[1])
         if key[0] not in known:
-            some = ", ".join(item.id for item in task.items[:3])
-            raise BadInput(f"{where}: '{key[0]}' is not an item of {task.name} ({task.total} items: {some} ...)")
+            examples = ", ".join(item.id for item in task.items[:3])
+            raise BadInput(f"{where}: '{key[0]}' is not an item of {task.name} ({task.total} items: {examples} ...)")
         if key in lines:
             raise BadInput(f"{where}: item {key[0]} repeat {key[1]} is answered in line {lines[key]} already")
-        if key[0] in wanted:
+        if key[0] in selected:
             lines[key] = number
     if names is None or not lines:
         raise BadInput(f"{path} holds no answers to {task.name}")
@@ -70,20 +71,20 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
 
 
 def graded(
-    recording: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
+    answers: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
     """One sample per line, in the file's order, then one ``failed`` sample per attempt without an answer.
 
-    ``agreement`` counts how often a verdict in the log and ours are the same number.
+    ``agreement`` counts how often the score in the log and ours are equal.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
     unanswered = Score(None, "failed", note="no recorded answer")
-    for _, row in recording.read():
-        item_id, repeat = _key("", row, recording.id_field)
+    for _, row in answers.read():
+        item_id, repeat = _key("", row, answers.id_field)
         if item_id not in items:
             continue
-        text = row.get(recording.text_field)
+        text = row.get(answers.text_field)
         if text is None:
             yield _sample(task, name, items[item_id], repeat, unanswered, None)
             continue
@@ -92,9 +93,9 @@ def graded(
         if agreement is not None and row.get("verdict") is not None:
             agreement[row["verdict"] == score.value] += 1
         yield _sample(task, name, items[item_id], repeat, score, reply)
-    for repeat in range(recording.repeats):
+    for repeat in range(answers.repeats):
         for item in task.items:
-            if (item.id, repeat) not in recording.lines:
+            if (item.id, repeat) not in answers.lines:
                 yield _sample(task, name, item, repeat, unanswered, None)
 
 
@@ -115,7 +116,7 @@ def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, 
 def _fields(
     where: str, row: Mapping[str, Any], task: LoadedTask, id_field: str | None, text_field: str | None
 ) -> tuple[str, str]:
-    """Names of the id and text fields, as given or as the first line has them."""
+    """Names of the id and text fields, as given, else as the first line has them."""
     own: str = getattr(task.adapter, "id_field", "id")
     return _field(where, row, "id_field", [id_field or own]), _field(
         where, row, "text_field", [text_field] if text_field else TEXT_FIELDS
@@ -148,9 +149,9 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
         raise BadInput(f"{where} has no {text_field}: it has {', '.join(row)}")
 
 
-def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers) -> dict[str, Any]:
+def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> dict[str, Any]:
     """The manifest of an imported cell: as of one that was asked, with null for what the file does not hold."""
-    with recording.path.open("rb") as file:
+    with answers.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "schema": SCHEMA,
@@ -177,8 +178,8 @@ def import_manifest(name: str, task: LoadedTask, recording: RecordedAnswers) -> 
         "items": [item.id for item in task.items],
         "total_items": task.total,
         "selection": task.selection,
-        "repeats": recording.repeats,
-        "imported": {"file": recording.path.name, "sha256": digest, "harness": recording.harness or None},
+        "repeats": answers.repeats,
+        "imported": {"file": answers.path.name, "sha256": digest, "harness": answers.harness or None},
         "demo": False,
         "server": [],
         "evalsuite": __version__,

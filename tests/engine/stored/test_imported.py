@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalsuite.cli.import_answers import ingest
+from evalsuite.cli.import_answers import import_answers
 from evalsuite.config.settings import Data, Run, Select, Task
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest
@@ -45,7 +45,7 @@ def samples(tmp_path: Path, task: str = "mmlu_pro") -> dict[tuple[str, int], dic
 
 def test_a_whole_file_is_a_complete_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path, official("ABCZZZ"))
-    assert ingest(settings(tmp_path)) == Exit.DONE
+    assert import_answers(settings(tmp_path)) == Exit.DONE
     folder = tmp_path / "results" / "R" / "theirs" / "mmlu_pro"
     manifest, summary = read_manifest(folder), json.loads((folder / "summary.json").read_text())
     identity = manifest["identity"]
@@ -66,7 +66,7 @@ def test_a_whole_file_is_a_complete_cell(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_missing_answers_are_failed_and_the_cell_incomplete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path, [*official("AB"), {"question_id": 502, "output": None}])
-    assert ingest(settings(tmp_path)) == Exit.INCOMPLETE
+    assert import_answers(settings(tmp_path)) == Exit.INCOMPLETE
     outcomes = {key[0]: (row["outcome"], row["value"]) for key, row in samples(tmp_path).items()}
     assert outcomes["500"] == ("correct", 1)
     assert [outcomes[str(number)] for number in range(502, 506)] == [("failed", None)] * 4
@@ -82,7 +82,7 @@ def test_thinking_is_kept_and_not_graded(tmp_path: Path) -> None:
     ]
     rows = [{"question_id": 500 + n, "output": text} for n, text in enumerate(texts)]
     record(tmp_path, rows)
-    ingest(settings(tmp_path))
+    import_answers(settings(tmp_path))
     found = samples(tmp_path)
     assert [(found[str(500 + n), 0]["answer"], found[str(500 + n), 0]["reasoning"]) for n in range(4)] == [
         ("B", "answer is (A)"),
@@ -97,7 +97,7 @@ def test_repeats_and_finish_reasons_are_taken_over(tmp_path: Path) -> None:
     rows[3] = {"idx": 1, "repeat": 1, "text": "and so on", "finish_reason": "length"}
     made.write(tmp_path / "answers.jsonl.gz", rows)
     run = settings(tmp_path, "gsm8k", "boxed", file=str(tmp_path / "answers.jsonl.gz"))
-    assert ingest(run) == Exit.DONE
+    assert import_answers(run) == Exit.DONE
     kept = samples(tmp_path, "gsm8k")
     assert len(kept) == 14
     assert (kept["1", 0]["outcome"], kept["1", 1]["outcome"], kept["1", 1]["finish_reason"]) == (
@@ -125,7 +125,7 @@ def test_repeats_and_finish_reasons_are_taken_over(tmp_path: Path) -> None:
 def test_a_file_that_does_not_fit_writes_nothing(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
     record(tmp_path, rows)
     with pytest.raises(BadInput, match=re.escape(message)) as caught:
-        ingest(settings(tmp_path))
+        import_answers(settings(tmp_path))
     assert str(tmp_path / "answers.jsonl") in str(caught.value)
     assert not (tmp_path / "results").exists()
 
@@ -134,38 +134,38 @@ def test_a_torn_last_line_writes_nothing(tmp_path: Path) -> None:
     path = record(tmp_path, official("ABCDEF"))
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(BadInput, match=r"answers.jsonl line 6 is torn or not JSON"):
-        ingest(settings(tmp_path))
+        import_answers(settings(tmp_path))
     path.rename(tmp_path / "plain")
     packed = gzip.compress((tmp_path / "plain").read_bytes())
     (tmp_path / "answers.jsonl.gz").write_bytes(packed[:-12])
     with pytest.raises(BadInput, match=r"answers.jsonl.gz"):
-        ingest(settings(tmp_path, file=str(tmp_path / "answers.jsonl.gz")))
+        import_answers(settings(tmp_path, file=str(tmp_path / "answers.jsonl.gz")))
     assert not (tmp_path / "results").exists()
 
 
 def test_letters_of_an_unknown_order_are_refused(tmp_path: Path) -> None:
     record(tmp_path, [{"Record ID": f"recMADE{n}", "output": "Answer: A"} for n in range(4)])
     with pytest.raises(BadInput, match="answers to gpqa_diamond are letters of choices in an order that is drawn"):
-        ingest(settings(tmp_path, "gpqa_diamond", "nvidia"))
+        import_answers(settings(tmp_path, "gpqa_diamond", "nvidia"))
 
 
 def test_fields_with_other_names(tmp_path: Path) -> None:
     record(tmp_path, [{"doc": str(500 + n), "reply": "The answer is (A)."} for n in range(6)])
-    assert ingest(settings(tmp_path, id_field="doc", text_field="reply")) == Exit.DONE
+    assert import_answers(settings(tmp_path, id_field="doc", text_field="reply")) == Exit.DONE
     assert samples(tmp_path)["500", 0]["outcome"] == "correct"
 
 
 def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path: Path) -> None:
     record(tmp_path, official("ABCDEF"))
-    ingest(settings(tmp_path))
+    import_answers(settings(tmp_path))
     before = samples(tmp_path)
-    assert ingest(settings(tmp_path)) == Exit.DONE
+    assert import_answers(settings(tmp_path)) == Exit.DONE
     assert samples(tmp_path) == before
     record(tmp_path, official("AAAAAA"))
     with pytest.raises(BadInput, match="holds another cell"):
-        ingest(settings(tmp_path))
+        import_answers(settings(tmp_path))
     with pytest.raises(BadInput, match="variant: official -> aa"):
-        ingest(settings(tmp_path, variant="aa"))
+        import_answers(settings(tmp_path, variant="aa"))
     assert samples(tmp_path) == before
 
 
@@ -174,7 +174,7 @@ def test_a_declared_part_passes_other_answers_over(tmp_path: Path) -> None:
     record(tmp_path, [*official("ABCDEF"), again])
     run = settings(tmp_path)
     run.tasks["mmlu_pro"].select = Select(groups={"subject": ["law"]})
-    assert ingest(run) == Exit.DONE
+    assert import_answers(run) == Exit.DONE
     assert {key[0] for key in samples(tmp_path)} == {"500", "502", "504"}
     manifest = read_manifest(tmp_path / "results" / "R" / "theirs" / "mmlu_pro")
     assert manifest["selection"] == {"limit": None, "groups": {"subject": ["law"]}, "ids": None}
@@ -183,6 +183,6 @@ def test_a_declared_part_passes_other_answers_over(tmp_path: Path) -> None:
 
 def test_without_a_run_id_there_is_a_new_run(tmp_path: Path) -> None:
     record(tmp_path, official("ABCDEF"))
-    ingest(settings(tmp_path, run_id=None))
+    import_answers(settings(tmp_path, run_id=None))
     [folder] = (tmp_path / "results").iterdir()
     assert re.fullmatch(r"run-\d{8}T\d{6}Z", folder.name)
