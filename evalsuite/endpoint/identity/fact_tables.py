@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from evalsuite.config.files import read_yaml
 from evalsuite.config.paths import shipped
 
 KINDS = ("identity", "precision", "idle")
@@ -52,12 +53,10 @@ def fact_table(dialects: Iterable[str], *others: Mapping[str, Any]) -> FactTable
 @cache
 def shipped_facts(dialect: str) -> Mapping[str, list[str]]:
     """``facts`` of a dialect's shipped file; empty if there is no such file."""
-    import yaml
-
     path = shipped("conf") / "server" / f"{dialect}.yaml"
     if not path.is_file():
         return {}
-    found: Mapping[str, list[str]] = yaml.safe_load(path.read_text(encoding="utf-8")).get("facts") or {}
+    found: Mapping[str, list[str]] = read_yaml(path).get("facts") or {}
     return found
 
 
