@@ -12,8 +12,9 @@ from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.build import DEMO_NOTE, report_run
+from tests.report.conftest import Reported
 from tests.support.cells import SAMPLING, Answer, Made, answers, write
-from tests.support.made_runs import SUBJECT_OF, arm, demo_run, real_run
+from tests.support.made_runs import SUBJECT_OF, arm, demo_run
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -52,9 +53,8 @@ def test_all_files_of_a_demo_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "\x1b" not in shown
 
 
-def test_every_number_of_the_delta_table_is_in_comparison_json(tmp_path: Path) -> None:
-    folder = demo_run(tmp_path) / "report"
-    report(Report(run=["demo-1"], results_dir=str(tmp_path)))
+def test_every_number_of_the_delta_table_is_in_comparison_json(demo_report: Reported) -> None:
+    folder = demo_report.folder
     text = (folder / "report.md").read_text()
     for row in rows_of(folder):
         line = next(line for line in text.split("## Change")[1].splitlines() if row["candidate"][5:].upper() in line)
@@ -71,10 +71,8 @@ def test_every_number_of_the_delta_table_is_in_comparison_json(tmp_path: Path) -
         ]  # fmt: skip
 
 
-def test_several_tasks_get_a_suite_mean(tmp_path: Path) -> None:
-    folder = real_run(tmp_path) / "report"
-    assert report(Report(run=["card-1"], results_dir=str(tmp_path))) == Exit.DONE
-    content = json.loads((folder / "comparison.json").read_text())
+def test_several_tasks_get_a_suite_mean(real_report: Reported) -> None:
+    folder, content = real_report.folder, real_report.content
     mean = content["suite"]["nvfp4_v2"]
     assert mean["tasks"] == ["gpqa_diamond", "ifbench"]
     assert mean["delta"] == pytest.approx(sum(row["delta"] for row in content["rows"]) / 2)

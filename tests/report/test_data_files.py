@@ -1,7 +1,6 @@
 """CSV files and ``card.md`` say what ``comparison.json`` says."""
 
 import csv
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,13 @@ from evalsuite.config.settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import OUTCOMES
 from evalsuite.report.build import DEMO_NOTE
+from tests.report.conftest import Reported
 from tests.support.cells import Answer, Made, answers, write
-from tests.support.made_runs import demo_run, real_run
 
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def made(run: Path) -> tuple[Path, dict[str, Any]]:
-    report(Report(run=[str(run)]))
-    content: dict[str, Any] = json.loads((run / "report" / "comparison.json").read_text())
-    return run / "report", content
 
 
 def same(text: str, value: Any) -> bool:
@@ -38,9 +31,10 @@ def same(text: str, value: Any) -> bool:
     return float(text) == value if isinstance(value, float) else text == str(value)
 
 
-@pytest.fixture(scope="module", params=[demo_run, real_run])
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    return made(request.param(tmp_path_factory.mktemp("document")))
+@pytest.fixture(params=["demo_report", "real_report"])
+def written(request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
+    found: Reported = request.getfixturevalue(request.param)
+    return found.folder, found.content
 
 
 def test_scores_and_deltas_csv(written: tuple[Path, dict[str, Any]]) -> None:
@@ -83,8 +77,8 @@ def test_group_cause_and_series_csv(written: tuple[Path, dict[str, Any]]) -> Non
         assert float(line["p50"]) == found["quantiles"][line["model"]][line["outcome"]]["0.5"]
 
 
-def test_suite_csv(tmp_path: Path) -> None:
-    folder, content = made(real_run(tmp_path))
+def test_suite_csv(real_report: Reported) -> None:
+    folder, content = real_report.folder, real_report.content
     (line,) = read(folder / "tables" / "suite.csv")
     mean = content["suite"]["nvfp4_v2"]
     assert float(line["delta"]) == mean["delta"]
@@ -99,8 +93,8 @@ def test_a_refused_comparison_has_empty_numbers(tmp_path: Path) -> None:
     assert "1 failed" in line["reason"]
 
 
-def test_card_table_has_the_layout_and_the_numbers_of_a_card(tmp_path: Path) -> None:
-    folder, content = made(real_run(tmp_path))
+def test_card_table_has_the_layout_and_the_numbers_of_a_card(real_report: Reported) -> None:
+    folder, content = real_report.folder, real_report.content
     text = (folder / "card.md").read_text()
     table = text.split("\n\n")[2].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
@@ -120,8 +114,8 @@ def test_card_table_has_the_layout_and_the_numbers_of_a_card(tmp_path: Path) -> 
         assert re.search(rf"\| {part[0]} \| {part[1]['n']} \|.*{part[1]['score']:.3f}", strata)
 
 
-def test_hub_metadata_round_trips(tmp_path: Path) -> None:
-    folder, content = made(real_run(tmp_path))
+def test_hub_metadata_round_trips(real_report: Reported) -> None:
+    folder, content = real_report.folder, real_report.content
     for model, checkpoint in (("fp8", "Qwen3.5-397B-A17B-FP8"), ("nvfp4_v2", "Qwen3.5-397B-A17B-NVFP4-V2")):
         cells = {cell["task"]: cell for cell in content["cells"] if cell["model"] == model}
         front = yaml.safe_load((folder / "hub" / model / "model-index.yaml").read_text())
@@ -137,14 +131,15 @@ def test_hub_metadata_round_trips(tmp_path: Path) -> None:
         assert entries[0].date == "2026-11-20"
 
 
-def test_demo_models_parts_and_imports_are_never_offered_to_the_hub(tmp_path: Path) -> None:
-    folder, _ = made(demo_run(tmp_path))
+def test_demo_models_parts_and_imports_are_never_offered_to_the_hub(demo_report: Reported, tmp_path: Path) -> None:
+    folder = demo_report.folder
     assert not (folder / "hub").exists()
     text = (folder / "card.md").read_text()
     assert DEMO_NOTE[1:] in text
     part = {str(item): [Answer(1.0)] for item in range(5)}
     run = write(tmp_path / "r", Made("a", part, total_items=200), Made("b", answers([1, 0]), "gsm8k", imported=True))
-    folder, _ = made(run)
+    report(Report(run=[str(run)]))
+    folder = run / "report"
     assert not (folder / "hub").exists()
     assert "| 1.000 (part) |" in (folder / "card.md").read_text()
     assert "a, MMLU-Pro: 5 of 200 items" in (folder / "card.md").read_text()

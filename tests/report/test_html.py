@@ -16,8 +16,9 @@ from evalsuite.config.settings import Gate, Margin, Report
 from evalsuite.report import flips as browse
 from evalsuite.report import formats, html
 from evalsuite.report.build import DEMO_NOTE
+from tests.report.conftest import Reported
 from tests.support.cells import Answer, Made, answers, write
-from tests.support.made_runs import demo_run, real_run
+from tests.support.made_runs import demo_run
 
 HOSTILE = "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt=1'>\u2028\u2029&amp;{{ 7*7 }}"
 VENDOR = Path(html.__file__).parent / "vendor"
@@ -154,17 +155,17 @@ def test_verdicts_come_first(demo: tuple[str, dict[str, Any]]) -> None:
     assert "margin 2.00 pt" in head
 
 
-def test_without_a_gate_the_page_says_why_there_is_no_verdict(tmp_path: Path) -> None:
-    text, content = page_of(demo_run(tmp_path))
+def test_without_a_gate_the_page_says_why_there_is_no_verdict(demo_report: Reported) -> None:
+    text, content = demo_report.page, demo_report.content
     assert content["rows"][0]["verdict"] is None
     assert "No margins were given" in text
     assert 'class="badge' not in text
 
 
-def test_demo_label(demo: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_demo_label(demo: tuple[str, dict[str, Any]], real_report: Reported) -> None:
     assert f'role="note">{DEMO_NOTE}</p>' in demo[0]
     assert "<title>Demo: " in demo[0]
-    assert DEMO_NOTE not in page_of(real_run(tmp_path))[0]
+    assert DEMO_NOTE not in real_report.page
 
 
 def test_only_the_pages_own_scripts_may_run(demo: tuple[str, dict[str, Any]]) -> None:
