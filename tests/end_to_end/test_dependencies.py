@@ -9,9 +9,11 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 OURS = ("evalsuite", "tests", "figures", "benchmarks", "tools")
@@ -117,7 +119,7 @@ def test_every_import_of_the_package_is_declared() -> None:
     assert distributions("evalsuite") - allowed == set()
 
 
-@pytest.mark.parametrize("folder", ["tests", "figures", "benchmarks"])
+@pytest.mark.parametrize("folder", ["tests", "figures", "benchmarks", "tools"])
 def test_every_import_of_what_stands_beside_it_is_declared(folder: str) -> None:
     allowed = declared("core")["core"] | declared("groups")["slow"] | NOT_DECLARED.keys()
     assert distributions(folder) - allowed == set()
@@ -158,10 +160,37 @@ def test_private_interfaces_are_named_and_still_there() -> None:
     """Fails for a new use of one, and when a package moves one."""
     found = {
         (one.file, one.module, one.name)
-        for folder in ("evalsuite", "tests", "figures", "benchmarks")
+        for folder in ("evalsuite", "tests", "figures", "benchmarks", "tools")
         for one in imports(folder)
         if re.search(r"(^|\.)_(?!_)", f"{one.module}.{one.name}")
     }
     assert found == PRIVATE
     for _, module, name in sorted(PRIVATE):
         assert hasattr(import_module(module), name), f"{module} has no {name}"
+
+
+def test_the_lock_was_made_from_these_dependencies() -> None:
+    """``uv sync --frozen`` installs what uv.lock says, whatever pyproject.toml says: run ``uv lock`` after a change."""
+    locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    (ours,) = (package["metadata"] for package in locked if package["name"] == "evalsuite")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    every = [*project["project"]["dependencies"]]
+    every += [line for lines in project["project"]["optional-dependencies"].values() for line in lines]
+    assert _stated(ours["requires-dist"]) == _required(every)
+    groups = {name: _required(_flat(name, project["dependency-groups"])) for name in project["dependency-groups"]}
+    assert {name: _stated(lines) for name, lines in ours["requires-dev"].items()} == groups
+
+
+def _stated(lines: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """(name, version specifier) of requirements as uv writes them."""
+    return {(line["name"], str(SpecifierSet(line.get("specifier", "")))) for line in lines}
+
+
+def _required(lines: list[str]) -> set[tuple[str, str]]:
+    """(name, version specifier) of requirements as pyproject.toml writes them."""
+    return {(normal(it.name), str(it.specifier)) for it in map(Requirement, lines)}
+
+
+def _flat(group: str, groups: dict[str, list[Any]]) -> list[str]:
+    parts = ([line] if isinstance(line, str) else _flat(line["include-group"], groups) for line in groups[group])
+    return [line for lines in parts for line in lines]
