@@ -1,4 +1,4 @@
-"""A command line taken apart: flags and overrides in any order."""
+"""Splits a command line into flags and overrides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from evalsuite.errors import BadInput, unknown_name
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A command line after the command's name, flags taken out wherever they stood."""
+    """A command line after the command's name: its flags, and all other words."""
 
     overrides: tuple[str, ...]
     config_dir: str | None = None
@@ -20,7 +20,7 @@ def split(words: Sequence[str]) -> Arguments:
     """Flags and overrides of a command line, in any order."""
     overrides: list[str] = []
     config_dir: str | None = None
-    multirun = asked = False
+    multirun = help_asked = False
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
@@ -31,9 +31,9 @@ def split(words: Sequence[str]) -> Arguments:
         elif word in ("-m", "--multirun"):
             multirun = True
         elif word in ("-h", "--help"):
-            asked = True
+            help_asked = True
         elif word.startswith("-"):
             raise unknown_name("flag", flag, ["--config-dir", "--multirun", "--help", "-m", "-h"])
         else:
             overrides.append(word)
-    return Arguments(tuple(overrides), config_dir, multirun, asked)
+    return Arguments(tuple(overrides), config_dir, multirun, help_asked)

@@ -20,12 +20,12 @@ def save(settings: Report) -> Exit:
         raise BadInput("baseline save needs model=NAME (whose cells) and to=FILE")
     cells = _chosen(settings)
     table = table_of(cells)
-    lacking = [
-        f"{cell.task}: {found.missing_text}" for cell in cells if not (found := score_cell(table, cell)).complete
+    incomplete = [
+        f"{cell.task}: {score.missing_text}" for cell in cells if not (score := score_cell(table, cell)).complete
     ]
-    lacking += [f"{cell.task}: stopped early" for cell in cells if cell.manifest.get("stopped")]
-    if lacking:
-        raise BadInput(f"a baseline must be whole; {'; '.join(lacking)}. Leave cells out with task=NAME")
+    incomplete += [f"{cell.task}: stopped early" for cell in cells if cell.manifest.get("stopped")]
+    if incomplete:
+        raise BadInput(f"a baseline must be whole; {'; '.join(incomplete)}. Leave cells out with task=NAME")
     sha = write_artefact(cells, Path(settings.to))
     size = Path(settings.to).stat().st_size / 1e6
     tasks = ", ".join(cell.task for cell in cells)

@@ -1,4 +1,4 @@
-"""``evalsuite demo model=demo_fp8 port=8123``: one embedded model, served in the foreground until Ctrl-C."""
+"""The ``demo`` command: serves one embedded model in the foreground until Ctrl-C."""
 
 import signal
 import socket
@@ -19,7 +19,7 @@ EXAMPLE = (
 
 
 def demo(settings: Run) -> Exit:
-    """Serve the one chosen model, say where, and return ``Exit.DONE`` when it is stopped by SIGINT or SIGTERM.
+    """Serve the chosen model, print its address, and return ``Exit.DONE`` after SIGINT or SIGTERM.
 
     Raises ``BadInput`` when the port is taken.
     """

@@ -13,7 +13,7 @@ from evalsuite.store.manifest import write_json
 
 
 def plan(settings: Run) -> Exit:
-    """Print what a run can decide and costs; with ``to=FILE`` write it as JSON, too. Sends nothing.
+    """Print what a run can decide and what it costs; with ``to=FILE`` also write it as JSON. Sends nothing.
 
     Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when the file cannot be written.
     """

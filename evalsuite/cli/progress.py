@@ -1,7 +1,7 @@
-"""What a person sees while a run goes on: a live table on a terminal, now and then a line where there is none.
+"""The display of a run's progress: a live table on a terminal, else a line now and then.
 
-Tokens per second are those of the whole endpoint over the last minute, text that is still coming included. They and
-the time left are for people who wait: estimates, written nowhere.
+Tokens per second are those of the whole endpoint over the last minute, including text that is still arriving. They and
+the time left are estimates for display only.
 """
 
 import os
@@ -23,13 +23,13 @@ from evalsuite.engine.progress import Draw, Progress
 WINDOW_SECONDS = 60.0
 """Tokens per second are taken over this long."""
 SETTLED_SECONDS = 5.0
-"""Before that a rate says nothing."""
+"""Time after which a rate is meaningful."""
 LINE_SECONDS = 30.0
 """Where there is no terminal: least time between two lines."""
 LINE_SECONDS_MOST = 300.0
 BAR = 20
 STATE = 30
-"""Columns of text that the reason of a standstill needs."""
+"""Columns of text that the state of an endpoint needs."""
 WITH_BAR = 110
 """Columns of text from which there is room for bars."""
 
@@ -43,7 +43,7 @@ class Meter:
     _first: float = 0.0
 
     def rate(self, now: float, tokens: float) -> float:
-        """Tokens per second after ``tokens`` in all at ``now``; over the whole time where a minute brought none."""
+        """Tokens per second after ``tokens`` in all at ``now``; over the whole time if the last minute brought none."""
         if not self._seen:
             self._first = now
         self._seen.append((now, tokens))
@@ -55,7 +55,7 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProgressLine:
     """One endpoint as it is shown."""
 
     name: str
@@ -63,7 +63,7 @@ class Line:
     rate: float
     """Tokens per second."""
     left: float | None
-    """Seconds; None: nobody can say."""
+    """Seconds; None: unknown."""
 
     @property
     def done(self) -> int:
@@ -77,14 +77,14 @@ class Line:
 
     @property
     def state(self) -> str:
-        """Why it does not go on, or goes on slowly; empty if nothing is wrong."""
+        """Why the endpoint has stopped or is slow; empty if nothing is wrong."""
         return f"stopped: {self.progress.stopped}" if self.progress.stopped else self.progress.state
 
 
 def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
-    """Seconds until an endpoint is done, by the expected lengths of what is open; None: nobody can say.
+    """Seconds until an endpoint is done, by the expected lengths of open attempts; None: unknown.
 
-    What is open at the present ``rate`` (tokens per second), but never less than the longest running answer needs at
+    The open tokens at the present ``rate`` (tokens per second), but at least what the longest running answer needs at
     one stream's share of it. Where no lengths are known: by the samples done in ``seconds``.
     """
     open_samples = progress.planned - progress.done
@@ -99,7 +99,7 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 
 @contextmanager
 def progress_display(console: Console) -> Iterator[Draw]:
-    """A function that shows the lanes' progress: live on a terminal; elsewhere, and in CI, a line now and then."""
+    """A function that shows the progress of all endpoints: live on a terminal, else and in CI as lines."""
     meters = dict[str, Meter]()
     start = 0.0
 
@@ -109,48 +109,48 @@ def progress_display(console: Console) -> Iterator[Draw]:
         start = start or time.monotonic()
         return time.monotonic() - start
 
-    def lines(lanes: Mapping[str, Progress], seconds: float) -> list[Line]:
-        found = []
-        for name, one in lanes.items():
-            rate = meters.setdefault(name, Meter()).rate(seconds, one.tokens + one.arriving)
-            found.append(Line(name, one, rate, time_left(one, rate, seconds)))
-        return found
+    def lines(endpoints: Mapping[str, Progress], seconds: float) -> list[ProgressLine]:
+        rows = []
+        for name, progress in endpoints.items():
+            rate = meters.setdefault(name, Meter()).rate(seconds, progress.tokens + progress.arriving)
+            rows.append(ProgressLine(name, progress, rate, time_left(progress, rate, seconds)))
+        return rows
 
     if not console.is_interactive or os.environ.get("CI"):
-        yield _spoken(console, lines, elapsed)
+        yield _log_lines(console, lines, elapsed)
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
-        def draw(lanes: Mapping[str, Progress]) -> None:
+        def draw(endpoints: Mapping[str, Progress]) -> None:
             seconds = elapsed()
-            live.update(view(lines(lanes, seconds), seconds, console))
+            live.update(view(lines(endpoints, seconds), seconds, console))
 
         yield draw
 
 
-def _spoken(
-    console: Console, lines: Callable[[Mapping[str, Progress], float], list[Line]], elapsed: Callable[[], float]
+def _log_lines(
+    console: Console, lines: Callable[[Mapping[str, Progress], float], list[ProgressLine]], elapsed: Callable[[], float]
 ) -> Draw:
     due = LINE_SECONDS
 
-    def draw(lanes: Mapping[str, Progress]) -> None:
+    def draw(endpoints: Mapping[str, Progress]) -> None:
         nonlocal due
         seconds = elapsed()
-        found = lines(lanes, seconds)
+        rows = lines(endpoints, seconds)
         if seconds >= due:
             due = seconds + pause_after(seconds)
-            console.print(sentence(found, seconds), markup=False)
+            console.print(log_line(rows, seconds), markup=False)
 
     return draw
 
 
 def pause_after(seconds: float) -> float:
-    """Seconds from one line of a log to the next: the longer a run has taken, the longer it says nothing."""
+    """Seconds from one line of a log to the next: the longer a run has taken, the fewer lines."""
     return min(max(LINE_SECONDS, seconds / 10), LINE_SECONDS_MOST)
 
 
-def sentence(lines: list[Line], seconds: float) -> str:
-    """One line of a log: all endpoints summed up, and what is wrong with any."""
+def log_line(lines: list[ProgressLine], seconds: float) -> str:
+    """One line of a log: the sums of all endpoints, and the states of those with a problem."""
     total = _total(lines)
     counts = "".join(f", {count:,} {name}" for name, count in _counts(total.progress).items() if count)
     left = "" if total.left is None else f", {clock(total.left)} left"
@@ -159,8 +159,8 @@ def sentence(lines: list[Line], seconds: float) -> str:
     return f"{clock(seconds)}: {total.done:,} of {total.planned:,} done{counts}, {rate}{left}{wrong}"
 
 
-def view(lines: list[Line], seconds: float, console: Console) -> RenderableType:
-    """All endpoints, one line each; on a narrow terminal two, and as many as it has room for."""
+def view(lines: list[ProgressLine], seconds: float, console: Console) -> RenderableType:
+    """One line for each endpoint (two on a narrow terminal), as many as fit the height."""
     width, room = console.width, max(3, console.height - 4)
     bars, total = width >= WITH_BAR, [_total(lines)] if len(lines) > 1 else []
     plain = _wide([*lines, *total], bars=bars, room=0)
@@ -175,8 +175,8 @@ def view(lines: list[Line], seconds: float, console: Console) -> RenderableType:
     return Group(body, Text(foot, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _wide(lines: list[Line], *, bars: bool, room: int) -> Table:
-    """``room``: columns of text for the reasons of standstills."""
+def _wide(lines: list[ProgressLine], *, bars: bool, room: int) -> Table:
+    """``room``: columns of text for the states."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("endpoint", no_wrap=True)
     for title in ("slots", "done", *(("",) if bars else ()), "failed", "truncated", "cut", "tokens/s", "left"):
@@ -193,8 +193,8 @@ def _wide(lines: list[Line], *, bars: bool, room: int) -> Table:
     return table
 
 
-def _narrow(lines: list[Line], width: int) -> RenderableType:
-    """What matters most in one line, what is not as it should be in a second."""
+def _narrow(lines: list[ProgressLine], width: int) -> RenderableType:
+    """The main values in one line per endpoint, its problems in a second."""
     table = Table(box=None, pad_edge=False, header_style="dim", width=width)
     table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
     for title in ("slots", "done", "tokens/s", "left"):
@@ -202,17 +202,17 @@ def _narrow(lines: list[Line], width: int) -> RenderableType:
     for line in lines:
         done = f"{line.done:,}/{line.planned:,}"
         table.add_row(_name(line), _slots(line), done, f"{line.rate:,.0f}", _left(line))
-    said = {line.name: ", ".join(_said(line)) for line in lines if line.name != ALL}
+    problems = {line.name: ", ".join(_problems(line)) for line in lines if line.name != ALL}
     notes = [
         Text.assemble(f"{name}: ", (words, "yellow"), no_wrap=True, overflow="ellipsis")
-        for name, words in said.items()
+        for name, words in problems.items()
         if words
     ]
     return Group(table, *notes)
 
 
-def _said(line: Line) -> list[str]:
-    """What is not as it should be, in words."""
+def _problems(line: ProgressLine) -> list[str]:
+    """Faults that were counted, and the state, in words."""
     counts = [f"{count:,} {name}" for name, count in _counts(line.progress).items() if count]
     return [*counts, *([line.state] if line.state else [])]
 
@@ -221,21 +221,21 @@ def _counts(progress: Progress) -> dict[str, int]:
     return {"failed": progress.failed, "truncated": progress.truncated, "cut": progress.cut}
 
 
-def _name(line: Line) -> Text:
+def _name(line: ProgressLine) -> Text:
     return Text(line.name, style="bold" if line.name == ALL else "")
 
 
-def _slots(line: Line) -> str:
+def _slots(line: ProgressLine) -> str:
     return f"{line.progress.in_flight}/{line.progress.limit}"
 
 
-def _left(line: Line) -> Text:
+def _left(line: ProgressLine) -> Text:
     if line.progress.stopped:
         return Text("stopped", style="red")
     return Text("?" if line.left is None else clock(line.left))
 
 
-def _state(line: Line, room: int) -> Text:
+def _state(line: ProgressLine, room: int) -> Text:
     text = Text(line.state, style="red" if line.progress.stopped else "yellow")
     text.truncate(room, overflow="ellipsis")
     return text
@@ -249,21 +249,21 @@ ALL = "all"
 """Name of the line with the sums."""
 
 
-def _total(lines: list[Line]) -> Line:
-    """The sums over all endpoints; they work side by side, so the longest time left counts."""
-    ones = [line.progress for line in lines]
+def _total(lines: list[ProgressLine]) -> ProgressLine:
+    """The sums over all endpoints; they work at the same time, so the longest time left counts."""
+    parts = [line.progress for line in lines]
     names = ("planned", "done", "failed", "truncated", "cut", "recorded", "running", "in_flight", "limit")
-    total = Progress(**{name: sum(getattr(one, name) for one in ones) for name in names})
+    total = Progress(**{name: sum(getattr(part, name) for part in parts) for name in names})
     lefts = [line.left for line in lines if not line.progress.stopped]
     known = [left for left in lefts if left is not None]
     left = max(known) if len(known) == len(lefts) > 0 else None
-    return Line(ALL, total, sum(line.rate for line in lines if not line.progress.stopped), left)
+    return ProgressLine(ALL, total, sum(line.rate for line in lines if not line.progress.stopped), left)
 
 
-def _urgent(lines: list[Line], room: int) -> list[Line]:
-    """Those that do not go on as they should, then those with the most time left."""
+def _urgent(lines: list[ProgressLine], room: int) -> list[ProgressLine]:
+    """Endpoints with a problem, then those with the most time left."""
 
-    def urgency(line: Line) -> tuple[bool, float]:
+    def urgency(line: ProgressLine) -> tuple[bool, float]:
         return bool(line.state), float("inf") if line.left is None else line.left
 
     return sorted(lines, key=urgency, reverse=True)[: max(room, 1)]

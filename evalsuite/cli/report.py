@@ -1,4 +1,4 @@
-"""``evalsuite report card=NAME`` without a run: what a model card says, held against arithmetic alone."""
+"""The ``report`` command: a report on runs, on a series of nights, or on a model card alone."""
 
 from pathlib import Path
 
@@ -8,19 +8,18 @@ from evalsuite.analysis.suite import apply_gate, compare_all
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.records import SCHEMA
-from evalsuite.report import console, markdown
-from evalsuite.report import drift as trend
+from evalsuite.report import console, drift, markdown
 from evalsuite.report.build import write
-from evalsuite.report.published import plausibility as trust
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
+from evalsuite.report.published.plausibility import implausible_baselines
 from evalsuite.report.published.tables import published_tables
 from evalsuite.store.manifest import write_json
 from evalsuite.tasks.published import card_named
 
 
 def _check_card(settings: Report) -> Exit:
-    """Print the card's tables; with ``out=DIR`` write them as ``report.md``, and ``cards`` of ``comparison.json``.
+    """Print the tables of a model card without a run; with ``out=DIR`` write them, too.
 
     Raises ``BadInput`` for an unknown or unreadable card, ``StorageFailed`` where nothing can be written.
     """
@@ -31,7 +30,7 @@ def _check_card(settings: Report) -> Exit:
     console.show(tables, headline, output)
     if settings.out is not None:
         out = Path(settings.out)
-        content = {"schema": SCHEMA, "cards": [found.to_json() for found in card_reports(None, (card,))]}
+        content = {"schema": SCHEMA, "cards": [card_report.to_json() for card_report in card_reports(None, (card,))]}
         try:
             out.mkdir(parents=True, exist_ok=True)
             (out / "report.md").write_text(markdown.document(headline, (), tables, ()), encoding="utf-8")
@@ -43,7 +42,7 @@ def _check_card(settings: Report) -> Exit:
 
 
 def report(settings: Report) -> Exit:
-    """Compare what the runs hold and write and print the report.
+    """Compare the cells of the runs; write and print the report.
 
     Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison
     was refused, and before for unknown runs, baselines and cards. With ``gate`` every row has its verdict; no candidate
@@ -54,29 +53,30 @@ def report(settings: Report) -> Exit:
     if any("*" in name for name in settings.run):
         return _report_trend(settings)
     out = report_folder(settings)
-    with open_inputs(settings) as found:
-        notes = list(found.notes)
+    with open_inputs(settings) as inputs:
+        notes = list(inputs.notes)
         alpha = settings.gate.alpha if settings.gate else 0.05
-        overview = compare_all(found.table, found.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
-        doubted = trust.implausible_baselines(overview, settings.config_dir) if settings.gate else ()
-        if settings.gate is not None and (not doubted or settings.baseline_waiver):
-            overview = apply_gate(overview, settings.gate)
-        elif doubted:
-            notes.append(f'no verdicts, see baseline_waiver="reason": {"; ".join(doubt.text for doubt in doubted)}')
-        write(overview, out, cards_for(overview, settings.card, settings.config_dir), svg=settings.svg)
+        suite = compare_all(inputs.table, inputs.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
+        implausible = implausible_baselines(suite, settings.config_dir) if settings.gate else ()
+        if settings.gate is not None and (not implausible or settings.baseline_waiver):
+            suite = apply_gate(suite, settings.gate)
+        elif implausible:
+            problems = "; ".join(baseline.text for baseline in implausible)
+            notes.append(f'no verdicts, see baseline_waiver="reason": {problems}')
+        write(suite, out, cards_for(suite, settings.card, settings.config_dir), svg=settings.svg)
     for note in notes:
         console.standard_output().print(note, soft_wrap=True, markup=False)
-    if overview.refused:
-        raise BadInput("; ".join(overview.refused))
-    return Exit.DONE if overview.complete else Exit.INCOMPLETE
+    if suite.refused:
+        raise BadInput("; ".join(suite.refused))
+    return Exit.DONE if suite.complete else Exit.INCOMPLETE
 
 
 def _report_trend(settings: Report) -> Exit:
-    """Several nights of the same cells, named by a pattern: their trend against a frozen baseline."""
+    """The drift of a series of nights, named by a pattern, from a frozen baseline."""
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
-    found = read_series(settings)
-    trend.write(found, Path(settings.out), svg=settings.svg)
-    trend.show(found)
-    console.standard_output().print(f"trend: {Path(settings.out) / trend.FILE}", soft_wrap=True, markup=False)
-    return Exit.INCOMPLETE if found.unfinished else Exit.DONE
+    series = read_series(settings)
+    drift.write(series, Path(settings.out), svg=settings.svg)
+    drift.show(series)
+    console.standard_output().print(f"trend: {Path(settings.out) / drift.FILE}", soft_wrap=True, markup=False)
+    return Exit.INCOMPLETE if series.unfinished else Exit.DONE

@@ -1,4 +1,4 @@
-"""The ``rescore`` command: grade the stored replies of finished runs again, without asking anybody."""
+"""The ``rescore`` command: grades the stored replies of finished runs again; nothing is sent."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def rescore(settings: Report) -> Exit:
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     results = Path(settings.results_dir)
-    found = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
-    chosen = [folder for folder in found if settings.task in (None, folder.name)]
+    folders = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
+    chosen = [folder for folder in folders if settings.task in (None, folder.name)]
     if not chosen:
         raise BadInput(f"no cell of task {settings.task} in {', '.join(settings.run)}")
     for folder in chosen:
@@ -33,8 +33,8 @@ def rescore(settings: Report) -> Exit:
 
 
 def _line(folder: Path, before: str, now: str, changes: Changes) -> str:
-    moved = {pair: count for pair, count in changes.items() if pair[0] != pair[1]}
-    what = ", ".join(f"{count} {old} -> {new}" for (old, new), count in sorted(moved.items())) or "no verdict changed"
+    changed = {pair: count for pair, count in changes.items() if pair[0] != pair[1]}
+    what = ", ".join(f"{count} {old} -> {new}" for (old, new), count in sorted(changed.items())) or "no verdict changed"
     return (
         f"{folder.parent.name}/{folder.name}: {sum(changes.values())} graded again (version {before} -> {now}): {what}"
     )

@@ -1,4 +1,4 @@
-"""The ``show`` command: which runs and cells there are, and one item in all precisions side by side."""
+"""The ``show`` command: a list of runs and cells, or one item in all precisions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class ListedCell:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """In the order of the columns."""
+        """The values in the order of the columns."""
         names = (self.run, self.model, self.task, self.state, self.score, self.samples, self.truncated)
         return (*names, self.part, self.title)
 
@@ -71,48 +71,48 @@ def show(settings: Report) -> Exit:
             f"repeat={settings.repeat} needs run=R, task=T and item=I; `evalsuite show` lists runs and tasks"
         )
     folders = [find_run(run, results) for run in settings.run] or [results / run for run in run_ids(results)]
-    found = [one for folder in folders for one in listed(folder)]
+    cells = [cell for folder in folders for cell in list_cells(folder)]
     if settings.task is not None:
-        tasks = {one.task for one in found}
+        tasks = {cell.task for cell in cells}
         if settings.task not in tasks:
             raise unknown_name("task", settings.task, tasks)
-        found = [one for one in found if one.task == settings.task]
-    if not found:
+        cells = [cell for cell in cells if cell.task == settings.task]
+    if not cells:
         output.print(f"no runs in {results} yet; `evalsuite run suite=demo` makes one", markup=False)
         return Exit.DONE
-    console.show(_tables(found, output.width), "", output)
+    console.show(_tables(cells, output.width), "", output)
     return Exit.DONE
 
 
-def listed(run: Path) -> list[ListedCell]:
-    """The cells of a run by model and task, each followed by those that it superseded. Damaged ones are listed, too."""
-    found: list[ListedCell] = []
+def list_cells(run: Path) -> list[ListedCell]:
+    """The cells of a run by model and task, each followed by archived ones. Damaged cells are listed, too."""
+    cells: list[ListedCell] = []
     for folder in manifest.cell_folders(run):
         try:
             cell = TableCell(run.name, folder, read_manifest(folder))
-            found.append(_cell(cell))
+            cells.append(_listed(cell))
         except BadInput as error:
-            found.append(ListedCell(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
+            cells.append(ListedCell(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
         archived = sorted(folder.parent.glob(f"superseded/{folder.name}-*"))
-        found += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
-    return found
+        cells += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
+    return cells
 
 
-def _tables(found: Sequence[ListedCell], width: int) -> list[Table]:
-    """One table of all runs where there is room for it, else one a run."""
-    notes = [f"{one.model}, {one.task}: {one.note}" for one in found if one.note]
-    if any(one.demo for one in found):
+def _tables(cells: Sequence[ListedCell], width: int) -> list[Table]:
+    """One table of all runs if it fits the width, else one table per run."""
+    notes = [f"{cell.model}, {cell.task}: {cell.note}" for cell in cells if cell.note]
+    if any(cell.demo for cell in cells):
         notes.append("demo models: not a claim about any real checkpoint")
-    whole = Table("Runs and cells", _COLUMNS, tuple(one.row for one in found), tuple(notes))
-    runs = list(dict.fromkeys(one.run for one in found))
+    whole = Table("Runs and cells", _COLUMNS, tuple(cell.row for cell in cells), tuple(notes))
+    runs = list(dict.fromkeys(cell.run for cell in cells))
     if len(runs) > 1 and console.fits(whole, width):
         return [whole]
-    parts = [Table(run, _COLUMNS[1:], tuple(one.row[1:] for one in found if one.run == run)) for run in runs]
+    parts = [Table(run, _COLUMNS[1:], tuple(cell.row[1:] for cell in cells if cell.run == run)) for run in runs]
     last = parts[-1]
     return [*parts[:-1], Table(last.title, last.columns, last.rows, tuple(notes))]
 
 
-def _cell(cell: TableCell) -> ListedCell:
+def _listed(cell: TableCell) -> ListedCell:
     writer = lock.holder_of(cell.folder)
     summary, failed = _summary(cell), ""
     if summary is None:
@@ -153,7 +153,7 @@ def _computed_score(cell: TableCell) -> str:
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:
-    """A cell that was put aside and asked again; what its summary said."""
+    """A cell that was archived and asked again, with the values of its summary."""
     reason = path / "reason.txt"
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
     at = path.name.removeprefix(f"{folder.name}-")
@@ -188,20 +188,20 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _show_item(settings: Report, item: str, results: Path, output: Console) -> None:
-    from evalsuite.report import item as item_view
+    from evalsuite.report.item import answers_of, print_item
 
     if not settings.run or settings.task is None:
         raise BadInput(f"item={item} needs run=R and task=T; `evalsuite show` lists both")
     cells = [cell for run in settings.run for cell in run_cells(find_run(run, results))]
-    held = [cell for cell in cells if cell.task == settings.task]
-    if not held:
+    asked = [cell for cell in cells if cell.task == settings.task]
+    if not asked:
         raise unknown_name("task", settings.task, {cell.task for cell in cells})
-    answers = item_view.answers_of(held, item)
+    answers = answers_of(asked, item)
     if not any(answer.rows for answer in answers):
-        some = ", ".join(str(name) for name in held[0].manifest["items"][:5])
-        raise BadInput(f"no answer to item '{item}' of {settings.task} in these runs; items are {some} ...")
+        examples = ", ".join(str(name) for name in asked[0].manifest["items"][:5])
+        raise BadInput(f"no answer to item '{item}' of {settings.task} in these runs; items are {examples} ...")
     repeats = {repeat for answer in answers for repeat in answer.rows}
     if settings.repeat is not None and settings.repeat not in repeats:
         raise BadInput(f"no repeat {settings.repeat} of item '{item}'; there are {min(repeats)} to {max(repeats)}")
     chosen = sorted(repeats) if settings.repeat is None else [settings.repeat]
-    item_view.print_item(answers, chosen, output, include_gated_text=settings.include_gated_text)
+    print_item(answers, chosen, output, include_gated_text=settings.include_gated_text)

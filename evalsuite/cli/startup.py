@@ -1,4 +1,4 @@
-"""What the allocator and the collector do not know: long answers come and go, imported modules stay."""
+"""Settings of the allocator and the garbage collector: long answers are freed, imported modules stay."""
 
 import ctypes
 import gc
@@ -13,7 +13,7 @@ LARGE = 64 * 1024
 
 
 def give_back_large_blocks() -> None:
-    """Keep the process from growing with every answer of 200 KB; does nothing where the C library is not glibc.
+    """Return the memory of long answers to the system; does nothing where the C library is not glibc.
 
     glibc raises this threshold by itself with the first such block that is freed; from then on they come out of its
     heaps, which hundreds of answers at once leave full of holes (measured: 35 KB for every sample ever asked).
@@ -27,9 +27,9 @@ def give_back_large_blocks() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """No garbage is looked for while modules are imported, nor among them ever after: they make none.
+    """Switch off garbage collection while modules are imported, and exempt their objects from it afterwards.
 
-    Looking for it costs a tenth of the start, and again whenever a run has made a quarter more objects.
+    Collecting costs a tenth of the start-up time, and again whenever a run has made a quarter more objects.
     """
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""``evalsuite tasks``: what can run - benchmarks, models and suites, shipped and the user's own."""
+"""The ``tasks`` command: lists of benchmarks, models and suites, shipped and the user's own."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ def tasks(settings: Run) -> Exit:
 
 
 def benchmarks(source: ConfigSource) -> Table:
-    """One row for every ``conf/task`` file, with what ``tasks/<name>/card.yaml`` says."""
+    """One row for every ``conf/task`` file, with facts of ``tasks/<name>/card.yaml``."""
     columns = (
         Column("task=", number=False),
         Column("benchmark", number=False),
@@ -49,8 +49,8 @@ def models(source: ConfigSource) -> Table:
         model = read_yaml(source.file(f"model/{name}"))
         cells = [str(model.get(key) or "") for key in ("checkpoint", "precision", "baseline")]
         urls = model.get("base_url") or ""
-        several = urls if isinstance(urls, list) else [urls]
-        rows.append((name, *cells, ", ".join(_address(str(url)) for url in several)))
+        listed = urls if isinstance(urls, list) else [urls]
+        rows.append((name, *cells, ", ".join(_address(str(url)) for url in listed)))
     return Table("Models", columns, tuple(rows), ("Another address: the variable, or models.NAME.base_url=URL.",))
 
 
@@ -68,12 +68,12 @@ def suites(source: ConfigSource) -> Table:
 
 
 def _benchmark(source: ConfigSource, name: str) -> tuple[str, ...]:
-    wanted = read_yaml(source.file(f"task/{name}"))
+    task = read_yaml(source.file(f"task/{name}"))
     card_file = paths.shipped("tasks") / name / "card.yaml"
     card = read_yaml(card_file) if card_file.is_file() else {}
-    default = str(wanted.get("variant", ""))
+    default = str(task.get("variant", ""))
     variants = [default, *(variant for variant in card.get("variants") or {} if variant != default)]
-    adapter = str(wanted.get("adapter", ""))
+    adapter = str(task.get("adapter", ""))
     return (
         name,
         str(card.get("title") or ("any generate_until task of lm-eval" if adapter == "lm_eval" else adapter)),

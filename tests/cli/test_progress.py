@@ -6,17 +6,19 @@ import pytest
 from rich.console import Console
 
 from evalsuite.cli import progress
-from evalsuite.cli.progress import Line, Meter, pause_after, progress_display, sentence, time_left, view
+from evalsuite.cli.progress import Meter, ProgressLine, log_line, pause_after, progress_display, time_left, view
 from evalsuite.engine.progress import Progress
 
 LINES = [
-    Line("fp8", Progress(planned=12_032, done=1_204, truncated=13, in_flight=61, limit=64, recorded=300), 1830.2, 15e3),
-    Line("nvfp4_v2", Progress(planned=12_032, done=900, failed=3, state="paused: down for 133 s"), 0.0, None),
-    Line("nvfp4", Progress(planned=12_032, done=900, cut=2, in_flight=12, limit=12), 900.0, 50_000.0),
+    ProgressLine(
+        "fp8", Progress(planned=12_032, done=1_204, truncated=13, in_flight=61, limit=64, recorded=300), 1830.2, 15e3
+    ),
+    ProgressLine("nvfp4_v2", Progress(planned=12_032, done=900, failed=3, state="paused: down for 133 s"), 0.0, None),
+    ProgressLine("nvfp4", Progress(planned=12_032, done=900, cut=2, in_flight=12, limit=12), 900.0, 50_000.0),
 ]
 
 
-def seen(lines: list[Line], width: int, height: int = 30) -> list[str]:
+def seen(lines: list[ProgressLine], width: int, height: int = 30) -> list[str]:
     file = io.StringIO()
     console = Console(file=file, width=width, height=height)
     console.print(view(lines, 83.0, console))
@@ -71,7 +73,7 @@ def test_every_width_shows_what_matters_and_folds_nothing(width: int) -> None:
 
 
 def test_more_endpoints_than_lines() -> None:
-    many = [Line(f"replica{n:02}", Progress(planned=10, done=1), 1.0, float(n)) for n in range(99)]
+    many = [ProgressLine(f"replica{n:02}", Progress(planned=10, done=1), 1.0, float(n)) for n in range(99)]
     lines = seen([*many, LINES[1]], 160, height=20)
     assert len(lines) <= 20
     assert any(line.startswith("nvfp4_v2") for line in lines)  # what is wrong comes first
@@ -81,14 +83,14 @@ def test_more_endpoints_than_lines() -> None:
 
 
 def test_names_are_no_markup() -> None:
-    assert "[red]x[/red]" in "".join(seen([Line("[red]x[/red]", Progress(planned=1), 0.0, None)], 80))
+    assert "[red]x[/red]" in "".join(seen([ProgressLine("[red]x[/red]", Progress(planned=1), 0.0, None)], 80))
 
 
 def test_a_line_of_a_log() -> None:
-    assert sentence(LINES, 83.0) == (
+    assert log_line(LINES, 83.0) == (
         "0:01:23: 3,304 of 36,396 done, 3 failed, 13 truncated, 2 cut, 2,730 tokens/s; nvfp4_v2 paused: down for 133 s"
     )
-    assert sentence(LINES[::2], 83.0).endswith("2,730 tokens/s, 13:53:20 left")
+    assert log_line(LINES[::2], 83.0).endswith("2,730 tokens/s, 13:53:20 left")
 
 
 def test_no_more_than_one_line_in_thirty_seconds() -> None:

@@ -40,7 +40,7 @@ def shown(capsys: pytest.CaptureFixture[str], settings: Report) -> str:
 
 
 def states(results: Path) -> dict[tuple[str, str], str]:
-    return {(one.run, one.model): one.state for run in ("r1", "r2") for one in show.listed(results / run)}
+    return {(one.run, one.model): one.state for run in ("r1", "r2") for one in show.list_cells(results / run)}
 
 
 def test_lists_runs_and_cells(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,11 +90,11 @@ def test_a_cell_whose_table_is_older_than_its_journal(tmp_path: Path) -> None:
     with scripted_endpoint(right) as server:
         assert run(settings(tmp_path, ("bf16", server.base_url), report=False)) == Exit.DONE
     folder = tmp_path / "r" / "bf16" / "additions"
-    assert [one.state for one in show.listed(tmp_path / "r")] == ["sealed"]
+    assert [one.state for one in show.list_cells(tmp_path / "r")] == ["sealed"]
     (folder / "samples.parquet").unlink()
-    assert [(one.state, one.samples) for one in show.listed(tmp_path / "r")] == [("complete", "40")]
+    assert [(one.state, one.samples) for one in show.list_cells(tmp_path / "r")] == [("complete", "40")]
     seal(folder)
-    assert [one.state for one in show.listed(tmp_path / "r")] == ["sealed"]
+    assert [one.state for one in show.list_cells(tmp_path / "r")] == ["sealed"]
 
 
 def test_superseded_cells_are_listed_with_their_reason(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
