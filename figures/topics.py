@@ -193,7 +193,7 @@ def bodies(folder: Path) -> list[Line]:
             words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={folder}"]
             wanted = load_settings(words)
             task = load_tasks(wanted)["gsm8k"]
-            body = first_body(task, wanted.models[model], wanted.engine)
+            body = first_body(task, wanted.models[model])
             fields = ", ".join(f"{name} {body[name]} ({origin})" for name, origin in task.origin.items())
             what = f"{wanted.models[model].server.dialect}, {model}, thinking {thinking}"
             sent = f"{fields}, chat_template_kwargs {body['chat_template_kwargs']}"

@@ -5,24 +5,25 @@ from typing import Any
 
 from rich.console import Console
 
-from evalsuite.config.settings import Engine, Model
-from evalsuite.endpoint.client import connect
+from evalsuite.config.settings import Model, Run
+from evalsuite.endpoint.body import request_body
 from evalsuite.engine.conversation import request_seed
-from evalsuite.engine.manifests import RunSpec
+from evalsuite.engine.manifests import run_spec
 from evalsuite.errors import Exit
 from evalsuite.tasks.datasets import is_gated
 from evalsuite.tasks.loading import LoadedTask
 
 
-def dry_run(spec: RunSpec, engine: Engine) -> Exit:
+def dry_run(settings: Run) -> Exit:
     """Print the first full request of every task, once for each different body, and send nothing."""
+    spec = run_spec(settings)
     console = Console(highlight=False, soft_wrap=True)
     for task in spec.tasks.values():
         shown: list[dict[str, Any]] = []
         if not task.single_turn:
             console.print(f"# {task.name}: a dialogue of several requests; only a run makes them")
         for name, model in spec.models.items() if task.single_turn else ():
-            body = first_body(task, model, engine)
+            body = first_body(task, model)
             if is_gated(task.settings.adapter):
                 body["messages"] = "(not shown: the items of this task are gated)"
             if (rest := {key: value for key, value in body.items() if key != "model"}) not in shown:
@@ -35,14 +36,13 @@ def dry_run(spec: RunSpec, engine: Engine) -> Exit:
     return Exit.DONE
 
 
-def first_body(task: LoadedTask, model: Model, engine: Engine) -> dict[str, Any]:
+def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
     """The JSON of the first request of a task whose adapter has a ``prompt``."""
     request = task.first_request()
     assert request is not None
     fields = {**task.sampling, "seed": request_seed(task.seed, task.items[0].id, 0)}
     name = model.checkpoint if model.served_name == "auto" else model.served_name
-    client = connect(replace(model, base_url="http://localhost/v1"), engine, name, 1)
-    return client.body(replace(request, sampling=fields))
+    return request_body(model, name, replace(request, sampling=fields))
 
 
 def _abbreviated(value: Any) -> Any:

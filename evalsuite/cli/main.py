@@ -40,6 +40,8 @@ COMMANDS = {
     "doctor": "evalsuite.cli.doctor:doctor",
 }
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
+DRY_RUN = "evalsuite.cli.dry_run:dry_run"
+"""What ``run dry_run=true`` calls: it needs neither the engine nor a connection."""
 REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
 
@@ -135,9 +137,9 @@ def dispatch(argv: Sequence[str]) -> Exit:
     if arguments.multirun:
         from evalsuite.cli.sweep import run_sweep
 
-        return run_sweep(arguments, _function(name))
+        return run_sweep(arguments, _function(COMMANDS[name]))
     if name in LISTING and not arguments.overrides:
-        return _function(name)(_defaults(name, arguments.config_dir))
+        return _function(COMMANDS[name])(_defaults(name, arguments.config_dir))
     from evalsuite.cli.startup import importing
 
     with importing():
@@ -146,7 +148,9 @@ def dispatch(argv: Sequence[str]) -> Exit:
 
         load = compose.load_report if name in REPORTING else compose.load_settings
         settings = load(arguments.overrides, arguments.config_dir, name)
-    if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here" and not settings.dry_run:
+    if isinstance(settings, Run) and name == "run" and settings.dry_run:
+        return _function(DRY_RUN)(settings)
+    if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here":
         from evalsuite.cli.launch.start import launch_jobs, launch_on_ray
         from evalsuite.cli.launch.words import per_model
 
@@ -154,7 +158,7 @@ def dispatch(argv: Sequence[str]) -> Exit:
             return launch_on_ray(arguments, settings)
         jobs = per_model(arguments.overrides, list(settings.models))
         return launch_jobs(jobs, settings.launch, arguments.config_dir)
-    return _function(name)(settings)
+    return _function(COMMANDS[name])(settings)
 
 
 def _defaults(command: str, config_dir: str | None) -> "Run | Report":
@@ -167,8 +171,8 @@ def _defaults(command: str, config_dir: str | None) -> "Run | Report":
     return schema(config_dir=config_dir)
 
 
-def _function(command: str) -> Callable[[Any], Exit]:
-    module, _, name = COMMANDS[command].partition(":")
+def _function(path: str) -> Callable[[Any], Exit]:
+    module, _, name = path.partition(":")
     from evalsuite.cli.startup import importing
 
     with importing():

@@ -33,12 +33,11 @@ def run(settings: Run) -> Exit:
     Raises:
         EvalsuiteError: Something prevents the run; it is raised before any request is sent.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    deadline = None if settings.dry_run else settings.engine.deadline
-    window = None if deadline is None else open_window(deadline)
-    spec = run_spec(settings)
     if settings.dry_run:
-        return dry_run(spec, settings.engine)
+        return dry_run(settings)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
+    spec = run_spec(settings)
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)
     spec = replace(spec, models=prepared.models)
     for note in prepared.notes:

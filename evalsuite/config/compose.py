@@ -112,15 +112,14 @@ def main_folder(config_dir: str | None) -> Path:
     return config_source("run", Run, (), config_dir).folders[0]
 
 
-def register() -> None:
+def register(schema: type = Run) -> None:
     """Register the schema and the folder of shipped files with Hydra; calling it again changes nothing."""
-    ConfigStore.instance().store(name="run_schema", node=Run)
-    ConfigStore.instance().store(name="report_schema", node=Report)
+    ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
     Plugins.instance().register(_ShippedConf)
 
 
 def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
-    register()
+    register(source.schema)
     overrides = [as_key(override) for override in overrides]
     texts = [override for override in overrides if override.partition("=")[0] in source.texts]
     parsed = _parse([override for override in overrides if override not in texts])

@@ -5,7 +5,6 @@ costs more than everything else together. It is the reference that ``doctor`` an
 """
 
 import asyncio
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
-import orjson
 
 from evalsuite.config.settings import Engine, Model
+from evalsuite.endpoint.body import encode, request_body, streams
 from evalsuite.endpoint.fault_mapping import (
     broken_fault,
     connection_fault,
@@ -28,18 +27,15 @@ from evalsuite.endpoint.fault_mapping import (
 from evalsuite.endpoint.faults import Down, NoByte, TooSlow, Transient
 from evalsuite.endpoint.reply import ErrorEvent
 from evalsuite.endpoint.stream import PartialReply, ReplyStream, largest
-from evalsuite.endpoint.thinking import switch_fields, tags_of
+from evalsuite.endpoint.thinking import tags_of
 from evalsuite.endpoint.timeouts import RequestLimits, unmeasured_seconds
 from evalsuite.endpoint.transport import Response, Transport, fetch, transport
 from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 
-OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
 PAGE_BYTES = 65_536
 """So much of an error's body, or of a proxy's page, is read."""
 DATED = re.compile(r"-\d{4}")
-EXPONENT = re.compile(rb"\de[-+]?\d")
-"""In JSON: a float that orjson writes otherwise than the standard library (``1e-7``), or text that looks like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +58,8 @@ class Client:
         await self.transport.close()
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The JSON that is sent for ``request``: pure, and the same for every precision but for ``model``."""
-        server = self.model.server
-        known = OPENAI_FIELDS.union(server.extra_sampling)
-        sampling = {name: value for name, value in request.sampling.items() if name in known}
-        if "max_tokens" in sampling and not request.raw:
-            sampling[server.max_tokens_field] = sampling.pop("max_tokens")
-        body: dict[str, Any] = {"model": self.served_name}
-        if self.streams(request):
-            body["stream"] = True
-        if request.raw:
-            body["prompt"] = request.messages[0]["content"]
-        else:
-            body["messages"] = list(request.messages)
-            body.update(switch_fields(self.model))
-        body.update(sampling)
-        if request.tools:
-            body["tools"] = list(request.tools)
-        if request.stop:
-            body["stop"] = list(request.stop)
-        if self.streams(request):
-            body["stream_options"] = {"include_usage": True}
-        return body
-
-    def streams(self, request: Request) -> bool:
-        """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
-        return self.model.server.stream and not request.tools
+        """The JSON that is sent for ``request`` (see ``body.request_body``)."""
+        return request_body(self.model, self.served_name, request)
 
     async def send(
         self, request: Request, *, longest: float | None = None, progress: PartialReply | None = None
@@ -123,7 +95,7 @@ class Client:
     def _limits(self, request: Request, longest: float | None) -> RequestLimits:
         began, engine = asyncio.get_running_loop().time(), self.engine
         stated = [seconds for seconds in (longest, engine.total_seconds) if seconds is not None]
-        if self.streams(request):
+        if streams(self.model, request):
             whole = began + min(stated, default=math.inf)
             return RequestLimits(began, min(began + engine.first_token_seconds, whole), engine.idle_seconds, whole)
         if not stated:
@@ -215,24 +187,6 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     """
     made = transport(model, engine, limit)
     return Client(replace(model, base_url=made.base_url), engine, served_name, made)
-
-
-def encode(body: Mapping[str, Any]) -> bytes:
-    """A request's body: byte for byte what the standard library writes, compact and in UTF-8.
-
-    A lone surrogate, which UTF-8 cannot hold, is written as an escape.
-    """
-    try:
-        data = orjson.dumps(body)
-    except TypeError:  # a surrogate, or an integer beyond 64 bits
-        data = b""
-    if data and not EXPONENT.search(data):
-        return data
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Item, Reply, Request, Sample, Score, canonical_sha
 from evalsuite.store.attempts import MODEL
-from evalsuite.store.cell import Cell
+
+if TYPE_CHECKING:
+    from evalsuite.store.cell import Cell
 
 Send = Callable[[Request], Awaitable[tuple[Reply, int]]]
 """A request -> (reply, number of requests sent for it)."""
@@ -22,7 +24,7 @@ def request_seed(seed: int, item_id: str, repeat: int) -> int:
 class Conversation:
     """One attempt at one item with one model; its adapter calls ``chat``."""
 
-    cell: Cell
+    cell: "Cell"
     item: Item
     repeat: int
     sampling: Mapping[str, Any]

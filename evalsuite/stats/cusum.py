@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import optimize
 
 from evalsuite.stats.delta import Delta
 from evalsuite.stats.distributions import norm_cdf
@@ -100,6 +99,8 @@ def limit(share: float, nights: int = NIGHTS, reference: float = REFERENCE) -> f
     Returns:
         The limit in standard errors of one night.
     """
+    from scipy import optimize  # 0.25 s, which only nightly charts need
+
     return float(optimize.brentq(lambda h: nights * _alarm_rate(h, 0.0, share, reference) - 1, 0.5, 30.0, xtol=1e-3))
 
 

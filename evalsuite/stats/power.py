@@ -306,8 +306,15 @@ def _shares(calls: Calls) -> Chances:
 
 
 def _loss(estimates: Floats, error: Floats, df: Floats | float) -> Floats:
-    """Return the one-sided p values of "no loss" of simulated estimates."""
-    return t_cdf(estimates / np.where(error > 0, error, 1e-300), df)
+    """Return the one-sided p values of "no loss" of simulated estimates; 0.5 for all that are not below 0.
+
+    Holm takes p values from the smallest on, so no larger one than 0.5 can make another significant, or be so itself.
+    """
+    statistic = estimates / np.where(error > 0, error, 1e-300)
+    p_values = np.full(statistic.shape, 0.5)
+    below = statistic < 0
+    p_values[below] = t_cdf(statistic[below], np.broadcast_to(df, statistic.shape)[below])
+    return p_values
 
 
 def _df(design: Design) -> float:

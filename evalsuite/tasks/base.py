@@ -2,7 +2,6 @@
 use.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -153,6 +152,8 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools) -
     reply = await tools.chat(task.prompt(item, repeat))
     if len(reply.text) < SLOW_TEXT:
         return task.score(item, repeat, reply)
+    import asyncio  # 0.05 s, which a plan or a dry run does not need
+
     return await asyncio.to_thread(task.score, item, repeat, reply)
 
 

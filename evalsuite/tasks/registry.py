@@ -117,11 +117,18 @@ def _imported_path(error: ImportError) -> str | None:
     return match[1] if match else None
 
 
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    return type(value) is type(field.default) and bool(value == field.default)
+
+
 def _validated(adapter: str, adapter_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Validate the options against their declared types; values of JSON types are not converted."""
+    fields = dataclasses.fields(adapter_class)
+    known = {field.name: field for field in fields if field.init and field.name not in COMMON}
+    if all(name in known and _is_default(known[name], value) for name, value in options.items()):
+        return dict(options)  # which needs no validation, nor the import of pydantic (0.15 s)
     from pydantic import TypeAdapter, ValidationError
 
-    known = [field.name for field in dataclasses.fields(adapter_class) if field.init and field.name not in COMMON]
     hints = get_type_hints(adapter_class, include_extras=True)
     checked = {}
     for name, value in options.items():

@@ -21,7 +21,7 @@ def test_first_request(tmp_path: Path, snapshot: SnapshotAssertion, model: str, 
     words = [f"model={model}", "task=gsm8k", f"thinking={thinking}", "data=local", f"data.root={tmp_path}"]
     wanted = load_settings(words)
     task = load_tasks(wanted)["gsm8k"]
-    body = first_body(task, wanted.models[model], wanted.engine)
+    body = first_body(task, wanted.models[model])
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.6, 0.95, 64000)
     assert body["chat_template_kwargs"] == {"enable_thinking": thinking == "on"}
     assert {task.origin[field] for field in ("temperature", "top_p", "max_tokens")} == {"card"}
@@ -46,6 +46,6 @@ def test_the_shipped_model_sends_what_the_snapshot_says(tmp_path: Path) -> None:
 
         assert run(wanted) == Exit.DONE
         task = load_tasks(wanted)["gsm8k"]
-        expected = first_body(task, wanted.models["nvfp4_v2"], wanted.engine) | {"model": "Qwen3.5"}
+        expected = first_body(task, wanted.models["nvfp4_v2"]) | {"model": "Qwen3.5"}
         question = expected["messages"][0]["content"]  # the others ask who the server is, and whether it thinks
         assert [dict(one.body) for one in server.requests if one.prompt == question] == [expected]

@@ -355,7 +355,7 @@ def test_a_dry_run_shows_what_is_sent(tmp_path: Path) -> None:
     with scripted_endpoint(right) as server:
         wanted = settings(tmp_path, ("bf16", server.base_url), model={"concurrency": 1})
         (task,) = load_tasks(wanted).values()
-        shown = first_body(task, wanted.models["bf16"], wanted.engine)
+        shown = first_body(task, wanted.models["bf16"])
         assert run(wanted) == Exit.DONE
         sent = dict(server.requests[0].body)
     assert {**sent, "model": ""} == {**shown, "model": ""}

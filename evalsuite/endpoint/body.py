@@ -1,0 +1,64 @@
+"""The JSON body of a request: pure functions of the model's settings and the request, without a connection."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from evalsuite.config.settings import Model
+from evalsuite.endpoint.thinking import switch_fields
+from evalsuite.records import Request
+
+OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
+EXPONENT = re.compile(rb"\de[-+]?\d")
+"""In JSON: a float that orjson writes otherwise than the standard library (``1e-7``), or text that looks like one."""
+
+
+def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
+    """The JSON that is sent for ``request``: the same for every precision but for ``model``, here ``served_name``."""
+    server = model.server
+    known = OPENAI_FIELDS.union(server.extra_sampling)
+    sampling = {name: value for name, value in request.sampling.items() if name in known}
+    if "max_tokens" in sampling and not request.raw:
+        sampling[server.max_tokens_field] = sampling.pop("max_tokens")
+    body: dict[str, Any] = {"model": served_name}
+    if streams(model, request):
+        body["stream"] = True
+    if request.raw:
+        body["prompt"] = request.messages[0]["content"]
+    else:
+        body["messages"] = list(request.messages)
+        body.update(switch_fields(model))
+    body.update(sampling)
+    if request.tools:
+        body["tools"] = list(request.tools)
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if streams(model, request):
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def streams(model: Model, request: Request) -> bool:
+    """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
+    return model.server.stream and not request.tools
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """A request's body: byte for byte what the standard library writes, compact and in UTF-8.
+
+    A lone surrogate, which UTF-8 cannot hold, is written as an escape.
+    """
+    try:
+        data = orjson.dumps(body)
+    except TypeError:  # a surrogate, or an integer beyond 64 bits
+        data = b""
+    if data and not EXPONENT.search(data):
+        return data
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
