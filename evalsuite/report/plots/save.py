@@ -155,6 +155,10 @@ def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
 
     An SVG file of an earlier report is removed otherwise: it would show other numbers than its neighbour.
     """
+    layout = figure.get_layout_engine()
+    if layout is not None:  # once here, where each file would lay out by drawing everything a second time
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     figure.savefig(path.with_name(f"{path.name}.png"), format="png", metadata={"Software": None})
     other = path.with_name(f"{path.name}.svg")
     if svg:

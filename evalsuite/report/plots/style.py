@@ -34,7 +34,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "savefig.dpi": 150,
+    "figure.dpi": 150,
     "svg.hashsalt": "evalsuite",
     "svg.fonttype": "none",
 }
