@@ -2,7 +2,6 @@
 
 __all__ = [
     "conversation",
-    "early_stopping",
     "embedded",
     "identity",
     "loop",
@@ -11,5 +10,4 @@ __all__ = [
     "session",
     "stopping",
     "stored",
-    "workload",
 ]
