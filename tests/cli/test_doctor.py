@@ -113,6 +113,25 @@ def test_secrets_stay_where_they_are(
     assert "canary" not in capsys.readouterr().out + json.dumps(found)
 
 
+def compared(tmp_path: Path, answer: Answer) -> list[tuple[str, str]]:
+    """(state, finding) of the comparisons with the stock client, not streamed and streamed."""
+    with scripted_endpoint(lambda _: answer) as server:
+        words = ["model=fp8", f"models.fp8.base_url={server.base_url}", "engine.fingerprint=false"]
+        code, found = visited(tmp_path, *words)
+    assert code == Exit.DONE
+    return [(check["state"], check["says"]) for check in found["checks"] if check["what"].startswith("OpenAI client")]
+
+
+def test_the_stock_client_reads_the_same_reply_or_the_doctor_states_why_not(tmp_path: Path) -> None:
+    lines = compared(tmp_path, Answer("4", reasoning="2 + 2"))
+    assert lines == [("ok", "the stock OpenAI client reads the same reply")] * 2
+    message = {"content": [{"type": "text", "text": "4"}], "reasoning": "2 + 2"}
+    body = json.dumps({"model": "scripted", "choices": [{"message": message, "finish_reason": "stop"}]})
+    lines = compared(tmp_path, Answer(body=body))
+    assert [state for state, _ in lines] == ["warn", "warn"]
+    assert all("evalsuite reads the reply, the stock OpenAI client cannot" in finding for _, finding in lines)
+
+
 def test_no_endpoint_to_check() -> None:
     with pytest.raises(BadInput, match="no endpoint to check: add model=NAME"):
         doctor(load_settings([], command="doctor"))

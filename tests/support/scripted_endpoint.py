@@ -217,8 +217,9 @@ async def _stream(
     choices += [{"delta": {"content": piece}} if chat else {"text": piece} for piece in _pieces(text)]
     choices += [{"delta": {"tool_calls": [call]}} for call in _calls(answer)]
     choices.append({"delta": {}, "finish_reason": finish} if chat else {"text": "", "finish_reason": finish})
+    envelope = {**envelope, "object": "chat.completion.chunk" if chat else "text_completion"}
     events = [
-        {**envelope, "object": "chat.completion.chunk" if chat else "text_completion", "choices": [choice]}
+        {**envelope, "choices": [choice]}
         for choice in ({"index": 0, "finish_reason": None, **choice} for choice in choices)
     ]
     if (body.get("stream_options") or {}).get("include_usage"):

@@ -1,4 +1,4 @@
-"""All checks of endpoints that need no run: identity, context, thinking, pictures, tools, fingerprint.
+"""All checks of endpoints that need no run: identity, context, thinking, pictures, tools, replies, fingerprint.
 
 The checks are those that a run makes before its first question (``preflight``). Here each goes on where it can after
 another has failed, so that one visit finds everything. Cheap checks come first; a model that fails one of those is
@@ -18,6 +18,7 @@ from evalsuite.endpoint.identity.fingerprint import Fingerprint
 from evalsuite.endpoint.identity.identify import identify, probe_thinking, with_name
 from evalsuite.endpoint.identity.probes import probe_images, probe_tools
 from evalsuite.endpoint.pool import connect_all
+from evalsuite.endpoint.reference import compare_with_reference, reference_request
 from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.engine.identity.known_servers import EarlierServers, refuse_duplicate
 from evalsuite.engine.identity.preflight import (
@@ -138,6 +139,7 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
         if facts:
             streamed = facts["probe_tools_streamed"]
             checkup.note("tools", "ok", f"one call: {facts['probe_tools']}; streamed (never used): {streamed}")
+    await _check_against_reference(checkup, plan)
     if plan.engine.fingerprint:
         await _check_fingerprint(checkup, plan.earlier)
     else:
@@ -179,6 +181,15 @@ def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> No
             checkup.note("context", "fail", str(error))
     if fits:
         checkup.note("context", "ok", f"{context:,} tokens" + (", enough for all tasks" if tasks else ""))
+
+
+async def _check_against_reference(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
+    """Whether the stock OpenAI client reads replies as evalsuite does. A difference is a warning: which of the two is
+    wrong, or whether the server is, has to be looked at."""
+    request = reference_request(plan.fields, context_of(checkup.facts), tools=tools_needed(plan.tasks))
+    for check, streamed in (("OpenAI client", False), ("OpenAI client, streamed", True)):
+        comparison = await compare_with_reference(checkup.clients[0], request, streamed=streamed)
+        checkup.note(check, "ok" if comparison.same else "warn", comparison.finding)
 
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
