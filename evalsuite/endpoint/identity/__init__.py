@@ -1,3 +1,3 @@
 """Which model a server runs: what it states about itself, and how it answers fixed requests."""
 
-__all__ = ["capture", "differences", "fact_tables", "facts", "fingerprint", "identify", "probes"]
+__all__ = ["capture", "differences", "fact_tables", "facts", "fingerprint", "identify", "persistence", "probes"]
