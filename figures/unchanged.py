@@ -30,6 +30,8 @@ class Compared:
     """Values of the earlier file, those of lists and of nested objects each for itself."""
     differing: tuple[str, ...]
     """Paths with another value, or without one on either side."""
+    largest: float
+    """The largest relative difference of two numbers; infinite where anything else differs."""
 
 
 def unchanged(folder: Path) -> list[Line]:
@@ -57,7 +59,16 @@ def before_and_after(before: Path, folder: Path, commands: Callable[[Path, Path]
 def compared(before: Any, after: Any) -> Compared:
     """Two documents, field by field; version and time do not count."""
     old, new = dict(_fields(before)), dict(_fields(after))
-    return Compared(len(old), tuple(path for path in {**old, **new} if old.get(path, ...) != new.get(path, ...)))
+    differing = tuple(path for path in {**old, **new} if old.get(path, ...) != new.get(path, ...))
+    largest = max((_relative(old.get(path), new.get(path)) for path in differing), default=0.0)
+    return Compared(len(old), differing, largest)
+
+
+def _relative(one: Any, other: Any) -> float:
+    """The difference of two fractional numbers in parts of the larger; infinite for anything else."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) / max(abs(one), abs(other))
+    return float("inf")
 
 
 def demo(checkout: Path, folder: Path, *words: str) -> Path:
@@ -101,5 +112,7 @@ def _fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _line(what: str, found: Compared) -> Line:
     shown = ", ".join(found.differing[:5]) + (" ..." if len(found.differing) > 5 else "")
-    said = f"all {found.fields:,} equal" if not found.differing else f"{len(found.differing):,} differ: {shown}"
-    return Line(f"{what}: fields of `comparison.json`, before and after", "equal but for version and time", said)
+    by = f"by at most {found.largest:.1e} of their value" if found.largest < float("inf") else "not only in digits"
+    differing = f"{len(found.differing):,} of {found.fields:,} differ, {by}: {shown}"
+    measured = differing if found.differing else f"all {found.fields:,} equal"
+    return Line(f"{what}: fields of `comparison.json`, before and after", "equal but for version and time", measured)

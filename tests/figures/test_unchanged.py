@@ -11,6 +11,8 @@ def test_every_difference_is_named() -> None:
     assert compared(before, before).fields == 6
     rows = [{"delta": 0.5, "ci95": [0, 2]}, {"delta": 0.0, "more": 1}]
     found = compared(before, {"schema": 1, "rows": rows, "gate": {"margins": {}}})
+    assert found.largest == float("inf")
+    assert compared({"a": 0.5, "b": 2}, {"a": 0.25, "b": 2}).largest == 0.5
     assert set(found.differing) == {"rows[0].ci95[1]", "rows[1].delta", "rows[1].more", "gate", "gate.margins"}
 
 
