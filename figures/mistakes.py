@@ -14,8 +14,8 @@ from figures.line import Line
 from tests.support.renaming_proxy import Proxy, renaming_proxy
 
 MODEL = "demo_fp8"
-SAID = ("run run-", "nothing to report yet")
-"""What a run says besides: which folder it took, and that it leaves no report."""
+SAID = ("run run-", "examining the servers", "nothing to report yet")
+"""Lines beside the message: the folder of the run, its progress, and that there is no report."""
 
 
 @dataclass(frozen=True, slots=True)
