@@ -1,6 +1,5 @@
 """The asked figures by topic: what runs at full size, and what was asked of it."""
 
-import resource
 import subprocess
 import sys
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures import benchmarks, cost, install, io_faults, kills, tool_calls
+from figures import benchmarks, cost, install, io_faults, kills, startup, tool_calls
 from figures import plan as planning
 from figures.contract import contract
 from figures.line import Line
@@ -231,15 +230,6 @@ def ray(folder: Path) -> list[Line]:
     ]
 
 
-def help_text(folder: Path) -> list[Line]:
-    """What ``--help`` costs."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "evalsuite", "--help"], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [Line("`evalsuite --help`", "under 0.5 s CPU", f"{seconds:.2f} s")]
-
-
 def page(folder: Path) -> list[Line]:
     """The report's page in headless Chromium."""
     from figures.page import page_lines
@@ -334,7 +324,7 @@ TOPICS: dict[str, Topic] = {
     "lm_eval": Topic("Verdicts beside stock lm-eval's", lm_eval),
     "extractors": Topic("Looping answers", extractors),
     "bodies": Topic("Request bodies", bodies),
-    "help": Topic("Start-up", help_text),
+    "startup": Topic("Start-up", startup.lines),
     "ray": Topic("Ray", ray),
     "interop": Topic("Logs of other harnesses", interop),
     "nightly": Topic("A nightly job", nightly_lines),
