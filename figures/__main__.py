@@ -30,9 +30,10 @@ def main(wanted: Sequence[str]) -> int:
     if unknown:
         sys.stderr.write(f"unknown figure {', '.join(unknown)}. Known: {', '.join(topics.TOPICS)}\n")
         return 64
-    known = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
     for name in wanted or topics.TOPICS:
-        known[name] = measured(name, topics.TOPICS[name])
+        found = measured(name, topics.TOPICS[name])
+        known = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}  # another process may write it
+        known[name] = found
         DOCS.mkdir(exist_ok=True)
         STORE.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         PAGE.write_text(page(known), encoding="utf-8")

@@ -127,7 +127,7 @@ def figure(folder: Path) -> list[Line]:
         ran = asked(environment.python, place, {**dict.fromkeys(TASKS, ""), "lm_eval": LM_EVAL})
         expected = len(ran) - (not extra)
         passed = [task for task, one in ran.items() if (one.code, one.graded) == (0, ITEMS)]
-        others = "; ".join(f"{task}: exit {one.code}, {one.said}" for task, one in ran.items() if task not in passed)
+        others = "; ".join(f"{task}: {_ended(one)}" for task, one in ran.items() if task not in passed)
         torch = "torch" if "torch" in environment.distributions else "no torch"
         lines += [
             Line(
@@ -143,6 +143,10 @@ def figure(folder: Path) -> list[Line]:
             ),
         ]
     return lines
+
+
+def _ended(ran: Ran) -> str:
+    return f"exit {ran.code}, {'which names the extra card' if 'evalsuite[card]' in ran.said else ran.said}"
 
 
 def _children_seconds() -> float:
