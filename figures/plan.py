@@ -10,7 +10,8 @@ from pathlib import Path
 from evalsuite.config.compose import load_settings
 from evalsuite.config.files import config_source
 from evalsuite.config.paths import shipped
-from evalsuite.config.settings import Launch, Model, Run
+from evalsuite.config.serving import Launch
+from evalsuite.config.settings import Model, Run
 from evalsuite.plan import hardware
 from evalsuite.plan.build import make_plan
 from evalsuite.report.published.check import CardReport, card_reports

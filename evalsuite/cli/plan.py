@@ -17,14 +17,14 @@ def plan(settings: Run) -> Exit:
 
     Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when the file cannot be written.
     """
-    found = make_plan(settings)
+    run_plan = make_plan(settings)
     output = standard_output()
     models = ", ".join(settings.models)
-    show(tables(found), f"evalsuite plan: {models}; nothing was sent", output)
-    for line in _commands(found.placement):
+    show(tables(run_plan), f"evalsuite plan: {models}; nothing was sent", output)
+    for line in _commands(run_plan.placement):
         output.print(line, soft_wrap=True, markup=False)
     if settings.to is not None:
-        write_json(Path(settings.to), plan_json(found))
+        write_json(Path(settings.to), plan_json(run_plan))
         output.print(f"\nplan: {settings.to}", soft_wrap=True, markup=False)
     return Exit.DONE
 
@@ -36,7 +36,7 @@ def _commands(placement: Placement | None) -> list[str]:
     lines: list[str] = []
     for number, step in enumerate(placement.steps, 1):
         lines.append(f"\n# step {number} of {len(placement.steps)}")
-        for one, command in commands(step, placement.machine):
-            lines.append(f"{command or '# no launch command is known'}  # {', '.join(one.names)}")
-        lines += [f"# on another machine: {one.command}  # {', '.join(one.names)}" for one in step.elsewhere]
+        for server, command in commands(step, placement.machine):
+            lines.append(f"{command or '# no launch command is known'}  # {', '.join(server.names)}")
+        lines += [f"# on another machine: {server.command}  # {', '.join(server.names)}" for server in step.elsewhere]
     return lines

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from evalsuite.config.settings import Run
 
-__all__ = ["aa", "address", "compose", "deadline", "files", "load_settings", "paths", "sampling", "scale", "settings"]
+__all__ = [
+    "aa",
+    "address",
+    "compose",
+    "deadline",
+    "files",
+    "load_settings",
+    "paths",
+    "sampling",
+    "scale",
+    "serving",
+    "settings",
+]
 
 
 def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "Run":

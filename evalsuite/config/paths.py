@@ -10,8 +10,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 def shipped(name: Literal["conf", "tasks"]) -> Path:
     """The shipped folder ``conf`` or ``tasks``.
 
-    An installed wheel carries them inside the package (``_conf``, ``_tasks``); a checkout has them beside it. The
-    checkout's own folders win there, because an editable install may leave an older copy elsewhere.
+    An installed wheel carries them inside the package (``_conf``, ``_tasks``); a checkout has them next to the package.
+    The checkout's own folders win there, because an editable install may leave an older copy elsewhere.
     """
     inside = _PACKAGE / f"_{name}"
     return inside if inside.is_dir() else _PACKAGE.parent / name

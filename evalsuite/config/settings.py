@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.config.scale import Scale
+from evalsuite.config.serving import Launch
 
 MISSING: Any = "???"
 
@@ -46,18 +47,6 @@ class Server:
     facts: dict[str, list[str]] = field(default_factory=dict)
     """Names of facts that these paths state (``*``: any text): ``identity``, equal in all precisions of one model;
     ``precision``, expected to differ between them; ``idle``, without any effect on answers."""
-
-
-@dataclass(slots=True)
-class Launch:
-    """How the checkpoint is served: commands to copy, and facts for the record."""
-
-    image: str | None = None
-    command: str = ""
-    note: str = ""
-    """Where and why the command differs from that of the model card."""
-    weights_gb: float | None = None
-    """Size of the checkpoint's weights in units of 10^9 bytes; ``plan`` computes from it which models fit together."""
 
 
 @dataclass(slots=True)

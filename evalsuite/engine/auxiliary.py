@@ -1,4 +1,4 @@
-"""The models beside the one under test: the judge and the simulated user."""
+"""The auxiliary models of a run: the judge and the simulated user."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

@@ -65,7 +65,7 @@ async def run_workloads(
     Args:
         workloads: One per endpoint.
         engine: How requests are sent.
-        limits: What can stop the run; ``limits.stop.reason`` then says what did.
+        limits: What can stop the run; ``limits.stop.reason`` then names it.
         draw: Called twice a second with the progress of all endpoints.
         early_stopping: Receives the value of every attempt, and ends the cells that are decided.
 

@@ -1,4 +1,4 @@
-"""The state of a cell's attempts, read from its journals: sent, answered, judged, scored, cut, put aside."""
+"""The state of a cell's attempts, read from its journals: sent, answered, judged, scored, cut, invalidated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class StoredAttempt:
     verdicts: dict[tuple[str, str], bool] = field(default_factory=dict)
     """(hash of what was judged, judge) -> whether the answer is right."""
     spoiled: bool = False
-    """Whether earlier turns were put aside."""
+    """Whether earlier turns were invalidated."""
     tokens: dict[Turn, int] = field(default_factory=dict)
     """Generated tokens of replies, as the server counted them."""
     cuts: list[CutRequest] = field(default_factory=list)

@@ -143,7 +143,7 @@ class Cell:
         attempt.outcome = sample.score.outcome
 
     def invalidate(self, key: AttemptKey) -> None:
-        """Put the turns of an attempt aside: the next attempt starts from the first turn. They stay in the journal."""
+        """Let the next attempt start from the first turn; the turns on record stay in the journal and do not count."""
         self._writer.append(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 

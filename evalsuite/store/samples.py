@@ -184,11 +184,11 @@ def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
     """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
-    found = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
-    if found is None:
-        found = _cuts(scan(folder))
+    rows = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
+    if rows is None:
+        rows = _cuts(scan(folder))
     cuts: dict[tuple[str, int], list[CutRequest]] = {}
-    for item, repeat, tokens, seconds in found:
+    for item, repeat, tokens, seconds in rows:
         cuts.setdefault((item, repeat), []).append(CutRequest(tokens, seconds))
     return cuts
 

@@ -163,7 +163,7 @@ def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
 
 
 def _drop_invalidated(pair: CellPair, name: CellName, cell: Cell) -> None:
-    """Drop values of attempts that have been put aside."""
+    """Drop values of attempts that were invalidated."""
     arm = pair.arm(name)
     for row, item in enumerate(pair.test.order):
         for repeat in range(arm.values.shape[1]):

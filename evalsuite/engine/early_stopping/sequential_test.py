@@ -76,7 +76,7 @@ class SequentialTest:
         return max(1, self.rule.items // BLOCKS)
 
     def replay(self) -> None:
-        """Start again and count everything that the arms hold: after a resume, or where values were put aside."""
+        """Start again and count everything that the arms hold: after a resume, or where attempts were invalidated."""
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
         self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
         self.state, self.call, self.ends, self.implied = start(self.rule), None, 0, False

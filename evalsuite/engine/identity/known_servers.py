@@ -52,7 +52,7 @@ class EarlierServers:
     """Pairs of models that are one checkpoint (``same_as``)."""
 
     def known(self) -> list[KnownServer]:
-        """Every fingerprint on record; read anew at each call, as models of the present run are added."""
+        """Every fingerprint on record; read again at each call, as models of the present run are added."""
         return known_servers(self.results, self.baseline)
 
 
@@ -133,7 +133,7 @@ def refuse_duplicate(
 def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None) -> tuple[list[str], list[str]]:
     """(notes on how a server differs from the one that answered before in ``cell``, facts that are idle).
 
-    A fact is idle if it changed while the answers stayed the same, unless a table says that it is about the model.
+    A fact is idle if it changed while the answers stayed the same, unless it is listed as a fact about the model.
     ``entry`` is the server's new entry in the manifest. Raises ``EndpointUnusable`` where its answers, or its facts
     about the model, are another model's.
     """

@@ -1,7 +1,7 @@
 """The identity of a server while a run asks it: checked again and again, and once more at the end.
 
 A restart may bring other weights. Where that is found, the endpoint stops, and the answers since the last check that
-was good are put aside, because it is not known which of the two models wrote them. They stay in the journal, and are
+was good are invalidated, because it is not known which of the two models wrote them. They stay in the journal, and are
 asked for again.
 """
 
@@ -78,7 +78,7 @@ class IdentityMonitor:
                 self._record_settings(facts, same=False)
                 return
             distances = [compare(old, print_) for print_ in prints]
-            comparison = max(distances, key=lambda found: found.distance or 0.0)
+            comparison = max(distances, key=lambda distance: distance.distance or 0.0)
             if comparison.verdict == "different":
                 self._refuse(f"it answers as another model than at {self._since} ({comparison.summary()})")
             self._note({"at": at, "verdict": comparison.verdict, "distance": round(comparison.distance or 0.0, 6)})
@@ -97,7 +97,7 @@ class IdentityMonitor:
             self._note({"at": utc_now(), "verdict": "not reached", "why": f"no answer within {LAST_SECONDS:.0f} s"})
 
     def invalidate(self) -> int:
-        """Put aside what arrived since the last good check; call it when nothing is in flight any more.
+        """Invalidate the replies since the last good check; call it when nothing is in flight any more.
 
         Returns the number of attempts. They are missing from then on, and the same command asks for them again.
         """
@@ -170,7 +170,7 @@ class IdentityMonitor:
 async def final_checks(
     monitors: Mapping[str, IdentityMonitor], faults: Mapping[str, EvalsuiteError], stop: Stop
 ) -> dict[str, EvalsuiteError]:
-    """Check all servers a last time, and put aside the answers since the last good check of those that have changed.
+    """Check all servers a last time, and invalidate the answers of changed ones since their last good check.
 
     A run that was stopped does not wait for this check.
 

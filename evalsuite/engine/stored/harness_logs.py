@@ -6,8 +6,8 @@ where the log holds them ``reasoning``, ``prompt_tokens``, ``completion_tokens``
 it, else by the text of the question, which must be equal.
 
 Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``), inspect 0.3.285 ``log/_log.py``
-(``.eval``, ``.json``; read with inspect's own reader), evalscope 1.14.1 ``reviews/<model>/*.jsonl`` with
-``predictions/`` beside it.
+(``.eval``, ``.json``; read with inspect's own reader), evalscope 1.14.1 ``reviews/<model>/*.jsonl`` and
+``predictions/`` in the same folder.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
