@@ -1,7 +1,6 @@
 """The ``run`` command: the cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from evalsuite.endpoint import environment
 from evalsuite.engine.manifests import run_spec
 from evalsuite.engine.session import Session
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
-from evalsuite.errors import BadInput, Exit
-from evalsuite.store.runs import CellName, archive, choose_run
+from evalsuite.errors import Exit
+from evalsuite.store.runs import archive_task, choose_run
 
 
 def run(settings: Run) -> Exit:
@@ -46,8 +45,8 @@ def run(settings: Run) -> Exit:
     choice = choose_run(results, settings.run_id, settings.suite, spec.manifests)
     folder = results / choice.run_id
     console.print(f"run {choice.run_id} ({choice.why})")
-    if settings.redo not in (None, "failed"):  # failed samples are asked again anyway
-        _archive_cells(folder, spec.manifests, settings.redo, settings.reason or "")
+    if settings.redo is not None and settings.redo != "failed":  # failed samples are asked again anyway
+        archive_task(folder, spec.manifests, settings.redo, settings.reason or "")
     stop = Stop()
     limits = RunLimits(stop, TokenBudget(settings.engine.token_budget, stop), window, settings.rate)
     session = Session(folder, spec, settings.engine, limits, console, settings.gate, settings.baseline_run)
@@ -69,16 +68,6 @@ def _work(session: Session) -> Exit | None:
         console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
         return None
     return exit_code(result, session.limits, console)
-
-
-def _archive_cells(folder: Path, cells: Collection[CellName], redone: str | None, reason: str) -> None:
-    """Archive the cells of the task ``redone``, so that they are asked again."""
-    tasks = {task for _, task in cells}
-    if redone not in tasks:
-        raise BadInput(f"redo={redone}: not among the asked tasks ({', '.join(tasks)})")
-    for label, task in cells:
-        if task == redone and (folder / label / task).is_dir():
-            archive(folder / label / task, reason)
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:

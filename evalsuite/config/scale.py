@@ -17,7 +17,7 @@ class Scale:
     timeout_min: float = 240.0
     """``slurm``: length of one window, minutes."""
     signal_delay_s: int = 120
-    """``slurm``: seconds before the window's end at which a job is signalled to stop; above ``engine.drain_seconds``."""
+    """``slurm``: seconds before the window's end at which a job is signalled; above ``engine.drain_seconds``."""
     max_num_timeout: int = 50
     """``slurm``: windows that a job may use."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The folder of runs: which run a command belongs to, which cells a run holds, and how a cell is archived."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +78,19 @@ def archive(folder: Path, reason: str) -> Path:
     except OSError as error:
         raise StorageFailed(f"cannot archive {folder}: {error.strerror or error}") from None
     return target
+
+
+def archive_task(run: Path, cells: Collection[CellName], task: str, reason: str) -> None:
+    """Archive the cells of one task in a run's folder, so that they are asked again.
+
+    ``cells`` are the cells that are asked for. Raises ``BadInput`` if the task is not among them.
+    """
+    tasks = dict.fromkeys(name for _, name in cells)
+    if task not in tasks:
+        raise BadInput(f"redo={task}: not among the asked tasks ({', '.join(tasks)})")
+    for label, name in cells:
+        if name == task and (run / label / name).is_dir():
+            archive(run / label / name, reason)
 
 
 BASELINE_SUFFIX = "@baseline"
