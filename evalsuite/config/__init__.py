@@ -16,7 +16,6 @@ __all__ = [
     "paths",
     "sampling",
     "scale",
-    "serving",
     "settings",
 ]
 
