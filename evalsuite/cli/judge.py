@@ -28,8 +28,8 @@ def judge(settings: Report) -> Exit:
         raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     results = Path(settings.results_dir)
-    cell_folders = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
-    folders = [folder for folder in cell_folders if settings.task in (None, folder.name) and _is_judged(folder)]
+    every_cell = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
+    folders = [folder for folder in every_cell if settings.task in (None, folder.name) and _is_judged(folder)]
     if not folders:
         raise BadInput(f"no cell of {', '.join(settings.run)} has answers that a judge grades")
     prepared = environment.prepare({"judge": settings.judge}, {}, settings.engine.connect_seconds)

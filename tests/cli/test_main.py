@@ -202,7 +202,7 @@ FILES = {
     "unknown server": (
         "model/mine.yaml",
         MINE.replace("sglang", "sglan"),
-        "{file}: unknown server 'sglan'; did you mean 'sglang'? Known: llama_cpp, openai, sglang, vllm.",
+        "{file}: unknown server 'sglan'; did you mean 'sglang'? Known: llama_cpp, openai, sglang, transformers, vllm.",
     ),
     "not YAML": ("model/mine.yaml", MINE + "launch: {image: [\n", "{file}, line 10: not valid YAML: "),
     "a tab": ("model/mine.yaml", MINE + "launch:\n\timage: x\n", "{file}, line 10: not valid YAML: "),

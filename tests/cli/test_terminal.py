@@ -48,7 +48,7 @@ def on_a_terminal(width: int, *arguments: str, stop_at: str = "", cwd: Path | No
 _CHILD = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
-from evalsuite.cli import main
+from evalsuite.cli.main import main
 sys.exit(main())
 """
 

@@ -202,7 +202,7 @@ def test_a_baseline_joins_other_runs(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="unknown run 'absent'"), open_inputs(report(tmp_path, "new", "absent")):
         pass
     with (
-        pytest.raises(BadInput, match="holds v2, v3: say which with baseline=NAME"),
+        pytest.raises(BadInput, match="holds v2, v3: choose one with baseline=NAME"),
         open_inputs(report(tmp_path, "old", "new")),
     ):
         pass

@@ -156,7 +156,7 @@ ROWS: dict[int, Row] = {
         "the judge is down",
         (
             LCR + "test_a_failing_judge_is_never_the_models_fault",
-            LCR + "test_judging_later_from_another_process_gives_the_same_table",
+            LCR + "test_judging_later_gives_the_same_table",
         ),
     ),
     51: Row("another judge", (LCR + "test_another_judge_judges_both_sides_again_and_agreement_is_shown",)),

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalsuite.cli.import_answers import ingest
+from evalsuite.cli.import_answers import import_answers
 from evalsuite.config.compose import load_settings
+from evalsuite.demo.problems import Problem
 from evalsuite.store.samples import read_samples
 from tests.end_to_end.interop import logs
 
@@ -36,7 +37,7 @@ def imported(log: Path, folder: Path, name: str, asked: list[str]) -> Agreement:
     words = ["task=word_problems", f"file={log}", f"name={name}", "run_id=interop", f"results_dir={folder / 'results'}"]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        ingest(load_settings([*words, f"tasks.word_problems.select.ids={ids}"], None, "import"))
+        import_answers(load_settings([*words, f"tasks.word_problems.select.ids={ids}"], None, "import"))
     cell = folder / "results" / "interop" / name / "word_problems"
     rows = read_samples(cell, ["completion_tokens", "reasoning"]).to_pylist()
     found = re.search(r"([\d,]+) of ([\d,]+) verdicts are the same", said.getvalue())
@@ -71,6 +72,6 @@ def recorded(folder: Path) -> Agreement:
     return imported(log, folder, "evalscope", asked)
 
 
-def numeric(count: int) -> list[logs.Problem]:
+def numeric(count: int) -> list[Problem]:
     """The problems whose answer is a number: what evalscope's GSM8K protocol can grade."""
     return [one for one in logs.problems(count) if one.answer.isdigit()]
