@@ -22,7 +22,7 @@ Calls = list[dict[str, Any]]
 
 
 @dataclass(slots=True)
-class Agreement:
+class CheckAgreement:
     """How many verdicts were compared, and those that differ."""
 
     verdicts: int = 0
@@ -54,9 +54,9 @@ def lines(folder: Path) -> list[Line]:
     ]
 
 
-def agreement(items: Iterable[Item]) -> Agreement:
+def agreement(items: Iterable[Item]) -> CheckAgreement:
     """The last turn of every item: its expected calls, and every kind of wrong call that applies to it."""
-    found = Agreement()
+    found = CheckAgreement()
     for item in items:
         expected, tools = item.target[-1], item.inputs["tools"]
         for kind, reply in [("expected", perfect(item, -1)), *wrong(item)]:

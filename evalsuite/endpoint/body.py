@@ -12,8 +12,9 @@ from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.records import Request
 
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
-EXPONENT = re.compile(rb"\de[-+]?\d")
-"""In JSON: a float that orjson writes otherwise than the standard library (``1e-7``), or text that looks like one."""
+EXPONENT = re.compile(rb"\de[-+]?\d|0\.0000")
+"""In JSON: a float that orjson may write otherwise than the standard library (``1e-7``, ``0.00001``), or text that
+looks like one."""
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:

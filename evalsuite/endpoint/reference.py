@@ -59,7 +59,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ReferenceCheck:
     """Whether both clients read the same reply."""
 
     same: bool
@@ -67,7 +67,7 @@ class Comparison:
     """One line: that they do, what differs, or which one could not read it."""
 
 
-async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> Comparison:
+async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> ReferenceCheck:
     """Send one request through both clients and compare what they read.
 
     Raises nothing that a server can cause: a client that cannot read the reply is the finding.
@@ -84,11 +84,13 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
     except ReferenceFailed as error:
         reference_error = str(error)
     if own_error and reference_error:
-        return Comparison(False, f"no client can read the reply: evalsuite: {own_error}; OpenAI's: {reference_error}")
+        return ReferenceCheck(
+            False, f"no client can read the reply: evalsuite: {own_error}; OpenAI's: {reference_error}"
+        )
     if own_error:
-        return Comparison(False, f"the stock OpenAI client reads the reply, evalsuite does not: {own_error}")
+        return ReferenceCheck(False, f"the stock OpenAI client reads the reply, evalsuite does not: {own_error}")
     if reference_error:
-        return Comparison(False, f"evalsuite reads the reply, the stock OpenAI client cannot: {reference_error}")
+        return ReferenceCheck(False, f"evalsuite reads the reply, the stock OpenAI client cannot: {reference_error}")
     differing = differences(own, reference)
     if differing:
         shown = [
@@ -96,9 +98,9 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
             for name, here, there in differing
         ]
         words = "; ".join(shown)
-        return Comparison(False, f"the stock OpenAI client reads the reply otherwise: {words}")
+        return ReferenceCheck(False, f"the stock OpenAI client reads the reply otherwise: {words}")
     note = "" if _contents(own[0]) == _contents(own[-1]) else " (without texts, which differ when asked twice)"
-    return Comparison(True, f"the stock OpenAI client reads the same reply{note}")
+    return ReferenceCheck(True, f"the stock OpenAI client reads the same reply{note}")
 
 
 def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, Any, Any]]:

@@ -73,7 +73,7 @@ class Assembler:
     def __init__(self) -> None:
         self._text = TextBuffer()
         self._reasoning = TextBuffer()
-        self._calls = ToolCalls()
+        self._calls = ToolCallParts()
         self._finish = ""
         self._usage: Mapping[str, Any] = {}
         self._names: list[str] = []
@@ -166,7 +166,7 @@ class Assembler:
         return Reply(text, reasoning, finish, self._calls.whole(), usage, seconds, first, model, fingerprint)
 
 
-class ToolCalls:
+class ToolCallParts:
     """The tool calls of one reply."""
 
     __slots__ = ("_calls", "_open")

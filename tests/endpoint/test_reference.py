@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
 from evalsuite.endpoint.reference import (
-    Comparison,
     Reading,
+    ReferenceCheck,
     ReferenceFailed,
     compare_with_reference,
     differences,
@@ -210,8 +210,8 @@ def test_any_answer_in_the_common_shapes_is_read_alike(server: ScriptedServer, a
     assert readings[0].usage == Usage(5, answer["tokens"], answer["thought"])  # type: ignore[union-attr]
 
 
-def compare(url: str, prompt: str, *, streamed: bool = False) -> Comparison:
-    async def ask() -> Comparison:
+def compare(url: str, prompt: str, *, streamed: bool = False) -> ReferenceCheck:
+    async def ask() -> ReferenceCheck:
         client = connect(model(url, thinking=False), Engine(retries=0), "m", 4)
         try:
             return await compare_with_reference(client, asked(prompt), streamed=streamed)
@@ -240,7 +240,7 @@ def test_texts_that_change_are_not_compared() -> None:
     assert "differ when asked twice" in found.finding
 
 
-async def received_of(status: int) -> tuple[list[web.BaseRequest], list[Any], Comparison]:
+async def received_of(status: int) -> tuple[list[web.BaseRequest], list[Any], ReferenceCheck]:
     """(requests, their bodies, what was found) at an address with a query; errors of its server repeat all secrets."""
     requests: list[web.BaseRequest] = []
     bodies: list[Any] = []
