@@ -45,33 +45,49 @@ class Kills:
     killed_in: dict[str, int] = field(default_factory=lambda: {"starting": 0, "asking": 0, "ending": 0})
 
 
-def kills(
-    folder: Path,
-    count: int,
-    *,
-    items: int = 30,
-    repeats: int = 2,
-    delay: float = 0.15,
-    seed: int = 0,
-    sync_seconds: float = 0.0,
-) -> Kills:
-    """Kill ``count`` processes, in as many rounds as it takes; ``items`` sums and a third as many dialogues.
+@dataclass(frozen=True, slots=True)
+class KilledRun:
+    """The run that is killed and continued."""
 
-    ``sync_seconds``: how long the disk takes to sync a journal, as network file systems do (needs a C compiler).
-    """
+    items: int = 30
+    """Sums; there are a third as many dialogues."""
+    repeats: int = 2
+    delay: float = 0.15
+    """Seconds that a server takes to answer."""
+    sync_seconds: float = 0.0
+    """Seconds that the disk takes to sync a journal, as on network file systems; needs a C compiler."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What all rounds of a series share."""
+
+    conf: Path
+    servers: Sequence[Server]
+    expected: int
+    """Different requests of a run that is not killed."""
+    disk: Mapping[str, str]
+    """Environment variables of a slow disk."""
+    rng: random.Random
+    found: Kills
+
+
+def kills(folder: Path, count: int, run: KilledRun | None = None, *, seed: int = 0) -> Kills:
+    """Kill ``count`` processes, in as many rounds as it takes; None: a run with the defaults of ``KilledRun``."""
+    run = run or KilledRun()
     rng = random.Random(seed)
-    conf = proving.configure(folder / "conf", items=items, repeats=repeats)
+    conf = proving.configure(folder / "conf", items=run.items, repeats=run.repeats)
     found = Kills()
-    disk = slow_disk(folder, sync_seconds) if sync_seconds else {}
-    with proving.endpoints(delay) as servers:
+    disk = slow_disk(folder, run.sync_seconds) if run.sync_seconds else {}
+    with proving.endpoints(run.delay) as servers:
         whole = _uninterrupted(folder / "whole", conf, servers)
-        expected = len(proving.requests(servers))
+        series = _Series(conf, servers, len(proving.requests(servers)), disk, rng, found)
         while found.kills < count:
             start = [len(server.requests) for server in servers]
             home = folder / f"round-{found.rounds}"
             home.mkdir()
             most = min(rng.randint(3, 12), count - found.kills)
-            moments = _round(home, conf, servers, start, expected, most, rng, found, disk)
+            moments = _round(series, home, start, most)
             _judge(home, servers, start, moments, whole, found)
             found.rounds += 1
     return found
@@ -85,29 +101,19 @@ def _uninterrupted(home: Path, conf: Path, servers: Sequence[Server]) -> Outcome
     return proving.outcome(home / "results")
 
 
-def _round(
-    home: Path,
-    conf: Path,
-    servers: Sequence[Server],
-    start: Sequence[int],
-    expected: int,
-    most: int,
-    rng: random.Random,
-    found: Kills,
-    disk: Mapping[str, str],
-) -> list[float]:
-    """Start a run, kill it, start it again ..., and let the last one end; returns when the kills came."""
-    call = proving.command(conf, home / "results", servers)
-    environment = {**proving.environment(home / "acks"), **disk}
+def _round(series: _Series, home: Path, start: Sequence[int], most: int) -> list[float]:
+    """Start a run, kill it up to ``most`` times, and let the last one end; returns the times of the kills."""
+    call = proving.command(series.conf, home / "results", series.servers)
+    environment = {**proving.environment(home / "acks"), **series.disk}
     moments: list[float] = []
     while True:
         with (home / "said").open("ab") as said:
             process = subprocess.Popen(call, stdout=said, stderr=said, env=environment)
         if len(moments) < most:
-            killed = _kill(process, servers, start, expected, rng, found)
+            killed = _kill(series, process, start)
             if killed is not None:
                 moments.append(killed)
-                found.torn += _tear(home / "results", rng)
+                series.found.torn += _tear(home / "results", series.rng)
                 continue
         code = process.wait()
         assert code == 0, (home / "said").read_text(errors="replace")[-3000:]
@@ -115,21 +121,15 @@ def _round(
             return moments
 
 
-def _kill(
-    process: "subprocess.Popen[bytes]",
-    servers: Sequence[Server],
-    start: Sequence[int],
-    expected: int,
-    rng: random.Random,
-    found: Kills,
-) -> float | None:
-    """SIGKILL at a random moment; None if the process had ended by then."""
+def _kill(series: _Series, process: "subprocess.Popen[bytes]", start: Sequence[int]) -> float | None:
+    """SIGKILL at a random moment; returns its time, or None if the process had ended by then."""
+    servers, rng = series.servers, series.rng
     (phase,) = rng.choices(("starting", "asking", "ending"), (STARTING, ASKING, ENDING))
     sent = sum(len(server.requests) for server in servers)
     if phase == "asking":
         _until(process, lambda: sum(len(server.requests) for server in servers) > sent)
     elif phase == "ending":
-        _until(process, lambda: _answered(servers, start) == expected)
+        _until(process, lambda: _answered(servers, start) == series.expected)
     wait = rng.uniform(0.0, {"starting": 1.0, "asking": 1.2, "ending": 1.5}[phase])
     try:
         process.wait(wait)
@@ -137,8 +137,8 @@ def _kill(
         process.kill()
         moment = time.monotonic()
         process.wait()
-        found.kills += 1
-        found.killed_in[phase] += 1
+        series.found.kills += 1
+        series.found.killed_in[phase] += 1
         return moment
     return None
 
@@ -227,7 +227,7 @@ def measure(folder: Path) -> list[Line]:
     """The figure at full size: 200 kills, and 20 on a slow disk."""
     (folder / "slow").mkdir()
     found = kills(folder, 200)
-    slow = kills(folder / "slow", 20, repeats=1, seed=1, sync_seconds=1.5)
+    slow = kills(folder / "slow", 20, KilledRun(repeats=1, sync_seconds=1.5), seed=1)
     phases = ", ".join(f"{count} while {phase}" for phase, count in found.killed_in.items())
     return [
         Line("SIGKILLs of a real run at random moments", "200", f"{found.kills} ({phases}) in {found.rounds} runs"),

@@ -14,7 +14,7 @@ from evalsuite.errors import Exit
 from evalsuite.store import journal
 from evalsuite.store.samples import read_samples
 from figures.io_faults import STALE, io_faults
-from figures.kills import GRACE_SECONDS, kills
+from figures.kills import GRACE_SECONDS, KilledRun, kills
 from tests.store import proving
 from tests.store.io_faults import compiler, slow_disk
 from tests.store.test_cell import write
@@ -110,7 +110,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.mark.slow
 def test_killed_runs_end_as_uninterrupted_ones(tmp_path: Path) -> None:
-    found = kills(tmp_path, 3, items=9, delay=0.3)
+    found = kills(tmp_path, 3, KilledRun(items=9, delay=0.3))
     assert (found.kills, found.replies > 0) == (3, True)
     assert (found.late, found.acknowledged, found.unmarked) == (0, 0, 0)
     assert (found.unequal_rows, found.unequal_comparisons) == (0, 0)
