@@ -89,7 +89,7 @@ def measured(folder: Path, items: int, script: Callable[[str, int], str], *, ret
 
 def _run(folder: Path, items: int, server: Server, met: Counter[str], retries: int) -> Measured:
     engine = Engine(retries=retries, backoff_seconds=0.05, first_token_seconds=3.0, idle_seconds=3.0, probe=False)
-    wanted = settings(folder, ("bf16", server.base_url), engine=engine, model={"concurrency": 32})
+    wanted = settings(folder, ("bf16", server.base_url), engine=engine, model={"concurrency": 32}, report=True)
     wanted.tasks["additions"].options = {"count": items}
     began, said = time.monotonic(), StringIO()
     with redirect_stderr(said):

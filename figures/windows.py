@@ -196,7 +196,7 @@ def main(results: str, urls: Mapping[str, str], items: int, engine: Mapping[str,
     """The run: the same words in every window."""
     sent = Engine(probe=False, fingerprint=False, drain_seconds=0.5, **engine)
     served = list(urls.items())
-    wanted = settings(Path(results), *served, engine=sent, model={"concurrency": CONCURRENCY})
+    wanted = settings(Path(results), *served, engine=sent, model={"concurrency": CONCURRENCY}, report=True)
     wanted.models["nvfp4"] = replace(wanted.models["nvfp4"], baseline="bf16")
     wanted.sampling.max_tokens = 200
     wanted.tasks = {

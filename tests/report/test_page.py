@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+HANG_MS = 200_000
+"""A page that is not ready by then hangs: no bound on how fast it is."""
+
+
 pytestmark = pytest.mark.slow
 
 
@@ -57,6 +61,7 @@ def page(browser: "Browser", run: Path) -> "Iterator[Page]":
     """The page, opened; at the end nothing may have complained."""
     context = browser.new_context()
     context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(HANG_MS)
     opened = context.new_page()
     said = listen(opened)
     opened.goto((run / "report" / "report.html").as_uri())
@@ -198,6 +203,7 @@ def test_narrow_wide_dark_and_print(browser: "Browser", run: Path) -> None:
     for width in (360, 390, 1280):
         for scheme in ("light", "dark"):
             context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+            context.set_default_timeout(HANG_MS)
             page = context.new_page()
             page.goto((run / "report" / "report.html").as_uri())
             page.wait_for_selector(READY)
@@ -214,6 +220,7 @@ def test_missing_and_foreign_texts_are_said(browser: "Browser", run: Path, tmp_p
     alone = tmp_path / "report.html"
     shutil.copy(run / "report" / "report.html", alone)
     page = browser.new_page()
+    page.set_default_timeout(HANG_MS)
     page.goto(alone.as_uri())
     page.click(f"{READY} >> nth=0")
     page.wait_for_selector("#detail .warning")
@@ -232,6 +239,7 @@ def test_hostile_texts_do_nothing(browser: "Browser", tmp_path: Path) -> None:
     run = hostile_run(tmp_path)
     report(Report(run=[str(run)]))
     page = browser.new_page()
+    page.set_default_timeout(HANG_MS)
     said = listen(page)
     page.goto((run / "report" / "report.html").as_uri())
     page.wait_for_selector(READY)
@@ -249,6 +257,7 @@ def test_hostile_texts_do_nothing(browser: "Browser", tmp_path: Path) -> None:
 
 def test_injected_scripts_are_refused_by_the_policy(browser: "Browser", run: Path, tmp_path: Path) -> None:
     page = browser.new_page()
+    page.set_default_timeout(HANG_MS)
     page.goto((run / "report" / "report.html").as_uri())
     page.evaluate("""() => {
       window.refused = 0;
@@ -270,6 +279,7 @@ def test_a_page_without_comparisons_opens(browser: "Browser", tmp_path: Path) ->
     run = write(tmp_path / "r", Made("fp8", arm(1), "mmlu_pro", SUBJECT_OF, title="FP8"))
     report(Report(run=[str(run)]))
     page = browser.new_page()
+    page.set_default_timeout(HANG_MS)
     said = listen(page)
     page.goto((run / "report" / "report.html").as_uri())
     page.wait_for_selector(READY)
@@ -285,6 +295,7 @@ def test_another_comparison_shows_its_own_changes(browser: "Browser", tmp_path: 
     run = demo_run(tmp_path)
     report(Report(run=[str(run)]))
     page = browser.new_page()
+    page.set_default_timeout(HANG_MS)
     page.goto((run / "report" / "report.html").as_uri())
     page.wait_for_selector(READY)
     page.select_option("select[name=pair]", "1")
