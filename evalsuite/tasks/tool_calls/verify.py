@@ -53,8 +53,11 @@ class CallVerdict:
     note: str = ""
     answer: str | None = None
     """The calls of the reply as JSON, or its text; None where it has neither."""
-    as_text: bool = False
-    """Whether a call was left in the text."""
+
+    @property
+    def as_text(self) -> bool:
+        """Whether a call was left in the text."""
+        return self.stage == "as_text"
 
 
 def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapping[str, Any]]) -> CallVerdict:
@@ -66,9 +69,8 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
         tools: The tools offered, as OpenAI schemas.
     """
     answer = _shown(reply)
-    as_text = not reply.tool_calls and call_in_text(reply.text, [tool["function"]["name"] for tool in tools])
-    if as_text:
-        return CallVerdict(False, "as_text", "the call was left in the text", answer, as_text=True)
+    if not reply.tool_calls and call_in_text(reply.text, [tool["function"]["name"] for tool in tools]):
+        return CallVerdict(False, "as_text", "the call was left in the text", answer)
     if not expected:
         if reply.tool_calls:
             return CallVerdict(False, "call", "called although no call was needed", answer)
