@@ -4,6 +4,7 @@
 and prints one JSON object; ``attacked`` calls it as root or as an ordinary user.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -101,6 +102,7 @@ def as_ordinary_user(words: Sequence[str], folder: Path) -> list[str]:
 def main(tier: str, folder: Path, warm: int, names: Sequence[str]) -> None:
     """Run and print."""
     os.umask(0)
+    _adopt_orphans()
     home, scratch = folder / "home", folder / "outside"
     (home / ".ssh").mkdir(parents=True)
     scratch.mkdir()
@@ -192,16 +194,37 @@ def _state(pid: int) -> str:
 
 
 def _processes() -> set[int]:
-    """Processes of whoever runs untrusted code, that are not on their way out."""
+    """Descendants of this process that run untrusted code; those of other sandboxes on this machine do not count."""
     uid = NOBODY if os.geteuid() == 0 else os.geteuid()
-    found = set()
+    children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
-        try:
-            if entry.name.isdigit() and entry.stat().st_uid == uid:
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
+        if entry.name.isdigit():
+            children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
+    below, queue = set(), [os.getpid()]
+    while queue:
+        queue.extend(started := children.pop(queue.pop(), []))
+        below.update(started)
+    return {pid for pid in below if _owner(pid) == uid}
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _owner(pid: int) -> int:
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return -1
+
+
+def _adopt_orphans() -> None:
+    """Makes this process the parent of descendants whose own parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def _files(folder: Path) -> set[str]:
