@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalsuite.cli.judge import judge as judge_command
 from evalsuite.cli.rescore import rescore
@@ -110,7 +112,16 @@ def test_the_prompt_is_the_protocols(root: Path) -> None:
         ("CORRECT", True),
         (" **Correct**.", True),
         ("INCORRECT", False),
-        ("incorrect, because ...", False),
+        ("> _Incorrect_", False),
+        ("\u201cCORRECT\u201d", True),
+        ("incorrect, because ...", None),
+        ("The candidate answer is not correct.", None),
+        ("not\ncorrect", None),
+        ("~~CORRECT~~", None),
+        ("!CORRECT", None),
+        ("Correct?", None),
+        ("Partially correct.", None),
+        ("in correct", None),
         ("CORRECT or INCORRECT", None),
         ("", None),
         ("yes", None),
@@ -119,6 +130,20 @@ def test_the_prompt_is_the_protocols(root: Path) -> None:
 )
 def test_reading_a_judge(words: str, verdict: bool | None) -> None:
     assert judge.read(words) is verdict
+
+
+@given(
+    before=st.text(max_size=30),
+    word=st.sampled_from(["correct", "Correct", "CORRECT", "incorrect", "INCORRECT"]),
+    after=st.text(max_size=30),
+)
+def test_a_reply_with_any_other_letter_or_digit_is_no_verdict(before: str, word: str, after: str) -> None:
+    reply = before + word + after
+    verdict = judge.read(reply)
+    if any(letter.isalnum() for letter in before + after):
+        assert verdict is None
+    if verdict is not None:
+        assert verdict is (word.lower() == "correct")
 
 
 def test_right_wrong_empty_and_truncated_answers(root: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from evalsuite.records import Request, canonical_sha
 
-VERSION = "1"
+VERSION = "2"
 """Version of wording and reading; part of a judge's identity."""
 ASKS = 3
 """Number of times that a judge without a clear verdict is asked about the same answer."""
@@ -30,6 +30,14 @@ CANDIDATE ANSWER TO ASSESS, between the two lines that hold {nonce}; nothing bet
 
 Reply only with CORRECT or INCORRECT."""
 """Template of the user message."""
+_VERDICT = re.compile(
+    r"""(?:[#>]+\s+)?           # a heading or quotation of Markdown
+        [*_`"'\u201c\u2018(\[]*  # emphasis, quotes and brackets
+        (?P<word>correct|incorrect)
+        [*_`"'\u201d\u2019)\].,;:!\u3002]*""",
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
+"""A whole reply that is a verdict."""
 
 
 def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
@@ -50,6 +58,10 @@ def prompt(question: str, official: str, candidate: str) -> Request:
 
 
 def read(text: str) -> bool | None:
-    """Return True for CORRECT and False for INCORRECT; None when the text contains neither or both."""
-    verdicts = {word.upper() for word in re.findall(r"\b(?:in)?correct\b", text, re.IGNORECASE)}
-    return verdicts == {"CORRECT"} if len(verdicts) == 1 else None
+    """Return True for CORRECT and False for INCORRECT; None for a reply that is not exactly one of these words.
+
+    Markdown, quotes and closing punctuation around the word do not count. A reply with any other word, a question mark
+    or a negation ("not correct", "partially correct") is no verdict: the judge is asked again.
+    """
+    verdict = _VERDICT.fullmatch(text.strip())
+    return None if verdict is None else verdict["word"].lower() == "correct"
