@@ -5,9 +5,9 @@ is a warning that every table shows.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import pandas as pd
 
@@ -104,9 +104,7 @@ def _prompt_tokens(cell: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> t
     """
     if not is_single_turn(cell):
         return ()
-    keys = ["item_id", "repeat", "prompt_tokens"]
-    sides = (rows[keys].astype({"prompt_tokens": float}).itertuples(index=False, name=None) for rows in (base, cand))
-    warning = differing_prompt_tokens(*sides).describe()
+    warning = differing_prompt_tokens(base, cand).describe()
     return (warning,) if warning else ()
 
 
@@ -160,22 +158,19 @@ class PromptTokens:
         )
 
 
-def differing_prompt_tokens(
-    baseline: Iterable[tuple[str, int, float | None]], candidate: Iterable[tuple[str, int, float | None]]
-) -> PromptTokens:
+def differing_prompt_tokens(baseline: pd.DataFrame, candidate: pd.DataFrame) -> PromptTokens:
     """Compare the prompt tokens of two cells.
 
-    Both arguments yield (item id, repeat, prompt tokens) of a cell's rows; None and NaN are skipped. Only for tasks of
-    one request, because later prompts of a dialogue contain answers of the model.
+    Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; rows without a positive count are left
+    out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model.
     """
-    baseline_counts = {(item, repeat): int(count) for item, repeat, count in baseline if _counted(count)}
-    both = [(item, baseline_counts[item, repeat], int(count)) for item, repeat, count in candidate if _counted(count)
-            and (item, repeat) in baseline_counts]  # fmt: skip
-    changes = [(item, new - old) for item, old, new in both if new != old]
-    usual, frequency = Counter(change for _, change in changes).most_common(1)[0] if changes else (None, 0)
-    items = tuple(dict.fromkeys(item for item, _ in changes))[:SHOWN_ITEMS]
-    return PromptTokens(len(both), len(changes), items, usual if 2 * frequency > len(changes) else None)
-
-
-def _counted(count: float | None) -> TypeGuard[float]:
-    return count is not None and count == count and count > 0
+    keys = ["item_id", "repeat"]
+    after, before = (rows[[*keys, "prompt_tokens"]].astype({"prompt_tokens": float}) for rows in (candidate, baseline))
+    both = after[after["prompt_tokens"] > 0].merge(
+        before[before["prompt_tokens"] > 0], on=keys, suffixes=("", "_before")
+    )
+    both = both.assign(change=(both["prompt_tokens"] - both["prompt_tokens_before"]).astype(int))
+    changed = both[both["change"] != 0]
+    usual, frequency = Counter(changed["change"].tolist()).most_common(1)[0] if len(changed) else (None, 0)
+    items = tuple(dict.fromkeys(changed["item_id"].astype(str)))[:SHOWN_ITEMS]
+    return PromptTokens(len(both), len(changed), items, usual if 2 * frequency > len(changed) else None)

@@ -127,7 +127,10 @@ def _spread(values: np.ndarray[Any, Any], slots: np.ndarray[Any, Any], size: int
     full[slots] = np.round(values, digits)
     if np.isnan(full).all():
         return None
-    return [None if np.isnan(value) else int(value) if digits == 0 else float(value) for value in full]
+    missing = np.isnan(full)
+    numbers = np.where(missing, 0, full).astype(np.int64 if digits == 0 else np.float64).astype(object)
+    numbers[missing] = None
+    return list(numbers)
 
 
 def _codes(table: RunTable, name: str, frames: Sequence[pd.DataFrame], items: Sequence[str]) -> dict[str, Any]:
@@ -159,8 +162,8 @@ def _texts_size(cell: TableCell) -> int:
     return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in ("text", "reasoning"))
 
 
-def _rows_with_texts(cell: TableCell) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a cell with their texts; sealed cells are read in batches of a few megabytes."""
+def _rows_with_texts(cell: TableCell) -> Iterator[tuple[Any, ...]]:
+    """Yield ``_TEXTS`` of each row of a cell; sealed cells are read in batches of a few megabytes."""
     batches = (
         pq.ParquetFile(cell.folder / SAMPLES).iter_batches(64, columns=list(_TEXTS))
         if is_current(cell.folder)
@@ -168,7 +171,7 @@ def _rows_with_texts(cell: TableCell) -> Iterator[dict[str, Any]]:
     )
     batch: pa.RecordBatch
     for batch in batches:
-        yield from batch.to_pylist()
+        yield from zip(*(batch.column(name).to_pylist() for name in _TEXTS), strict=True)
 
 
 def _write_arm(
@@ -181,17 +184,16 @@ def _write_arm(
     shards: list[list[int | None]] = [[None] * len(position) for _ in range(int(cell.manifest["repeats"]))]
     texts: dict[str, dict[str, list[Any]]] = {}
     size, number = 0, 0
-    for row in _rows_with_texts(cell):
-        item, repeat = str(row["item_id"]), int(row["repeat"])
+    for item, repeat, text, reasoning, *shown in _rows_with_texts(cell):
         if item not in position or repeat >= len(shards) or (selected is not None and item not in selected):
             continue
-        text, reasoning = row["text"] or "", row["reasoning"] or ""
-        if texts and size + len(text) + len(reasoning) > SHARD_BYTES:
+        length = len(text or "") + len(reasoning or "")
+        if texts and size + length > SHARD_BYTES:
             _write_shard(task_folder / f"{cell.model}-{number}.js", [*head, number], texts)
             texts, size, number = {}, 0, number + 1
-        texts.setdefault(item, {})[str(repeat)] = [text, reasoning, *(row[name] for name in _TEXTS[4:])]
+        texts.setdefault(item, {})[str(repeat)] = [text or "", reasoning or "", *shown]
         shards[repeat][position[item]] = number
-        size += len(text) + len(reasoning)
+        size += length
     if texts:
         _write_shard(task_folder / f"{cell.model}-{number}.js", [*head, number], texts)
     return shards

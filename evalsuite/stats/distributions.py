@@ -156,7 +156,7 @@ def binom_half_cdf(k: int, n: int) -> float:
     Returns:
         The probability, a fraction.
     """
-    return float(special.bdtr(k, n, 0.5))
+    return float(special.betainc(n - k, k + 1, 0.5)) if k < n else 1.0
 
 
 def binom_half_pmf(k: int, n: int) -> float:
@@ -169,8 +169,8 @@ def binom_half_pmf(k: int, n: int) -> float:
     Returns:
         The probability, a fraction.
     """
-    log_count = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return float(np.exp(log_count - n * np.log(2)))
+    probability: float = math.comb(n, k) / 2**n
+    return probability
 
 
 def _like(given: X, values: Any) -> X:

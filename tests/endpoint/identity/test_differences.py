@@ -1,6 +1,8 @@
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from evalsuite.analysis.comparability import differing_prompt_tokens
@@ -70,14 +72,19 @@ def test_imported_cells_state_nothing() -> None:
 
 def test_prompt_tokens_of_equal_items_and_repeats() -> None:
     base = [("a", 0, 30.0), ("b", 0, 40), ("c", 0, None), ("d", 0, math.nan), ("e", 0, 7)]
-    same = differing_prompt_tokens(base, base)
+    same = differing_prompt_tokens(_rows(base), _rows(base))
     assert (same.compared, same.differing, same.describe()) == (3, 0, "")
     longer = [(item, repeat, None if tokens is None else tokens + 2) for item, repeat, tokens in base]
-    found = differing_prompt_tokens(base, [*longer, ("new", 0, 3)])
+    found = differing_prompt_tokens(_rows(base), _rows([*longer, ("new", 0, 3)]))
     assert (found.compared, found.differing, found.items, found.usual) == (3, 3, ("a", "b", "e"), 2)
     assert "3 of 3 answers (+2 in most" in found.describe()
-    mixed = differing_prompt_tokens(base, [("a", 0, 31), ("b", 0, 44), ("e", 0, 7)])
+    mixed = differing_prompt_tokens(_rows(base), _rows([("a", 0, 31), ("b", 0, 44), ("e", 0, 7)]))
     assert (mixed.differing, mixed.usual) == (2, None)
+    assert differing_prompt_tokens(_rows([]), _rows(base)).compared == 0
+
+
+def _rows(counts: Sequence[tuple[str, int, float | None]]) -> pd.DataFrame:
+    return pd.DataFrame(list(counts), columns=["item_id", "repeat", "prompt_tokens"])
 
 
 LLAMA_CPP = {
