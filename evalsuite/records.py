@@ -155,6 +155,25 @@ class Sample:
     """Whether an earlier request of this attempt was sent and its reply lost."""
 
 
+CALL_MARKS: tuple[str, ...] = (
+    "<tool_call",  # Hermes, Qwen, GLM
+    "<function=",  # Llama 3.1, Qwen3-Coder
+    "<|tool_call",  # DeepSeek, Kimi, Phi
+    "<|tool▁call",
+    "<|python_tag|>",
+    "[TOOL_CALLS]",  # Mistral
+    "<minimax:tool_call",
+    "<|channel|>commentary to=functions",  # harmony
+    "<invoke name=",
+)
+"""How a tool call begins in a text whose server has no parser for the model's format."""
+
+
+def call_in_text(text: str) -> bool:
+    """Whether a text holds a tool call in one of the known notations."""
+    return any(mark in text for mark in CALL_MARKS)
+
+
 def canonical_sha(value: Any) -> str:
     """Return the SHA-256 (hex) of a JSON value: sorted keys, no spaces, UTF-8; lone surrogates are kept."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

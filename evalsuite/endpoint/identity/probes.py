@@ -18,7 +18,7 @@ from evalsuite.endpoint.identity.persistence import persist, token_limit
 from evalsuite.endpoint.stream import ReplyStream, largest
 from evalsuite.endpoint.thinking import tags_of
 from evalsuite.errors import ContextOverflow, EndpointUnusable, SampleFailed
-from evalsuite.records import Reply, Request
+from evalsuite.records import Reply, Request, call_in_text
 
 TOOL_QUESTION = "What is the weather in Paris right now? Call the tool to find out."
 TOOL_TOKENS = 4096
@@ -35,8 +35,6 @@ TOOL: Mapping[str, Any] = {
         },
     },
 }
-LEAKED = ("<tool_call>", "<function=", "<|tool_call", "[TOOL_CALLS]")
-"""A call that no parser took out of the text."""
 REMEDY = (
     "start the server with its tool parser (Qwen3.5 on SGLang: --tool-call-parser qwen3_coder; on vLLM also "
     "--enable-auto-tool-choice), or leave the tasks with tools out"
@@ -89,7 +87,7 @@ def _called(reply: Reply) -> str:
         except orjson.JSONDecodeError:
             return "cut" if reply.truncated else "broken"
         return "called" if isinstance(arguments, dict) else "broken"
-    if any(mark in reply.text or mark in reply.reasoning for mark in LEAKED):
+    if call_in_text(reply.text) or call_in_text(reply.reasoning):
         return "leaked"
     return "cut" if reply.truncated else "none"
 

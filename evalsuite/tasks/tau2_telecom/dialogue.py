@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evalsuite.errors import BadInput, ContextOverflow, SampleFailed, SimulatorFailed
-from evalsuite.records import Reply, Request
+from evalsuite.records import Reply, Request, call_in_text
 from evalsuite.tasks.base import Chat, Tools
 from evalsuite.tasks.tau2_telecom.domain import domain, new_environment, package, set_initial_state, user_prompt
 
@@ -20,8 +20,6 @@ AGENT_STOP = "###STOP###"
 """Text with which the agent may end the dialogue."""
 USER_STOPS = ("###STOP###", "###TRANSFER###", "###OUT-OF-SCOPE###")
 """Texts with which the simulated user ends the dialogue."""
-TOOL_TEXT = ("<tool_call>", "<function=")
-"""Texts of a tool call that the server did not parse: its parser is off or failed."""
 
 End = Literal["user_stop", "agent_stop", "max_steps", "too_many_errors", "agent_error", "context"]
 """How a dialogue ended. Only the first two are graded; the others have reward 0."""
@@ -141,7 +139,7 @@ class Dialogue:
                 self.end, self.cause = "context", str(error)
                 return None
             self.replies.append(reply)
-            self.tool_text += _tool_in_text(reply)
+            self.tool_text += call_in_text(reply.text)
             if not _empty(reply) or reply.finish_reason in ("length", "content_filter"):  # never drawn again
                 break
         try:
@@ -162,7 +160,7 @@ class Dialogue:
         for _ in range(1 + self.rules.retries):
             reply = await _simulated(self.tools.simulator, request)
             self.user_replies += 1
-            self.user_tool_text += _tool_in_text(reply)
+            self.user_tool_text += call_in_text(reply.text)
             try:
                 return _message(reply, "user", self.user_replies)
             except ValueError as error:
@@ -213,10 +211,6 @@ async def _simulated(simulator: Chat, request: Request) -> Reply:
         return await simulator(request)
     except ContextOverflow as error:
         raise SampleFailed(f"the dialogue does not fit the simulated user's context: {error}") from None
-
-
-def _tool_in_text(reply: Reply) -> bool:
-    return any(mark in reply.text for mark in TOOL_TEXT)
 
 
 def _empty(reply: Reply) -> bool:

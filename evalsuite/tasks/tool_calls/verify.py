@@ -12,13 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalsuite import records
 from evalsuite.records import Reply
 
-TEXT_MARKS = re.compile(
-    r"<tool_call|<function=|<\|tool_call|<\|python_tag\|>|\[TOOL_CALLS\]|<minimax:tool_call|<\|tool▁call|"
-    r"<\|channel\|>commentary to=functions|<invoke name="
-)
-"""How a call looks in the text of a reply whose server has no parser for the model's format."""
 _JSON_CALL = re.compile(
     r'\{\s*"(?:name|function|tool)"\s*:\s*"(?P<name>[^"]{1,200})"\s*,\s*"(?:arguments|parameters)"\s*:'
 )
@@ -84,7 +80,7 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
 
 def call_in_text(text: str, names: Sequence[str]) -> bool:
     """Whether ``text`` holds a tool call in one of the known notations, or as JSON that names one of the tools."""
-    if TEXT_MARKS.search(text):
+    if records.call_in_text(text):
         return True
     return any(match["name"] in names for match in _JSON_CALL.finditer(text))
 
