@@ -54,6 +54,8 @@ class Request:
     """Stop strings of the protocol."""
     raw: bool = False
     """Whether no chat template is used: the content of the single message goes to ``/completions`` as the prompt."""
+    json_schema: Mapping[str, Any] | None = None
+    """JSON schema that the reply's text must fit (``response_format``), for judges; None: any text."""
 
     @property
     def prompt_sha(self) -> str:
@@ -119,6 +121,17 @@ class Score:
     """Further measured fractions of this attempt."""
     note: str = ""
     """Explanation for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeVerdict:
+    """What a judge decided about one answer."""
+
+    right: bool
+    """Whether the answer agrees with the reference answer."""
+    confidence: float | None = None
+    """Confidence that the answer states, as read by the judge, a fraction of 1; None where the judge is not asked
+    for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
     body.update(sampling)
     if request.tools:
         body["tools"] = list(request.tools)
+    if request.json_schema is not None:
+        schema = {"name": "reply", "schema": dict(request.json_schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.stop:
         body["stop"] = list(request.stop)
     if streams(model, request):

@@ -6,8 +6,10 @@ from typing import Any
 
 from evalsuite.engine.conversation import Send
 from evalsuite.errors import EndpointUnusable, JudgeFailed, SampleFailed
+from evalsuite.records import JudgeVerdict
 from evalsuite.store.attempts import AttemptKey
 from evalsuite.store.cell import Cell
+from evalsuite.tasks.base import Rubric
 from evalsuite.tasks.grading import judge_prompt
 
 
@@ -25,7 +27,11 @@ class JudgeClient:
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
         """Whether ``candidate`` is right (see ``tasks.base.Judge``)."""
-        sha = judge_prompt.answer_sha(question, official, candidate)
+        return (await self.verdict(judge_prompt.AA_LCR, question, official, candidate)).right
+
+    async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
+        """The verdict on ``candidate`` by ``rubric`` (see ``tasks.base.Judge``)."""
+        sha = judge_prompt.answer_sha(rubric, question, official, candidate)
         verdict = self.cell.verdicts(self.key).get((sha, self.judge))
         if verdict is not None:
             return verdict
@@ -33,14 +39,14 @@ class JudgeClient:
             raise JudgeFailed(f"no verdict of {self.judge} on this answer is on record")
         text = ""
         for _ in range(judge_prompt.ASKS):
-            request = replace(judge_prompt.prompt(question, official, candidate), sampling=self.sampling)
+            request = replace(rubric.request(question, official, candidate), sampling=self.sampling)
             try:
                 reply, _ = await self.send(request)
             except (SampleFailed, EndpointUnusable) as error:
                 raise JudgeFailed(f"the judge cannot be asked: {error}") from None
             text = reply.text
-            right = judge_prompt.read(text)
-            if right is not None:
-                await self.cell.record_verdict(self.key, sha, self.judge, right=right, words=text[:1000])
-                return right
-        raise JudgeFailed(f"the judge said neither CORRECT nor INCORRECT in {judge_prompt.ASKS} tries: {text[:200]!r}")
+            verdict = rubric.read(text)
+            if verdict is not None:
+                await self.cell.record_verdict(self.key, sha, self.judge, verdict, text[:1000])
+                return verdict
+        raise JudgeFailed(f"the judge stated no verdict in {judge_prompt.ASKS} tries: {text[:200]!r}")

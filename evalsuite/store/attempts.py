@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalsuite.records import Sample
+from evalsuite.records import JudgeVerdict, Sample
 from evalsuite.store import journal
 
 AttemptKey = tuple[str, int]
 """(item id, repeat)"""
 Turn = tuple[str, int]
 """(role of the model that was asked; index of the request among those of the attempt to this role)"""
-Verdicts = Mapping[tuple[str, str], bool]
-"""(hash of what was judged, judge) -> whether the answer is right."""
+Verdicts = Mapping[tuple[str, str], JudgeVerdict]
+"""(hash of what was judged, judge) -> its verdict."""
 MODEL = "model"
 """Role of the model under test in a ``Turn``."""
 SIMULATOR = "simulator"
@@ -48,8 +48,8 @@ class StoredAttempt:
     score: JournalPlace | None = None
     """The latest score."""
     outcome: str = ""
-    verdicts: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """(hash of what was judged, judge) -> whether the answer is right."""
+    verdicts: dict[tuple[str, str], JudgeVerdict] = field(default_factory=dict)
+    """(hash of what was judged, judge) -> its verdict."""
     spoiled: bool = False
     """Whether earlier turns were invalidated."""
     tokens: dict[Turn, int] = field(default_factory=dict)
@@ -90,7 +90,8 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
             elif kind == "spoiled":
                 index[event["item"], event["repeat"]] = StoredAttempt(spoiled=True, cuts=attempt.cuts)
             elif kind == "judged":
-                attempt.verdicts[event["answer_sha"], event["judge"]] = event["right"]
+                verdict = JudgeVerdict(event["right"], event.get("confidence"))
+                attempt.verdicts[event["answer_sha"], event["judge"]] = verdict
             else:
                 attempt.score, attempt.outcome = JournalPlace(path, offset), event["outcome"]
     return index

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.records import SCHEMA, Reply, Sample, Usage
+from evalsuite.records import SCHEMA, JudgeVerdict, Reply, Sample, Usage
 from evalsuite.store import journal, lock
 from evalsuite.store.attempts import (
     MODEL,
@@ -71,11 +71,16 @@ class Cell:
         attempt = self._index.get(key)
         return attempt.verdicts if attempt else {}
 
-    async def record_verdict(self, key: AttemptKey, answer_sha: str, judge: str, *, right: bool, words: str) -> None:
+    async def record_verdict(
+        self, key: AttemptKey, answer_sha: str, judge: str, verdict: JudgeVerdict, words: str
+    ) -> None:
         """Record a judge's verdict and its words; returns once it is durable. Raises ``StorageFailed``."""
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
-        await self._writer.write(self._journal(), event | {"right": right, "words": words}, sync=True)
-        self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = right
+        event |= {"right": verdict.right, "words": words}
+        if verdict.confidence is not None:
+            event["confidence"] = verdict.confidence
+        await self._writer.write(self._journal(), event, sync=True)
+        self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = verdict
 
     def rerolled(self, key: AttemptKey) -> bool:
         """Whether a request of this attempt was sent before and its reply is lost."""

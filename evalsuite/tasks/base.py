@@ -2,11 +2,11 @@
 use.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from evalsuite.records import Item, Reply, Request, Score
+from evalsuite.records import Item, JudgeVerdict, Reply, Request, Score
 
 SLOW_TEXT = 20_000
 """Length in characters from which a reply is graded in a thread (the slowest extractor takes 2 ms for such a text)."""
@@ -32,6 +32,18 @@ class Chat(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """How a judge is asked about an answer, and how its reply is read."""
+
+    name: str
+    """Name and version; verdicts of different rubrics are never mixed."""
+    request: Callable[[str, str, str], Request]
+    """(question, reference answer, answer to judge) -> the request, without sampling."""
+    read: Callable[[str], JudgeVerdict | None]
+    """Text of the judge's reply -> verdict; None when it states none, so that it is asked again."""
+
+
 class Judge(Protocol):
     """A language model that compares a free-text answer with the reference answer."""
 
@@ -47,6 +59,23 @@ class Judge(Protocol):
 
         Returns:
             Whether the answer is correct.
+
+        Raises:
+            JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.
+        """
+        ...
+
+    async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
+        """Decide by a benchmark's own rubric; otherwise as ``__call__``, which uses the rubric of AA-LCR.
+
+        Args:
+            rubric: Prompt and reading of the benchmark.
+            question: The question.
+            official: The reference answer.
+            candidate: The answer to judge.
+
+        Returns:
+            The verdict.
 
         Raises:
             JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.

@@ -90,7 +90,13 @@ def pin(task: str) -> Dataset:
         raise BadInput(f"the questions of {task} do not come from the hub ({stated['uri']}); data= does not apply")
     splits = {
         name: Split(
-            split["file"], split["n"], tuple(split["columns"]), split.get("sha256"), tuple(split.get("parts", ()))
+            split["file"],
+            split["n"],
+            tuple(split["columns"]),
+            split.get("sha256"),
+            tuple(split.get("parts", ())),
+            split.get("hub", ""),
+            split.get("revision", ""),
         )
         for name, split in stated["splits"].items()
     }
@@ -171,7 +177,7 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
     """Return the rows of a split on the hub, as ``hub.tables`` does."""
     advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
-    return hub.tables(dataset, split, advice)
+    return hub.tables(dataset.holding(split), split, advice)
 
 
 def _from_hub(task: str, dataset: Dataset, split: str) -> list[dict[str, Any]]:

@@ -78,18 +78,19 @@ def required_files(task: str) -> Iterator[RequiredFile]:
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
     """Yield splits of one file as JSONL, and splits of several files (images) and further files unchanged."""
 
-    def required(name: str, source: str, load: Callable[[Path], int | None]) -> RequiredFile:
-        guarded = partial(_with_token_hint, task, dataset, load)
-        return RequiredFile(task, f"{task}/{name}", f"{dataset.hub} {source}", dataset.revision, guarded)
+    def required(name: str, source: str, load: Callable[[Path], int | None], home: hub.Dataset) -> RequiredFile:
+        guarded = partial(_with_token_hint, task, home, load)
+        return RequiredFile(task, f"{task}/{name}", f"{home.hub} {source}", home.revision, guarded)
 
     for name, split in dataset.splits.items():
+        home = dataset.holding(name)
         if split.parts:
             for file in split.files:
-                yield required(file, file, partial(_copy_from_hub, task, dataset, file))
+                yield required(file, file, partial(_copy_from_hub, task, home, file), home)
         else:
-            yield required(f"{name}.jsonl", split.file, partial(_write_jsonl, task, dataset, name))
+            yield required(f"{name}.jsonl", split.file, partial(_write_jsonl, task, dataset, name), home)
     for file in dataset.extra:
-        yield required(file, file, partial(_copy_from_hub, task, dataset, file))
+        yield required(file, file, partial(_copy_from_hub, task, dataset, file), dataset)
 
 
 def _with_token_hint(task: str, dataset: hub.Dataset, load: Callable[[Path], int | None], path: Path) -> int | None:

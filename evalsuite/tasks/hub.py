@@ -8,7 +8,7 @@ mapped into memory, is in evalsuite's own cache folder and depends on the file's
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ class Split:
     """Expected SHA-256 of the file, when known."""
     parts: tuple[str, ...] = ()
     """Replacements of the ``*`` in ``file`` when the split has several files."""
+    hub: str = ""
+    """Repository id, when it is not the dataset's."""
+    revision: str = ""
+    """Commit of that repository."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -57,6 +61,11 @@ class Dataset:
     """Whether its terms must be accepted on the hub, so that a token is needed."""
     extra: tuple[str, ...] = ()
     """Further files of the repository that a run reads."""
+
+    def holding(self, split: str) -> "Dataset":
+        """Return the dataset with the repository and commit that hold a split."""
+        pinned = self.splits[split]
+        return replace(self, hub=pinned.hub, revision=pinned.revision) if pinned.hub else self
 
     def place(self, file: str) -> str:
         """Return the name of a file of the dataset for messages: repository, commit and path."""

@@ -19,6 +19,7 @@ from evalsuite.tasks.datasets import Source
 
 ADAPTERS: Mapping[str, str] = {
     "aa_lcr": "evalsuite.tasks.aa_lcr:AALCR",
+    "aime": "evalsuite.tasks.aime:AIME",
     "gpqa_diamond": "evalsuite.tasks.gpqa_diamond:GPQADiamond",
     "gsm8k": "evalsuite.tasks.gsm8k:GSM8K",
     "ifbench": "evalsuite.tasks.ifbench.adapter:IFBench",

@@ -24,8 +24,11 @@ VARIANTS = (
     *(("mmmu_pro", name) for name in made_mmmu.PRO),
     *(("mmmu_val", name) for name in made_mmmu.VAL),
     ("word_problems", "plain"),
+    ("aime", "boxed"),
+    ("aime", "aa"),
 )
 COUNTS = {
+    "aime": 30,
     "mmlu_pro": 6,
     "gpqa_diamond": 4,
     "gsm8k": 7,
@@ -55,6 +58,8 @@ def lay_out(root: Path) -> Source:
     write(root / "gsm8k" / "test.jsonl", [_gsm_row(number) for number in range(7)])
     write(root / "gsm8k" / "train.jsonl.gz", [_gsm_row(number) for number in range(100, 106)])
     write(root / "gpqa_diamond" / "train.jsonl", [_gpqa_row(number) for number in range(4)])
+    write(root / "aime" / "test.jsonl", [_aime_row(number) for number in range(30)])
+    write(root / "aime" / "test_2024.jsonl", [_aime_2024_row(number) for number in range(30)])
     made_ifbench.lay_out(root)
     made_mmmu.lay_out(root)
     return Source("local", str(root))
@@ -76,6 +81,8 @@ def right(task: str, variant: str, made: Any, item: Item, repeat: int) -> str:
     if task in made_mmmu.COUNTS:
         return made_mmmu.right(task, variant, item.target)
     key = str(item.target)
+    if task == "aime":
+        return f"So it is $\\boxed{{{key.zfill(3)}}}$."
     return {
         "nvidia": f"So it is.\n\nAnswer: \\boxed{{{key}}}",
         "aa": f"Because.\n**Answer:** {key}",
@@ -89,6 +96,7 @@ def right(task: str, variant: str, made: Any, item: Item, repeat: int) -> str:
 
 
 WRONG = {
+    "aime": "\\boxed{1000}",
     "mmlu_pro": "The answer is (Z). Answer: Z \\boxed{Z}",
     "gpqa_diamond": "Answer: \\boxed{no idea}",
     "gsm8k": "#### 99999 \\boxed{99999}",
@@ -134,6 +142,18 @@ def _shot(number: int) -> dict[str, Any]:
 def _gsm_row(number: int) -> dict[str, Any]:
     key = f"{1000 + number:,}" if number % 3 == 0 else str(number)
     return {"idx": number, "question": f"How many, {number}?", "answer": f"It is <<{number}={number}>>so.\n#### {key}"}
+
+
+def _aime_row(number: int) -> dict[str, Any]:
+    answer = "336^\\circ" if number == 4 else str(37 * number % 1000)
+    return {"id": str(number), "problem": f"Find the number of made problem {number}.", "answer": answer}
+
+
+def _aime_2024_row(number: int) -> dict[str, Any]:
+    contest = "II" if number % 2 else "I"
+    url = f"https://example.org/2024_AIME_{contest}_Problems/Problem_{number // 2 + 1}"
+    answer = f"{number:03d}"
+    return {"id": 60 + number, "problem": f"Find 2024's number {number}.", "answer": answer, "url": url}
 
 
 def _gpqa_row(number: int) -> dict[str, Any]:

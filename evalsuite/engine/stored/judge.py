@@ -91,10 +91,10 @@ def _line(batch: JudgeBatch, earlier: Mapping[AttemptKey, Verdicts], judge: str)
             if name != judge:
                 continue
             judged += 1
-            right += verdict
+            right += verdict.right
             for (other_sha, other), before in earlier[key].items():
                 if other_sha == sha and other != judge:
                     shared[other] += 1
-                    agreed[other] += before == verdict
+                    agreed[other] += before.right == verdict.right
     line = f"{judged} answers judged by {judge}, {right} right"
     return line + "".join(f"; agrees with {other} on {agreed[other]} of {count}" for other, count in shared.items())

@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from evalsuite.records import Request, canonical_sha
+from evalsuite.records import JudgeVerdict, Request, canonical_sha
+from evalsuite.tasks.base import Rubric
 
 VERSION = "2"
 """Version of wording and reading; part of a judge's identity."""
@@ -33,11 +34,11 @@ Reply only with CORRECT or INCORRECT."""
 _VERDICT = re.compile(
     r"""(?:[#>]+\s+)?           # a heading or quotation of Markdown
         [*_`"'\u201c\u2018(\[]*  # emphasis, quotes and brackets
-        (?P<word>correct|incorrect)
+        (?P<word>[a-z]+)
         [*_`"'\u201d\u2019)\].,;:!\u3002]*""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
-"""A whole reply that is a verdict."""
+"""A reply of one word."""
 
 
 def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
@@ -45,9 +46,10 @@ def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
     return f"{checkpoint} (prompt {VERSION}, sampling {canonical_sha(dict(sampling))[:8]})"
 
 
-def answer_sha(question: str, official: str, candidate: str) -> str:
-    """Return the hash of question, reference answer and answer that a verdict refers to: 16 hex digits."""
-    return canonical_sha([question, official, candidate])[:16]
+def answer_sha(rubric: Rubric, question: str, official: str, candidate: str) -> str:
+    """Return the hash of rubric, question, reference answer and answer that a verdict refers to: 16 hex digits."""
+    judged = [question, official, candidate]  # AA-LCR's rubric has no name in journals of version 0.1
+    return canonical_sha(judged if rubric is AA_LCR else [rubric.name, *judged])[:16]
 
 
 def prompt(question: str, official: str, candidate: str) -> Request:
@@ -63,5 +65,19 @@ def read(text: str) -> bool | None:
     Markdown, quotes and closing punctuation around the word do not count. A reply with any other word, a question mark
     or a negation ("not correct", "partially correct") is no verdict: the judge is asked again.
     """
+    return {"correct": True, "incorrect": False}.get(whole_word(text))
+
+
+def whole_word(text: str) -> str:
+    """Return the word that a reply consists of in lower case, markdown, quotes and punctuation aside; else ''."""
     verdict = _VERDICT.fullmatch(text.strip())
-    return None if verdict is None else verdict["word"].lower() == "correct"
+    return "" if verdict is None else verdict["word"].lower()
+
+
+def _verdict(text: str) -> JudgeVerdict | None:
+    right = read(text)
+    return None if right is None else JudgeVerdict(right)
+
+
+AA_LCR = Rubric(f"aa_lcr {VERSION}", prompt, _verdict)
+"""The rubric of AA-LCR."""
