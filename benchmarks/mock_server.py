@@ -2,7 +2,7 @@
 
     python -m benchmarks.mock_server --text 600 --reasoning 0 --event 0 --rate 0 --latency 0
 
-prints its port and serves until its standard input closes. uvloop is used where it is installed. ``GET /stats`` tells
+prints its port and serves until its standard input closes. uvloop is used where it is installed. ``GET /stats`` returns
 how many questions came and what CPU they cost here, so that a row can be checked for being bound by the server.
 """
 
@@ -100,7 +100,7 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class Answers:
+class MockAnswers:
     """All bytes that the server ever sends for one shape of answer, and its counts."""
 
     def __init__(self, shape: Shape) -> None:
@@ -129,7 +129,7 @@ class Mock(asyncio.Protocol):
 
     turns = itertools.count()
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: MockAnswers) -> None:
         self.answers = answers
         self.rest = b""
 
@@ -190,13 +190,13 @@ class Mock(asyncio.Protocol):
             asyncio.get_running_loop().call_at(at + pause, self.step, rest, at + pause, pause)
 
 
-async def listen(answers: Answers) -> tuple[asyncio.Server, int]:
+async def listen(answers: MockAnswers) -> tuple[asyncio.Server, int]:
     """(server, port) on 127.0.0.1."""
     server = await asyncio.get_running_loop().create_server(lambda: Mock(answers), "127.0.0.1", 0, backlog=4096)
     return server, server.sockets[0].getsockname()[1]
 
 
-async def _serve(answers: Answers) -> None:
+async def _serve(answers: MockAnswers) -> None:
     server, port = await listen(answers)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
@@ -212,7 +212,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
     for name in ("rate", "latency"):
         parser.add_argument(f"--{name}", type=float, default=getattr(default, name))
-    answers = Answers(Shape(**vars(parser.parse_args())))
+    answers = MockAnswers(Shape(**vars(parser.parse_args())))
     with suppress(ImportError):
         import uvloop
 

@@ -1,4 +1,4 @@
-"""CPU per sample that is not streamed: evalsuite all-in beside lm-eval, the bare openai loop and bare aiohttp."""
+"""CPU per sample that is not streamed: all of evalsuite, lm-eval, the bare openai loop and bare aiohttp."""
 
 import json
 import statistics

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.mock_server import Answers, Shape, listen
+from benchmarks.mock_server import MockAnswers, Shape, listen
 from benchmarks.processes import ROOT, evalsuite_words
 
 
@@ -32,7 +32,7 @@ def _shipped(url: str, results: Path) -> list[str]:
 
 def _until_asked(command: Callable[[str], list[str]]) -> float:
     """CPU seconds of a process, killed the moment its first question is here."""
-    answers = Answers(Shape(latency=60.0))
+    answers = MockAnswers(Shape(latency=60.0))
     loop = asyncio.new_event_loop()
     ready, asked = threading.Event(), threading.Event()
     answers.first = asked.set

@@ -1,4 +1,4 @@
-"""CPU per server-sent event: evalsuite's client beside bare aiohttp and the openai package, in one run."""
+"""CPU per server-sent event: evalsuite's client, bare aiohttp and the openai package, in one run."""
 
 import json
 import statistics

@@ -50,7 +50,7 @@ def index(cards: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def page(name: str, card: Mapping[str, Any]) -> str:
-    """What one benchmark is, as its card says."""
+    """The description of one benchmark, from its card."""
     typical, dataset = card.get("typical_tokens") or {}, card.get("dataset") or {}
     facts = {
         "task": f"`task={name}`",

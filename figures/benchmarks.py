@@ -7,7 +7,7 @@ from tests.support.shared import shared_data
 
 
 def ifbench(folder: Path) -> list[Line]:
-    """Verdicts of the verifiers beside the official ones."""
+    """Compare the verdicts of the verifiers with the official ones."""
     from figures.ifbench import agreement, looping
 
     found = agreement(shared_data())

@@ -132,7 +132,7 @@ def _found(
     before: tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]],
     again: Collection[Place],
 ) -> Found:
-    """What a cell is now, beside its rows and summary of ``before``."""
+    """Compare a cell with its rows and summary of ``before``."""
     rows = _rows(cell)
     return Found(
         {item: fate for (name, item), fate in play.fates.items() if name == task},
@@ -173,7 +173,7 @@ def evalsuite(folder: Path, *words: str, columns: int = 100) -> subprocess.Compl
 
 
 def prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
-    """Write what ``made`` does not, tell the servers what to say, and return the words of the command line."""
+    """Write what ``made`` does not, script the servers' answers, and return the words of the command line."""
     if task == "aa_lcr":
         _documents(root)
     elif task == "scicode":

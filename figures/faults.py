@@ -59,7 +59,7 @@ def mixed(prompt: str, number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class FaultRun:
     """One run."""
 
     code: Exit
@@ -72,7 +72,7 @@ class Measured:
     """Fault -> requests that met it."""
 
 
-def measured(folder: Path, items: int, script: Callable[[str, int], str], *, retries: int = 5) -> Measured:
+def measured(folder: Path, items: int, script: Callable[[str, int], str], *, retries: int = 5) -> FaultRun:
     """Ask ``items`` questions of a server that meets them with the faults that ``script`` names."""
     met: Counter[str] = Counter()
 
@@ -87,7 +87,7 @@ def measured(folder: Path, items: int, script: Callable[[str, int], str], *, ret
         return _run(folder, items, server, met, retries)
 
 
-def _run(folder: Path, items: int, server: Server, met: Counter[str], retries: int) -> Measured:
+def _run(folder: Path, items: int, server: Server, met: Counter[str], retries: int) -> FaultRun:
     engine = Engine(retries=retries, backoff_seconds=0.05, first_token_seconds=3.0, idle_seconds=3.0, probe=False)
     wanted = settings(folder, ("bf16", server.base_url), engine=engine, model={"concurrency": 32}, report=True)
     wanted.tasks["additions"].options = {"count": items}
@@ -97,7 +97,7 @@ def _run(folder: Path, items: int, server: Server, met: Counter[str], retries: i
     seconds = time.monotonic() - began
     cell = folder / "r" / "bf16" / "additions"
     outcomes = {row["item_id"]: row["outcome"] for row in read_samples(cell, ["item_id", "outcome"]).to_pylist()}
-    return Measured(code, json.loads((cell / "summary.json").read_text()), outcomes, said.getvalue(), seconds, met)
+    return FaultRun(code, json.loads((cell / "summary.json").read_text()), outcomes, said.getvalue(), seconds, met)
 
 
 def expected(items: int) -> float:
@@ -109,10 +109,10 @@ def expected(items: int) -> float:
 class Lasting:
     """A server that never answers some questions, and one that answers them later."""
 
-    first: Measured
+    first: FaultRun
     wanted: frozenset[str]
     """The items that meet a fault however often they are asked."""
-    later: Measured
+    later: FaultRun
 
 
 def lasting(folder: Path, items: int) -> Lasting:

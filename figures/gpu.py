@@ -6,7 +6,7 @@ second server multiplies in FP8 (E4M3, static scales, ``torch._scaled_mm``), a t
 take asks for one fingerprint while a random number of other requests share the batches.
 
 Asked: how wide the spread is under batching, how often a server is refused as another one although it is the same
-(100 restarts and batch sizes), and whether each true pair is told apart.
+(100 restarts and batch sizes), and whether each true pair is distinguished.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import asyncio
 import itertools
 import json
 import random
+import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,7 @@ def make_app(model: TorchModel) -> web.Application:
 
 
 async def take(model: TorchModel, load_: int, rng: random.Random) -> Fingerprint:
-    """One fingerprint of a freshly started server beside ``load_`` other requests."""
+    """One fingerprint of a freshly started server that serves ``load_`` other requests."""
     runner = web.AppRunner(make_app(model), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -302,16 +303,12 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         verdicts = [row["verdict"] for row in rows]
         counts = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
         lines.append(
-            f"{scheme}: {len(rows)} restarts, spread median {_middle(spreads):.4f} most {spreads[-1]:.4f} nats, "
-            f"distance median {_middle(distances):.4f} most {distances[-1]:.4f}, {counts}"
+            f"{scheme}: {len(rows)} restarts, spread {statistics.median(spreads):.4f} at most {spreads[-1]:.4f} nats, "
+            f"distance {statistics.median(distances):.4f} at most {distances[-1]:.4f}, {counts}"
         )
     for pair, verdicts in found["pairs"].items():
         lines.append(f"{pair}: {dict(zip(*np.unique(verdicts, return_counts=True), strict=True))} of {len(verdicts)}")
     return lines
-
-
-def _middle(values: Sequence[float]) -> float:
-    return values[len(values) // 2]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Who is on the port: true precisions told apart, the previous checkpoint refused, a swap in mid-run found."""
+"""Which server is on the port: precisions distinguished, the previous checkpoint refused, a swap found."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ PROBES = {PROBE, *PROMPTS}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How the four demo models look beside each other."""
+    """Compare the fingerprints of the four demo models."""
 
     pairs: Mapping[tuple[str, str], FingerprintDistance]
     """The six pairs of different models."""

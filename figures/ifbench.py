@@ -1,4 +1,4 @@
-"""IFBench's verifiers beside the verdicts that the official code gave, and on answers that never end."""
+"""IFBench's verifiers compared with verdicts of the official code, and on answers that never end."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from tests.support.ifbench_texts import forget_decisions
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class VerifierAgreement:
     """Our verdicts and the official ones."""
 
     prompts: int
@@ -47,7 +47,7 @@ def sample_answers(data: Path) -> dict[str, str]:
     return {row["prompt"].strip(): row["response"] for _, row in read_jsonl(data / "ifbench" / "sample_output.jsonl")}
 
 
-def agreement(data: Path, texts: int | None = None) -> Agreement:
+def agreement(data: Path, texts: int | None = None) -> VerifierAgreement:
     """Grade the sample output, and every prompt with the first ``texts`` (None: all 20) texts of the pool."""
     follows = own(load(str(data / "nltk_data")))
     known = {item.id: item for item in items(data)}
@@ -76,7 +76,7 @@ def agreement(data: Path, texts: int | None = None) -> Agreement:
                 seen[one["id"]] += 1
                 equal[one["id"]] += all(both)
     table = {name: (equal[name], seen[name]) for name in sorted(seen)}
-    return Agreement(len(known), strict, loose, same, pairs, same_pairs, table)
+    return VerifierAgreement(len(known), strict, loose, same, pairs, same_pairs, table)
 
 
 def _equal(verdicts: Sequence[bool], digits: str) -> list[bool]:

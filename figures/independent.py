@@ -12,7 +12,7 @@ from scipy import optimize, stats
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What the second way says."""
+    """The verdict of the second method."""
 
     call: str
     delta: float

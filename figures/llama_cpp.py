@@ -1,4 +1,4 @@
-"""The demo model in a real llama.cpp server: its answers beside NumPy's, restarts, and other precisions on its port."""
+"""The demo model in a real llama.cpp server: answers compared with NumPy's, restarts, other precisions on its port."""
 
 import itertools
 import os

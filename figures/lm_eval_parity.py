@@ -163,7 +163,7 @@ def _sent(server: Server) -> Counter[str]:
 
 
 def _same_as_own(name: str, folder: Path, script: Mapping[str, Answer], rows: Mapping[str, Row]) -> int | None:
-    """Items that evalsuite's own adapter of the benchmark asks with the same prompt and grades alike."""
+    """Items that evalsuite's own adapter of the benchmark asks with the same prompt and grades equally."""
     if name not in OWN:
         return None
     adapter = OWN[name](source=Source("local", str(folder / "local")))

@@ -1,4 +1,4 @@
-"""How well the slots of a server are used: two tasks with a heavy tail of long answers, ours beside a FIFO loop.
+"""How well the slots of a server are used: two tasks with a heavy tail of long answers, compared with a FIFO loop.
 
 Efficiency is the shortest possible time (the longest answer, or the sum of all over the slots) over the time from the
 first question to the last answer, both as the server saw them.

@@ -31,7 +31,7 @@ metadata: {{version: 1.0}}
 
 @dataclass(frozen=True, slots=True)
 class OnePort:
-    """What the runs on one port left, beside the same asked side by side."""
+    """Compare the results of runs on one port with those of servers that ran at the same time."""
 
     samples: int
     journaled_requests: int

@@ -1,4 +1,4 @@
-"""What ``plan`` says of the shipped suites, what it costs, and the card check of the five published tables."""
+"""The plans of the shipped suites, their cost, and the card check of the five published tables."""
 
 import resource
 import subprocess

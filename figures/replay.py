@@ -68,7 +68,7 @@ def mmlu_pro_imports(data: Path, folder: Path, size: int | None = None) -> Impor
 
 
 def gsm8k_agreement(data: Path, size: int | None = None) -> dict[str, tuple[int, int]]:
-    """Model -> (items on which ``flexible`` says what the authors' ``is_correct`` says, items)."""
+    """Model -> (items on which ``flexible`` agrees with the authors' ``is_correct``, items)."""
     keys = {row["idx"]: extract.gsm8k_key(row["answer"]) for row in _lines(data / "gsm8k" / "test.jsonl.gz")}
     agreed = {}
     for model in SOLVERS:

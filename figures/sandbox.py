@@ -80,7 +80,7 @@ def attacked(snippets: Path, tier: str, *, ordinary: bool, names: Sequence[str] 
 
 
 def as_ordinary_user(words: Sequence[str], folder: Path) -> list[str]:
-    """A command line that runs ``words`` as nobody in particular; an interpreter in root's home is made reachable.
+    """A command line that runs ``words`` as an ordinary user; an interpreter in root's home is made reachable.
 
     The latter in a mount namespace of its own: nothing of it is seen outside.
     """

@@ -28,7 +28,7 @@ DELTAS = (0.0, -0.003, -0.01, -0.03)
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedEarly:
     """Shares of simulated runs, and the mean share of items that were not asked."""
 
     passes: float
@@ -38,7 +38,7 @@ class Stopped:
     """The t test at full size, on the same answers."""
 
 
-def measure(flips: float, delta: float, count: int, seed: int = 3) -> Stopped:
+def measure(flips: float, delta: float, count: int, seed: int = 3) -> StoppedEarly:
     """``count`` runs with this share of changed items and this true difference; 20 are held against the real code."""
     rng = np.random.default_rng([seed, round(flips * 1000), round(-delta * 10_000)])
     blocks = ITEMS // BLOCK
@@ -51,7 +51,7 @@ def measure(flips: float, delta: float, count: int, seed: int = 3) -> Stopped:
     full = (gained[:, -1] - lost[:, -1]) / ITEMS
     error = np.sqrt(((gained + lost)[:, -1] / ITEMS - full**2) / (ITEMS - 1))
     asked = np.minimum(ended + 1, blocks) / blocks
-    return Stopped(
+    return StoppedEarly(
         float((passed < failed).mean()),
         float((failed <= passed).mean() - ((failed == blocks) & (passed == blocks)).mean()),
         float(1 - asked.mean()),
@@ -99,7 +99,7 @@ def _check_real_code(draws: Codes, passed: int, failed: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokensSaved:
     """Mean shares of a whole run's items and generated tokens, both arms."""
 
     items_saved: float
@@ -110,7 +110,7 @@ class Tokens:
     """Tokens saved where the run stops as soon as the rest cannot change the decision."""
 
 
-def tokens_saved(flips: float, runs: int, slots: int = 256, sigma: float = 1.0, seed: int = 5) -> Tokens:
+def tokens_saved(flips: float, runs: int, slots: int = 256, sigma: float = 1.0, seed: int = 5) -> TokensSaved:
     """Identical models; lengths lognormal (sigma 1: the 99th percentile is 10 medians), cut at 64,000 tokens, which is
     21.5 medians where the mean is 4,900; ``slots`` answers at a time in each arm.
     """
@@ -137,7 +137,7 @@ def tokens_saved(flips: float, runs: int, slots: int = 256, sigma: float = 1.0, 
             for stop in stops
         ]
         saved += [1 - counted / ITEMS, *(1 - one / total for one in spent)]
-    return Tokens(*(float(one) for one in saved / runs))
+    return TokensSaved(*(float(one) for one in saved / runs))
 
 
 def _implied_at(differences: Floats, ends: Floats) -> float:

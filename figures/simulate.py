@@ -66,7 +66,7 @@ BENCHES = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one method says of many simulated comparisons; one entry each."""
+    """Results of one method on many simulated comparisons; one entry each."""
 
     delta: Floats
     stderr: Floats

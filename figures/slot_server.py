@@ -1,8 +1,8 @@
 """A chat server that does nothing but keep its slots busy: ``python -m figures.slot_server SLOTS SECONDS.json``.
 
 Each question takes the seconds that the file gives for it, in one of the slots; questions wait for a slot in the order
-in which they came. ``GET /stats`` says when the first question came, when the last answer left, and how long the slots
-were busy. It speaks just enough HTTP/1.1 for keep-alive connections, so that it costs next to no CPU.
+in which they came. ``GET /stats`` returns when the first question came, when the last answer left, and how long the
+slots were busy. It speaks just enough HTTP/1.1 for keep-alive connections, so that it costs next to no CPU.
 """
 
 import asyncio

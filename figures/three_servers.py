@@ -123,5 +123,5 @@ def playing(play: Play) -> Iterator[tuple[Server, Server, Server]]:
 
 
 def key(body: Mapping[str, Any]) -> str:
-    """What tells one request from another: its messages and its seed."""
+    """What identifies a request: its messages and its seed."""
     return json.dumps([body["messages"], body.get("seed")], sort_keys=True)

@@ -1,4 +1,4 @@
-"""The two tiers of tests in a fresh clone, quiet and beside busy processes; and what stands in ``evalsuite/``."""
+"""The two tiers of tests in a fresh clone, quiet and with busy processes; and what stands in ``evalsuite/``."""
 
 import os
 import re
@@ -32,7 +32,7 @@ class Made:
 
 
 def tiers(folder: Path) -> list[Line]:
-    """Both tiers from nothing, then the first once more beside eight busy processes."""
+    """Both tiers from nothing, then the first once more with eight busy processes."""
     home = folder / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(home)], check=True)
     environment = make(home, ".venv/.dev")

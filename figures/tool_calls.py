@@ -1,4 +1,4 @@
-"""The verdicts of ``tool_calls`` beside a second, independent check, on twelve kinds of wrong calls.
+"""The verdicts of ``tool_calls`` compared with a second, independent check, on twelve kinds of wrong calls.
 
 The second check shares no code with ``evalsuite.tasks.tool_calls``: it walks the schema by hand, writes both sides in a
 canonical form and compares sorted lists.

@@ -1,13 +1,9 @@
-"""Verdicts on real and constructed pairs: what the gate says, and what a second way says of the same pairs."""
+"""Verdicts on real and constructed pairs: the gate's verdicts, and those of a second method on the same pairs."""
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +15,6 @@ import pandas as pd
 from evalsuite.store.samples import read_samples
 from figures import independent
 from figures.line import Line
-from figures.measure import measured
 from figures.replay import MODELS, cut_data
 from tests.support.cells import Answer, Made, write
 from tests.support.shared import shared_data
@@ -153,7 +148,7 @@ class Dropped:
 
 
 def one_subject_drops(folder: Path, items: int = 2000, subjects: int = 5, flips: float = 0.04) -> dict[str, Dropped]:
-    """Subject -> what the gate says when this one alone loses 10 points, beside coin flips everywhere."""
+    """Subject -> the gate's verdict when it alone loses 10 points and coins flip everywhere."""
     rng = np.random.default_rng(8)
     names = {str(item): f"subject {item % subjects}" for item in range(items)}
     base = rng.random(items) < 0.9
@@ -214,75 +209,34 @@ def answers_lost(folder: Path, items: int = 12_000, share: float = 0.05) -> dict
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """A gate that was told to stop at many moments of its life."""
-
-    codes: Mapping[int, int]
-    """Exit code -> times."""
-    false: int
-    """Times that 0, 1 or 2 came without a whole verdict on disk, or that a verdict on disk is not whole."""
-
-
-def terminated(folder: Path, times: int = 40) -> Signals:
-    """SIGTERM at moments spread over the gate's whole life."""
-    rng = random.Random(3)
-    base = {str(item): [Answer(float(item % 10 > 0))] for item in range(2000)}
-    write(folder / "results" / "r", Made("a", base, "word_problems"), Made("b", base, "word_problems", baseline="a"))
-    began = time.monotonic()
-    done = gate(folder, "word_problems", "run=r")
-    assert done.returncode == 0, done.stderr
-    life = time.monotonic() - began
-    verdict = folder / "results" / "r" / "report" / "verdict.json"
-    codes: Counter[int] = Counter()
-    false = 0
-    command = gate_command(folder, "word_problems", "run=r")
-    for number in range(times):
-        verdict.unlink(missing_ok=True)
-        with subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as one:
-            try:
-                one.wait((number + rng.random()) / times * life * 1.1)
-            except subprocess.TimeoutExpired:
-                one.send_signal(signal.SIGTERM)
-            code = one.wait(60)
-        codes[code] += 1
-        there = verdict.exists()
-        whole = there and json.loads(verdict.read_text())["exit"] == 0
-        false += (code in (0, 1, 2) and not whole) or (there and not whole)
-    return Signals(dict(codes), false)
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Load, compare and judge in a fresh process."""
-
-    seconds: float
-    peak_mb: float
-
-
-def gate_cost(folder: Path) -> Cost:
-    """The gate on the run that ``report_cost`` left in ``folder``."""
-    command = gate_command(folder, "mmlu_pro", f"run={folder / 'scale'}")
-    began = time.perf_counter()
-    done, peak = measured(command)
-    assert done.returncode in (0, 1, 2), done.stderr
-    return Cost(time.perf_counter() - began, peak)
-
-
 def verdicts(folder: Path) -> list[Line]:
     """Everything above at full size."""
-    from figures.report import report_cost
 
     def room(name: str) -> Path:
         (folder / name).mkdir()
         return folder / name
 
-    twin = near_twin(shared_data(), room("twin"))
-    counts = [sum(found[place] < 0.05 for found in twin.subjects.values()) for place in range(3)]
-    said = f"{counts[0]}, {counts[1]}, {counts[2]} of {len(twin.subjects)}"
-    lines = [
+    lines = _twin_lines(near_twin(shared_data(), room("twin")))
+    for name, judged_pair in demo_verdicts(room("demo")).items():
+        second = "equal" if judged_pair.agree else "NOT equal"
+        measured = f"{judged_pair.words}; {second}"
+        lines.append(Line(f"{name} against demo_bf16, margin 1 pt", "as a second script has it", measured))
+    drops = one_subject_drops(room("drops"))
+    right = sum(drop.call == "fail" and drop.named == (subject,) for subject, drop in drops.items())
+    case = "one subject of five loses 10 points (2,000 items, 4 % coin flips)"
+    lines.append(Line(case, "fails, that subject named", f"{right} of {len(drops)}"))
+    for case, codes in answers_lost(room("lost")).items():
+        measured = f"exit {codes.whole} whole; {codes.lost} with 5 % lost; {codes.bounded} with allow_incomplete=0.1"
+        asked = "no verdict changes silently (3: none given)"
+        lines.append(Line(f"5 % of one arm's answers lost to the server: {case}", asked, measured))
+    return lines
+
+
+def _twin_lines(twin: NearTwin) -> list[Line]:
+    counts = [sum(p_values[place] < 0.05 for p_values in twin.subjects.values()) for place in range(3)]
+    significant = f"{counts[0]}, {counts[1]}, {counts[2]} of {len(twin.subjects)}"
+    equal = "" if twin.same_subjects else "NOT "
+    return [
         Line(
             "Llama-3-70B against 3.1-70B, MMLU-Pro, margin 1 pt",
             "pass, delta -0.11, 90 % interval about [-0.73, +0.51]",
@@ -290,53 +244,10 @@ def verdicts(folder: Path) -> list[Line]:
         ),
         Line(
             "its subjects: p < 0.05, BH, Holm",
-            "by BH and Holm, as a second script says",
-            f"{said}; {'' if twin.same_subjects else 'NOT '}as it says",
+            "by BH and Holm, as a second script has it",
+            f"{significant}; {equal}equal to the second script",
         ),
-        Line("its verdict, delta and bounds, the second way", "equal", "equal" if twin.judged.agree else "NOT equal"),
+        Line(
+            "its verdict, delta and bounds by a second method", "equal", "equal" if twin.judged.agree else "NOT equal"
+        ),
     ]
-    for name, found in demo_verdicts(room("demo")).items():
-        second = "equal" if found.agree else "NOT equal"
-        lines.append(
-            Line(
-                f"{name} against demo_bf16, margin 1 pt",
-                "as a second script says, whatever it is",
-                f"{found.words}; {second}",
-            )
-        )
-    drops = one_subject_drops(room("drops"))
-    right = sum(found.call == "fail" and found.named == (subject,) for subject, found in drops.items())
-    lines.append(
-        Line(
-            "one subject of five loses 10 points (2,000 items, 4 % coin flips)",
-            "fails, that subject named",
-            f"{right} of {len(drops)}",
-        )
-    )
-    for case, codes in answers_lost(room("lost")).items():
-        said = f"exit {codes.whole} whole; {codes.lost} with 5 % lost; {codes.bounded} with allow_incomplete=0.1"
-        lines.append(
-            Line(
-                f"5 % of one arm's answers lost to the server: {case}",
-                "no verdict changes silently (3: none given)",
-                said,
-            )
-        )
-    stopped = terminated(room("signals"))
-    said = ", ".join(f"{code}: {times}" for code, times in sorted(stopped.codes.items()))
-    lines.append(
-        Line("SIGTERM at 40 moments of a gate: 0, 1, 2 without a whole verdict", "0", f"{stopped.false} ({said})")
-    )
-    cost = report_cost(room("scale"), 12_000, 4, 5)
-    lines.append(
-        Line(
-            "240,000 samples: load, compare and report",
-            "under 20 s, 2 GB",
-            f"{cost.seconds:.1f} s, {cost.peak_mb:.0f} MB",
-        )
-    )
-    judging = gate_cost(folder / "scale")
-    lines.append(
-        Line("240,000 samples: load, compare and gate", "stated", f"{judging.seconds:.1f} s, {judging.peak_mb:.0f} MB")
-    )
-    return lines

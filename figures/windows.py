@@ -1,4 +1,4 @@
-"""Windows: one run in eight pieces, each with new ports and new server processes, beside the same run in one piece.
+"""Windows: a run in eight pieces, each with new ports and servers, compared with the same run in one piece.
 
 The pieces end by a deadline, by SIGTERM and by SIGKILL in turn; the last one is left to finish.
 """
@@ -46,7 +46,7 @@ class Talk(Dialogue):
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """A run in pieces beside the same run in one."""
+    """Compare a run in pieces with the same run in one."""
 
     samples: int
     codes: tuple[int, ...]

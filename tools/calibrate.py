@@ -1,6 +1,6 @@
 """Static input scales: the largest input that each group of linears sees over calibration texts.
 
-As in NVIDIA ModelOpt, whose `input_scale` is this amax / 448 (FP8) or amax / (6 x 448) (NVFP4), stored once beside
+As in NVIDIA ModelOpt, whose `input_scale` is this amax / 448 (FP8) or amax / (6 x 448) (NVFP4), stored once with
 the weights. A scale taken from the running batch instead would let requests change each other's answers.
 """
 

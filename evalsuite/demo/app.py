@@ -57,7 +57,7 @@ class Service:
                 queue.put_nowait(token)
 
     def fail(self) -> None:
-        """The engine is gone: what waits for it is told so."""
+        """The engine has ended: every request that waits for it gets an error."""
         self.broken = True
         for queue in self.queues.values():
             queue.put_nowait(None)

@@ -114,7 +114,7 @@ class BatchEngine:
                 self.failed()
 
     def _step(self) -> bool:
-        """Waits for work, reads the prompts of new jobs, decodes one token of every job; False when told to stop."""
+        """Wait for work, read the prompts of new jobs, decode one token of every job; False once stopped."""
         with self._wake:
             while not (self._stopping or self._waiting or self._cancelled or any(self._slots)):
                 self._wake.wait()

@@ -41,7 +41,7 @@ class ChatRequest:
 
 
 def parse(body: object, served: str) -> ChatRequest:
-    """A request from a decoded JSON body, or an `ApiError` that says what is wrong with it."""
+    """A request from a decoded JSON body, or an `ApiError` that names what is wrong with it."""
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
     model = body.get("model", served)

@@ -21,7 +21,7 @@ ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until told to stop."""
+    """Serve until the process gets a stop signal."""
     parser = argparse.ArgumentParser(description="Serve the demo model at one precision.")
     parser.add_argument("--precision", choices=PRECISIONS, required=True)
     parser.add_argument("--host", default="127.0.0.1")

