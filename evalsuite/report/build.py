@@ -12,7 +12,8 @@ from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baseline
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import server_warnings
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.report import console, data_files, html, markdown, model_card, sections, tables
+from evalsuite.report import console, data_files, html, markdown, model_card, tables
+from evalsuite.report.confounders import confounders, confounders_table
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.tables import published_tables
@@ -61,7 +62,7 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
     shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
     shown += published_tables(suite, cards)
     card_json = [report.to_json() for report in card_reports(suite, cards)]
-    differing = [table for table in (sections.confounders_table(sections.confounders(suite)),) if table.rows]
+    differing = [table for table in (confounders_table(confounders(suite)),) if table.rows]
     content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -82,3 +82,18 @@ def _bounds(interval: Interval, sign: str, digits: int) -> str:
     low, high = (f"{100 * bound:{sign}.{digits}f}" for bound in interval)
     low, high = (text.lstrip("+-") if float(text) == 0 else text for text in (low, high))
     return f"[{low}, {high}]"
+
+
+def amount(number: float) -> str:
+    """Format a large number of tokens: ``4,120``, ``64 k``, ``58.7 M``, ``1.2 G``."""
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number / 1e3:,.0f} k" if number >= 1e4 else f"{number:,.0f}"
+
+
+def hours(seconds: float | None) -> str:
+    """Format a duration in hours, short ones in minutes: ``5.2 h``."""
+    if seconds is None:
+        return UNKNOWN
+    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:,.1f} min"

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import flips, formats, sections
+from evalsuite.report.confounders import confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.store.manifest import replace_text
@@ -67,7 +68,7 @@ def write_page(
         "facts": facts,
         "verdicts": sections.verdicts(suite, content),
         "strata": sections.strata(suite, content),
-        "confounders": sections.confounders(suite),
+        "confounders": confounders(suite),
         "limits": sections.limits(suite, content),
         "tokens": sections.tokens(suite, content),
         "tables": {table.title: table for table in tables},

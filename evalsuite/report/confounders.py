@@ -1,0 +1,64 @@
+"""Facts of the servers that differ between baseline and candidate, and can explain a difference of scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalsuite.analysis.suite import SuiteComparison
+from evalsuite.endpoint.identity.differences import changes_within, differing_facts
+from evalsuite.report.console import Column, Table
+from evalsuite.tasks.datasets import benchmark_title
+
+
+@dataclass(frozen=True, slots=True)
+class Confounder:
+    """A fact of the servers that differs between baseline and candidate, or that changed while a cell was measured."""
+
+    key: str
+    """Name of the fact."""
+    kind: str
+    """``refuses``, ``confounder``, ``expected`` (the subject of the comparison), or ``changed`` within one cell."""
+    candidate: str
+    """Title of the candidate model."""
+    tasks: str
+    """Names of the tasks, separated by commas."""
+    old: str
+    """Value of the baseline."""
+    new: str
+    """Value of the candidate."""
+
+
+def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
+    """Return the server facts that are known for both models and differ; equal ones of several tasks are joined."""
+    tasks_of: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for row in suite.comparisons:
+        title = row.candidate.cell.title
+        for fact in differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest):
+            tasks_of.setdefault((fact.name, fact.kind, title, fact.baseline, fact.candidate), []).append(row.benchmark)
+        for warning in row.comparable.confounders:
+            tasks_of.setdefault(("prompt_tokens", "confounder", title, "", warning), []).append(row.benchmark)
+    for cell in suite.table.cells:
+        for line in changes_within(cell.manifest):
+            name, _, values = line.partition(": ")
+            tasks_of.setdefault((name, "changed", cell.title, "", values), []).append(benchmark_title(cell.task))
+    return tuple(
+        Confounder(name, kind, title, ", ".join(tasks), old, new)
+        for (name, kind, title, old, new), tasks in tasks_of.items()
+    )
+
+
+def confounders_table(facts: Sequence[Confounder]) -> Table:
+    """Build the table of the server facts that could explain a delta other than the quantization."""
+    columns = (
+        Column("fact", number=False),
+        Column("model", number=False),
+        Column("baseline", number=False),
+        Column("this model", number=False),
+        Column("benchmarks", number=False, essential=False),
+    )
+    shown = [confounder for confounder in facts if confounder.kind != "expected"]
+    rows = tuple(
+        (confounder.key, confounder.candidate, confounder.old, confounder.new, confounder.tasks) for confounder in shown
+    )
+    expected = len(facts) - len(shown)
+    notes = (f"{expected} further differences are what is compared (checkpoint, quantization).",) if expected else ()
+    return Table("What else differs between the servers (confounders)", columns, rows, notes)

@@ -1,0 +1,133 @@
+"""Tables of what a plan costs: tokens, hours, disk, and the placement of servers on a node."""
+
+from collections.abc import Sequence
+
+from evalsuite.plan.build import Plan
+from evalsuite.plan.cost import ModelCost, TaskCost
+from evalsuite.plan.hardware import PlacedServer, Placement
+from evalsuite.report import formats
+from evalsuite.report.console import Column, Table
+from evalsuite.report.formats import amount, hours
+from evalsuite.tasks.datasets import benchmark_title
+
+_GENERATED = "generated"
+
+
+def cost_table(plan: Plan) -> Table:
+    """Build the table of tokens, time and disk of each model and benchmark."""
+    auxiliaries = [
+        role for role in ("judge", "simulator") if any(sum(getattr(task, role)) for task in _all_tasks(plan.costs))
+    ]
+    columns = (
+        Column("model", number=False),
+        Column("benchmark", number=False),
+        Column("attempts"),
+        Column(_GENERATED),
+        Column("read", essential=False),
+        *(Column(role, essential=False) for role in auxiliaries),
+        *([Column("time")] if plan.speed.rate else []),
+        *([Column("long attempt", essential=False)] if plan.speed.rate else []),
+        *([Column("windows")] if plan.speed.window and plan.speed.rate else []),
+        Column("disk", essential=False),
+    )
+    rows: list[tuple[str, ...]] = []
+    for model in plan.costs:
+        rows += [_cost_row(model.model, task, plan, auxiliaries) for task in model.tasks]
+        totals = [sum(sum(getattr(task, role)) for task in model.tasks) for role in auxiliaries]
+        rows.append(
+            (
+                model.model,
+                "together",
+                f"{model.total('attempts'):,.0f}",
+                amount(model.total("completion")),
+                amount(model.total("prompt")),
+                *map(amount, totals),
+                *([hours(model.seconds), ""] if plan.speed.rate else []),
+                *([_windows(model)] if plan.speed.window and plan.speed.rate else []),
+                _bytes(model.total("disk")),
+            )
+        )
+    return Table("What it costs", columns, tuple(rows), tuple(_cost_notes(plan)))
+
+
+def _cost_row(model: str, task: TaskCost, plan: Plan, auxiliaries: Sequence[str]) -> tuple[str, ...]:
+    return (
+        model,
+        benchmark_title(task.task),
+        f"{task.attempts:,}",
+        amount(task.completion) + ("*" if task.lengths.completion.assumed else ""),
+        amount(task.prompt) + ("*" if task.lengths.prompt.assumed else ""),
+        *(amount(tokens) if (tokens := sum(getattr(task, role))) else formats.UNKNOWN for role in auxiliaries),
+        *([hours(task.seconds), hours(task.p99_seconds)] if plan.speed.rate else []),
+        *(["fits" if task.fits else "none"] if plan.speed.window and plan.speed.rate else []),
+        _bytes(task.disk),
+    )
+
+
+def _cost_notes(plan: Plan) -> list[str]:
+    notes = [
+        "Tokens. * assumed: no source states it. Read: before any prefix cache; judge, simulator: read and generated."
+    ]
+    if plan.speed.rate is None:
+        notes.append("rate=2500 (generated tokens a second of one endpoint) gives hours, window=4h gives windows.")
+        return notes
+    seconds = [cost.seconds for cost in plan.costs if cost.seconds is not None]
+    notes.append(
+        f"At {plan.speed.rate:g} generated tokens a second of each endpoint; {hours(sum(seconds))} of all endpoints. "
+        "Long attempt: 99 of 100 are shorter, at an equal share of the rate."
+    )
+    return notes
+
+
+def _windows(cost: ModelCost) -> str:
+    return "never" if cost.windows is None else str(cost.windows)
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"
+
+
+def _all_tasks(costs: Sequence[ModelCost]) -> list[TaskCost]:
+    return [task for cost in costs for task in cost.tasks]
+
+
+def placement_table(placement: Placement, node_hours: float | None) -> Table:
+    """Build the table of the steps in which a machine serves the models; ``node_hours`` is None without a rate."""
+    columns = (
+        Column("step"),
+        Column("served", number=False),
+        Column("devices"),
+        Column("machines", essential=False),
+        Column("number of devices is from", number=False, essential=False),
+    )
+    rows: list[tuple[str, ...]] = []
+    for number, step in enumerate(placement.steps, 1):
+        rows += [
+            (str(number), _server_names(server), str(server.devices), str(step.machines), server.origin)
+            for server in step.servers
+        ]
+        rows += [
+            (str(number), f"{_server_names(server)}, elsewhere", str(server.devices), "+1", server.origin)
+            for server in step.elsewhere
+        ]
+    rows += [
+        (formats.UNKNOWN, _server_names(server), "none", formats.UNKNOWN, server.origin)
+        for server in placement.unserved
+    ]
+    notes = [
+        *placement.notes,
+        *(f"Not served here: {_server_names(server)}. {server.origin}." for server in placement.unserved),
+    ]
+    if placement.side_by_side:
+        notes.insert(0, "All of it fits on one machine at the same time.")
+    elif len(placement.steps) > 1:
+        notes.insert(0, "Serve step after step, each evaluated with the same run_id= before the next.")
+    if node_hours is not None:
+        notes.append(
+            f"Node-hours: {node_hours:,.1f} (steps last as long as their slowest model; a later judge is extra)."
+        )
+    return Table(f"Served on {placement.machine.title}", columns, tuple(rows), tuple(notes))
+
+
+def _server_names(server: PlacedServer) -> str:
+    return " and ".join(server.names)
