@@ -187,10 +187,12 @@ def call_in_text(text: str) -> bool:
     return any(mark in text for mark in CALL_MARKS)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_sha(value: Any) -> str:
     """Return the SHA-256 (hex) of a JSON value: sorted keys, no spaces, UTF-8; lone surrogates are kept."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def data_sha(items: tuple[Item, ...]) -> str:

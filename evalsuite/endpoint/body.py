@@ -12,9 +12,11 @@ from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.records import Request
 
 OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penalty", "seed"})
-EXPONENT = re.compile(rb"\de[-+]?\d|0\.0000")
-"""In JSON: a float that orjson may write otherwise than the standard library (``1e-7``, ``0.00001``), or text that
-looks like one."""
+EXPONENT = re.compile(rb"e[-+]?[0-9]")
+"""Part of every float that orjson and the standard library may write differently (``1e-7``, ``1e16``), and of some
+text; a pattern that begins with a letter is searched ten times as fast as one that begins with a digit."""
+SMALL = b"0.0000"
+"""Part of every float that the standard library writes with an exponent and orjson may write without (``0.00001``)."""
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def encode(body: Mapping[str, Any]) -> bytes:
         data = orjson.dumps(body)
     except TypeError:  # a surrogate, or an integer beyond 64 bits
         data = b""
-    if data and not EXPONENT.search(data):
+    if data and SMALL not in data and not EXPONENT.search(data):
         return data
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:

@@ -54,6 +54,7 @@ TYPES = {
 }
 """Column -> type, as Arrow names it."""
 COLUMNS: tuple[str, ...] = tuple(TYPES)
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def sample_row(
@@ -70,12 +71,12 @@ def sample_row(
         "repeat": event["repeat"],
         "cluster": event["cluster"],
         "weight": event["weight"],
-        "groups": json.dumps(event["groups"], sort_keys=True),
+        "groups": _SORTED.encode(event["groups"]),
         "outcome": event["outcome"],
         "value": event["value"],
         "answer": _clean(event["answer"]),
         "stage": event["stage"],
-        "parts": json.dumps(event["parts"], sort_keys=True),
+        "parts": _SORTED.encode(event["parts"]),
         "note": _clean(event["note"]),
         "finish_reason": reply.get("finish_reason"),
         "prompt_tokens": usage.get("prompt_tokens"),

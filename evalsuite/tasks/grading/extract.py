@@ -184,6 +184,7 @@ def simple_evals_letter(text: str, letters: str) -> Extracted:
 
 _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+_NUMERIC = re.compile(r"[-$0-9.,]+")
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"(-\s*)?((?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
@@ -215,7 +216,7 @@ def flexible_number(text: str) -> Extracted:
 
     The result is compared with the key as text.
     """
-    matches = _FLEXIBLE.findall(text)
+    matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
     if not matches:
         return NOTHING
     last = matches[-1][0] or matches[-1][1]
