@@ -15,14 +15,19 @@ from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.settings import Data, Report
 from evalsuite.engine.stored import rescore
 from evalsuite.errors import BadInput, unknown_name
-from evalsuite.store.baseline import Artefact, copy_cell, open_artefact
+from evalsuite.records import canonical_sha
+from evalsuite.store.artefact import Artefact, open_artefact
+from evalsuite.store.baseline import copy_cell
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.runs import BASELINE_SUFFIX, TableCell, find_run, named_cells, run_cells
 from evalsuite.store.samples import SAMPLES
 from evalsuite.tasks.datasets import benchmark_title
+from evalsuite.tasks.registry import ADAPTERS
 
 REPORT_FOLDER = "report"
 """Name of the folder of a report on one run, inside the run's folder."""
+_GRADED_BY = ("adapter", "protocol", "variant", "options")
+"""Keys of a cell's identity that choose its grader; a baseline's cells are graded only with those of own cells."""
 DEMO_NOTE = "demo model: not a claim about any real checkpoint"
 """Note on every report of demo models."""
 
@@ -68,13 +73,15 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
             if path.is_dir() or not path.exists():
                 baseline_cells = _baseline_of_run(settings, cells)
             else:
-                artefact = stack.enter_context(open_artefact(path))
+                artefact = stack.enter_context(open_artefact(path, settings.baseline_max_gb))
                 baseline_cells = artefact.cells
                 _check_name(settings.baseline, artefact)
+            _check_classes(cells, baseline_cells)
             cells, baseline_cells = _separate_baseline(cells, baseline_cells, home)
             baseline = baseline_cells[0].model
             cells = (*cells, *baseline_cells)
-        table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded")
+        brought = baseline if settings.baseline_run is not None else None
+        table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
         yield ReportInputs(table, baseline, artefact, notes)
 
 
@@ -105,6 +112,18 @@ def _content_key(cell: TableCell) -> tuple[str, str]:
         return cell.task, hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _check_classes(cells: Sequence[TableCell], baseline_cells: Sequence[TableCell]) -> None:
+    """Raise ``BadInput`` where a baseline names a class that no own cell names: a file of others imports no code."""
+    own = {cell.identity.get("adapter") for cell in cells}
+    for cell in baseline_cells:
+        adapter = str(cell.identity.get("adapter"))
+        if adapter not in ADAPTERS and adapter not in own:
+            raise BadInput(
+                f"the baseline's {cell.task} was asked with the class {adapter[:200]}, which no cell of these runs "
+                "names; classes are imported only where your own cells name them. Save a baseline without it: task=NAME"
+            )
+
+
 def _check_name(requested: str | None, artefact: Artefact) -> None:
     if requested not in (None, artefact.model):
         raise BadInput(f"baseline={requested}, but {artefact.path} holds {artefact.model}: leave baseline= out")
@@ -123,18 +142,22 @@ def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[Tabl
     return tuple(cell for cell in available if cell.model == choices[0])
 
 
-def _with_equal_grading(table: RunTable, data: Data, home: Path) -> tuple[RunTable, tuple[str, ...]]:
+def _with_equal_grading(
+    table: RunTable, data: Data, home: Path, brought: str | None
+) -> tuple[RunTable, tuple[str, ...]]:
     """Return the table with one grading version per task, and notes about what was graded again.
 
-    When the questions cannot be loaded, or differ, a task stays unchanged; its comparison is then refused.
+    When the questions cannot be loaded, or differ, a task stays unchanged; its comparison is then refused. A task of
+    which only the model ``brought`` has a cell stays unchanged, because its file would choose the grader.
     """
     replaced: dict[tuple[str, str], TableCell] = {}
     notes: list[str] = []
     for task in table.tasks:
         cells = [cell for cell in table.cells if cell.task == task]
         versions = {cell.model: set(table.rows(cell)["version"].astype(str)) for cell in cells}
-        protocols = {cell.identity.get("protocol") for cell in cells}
-        if len(set().union(*versions.values())) < 2 or len(protocols) > 1:
+        asked = {canonical_sha([cell.identity.get(key) for key in _GRADED_BY]) for cell in cells}
+        alone = {cell.model for cell in cells} == {brought}
+        if alone or len(set().union(*versions.values())) < 2 or len(asked) > 1:  # else refused as not comparable
             continue
         try:
             regraded = [_regrade(cell, versions[cell.model], data, home) for cell in cells]

@@ -20,7 +20,7 @@ from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
 from evalsuite.stats import cusum
 from evalsuite.stats.power import Design
-from evalsuite.store.baseline import unpack
+from evalsuite.store.artefact import unpack
 from evalsuite.store.runs import run_ids
 from evalsuite.version import __version__
 
@@ -248,7 +248,8 @@ def read_series(settings: Report) -> Series:
     with TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         path = Path(settings.baseline_run).expanduser()
         if path.is_file():  # unpacked once for all nights
-            settings = replace(settings, baseline_run=str(unpack(path, Path(home)).cells[0].folder.parents[1]))
+            artefact = unpack(path, Path(home), settings.baseline_max_gb)
+            settings = replace(settings, baseline_run=str(artefact.cells[0].folder.parents[1]))
         nights = [compare_night(folder, settings) for folder in folders]
         confirmations = {
             folder.name: compare_night(confirmation, settings, cusum.CONFIRM_ALPHA)

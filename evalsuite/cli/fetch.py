@@ -11,7 +11,6 @@ unchanged is not downloaded again, one that was changed is named and not touched
 keep the others from being fetched.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +22,7 @@ from rich.text import Text
 from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report.console import standard_output
+from evalsuite.sandbox import archives
 from evalsuite.store.manifest import write_json
 from evalsuite.tasks import datasets, hub
 from evalsuite.tasks import downloads as sources
@@ -163,12 +163,23 @@ def _read(root: Path) -> dict[str, FetchedFile]:
     if not path.exists():
         return {}
     try:
-        entries = [FetchedFile(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["files"]]
+        entries = [FetchedFile(**entry) for entry in archives.parse_json(path.read_bytes())["files"]]
+        if not all(map(_is_possible, entries)):
+            raise ValueError
     except (ValueError, KeyError, TypeError):
         raise BadInput(
             f"{path} is damaged: remove it; what lies beside it is then checked against its source"
         ) from None
     return {entry.file: entry for entry in entries}
+
+
+def _is_possible(entry: FetchedFile) -> bool:
+    """Whether an entry has the types of one that ``fetch`` writes; the list may come from another machine."""
+    texts = (entry.file, entry.source, entry.sha256, entry.task or "", entry.revision or "")
+    numbers = (entry.bytes, entry.rows or 0)
+    plain = all(isinstance(text, str) and text.isprintable() for text in texts)
+    inside = plain and not Path(entry.file).is_absolute() and ".." not in Path(entry.file).parts
+    return inside and "/" not in texts[3] and texts[3] != ".." and all(type(number) is int for number in numbers)
 
 
 def _write(root: Path, known: Mapping[str, FetchedFile]) -> None:

@@ -91,6 +91,7 @@ KEYS = {
   results_dir=results            where runs lie
   baseline=NAME                  the model to compare with (else: each model's own)
   baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
+  baseline_max_gb=50             most gigabytes that the artefact may unpack to
   gate=NAME                      a verdict on every row, against these margins (evalsuite gate decides)
   allow_incomplete=0.05          bound up to this share of missing answers: all wrong ... all right
   out=DIR                        report folder (else: <run>/report): report.html with its texts/, report.md, card.md,
@@ -108,6 +109,7 @@ KEYS = {
   gate.margins.T.points=2        one margin; gate.suite_points= gate.tokens_ratio_max= gate.alpha=
   baseline=NAME                  the model to compare with (else: each model's own)
   baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
+  baseline_max_gb=50             most gigabytes that the artefact may unpack to
   baseline_waiver="reason"       use a baseline that is far from its published value all the same
   allow_incomplete=0.05          missing answers, up to this share, are bounded: the verdict must hold whether they
                                  were all wrong or all right (else: exit 3 and no verdict)

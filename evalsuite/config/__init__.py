@@ -17,6 +17,7 @@ __all__ = [
     "sampling",
     "scale",
     "settings",
+    "validate",
 ]
 
 

@@ -236,6 +236,8 @@ class Run:
     """``plan``, sequential stops: the margins that are to be decided."""
     baseline_run: str | None = None
     """``plan``: a baseline artefact whose recorded lengths and rates are used."""
+    baseline_max_gb: float = 50.0
+    """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     rate: float | None = None
     """``plan``: generated tokens per second of one endpoint at the run's concurrency."""
     window: str | None = None
@@ -276,6 +278,8 @@ class Report:
     """The margins that verdicts are given against; None: no verdicts."""
     baseline_run: str | None = None
     """A baseline artefact (``evalsuite baseline save``) or a run folder with the baseline's cells."""
+    baseline_max_gb: float = 50.0
+    """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     baseline_waiver: str | None = None
     """Reason for using a baseline that is far from its published value."""
     allow_incomplete: float | None = None

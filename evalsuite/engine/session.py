@@ -22,7 +22,7 @@ from evalsuite.engine.progress import Draw
 from evalsuite.engine.stopping import RunLimits, stop_on_signals
 from evalsuite.engine.workload import CellWork, Workload, has_open_attempts, planned_items
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
-from evalsuite.store.baseline import baseline_cells
+from evalsuite.store.artefact import MAX_GB, baseline_cells
 from evalsuite.store.cell import Cell, close_cells, open_cell
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.runs import CellName, model_label
@@ -59,6 +59,7 @@ class Session:
     gate: Gate | None = None
     """The margins that ``engine.stop=sequential`` decides."""
     baseline_run: str | None = None
+    baseline_max_gb: float = MAX_GB
     """A baseline artefact or run that the command names."""
     early_stopping: "EarlyStopping | None" = None
     """The comparisons that ``engine.stop=sequential`` decides."""
@@ -81,7 +82,9 @@ class Session:
         if self.engine.stop == SEQUENTIAL:
             from evalsuite.engine.early_stopping.rules import planned_comparisons  # numpy and scipy: only here
 
-            self.early_stopping = planned_comparisons(self.folder, self.spec, self.gate, self.baseline_run)
+            self.early_stopping = planned_comparisons(
+                self.folder, self.spec, self.gate, self.baseline_run, self.baseline_max_gb
+            )
             for note in self.early_stopping.notes:
                 self.console.print(note, markup=False)
             return
@@ -219,7 +222,7 @@ class Session:
         for name in self.pools:
             endpoints.setdefault(base_urls(self.models[name]), []).append(name)
         workloads = []
-        with baseline_cells(self.baseline_run) as baselines:
+        with baseline_cells(self.baseline_run, self.baseline_max_gb) as baselines:
             for names in endpoints.values():
                 limit = min(self.models[name].concurrency for name in names)
                 cells = tuple(

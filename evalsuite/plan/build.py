@@ -198,7 +198,7 @@ def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, st
         folders: dict[str, Path] = {}
         owner = ""
         if run.baseline_run is not None:
-            owner, folders = stack.enter_context(recorded.open_baseline(run.baseline_run))
+            owner, folders = stack.enter_context(recorded.open_baseline(run.baseline_run, run.baseline_max_gb))
             if owner not in labels:
                 raise BadInput(
                     f"baseline_run={run.baseline_run} holds {owner}; this plan compares with "

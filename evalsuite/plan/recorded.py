@@ -16,7 +16,7 @@ from evalsuite.errors import BadInput
 from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths
 from evalsuite.stats.reply_lengths import longest
 from evalsuite.store import manifest as manifest_files
-from evalsuite.store.baseline import open_artefact
+from evalsuite.store.artefact import MAX_GB, open_artefact
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.registry import load
@@ -71,7 +71,7 @@ def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> Recor
 
 
 @contextmanager
-def open_baseline(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
+def open_baseline(path: str, max_gb: float = MAX_GB) -> Iterator[tuple[str, dict[str, Path]]]:
     """Yield (model, task -> cell folder) of a baseline file, or of a run folder that holds one model.
 
     Raises ``BadInput`` when the path is neither.
@@ -85,7 +85,7 @@ def open_baseline(path: str) -> Iterator[tuple[str, dict[str, Path]]]:
         yield models[0], {cell.name: cell for cell in cells}
         return
 
-    with open_artefact(Path(path)) as artefact:
+    with open_artefact(Path(path), max_gb) as artefact:
         yield artefact.model, {cell.task: cell.folder for cell in artefact.cells}
 
 

@@ -1,3 +1,3 @@
-"""Runs model-written code against trusted tests; knows no benchmark."""
+"""Keeps what others made from doing harm: runs model-written code, opens archives; knows no benchmark."""
 
-__all__ = ["client", "split_tests"]
+__all__ = ["archives", "client", "split_tests"]

@@ -1,20 +1,17 @@
-"""Baselines as artefacts: one portable file with a model's cells, and the count of candidates compared with it.
+"""Writes baselines as artefacts: one portable file with a model's cells, and the count of candidates compared with it.
 
 An artefact is a zip archive with deterministic bytes: ``artefact.json`` (schema, facts, SHA-256 of every member and of
 itself) and, per task, the cell's manifest, table and journals, so that its replies can be graded again by a later
-grader. ``<FILE>.compared.jsonl`` has one line for every candidate that was ever compared with it.
+grader. ``artefact`` opens them. ``<FILE>.compared.jsonl`` has one line for every candidate that was ever compared
+with it.
 """
 
 import hashlib
 import json
 import os
-import re
 import shutil
-import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,29 +19,15 @@ from typing import IO, Any
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, canonical_sha
-from evalsuite.store.manifest import MANIFEST, cell_folders, read_manifest
-from evalsuite.store.runs import TableCell, run_cells
+from evalsuite.sandbox.archives import MAX_RATIO, SMALL
+from evalsuite.store.artefact import INDEX, KIND, Artefact
+from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import SAMPLES, seal
 
-INDEX = "artefact.json"
-KIND = "evalsuite baseline"
 COMPARED = ".compared.jsonl"
 """Added to the artefact's name: the candidates that were compared with it."""
-_MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Artefact:
-    """An opened baseline."""
-
-    path: Path
-    sha256: str
-    """Hash of its index, which holds the SHA-256 of every member; verdicts name the artefact by it."""
-    model: str
-    title: str
-    cells: tuple[TableCell, ...]
-    """Unpacked; they exist as long as the artefact is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +49,12 @@ def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(temporary, "w", strict_timestamps=True) as archive:
-            sha = _fill(archive, cells)
+        for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            with zipfile.ZipFile(temporary, "w", strict_timestamps=True) as archive:
+                sha = _fill(archive, cells, method)
+                sizes = [(entry.file_size, entry.compress_size) for entry in archive.infolist()]
+            if not any(size > max(SMALL, MAX_RATIO / 2 * packed) for size, packed in sizes):
+                break  # else answers loop, and are packed so well that a reader would refuse them
         if path.exists() and _file_sha(path) != _file_sha(temporary):
             raise BadInput(f"{path} is there with another content; a baseline is never overwritten: choose another to=")
         with temporary.open("rb") as file:
@@ -80,7 +67,7 @@ def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
     return sha
 
 
-def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell]) -> str:
+def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], method: int) -> str:
     files: dict[str, dict[str, Any]] = {}
     journals: dict[str, list[str]] = {}
     for cell in cells:
@@ -90,12 +77,14 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell]) -> str:
         journals[cell.task] = [path.name for path in ordered]  # of two lines on one attempt the later counts
         for path in (cell.folder / MANIFEST, cell.folder / SAMPLES, *sorted(ordered)):
             name = f"{cell.task}/{path.name}"
-            with path.open("rb") as source, archive.open(_info(name), "w", force_zip64=True) as target:
+            with path.open("rb") as source, archive.open(_info(name, method), "w", force_zip64=True) as target:
                 files[name] = _copy(source, target)
     facts = {"model": cells[0].model, "title": cells[0].title, "tasks": [_facts(cell) for cell in cells]}
     index = {"schema": SCHEMA, "kind": KIND, **facts, "journals": journals, "files": files}
     sha = canonical_sha(index)
-    archive.writestr(_info(INDEX), json.dumps({**index, "sha256": sha}, indent=1, sort_keys=True, ensure_ascii=False))
+    archive.writestr(
+        _info(INDEX, method), json.dumps({**index, "sha256": sha}, indent=1, sort_keys=True, ensure_ascii=False)
+    )
     return sha
 
 
@@ -107,11 +96,11 @@ def _facts(cell: TableCell) -> dict[str, Any]:
     return {"task": cell.task, "run": cell.run, "items": len(manifest["items"]), "recorded": recorded, **known}
 
 
-def _info(name: str) -> zipfile.ZipInfo:
+def _info(name: str, method: int) -> zipfile.ZipInfo:
     """The entry of a member, without time and owner; tables are compressed already."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, 0o644 << 16
-    info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else zipfile.ZIP_DEFLATED
+    info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else method
     return info
 
 
@@ -127,68 +116,6 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
 def _file_sha(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def open_artefact(path: Path) -> Iterator[Artefact]:
-    """Check an artefact and unpack its cells for the time of a ``with`` block.
-
-    Raises ``BadInput`` when the file is missing, no artefact, torn, or edited.
-    """
-    with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
-        yield unpack(path, Path(home))
-
-
-def unpack(path: Path, folder: Path) -> Artefact:
-    """Check an artefact and unpack its cells into ``folder``, where they stay. Raises as ``open_artefact``."""
-    with _read_errors(path), zipfile.ZipFile(path) as archive:
-        index = _index(archive, path)
-        model = str(index["model"])
-        run = folder / path.stem
-        for name, facts in index["files"].items():
-            _extract(archive, name, facts, run / model / name, path)
-        for task, names in index["journals"].items():
-            for number, name in enumerate(names):  # the store reads journals in the order of their times
-                os.utime(run / model / task / name, ns=(number * 10**9, number * 10**9))
-    cells = tuple(cell for cell in run_cells(run) if cell.model == model)
-    return Artefact(path, str(index["sha256"]), model, str(index["title"]), cells)
-
-
-@contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
-    """Raise faults of reading an archive as errors that name the remedy."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise BadInput(f"baseline_run={path}: there is no such file") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, KeyError, ValueError) as error:
-        raise BadInput(f"{path} is torn or no baseline artefact ({error}); take a whole copy of it") from None
-    except OSError as error:
-        raise StorageFailed(f"cannot unpack {path}: {error.strerror or error}") from None
-
-
-def _index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    """The checked index. Raises ``BadInput``."""
-    names = archive.namelist()
-    if INDEX not in names:
-        raise BadInput(f"{path} is no baseline artefact: it has no {INDEX}. `evalsuite baseline save` makes one")
-    index = json.loads(archive.read(INDEX))
-    if not isinstance(index, dict) or index.get("kind") != KIND or int(index.get("schema", 0)) > SCHEMA:
-        raise BadInput(f"{path} is no baseline artefact that this version reads (schema up to {SCHEMA})")
-    stated = index.get("sha256")
-    if canonical_sha({key: value for key, value in index.items() if key != "sha256"}) != stated:
-        raise BadInput(f"{path} was edited: its {INDEX} does not have the hash that it states")
-    if sorted(names) != sorted([INDEX, *index["files"]]) or not all(map(_MEMBER.fullmatch, index["files"])):
-        raise BadInput(f"{path} was edited: it does not hold exactly the files that its {INDEX} lists")
-    return index
-
-
-def _extract(archive: zipfile.ZipFile, name: str, facts: dict[str, Any], target: Path, path: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(name) as source, target.open("wb") as file:
-        actual = _copy(source, file)
-    if actual != facts:
-        raise BadInput(f"{path} was edited: {name} does not have the hash that its {INDEX} states")
 
 
 def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
@@ -251,18 +178,3 @@ def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableC
     except (OSError, shutil.Error) as error:
         raise StorageFailed(f"cannot copy {cell.folder}: {error}") from None
     return TableCell(cell.run, target, read_manifest(target))
-
-
-@contextmanager
-def baseline_cells(path: str | None) -> Iterator[dict[str, Path]]:
-    """Task -> cell folder of ``baseline_run=``: of an artefact, unpacked for the time of the block, or of a run folder.
-
-    Raises ``BadInput`` for a file that is no artefact.
-    """
-    if path is None:
-        yield {}
-    elif Path(path).is_dir():
-        yield {folder.name: folder for folder in cell_folders(Path(path))}
-    else:
-        with open_artefact(Path(path)) as artefact:
-            yield {cell.task: cell.folder for cell in artefact.cells}

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,61 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{folder} is not a cell: it has no {MANIFEST}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise StorageFailed(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}); restore it from a copy, or move the folder away") from None
-    if not isinstance(manifest, dict) or manifest.get("schema", 0) > SCHEMA:
-        raise BadInput(f"{path} has schema {manifest.get('schema')}; this evalsuite reads up to {SCHEMA}: upgrade it")
-    return manifest
+    schema = manifest.get("schema", 0) if isinstance(manifest, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise BadInput(f"{path} has schema {schema}; this evalsuite reads up to {SCHEMA}: upgrade it")
+    try:
+        check_manifest(manifest)
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}); restore it from a copy, or move the folder away") from None
+    return manifest  # type: ignore[no-any-return]
+
+
+MAX_SAMPLES = 10_000_000
+"""Most items x repeats of a cell."""
+_NAME, _OBJECT = (str, type(None)), (dict, type(None))
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "schema": (int,), "identity": (dict,), "version": (str,), "title": _NAME, "baseline": _NAME, "items": (list,),
+    "total_items": (int,), "repeats": (int,), "imported": _OBJECT, "server": (list,), "selection": _OBJECT,
+}  # fmt: skip
+"""Key of a manifest -> its types."""
+_IDENTITY_TYPES: Mapping[str, tuple[type, ...]] = {
+    "model": (str,), "checkpoint": _NAME, "revision": _NAME, "thinking": (bool, type(None)), "task": (str,),
+    "adapter": (str,), "protocol": (str,), "variant": (str,), "options": (dict,), "sampling": _OBJECT,
+    "seed": (int, type(None)), "data_sha": (str,),
+}  # fmt: skip
+
+
+def check_manifest(manifest: Any) -> None:
+    """Raise ``ValueError`` with the reason unless a manifest has the keys and types that all of evalsuite relies on."""
+    if not isinstance(manifest, dict):
+        raise ValueError("it is no JSON object")
+    _check_types("", manifest, _TYPES)
+    _check_types("identity.", manifest["identity"], _IDENTITY_TYPES)
+    items, repeats = manifest["items"], manifest["repeats"]
+    if not all(isinstance(item, str) for item in items) or len(set(items)) < len(items):
+        raise ValueError("items is no list of different ids")
+    if repeats < 1 or len(items) * repeats > MAX_SAMPLES or manifest["total_items"] < 0:
+        raise ValueError(f"it plans {len(items):,} items x {repeats} repeats of {manifest['total_items']}")
+    if not re.fullmatch(r"\d{1,6}\.\d{1,6}", manifest["version"]):
+        raise ValueError(f"version {manifest['version'][:100]!r} is none")
+    for entry in manifest["server"]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("facts", {}), dict):
+            raise ValueError("an entry of server is no JSON object")
+        datetime.fromisoformat(str(entry.get("at")))
+
+
+def _check_types(where: str, values: Mapping[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:
+    for key, kinds in types.items():
+        if key not in values:
+            raise ValueError(f"{where}{key} is missing")
+        value = values[key]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ValueError(f"{where}{key} is {type(value).__name__}")
 
 
 def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

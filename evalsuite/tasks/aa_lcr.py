@@ -6,7 +6,6 @@ compares the answer with the reference answer. An empty answer is wrong without 
 reasoning.
 """
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from typing import ClassVar
 
 from evalsuite.errors import BadInput, JudgeFailed
 from evalsuite.records import Item, Reply, Request, Score
+from evalsuite.sandbox.archives import MAX_LINE, open_zip, read_entry
 from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source, extra_file, pin, rows
 
@@ -103,7 +103,7 @@ def _names(archive: Path) -> dict[str, str]:
 
     The archive's names were written as UTF-8 and are read back as code page 437, unless it declares otherwise.
     """
-    with zipfile.ZipFile(archive) as opened:
+    with open_zip(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]
     by_path = {}
     for name in names:
@@ -124,5 +124,5 @@ def _document(source: Source, name: str) -> str:
     names = _names(archive)
     if name not in names:
         raise BadInput(f"{archive} has no document {name}: is it the archive of this version of AA-LCR?")
-    with zipfile.ZipFile(archive) as opened:
-        return opened.read(names[name]).decode("utf-8").strip("\ufeff")
+    with open_zip(archive) as opened:
+        return read_entry(opened, names[name], MAX_LINE).decode("utf-8").strip("\ufeff")

@@ -5,9 +5,6 @@ of rows, and the columns that are used. ``hub.py`` reads the hub's files with th
 needs neither that package nor a network.
 """
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +14,7 @@ from typing import Any
 from evalsuite.config.files import read_yaml
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput, unknown_name
+from evalsuite.sandbox.archives import lines, parse_json
 from evalsuite.tasks import hub
 from evalsuite.tasks.hub import Dataset, Split
 
@@ -140,23 +138,15 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Empty lines are skipped. Raises ``BadInput`` with file and line for anything that is not one JSON object per line.
     """
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-            for line in file:
-                number += 1
-                if line.strip():
-                    yield number, _object(path, number, line)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadInput(f"{path} is torn or not gzip after line {number}: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from None
+    for number, line in enumerate(lines(path), 1):
+        if line.strip():
+            yield number, _object(path, number, line)
 
 
 def _object(path: Path | str, number: int, line: bytes | str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = parse_json(line)
+    except ValueError as error:
         raise BadInput(f"{path} line {number} is torn or not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadInput(f"{path} line {number} holds {type(value).__name__}, not one JSON object")

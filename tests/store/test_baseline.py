@@ -14,7 +14,8 @@ from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit
-from evalsuite.store.baseline import INDEX, compared_candidates, open_artefact, record_compared
+from evalsuite.store.artefact import INDEX, open_artefact
+from evalsuite.store.baseline import compared_candidates, record_compared
 from evalsuite.store.runs import run_cells
 from evalsuite.store.samples import SAMPLES, read_samples
 from tests.support import toy

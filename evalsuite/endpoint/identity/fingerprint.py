@@ -100,10 +100,13 @@ def from_json(value: Any) -> Fingerprint | None:
     """The fingerprint of a manifest; None where there is none that this version can read."""
     if not isinstance(value, Mapping) or value.get("kind") not in FLOORS:
         return None
-    answers = tuple(tuple(TokenLogprobs(text, top) for text, top in answer) for answer in value.get("answers", ()))
-    texts = tuple(tuple(one) for one in value.get("texts", ()))
-    counts = tuple(value.get("prompt_tokens", ()))
-    thinking, spread, divided = bool(value["thinking"]), float(value["spread"]), bool(value.get("divided"))
+    try:
+        answers = tuple(tuple(TokenLogprobs(text, top) for text, top in answer) for answer in value.get("answers", ()))
+        texts = tuple(tuple(answer) for answer in value.get("texts", ()))
+        counts = tuple(value.get("prompt_tokens", ()))
+        thinking, spread, divided = bool(value["thinking"]), float(value["spread"]), bool(value.get("divided"))
+    except (KeyError, TypeError, ValueError):
+        return None
     return Fingerprint(value["kind"], thinking, spread, answers, texts, divided, counts)
 
 

@@ -18,7 +18,7 @@ from evalsuite.engine.early_stopping.sequential_test import ArmScores, Sequentia
 from evalsuite.engine.manifests import RunSpec
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
-from evalsuite.store.baseline import baseline_cells
+from evalsuite.store.artefact import baseline_cells
 from evalsuite.store.manifest import MANIFEST, MUST_AGREE, differences, read_manifest
 from evalsuite.store.runs import CellName, model_label
 from evalsuite.tasks.loading import LoadedTask
@@ -37,7 +37,9 @@ class _Names:
     """The baseline's cell on record; None: there is none."""
 
 
-def planned_comparisons(folder: Path, spec: RunSpec, gate: Gate | None, baseline_run: str | None) -> EarlyStopping:
+def planned_comparisons(
+    folder: Path, spec: RunSpec, gate: Gate | None, baseline_run: str | None, max_gb: float
+) -> EarlyStopping:
     """Every comparison of a run with its rule.
 
     Args:
@@ -45,6 +47,7 @@ def planned_comparisons(folder: Path, spec: RunSpec, gate: Gate | None, baseline
         spec: What the run asks for.
         gate: The margins that are to be decided.
         baseline_run: A baseline artefact or run that the command names.
+        max_gb: Most gigabytes that an artefact may unpack to.
 
     Raises:
         BadInput: There are no margins or no baseline, a cell was begun in another way, or nothing of the run can stop
@@ -56,7 +59,7 @@ def planned_comparisons(folder: Path, spec: RunSpec, gate: Gate | None, baseline
         raise BadInput(f"engine.stop=sequential: passing early is tabled for 5 %; gate.alpha={gate.alpha:g} is too low")
     pairs: list[CellPair] = []
     notes: list[str] = []
-    with baseline_cells(baseline_run) as brought:
+    with baseline_cells(baseline_run, max_gb) as brought:
         for task in spec.tasks.values():
             if why := _why_whole(task):
                 notes.append(f"{task.name} is asked whole: {why}")

@@ -6,7 +6,6 @@ cell.
 """
 
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 from evalsuite.endpoint.identity.differences import differing_facts, learnable, other_model
 from evalsuite.endpoint.identity.fingerprint import Fingerprint, compare, from_json
 from evalsuite.errors import BadInput, EndpointUnusable
+from evalsuite.store import artefact
 from evalsuite.store.cell import Cell
 from evalsuite.store.journal import PATTERN
-from evalsuite.store.manifest import MANIFEST, cell_folders, read_manifest
+from evalsuite.store.manifest import cell_folders, read_manifest
 
 REMEDY = (
     "serve the right checkpoint and run again; models that are meant to be one say so with models.NAME.same_as=; "
@@ -189,11 +189,8 @@ def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it is, manifest) of every cell in a saved baseline or a run folder."""
     if path.is_dir():
         yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cell_folders(path))
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                if member.endswith(MANIFEST):
-                    yield f"{path.name}:{member.removesuffix('/' + MANIFEST)}", json.loads(archive.read(member))
+    elif path.is_file():
+        yield from ((f"{path.name}:{task}", manifest) for task, manifest in artefact.manifests(path))
 
 
 def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
+from evalsuite.sandbox.archives import check_ratio
 from evalsuite.tasks.datasets import read_jsonl
 
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
@@ -153,6 +154,7 @@ def _inspect(path: Path, items: _Items) -> Rows:
         raise BadInput(f'{path} is a log of inspect: pip install "evalsuite[inspect]" reads it') from None
     from zipfile import BadZipFile
 
+    check_ratio(path)
     try:
         for number, sample in enumerate(read_eval_log_samples(str(path), all_samples_required=False), start=1):
             yield number, _inspect_row(sample, items)

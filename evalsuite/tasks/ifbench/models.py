@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput
+from evalsuite.sandbox.archives import check_ratio
 
 RESOURCES = {
     "tokenizers/punkt_tab": tuple(
@@ -101,6 +102,7 @@ def _resource_path(name: str, folder: str | None) -> Path | zipfile.Path:
         packed = Path(root) / f"{name}.zip"
         places: list[Path | zipfile.Path] = [Path(root) / name]
         if packed.is_file() and zipfile.is_zipfile(packed):
+            check_ratio(packed)
             places.append(zipfile.Path(packed, f"{name.rpartition('/')[2]}/"))
         for place in places:
             if all((place / file).is_file() for file in RESOURCES[name]):

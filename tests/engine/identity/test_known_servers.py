@@ -1,5 +1,3 @@
-import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,10 @@ from evalsuite.engine.identity.known_servers import (
     refuse_duplicate,
 )
 from evalsuite.errors import EndpointUnusable
+from evalsuite.store.baseline import write_artefact
 from evalsuite.store.cell import Cell, open_cell
 from evalsuite.store.manifest import read_manifest, write_json
+from evalsuite.store.runs import run_cells
 from evalsuite.store.writer import JournalWriter
 from tests.support import cells
 from tests.support.cells import Made
@@ -104,15 +104,13 @@ def test_all_cells_below_results_and_the_baseline_artefact_are_known(tmp_path: P
     torn = written(results, "three", "nvfp4", "org/nvfp4", entry(made_print(3)))
     (torn / "manifest.json").write_text("{")
     artefact = tmp_path / "baseline.zip"
-    manifest = {"identity": {"model": "old", "checkpoint": "org/old"}, "server": [entry(made_print(5))]}
-    with zipfile.ZipFile(artefact, "w") as archive:
-        archive.writestr("artefact.json", "{}")
-        archive.writestr("gsm8k/manifest.json", json.dumps(manifest))
+    written(tmp_path, "saved", "old", "org/old", entry(made_print(5)))
+    write_artefact(run_cells(tmp_path / "saved"), artefact)
     found = known_servers(results, str(artefact))
     assert [(one.model, one.cell) for one in found] == [
         ("fp8", "one/fp8/mmlu_pro"),
         ("bf16", "two/bf16/mmlu_pro"),
-        ("old", "baseline.zip:gsm8k"),
+        ("old", "baseline.zip:mmlu_pro"),
     ]
     assert cells_of(results, "org/fp8") == ["one/fp8/mmlu_pro"]
     assert known_servers(tmp_path / "nowhere") == []
