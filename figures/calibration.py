@@ -138,7 +138,8 @@ def _calls(found: Mapping[str, Measured], method: str) -> Calls:
     columns.append([mean, mean - half, mean + half, np.ones_like(loss) if method == INSIDE else loss])
     delta, lower, upper, p_loss = (np.column_stack(part) for part in zip(*columns, strict=True))
     margins = np.array([*(bench.margin for bench in BENCHES), SUITE_MARGIN])
-    return decide_arrays(delta, lower, upper, p_loss, margins, ALPHA)
+    resolutions = np.array([*(one.resolution for one in rows), 0.0])
+    return decide_arrays(delta, lower, upper, p_loss, margins, ALPHA, resolutions)
 
 
 def _release_shares(calls: Calls) -> Shares:

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 
 from evalsuite.stats.decision import Tier
-from evalsuite.stats.delta import Delta, paired_delta
+from evalsuite.stats.delta import Delta, paired_delta, sources_resolution
 from evalsuite.stats.intervals import Codes, Floats
-from evalsuite.stats.power import Design
+from evalsuite.stats.power import Design, widened
 
 STEPS = np.repeat([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12], [9, 9, 14, 17, 12, 7, 5, 3, 2, 1, 1])
 """Scored steps of SciCode's 80 problems: 338 in all, as unequal as 62 equal ones (the split is assumed)."""
@@ -40,7 +40,8 @@ class Bench:
 
     def design(self, tau: float) -> Design:
         """As `plan` sees it."""
-        return Design(self.answers, self.units, self.score, self.phi, tau, self.repeats, self.repeats)
+        sources = self.units if self.clusters is not None else None
+        return Design(self.answers, self.units, self.score, self.phi, tau, self.repeats, self.repeats, sources)
 
     @property
     def weights(self) -> Floats | None:
@@ -74,12 +75,25 @@ class Measured:
     upper: Floats
     p_loss: Floats
     p_value: Floats
+    resolution: float = 0.0
+    """The same in all of them: of the number of sources."""
 
     def as_delta(self, place: int, n: int) -> Delta:
         """One of them as the real code returns it, as far as a verdict needs it."""
         ends = float(self.lower[place]), float(self.upper[place])
         p_value, p_loss = float(self.p_value[place]), float(self.p_loss[place])
-        return Delta(n, float(self.delta[place]), float(self.stderr[place]), None, None, p_value, "", ends, p_loss)
+        return Delta(
+            n,
+            float(self.delta[place]),
+            float(self.stderr[place]),
+            None,
+            None,
+            p_value,
+            "",
+            ends,
+            p_loss,
+            self.resolution,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +230,13 @@ def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, bas
     stderr = np.sqrt(units / (units - 1) * (parts**2).sum(axis=1)) / weight.sum()
     half = stats.t.isf(ALPHA, units - 1) * stderr
     loss = stats.t.cdf(mean / stderr, units - 1)
-    found = [mean, stderr, mean - half, mean + half, loss, 2 * np.minimum(loss, 1 - loss)]
+    resolution = 0.0
+    lower, upper = mean - half, mean + half
+    if clusters is not None:
+        sizes = np.bincount(clusters)
+        resolution = sources_resolution(float(sizes.sum()) ** 2 / float(sizes @ sizes), ALPHA)
+        lower, upper = widened(mean, lower, upper, resolution)
+    found = [mean, stderr, lower, upper, loss, 2 * np.minimum(loss, 1 - loss)]
     if clusters is None:
         for place in np.flatnonzero(len(weight) <= 25 * stats.skew(difference, axis=1) ** 2):
             real = paired_delta(base[place], cand[place], single=False, weights=weights, alpha=ALPHA)
@@ -224,7 +244,7 @@ def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, bas
             numbers = (real.delta, real.stderr or np.nan, *ends, real.p_loss, real.p_value)
             for array, number in zip(found, numbers, strict=True):
                 array[place] = number
-    return Measured(*found)
+    return Measured(*found, resolution)
 
 
 def from_counts(lost: Codes, gained: Codes, n: int) -> Measured:
@@ -269,4 +289,5 @@ def _same(real: Delta, ours: Measured, place: int) -> None:
 
 def _joined(parts: list[Measured]) -> Measured:
     names = ("delta", "stderr", "lower", "upper", "p_loss", "p_value")
-    return Measured(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return Measured(*arrays, parts[0].resolution)

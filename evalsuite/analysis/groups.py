@@ -1,6 +1,7 @@
 """Computes the change on every value of a group, such as each subject, and whether the values changed differently."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from evalsuite.analysis.table import group_column
 from evalsuite.stats.delta import Delta, paired_delta
 from evalsuite.stats.heterogeneity import Heterogeneity, heterogeneity
 from evalsuite.stats.multiplicity import adjust
+
+SIGNIFICANT = 0.05
+"""Adjusted p value below which the change of a group value is marked, and named when it is a loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,14 @@ class GroupChange:
     """P value adjusted by Holm over all values of this group."""
     shrunken: float | None = None
     """The delta shrunk towards the mean of all values of the group; for plots."""
+    p_page: float | None = None
+    """P value adjusted by Holm over everything that is shown of the candidate: all values of all groups of all
+    tasks."""
+
+    @property
+    def significant(self) -> bool:
+        """Whether the change is marked: significant after Holm over everything that is shown of the candidate."""
+        return self.p_page is not None and self.p_page < SIGNIFICANT
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``comparison.json``."""
@@ -49,11 +61,26 @@ class GroupChange:
             "p_value": self.change.p_value,
             "q_bh": self.q_bh,
             "p_holm": self.p_holm,
+            "p_page": self.p_page,
             "shrunken": self.shrunken,
             "lost": self.lost,
             "gained": self.gained,
             "method": self.change.method,
         }
+
+
+Groups = Mapping[str, tuple[GroupChange, ...]]
+"""Group name -> change on each of its values."""
+
+
+def adjusted_together(tasks: Sequence[Groups]) -> tuple[Groups, ...]:
+    """Return the groups of several tasks with ``p_page``: Holm's adjustment over all of their values together."""
+    parts = [part for groups in tasks for values in groups.values() for part in values]
+    adjusted = iter(adjust([part.change.p_value for part in parts]).holm)
+    return tuple(
+        {name: tuple(replace(part, p_page=next(adjusted)) for part in values) for name, values in groups.items()}
+        for groups in tasks
+    )
 
 
 def group_changes(

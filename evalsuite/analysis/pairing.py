@@ -13,13 +13,13 @@ import pandas as pd
 from evalsuite.analysis import causes, comparability, diagnostics, scores
 from evalsuite.analysis.causes import BudgetedScores, Stability
 from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, Truncation
-from evalsuite.analysis.groups import GroupChange, group_changes
+from evalsuite.analysis.groups import GroupChange, adjusted_together, group_changes
 from evalsuite.stats.delta import Delta, paired_delta
 from evalsuite.stats.heterogeneity import Heterogeneity
 from evalsuite.stats.intervals import Codes, Floats
 from evalsuite.stats.paired import Flips, binary_flips, graded_flips, recovery, smallest_detectable
 from evalsuite.stats.power import Design
-from evalsuite.stats.ratios import Ratio, TokenRatio, recovery_ratio
+from evalsuite.stats.ratios import Ratio, TokenRatio, recovery_of
 from evalsuite.stats.variance import (
     Repeated,
     VarianceParts,
@@ -226,21 +226,22 @@ def pair(
     weights, clusters = scores.weights_of(before), scores.clusters_of(before)
     old, new = scores.values_of(before), scores.values_of(after)
     change = paired_delta(old, new, single=arms.single, weights=weights, clusters=clusters, alpha=alpha)
+    base_score = float(np.average(old, weights=weights))
     changes = {name: group_changes(name, before, after, flips, single=arms.single) for name in group_names}
     repeats = arms.repeats
     parts = variance_parts(*repeats, weights=weights, clusters=clusters)
     assumed = Design(len(old), len(old), float((old.mean() + new.mean()) / 2), ASSUMED_PHI, ASSUMED_TAU, 1, 1)
     return Paired(
         change,
-        float(np.average(old, weights=weights)),
+        base_score,
         float(np.average(new, weights=weights)),
         Flips(float(flips["lost"].sum()), float(flips["gained"].sum())),
         causes.split_delta(base, cand, before),
-        {name: parts for name, (parts, _) in changes.items()},
+        adjusted_together([{name: parts for name, (parts, _) in changes.items()}])[0],
         {name: test for name, (_, test) in changes.items() if test is not None},
         diagnostics.token_ratios(*arms.sides, clusters),
         diagnostics.truncation(*arms.sides, clusters, single=arms.single),
-        recovery_ratio(old, new, weights=weights, clusters=clusters),
+        recovery_of(change, base_score),
         parts,
         design_of(parts, *repeats, weights=weights, clusters=clusters, assumed=assumed),
         _noise(arms, repeats, aa_rows or {}),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.comparison import Comparison, compare_scored, scored_rows
+from evalsuite.analysis.groups import adjusted_together
 from evalsuite.analysis.release import ReleaseVerdict, release_verdict, with_verdicts
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.table import RunTable
@@ -151,6 +152,8 @@ def compare_all(
                     alpha=gate.alpha if gate else alpha,
                 )
                 comparisons.append(row)
+    for pair in pairs:
+        _adjust_groups(pair, comparisons)
     means = tuple(mean for pair in pairs if (mean := _suite_mean(pair, comparisons)) is not None)
     suite = SuiteComparison(table, tuple(cell.score for cell in cells.values()), pairs, tuple(comparisons), means)
     return suite if gate is None else apply_gate(suite, gate)
@@ -286,6 +289,14 @@ def _is_second_run(other: ModelPair, pair: ModelPair) -> bool:
 
 def _belongs_to(pair: ModelPair, row: Comparison) -> bool:
     return (row.baseline.cell.model, row.candidate.cell.model) == (pair.baseline, pair.candidate)
+
+
+def _adjust_groups(pair: ModelPair, comparisons: list[Comparison]) -> None:
+    """Adjust the p values of all group values of one candidate together: they stand on one page."""
+    rows = [(place, row, row.paired) for place, row in enumerate(comparisons) if _belongs_to(pair, row) and row.paired]
+    adjusted = adjusted_together([paired.groups for _, _, paired in rows])
+    for (place, row, paired), groups in zip(rows, adjusted, strict=True):
+        comparisons[place] = replace(row, paired=replace(paired, groups=groups))
 
 
 def _uses_thinking(table: RunTable, model: str) -> bool:

@@ -6,7 +6,7 @@ the bounds for a fixed number of items are not valid, even when all items were a
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from evalsuite.analysis.missing_answers import MissingAnswerBounds
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 NO_OWNER = "nobody"
 """Owner of a margin that was derived from the data."""
-SIGNIFICANT = 0.05
-"""Adjusted p value below which a group value counts as lost."""
 FROM_DATA = "made from the detectable difference of these very data: shown only"
 """Reason of a margin that was derived from the data."""
 
@@ -74,7 +72,7 @@ class NeededToDecide:
 
 @dataclass(frozen=True, slots=True)
 class LostStratum:
-    """A group value with a significant loss after Holm's correction over its group."""
+    """A group value with a significant loss after Holm's correction over all that is shown of the candidate."""
 
     group: str
     """Name of the group, such as ``subject``."""
@@ -82,12 +80,15 @@ class LostStratum:
     """The group value, such as ``law``."""
     delta: float
     """Candidate minus baseline, a fraction."""
-    p_holm: float
-    """Adjusted p value."""
+    p_holm: float | None
+    """P value adjusted over the values of the group."""
+    p_page: float | None
+    """P value adjusted over all values of all groups and tasks of the candidate."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``comparison.json``."""
-        return {"group": self.group, "value": self.value, "delta": self.delta, "p_holm": self.p_holm}
+        numbers = {"delta": self.delta, "p_holm": self.p_holm, "p_page": self.p_page}
+        return {"group": self.group, "value": self.value, **numbers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ def evidence_of(
     if extremes is None:
         return evidence(task, change, limit.margin, limit.tier)
     worst, best = (evidence(task, extreme, limit.margin, limit.tier) for extreme in extremes)
-    return Evidence(task, limit.margin, best.delta, worst.lower, best.upper, best.p_loss, best.ci95, limit.tier)
+    return replace(best, lower=worst.lower, resolution=max(worst.resolution, best.resolution))
 
 
 def extremes_of(bounded: MissingAnswerBounds | None) -> tuple[Delta, Delta] | None:
@@ -192,18 +193,26 @@ def _needed(measured: Evidence, limit: MarginChoice, alpha: float, row: "Compari
     design = row.paired.design if row.paired else None
     if measured.delta is None or design is None or measured.early_decision is not None:
         return None
+    if design.stderr == 0:
+        text = "nothing varied: these answers tell of no number of repeats or items that would decide"
+        return NeededToDecide("undecided", None, None, text)
     fixed_baseline = row.baseline.cell.run != row.candidate.cell.run  # it gets no further repeats
     base = design.repeats_base if fixed_baseline else None
-    target = would_decide(design, limit.margin, measured.delta, alpha=alpha, base=base)
-    return _describe_needed(target, design, "the candidate" if fixed_baseline else "both arms")
+    second = alpha / 2
+    target = would_decide(design, limit.margin, measured.delta, alpha=second, base=base)
+    needed = _describe_needed(target, design, "the candidate" if fixed_baseline else "both arms")
+    if target.repeats is None and target.items is None:
+        return needed
+    price = f"; a second look is paid for by half the error, for which this is computed: gate.alpha={second:.3g}"
+    return replace(needed, text=needed.text + price)
 
 
 def _lost_strata(paired: Paired) -> Iterator[LostStratum]:
     """Yield the group values with a significant loss."""
     for name, parts in paired.groups.items():
         for part in parts:
-            if part.p_holm is not None and part.p_holm < SIGNIFICANT and part.change.delta < 0:
-                yield LostStratum(name, part.value, part.change.delta, part.p_holm)
+            if part.significant and part.change.delta < 0:
+                yield LostStratum(name, part.value, part.change.delta, part.p_holm, part.p_page)
 
 
 def _describe_needed(target: WouldDecide, design: Design, models: str) -> NeededToDecide:

@@ -71,6 +71,8 @@ class TaskFacts:
     """Group -> value -> number of items."""
     typical: Mapping[str, Any]
     """``typical_tokens`` of the card."""
+    clustered: bool = False
+    """Whether ``units`` are sources that items share, so that they limit which loss can be excluded."""
 
     @property
     def attempts(self) -> int:
@@ -111,6 +113,7 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
         SourcedNumber(float(design["score"]), origin, True),
         strata,
         card["typical_tokens"],
+        bool(design.get("clustered", False)),
     )
 
 

@@ -84,6 +84,8 @@ class TaskChance:
     of both models. None when no number is enough, or without a margin."""
     strata: Mapping[str, tuple[StratumChance, ...]]
     """Group -> what each of its values can decide."""
+    resolution: float = 0.0
+    """Smallest margin that can be passed with so few sources, a fraction; 0 where items share none."""
 
     @property
     def detectable(self) -> float:
@@ -130,7 +132,8 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
     """Compute what a benchmark can decide for ``candidates`` against ``baseline``, with the margin of ``gate``."""
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
-    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats)
+    sources = facts.units if facts.clustered else None
+    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats, sources)
     margin = gate.margins.get(facts.name)
     family = max(1, sum(other.tier != "advisory" for other in gate.margins.values()))
     needed = None
@@ -148,6 +151,7 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
         None if margin is None else _outlook(design, margin, gate.alpha, family),
         needed,
         {group: _strata(facts, group, baseline, design, gate) for group in facts.strata},
+        design.resolution(gate.alpha),
     )
 
 
@@ -196,7 +200,8 @@ def _strata(
     for value, items in values.items():
         share, score = items / max(facts.items, 1), known.get(value, baseline.score)
         answers, units = max(total.answers * share, 1.0), max(total.units * share, 2.0)
-        design = replace(total, answers=answers, units=units, score=score.value)
+        sources = None if total.sources is None else units
+        design = replace(total, answers=answers, units=units, score=score.value, sources=sources)
         error = design.stderr
         outlook = None if margin is None else _outlook(design, margin, gate.alpha, 1)
         smallest = detectable(error), detectable(error, alpha=0.05 / len(values))

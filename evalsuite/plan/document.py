@@ -59,6 +59,7 @@ def _task(chance: TaskChance) -> dict[str, Any]:
         "chance": _outlook(chance.outlook),
         "reached": chance.reached,
         "repeats_needed": chance.repeats,
+        "resolution": chance.resolution,
         "assumptions": {
             "score": _sourced(chance.score),
             "phi": _sourced(facts.phi),

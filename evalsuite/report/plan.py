@@ -90,6 +90,11 @@ def _out_of_reach(chances: Sequence[TaskChance]) -> list[str]:
             continue
         passes = 100 * chance.outlook.moved.passes
         subject = benchmark_title(chance.facts.name) + (f" against {chance.baseline}" if chance.baseline else "")
+        if chance.margin.points / 100 <= chance.resolution:
+            least, sources = f"{100 * chance.resolution:.1f} points", f"{chance.design.units:.3g} sources"
+            limit = f"no number of repeats would do: it cannot pass below {least}, {sources} exclude no less"
+            lines.append(f"{subject}, {chance.margin.points:g} pt; {limit}.")
+            continue
         remedy = (
             f"no number of repeats would do: tau alone leaves a standard error of {100 * chance.design.floor:.2f} pt"
             if chance.repeats is None

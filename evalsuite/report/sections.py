@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalsuite.analysis.groups import SIGNIFICANT
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
-from evalsuite.report.tables import SIGNIFICANT
 from evalsuite.tasks.datasets import benchmark_title
 
 BAR_WIDTH = 150
@@ -83,7 +83,7 @@ class Stratum:
     q: str
     """P value adjusted by Benjamini and Hochberg."""
     stands: bool
-    """Whether the change is significant after Holm's correction."""
+    """Whether the change is significant after Holm's correction over all that is shown of the candidate."""
     bar: DeltaBar
     """The picture."""
 
@@ -269,7 +269,7 @@ def _stratum(part: Mapping[str, Any], scale: float) -> Stratum:
         formats.change(part["delta"], _interval(interval)),
         formats.points(part.get("shrunken")),
         formats.probability(part["q_bh"]),
-        part["p_holm"] is not None and part["p_holm"] < SIGNIFICANT,
+        part["p_page"] is not None and part["p_page"] < SIGNIFICANT,
         DeltaBar(place(0.0), left, round(right - left, 2), low, high, place(part["delta"])),
     )
 

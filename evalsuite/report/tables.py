@@ -5,14 +5,13 @@ from datetime import datetime
 
 from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, GroupChange
 from evalsuite.analysis.completeness import failed_text
+from evalsuite.analysis.groups import SIGNIFICANT
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.tasks.datasets import benchmark_title
 
-SIGNIFICANT = 0.05
-"""Adjusted p value below which a change of a group value is marked."""
 _FAULTS = ("ungraded", "failed")
 """Outcomes without a score; shown only when they occur."""
 _TELLING = ("truncated", "no_answer", "refused")
@@ -240,14 +239,15 @@ def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
         lines.append(
             (value, formats.count(first.change.n), formats.percent(first.baseline_score), *map(_change_text, parts))
         )
-    note = f"* p < {SIGNIFICANT} after Holm's correction over the {len(lines)} strata. Intervals are 95 %, uncorrected."
+    family = "all strata of all groups and benchmarks shown of a model"
+    note = f"* p < {SIGNIFICANT} after Holm's correction over {family}. Intervals are 95 %, uncorrected."
     return Table(f"{benchmark_title(task)} by {name}", tuple(columns), tuple(lines), (note,))
 
 
 def _change_text(part: GroupChange | None) -> str:
     if part is None:
         return formats.UNKNOWN
-    star = " *" if part.p_holm is not None and part.p_holm < SIGNIFICANT else ""
+    star = " *" if part.significant else ""
     return formats.change(part.change.delta, part.change.ci95) + star
 
 

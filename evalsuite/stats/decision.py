@@ -63,6 +63,8 @@ class Evidence:
     """Role of the benchmark in the release."""
     early_decision: EarlyDecision | None = None
     """Verdict of a sequential test; when given, it is the verdict and nothing else decides."""
+    resolution: float = 0.0
+    """Smallest loss that the number of sources can exclude (``Delta.resolution``); no smaller margin is passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: T
     if change is None:
         return Evidence(task, margin, None, None, None, None, None, tier)
     lower, upper = change.one_sided or (None, None)
-    return Evidence(task, margin, change.delta, lower, upper, change.p_loss, change.ci95, tier)
+    resolution = change.resolution if isinstance(change, Delta) else 0.0
+    return Evidence(task, margin, change.delta, lower, upper, change.p_loss, change.ci95, tier, resolution=resolution)
 
 
 def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ...]:
@@ -183,7 +186,13 @@ def decide_release(
 
 
 def decide_arrays(
-    delta: Floats, lower: Floats, upper: Floats, p_loss: Floats, margins: Floats, alpha: float = 0.05
+    delta: Floats,
+    lower: Floats,
+    upper: Floats,
+    p_loss: Floats,
+    margins: Floats,
+    alpha: float = 0.05,
+    resolutions: Floats | float = 0.0,
 ) -> Calls:
     """Apply the rule of ``decide`` to many simulated suites at once.
 
@@ -196,12 +205,13 @@ def decide_arrays(
         p_loss: One-sided p values of "no loss", same shape.
         margins: Margins, fractions above 0, shape (benchmarks,).
         alpha: One-sided error of the bounds.
+        resolutions: Smallest losses that can be excluded, fractions, shape (benchmarks,).
 
     Returns:
         Verdicts of shape (suites, benchmarks): 1 pass, -1 fail, 0 undecided.
     """
     holm = holm_arrays(p_loss)
-    passes = lower > -margins
+    passes = (lower > -margins) & (margins > resolutions)
     fails = (upper < -margins) | ((holm <= alpha) & (delta < -margins / 2))
     return np.where(passes, 1, np.where(fails, -1, 0)).astype(np.int8)
 
@@ -238,7 +248,8 @@ def _ruling(benchmark: Evidence, p_holm: float | None, alpha: float) -> tuple[Ca
     level, margin = f"one-sided {100 * (1 - alpha):g} % ", f"the margin of {_points(-benchmark.margin)}"
     if benchmark.delta is None:
         return "undecided", "no evidence", "nothing was measured that could be compared"
-    if benchmark.lower is not None and benchmark.lower > -benchmark.margin:
+    coarse = benchmark.margin <= benchmark.resolution
+    if benchmark.lower is not None and benchmark.lower > -benchmark.margin and not coarse:
         return "pass", "non-inferior", f"{level}lower bound {_points(benchmark.lower)} is above {margin}"
     if benchmark.upper is not None and benchmark.upper < -benchmark.margin:
         return "fail", "inferior", f"{level}upper bound {_points(benchmark.upper)} is below {margin}"
@@ -248,6 +259,9 @@ def _ruling(benchmark: Evidence, p_holm: float | None, alpha: float) -> tuple[Ca
     if benchmark.lower is None or benchmark.upper is None:
         return "undecided", "no evidence", f"too little varies for an interval around {_points(benchmark.delta)}"
     bounds = f"{_points(benchmark.lower)} to {_points(benchmark.upper)}"
+    if coarse:
+        limit = f"so few sources cannot exclude a loss of {100 * benchmark.resolution:.1f} pt, whatever the answers"
+        return "undecided", "in between", f"{limit}; {margin} is closer (one-sided bounds {bounds})"
     return "undecided", "in between", f"one-sided bounds {bounds} lie on both sides of {margin}"
 
 

@@ -5,13 +5,14 @@ never 0.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
 from evalsuite.stats.distributions import norm_cdf, norm_ppf
 from evalsuite.stats.intervals import (
+    DIGITS,
     Bounds,
     Codes,
     Floats,
@@ -26,9 +27,9 @@ from evalsuite.stats.paired import mcnemar, t_test, tango_interval
 
 FEW_ITEMS = 50
 """Below this number of items the distribution of item differences is not assumed to be near normal."""
-FEW_CLUSTERS = 30
-"""Below this number of clusters the p value comes from flipping the signs of whole clusters, not from the t
-distribution."""
+FEW_MOVED = 5
+"""Up to this number of changed items no sign-flip test reaches p < 0.05 (2 / 2^5), and neither the t distribution nor
+the bootstrap can be trusted; each change then counts as (part of) a lost or gained single answer."""
 _Z95 = norm_ppf(0.975)
 
 
@@ -54,6 +55,9 @@ class Delta:
     """Lower and upper one-sided bound, each at level 1 - alpha."""
     p_loss: float | None = None
     """One-sided p value of no loss: small when the candidate is worse."""
+    resolution: float = 0.0
+    """Smallest loss that can be excluded however the data look, at the error of ``one_sided``: what a number of sources
+    without a change excludes. 0 for items that share no sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,11 @@ def paired_delta(
     """Measure the change between two models on the same items, with the method that fits the data.
 
     Single 0/1 answers: Tango's interval with the exact McNemar test. Clustered items: paired t with CR1 cluster-robust
-    errors. Few items or skewed differences: BCa bootstrap with a sign-flip test. Otherwise: paired t on item means. The
-    estimand is "questions like these": other items of the same kind (``variance.py`` has the error for exactly these
-    questions). Repeats are averaged before and never count as items.
+    errors, never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` changed items:
+    Tango's interval on the expected lost and gained answers. Few items or skewed differences: BCa bootstrap with a
+    sign-flip test. Otherwise: paired t on item means. An interval excludes 0 exactly where the p value is below its
+    error. The estimand is "questions like these": other items of the same kind (``variance.py`` has the error for
+    exactly these questions). Repeats are averaged before and never count as items.
 
     Args:
         base: Item means of the baseline, fractions of 1, shape (items,).
@@ -115,22 +121,14 @@ def paired_delta(
     estimate = mean_of(difference, weights, clusters)
     if estimate.stderr is None:
         return Delta(len(base), estimate.mean, None, None, None, None, "too few independent items for an error")
-    if same:
-        return _nothing_changed(estimate, weights, alpha)
-    weighted = difference if weights is None else difference * weights
     if clusters is not None:
-        few = estimate.units < FEW_CLUSTERS
-        p_value = sign_flip(cluster_sums(weighted, clusters)) if few else t_test(estimate)
-        method = "paired t, CR1 clusters" + (", sign-flip p by cluster" if few else "")
-        return _by_t(estimate, p_value, method, alpha)
-    if estimate.stderr == 0.0:
-        return _by_t(estimate, sign_flip(difference), "no variation between items", alpha)
+        return _by_clusters(estimate, _effective_sources(weights, clusters, len(base)), alpha)
+    if estimate.stderr == 0.0 or np.count_nonzero(difference.round(DIGITS)) <= FEW_MOVED:
+        return _few_moved(difference, estimate, weights, alpha)
     if len(base) < FEW_ITEMS or _skewed(difference):
         ends = bca_intervals(difference, weights, (0.95, 0.9, 1 - 2 * alpha))
-        p_value = sign_flip(weighted)
-        method = "BCa bootstrap, sign-flip p"
-        loss = _loss(p_value, estimate.mean)
-        return Delta(len(base), estimate.mean, estimate.stderr, ends[0], ends[1], p_value, method, ends[2], loss)
+        p_value = sign_flip(difference if weights is None else difference * weights)
+        return _agreeing(estimate, ends, p_value, "BCa bootstrap, sign-flip p", alpha)
     return _by_t(estimate, t_test(estimate), "paired t on item means", alpha)
 
 
@@ -157,42 +155,120 @@ def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, al
     return MeanDelta(delta, stderr, ends[0], 2 * min(loss, 1 - loss), ends[1], loss)
 
 
+def sources_resolution(sources: float, alpha: float) -> float:
+    """Compute the smallest loss that sources without any change exclude: the end of Tango's interval for 0 of them.
+
+    Args:
+        sources: Number of independent sources; not whole when they are of unequal size.
+        alpha: One-sided error.
+
+    Returns:
+        z^2 / (sources + z^2), a fraction of 1.
+    """
+    z = norm_ppf(1 - alpha)
+    return float(z * z / (sources + z * z))
+
+
 def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
     """Return the delta of single 0/1 answers: Tango's intervals and the exact McNemar test."""
     n = len(base)
     lost, gained = int(((base == 1) & (cand == 0)).sum()), int(((base == 0) & (cand == 1)).sum())
     delta = (gained - lost) / n
-    ci95, ci90, one_sided = (tango_interval(lost, gained, n, level) for level in (0.95, 0.9, 1 - 2 * alpha))
-    stderr: float | None = None
-    if lost + gained and n > 1:
-        stderr = sqrt(max((lost + gained) / n - delta**2, 0.0) / (n - 1)) or None
-    if stderr is None and ci95 is not None:
-        stderr = (ci95[1] - ci95[0]) / (2 * _Z95)
+    ends = [tango_interval(lost, gained, n, level) for level in _levels(alpha)]
+    stderr = sqrt(max((lost + gained) / n - delta**2, 0.0) / (n - 1)) if n > 1 else 0.0
     test = mcnemar(lost, gained)
-    method = "Tango interval, exact McNemar p"
-    return Delta(n, delta, stderr, ci95, ci90, test.p_exact, method, one_sided, test.p_exact_loss)
+    estimate = Mean(n, n, delta, stderr or _tango_stderr(ends[0]))
+    return _agreeing(estimate, ends, test.p_exact, "Tango interval, exact McNemar p", alpha, test.p_exact_loss)
 
 
-def _nothing_changed(estimate: Mean, weights: Floats | None, alpha: float) -> Delta:
-    """Return the delta when no item moved: Tango's interval for as many single answers as there are independent units.
+def _few_moved(difference: Floats, estimate: Mean, weights: Floats | None, alpha: float) -> Delta:
+    """Return the delta when at most ``FEW_MOVED`` items changed, or all equally: Tango's interval on expected counts.
 
-    This interval is at least as wide as any spread that the repeats could have hidden. Weights count by Kish's
-    effective number.
+    A change of a fraction of 1 varies at most as much as as many whole answers, so the interval is wide enough for any
+    number of repeats, and with single 0/1 answers it is theirs. Weights count by Kish's effective number.
     """
-    units = estimate.units
-    if weights is not None:
-        units = min(units, int(float(weights.sum()) ** 2 / float(weights @ weights)))
-    ci95, ci90, one_sided = (tango_interval(0, 0, units, level) for level in (0.95, 0.9, 1 - 2 * alpha))
-    stderr = None if ci95 is None else (ci95[1] - ci95[0]) / (2 * _Z95)
-    return Delta(estimate.n, estimate.mean, stderr, ci95, ci90, None, "no item changed, Tango interval", one_sided)
+    share = np.full(len(difference), 1 / len(difference)) if weights is None else weights / weights.sum()
+    units = 1 / float(share @ share)
+    lost, gained = (units * float(share @ np.maximum(sign * difference, 0.0)) for sign in (-1, 1))
+    ends = [tango_interval(lost, gained, units, level) for level in _levels(alpha)]
+    moved = int(np.count_nonzero(difference.round(DIGITS)))
+    method = f"{moved} item{'s' * (moved != 1)} changed, Tango interval" if moved else "no item changed, Tango interval"
+    p_value = sign_flip(difference * share)
+    estimate = replace(estimate, stderr=estimate.stderr or _tango_stderr(ends[0]))
+    return _agreeing(estimate, ends, p_value, method, alpha)
+
+
+def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
+    """Return the delta of clustered items: Student's t, never narrower than Tango's interval for 0 of the sources.
+
+    A few sources can hide whole broken ones: the t interval of the sources that were drawn says nothing of them. Where
+    the t test shows a change, the end towards 0 stays and the other is moved out.
+    """
+    ends: list[Bounds] = []
+    for level in _levels(alpha):
+        low, high = t_interval(estimate, level) or (estimate.mean, estimate.mean)
+        half = sources_resolution(sources, (1 - level) / 2)
+        if high < 0:
+            ends.append((min(low, estimate.mean - half, high - 2 * half), high))
+        elif low > 0:
+            ends.append((low, max(high, estimate.mean + half, low + 2 * half)))
+        else:
+            ends.append((min(low, min(estimate.mean, 0.0) - half), max(high, max(estimate.mean, 0.0) + half)))
+    ends = [(max(low, -1.0), min(high, 1.0)) for low, high in ends]
+    resolution = sources_resolution(sources, alpha)
+    p_value = t_test(estimate) or (1.0 if estimate.mean == 0 else 2 * 0.5**estimate.units)
+    method = f"paired t, CR1 clusters, at least as wide as {sources:.3g} sources without a change allow"
+    estimate = replace(estimate, stderr=estimate.stderr or _tango_stderr(ends[0]))
+    return replace(_agreeing(estimate, ends, p_value, method, alpha), resolution=resolution)
+
+
+def _effective_sources(weights: Floats | None, clusters: Codes, items: int) -> float:
+    """Return Kish's effective number of sources, which is below their number when they are of unequal size."""
+    totals = cluster_sums(np.ones(items) if weights is None else weights, clusters)
+    return float(totals.sum()) ** 2 / float(totals @ totals)
+
+
+def _levels(alpha: float) -> tuple[float, float, float]:
+    return 0.95, 0.9, 1 - 2 * alpha
+
+
+def _tango_stderr(ci95: Bounds | None) -> float | None:
+    return None if ci95 is None else (ci95[1] - ci95[0]) / (2 * _Z95)
+
+
+def _agreeing(
+    estimate: Mean,
+    ends: Sequence[Bounds | None],
+    p_value: float | None,
+    method: str,
+    alpha: float,
+    p_loss: float | None = None,
+) -> Delta:
+    """Return a delta whose intervals exclude 0 exactly where its test rejects "no change" at their error.
+
+    Interval and test come from two methods. Where the test does not reject, the interval is extended to 0; where only
+    the interval does not exclude 0, the p value is raised to its error.
+    """
+    if p_value is not None:
+        agreed: list[Bounds | None] = []
+        for level, bounds in zip(_levels(alpha), ends, strict=True):
+            error = 1 - level
+            if bounds is not None and p_value >= error:
+                bounds = (min(bounds[0], 0.0), max(bounds[1], 0.0))
+            elif bounds is not None and bounds[0] <= 0 <= bounds[1]:
+                p_value = error
+            agreed.append(bounds)
+        ends = agreed
+    loss = _loss(p_value, estimate.mean)
+    if p_loss is not None and loss is not None:
+        loss = max(loss, p_loss) if estimate.mean < 0 else p_loss
+    return Delta(estimate.n, estimate.mean, estimate.stderr, ends[0], ends[1], p_value, method, ends[2], loss)
 
 
 def _by_t(estimate: Mean, p_value: float | None, method: str, alpha: float) -> Delta:
-    """Return a delta with Student's t intervals; without intervals when the standard error is 0 or None."""
+    """Return a delta with Student's t intervals."""
+    ends = [t_interval(estimate, level) for level in _levels(alpha)]
     loss = _loss(p_value, estimate.mean)
-    if not estimate.stderr:
-        return Delta(estimate.n, estimate.mean, None, None, None, p_value, method, None, loss)
-    ends = [t_interval(estimate, level) for level in (0.95, 0.9, 1 - 2 * alpha)]
     return Delta(estimate.n, estimate.mean, estimate.stderr, ends[0], ends[1], p_value, method, ends[2], loss)
 
 

@@ -27,7 +27,7 @@ FEW_KINDS = 500
 _SEED = 20261120
 _ROUNDING = 1e-14
 """Fraction of the total weight below which a sum is rounding error, not variation."""
-_DIGITS = 12
+DIGITS = 12
 """Decimals kept before resampling, so that the order of summation cannot make equal values different."""
 
 
@@ -178,7 +178,7 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
     """
     from scipy.stats import bootstrap  # 0.9 s to import, and few comparisons need it
 
-    values = values.round(_DIGITS)  # two ways to the same fraction must count as equal
+    values = values.round(DIGITS)  # two ways to the same fraction must count as equal
     if len(values) < 2 or np.ptp(values) == 0:
         return (None,) * len(levels)
     weight = np.ones(len(values)) if weights is None else weights
@@ -285,7 +285,7 @@ def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater
     """
     from scipy.stats import permutation_test  # 0.9 s to import, and few comparisons need it
 
-    nonzero = values.round(_DIGITS)
+    nonzero = values.round(DIGITS)
     nonzero = nonzero[nonzero != 0]
     if not len(nonzero):
         return 1.0
@@ -313,7 +313,7 @@ def _weighted_mean(values: Floats, weights: Floats, axis: int = -1) -> Floats:
 
 def _orientation(values: Floats, weights: Floats | None = None) -> float:
     """Return +1 or -1 such that values and their negation are resampled equally; 0 when both are the same set."""
-    values = values.round(_DIGITS)
+    values = values.round(DIGITS)
     weight = np.ones(len(values)) if weights is None else weights
     ordered, mirrored = (
         np.stack([side, weight], axis=1)[np.lexsort((weight, side))].ravel() for side in (values, -values)

@@ -39,16 +39,16 @@ class Flips:
     """Items whose score rose."""
 
 
-def tango_interval(base_only: int, cand_only: int, n: int, level: float = 0.95) -> Bounds | None:
+def tango_interval(base_only: float, cand_only: float, n: float, level: float = 0.95) -> Bounds | None:
     """Compute Tango's score interval of the change between single 0/1 answers.
 
     The score statistic at the constrained maximum equals +-z at the ends (Tango, Statistics in Medicine 17, 1998). The
     interval has a width even when no item is discordant.
 
     Args:
-        base_only: Number of items that only the baseline answered correctly.
-        cand_only: Number of items that only the candidate answered correctly.
-        n: Number of items.
+        base_only: Number of items that only the baseline answered correctly; with repeats an expected number.
+        cand_only: Number of items that only the candidate answered correctly; likewise.
+        n: Number of items, or the effective number of weighted ones.
         level: Confidence level, a fraction.
 
     Returns:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from evalsuite.stats.decision import Calls, Tier, decide_arrays, release_arrays
+from evalsuite.stats.delta import sources_resolution
 from evalsuite.stats.distributions import nct_sf, norm_cdf, norm_isf, norm_sf, t_cdf, t_isf
 from evalsuite.stats.intervals import Floats
 
@@ -36,6 +37,8 @@ class Design:
     """Repeats of each item in the baseline."""
     repeats_cand: int
     """Repeats of each item in the candidate."""
+    sources: float | None = None
+    """Number of sources that the items share (clusters); None when items share none."""
 
     @property
     def within(self) -> float:
@@ -56,6 +59,10 @@ class Design:
     def stderr_exact(self) -> float:
         """Standard error of the delta for exactly these questions (without tau)."""
         return sqrt(self.within / self.answers * (1 / self.repeats_base + 1 / self.repeats_cand))
+
+    def resolution(self, alpha: float) -> float:
+        """Smallest loss that the sources can exclude at the one-sided error ``alpha``; 0 without shared sources."""
+        return 0.0 if self.sources is None else sources_resolution(self.sources, alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +174,16 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
         alpha: One-sided error of the bound.
 
     Returns:
-        The chance, a fraction.
+        The chance, a fraction. 0 for a margin that the number of sources cannot exclude.
     """
+    room = margin - design.resolution(alpha)
+    if room <= 0:
+        return 0.0
     if design.stderr == 0:
-        return float(delta > -margin)
+        return float(delta > -(margin if design.sources is None else room))
     df, shift = _df(design), (margin + delta) / design.stderr
-    if df > 1_000:
-        return norm_sf(_z(alpha) - shift)
-    return nct_sf(t_isf(alpha, df), df, shift)
+    chance = norm_sf(_z(alpha) - shift) if df > 1_000 else nct_sf(t_isf(alpha, df), df, shift)
+    return chance if design.sources is None else min(chance, norm_cdf((room + delta) / design.stderr))
 
 
 def release_chances(
@@ -213,6 +222,8 @@ def release_chances(
     measured = error * np.sqrt(rng.chisquare(df, (draws, len(benchmarks))) / df)
     t = t_isf(alpha, df)
     lower, upper, loss = estimates - t * measured, estimates + t * measured, _loss(estimates, measured, df)
+    resolutions = np.array([benchmark.design.resolution(alpha) for benchmark in benchmarks])
+    lower, upper = widened(estimates, lower, upper, resolutions)
     margins = [benchmark.margin for benchmark in benchmarks]
     tiers = [benchmark.tier for benchmark in benchmarks]
     critical = [place for place, tier in enumerate(tiers) if tier == "critical"]
@@ -224,8 +235,8 @@ def release_chances(
             np.column_stack(pair) for pair in ((estimates, mean), (lower, mean - half), (upper, mean + half))
         )
         loss = np.column_stack((loss, _loss(mean, spread, np.inf)))
-        margins, tiers = [*margins, suite_margin], [*tiers, "critical"]
-    calls = decide_arrays(estimates, lower, upper, loss, np.array(margins), alpha)
+        margins, tiers, resolutions = [*margins, suite_margin], [*tiers, "critical"], np.append(resolutions, 0.0)
+    calls = decide_arrays(estimates, lower, upper, loss, np.array(margins), alpha, resolutions)
     released = release_arrays(calls, tiers)
     counted = [tier != "advisory" for tier in tiers]
     return ReleaseChances(
@@ -234,6 +245,26 @@ def release_chances(
         tuple(_shares(calls[:, place]) for place in range(calls.shape[1])),
         0.5 / sqrt(draws),
     )
+
+
+def widened(estimates: Floats, lower: Floats, upper: Floats, resolutions: Floats | float) -> tuple[Floats, Floats]:
+    """Widen simulated t bounds of clustered benchmarks as ``delta.paired_delta`` does; bounds with resolution 0 stay.
+
+    Args:
+        estimates: Candidate minus baseline, fractions, shape (suites, benchmarks).
+        lower: One-sided lower t bounds, same shape.
+        upper: One-sided upper t bounds, same shape.
+        resolutions: Smallest losses that the sources can exclude, fractions, shape (benchmarks,).
+
+    Returns:
+        The lower and upper bounds.
+    """
+    clustered, unclear = np.asarray(resolutions) > 0, (lower <= 0) & (upper >= 0)
+    low = np.minimum(lower, np.where(unclear, np.minimum(estimates, 0.0), estimates) - resolutions)
+    high = np.maximum(upper, np.where(unclear, np.maximum(estimates, 0.0), estimates) + resolutions)
+    low = np.where(upper < 0, np.minimum(low, upper - 2 * resolutions), low)
+    high = np.where(lower > 0, np.maximum(high, lower + 2 * resolutions), high)
+    return np.where(clustered & (lower <= 0), low, lower), np.where(clustered & (upper >= 0), high, upper)
 
 
 def repeats_needed(
@@ -258,8 +289,11 @@ def repeats_needed(
     Returns:
         Repeats in each model (in the candidate alone when ``base`` is given); None when no number is enough.
     """
-    gap = margin + delta
-    return None if gap <= 0 else _repeats(design, gap / (_z_t(alpha, design) + _z(1 - power)), base)
+    gap, room = margin + delta, margin + delta - design.resolution(alpha)
+    if gap <= 0 or room <= 0:
+        return None
+    target = gap / (_z_t(alpha, design) + _z(1 - power))
+    return _repeats(design, target if design.sources is None else min(target, room / _z(1 - power)), base)
 
 
 def would_decide(
@@ -286,7 +320,13 @@ def would_decide(
     if target == 0:
         return WouldDecide(verdict, 0.0, None, None)
     items = ceil(design.answers * (design.stderr / target) ** 2)
-    return WouldDecide(verdict, target, _repeats(design, target, base), items)
+    repeats = _repeats(design, target, base)
+    if verdict == "pass" and design.sources is not None:
+        room = min(gap, margin)  # as many sources without a change must exclude the margin
+        sources = _z(alpha) ** 2 * (1 - room) / room
+        items = max(items, ceil(design.answers * sources / design.sources))
+        repeats = None if sources >= design.sources else repeats
+    return WouldDecide(verdict, target, repeats, items)
 
 
 def _repeats(design: Design, target: float, base: int | None) -> int | None:

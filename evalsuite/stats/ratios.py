@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalsuite.stats.delta import Delta
 from evalsuite.stats.distributions import t_ppf, t_sf
 from evalsuite.stats.intervals import Bounds, Codes, Floats, cluster_sums, mean_of, t_interval
 
@@ -35,10 +36,29 @@ class TokenRatio:
     """One-sided p value of "a typical answer is not longer than before"."""
 
 
+def recovery_of(change: Delta, base: float) -> Ratio | None:
+    """Compute the ratio of candidate to baseline score with the bounds of their difference: 1 + delta / baseline.
+
+    The interval holds whatever that of the delta holds (few changed items, few sources), and has no width of 0.
+
+    Args:
+        change: The paired change.
+        base: Mean score of the baseline, a fraction.
+
+    Returns:
+        The ratio; None when the baseline scored 0.
+    """
+    if base == 0:
+        return None
+    stderr = None if change.stderr is None else change.stderr / base
+    ends = None if change.ci95 is None else (max(1 + change.ci95[0] / base, 0.0), 1 + change.ci95[1] / base)
+    return Ratio(1 + change.delta / base, stderr, ends, change.n)
+
+
 def recovery_ratio(
     base: Floats, cand: Floats, *, weights: Floats | None = None, clusters: Codes | None = None
 ) -> Ratio | None:
-    """Compute the ratio of two mean scores with its t interval.
+    """Compute the ratio of two means with its t interval.
 
     R = mean B / mean A, e_i = (b_i - R a_i) / mean A, SE = sd(e) / sqrt(n): the ratio estimator (Cochran, Sampling
     Techniques, 6.3), cluster-robust when items share a source.

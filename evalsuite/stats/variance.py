@@ -205,19 +205,19 @@ def design_of(
         The design; None when the components are unknown and nothing is assumed.
     """
     answers = _effective(np.ones(len(base.mean)) if weights is None else weights)
-    units = answers
+    units, sources = answers, None
     if clusters is not None:
         totals = cluster_sums(np.ones(len(base.mean)) if weights is None else weights, clusters)
-        units = _effective(totals)
+        units = sources = _effective(totals)
     repeats = round(float(base.count.mean())), round(float(cand.count.mean()))
     if parts.within_base is None or parts.within_cand is None or parts.tau2 is None:
         if assumed is None:
             return None
-        return Design(answers, units, assumed.score, assumed.phi, assumed.tau, *repeats)
+        return Design(answers, units, assumed.score, assumed.phi, assumed.tau, *repeats, sources)
     score = float((base.mean.mean() + cand.mean.mean()) / 2)
     within = (parts.within_base + parts.within_cand) / 2
     phi = within / (score * (1 - score)) if 0 < score < 1 else 0.0
-    return Design(answers, units, score, phi, sqrt(max(parts.tau2, 0.0)), *repeats)
+    return Design(answers, units, score, phi, sqrt(max(parts.tau2, 0.0)), *repeats, sources)
 
 
 def _effective(weights: Floats) -> float:

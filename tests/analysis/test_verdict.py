@@ -64,6 +64,50 @@ def test_undecided_says_what_would_decide(tmp_path: Path) -> None:
     }
 
 
+def test_a_second_look_is_priced_and_nothing_varied_is_stated(tmp_path: Path) -> None:
+    base = {str(item): [Answer(1.0), Answer(float(item % 4 > 0))] for item in range(60)}
+    cand = {str(item): [Answer(1.0), Answer(float(item % 5 > 0))] for item in range(60)}
+    gate = margins(mmlu_pro=3)
+    wanted = judged(tmp_path / "r", gate, Made("a", base), Made("b", cand))["rows"][0]["verdict"]["wanted"]
+    assert "a second look is paid for by half the error" in wanted["text"]
+    assert "gate.alpha=0.025" in wanted["text"]
+    same = {str(item): [Answer(1.0)] * 4 for item in range(60)}
+    verdict = judged(tmp_path / "same", gate, Made("a", same), Made("b", same))["rows"][0]["verdict"]
+    assert verdict["call"] == "undecided"
+    assert (verdict["wanted"]["repeats"], verdict["wanted"]["items"]) == (None, None)
+    assert verdict["wanted"]["text"].startswith("nothing varied: ")
+
+
+def test_few_sources_cannot_pass_a_small_margin(tmp_path: Path) -> None:
+    """Whole sources may break unseen: 30 of them without a change exclude 8.7 points at alpha 0.045."""
+    arm = {str(item): [Answer(float(item % 3 > 0), cluster=f"set {item % 30}")] * 4 for item in range(120)}
+    gate = margins(mmlu_pro=8)
+    gate.alpha = 0.045
+    row = judged(tmp_path / "r", gate, Made("a", arm), Made("b", arm))["rows"][0]
+    assert row["verdict"]["call"] == "undecided"
+    assert "so few sources cannot exclude a loss of 8.7 pt" in row["verdict"]["reason"]
+    assert row["recovery_ci95"] == pytest.approx([1 + end / row["baseline_score"] for end in row["ci95"]])
+    gate.margins["mmlu_pro"].points = 9
+    row = judged(tmp_path / "wider", gate, Made("a", arm), Made("b", arm))["rows"][0]
+    assert row["verdict"]["call"] == "pass"
+
+
+def test_stars_are_one_family_per_candidate(tmp_path: Path) -> None:
+    subjects = {str(item): f"subject {item % 10}" for item in range(400)}
+    base = {item: [Answer(1.0)] for item in subjects}
+    cand = {item: [Answer(float(not (name == "subject 3" and int(item) < 90)))] for item, name in subjects.items()}
+    cells = [
+        Made(model, arm, task, subjects) for task in ("mmlu_pro", "gsm8k") for model, arm in (("a", base), ("b", cand))
+    ]
+    rows = judged(tmp_path / "r", margins(mmlu_pro=1, gsm8k=1), *cells)["rows"]
+    parts = [row["groups"]["subject"][3] for row in rows]
+    assert [part["p_holm"] for part in parts] == pytest.approx([10 * part["p_value"] for part in parts])
+    assert parts[0]["p_page"] == pytest.approx(20 * parts[0]["p_value"])
+    assert all(part["p_page"] >= part["p_holm"] for row in rows for part in row["groups"]["subject"])
+    named = {part["value"] for row in rows for part in row["verdict"]["where"]}
+    assert named == {part["value"] for part in parts if part["p_page"] < 0.05}
+
+
 def test_a_task_without_a_margin_is_shown_against_what_it_could_have_seen(tmp_path: Path) -> None:
     base, cand = flipped(400, 12, 12)
     row = judged(tmp_path / "r", margins(gsm8k=1), Made("a", base), Made("b", cand))["rows"][0]

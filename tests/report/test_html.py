@@ -99,7 +99,7 @@ def test_tables_hold_the_numbers_of_comparison_json(demo: tuple[str, dict[str, A
             (stratum,) = [one for one in strata if one[0] == part["value"]]
             change = formats.change(part["delta"], tuple(part["ci95"]))
             assert stratum[at].removesuffix(" *") == change
-            assert stratum[at].endswith("*") == (part["p_holm"] < 0.05)
+            assert stratum[at].endswith("*") == (part["p_page"] < 0.05)
             assert stratum[at + 1] == ("<0.001" if part["q_bh"] < 0.001 else f"{part['q_bh']:.3f}")
     causes = {line[1]: dict(zip(tables["outcomes"][0], line, strict=True)) for line in tables["outcomes"][1:]}
     for row in content["rows"]:

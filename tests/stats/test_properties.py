@@ -163,15 +163,68 @@ def test_methods_by_the_decision_table() -> None:
     assert paired_delta(base, cand, single=False).method == "paired t on item means"
     assert paired_delta(base[:49], cand[:49], single=False).method == "BCa bootstrap, sign-flip p"
     rare = np.zeros(200)
-    rare[:2] = 0.5
+    rare[:6] = 0.5
     assert paired_delta(np.full(200, 0.5), 0.5 + rare, single=False).method == "BCa bootstrap, sign-flip p"
+    rare[1:] = 0.0
+    assert paired_delta(np.full(200, 0.5), 0.5 + rare, single=False).method == "1 item changed, Tango interval"
     clusters = np.arange(200) // 4
-    assert paired_delta(base, cand, single=True, clusters=clusters).method == "paired t, CR1 clusters"
-    few = paired_delta(base, cand, single=True, clusters=np.arange(200) // 10)
-    assert few.method == "paired t, CR1 clusters, sign-flip p by cluster"
+    assert paired_delta(base, cand, single=True, clusters=clusters).method.startswith("paired t, CR1 clusters")
     assert paired_delta(base, cand, single=False, clusters=np.zeros(200, dtype=np.int64)).stderr is None
-    steady = paired_delta(np.full(60, 0.25), np.full(60, 0.5), single=False)
-    assert (steady.delta, steady.stderr, steady.ci95) == (0.25, None, None)
+
+
+@settings(max_examples=80, deadline=None)
+@example(data=CANCELLING, kind="clusters")
+@given(arms(), st.sampled_from(["plain", "weights", "clusters"]))
+def test_interval_and_test_agree(data: tuple[Rows, Rows], kind: str) -> None:
+    """An interval excludes 0 exactly where the p value is below its error: badge, interval and p by one test."""
+    base, cand = map(means, data)
+    weights = np.arange(len(base)) % 3 + np.float64(1) if kind == "weights" else None
+    clusters = np.arange(len(base)) // 2 if kind == "clusters" else None
+    for single in (False, True):
+        got = paired_delta(base, cand, single=single, weights=weights, clusters=clusters)
+        if got.ci95 is None or got.ci90 is None or got.p_value is None:
+            assert got.stderr is None
+            continue
+        assert got.ci95[0] <= got.delta <= got.ci95[1]
+        for (low, high), error in ((got.ci95, 0.05), (got.ci90, 0.1)):
+            assert (low > 0 or high < 0) == (got.p_value < error - 1e-12)
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+@pytest.mark.parametrize("repeats", [2, 16])
+def test_one_rule_for_any_repeats_where_nothing_or_one_item_moves(moved: int, repeats: int) -> None:
+    """Whole items that always answer alike get the interval of single answers, and a part of one is between both."""
+    base, cand = np.ones(114), np.ones(114)
+    cand[:moved] = 0.0
+    single, repeated = (paired_delta(base, cand, single=single) for single in (True, False))
+    assert repeated.ci95 == pytest.approx(single.ci95)
+    assert repeated.p_value == single.p_value == 1.0
+    cand[:moved] = 1 - 1 / repeats
+    part = paired_delta(base, cand, single=False)
+    same = paired_delta(base, base, single=False)
+    assert part.ci95 is not None
+    assert single.ci95 is not None
+    assert same.ci95 is not None
+    assert single.ci95[0] <= part.ci95[0] <= same.ci95[0]
+    assert part.ci95[1] > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 60), st.integers(1, 6), st.integers(0, 1000), st.sampled_from([0.0, 0.02, 0.3]))
+def test_clusters_exclude_no_more_than_their_number(sources: int, size: int, seed: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    base = rng.random(sources * size)
+    cand = base + noise * rng.standard_normal(len(base))
+    got = paired_delta(base, cand, single=False, clusters=np.arange(sources).repeat(size), alpha=0.045)
+    assert got.ci95 is not None
+    assert got.one_sided is not None
+    for bounds, level in ((got.ci95, 0.95), (got.one_sided, 0.91)):
+        low, high = tango_interval(0, 0, sources, level) or (0.0, 0.0)
+        assert bounds[1] - bounds[0] >= min(high - low, 1 + got.delta, 1 - got.delta) - 1e-9
+        if bounds[0] < 0 < bounds[1]:
+            assert bounds[0] <= low + 1e-9
+            assert bounds[1] >= high - 1e-9
+    assert got.resolution == pytest.approx(-(tango_interval(0, 0, sources, 0.91) or (0.0, 0.0))[0])
 
 
 def test_one_item_has_no_error() -> None:

@@ -9,7 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.report import formats
 from evalsuite.report.plots import style
-from evalsuite.report.tables import SIGNIFICANT, strata_by_drop
+from evalsuite.report.tables import strata_by_drop
 
 MARGIN = "#d55e00"
 """Colour of the margin."""
@@ -53,7 +53,7 @@ def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
         number = models.index(row.candidate.cell.model)
         for part in row.paired.groups[name] if row.paired else ():
             place = values.index(part.value) + style.offset(number, len(models))
-            significant = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            significant = part.significant
             style.point(ax, part.change.delta, part.change.ci95, place, number, filled=significant)
     style.value_axis(ax, "change, percentage points")
     style.bands(ax, len(values))
@@ -95,7 +95,7 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
         for part in row.paired.groups[name] if row.paired else ():
             line = values.index(part.value)
             grid[line, column] = 100 * part.change.delta
-            significant = part.p_holm is not None and part.p_holm < SIGNIFICANT
+            significant = part.significant
             ax.text(column, line, formats.points(part.change.delta, 1), ha="center", va="center",
                     fontsize=8, fontweight="bold" if significant else "normal")  # fmt: skip
     limit = max(1.0, float(np.nanmax(np.abs(grid))) * 1.25) if grid.size else 1.0

@@ -92,7 +92,7 @@
       color: { type: "diverging", scheme: "PuOr", reverse: true, domain: [-reach, reach], pivot: 0 },
       marks: [
         Plot.cell(cells, { x: "model", y: "value", fill: "delta" }),
-        Plot.cell(cells.filter((one) => one.p_holm !== null && one.p_holm < 0.05),
+        Plot.cell(cells.filter((one) => one.p_page !== null && one.p_page < 0.05),
           { x: "model", y: "value", stroke: colour("--ink"), strokeWidth: 2, fill: "none" }),
         Plot.text(cells, { x: "model", y: "value", text: (one) => points(one.delta, 1), fontSize: 11,
           fill: (one) => (Math.abs(one.delta) > 0.72 * reach ? "white" : "black") }),

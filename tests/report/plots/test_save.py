@@ -93,7 +93,7 @@ def test_heat_map(overview: SuiteComparison) -> None:
             assert grid[place[::-1]] == pytest.approx(100 * part["delta"])
             (text,) = [one for one in ax.texts if one.get_position() == place]
             assert text.get_text() == f"{100 * part['delta']:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
-            assert (text.get_fontweight() == "bold") == (part["p_holm"] < 0.05)
+            assert (text.get_fontweight() == "bold") == (part["p_page"] < 0.05)
 
 
 def test_outcomes(overview: SuiteComparison) -> None:
