@@ -202,7 +202,7 @@ def _texts(name: str, item: Item) -> tuple[list[str], list[str]]:
     target, number = str(item.target), item.inputs["doc_id"]
     if name == "evalsuite_gsm8k":
         right = ["So \\boxed{@}.", "\\boxed{@.00}", "\\boxed{\\$@}", "\\boxed{@ \\text{ pens}}", "\\boxed{n = @}"]
-        wrong = ["\\boxed{@1}", "\\boxed{@ or 3}", "\\boxed{\\frac{@}{1}}", "\\boxed{@e0}"]
+        wrong = ["\\boxed{@1}", "\\boxed{@ or 3}", "\\boxed{\\frac{@}{7}}", "\\boxed{@e1}"]
     elif name == "evalsuite_mmlu_pro":
         right = ["Answer: \\boxed{@}", "**Answer:** @", "\\boxed{\\text{@}}", "\\boxed{@) as stated}"]
         target_wrong = "A" if target != "A" else "B"

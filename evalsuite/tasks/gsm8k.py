@@ -1,6 +1,6 @@
 r"""GSM8K (Cobbe et al. 2021, arXiv 2110.14168): 1,319 grade-school problems with one number as the answer.
 
-Variants: ``boxed`` (NeMo-Skills ``generic/math``, zero-shot chat; the number in ``\boxed{}`` compared as a decimal),
+Variants: ``boxed`` (NeMo-Skills ``generic/math``, zero-shot chat; the number in ``\boxed{}`` compared by value),
 ``flexible`` and ``strict`` (lm-eval ``gsm8k`` version 3; its five examples are drawn at random from train, here they
 are the first five of train, so that every precision sees the same), ``sglang`` (``benchmark/gsm8k/bench_sglang.py``:
 its five examples are the first five test items, which it then also asks). SGLang's 512 tokens at temperature 0 and its
@@ -9,7 +9,7 @@ its five examples are the first five test items, which it then also asks). SGLan
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import ClassVar, Literal
 
@@ -51,7 +51,7 @@ class GSM8K:
     api: Literal["auto", "chat", "completion"] = "auto"
     """For the few-shot variants: ``auto`` sends the prompt raw, as their authors do; ``chat`` as one user message."""
 
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     variants: ClassVar[tuple[str, ...]] = ("boxed", "flexible", "strict", "sglang")
     id_field: ClassVar[str] = "idx"
 
@@ -80,7 +80,7 @@ class GSM8K:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Score the reply: correct when the variant's extractor finds the reference number.
 
-        Numbers are compared as decimals (``boxed``), as text, or as SGLang reads both.
+        Numbers are compared by value (``boxed``), as text, or as SGLang reads both.
         """
         extracted = EXTRACTORS[self.variant](reply.text)
         if extracted.answer is None or not extracted.in_range:
@@ -88,7 +88,7 @@ class GSM8K:
                 reply, right=False, answer=extracted.answer, stage=extracted.stage, note=_unreadable(extracted)
             )
         if self.variant == "boxed":
-            right = Decimal(extracted.answer) == Decimal(item.target)
+            right = Fraction(extracted.answer) == Fraction(item.target)
         elif self.variant == "sglang":
             right = extracted.answer == extract.last_integer(item.target).answer
         else:
@@ -96,8 +96,12 @@ class GSM8K:
         return graded(reply, right=right, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the problem once and score the reply."""
-        return await single_turn(self, item, repeat, tools)
+        """Ask the problem once and score the reply; in a thread where arithmetic may have to be evaluated."""
+        if self.variant != "boxed":
+            return await single_turn(self, item, repeat, tools)
+        import asyncio  # 0.05 s, which a plan or a dry run does not need
+
+        return await asyncio.to_thread(self.score, item, repeat, await tools.chat(self.prompt(item, repeat)))
 
 
 def _unreadable(extracted: extract.Extracted) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from evalsuite.tasks.grading import expressions, numbers
+
 LONGEST_NUMBER = 200
 r"""Length in characters of a ``\boxed{}`` above which it is not read as one number."""
 
@@ -186,12 +188,6 @@ _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 _NUMERIC = re.compile(r"[-$0-9.,]+")
 _DIGITS = re.compile(r"\d+")
-_NUMBER = re.compile(r"(-\s*)?((?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)")
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|mbox)\s*\{([^{}]*)\}")
-_DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree")
-_UNIT_POWER = re.compile(r"([A-Za-z])\s*\^\s*\{?\s*-?[0-9]\s*\}?")
-_UNSEEN = re.compile(r"\{,\}|\\[$%!,]|[$%]")
-_SPACE = re.compile(r"\\(?:quad|qquad|approx|[;: ])|~")
 
 
 def _lm_eval_number(text: str) -> str:
@@ -239,31 +235,25 @@ def last_integer(text: str) -> Extracted:
 
 
 def boxed_number(text: str) -> Extracted:
-    r"""Extract the number in the last ``\boxed{}`` for ``Decimal``: ``$1{,}234.50 \text{ dollars}`` gives 1234.50.
+    r"""Extract the number that the last ``\boxed{}`` is, for ``Fraction``: ``$1{,}234.50 \text{ USD}`` gives 1234.50.
 
-    Sign, thousands separators, ``$``, ``%``, degrees, LaTeX text and units (also ``cm^2``) are understood, and of an
-    equation its right side. Any content with more or fewer than one number, or with LaTeX that computes, is kept as
-    text with ``in_range`` False, which is never correct.
+    The whole box is matched (``grading.numbers``); constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is
+    evaluated by math-verify (``grading.expressions``), which can take seconds and raise ``SampleFailed``. Any other
+    content is kept as text with ``in_range`` False, which is never correct.
     """
     box = _last_box(text)
     if box is None or not box.strip():
         return NOTHING
-    number = _plain_number(box) if len(box) <= LONGEST_NUMBER else None
-    if number is None:
-        return Extracted(box.strip()[:80], "boxed", text.count(_BOX), False)
-    return Extracted(number, "boxed", text.count(_BOX), True)
-
-
-def _plain_number(box: str) -> str | None:
-    """Return the one number of a short LaTeX text without its decoration; None when there is not exactly one."""
-    plain = _TEXT.sub(r" \1 ", _TEXT.sub(r" \1 ", box)).replace("{,}", ",").replace("\u2212", "-")
-    plain = _SPACE.sub(" ", _UNSEEN.sub("", _DEGREE.sub("", plain)))
-    plain = _UNIT_POWER.sub(r"\1", plain.rpartition("=")[2])
-    numbers: list[tuple[str, str]] = _NUMBER.findall(plain)
-    if len(numbers) != 1 or "\\" in plain or "^" in plain:
-        return None
-    sign, digits = numbers[0]
-    return ("-" if sign else "") + digits.replace(",", "").replace(" ", "")
+    count = text.count(_BOX)
+    if len(box) <= LONGEST_NUMBER:
+        number = numbers.number(box)
+        if number is not None:
+            return Extracted(number, "boxed", count, True)
+        arithmetic = numbers.expression(box)
+        result = None if arithmetic is None else expressions.value(arithmetic)
+        if result is not None:
+            return Extracted(result, "boxed_arithmetic", count, True)
+    return Extracted(box.strip()[:80], "boxed", count, False)
 
 
 def gsm8k_key(solution: str) -> str | None:

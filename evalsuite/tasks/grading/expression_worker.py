@@ -1,0 +1,60 @@
+"""Process that evaluates constant arithmetic in LaTeX with math-verify: a JSON line in, a JSON line out.
+
+SymPy can need hours and all memory for a short text (``9^{9^{9^9}}``). Each line therefore gets ``CPU_SECONDS`` of
+processor time, after which the kernel ends the process; math-verify's own limits are alarm signals, which work in a
+main thread only, and are switched off.
+"""
+
+import json
+import resource
+import sys
+from fractions import Fraction
+
+CPU_SECONDS = 5
+"""Processor time for one text, in seconds; not wall-clock time, so that a busy machine changes no verdict."""
+MEMORY_BYTES = 2 << 30
+"""Address space of the process."""
+LARGEST_BITS = 660
+"""Size of the largest numerator and denominator that are returned: about 200 digits."""
+READY = "ready\n"
+"""First line of output, after math-verify was loaded."""
+
+
+def main() -> None:
+    """Answer every line of standard input, a JSON string, with its value as JSON: ``"37/2"``, or null."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    from math_verify import LatexExtractionConfig, parse  # 0.5 s
+
+    _write(READY)
+    for line in sys.stdin:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        limit = int(usage.ru_utime + usage.ru_stime) + 1 + CPU_SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (limit if hard < 0 else min(limit, hard), hard))
+        values = parse(
+            f"${json.loads(line)}$", [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None
+        )
+        _write(json.dumps(_value(values[0]) if values else None) + "\n")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def _value(value: object) -> str | None:
+    """Return a rational value as text for ``Fraction``; None for anything else."""
+    import sympy
+
+    if not isinstance(value, sympy.Expr) or value.free_symbols:
+        return None
+    exact = sympy.nsimplify(value, rational=True) if value.has(sympy.Float) else sympy.simplify(value)
+    if not isinstance(exact, sympy.Rational):
+        return None
+    fraction = Fraction(int(exact.p), int(exact.q))
+    return str(fraction) if max(abs(fraction.numerator), fraction.denominator).bit_length() <= LARGEST_BITS else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Evaluates the constant arithmetic that a model left in its answer, in a process that can be ended."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+
+from evalsuite.errors import SampleFailed
+from evalsuite.tasks.grading.expression_worker import READY
+
+_COMMAND = (sys.executable, "-P", "-m", "evalsuite.tasks.grading.expression_worker")
+
+
+@dataclass(slots=True)
+class _Worker:
+    """``expression_worker`` in a process of its own: started on first use, and again when it was ended."""
+
+    process: "subprocess.Popen[str] | None" = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, expression: str) -> str:
+        """Return the worker's line; empty when the expression ended it: its limits, or an error of SymPy."""
+        with self.lock:
+            for _ in range(2):
+                line = self._line(expression)
+                if line or self._ended() not in (-signal.SIGKILL, -signal.SIGTERM):
+                    return line
+        raise SampleFailed("the process that evaluates answers was killed twice: is there too little memory?")
+
+    def _line(self, expression: str) -> str:
+        if self.process is None:
+            self.process = subprocess.Popen(
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,  # Ctrl-C at the terminal is meant for the run, not for this process
+            )
+            if _read(self.process) != READY:
+                raise SampleFailed(f"math-verify cannot be loaded: {' '.join(_COMMAND)} ends with {self._ended()}")
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(expression) + "\n")
+            self.process.stdin.flush()
+        return _read(self.process)
+
+    def _ended(self) -> int:
+        """Return how the process ended, and forget it."""
+        assert self.process is not None
+        process, self.process = self.process, None
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+        return process.returncode
+
+
+def _read(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+_WORKER = _Worker()
+
+
+def value(expression: str) -> str | None:
+    """Return the value of ``numbers.expression`` for ``fractions.Fraction``.
+
+    None when the value is irrational or longer than 200 digits, when math-verify cannot read the text, or when it needs
+    more than five seconds of processor time or 2 GiB. Blocks: not for the event loop. Raises ``SampleFailed`` when
+    math-verify cannot be loaded or its process is killed from outside.
+    """
+    line = _WORKER.ask(expression)
+    result: str | None = json.loads(line) if line else None
+    return result
