@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures import benchmarks, cost, install, io_faults, kills, startup, tool_calls, whole_runs
+from figures import benchmarks, cost, install, io_faults, kills, livecodebench, startup, tool_calls, whole_runs
 from figures import plan as planning
 from figures.contract import contract
 from figures.gate_process import gate_lines
@@ -122,6 +122,7 @@ TOPICS: dict[str, Topic] = {
     "offline": Topic("Without a network", benchmarks.offline),
     "verdict": Topic("Verdicts and the gate", lambda folder: [*verdicts(folder), *gate_lines(folder)]),
     "tool_calls": Topic("Tool calls", tool_calls.lines),
+    "livecodebench": Topic("LiveCodeBench", livecodebench.lines),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
     "kills": Topic("Killed and continued", kills.measure),
     "io_faults": Topic("A disk that fails", io_faults.measure),

@@ -86,12 +86,13 @@ def pin(task: str) -> Dataset:
     stated = content["dataset"]
     if "hub" not in stated:
         raise BadInput(f"the questions of {task} do not come from the hub ({stated['uri']}); data= does not apply")
+    hashes = {name: split.get("sha256") for name, split in stated["splits"].items()}
     splits = {
         name: Split(
             split["file"],
             split["n"],
             tuple(split["columns"]),
-            split.get("sha256"),
+            tuple(hashes[name]) if isinstance(hashes[name], list) else hashes[name],
             tuple(split.get("parts", ())),
             split.get("hub", ""),
             split.get("revision", ""),

@@ -78,15 +78,18 @@ def required_files(task: str) -> Iterator[RequiredFile]:
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
     """Yield splits of one file as JSONL, and splits of several files (images) and further files unchanged."""
 
-    def required(name: str, source: str, load: Callable[[Path], int | None], home: hub.Dataset) -> RequiredFile:
+    def required(
+        name: str, source: str, load: Callable[[Path], int | None], home: hub.Dataset, expected: str | None = None
+    ) -> RequiredFile:
         guarded = partial(_with_token_hint, task, home, load)
-        return RequiredFile(task, f"{task}/{name}", f"{home.hub} {source}", home.revision, guarded)
+        return RequiredFile(task, f"{task}/{name}", f"{home.hub} {source}", home.revision, guarded, expected)
 
     for name, split in dataset.splits.items():
         home = dataset.holding(name)
         if split.parts:
             for file in split.files:
-                yield required(file, file, partial(_copy_from_hub, task, home, file), home)
+                load = partial(_copy_from_hub, task, home, file)
+                yield required(file, file, load, home, split.expected_sha256(file))
         else:
             yield required(f"{name}.jsonl", split.file, partial(_write_jsonl, task, dataset, name), home)
     for file in dataset.extra:

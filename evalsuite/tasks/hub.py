@@ -30,8 +30,8 @@ class Split:
     """Number of rows at the pinned commit."""
     columns: tuple[str, ...]
     """Columns that the adapter reads."""
-    sha256: str | None = None
-    """Expected SHA-256 of the file, when known."""
+    sha256: str | tuple[str, ...] | None = None
+    """Expected SHA-256 of the file, when known; of each file, when the split has several."""
     parts: tuple[str, ...] = ()
     """Replacements of the ``*`` in ``file`` when the split has several files."""
     hub: str = ""
@@ -43,6 +43,10 @@ class Split:
     def files(self) -> tuple[str, ...]:
         """Paths of all files in the hub's repository, in order."""
         return tuple(self.file.replace("*", part) for part in self.parts) or (self.file,)
+
+    def expected_sha256(self, file: str) -> str | None:
+        """Return the expected SHA-256 of one of the files; None when unknown."""
+        return self.sha256[self.files.index(file)] if isinstance(self.sha256, tuple) else self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,15 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
         ) from None
 
 
+def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
+    """Return the path of one file of a split, as ``cached_file``; raises ``BadInput`` for another content."""
+    path, expected = cached_file(dataset, name, advice), dataset.splits[split].expected_sha256(name)
+    if expected is not None and sha256(path) != expected:
+        place = dataset.place(name)
+        raise BadInput(f"{place} has another content than its card states: remove {path} and load it again")
+    return path
+
+
 def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
     """Return the rows of each file of a split, as a ``datasets.Dataset`` that gives Arrow tables.
 
@@ -111,9 +124,7 @@ def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
     pinned = dataset.splits[split]
     loaded, count = [], 0
     for name in pinned.files:
-        path, place = cached_file(dataset, name, advice), dataset.place(name)
-        if pinned.sha256 is not None and sha256(path) != pinned.sha256:
-            raise BadInput(f"{place} has another content than its card states: remove {path} and load it again")
+        path, place = verified_file(dataset, split, name, advice), dataset.place(name)
         rows = _read(path)
         if path.suffix == ".jsonl":
             count += sum(bool(line.strip()) for line in rows[:]["text"].to_pylist())

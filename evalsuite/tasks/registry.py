@@ -23,6 +23,7 @@ ADAPTERS: Mapping[str, str] = {
     "gpqa_diamond": "evalsuite.tasks.gpqa_diamond:GPQADiamond",
     "gsm8k": "evalsuite.tasks.gsm8k:GSM8K",
     "ifbench": "evalsuite.tasks.ifbench.adapter:IFBench",
+    "livecodebench": "evalsuite.tasks.livecodebench.adapter:LiveCodeBench",
     "lm_eval": "evalsuite.tasks.lm_eval.adapter:LMEvalTask",
     "mmlu_pro": "evalsuite.tasks.mmlu_pro:MMLUPro",
     "mmmu_pro": "evalsuite.tasks.mmmu.pro:MMMUPro",

@@ -1,0 +1,3 @@
+"""LiveCodeBench: competition problems, solved in Python and tested in the sandbox."""
+
+__all__ = ["adapter"]

@@ -1,0 +1,46 @@
+"""Whether an output of an answer is the expected one, by LiveCodeBench's rules. Pure.
+
+Rules of LiveCodeBench/LiveCodeBench 28fef95e, ``lcb_runner/evaluation/testing_util.py``. They run outside of the
+sandbox, on data that left it.
+"""
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+JSON, VALUE = "json", "value"
+"""First part of a returned value: it was plain JSON and left as text, or anything else."""
+
+
+def same_output(printed: Any, expected: str) -> bool:
+    """Compare standard output line by line: stripped texts, or equal decimal numbers in equal places."""
+    if not isinstance(printed, str):
+        return False
+    lines, wanted = _lines(printed), _lines(expected)
+    return len(lines) == len(wanted) and all(
+        line == other or _same_numbers(line, other) for line, other in zip(lines, wanted, strict=True)
+    )
+
+
+def same_value(returned: Any, expected: str) -> bool:
+    """Compare a returned value with the expected one (JSON) as Python does."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        return False
+    kind, value = returned
+    if kind == JSON:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError, TypeError):
+            return False
+    return bool(value == json.loads(expected))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().split("\n")]
+
+
+def _same_numbers(line: str, other: str) -> bool:
+    try:
+        return [Decimal(word) for word in line.split()] == [Decimal(word) for word in other.split()]
+    except InvalidOperation:
+        return False
