@@ -158,6 +158,8 @@ class Engine:
     """How long an endpoint may be down before it is given up; waiting costs no retry."""
     probe: bool = True
     """Check the identity of the server and the thinking switch before the run."""
+    probe_answer: bool = True
+    """Refuse a server whose answer to the test question ("What is 2 + 2?") is not 4. False: for base models."""
     fingerprint: bool = True
     """Compare the server's answers to five prompts with those of all other models on record."""
     reprobe_seconds: float = 900.0

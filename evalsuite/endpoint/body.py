@@ -20,7 +20,10 @@ SMALL = b"0.0000"
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
-    """The JSON that is sent for ``request``: the same for every precision but for ``model``, here ``served_name``."""
+    """The JSON that is sent for ``request``: the same for every precision but for ``model``, here ``served_name``.
+
+    Stop strings are not sent to a model that thinks: ``Conversation`` cuts the text after the thinking.
+    """
     server = model.server
     known = OPENAI_FIELDS.union(server.extra_sampling)
     sampling = {name: value for name, value in request.sampling.items() if name in known}
@@ -40,7 +43,7 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
     if request.json_schema is not None:
         schema = {"name": "reply", "schema": dict(request.json_schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if request.stop:
+    if request.stop and (request.raw or not model.thinking):  # inside the thinking it would end the answer
         body["stop"] = list(request.stop)
     if streams(model, request):
         body["stream_options"] = {"include_usage": True}

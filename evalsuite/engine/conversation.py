@@ -42,11 +42,13 @@ class Conversation:
     first_sha: str = ""
     """Hash of the first request."""
     last: Reply | None = None
+    graded: Reply | None = None
+    """The last reply as the adapter got it: up to the first stop string."""
     check_may_send: Callable[[], None] | None = None
     """Called before a request is noted as sent; raises ``Stopped`` when none may be sent any more."""
 
     async def chat(self, request: Request) -> Reply:
-        """The reply to a request, from disk or from the model (see ``tasks.base.Chat``)."""
+        """The reply to a request up to its first stop string, from disk or from the model (see ``tasks.base.Chat``)."""
         key, turn = (self.item.id, self.repeat), (self.role, self.turn)
         self.turn += 1
         request = replace(
@@ -69,7 +71,8 @@ class Conversation:
                 raise
             await self.cell.record_reply(key, turn, sha, *answered)
         self.last, self.attempts = answered
-        return self.last
+        self.graded = _cut(self.last, request.stop)
+        return self.graded
 
     def sample(self, score: Score, *, version: str, rerolled: bool, prompt_sha: str) -> Sample:
         """The attempt with its score.
@@ -97,3 +100,16 @@ class Conversation:
             attempts=self.attempts,
             rerolled=rerolled,
         )
+
+
+def _cut(reply: Reply, stops: tuple[str, ...]) -> Reply:
+    """The reply without what follows the first stop string of its text; the thinking is no part of it.
+
+    Space between the thinking and the answer is no stop: many models begin their answer with an empty line.
+    """
+    start = len(reply.text) - len(reply.text.lstrip()) if reply.reasoning else 0
+    places = [place for stop in stops if stop and (place := reply.text.find(stop, start)) >= 0]
+    if not places:
+        return reply
+    finish = "stop" if reply.truncated else reply.finish_reason
+    return replace(reply, text=reply.text[: min(places)], finish_reason=finish)

@@ -42,6 +42,7 @@ def test_the_shipped_model_sends_what_the_snapshot_says(tmp_path: Path) -> None:
     with scripted_endpoint(lambda _: Answer(r"\boxed{3}", reasoning="hm"), model="Qwen3.5") as server:
         words = ["model=nvfp4_v2", "task=gsm8k", "data=local", f"data.root={tmp_path}", "run_id=r"]
         words += [f"models.nvfp4_v2.base_url={server.base_url}", f"results_dir={tmp_path}/results"]
+        words += ["engine.probe_answer=false"]
         wanted = load_settings(words)
 
         assert run(wanted) == Exit.DONE

@@ -20,10 +20,11 @@ from evalsuite.endpoint.identity.persistence import persist, token_limit
 from evalsuite.endpoint.thinking import switch_fields
 from evalsuite.endpoint.transport import Response
 from evalsuite.errors import EndpointUnusable, SampleFailed
-from evalsuite.records import Request
+from evalsuite.records import Reply, Request
 
 PROBE = "What is 2 + 2? Answer with the number only."
-PROBE_TOKENS = 512
+PROBE_TOKENS, LONG_PROBE_TOKENS = 512, 4096
+"""Tokens for the answer to the test question; the second where the first ended inside the thinking."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 NAME_FILES = ("llama_cpp", "transformers")
 """Dialects whose model path is a file or folder of the server's machine; a relative one looks like a repository."""
@@ -74,18 +75,20 @@ async def identify(client: Client) -> Identity:
     return Identity(name, facts)
 
 
-async def probe_thinking(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> Mapping[str, Any]:
+async def probe_thinking(
+    client: Client, sampling: Mapping[str, Any], context: int | None = None
+) -> tuple[Mapping[str, Any], Reply]:
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
-    ``context``: tokens that the server's context holds, where it is known. Returns facts. Raises ``EndpointUnusable``
-    with the server's words when it refuses the fields, or when thinking is on and there is none, or off and there is
-    some.
+    ``context``: tokens that the server's context holds, where it is known. Returns (facts, the reply). Raises
+    ``EndpointUnusable`` with the server's words when it refuses the fields, or when thinking is on and there is none,
+    or off and there is some.
     """
     model = client.model
-    fields = {**sampling, "max_tokens": token_limit(PROBE_TOKENS, sampling, context), "seed": 0}
-    request = Request(({"role": "user", "content": PROBE},), sampling=fields)
     try:
-        reply = await persist(lambda: client.send(request), client.engine)
+        reply = await _ask(client, PROBE_TOKENS, sampling, context)
+        if reply.truncated and not reply.text.strip():
+            reply = await _ask(client, LONG_PROBE_TOKENS, sampling, context)
     except Rejected as error:
         raise EndpointUnusable(f"{model.base_url} refuses the run's request fields: {error}") from None
     except SampleFailed as error:
@@ -99,7 +102,14 @@ async def probe_thinking(client: Client, sampling: Mapping[str, Any], context: i
             "server's chat template and reasoning parser, name the model's own switch and tags with "
             "models.NAME.thinking_switch, or set models.NAME.thinking"
         )
-    return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}
+    return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}, reply
+
+
+async def _ask(client: Client, most: int, sampling: Mapping[str, Any], context: int | None) -> Reply:
+    """The reply to the test question, of at most ``most`` tokens."""
+    fields = {**sampling, "max_tokens": token_limit(most, sampling, context), "seed": 0}
+    request = Request(({"role": "user", "content": PROBE},), sampling=fields)
+    return await persist(lambda: client.send(request), client.engine)
 
 
 def with_name(client: Client, identity: Identity) -> Client:

@@ -20,6 +20,7 @@ from evalsuite.endpoint.identity.probes import probe_images, probe_tools
 from evalsuite.endpoint.pool import connect_all
 from evalsuite.endpoint.reference import compare_with_reference, reference_request
 from evalsuite.endpoint.thinking import switch_fields
+from evalsuite.engine.identity.answer import check_answer
 from evalsuite.engine.identity.known_servers import EarlierServers, refuse_duplicate
 from evalsuite.engine.identity.preflight import (
     check_context,
@@ -31,6 +32,7 @@ from evalsuite.engine.identity.preflight import (
     tools_needed,
 )
 from evalsuite.errors import EndpointUnusable
+from evalsuite.records import Reply
 from evalsuite.tasks.loading import LoadedTask
 
 CheckState = Literal["ok", "warn", "fail"]
@@ -129,7 +131,9 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
     switch = "on" if checkup.model.thinking else "off"
     dialect = checkup.model.server.dialect
     shown = f"{switch}, as asked" if switch_fields(checkup.model) else f"no switch is sent to this {dialect} server"
-    checkup.facts |= await checkup.result_of("thinking", probe_thinking(client, fields, context), shown) or {}
+    if probed := await checkup.result_of("thinking", probe_thinking(client, fields, context), shown):
+        checkup.facts |= probed[0]
+        await checkup.result_of("test question", _call(_read_answer, checkup, probed[1]))
     if pictures := images_needed(plan.tasks):
         probe = probe_images(client, pictures, fields)
         checkup.facts |= await checkup.result_of("pictures", probe, f"takes {pictures} a request") or {}
@@ -236,6 +240,14 @@ def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> Non
         if checkup.print.prompt_tokens != other.print.prompt_tokens:
             finding = "counts other prompt tokens for equal prompts: another chat template or tokenizer"
             checkup.note(f"beside {other.name}", "warn", f"{finding}; a comparison lies")
+
+
+def _read_answer(checkup: EndpointCheckup, reply: Reply) -> None:
+    """Note whether the answer to the test question is right. Raises ``EndpointUnusable`` where it is not."""
+    if not checkup.clients[0].engine.probe_answer:
+        return checkup.note("test question", "warn", "its answer was not read: engine.probe_answer=false")
+    unread = check_answer(checkup.clients[0].model, reply)
+    checkup.note("test question", "warn" if unread else "ok", unread or "answered")
 
 
 async def _call(function: Any, *arguments: Any) -> Any:

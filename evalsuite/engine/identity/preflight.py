@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from evalsuite.endpoint.identity.identify import (
 )
 from evalsuite.endpoint.identity.probes import cut_answer_facts, probe_images, probe_tools
 from evalsuite.endpoint.pool import Pool, connect_all, pool
+from evalsuite.engine.identity.answer import check_answer
 from evalsuite.engine.identity.known_servers import EarlierServers, cells_of, refuse_change, refuse_duplicate
 from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.store.cell import Cell
@@ -186,7 +187,11 @@ async def _probe(
         entry["notes"] += compare_replicas(entry["replicas"], facts)
     if engine.probe and tasks:
         for client in clients:
-            facts[0] |= await _probe_abilities(client, tasks, context_of(facts[0]))
+            abilities, unread = await _probe_abilities(client, tasks, context_of(facts[0]))
+            facts[0] |= abilities
+            entry["notes"] += [unread] if unread else []
+        if facts[0]["probe_thinks"] and not model.thinking:  # no switch is sent, or this would have been refused
+            clients = [replace(client, model=replace(client.model, thinking=True)) for client in clients]
     if not (engine.probe and engine.fingerprint and tasks):
         entry["notes"].append("no fingerprint was taken (engine.fingerprint=false or engine.probe=false)")
         return clients, entry
@@ -237,15 +242,21 @@ def context_of(facts: Mapping[str, Any]) -> int | None:
     return context if type(context) is int and context > 0 else None
 
 
-async def _probe_abilities(client: Client, tasks: Sequence[LoadedTask], context: int | None) -> dict[str, Any]:
-    """Facts on thinking, and on pictures and tools where a task needs them. Raises ``EndpointUnusable``."""
+async def _probe_abilities(
+    client: Client, tasks: Sequence[LoadedTask], context: int | None
+) -> tuple[dict[str, Any], str]:
+    """(facts on thinking, and on pictures and tools where a task needs them; a note on an answer that was not read).
+
+    Raises ``EndpointUnusable``.
+    """
     fields = tasks[0].sampling
-    facts = dict(await probe_thinking(client, fields, context))
+    thinking, reply = await probe_thinking(client, fields, context)
+    facts, unread = dict(thinking), check_answer(client.model, reply) if client.engine.probe_answer else ""
     if pictures := images_needed(tasks):
         facts |= await probe_images(client, pictures, fields)
     if tools_needed(tasks):
         facts |= await probe_tools(client, fields, context)
-    return facts
+    return facts, unread
 
 
 def images_needed(tasks: Sequence[LoadedTask]) -> int:
