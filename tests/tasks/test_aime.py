@@ -78,6 +78,7 @@ def test_the_judge_is_asked_only_about_what_is_not_one_number(source: Source) ->
         ("\\boxed{38+1}", "wrong", "judge"),
         ("37", "no_answer", ""),
         ("\\boxed{}", "no_answer", ""),
+        ("\\boxed{" + "x" * 2000 + "}", "wrong", "boxed"),
     ):
         score = attempt(adapter, text, bench)
         assert (score.outcome, score.stage) == (outcome, stage), text
@@ -85,7 +86,12 @@ def test_the_judge_is_asked_only_about_what_is_not_one_number(source: Source) ->
     silent = attempt(adapter, "\\boxed{\\sqrt{1369}}", bench)
     assert (silent.value, silent.outcome, silent.note) == (None, "ungraded", "it stays silent")
     assert attempt(adapter, "\\boxed{74/2}").note == "waits for a judge"
-    assert attempt(adapter, "\\boxed{" + "x" * 2000 + "}", bench).outcome in ("wrong", "no_answer")
+
+
+def test_arithmetic_is_evaluated_in_the_boxed_variant(source: Source) -> None:
+    adapter = made.adapter("aime", "boxed", source)
+    for text, outcome in (("\\boxed{74/2}", "correct"), ("\\boxed{75/2}", "wrong"), ("\\boxed{x+37}", "wrong")):
+        assert attempt(adapter, text).outcome == outcome, text
 
 
 def test_the_rubric_reads_only_yes_or_no() -> None:
