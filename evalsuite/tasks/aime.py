@@ -178,7 +178,7 @@ def _score_aa(reply: Reply, target: str) -> Score:
     if len(box) > LONGEST:
         return graded(reply, right=False, answer=box[:80], stage="boxed", note="not one number")
     number = numbers.number(box)
-    if number is None:
+    if number is None or number not in box or re.search(r"/|frac", box):  # 74/2 is a question for the judge
         return Score(None, "ungraded", box, "boxed", note="waits for a judge")
     return graded(reply, right=Fraction(number) == int(target), answer=number, stage="boxed")
 
