@@ -4,21 +4,24 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.memory import memory_cost
-from benchmarks.samples import sample_cost
+from benchmarks.samples import answer_rates, sample_cost
 from benchmarks.starting import start_cost
-from benchmarks.streams import event_cost
+from benchmarks.streams import answer_cost, event_cost
 
 
 def samples() -> None:
     """CPU per sample that is not streamed."""
     for concurrency in (64, 256):
         cost = sample_cost(concurrency)
-        print(f"CPU per sample, {concurrency} at a time, not streamed, median of {len(cost.rounds)}:")
+        print(f"CPU per sample, {concurrency} at a time, not streamed:")
         print(f"  evalsuite, all-in               {cost.evalsuite:7.2f} ms")
-        print(f"  openai with_raw_response loop   {cost.openai_raw:7.2f} ms   (evalsuite: {cost.ratio:.2f} x)")
-        print(f"  bare aiohttp loop               {cost.aiohttp:7.2f} ms")
+        print(f"  evalsuite without its report    {cost.unreported:7.2f} ms")
+        print(f"  bare aiohttp loop               {cost.aiohttp:7.2f} ms   (evalsuite, all-in: {cost.ratio:.2f} x)")
+        print(f"  openai with_raw_response loop   {cost.openai_raw:7.2f} ms")
         print(f"  lm-eval, all-in                 {cost.lm_eval or 0:7.2f} ms")
         print(f"  the mock server itself          {cost.server:7.2f} ms")
+    ours, theirs = answer_rates(256)
+    print(f"answers a second, 256 at a time, not streamed: evalsuite {ours:,.0f}, lm-eval {theirs:,.0f}")
 
 
 def streams() -> None:
@@ -27,6 +30,7 @@ def streams() -> None:
     print("CPU per server-sent event            many to a read     each alone")
     for kind, many in cost.many_to_a_read.items():
         print(f"  {kind:32} {many:10.2f} us {cost.each_alone[kind]:12.2f} us")
+    print(f"CPU per streamed answer of 200 events in 16 writes, all-in: {answer_cost()[0]:.2f} ms")
 
 
 def start() -> None:

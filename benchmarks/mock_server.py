@@ -3,7 +3,8 @@
     python -m benchmarks.mock_server --text 600 --reasoning 0 --event 0 --rate 0 --latency 0
 
 prints its port and serves until its standard input closes. uvloop is used where it is installed. ``GET /stats`` returns
-how many questions came and what CPU they cost here, so that a row can be checked for being bound by the server.
+how many questions came, what CPU they cost here, so that a row can be checked for being bound by the server, and how
+long it took until the last answer was written; ``GET /answered`` the ids of all questions answered.
 """
 
 import argparse
@@ -12,17 +13,22 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 TEXT = "The answer is 42."
 """How every answer ends."""
+GOLDEN = 0.618034
+"""Multiples of it, without their whole part, are spread evenly between 0 and 1."""
 PHASES = 32
 """Paced streams take turns, so that hardly two events arrive together."""
 WRITE = 65_536
 """Most bytes of a stream that are written at once."""
+PAUSE = 0.004
+"""Seconds between the writes of a stream that comes in several: each is a read of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,10 @@ class Shape:
     """Characters in one streamed event."""
     rate: float = 0.0
     """Events a second of one stream, each alone; 0: all at once."""
+    writes: int = 0
+    """Writes in which a stream comes, with about as many events in each; 0: as few as possible."""
     latency: float = 0.0
-    """Seconds before an answer."""
+    """Mean seconds before an answer; they vary evenly between half of it and one and a half."""
 
 
 def sentences(size: int) -> str:
@@ -113,15 +121,35 @@ class MockAnswers:
         self.streamed = (
             head + b"".join(_chunk(body[at : at + WRITE]) for at in range(0, len(body), WRITE)) + _chunk(b"")
         )
-        self.paced = [*(_chunk(event) for event in self.events), _chunk(b"")]
-        self.models = _response(json.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}).encode())
+        groups = _groups(self.events, shape.writes) if shape.writes else self.events
+        self.paced = [*(_chunk(group) for group in groups), _chunk(b"")]
+        self.pause = PAUSE if shape.writes else 1.0 / shape.rate if shape.rate else 0.0
         self.asked = 0
+        self.began = self.ended = 0.0
+        """``time.monotonic()`` of the first question, and of the last answer that was not streamed."""
+        self.answered: list[str] = []
+        """Ids of the questions, in the order in which their answers were written."""
         self.first: Callable[[], None] | None = None
         """Called when the first question arrives."""
 
+    def models(self) -> bytes:
+        """The answer to ``GET /v1/models``."""
+        return _response(json.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}).encode())
+
+    def ids(self) -> bytes:
+        """The answer to ``GET /answered``."""
+        return _response(json.dumps(self.answered).encode())
+
     def stats(self) -> bytes:
         """The answer to ``GET /stats``."""
-        return _response(json.dumps({"asked": self.asked, "cpu": time.process_time()}).encode())
+        facts = {"asked": self.asked, "cpu": time.process_time(), "seconds": self.ended - self.began}
+        return _response(json.dumps(facts).encode())
+
+
+def _groups(events: Sequence[bytes], count: int) -> list[bytes]:
+    """The events in ``count`` groups of about the same size."""
+    ends = [len(events) * number // count for number in range(count + 1)]
+    return [b"".join(events[begin:end]) for begin, end in pairwise(ends)]
 
 
 class Mock(asyncio.Protocol):
@@ -156,28 +184,35 @@ class Mock(asyncio.Protocol):
         """One request."""
         answers = self.answers
         if head.startswith(b"get"):
-            known = {b"/v1/models": answers.models, b"/stats": answers.stats()}
-            missing = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(known.get(head.split(b" ", 2)[1], missing))
+            made = {b"/v1/models": answers.models, b"/stats": answers.stats, b"/answered": answers.ids}
+            make = made.get(head.split(b" ", 2)[1])
+            self.transport.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n" if make is None else make())
             return
         answers.asked += 1
-        if answers.asked == 1 and answers.first is not None:
-            answers.first()
+        if answers.asked == 1:
+            answers.began = time.monotonic()
+            if answers.first is not None:
+                answers.first()
         streamed = b'"stream":true' in body or b'"stream": true' in body
+        question = body.partition(b"[id:")[2].partition(b"]")[0].decode()
         if answers.shape.latency:
-            asyncio.get_running_loop().call_later(answers.shape.latency, self.send, streamed)
+            seconds = answers.shape.latency * (0.5 + answers.asked * GOLDEN % 1)
+            asyncio.get_running_loop().call_later(seconds, self.send, streamed, question)
         else:
-            self.send(streamed)
+            self.send(streamed, question)
 
-    def send(self, streamed: bool) -> None:
+    def send(self, streamed: bool, question: str) -> None:
         """The answer, at once or event by event."""
+        answers = self.answers
+        answers.answered.append(question)
         if not streamed:
-            self.transport.write(self.answers.whole)
-        elif not self.answers.shape.rate:
-            self.transport.write(self.answers.streamed)
+            self.transport.write(answers.whole)
+            answers.ended = time.monotonic()
+        elif not answers.pause:
+            self.transport.write(answers.streamed)
         else:
-            self.transport.write(self.answers.head)
-            pause = 1.0 / self.answers.shape.rate
+            self.transport.write(answers.head)
+            pause = answers.pause
             loop = asyncio.get_running_loop()
             start = loop.time() + pause * (next(self.turns) % PHASES) / PHASES
             loop.call_at(start, self.step, iter(self.answers.paced), start, pause)
@@ -208,7 +243,7 @@ def main() -> None:
     """Serve until the standard input closes."""
     parser = argparse.ArgumentParser()
     default = Shape()
-    for name in ("text", "reasoning", "event"):
+    for name in ("text", "reasoning", "event", "writes"):
         parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
     for name in ("rate", "latency"):
         parser.add_argument(f"--{name}", type=float, default=getattr(default, name))

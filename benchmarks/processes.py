@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.mock_server import Shape
 
@@ -34,11 +35,18 @@ class Served:
     url: str
     """Root of its API, ending in ``/v1``."""
 
-    def stats(self) -> tuple[int, float]:
-        """(questions asked so far, CPU seconds of the server)."""
-        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/stats", timeout=60) as response:
-            found = json.load(response)
-        return found["asked"], found["cpu"]
+    def stats(self) -> tuple[int, float, float]:
+        """(questions so far, CPU seconds of the server, seconds from the first question to the last answer)."""
+        found = self._get("/stats")
+        return found["asked"], found["cpu"], found["seconds"]
+
+    def answered(self) -> list[str]:
+        """Ids of the questions, in the order in which their answers were written."""
+        return list(self._get("/answered"))
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url.removesuffix("/v1") + path, timeout=60) as response:
+            return json.load(response)
 
 
 @contextmanager

@@ -29,46 +29,60 @@ metadata: {{version: 1.0}}
 
 @dataclass(frozen=True, slots=True)
 class SampleCost:
-    """CPU milliseconds of one sample at one concurrency, median of the rounds with all of them."""
+    """CPU milliseconds of one sample at one concurrency, medians of the rounds."""
 
-    concurrency: int
     evalsuite: float
-    """All-in: request, journal, grading, table, as a difference of two runs of the command."""
+    """All-in: request, journal, grading, table, report, as a difference of two runs of the command."""
+    unreported: float
+    """The same with ``report=false``."""
     openai_raw: float
     """A bare ``with_raw_response`` loop on the aiohttp transport."""
-    ratio: float
-    """Median over the rounds of evalsuite / openai_raw, each round's two measured one after the other."""
     aiohttp: float
+    """A bare loop of aiohttp."""
+    ratio: float
+    """Of ``evalsuite`` to ``aiohttp``, whose two values of a round are measured one after the other."""
     lm_eval: float | None
     """As evalsuite's; None: not asked for."""
     server: float
     """What the mock server itself used for one sample, over everything."""
-    rounds: tuple[tuple[float, float], ...]
-    """(evalsuite, openai_raw) of every round."""
 
 
 def sample_cost(concurrency: int, *, samples: int = 3000, rounds: int = 5, lm_eval: bool = True) -> SampleCost:
     """Measure at one concurrency; what is compared is measured in turns, because machines change speed."""
     with tempfile.TemporaryDirectory(prefix="evalsuite-bench-") as home, serving(Shape()) as served:
         folder = Path(home)
-        ours, raw, aiohttp, theirs = [], [], [], []
+        ours, unreported, raw, aiohttp, theirs = [], [], [], [], []
         for number in range(rounds):
             ours.append(_marginal(_evalsuite(folder / f"ours-{number}", served, concurrency), samples))
-            raw.append(_loop("openai-raw", served, samples, concurrency))
             aiohttp.append(_loop("aiohttp", served, samples, concurrency))
+            alone = _evalsuite(folder / f"alone-{number}", served, concurrency, "report=false")
+            unreported.append(_marginal(alone, samples))
+            raw.append(_loop("openai-raw", served, samples, concurrency))
             if lm_eval:
                 theirs.append(_marginal(_lm_eval(folder / f"lm-{number}", served, concurrency), samples))
-        asked, cpu = served.stats()
+        asked, cpu, _ = served.stats()
     return SampleCost(
-        concurrency,
         statistics.median(ours),
+        statistics.median(unreported),
         statistics.median(raw),
-        statistics.median(one / other for one, other in zip(ours, raw, strict=True)),
         statistics.median(aiohttp),
+        statistics.median(one / other for one, other in zip(ours, aiohttp, strict=True)),
         statistics.median(theirs) if theirs else None,
         1000 * cpu / asked,
-        tuple(zip(ours, raw, strict=True)),
     )
+
+
+def answer_rates(concurrency: int, *, samples: int = 6000, rounds: int = 3) -> tuple[float, float]:
+    """Answers a second from the first question to the last answer, at no latency: (evalsuite, lm-eval), medians."""
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory(prefix="evalsuite-bench-") as home:
+        for number in range(rounds):
+            for harness, rates in ((_evalsuite, ours), (_lm_eval, theirs)):
+                with serving(Shape()) as served:
+                    harness(Path(home) / f"{harness.__name__}-{number}", served, concurrency)(samples)
+                    asked, _, seconds = served.stats()
+                rates.append(asked / seconds)
+    return statistics.median(ours), statistics.median(theirs)
 
 
 def _marginal(cpu: Callable[[int], float], samples: int) -> float:
@@ -77,10 +91,10 @@ def _marginal(cpu: Callable[[int], float], samples: int) -> float:
     return 1000 * (cpu(SMALL + samples) - short) / samples
 
 
-def _evalsuite(folder: Path, served: Served, concurrency: int) -> Callable[[int], float]:
+def _evalsuite(folder: Path, served: Served, concurrency: int, *more: str) -> Callable[[int], float]:
     def cpu(count: int) -> float:
-        more = ("models.mock.server.stream=false",)
-        return run(evalsuite_words(served.url, folder / str(count), count, concurrency, *more)).cpu
+        words = ("models.mock.server.stream=false", *more)
+        return run(evalsuite_words(served.url, folder / str(count), count, concurrency, *words)).cpu
 
     return cpu
 

@@ -3,15 +3,22 @@
 import json
 import statistics
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.mock_server import Shape, events
-from benchmarks.processes import Served, run, serving
+from benchmarks.processes import ROOT, Served, evalsuite_words, run, serving
 
 KINDS = ("aiohttp", "openai-raw", "evalsuite-client", "openai-objects")
+BEFORE = "evalsuite-client before"
 TOKEN = 4
 """Characters in one event: about a token."""
+FURTHER_EVENTS = 4
+"""Of an answer without reasoning: role, finish reason, token counts and ``[DONE]``."""
+SHORT = 32
+"""Answers of the short run that is taken off the long one, so that start-up and report do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +39,60 @@ def event_cost(
     rate: float = 50.0,
     seconds: float = 12.0,
     rounds: int = 3,
+    before: Path | None = None,
 ) -> EventCost:
     """``answers`` streams of ``length`` events at once; ``concurrency`` streams of ``rate`` events a second."""
     together = Shape(text=200, reasoning=TOKEN * length, event=TOKEN)
     alone = Shape(text=200, reasoning=TOKEN * int(rate * seconds), event=TOKEN, rate=rate)
     with serving(together) as served:
-        many = [_all(served, together, answers, min(answers, concurrency)) for _ in range(rounds)]
+        many = [_all(served, together, answers, min(answers, concurrency), before) for _ in range(rounds)]
     with serving(alone) as served:
-        each = [_all(served, alone, concurrency, concurrency) for _ in range(rounds)]
+        each = [_all(served, alone, concurrency, concurrency, before) for _ in range(rounds)]
     return EventCost(_medians(many), _medians(each))
 
 
-def _all(served: Served, shape: Shape, answers: int, concurrency: int) -> dict[str, float]:
-    return {kind: _cost(kind, served, shape, answers, concurrency) for kind in KINDS}
+def answer_cost(
+    *,
+    count: int = 200,
+    writes: int = 16,
+    answers: int = 1000,
+    concurrency: int = 64,
+    rounds: int = 3,
+    before: Path | None = None,
+) -> list[float]:
+    """CPU milliseconds of one streamed answer of ``count`` events in ``writes`` writes, of the whole command.
+
+    Returns the median of this checkout, then that of ``before`` where it is given.
+    """
+    shape = Shape(text=TOKEN * (count - FURTHER_EVENTS), event=TOKEN, writes=writes)
+    assert len(events(shape)) == count
+    checkouts = [ROOT] if before is None else [ROOT, before]
+    costs: list[list[float]] = [[] for _ in checkouts]
+    with tempfile.TemporaryDirectory(prefix="evalsuite-bench-") as home, serving(shape) as served:
+        for number in range(rounds):
+            for place, checkout in enumerate(checkouts):
+                cpu = []
+                for size in (SHORT, SHORT + answers):
+                    results = Path(home) / f"{place}-{number}-{size}"
+                    words = evalsuite_words(served.url, results, size, concurrency)
+                    cpu.append(run(words, cwd=checkout, environment={"PYTHONPATH": str(checkout)}).cpu)
+                costs[place].append(1000 * (cpu[1] - cpu[0]) / answers)
+    return [statistics.median(found) for found in costs]
+
+
+def _all(served: Served, shape: Shape, answers: int, concurrency: int, before: Path | None) -> dict[str, float]:
+    costs = {kind: _cost(kind, served, shape, answers, concurrency) for kind in KINDS}
+    if before is not None:
+        costs[BEFORE] = _cost("evalsuite-client", served, shape, answers, concurrency, before)
+    return costs
 
 
 def _medians(found: list[dict[str, float]]) -> dict[str, float]:
-    return {kind: statistics.median(one[kind] for one in found) for kind in KINDS}
+    return {kind: statistics.median(one[kind] for one in found) for kind in found[0]}
 
 
-def _cost(kind: str, served: Served, shape: Shape, answers: int, concurrency: int) -> float:
+def _cost(kind: str, served: Served, shape: Shape, answers: int, concurrency: int, checkout: Path = ROOT) -> float:
     words = [kind, "--url", served.url, "--count", str(answers), "--concurrency", str(concurrency), "--stream"]
-    cpu = float(json.loads(run([sys.executable, "-m", "benchmarks.clients", *words]).output))
+    call = [sys.executable, "-m", "benchmarks.clients", *words]
+    cpu = float(json.loads(run(call, cwd=checkout, environment={"PYTHONPATH": str(checkout)}).output))
     return 1e6 * cpu / (answers * len(events(shape)))
