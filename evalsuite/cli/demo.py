@@ -5,11 +5,10 @@ import socket
 import threading
 from types import FrameType
 
-from rich.console import Console
-
 from evalsuite.config.settings import Run
 from evalsuite.demo.process import serving
 from evalsuite.errors import BadInput, Exit
+from evalsuite.report.console import lines_output
 
 EXAMPLE = (
     "curl {url}/chat/completions -H 'Content-Type: application/json' -d '"
@@ -31,7 +30,7 @@ def demo(settings: Run) -> Exit:
         stop.set()
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    console = Console(soft_wrap=True, highlight=False)
+    console = lines_output()
     try:
         with serving([name], [settings.port]) as urls:
             url = urls[name]

@@ -3,28 +3,26 @@
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
-
 from evalsuite.config.settings import Model, Run
 from evalsuite.endpoint.body import request_body
 from evalsuite.engine.conversation import request_seed
 from evalsuite.engine.manifests import run_spec
 from evalsuite.errors import Exit
-from evalsuite.tasks.datasets import is_gated
+from evalsuite.report.console import lines_output
 from evalsuite.tasks.loading import LoadedTask
 
 
 def dry_run(settings: Run) -> Exit:
     """Print the first full request of every task, once for each different body, and send nothing."""
     spec = run_spec(settings)
-    console = Console(highlight=False, soft_wrap=True)
+    console = lines_output()
     for task in spec.tasks.values():
         shown: list[dict[str, Any]] = []
         if not task.single_turn:
             console.print(f"# {task.name}: a dialogue of several requests; only a run makes them")
         for name, model in spec.models.items() if task.single_turn else ():
             body = first_body(task, model)
-            if is_gated(task.settings.adapter):
+            if task.gated:
                 body["messages"] = "(not shown: the items of this task are gated)"
             if (rest := {key: value for key, value in body.items() if key != "model"}) not in shown:
                 shown.append(rest)

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
 from evalsuite.analysis.drift import read_series, select_runs
 from evalsuite.analysis.suite import SuiteComparison, apply_gate, choose_pairs, compare_all
@@ -133,7 +131,7 @@ def _print(parts: Sequence[str | Table]) -> None:
     """Print to standard output; where that is closed, the verdict and its exit code are the same."""
     target = console.standard_output()
     text = io.StringIO()
-    output = Console(file=text, width=target.width, highlight=False, force_terminal=target.is_terminal)
+    output = console.SafeConsole(file=text, width=target.width, force_terminal=target.is_terminal)
     for part in parts:
         if isinstance(part, Table):
             console.show([part], "", output)

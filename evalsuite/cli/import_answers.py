@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
 from evalsuite.engine.stored.imported import graded, import_manifest, scan
 from evalsuite.errors import BadInput, Exit
+from evalsuite.report.console import lines_output
 from evalsuite.store.runs import choose_run
 from evalsuite.store.samples import write_imported
 from evalsuite.tasks.loading import load_tasks
@@ -42,7 +41,7 @@ def import_answers(settings: Run) -> Exit:
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()
     write_imported(folder, manifest, graded(answers, task, name, agreement))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = lines_output()
     summary = summarize(folder)
     console.print(_line(summary))
     if agreement:

@@ -7,13 +7,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Report
 from evalsuite.endpoint import environment
 from evalsuite.engine.stored.judge import judge_cells
 from evalsuite.errors import BadInput, Exit
+from evalsuite.report.console import lines_output
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 from evalsuite.store.samples import read_samples, seal
@@ -26,7 +25,7 @@ def judge(settings: Report) -> Exit:
     """
     if settings.judge is None:
         raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = lines_output()
     results = Path(settings.results_dir)
     every_cell = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
     folders = [folder for folder in every_cell if settings.task in (None, folder.name) and _is_judged(folder)]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from evalsuite.cli.arguments import split
 from evalsuite.cli.help import command_help, overview
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
+from evalsuite.sandbox import safe_text
 from evalsuite.version import __version__
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _output_closed() -> Exit:
 def _print_error(text: str) -> None:
     """Print to standard error; where that is closed, only the exit code remains (Python's own would be 1)."""
     try:
-        print(f"evalsuite: {text}", file=sys.stderr, flush=True)
+        print(f"evalsuite: {safe_text.terminal(text)}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Report
 from evalsuite.engine.stored.rescore import Changes, grade, load
 from evalsuite.errors import BadInput, Exit
+from evalsuite.report.console import lines_output
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 
@@ -17,7 +16,7 @@ def rescore(settings: Report) -> Exit:
 
     Raises ``BadInput`` if a cell was asked with another protocol or other questions than are here now.
     """
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = lines_output()
     results = Path(settings.results_dir)
     folders = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]
     chosen = [folder for folder in folders if settings.task in (None, folder.name)]

@@ -17,6 +17,7 @@ from evalsuite.engine.manifests import run_spec
 from evalsuite.engine.session import Session
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
 from evalsuite.errors import Exit
+from evalsuite.report.console import lines_output
 from evalsuite.store.runs import archive_task, choose_run
 
 
@@ -34,7 +35,7 @@ def run(settings: Run) -> Exit:
     """
     if settings.dry_run:
         return dry_run(settings)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = lines_output(stderr=True)
     window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
     spec = run_spec(settings)
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)

@@ -9,6 +9,7 @@ from typing import Any
 from evalsuite.cli.arguments import Arguments
 from evalsuite.cli.launch.start import common_run_id, launch_jobs
 from evalsuite.errors import BadInput, EvalsuiteError, Exit
+from evalsuite.sandbox import safe_text
 
 
 def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
@@ -40,7 +41,7 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
         try:
             codes.append(function(run))
         except EvalsuiteError as error:
-            print(f"evalsuite: {error}", file=sys.stderr)
+            print(f"evalsuite: {safe_text.terminal(str(error))}", file=sys.stderr)
             codes.append(error.exit_code)
         if codes[-1] is Exit.STOPPED:
             sys.exit(int(Exit.STOPPED))

@@ -88,6 +88,7 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
         "total_items": task.total,
         "selection": task.selection,
         "repeats": task.settings.repeats,
+        **({"gated": True} if task.gated else {}),
         "imported": None,
         "demo": model.base_url == DEMO or name.startswith("demo_"),
         "server": [],

@@ -5,13 +5,17 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from evalsuite.sandbox import safe_text
 
 _PIPED_WIDTH = 220
 """Width in characters when standard output is not a terminal."""
@@ -51,10 +55,48 @@ class Table:
     """Lines below the table."""
 
 
+class SafeConsole(Console):
+    """The only console of evalsuite: whatever is printed, a terminal gets no command but those of its own styles.
+
+    Text is no markup, and ``safe_text.terminal`` is applied to everything that is rendered.
+    """
+
+    def __init__(
+        self,
+        *,
+        file: TextIO | None = None,
+        width: int | None = None,
+        stderr: bool = False,
+        soft_wrap: bool = False,
+        force_terminal: bool | None = None,
+    ) -> None:
+        super().__init__(
+            file=file,
+            width=width,
+            stderr=stderr,
+            soft_wrap=soft_wrap,
+            force_terminal=force_terminal,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of ``renderable``, with visible signs for controls in their text."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(safe_text.terminal(text), style)
+
+
 def standard_output() -> Console:
     """Return a console for standard output; when that is not a terminal it is wide enough for whole tables."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_PIPED_WIDTH if piped else None, highlight=False)
+    return SafeConsole(width=_PIPED_WIDTH if piped else None)
+
+
+def lines_output(*, stderr: bool = False) -> Console:
+    """Return a console for lines of any length: on standard output, or on standard error."""
+    return SafeConsole(stderr=stderr, soft_wrap=True)
 
 
 def show(tables: Iterable[Table], headline: str, console: Console) -> None:

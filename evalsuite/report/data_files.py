@@ -11,6 +11,7 @@ from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.summary import summary_json
 from evalsuite.records import OUTCOMES
 from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
+from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
 
 Row = Mapping[str, Any]
@@ -171,5 +172,5 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: safe_text.csv(value) for name, value in row.items()} for row in rows)
     replace_text(path, text.getvalue())

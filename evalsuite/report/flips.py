@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 from evalsuite.analysis.scores import planned_rows
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.table import RunTable, group_column
+from evalsuite.sandbox import safe_text
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import SAMPLES, is_current, read_samples
-from evalsuite.tasks.datasets import is_gated
+from evalsuite.tasks.gating import is_gated
 
 LETTERS = {
     "correct": "c", "wrong": "w", "truncated": "t", "no_answer": "n", "refused": "r", "ungraded": "u", "failed": "f",
@@ -76,7 +77,7 @@ def flips_of_task(suite: SuiteComparison, task: str) -> FlipsOfTask:
 
 def gated(cells: Sequence[TableCell]) -> bool:
     """Return whether the items of these cells must not be shown."""
-    return any(is_gated(str(name)) for cell in cells for name in (cell.task, cell.identity.get("adapter")) if name)
+    return any(is_gated(cell.manifest, cell.task) for cell in cells)
 
 
 def write_texts(flips: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_BYTES) -> tuple[list[Any], str]:
@@ -209,7 +210,7 @@ def script_json(value: Any) -> bytes:
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:
         text = text.replace(sign, escape)
-    return text
+    return safe_text.json(text.decode()).encode()
 
 
 _ESCAPES = (

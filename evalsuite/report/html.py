@@ -21,6 +21,7 @@ from evalsuite.report import flips, formats, sections
 from evalsuite.report.confounders import confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
+from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
 from evalsuite.tasks.datasets import benchmark_title
 
@@ -93,6 +94,7 @@ def _render(view: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     environment.filters |= {"sort_key": sort_key, "points": formats.points, "percent": formats.percent}
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     styles = [(_HERE / name).read_text(encoding="utf-8") for name in _STYLES]
+    environment.finalize = _shown
     return environment.get_template("report.html").render(
         view,
         policy=_policy(scripts),
@@ -100,6 +102,11 @@ def _render(view: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         styles=[Markup(style) for style in styles],
         data=Markup(flips.script_json(data).decode()),
     )
+
+
+def _shown(value: Any) -> Any:
+    """A value of the page, with visible signs for marks that reverse or hide text; our own scripts stay as they are."""
+    return safe_text.terminal(value) if type(value) is str else value
 
 
 def sort_key(text: str) -> str:

@@ -14,9 +14,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from evalsuite.report import formats
+from evalsuite.sandbox.safe_text import terminal
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import read_rows
-from evalsuite.tasks.datasets import benchmark_title, is_gated
+from evalsuite.tasks.datasets import benchmark_title
+from evalsuite.tasks.gating import is_gated
 
 WIDE = 160
 """Terminal width in characters from which the texts of an item are shown whole."""
@@ -51,7 +53,14 @@ def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
     """Read all answers to an item from ``cells``, the baseline's first."""
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
-    return [Answers(cell, {int(row["repeat"]): row for row in read_rows(cell.folder, item=item)}) for cell in ordered]
+    rows = [[_shown(row) for row in read_rows(cell.folder, item=item)] for cell in ordered]
+    pairs = zip(ordered, rows, strict=True)
+    return [Answers(cell, {int(row["repeat"]): row for row in of_cell}) for cell, of_cell in pairs]
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample as it is printed: its texts with visible signs for controls, so that columns keep their width."""
+    return {name: terminal(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def print_item(
@@ -62,7 +71,7 @@ def print_item(
     Texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication.
     """
     cell = answers[0].cell
-    is_gated_task = any(is_gated(name) for name in {cell.task, str(cell.identity.get("adapter"))})
+    is_gated_task = any(is_gated(answer.cell.manifest, answer.cell.task) for answer in answers)
     gated = is_gated_task and not include_gated_text
     first = next(row for answer in answers for row in answer.rows.values())
     stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if is_gated_task and not gated else ""
@@ -155,6 +164,8 @@ def _field(row: Mapping[str, Any], name: str, *, gated: bool, whole: bool) -> Te
     if name == "answer":
         if row["answer"] is None:
             return Text()
+        if gated:
+            return Text(_WITHHELD)
         return Text(f"{row['answer']}" + (f" ({row['stage']})" if row["stage"] else ""))
     return Text("" if row[name] is None else str(row[name]))
 

@@ -14,6 +14,7 @@ from evalsuite.analysis.release import ReleaseVerdict
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.verdict import Verdict
 from evalsuite.report import formats
+from evalsuite.sandbox import safe_text
 
 
 def gate_junit(suite: SuiteComparison) -> str:
@@ -25,7 +26,7 @@ def gate_junit(suite: SuiteComparison) -> str:
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(test_suite.get(name, "0")) for test_suite in root)))
     ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return _document(root)
 
 
 def _belongs_to(release: ReleaseVerdict, row: Comparison) -> bool:
@@ -76,6 +77,11 @@ def _numbers(row: Comparison) -> str:
     return f"delta {change} pt, {row.paired.change.n:,} items, {row.paired.change.method}"
 
 
+def _document(root: ET.Element) -> str:
+    """The file's text; characters that XML does not know would make the whole file unreadable."""
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + safe_text.xml(ET.tostring(root, encoding="unicode")) + "\n"
+
+
 def drift_junit(series: Series) -> str:
     """Return the JUnit file of a drift gate as XML text.
 
@@ -95,4 +101,4 @@ def drift_junit(series: Series) -> str:
         test_suite.set(name, str(len(test_suite.findall(f"testcase/{tag}"))))
     test_suite.set("errors", "0")
     ET.indent(test_suite)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(test_suite, encoding="unicode") + "\n"
+    return _document(test_suite)

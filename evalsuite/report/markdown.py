@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from evalsuite.report.console import Table
+from evalsuite.sandbox import safe_text
 
 
 def document(headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Sequence[tuple[str, str]]) -> str:
@@ -10,22 +11,16 @@ def document(headline: str, facts: Iterable[str], tables: Iterable[Table], plots
 
     ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report).
     """
-    parts = [f"# {headline}", "\n".join(f"- {fact}" for fact in facts)]
-    parts += [f"![{title}]({path})" for title, path in plots]
+    parts = [f"# {safe_text.markdown(headline)}", "\n".join(f"- {safe_text.markdown(fact)}" for fact in facts)]
+    parts += [f"![{safe_text.markdown(title)}]({path})" for title, path in plots]
     parts += [_section(table) for table in tables]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _section(table: Table) -> str:
-    header = "| " + " | ".join(_escape(column.title) for column in table.columns) + " |"
+    header = "| " + " | ".join(safe_text.markdown(column.title) for column in table.columns) + " |"
     rule = "|" + "|".join(" ---: " if column.number else " --- " for column in table.columns) + "|"
-    rows = ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in table.rows]
-    notes = [_escape(note) for note in table.notes]
+    rows = ["| " + " | ".join(safe_text.markdown(cell) for cell in row) + " |" for row in table.rows]
+    notes = [safe_text.markdown(note) for note in table.notes]
     body = "\n".join([header, rule, *rows])
-    return f"## {_escape(table.title)}\n\n{body}" + ("\n\n" + "  \n".join(notes) if notes else "")
-
-
-def _escape(text: str) -> str:
-    for sign in ("\\", "|", "*", "_", "<", "`"):
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
+    return f"## {safe_text.markdown(table.title)}\n\n{body}" + ("\n\n" + "  \n".join(notes) if notes else "")

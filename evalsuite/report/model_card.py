@@ -14,6 +14,7 @@ from typing import Any
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
+from evalsuite.sandbox import safe_text
 from evalsuite.stats.intervals import ScoreInterval
 from evalsuite.tasks import datasets
 from evalsuite.tasks.datasets import benchmark_title
@@ -43,16 +44,18 @@ def card_text(suite: SuiteComparison, demo: str) -> str:
     if suite.demo:
         parts.append(f"**{demo[0].upper() + demo[1:]}.**")
     parts += ["The accuracy benchmark results are presented in the table below:", _table(header, rows)]
-    parts += [_caption(suite), "95 % confidence intervals: " + "; ".join(_intervals(suite.scores)) + "."]
+    intervals = "; ".join(_intervals(suite.scores))
+    parts += [safe_text.markdown(_caption(suite)), safe_text.markdown(f"95 % confidence intervals: {intervals}.")]
     changes = _changes(suite)
     if changes:
-        parts.append("Change against the baseline, paired by question, with 95 % interval: " + "; ".join(changes) + ".")
+        what = "Change against the baseline, paired by question, with 95 % interval"
+        parts.append(safe_text.markdown(f"{what}: {'; '.join(changes)}."))
     for task in tasks:
         for group in suite.table.groups(task):
             cells = [scores[model, task] for model in models if (model, task) in scores]
             strata = _strata(cells, group)
             if strata:
-                parts += [f"### {benchmark_title(task)} by {group}", strata]
+                parts += [f"### {safe_text.markdown(f'{benchmark_title(task)} by {group}')}", strata]
     return "\n\n".join(parts) + "\n"
 
 
@@ -64,13 +67,13 @@ def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
         if shown:
             index = folder / model / "model-index.yaml"
             index.parent.mkdir(parents=True, exist_ok=True)
-            index.write_text(_model_index(shown), encoding="utf-8")
+            index.write_text(safe_text.terminal(_model_index(shown)), encoding="utf-8")
             written.append(str(index.relative_to(folder)))
             entries = _entries(shown)
             if entries:
                 results = folder / model / ".eval_results" / "evalsuite.yaml"
                 results.parent.mkdir(exist_ok=True)
-                results.write_text(entries, encoding="utf-8")
+                results.write_text(safe_text.terminal(entries), encoding="utf-8")
                 written.append(str(results.relative_to(folder)))
     return tuple(written)
 
@@ -222,5 +225,6 @@ def _percent(scored: ScoreInterval | None) -> float | None:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---", *(["---:"] * (len(header) - 1))], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    rule = "| " + " | ".join(["---", *(["---:"] * (len(header) - 1))]) + " |"
+    lines = ["| " + " | ".join(safe_text.markdown(cell) for cell in line) + " |" for line in (header, *rows)]
+    return "\n".join([lines[0], rule, *lines[1:]])

@@ -10,6 +10,7 @@ from typing import Any
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA
+from evalsuite.sandbox import safe_text
 
 MANIFEST = "manifest.json"
 
@@ -98,7 +99,8 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` durably and atomically. Raises ``StorageFailed``."""
-    replace_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", durable=True)
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    replace_text(path, safe_text.json(text) + "\n", durable=True)
 
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:

@@ -1,3 +1,3 @@
 """Runs benchmarks: their items, prompts and grading."""
 
-__all__ = ["base", "datasets", "downloads", "grading", "hub", "loading", "published", "registry"]
+__all__ = ["base", "datasets", "downloads", "gating", "grading", "hub", "loading", "published", "registry"]

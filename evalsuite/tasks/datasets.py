@@ -6,6 +6,8 @@ needs neither that package nor a network.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,11 +67,6 @@ def benchmark_title(task: str) -> str:
     return str(card(task)["title"]) if task in described else task
 
 
-def is_gated(task: str) -> bool:
-    """Return whether the items of a benchmark must not be shown, by its card; False for tasks without a card."""
-    return (shipped("tasks") / task / "card.yaml").is_file() and bool(card(task).get("gated"))
-
-
 def pin(task: str) -> Dataset:
     """Return the pinned dataset of a benchmark.
 
@@ -103,6 +100,27 @@ def pin(task: str) -> Dataset:
     return Dataset(stated["hub"], stated["config"], stated["revision"], splits, bool(content["gated"]), extra)
 
 
+_GATED: ContextVar[list[str] | None] = ContextVar("_GATED", default=None)
+"""Gated datasets that were read since ``gated_datasets`` began to note them."""
+
+
+@contextmanager
+def gated_datasets() -> Iterator[list[str]]:
+    """Note the repositories of gated datasets that are read in a ``with`` block, by whatever adapter."""
+    noted: list[str] = []
+    token = _GATED.set(noted)
+    try:
+        yield noted
+    finally:
+        _GATED.reset(token)
+
+
+def _note(dataset: Dataset) -> None:
+    noted = _GATED.get()
+    if noted is not None and dataset.gated:
+        noted.append(dataset.hub)
+
+
 def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[str, Any]]:
     """Load all rows of a split.
 
@@ -120,6 +138,7 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
     """
     if split not in dataset.splits:
         raise unknown_name(f"split of {task}", split, dataset.splits)
+    _note(dataset)
     if source.kind == "local":
         return _from_folder(task, dataset.splits[split], split, Path(str(source.root)))
     return _from_hub(task, dataset, split)
@@ -167,6 +186,7 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
     """Return the rows of a split on the hub, as ``hub.tables`` does."""
+    _note(dataset)
     advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
     return hub.tables(dataset.holding(split), split, advice)
 
@@ -187,6 +207,7 @@ def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
 
     Raises ``BadInput`` when it cannot be loaded.
     """
+    _note(dataset)
     if source.kind == "local":
         path = Path(str(source.root)) / task / name
         if not path.exists():

@@ -9,7 +9,8 @@ from evalsuite.config.settings import Run, Task
 from evalsuite.errors import BadInput
 from evalsuite.records import Item, Request, data_sha
 from evalsuite.tasks.base import Adapter, SingleTurn
-from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.datasets import Source, gated_datasets
+from evalsuite.tasks.gating import adapter_is_gated
 from evalsuite.tasks.registry import build
 from evalsuite.tasks.selection import selected_items
 
@@ -35,6 +36,8 @@ class LoadedTask:
     """Request field -> value."""
     origin: Mapping[str, str]
     """Request field -> which source states its value."""
+    gated: bool = False
+    """Whether the items must not be shown."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -63,7 +66,8 @@ def load_tasks(settings: Run) -> dict[str, LoadedTask]:
 def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
     source = Source(settings.data.kind, settings.data.root)
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
-    items = tuple(adapter.items())
+    with gated_datasets() as gated_read:
+        items = tuple(adapter.items())
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
@@ -81,4 +85,5 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
         seed=settings.seed,
         sampling=fields(sampling),
         origin=sampling_origin(sampling),
+        gated=adapter_is_gated(adapter, gated_read),
     )

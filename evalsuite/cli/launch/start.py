@@ -17,6 +17,7 @@ from evalsuite.cli.launch.words import Words, secret_words, shares
 from evalsuite.config.scale import Scale
 from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit
+from evalsuite.report.console import lines_output
 
 OURS = ("run_id", "report", "launch")
 """Settings that the launching process decides for its jobs."""
@@ -64,7 +65,7 @@ def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
     from evalsuite.report.build import report_run
 
     settings = replace(settings, run_id=settings.run_id or common_run_id([settings]))
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = lines_output(stderr=True)
     code = run_on_ray(arguments.overrides, arguments.config_dir, settings, console)
     if settings.report:
         folder = Path(settings.results_dir) / str(settings.run_id)
@@ -87,6 +88,6 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str
         for name, words in jobs.items()
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
-    code = launch(plan, Console(stderr=True, highlight=False, soft_wrap=True))
+    code = launch(plan, lines_output(stderr=True))
     report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, svg=first.svg)
     return code

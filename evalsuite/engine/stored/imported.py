@@ -179,6 +179,7 @@ def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> di
         "total_items": task.total,
         "selection": task.selection,
         "repeats": answers.repeats,
+        **({"gated": True} if task.gated else {}),
         "imported": {"file": answers.path.name, "sha256": digest, "harness": answers.harness or None},
         "demo": False,
         "server": [],

@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
     "svg.hashsalt": "evalsuite",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # titles are text of others
 }
 """Settings of matplotlib."""
 WIDTH = 7.5

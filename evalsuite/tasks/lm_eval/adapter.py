@@ -55,6 +55,12 @@ class LMEvalTask:
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("task",)
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The repositories of the datasets that the task reads, and its name, by which gated items are known."""
+        configs = [member.task.config for member in _loaded(self).members.values()]
+        return self.task, *(str((one.metadata or {}).get("dataset") or one.dataset_path) for one in configs)
+
     def items(self) -> Iterable[Item]:
         """Return one item per document of the test split (else validation), in order.
 

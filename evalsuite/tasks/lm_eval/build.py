@@ -119,7 +119,8 @@ def _redirected(entry: Any, root: Path) -> Any:
     files = {split: str(local_path(root, available[0], split)) for split in (evaluated, examples) if split}
     config.pop("custom_dataset", None)
     local = {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
-    return replace(entry, yaml_path=None, cfg={**config, **local})
+    metadata = {**(config.get("metadata") or {}), "dataset": config.get("dataset_path")}  # gated items are known by it
+    return replace(entry, yaml_path=None, cfg={**config, **local, "metadata": metadata})
 
 
 def _resolved_yaml(path: Path) -> dict[str, Any]:

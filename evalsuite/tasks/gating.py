@@ -1,0 +1,44 @@
+"""Whether the items of a cell must not be shown: by the dataset that was asked, whatever the task is called.
+
+A cell states it in its manifest (``gated``) since its adapter read a gated dataset. Of older cells, and of those of
+others, the names of the shipped adapter, the task, the options and the class are compared with the gated datasets.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from evalsuite.config.paths import shipped
+from evalsuite.tasks.base import Adapter
+from evalsuite.tasks.datasets import card
+from evalsuite.tasks.registry import ADAPTERS
+
+
+@cache
+def _gated_cards() -> Mapping[str, str]:
+    """Gated benchmark -> repository of its dataset, in lower case."""
+    names = sorted(path.parent.name for path in shipped("tasks").glob("*/card.yaml"))
+    cards = {name: card(name) for name in names}
+    return {name: str(cards[name]["dataset"].get("hub", name)).lower() for name in names if cards[name].get("gated")}
+
+
+def is_gated_dataset(name: str) -> bool:
+    """Whether ``name`` is, or contains, the name of a gated dataset: ``Idavidrein/gpqa``, ``leaderboard_gpqa_main``."""
+    text = name.lower()
+    return any(stem in text or repository.rpartition("/")[2] in text for stem, repository in _gated_cards().items())
+
+
+def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
+    """Whether an adapter's items are gated: it says so, or they come from the gated datasets that it ``read``."""
+    own: tuple[str, ...] = getattr(adapter, "datasets", ())
+    return bool(read) or bool(getattr(adapter, "gated", False)) or any(map(is_gated_dataset, own))
+
+
+def is_gated(manifest: Mapping[str, Any], task: str = "") -> bool:
+    """Whether the items of a cell with this manifest, in the folder ``task``, must not be shown."""
+    identity = manifest["identity"]
+    adapter = str(identity.get("adapter"))
+    shipped_name = next((name for name, path in ADAPTERS.items() if path == adapter), adapter)
+    options = identity.get("options") or {}
+    names = [task, str(identity.get("task")), adapter, shipped_name, *map(str, options.values())]
+    return bool(manifest.get("gated")) or any(map(is_gated_dataset, names))
