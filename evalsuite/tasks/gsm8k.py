@@ -96,12 +96,8 @@ class GSM8K:
         return graded(reply, right=right, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the problem once and score the reply; in a thread where arithmetic may have to be evaluated."""
-        if self.variant != "boxed":
-            return await single_turn(self, item, repeat, tools)
-        import asyncio  # 0.05 s, which a plan or a dry run does not need
-
-        return await asyncio.to_thread(self.score, item, repeat, await tools.chat(self.prompt(item, repeat)))
+        """Ask the problem once and score the reply; the arithmetic of a box can take seconds to evaluate."""
+        return await single_turn(self, item, repeat, tools, slow=self.variant == "boxed")
 
 
 def _unreadable(extracted: extract.Extracted) -> str:

@@ -53,7 +53,7 @@ class MMLUPro:
     api: Literal["auto", "chat", "completion"] = "auto"
     """For ``official`` only: ``auto`` sends the prompt raw, as its authors do; ``chat`` as one user message."""
 
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     variants: ClassVar[tuple[str, ...]] = ("nvidia", "aa", "official")
     id_field: ClassVar[str] = "question_id"
 
@@ -81,7 +81,10 @@ class MMLUPro:
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Score the reply: correct when the variant's extractor finds the letter of the key."""
-        extracted = CHAINS[self.variant](reply.text, LETTERS[: len(item.inputs["options"])])
+        text = reply.text
+        if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
+            text = text.replace("**", "")
+        extracted = CHAINS[self.variant](text, LETTERS[: len(item.inputs["options"])])
         note = "" if extracted.answer is None or extracted.in_range else "not one of the item's options"
         return graded(
             reply, right=extracted.answer == item.target, answer=extracted.answer, stage=extracted.stage, note=note

@@ -44,6 +44,9 @@ def test_official_as_a_chat_sends_the_same_text(tmp_path: Path) -> None:
     item = next(iter(raw.items()))
     assert raw.prompt(item, 0).messages == chat.prompt(item, 0).messages
     assert (raw.prompt(item, 0).raw, chat.prompt(item, 0).raw) == (True, False)
+    bold = made.reply("I see no **F**ault. The answer is **(A)**.")
+    assert (raw.score(item, 0, bold).outcome, chat.score(item, 0, bold).outcome) == ("correct", "correct")
+    assert (raw.score(item, 0, bold).stage, chat.score(item, 0, bold).stage) == ("last_letter", "answer_is")
 
 
 def test_grading_needs_no_examples_and_asking_says_which_are_missing(tmp_path: Path) -> None:

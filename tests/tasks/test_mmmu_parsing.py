@@ -113,10 +113,13 @@ def test_the_numbers_are_the_published_ones(text: str) -> None:
         ("It is the fetal stage.", ["embryonic"], False),
         ("Region A", ["A"], True),
         ("so 1,000 or 2,000", ["1000"], True),
-        ("There are 14 of them.", ["4"], True),  # the key as text is found in "14": the protocol's own looseness
+        ("There are 14 of them.", ["4"], False),
+        ("4.014x", ["4"], False),
+        ("There are 4 of them.", ["4"], True),
+        ("Red or blue.\nThe answer is green", ["red"], False),  # an announced result hides the rest of the reply
     ],
 )
-def test_sglang_open_questions(text: str, keys: list[str], right: bool) -> None:
+def test_open_questions(text: str, keys: list[str], right: bool) -> None:
     assert open_answer(text, keys)[0] is right
 
 

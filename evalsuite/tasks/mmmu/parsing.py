@@ -1,4 +1,4 @@
-"""Answer parsers of MMMU-Pro's authors and of SGLang's MMMU benchmark, without their random guesses.
+"""Answer parsers of MMMU's and MMMU-Pro's authors and of SGLang's MMMU benchmark, without their random guesses.
 
 As in ``extract``, the functions are pure and linear in the length of the text, and report the stage that matched. Where
 a published pattern is quadratic, a linear equivalent is used, and tests compare their results.
@@ -70,22 +70,21 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
 
 
 def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
-    """Grade an open question as SGLang does (same file); returns (whether it is correct, the extracted answer).
+    """Grade an open question as MMMU's authors do (MMMU-Benchmark/MMMU bb0b95a, ``mmmu/utils/eval_utils.py``).
 
-    The candidates are the ends of the sentences that announce a result, all numbers in them and the whole reply. The
-    answer is correct when a candidate contains a key as text (any case) or equals it as a number rounded to two
-    decimals. A short key is therefore found in many long texts; this is part of the protocol.
+    Returns (whether it is correct, the extracted answer). The candidates are the ends of the sentences that announce a
+    result, or the whole reply without one, and all numbers in them. The answer is correct when a candidate equals a key
+    as a number rounded to two decimals, or contains one that is no number as text (any case).
     """
     if not text.strip():
         return False, None
     announced = _announced(text)
     candidates: list[str] = [*announced, *(number for result in announced for number in _numbers(result))]
     values: list[str | float] = [value for candidate in candidates for value in _normalized(candidate)]
-    values.append(text.strip().lower())
     key_values = [value for key in keys for value in _normalized(key)]
-    texts = [value for value in key_values if isinstance(value, str)] + [key.strip().lower() for key in keys]
+    key_texts = [value for value in key_values if isinstance(value, str)]
     right = any(
-        any(key in value for key in texts) if isinstance(value, str) else value in key_values for value in values
+        any(key in value for key in key_texts) if isinstance(value, str) else value in key_values for value in values
     )
     return right, announced[-1][:80]
 
@@ -146,7 +145,7 @@ def _explicit(text: str) -> list[tuple[int, str]]:
     return matches
 
 
-# ---------------------------------------------------------------- SGLang's open questions
+# ---------------------------------------------------------------- open questions
 
 _ANNOUNCING = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 _SENTENCE = re.compile(r"\.\s(?=[A-Z])|\n")

@@ -3,7 +3,8 @@
 847 have choices, 53 are open. Variants: ``sglang`` (SGLang's ``benchmark/mmmu/bench_sglang.py`` of 0572f4c with
 ``--multi-images``: each image at the position of its tag), ``sglang_first`` (the default of that script: only
 ``image_1``, at the position of the first tag, so that a question about several images cannot be answered). The prompts
-and parsers are those of the script, without the random guess. Keys that are lists ("['24/7', '3.429']") are read as in
+and the parser of choices are those of the script, without the random guess; open questions are graded as MMMU's authors
+do (MMMU-Benchmark/MMMU bb0b95a). Keys that are lists ("['24/7', '3.429']") are read as in
 MMMU's own ``answer_dict_val.json``; the script compares with their text. Sampling is that of the run, because the
 script states none.
 """
@@ -37,7 +38,7 @@ class MMMUVal:
     source: Source = HUB
     """Where the questions come from."""
 
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     variants: ClassVar[tuple[str, ...]] = ("sglang", "sglang_first")
 
     @property
