@@ -19,10 +19,11 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     from hydra.core.hydra_config import HydraConfig
 
     from evalsuite.config import compose
+    from evalsuite.config.override_values import protected
 
     words = [compose.as_key(word) for word in arguments.overrides]
     texts = [word for word in words if compose.is_text(word)]
-    swept = [word for word in words if word not in texts]
+    swept = [protected(word) for word in words if word not in texts]
     jobs = compose.sweep_jobs(swept, arguments.config_dir)
     runs = [compose.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes show first
     if runs[0].run_id is None:

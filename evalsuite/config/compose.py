@@ -7,21 +7,18 @@ All errors of Hydra and OmegaConf are raised as one-line ``BadInput``.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString, ValueType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -38,19 +35,14 @@ from evalsuite.config.files import (
     missing_values,
     wrong_key,
 )
-from evalsuite.config.paths import shipped
+from evalsuite.config.override_values import as_word, parse
+from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
 from evalsuite.config.settings import Report, Run
+from evalsuite.config.typed_files import SearchPath, TypedFiles
 from evalsuite.config.validate import check_command, check_report, check_run
 from evalsuite.errors import BadInput, unknown_name
 
 _RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator", "launch", "gate")
-
-
-class _ShippedConf(SearchPathPlugin):
-    """Searches the shipped ``conf/`` after the user's ``--config-dir``, whose files replace those of equal names."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("evalsuite", f"file://{shipped('conf')}")
 
 
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
@@ -78,7 +70,7 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
     """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
-        parsed = _parse(overrides, GlobalHydra.instance().config_loader())
+        parsed = parse(overrides, lambda _: WORDS, GlobalHydra.instance().config_loader())
         try:
             values = {item.get_key_element(): _sweep_values(item) for item in parsed}
         except HydraException as error:
@@ -115,26 +107,23 @@ def main_folder(config_dir: str | None) -> Path:
 def register(schema: type = Run) -> None:
     """Register the schema and the folder of shipped files with Hydra; calling it again changes nothing."""
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
-    Plugins.instance().register(_ShippedConf)
+    for plugin in (TypedFiles, SearchPath):
+        Plugins.instance().register(plugin)
 
 
 def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
-    texts = [override for override in overrides if override.partition("=")[0] in source.texts]
-    parsed = _parse([override for override in overrides if override not in texts])
+    literal = [override for override in overrides if _is_literal(source, override)]
+    parsed = parse([override for override in overrides if override not in literal], partial(_kind_of, source))
     groups = [item for item in parsed if _is_group(source, item)]
     for number, item in enumerate(groups):
         _check_choice(source, item)
         if any(item.get_key_element() == other.get_key_element() for other in groups[:number]):
             raise BadInput(f"{item.key_or_group}= is given twice; several names are {item.key_or_group}=[A,B]")
-    chosen, cfg = _compose(source, [str(item.input_line) for item in groups])
-    for item in parsed:
-        if item not in groups:
-            _set(source, cfg, item)
-    for text in texts:
-        key, _, value = text.partition("=")
-        OmegaConf.update(cfg, key, None if value == "null" else _unquoted(value))
+    chosen, cfg = _compose(source, [as_word(item) for item in groups])
+    for item in [*(item for item in parsed if item not in groups), *map(_literal, literal)]:
+        _set(source, cfg, item)
     for group in MULTI.keys() & source.groups:
         with open_dict(cfg):  # a suite may set options of tasks that the command line replaced; they are not chosen
             for name in set(cfg[MULTI[group]]) - chosen[group]:
@@ -162,24 +151,28 @@ def _run_list(override: str) -> str:
 
 
 def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    """The text between quotes, in which a backslash may stand before the same quote."""
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return value
+    return value[1:-1].replace(f"\\{value[0]}", value[0])
 
 
-def _parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    parser = OverridesParser.create(loader)
-    parsed = []
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals and not override.startswith("~"):
-            raise BadInput(f"'{override}' is not an override: write KEY=VALUE, such as model=fp8 or limit=20")
-        try:
-            item = parser.parse_override(override)
-        except HydraException:
-            shown = "..." if is_secret(key) else value
-            raise BadInput(f"cannot read {key}={shown} (a value with special characters: '{key}=\"...\"')") from None
-        item.config_loader = loader  # `glob()` reads the names from it
-        parsed.append(item)
-    return parsed
+def _kind_of(source: ConfigSource, key: str) -> Kind:
+    """The type that the schema states for a key; names for the groups of files."""
+    return NAMES if key in source.groups else kind_at(source.schema, key.split(".")) or ANYTHING
+
+
+def _is_literal(source: ConfigSource, override: str) -> bool:
+    """Whether the value of an override is a text, which is taken as it stands, whatever characters it has."""
+    key, equals, _ = override.partition("=")
+    return bool(equals) and key not in (*source.groups, "config_dir") and _kind_of(source, key).is_text
+
+
+def _literal(override: str) -> Override:
+    """The override that sets a text; ``null`` takes it away."""
+    key, _, text = override.partition("=")
+    value = None if text == "null" else QuotedString(_unquoted(text), Quote.single)
+    return Override(OverrideType.CHANGE, key, ValueType.ELEMENT, value, input_line=override)
 
 
 def _is_group(source: ConfigSource, item: Override) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.config.scale import Scale
+from evalsuite.config.schema_types import AS_WRITTEN
 from evalsuite.config.serving import Launch
 
 MISSING: Any = "???"
@@ -85,7 +86,7 @@ class Model:
     ``enable_thinking``; empty: none), and ``tags``, the pairs that enclose its thinking (not given: known ones)."""
     concurrency: int = 32
     """Most requests in flight at this endpoint."""
-    expect: dict[str, Any] = field(default_factory=dict)
+    expect: dict[str, Any] = field(default_factory=dict, metadata={AS_WRITTEN: True})
     """Server facts that must hold, such as ``quantization: modelopt_mixed``."""
     launch: Launch = field(default_factory=Launch)
 
@@ -121,8 +122,8 @@ class Task:
     sampling: Sampling = field(default_factory=Sampling)
     """Overrides of the run's sampling, field by field."""
     select: Select = field(default_factory=Select)
-    options: dict[str, Any] = field(default_factory=dict)
-    """Other fields of the adapter."""
+    options: dict[str, Any] = field(default_factory=dict, metadata={AS_WRITTEN: True})
+    """Other fields of the adapter, whose types decide."""
 
 
 @dataclass(slots=True)

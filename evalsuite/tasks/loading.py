@@ -1,7 +1,7 @@
 """Loads a benchmark of a run with its questions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from evalsuite.config.sampling import effective, fields, sampling_origin
@@ -11,7 +11,7 @@ from evalsuite.records import Item, Request, data_sha
 from evalsuite.tasks.base import Adapter, SingleTurn
 from evalsuite.tasks.datasets import Source, gated_datasets
 from evalsuite.tasks.gating import adapter_is_gated
-from evalsuite.tasks.registry import build
+from evalsuite.tasks.registry import build, typed_options
 from evalsuite.tasks.selection import selected_items
 
 
@@ -65,6 +65,7 @@ def load_tasks(settings: Run) -> dict[str, LoadedTask]:
 
 def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
     source = Source(settings.data.kind, settings.data.root)
+    task = replace(task, options=typed_options(task.adapter, task.options))
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
     with gated_datasets() as gated_read:
         items = tuple(adapter.items())

@@ -9,10 +9,11 @@ import dataclasses
 import json
 import linecache
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, cast, get_type_hints
 
+from evalsuite.config.schema_types import spelled
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.tasks.base import Adapter
 from evalsuite.tasks.datasets import Source
@@ -63,10 +64,13 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
     known: tuple[str, ...] = getattr(adapter_class, "variants", ())
     if known and variant not in known:  # without declared variants the class checks them itself
         raise unknown_name(f"variant of {adapter}", variant, known)
-    return cast(
-        "Adapter",
-        adapter_class(variant=variant, seed=seed, source=source, **_validated(adapter, adapter_class, options)),
-    )
+    checked = {name: value for name, (_, value) in _readings(adapter, options).items()}
+    return cast("Adapter", adapter_class(variant=variant, seed=seed, source=source, **checked))
+
+
+def typed_options(adapter: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as plain values of the types that the adapter declares. Raises ``BadInput`` as ``build``."""
+    return {name: plain for name, (plain, _) in _readings(adapter, options).items()}
 
 
 def load(adapter: str) -> Any:
@@ -123,24 +127,60 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return type(value) is type(field.default) and bool(value == field.default)
 
 
-def _validated(adapter: str, adapter_class: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Validate the options against their declared types; values of JSON types are not converted."""
+def _readings(adapter: str, options: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Option -> its plain value and its validated one, by the declared types."""
+    adapter_class = load(adapter)
     fields = dataclasses.fields(adapter_class)
     known = {field.name: field for field in fields if field.init and field.name not in COMMON}
     if all(name in known and _is_default(known[name], value) for name, value in options.items()):
-        return dict(options)  # which needs no validation, nor the import of pydantic (0.15 s)
-    from pydantic import TypeAdapter, ValidationError
-
+        return {name: (value, value) for name, value in options.items()}  # needs no import of pydantic (0.15 s)
     hints = get_type_hints(adapter_class, include_extras=True)
-    checked = {}
-    for name, value in options.items():
+    for name in options:
         if name not in known:
             raise unknown_name(f"option of {adapter}", name, known)
+    return {name: _reading(f"option {name} of {adapter}", value, hints[name]) for name, value in options.items()}
+
+
+def _reading(what: str, value: Any, hint: Any) -> tuple[Any, Any]:
+    """The plain value and the validated one: where a text is declared plain words are texts, else what they stand for.
+
+    Raises ``BadInput`` for a value that is neither.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    checked, reason = TypeAdapter(hint), ""
+    for plain in (value, _map_scalars(value, _as_text), _map_scalars(value, _as_number)):
         try:
-            checked[name] = TypeAdapter(hints[name]).validate_json(json.dumps(value), strict=True)
+            return plain, checked.validate_json(json.dumps(plain), strict=True)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise BadInput(f"option {name} of {adapter} is {value!r}: {reason[:1].lower()}{reason[1:]}") from None
+            reason = reason or error.errors()[0]["msg"]
         except TypeError:
-            raise BadInput(f"option {name} of {adapter} is {value!r}, which no YAML file can hold") from None
-    return checked
+            raise BadInput(f"{what} is {value!r}, which no YAML file can hold") from None
+    raise BadInput(f"{what} is {value!r}: {reason[:1].lower()}{reason[1:]}")
+
+
+def _map_scalars(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, list | tuple):
+        return [_map_scalars(element, change) for element in value]
+    if isinstance(value, dict):
+        return {key: _map_scalars(element, change) for key, element in value.items()}
+    return change(value)
+
+
+def _as_text(value: Any) -> Any:
+    return spelled(value) if isinstance(value, bool | int | float) else value
+
+
+def _as_number(value: Any) -> Any:
+    """What a word stands for that settings keep as it is written: ``1e-3`` or ``yes``."""
+    if not isinstance(value, str):
+        return value
+    truth = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(value.lower())
+    if truth is not None:
+        return truth
+    for convert in (int, float):
+        try:
+            return convert(value)
+        except ValueError:
+            continue
+    return value

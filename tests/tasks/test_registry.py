@@ -22,6 +22,8 @@ class MyTask:
     source: Source
     sizes: tuple[int, ...] = (1, 2)
     deep: bool = False
+    name: str = ""
+    names: tuple[str | None, ...] = ()
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("mine",)
     def items(self): return []
@@ -65,9 +67,11 @@ def test_a_class_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "my_own_tasks.py").write_text(OWN, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert make("my_own_tasks:MyTask", "mine", sizes=[3, 4], deep=True).sizes == (3, 4)
+    made = make("my_own_tasks:MyTask", "mine", sizes=["3"], deep="on", name=1e-3, names=[True, None, "1e3", 7])
+    assert (made.sizes, made.deep, made.name, made.names) == ((3,), True, "0.001", ("true", None, "1e3", "7"))
     with pytest.raises(BadInput, match="unknown variant of my_own_tasks:MyTask 'yours'"):
         make("my_own_tasks:MyTask", "yours")
-    with pytest.raises(BadInput, match=r"option deep of my_own_tasks:MyTask is 'yes': input should be a valid boolean"):
-        make("my_own_tasks:MyTask", "mine", deep="yes")
+    with pytest.raises(BadInput, match=r"option deep of my_own_tasks:MyTask is 'yep': input should be a valid boolean"):
+        make("my_own_tasks:MyTask", "mine", deep="yep")
     with pytest.raises(BadInput, match="option sizes of my_own_tasks:MyTask is "):
-        make("my_own_tasks:MyTask", "mine", sizes=["3"])
+        make("my_own_tasks:MyTask", "mine", sizes=["3x"])

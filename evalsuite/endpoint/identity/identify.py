@@ -198,8 +198,23 @@ def _check_expected(model: Model, facts: Mapping[str, Any]) -> None:
         value = stated.get(name)
         if value is None:
             continue
-        holds = value >= wanted if key.endswith("_min") else str(value).lower() == str(wanted).lower()
-        if not holds:
+        if not (_is_at_least(value, wanted) if key.endswith("_min") else _is_as_expected(value, wanted)):
             wrong.append(f"{name} is {value}, expected {'at least ' if key.endswith('_min') else ''}{wanted}")
     if wrong:
         raise EndpointUnusable(f"{model.base_url} is not as configured: {'; '.join(wrong)}")
+
+
+def _is_at_least(value: Any, wanted: Any) -> bool:
+    try:
+        return float(value) >= float(wanted)
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_as_expected(value: Any, wanted: Any) -> bool:
+    """Whether a fact is what was expected; the fact's type decides, so that ``0.10`` is another version than 0.1."""
+    if str(value).lower() == str(wanted).lower():
+        return True
+    if isinstance(value, bool):
+        return str(wanted).lower() in (("yes", "on") if value else ("no", "off"))
+    return isinstance(value, int | float) and _is_at_least(value, wanted) and _is_at_least(wanted, value)

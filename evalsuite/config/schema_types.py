@@ -1,0 +1,104 @@
+"""The types that the schema states for dotted keys, and values that take them instead of a parser's guess.
+
+YAML and Hydra guess the type of a plain word: ``695e0514`` is a number to them, ``no`` is false, ``1:30`` is ninety.
+The schema decides here: a text keeps its letters, and a number is read as a decimal one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+
+AS_WRITTEN = "as_written"
+"""In a field's metadata: a later reader knows the types of the values below it, so that no letter may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The type of one key."""
+
+    type: Any
+    """``str``, ``int``, ``list[str]``, a dataclass ...; ``Any`` where the schema states nothing."""
+    optional: bool = False
+    as_written: bool = False
+    element: bool = False
+    """Whether it is the type of the elements of a container, in which no value can be missing."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the value is a text."""
+        return self.type is str
+
+    @property
+    def elements(self) -> "Kind":
+        """The type of a list's elements; where several names may stand for one, that of the name."""
+        if self.is_text:
+            return self
+        arguments = get_args(self.type) if get_origin(self.type) is list else ()
+        return replace(_kind(arguments[0] if arguments else Any, as_written=self.as_written), element=True)
+
+    @property
+    def text_keys(self) -> bool:
+        """Whether the keys of this mapping are texts."""
+        return is_dataclass(self.type) or get_args(self.type)[:1] == (str,)
+
+    def below(self, key: str) -> "Kind | None":
+        """The type of a key of this mapping; None if a dataclass has no such key."""
+        if is_dataclass(self.type):
+            return _fields(cast("type", self.type)).get(key)
+        arguments = get_args(self.type) if get_origin(self.type) is dict else ()
+        return replace(_kind(arguments[1] if arguments else Any, as_written=self.as_written), element=True)
+
+
+ANYTHING = Kind(Any)
+"""No type is stated."""
+WORDS = Kind(Any, as_written=True)
+"""No type is stated, and no letter may be lost."""
+NAMES = Kind(str, optional=True)
+"""Names of files: one, or a list of them."""
+
+
+def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
+    """The type of a key below a dataclass; None if there is no such key."""
+    kind: Kind | None = Kind(schema)
+    for part in path:
+        kind = kind.below(part) if kind else None
+    return kind
+
+
+def typed(text: str, guess: Any, kind: Kind) -> Any:
+    """The value of a plain word for a key of this kind: its text, or what a parser guessed from it.
+
+    Texts that stand for numbers are converted by the schema. In a container of texts ``null`` is a text, too.
+    """
+    if guess is None:
+        return text if kind.is_text and kind.element and text not in ("", "~") else None
+    if kind.type is str or (kind.type in (int, float) and not re.search(r"0[xb]|inf|nan", text, re.IGNORECASE)):
+        return text
+    return text if kind.as_written and spelled(guess) != text else guess
+
+
+def spelled(value: Any) -> str:
+    """The one spelling that a plain value has: ``true``, ``5``, ``0.1``, ``null``."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@cache
+def _fields(schema: type) -> Mapping[str, Kind]:
+    hints = get_type_hints(schema)
+    return {
+        field.name: _kind(hints[field.name], as_written=bool(field.metadata.get(AS_WRITTEN)))
+        for field in fields(schema)
+    }
+
+
+def _kind(hint: Any, *, as_written: bool = False) -> Kind:
+    if get_origin(hint) in (Union, UnionType):
+        rest = [part for part in get_args(hint) if part is not NoneType]
+        optional = len(rest) < len(get_args(hint))
+        return Kind(rest[0] if len(rest) == 1 else Any, optional, as_written)
+    return Kind(hint, as_written=as_written)

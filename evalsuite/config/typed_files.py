@@ -1,0 +1,124 @@
+"""Reads the YAML files of ``conf/`` for Hydra: the schema's types decide what a plain word is, not YAML's guesses."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+
+from evalsuite.config.paths import shipped
+from evalsuite.config.schema_types import ANYTHING, Kind, kind_at, typed
+from evalsuite.config.settings import Report, Run, Server
+
+SCHEME = "evalsuite"
+"""Scheme of the folders that ``TypedFiles`` reads, in place of Hydra's own ``file``."""
+_TEXT = "tag:yaml.org,2002:str"
+
+
+class TypedFiles(FileConfigSource):
+    """Hydra's reader of folders, with a loader of its own."""
+
+    @staticmethod
+    def scheme() -> str:
+        """The scheme of folders that this class reads."""
+        return SCHEME
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """The content of a file with the types of the schema. Raises ``ConfigLoadError`` if there is none."""
+        file = Path(self.path, self._normalize_file_name(config_path))
+        if not file.is_file():
+            raise ConfigLoadError(f"Config not found : {file}")
+        with file.open(encoding="utf-8") as opened:
+            header = ConfigSource._get_header_dict(opened.read(512))
+            opened.seek(0)
+            content = _load(opened, _kind_of(config_path, header.get("package")))
+        config = OmegaConf.create() if content is None else OmegaConf.create(content)
+        return ConfigResult(self.provider, f"{SCHEME}://{self.path}", config, header)
+
+
+class SearchPath(SearchPathPlugin):
+    """Searches the user's ``--config-dir``, then the shipped ``conf/``; both are read by ``TypedFiles``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra when it composes."""
+        for element in search_path.get_path():
+            if element.provider == "main":
+                element.path = f"{SCHEME}://{str(element.path).removeprefix('file://')}"
+        search_path.append("evalsuite", f"{SCHEME}://{shipped('conf')}")
+
+
+def _kind_of(config_path: str, package: str | None) -> Kind:
+    """The schema of a file's content: that of its package, else that of its group."""
+    group = config_path.rpartition("/")[0]
+    if not group:
+        return Kind(Report if Path(config_path).stem == "report" else Run)
+    if group == "server":  # is merged into a model, judge or simulator
+        return Kind(Server)
+    place = "" if package == "_global_" else package or group.replace("/", ".")
+    return kind_at(Run, place.split(".") if place else ()) or ANYTHING
+
+
+def _load(opened: Any, kind: Kind) -> Any:
+    loader = get_yaml_loader()(opened)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _retag(node, kind, loader)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
+    """Mark the plain words below a node as texts where the schema, or the loss of letters, asks for it."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == "<<":
+                _retag(value, kind, loader)
+                continue
+            if kind.text_keys and isinstance(key, yaml.ScalarNode) and key.style is None:
+                key.tag = _TEXT
+            if key.value == "defaults":  # names of files
+                _retag_defaults(value)
+            else:
+                _retag(value, kind.below(str(key.value)) or ANYTHING, loader)
+    elif isinstance(node, yaml.SequenceNode):
+        for element in node.value:
+            _retag(element, kind.elements, loader)
+    elif (
+        isinstance(node, yaml.ScalarNode)
+        and node.style is None
+        and isinstance(typed(node.value, _guess(node, loader), kind), str)
+    ):
+        node.tag = _TEXT
+
+
+def _guess(node: yaml.ScalarNode, loader: Any) -> Any:
+    """What YAML takes a plain word for; the word itself where YAML cannot read it."""
+    try:
+        return loader.construct_object(node)
+    except (ValueError, yaml.constructor.ConstructorError):
+        return node.value
+    finally:
+        loader.constructed_objects.pop(node, None)
+        loader.recursive_objects.pop(node, None)
+
+
+def _retag_defaults(node: yaml.Node) -> None:
+    """Names of files in a defaults list are texts; ``null`` chooses none."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            key.tag = _TEXT
+            _retag_defaults(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for element in node.value:
+            _retag_defaults(element)
+    elif isinstance(node, yaml.ScalarNode) and not re.fullmatch(r"~|null|", node.value, re.IGNORECASE):
+        node.tag = _TEXT
