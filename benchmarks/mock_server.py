@@ -202,8 +202,10 @@ class Mock(asyncio.Protocol):
             self.send(streamed, question)
 
     def send(self, streamed: bool, question: str) -> None:
-        """The answer, at once or event by event."""
+        """The answer, at once or event by event, if the client is still there."""
         answers = self.answers
+        if self.transport.is_closing():
+            return
         answers.answered.append(question)
         if not streamed:
             self.transport.write(answers.whole)

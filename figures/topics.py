@@ -4,7 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures import benchmarks, cost, install, io_faults, kills, livecodebench, startup, tool_calls, whole_runs
+from figures import (
+    benchmarks,
+    cost,
+    install,
+    io_faults,
+    kills,
+    livecodebench,
+    lost_answers,
+    startup,
+    tool_calls,
+    whole_runs,
+)
 from figures import plan as planning
 from figures.contract import contract
 from figures.gate_process import gate_lines
@@ -125,6 +136,7 @@ TOPICS: dict[str, Topic] = {
     "livecodebench": Topic("LiveCodeBench", livecodebench.lines),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
     "kills": Topic("Killed and continued", kills.measure),
+    "lost_answers": Topic("Answers that a kill loses", lost_answers.measure),
     "io_faults": Topic("A disk that fails", io_faults.measure),
     "samples": Topic("What a sample costs", cost.measure_samples),
     "cost": Topic("What it costs in memory", cost.measure),

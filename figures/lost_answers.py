@@ -1,0 +1,80 @@
+"""Answers that a SIGKILL loses: written by the server, not on disk yet, and therefore sent again."""
+
+import json
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.mock_server import Shape
+from benchmarks.processes import ROOT, Served, evalsuite_words, serving
+from figures.line import Line
+
+ANSWERS, CONCURRENCY, ROUNDS = 600, 64, 20
+LATENCY = 0.05
+"""Seconds, on average, that the server takes to answer."""
+POLL_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """One run, killed and continued."""
+
+    answered: int
+    """Answers that the server had written at the kill."""
+    again: int
+    """How many of them were sent again."""
+    acknowledged: int
+    """How many of these were on disk, and thus given to the benchmark or about to be."""
+
+
+def killed(folder: Path, *, stream: bool, answers: int = ANSWERS, latency: float = LATENCY) -> Killed:
+    """Kill a run of twice as many questions at ``answers`` answers, and continue it to its end."""
+    with serving(Shape(latency=latency)) as served:
+        words = [f"models.mock.server.stream={str(stream).lower()}", "report=false"]
+        command = evalsuite_words(served.url, folder, 2 * answers, CONCURRENCY, *words)
+        _kill(command, served, answers)
+        before = set(served.answered())
+        stored = _stored(folder)
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        twice = [question for question in before if served.answered().count(question) > 1]
+    return Killed(len(before), len(twice), len(stored.intersection(twice)))
+
+
+def _kill(command: list[str], served: Served, answers: int) -> None:
+    """Run a command until the server has written ``answers`` answers, then SIGKILL it."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    while len(served.answered()) < answers:
+        if process.poll() is not None:
+            raise RuntimeError("the run ended before it could be killed")
+        time.sleep(POLL_SECONDS)
+    process.kill()
+    process.wait()
+
+
+def _stored(folder: Path) -> set[str]:
+    """Numbers of the questions whose reply is a whole line of a journal."""
+    lines = (line for path in folder.glob("r/*/*/journal-*.jsonl") for line in path.read_bytes().splitlines(True))
+    events = (json.loads(line) for line in lines if line.endswith(b"\n"))
+    return {event["item"].removeprefix("q") for event in events if event["event"] == "reply"}
+
+
+def measure(folder: Path) -> list[Line]:
+    """Both ways of sending, and what a server without any latency makes of it."""
+    lines = []
+    for stream, latency, asked in (
+        (False, LATENCY, "median at most 8"),
+        (True, LATENCY, "median at most 8"),
+        (False, 0.0, "stated"),
+    ):
+        way = "streamed" if stream else "not streamed"
+        rounds = [
+            killed(folder / f"{way}-{latency}-{number}", stream=stream, latency=latency) for number in range(ROUNDS)
+        ]
+        again = [found.again for found in rounds]
+        what = f"SIGKILL at {ANSWERS} answers, {CONCURRENCY} at a time, {ROUNDS} times, {way}, latency {latency:g} s"
+        measured = f"median {statistics.median(again):g}, {min(again)} to {max(again)}"
+        lines.append(Line(f"{what}: answers sent again", asked, measured))
+        lines.append(Line("of which were on disk", "0", str(sum(found.acknowledged for found in rounds))))
+    return lines
