@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import (
+    aime,
     benchmarks,
     cost,
     install,
@@ -134,6 +135,7 @@ TOPICS: dict[str, Topic] = {
     "verdict": Topic("Verdicts and the gate", lambda folder: [*verdicts(folder), *gate_lines(folder)]),
     "tool_calls": Topic("Tool calls", tool_calls.lines),
     "livecodebench": Topic("LiveCodeBench", livecodebench.lines),
+    "aime": Topic("AIME", aime.lines),
     "everything": Topic("All eight benchmarks", benchmarks.everything),
     "kills": Topic("Killed and continued", kills.measure),
     "lost_answers": Topic("Answers that a kill loses", lost_answers.measure),
