@@ -5,6 +5,7 @@ generated again, the difference between their mean score and that of the other s
 answers.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,9 +15,11 @@ import pandas as pd
 
 from evalsuite.analysis.table import RunTable, group_column
 from evalsuite.records import OUTCOMES
+from evalsuite.stats.calibration import calibration_error
 from evalsuite.stats.intervals import Codes, Floats, ScoreInterval, score
 from evalsuite.stats.pass_power import pass_power_k
 from evalsuite.store.runs import TableCell
+from evalsuite.store.samples import read_rows
 from evalsuite.tasks.datasets import benchmark_title
 
 
@@ -92,6 +95,9 @@ class CellScore:
     """Ids of items with an attempt that could not be measured, sorted."""
     retried: RetriedSamples | None = None
     """Samples that were generated again because their first answer was lost."""
+    calibration_error: float | None = None
+    """Distance of the confidence that answers state from their share of right ones, a fraction of 1; None for
+    benchmarks that do not ask for it, and for few answers."""
 
     @property
     def benchmark(self) -> str:
@@ -142,7 +148,18 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     failed = tuple(sorted(rows.loc[rows["outcome"] == "failed", "item_id"].astype(str).unique()))
     rate = _stream_rate(rows)
     retried = retried_samples(rows, complete=complete)
-    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, retried)
+    calibration = _calibration_error(cell) if scored is not None and cell.identity.get("adapter") == "hle" else None
+    return CellScore(
+        cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, retried, calibration
+    )
+
+
+def _calibration_error(cell: TableCell) -> float | None:
+    """Read the stated confidences of a cell (``parts``), which the table of samples does not hold."""
+    rows = read_rows(cell.folder, ["value", "parts"])
+    stated = [(json.loads(row["parts"] or "{}").get("confidence"), row["value"]) for row in rows]
+    pairs = np.array([pair for pair in stated if None not in pair], dtype=np.float64).reshape(-1, 2)
+    return calibration_error(pairs[:, 0], pairs[:, 1])
 
 
 def _stream_rate(rows: pd.DataFrame) -> float | None:

@@ -53,6 +53,7 @@ def summary_json(scored: CellScore) -> dict[str, Any]:
             for group, parts in scored.groups.items()
         },
         "pass_power": {str(k): value for k, value in scored.pass_power.items()},
+        "calibration_error": scored.calibration_error,
         "tokens": asdict(scored.tokens),
         "failed_items": list(scored.failed),
         "rerolled": scored.retried.to_json() if scored.retried else None,

@@ -172,6 +172,9 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
         powers = ", ".join(f"pass^{k} {formats.percent(value)}" for k, value in score.pass_power.items())
         yield f"{subject}: {powers} (the chance, in %, that k attempts at a task all succeed)."
+    if score.calibration_error is not None:
+        error = formats.percent(score.calibration_error)
+        yield f"{subject}: calibration error {error} % (stated confidence against the share of right answers)."
     yield from _retried_note(subject, score)
     for reason in score.cell.superseded:
         yield f"{subject}: asked again; the earlier answers are kept under superseded/ (reason: {reason})."

@@ -1,6 +1,7 @@
 """Statistics as pure functions on arrays, without files, tables or benchmarks."""
 
 __all__ = [
+    "calibration",
     "cusum",
     "decision",
     "delta",

@@ -93,6 +93,7 @@ def pin(task: str) -> Dataset:
             tuple(split.get("parts", ())),
             split.get("hub", ""),
             split.get("revision", ""),
+            split.get("picture", ""),
         )
         for name, split in stated["splits"].items()
     }
@@ -178,7 +179,8 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
     loaded = []
     for number, row in read_jsonl(path):
         hub.check_columns(f"{path} line {number}", pinned.columns, list(row))
-        loaded.append(row)
+        if not row.pop(pinned.picture, ""):
+            loaded.append(row)
     if not loaded:
         raise BadInput(f"{path} holds no questions")
     return loaded
@@ -192,8 +194,12 @@ def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
 
 
 def _from_hub(task: str, dataset: Dataset, split: str) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = [row for table in hub_tables(task, dataset, split) for row in table[:].to_pylist()]
-    pinned = dataset.splits[split]
+    pinned, tables = dataset.splits[split], hub_tables(task, dataset, split)
+    if pinned.picture:
+        tables = [table.select_columns([*pinned.columns, pinned.picture]) for table in tables]
+    loaded: list[dict[str, Any]] = [row for table in tables for row in table[:].to_pylist()]
+    if pinned.picture:
+        return [row for row in loaded if not row.pop(pinned.picture)]
     if not pinned.file.endswith(".jsonl"):
         return loaded
     place = dataset.place(pinned.file)

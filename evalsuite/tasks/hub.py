@@ -38,6 +38,8 @@ class Split:
     """Repository id, when it is not the dataset's."""
     revision: str = ""
     """Commit of that repository."""
+    picture: str = ""
+    """Column of a picture: rows that have one are left out, and columns that the adapter does not read too."""
 
     @property
     def files(self) -> tuple[str, ...]:

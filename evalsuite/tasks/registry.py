@@ -23,6 +23,7 @@ ADAPTERS: Mapping[str, str] = {
     "aime": "evalsuite.tasks.aime:AIME",
     "gpqa_diamond": "evalsuite.tasks.gpqa_diamond:GPQADiamond",
     "gsm8k": "evalsuite.tasks.gsm8k:GSM8K",
+    "hle": "evalsuite.tasks.hle:HLE",
     "ifbench": "evalsuite.tasks.ifbench.adapter:IFBench",
     "livecodebench": "evalsuite.tasks.livecodebench.adapter:LiveCodeBench",
     "lm_eval": "evalsuite.tasks.lm_eval.adapter:LMEvalTask",

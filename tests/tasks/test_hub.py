@@ -334,3 +334,11 @@ def test_the_real_questions_have_one_content_hash(tmp_path: Path) -> None:
         "ifbench": 300,
     }
     assert found["hub"] == found["local"]
+
+
+def test_rows_with_a_picture_are_left_out(caches: Path) -> None:
+    rows = [{"id": "a", "image": "", "other": 1}, {"id": "b", "image": "data:", "other": 2}]
+    in_cache(caches, "made/things", REVISION, "test.parquet", as_parquet(rows))
+    split = Split("test.parquet", 2, ("id",), picture="image")
+    dataset = Dataset("made/things", "main", REVISION, {"test": split}, False)
+    assert data.rows("things", dataset, "test", data.HUB) == [{"id": "a"}]
