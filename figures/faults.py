@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,28 @@ from evalsuite.errors import Exit
 from evalsuite.records import canonical_sha
 from evalsuite.store.samples import read_samples
 from figures.line import Line
-from tests.support.fault_server import Reset, Server, Steps, Wait, error, event, fault_server, page, streamed
+from tests.support.fault_server import (
+    Reset,
+    Send,
+    Server,
+    Steps,
+    Wait,
+    error,
+    event,
+    fault_server,
+    page,
+    streamed,
+    whole,
+)
 from tests.support.toy import settings
 
 GSM8K = 1319
 """Items of GSM8K's test split."""
 SEED = 2
 MIX = (("500", 0.05), ("429", 0.05), ("reset", 0.02), ("hang", 0.01), ("bad JSON", 0.01))
-"""Share of all requests, also of those that ask again, that each fault hits."""
+"""Share of all requests, also of those that are sent again, that each fault hits."""
+PATIENCE = 3.0
+"""Seconds without a byte, or without the whole of an answer that is not streamed, after which it is given up."""
 STEPS: dict[str, Callable[[], Steps]] = {
     "500": lambda: error(500, "CUDA error"),
     "429": lambda: error(429, "too many requests", Retry_After="1"),
@@ -33,6 +47,8 @@ STEPS: dict[str, Callable[[], Steps]] = {
     "502": lambda: page(502),
     "abort": lambda: streamed([event({"content": "The answer is"}), event({}, "abort")]),
 }
+TORN_BODY: Steps = [Send(whole(b'{"choices": [{"message": {"content": "The ans'))]
+"""Bad JSON in the place of an answer that is not streamed."""
 
 
 def answer(prompt: str) -> str:
@@ -72,7 +88,9 @@ class FaultRun:
     """Fault -> requests that met it."""
 
 
-def measured(folder: Path, items: int, script: Callable[[str, int], str], *, retries: int = 5) -> FaultRun:
+def measured(
+    folder: Path, items: int, script: Callable[[str, int], str], *, retries: int = 5, stream: bool = True
+) -> FaultRun:
     """Ask ``items`` questions of a server that meets them with the faults that ``script`` names."""
     met: Counter[str] = Counter()
 
@@ -81,15 +99,18 @@ def measured(folder: Path, items: int, script: Callable[[str, int], str], *, ret
         if not fault:
             return None
         met[fault] += 1
-        return STEPS[fault]()
+        return TORN_BODY if fault == "bad JSON" and not stream else STEPS[fault]()
 
+    engine = Engine(retries=retries, backoff_seconds=0.05, first_token_seconds=PATIENCE, idle_seconds=PATIENCE)
+    engine = replace(engine, probe=False, total_seconds=None if stream else PATIENCE)
     with fault_server(answer, steps) as server:
-        return _run(folder, items, server, met, retries)
+        return _run(folder, items, server, met, engine, stream=stream)
 
 
-def _run(folder: Path, items: int, server: Server, met: Counter[str], retries: int) -> FaultRun:
-    engine = Engine(retries=retries, backoff_seconds=0.05, first_token_seconds=3.0, idle_seconds=3.0, probe=False)
+def _run(folder: Path, items: int, server: Server, met: Counter[str], engine: Engine, *, stream: bool) -> FaultRun:
     wanted = settings(folder, ("bf16", server.base_url), engine=engine, model={"concurrency": 32}, report=True)
+    model = wanted.models["bf16"]
+    wanted.models["bf16"] = replace(model, server=replace(model.server, stream=stream))
     wanted.tasks["additions"].options = {"count": items}
     began, said = time.monotonic(), StringIO()
     with redirect_stderr(said):
@@ -127,23 +148,29 @@ def lasting(folder: Path, items: int) -> Lasting:
     return Lasting(first, frozenset(f"q{number:03}" for number in hit), measured(folder, items, lambda *_: ""))
 
 
+def mix_line(folder: Path, items: int, *, stream: bool) -> Line:
+    """The mix of transient faults."""
+    way = "streamed" if stream else "not streamed"
+    mix = measured(folder / f"mix {way}", items, mixed, stream=stream)
+    met = ", ".join(f"{count} {fault}" for fault, count in mix.faults.most_common())
+    return Line(
+        f"5 % 500, 5 % 429 with Retry-After, 2 % reset, 1 % hang, 1 % bad JSON, {items:,} questions, {way}",
+        "exact score, exit 0",
+        f"score {mix.summary['score']:.6f}, without faults {expected(items):.6f}; exit {mix.code.value}; "
+        f"{sum(mix.faults.values())} faults met ({met}), {mix.seconds:.0f} s",
+    )
+
+
 def figures(folder: Path, items: int = GSM8K) -> list[Line]:
     """Every asked figure on faults."""
     from tests.end_to_end.faults.rows import ROWS
 
-    mix = measured(folder / "mix", items, mixed)
     bad = lasting(folder / "lasting", items)
-    met = ", ".join(f"{count} {fault}" for fault, count in mix.faults.most_common())
     failed = set(bad.first.summary["failed_items"])
     without = {number: row for number, row in ROWS.items() if not row.tests}
     parts = [f"{number}: {row.why_not}" for number, row in ROWS.items() if row.tests and row.why_not]
     return [
-        Line(
-            f"5 % 500, 5 % 429 with Retry-After, 2 % reset, 1 % hang, 1 % bad JSON, {items:,} questions",
-            "exact score, exit 0",
-            f"score {mix.summary['score']:.6f}, without faults {expected(items):.6f}; exit {mix.code.value}; "
-            f"{sum(mix.faults.values())} faults met ({met}), {mix.seconds:.0f} s",
-        ),
+        *(mix_line(folder, items, stream=stream) for stream in (True, False)),
         Line(
             f"2 % of {items:,} questions failing for ever",
             "finishes, exit 3, score null or interval, items listed",

@@ -6,8 +6,9 @@ from evalsuite.errors import Exit
 from figures.faults import expected, lasting, measured, mixed
 
 
-def test_a_mix_of_transient_faults_leaves_the_score_exact(tmp_path: Path) -> None:
-    found = measured(tmp_path, 150, mixed)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_mix_of_transient_faults_leaves_the_score_exact(tmp_path: Path, stream: bool) -> None:
+    found = measured(tmp_path, 150, mixed, stream=stream)
     assert len(found.faults) == 5
     assert (found.code, found.summary["score"]) == (Exit.DONE, pytest.approx(expected(150), abs=1e-12))
     assert found.summary["outcomes"]["failed"] == 0
