@@ -1,4 +1,7 @@
-"""Compares the nightly runs of one model with a frozen baseline, with one CUSUM chart per benchmark.
+"""Compares the nightly runs of one checkpoint with itself, with one CUSUM chart per benchmark.
+
+The reference is the checkpoint's own frozen answers, or a baseline of another checkpoint together with the offset from
+it that a release accepted. ``baseline save`` of the accepted candidate records both.
 
 A night is a run. A run that is unfinished or may not be compared adds no point to a chart. An alarm is confirmed or
 dismissed by new answers in the run ``<night>-confirm``; while there are none, the alarm is open.
@@ -11,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
 from evalsuite.analysis.collect import open_inputs
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.pairing import ASSUMED_PHI
@@ -20,8 +25,8 @@ from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
 from evalsuite.stats import cusum
 from evalsuite.stats.power import Design
-from evalsuite.store.artefact import unpack
-from evalsuite.store.runs import run_ids
+from evalsuite.store.artefact import Offset, open_artefact, unpack
+from evalsuite.store.runs import BASELINE_SUFFIX, TableCell, run_ids
 from evalsuite.version import __version__
 
 CONFIRM = "-confirm"
@@ -85,6 +90,10 @@ class Chart:
     """The nights, oldest first."""
     delays: tuple[cusum.Delay, ...]
     """Nights until a loss of a given size is detected."""
+    offset: Offset
+    """What the nights are charted against: 0 for the checkpoint's own frozen answers, else the accepted offset."""
+    night: float
+    """Standard deviation of night effects, in standard errors of one night: assumed, or estimated and larger."""
 
     @property
     def state(self) -> AlarmState:
@@ -99,6 +108,8 @@ class Chart:
             "baseline": self.baseline,
             "limit": self.limit,
             "baseline_stderr": self.baseline_stderr,
+            "offset": {"delta": self.offset.delta, "stderr": self.offset.stderr, "baseline": self.offset.baseline},
+            "night_effect": self.night,
             "state": self.state or None,
             "points": [point.to_json() for point in self.points],
             "delays": [
@@ -136,44 +147,99 @@ def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
             suite = compare_all(inputs.table, inputs.baseline, alpha=alpha)
     except BadInput as error:
         return Night(folder.name, {}, str(error))
-    rows = {(row.candidate.cell.model, row.task): row for row in suite.comparisons}
+    rows = {
+        (row.candidate.cell.model, row.task): row
+        for row in suite.comparisons
+        if settings.model in (None, row.candidate.cell.model)
+    }
     problem = "; ".join(row.reason for row in rows.values() if row.reason)
     return Night(folder.name, rows, problem if rows else "nothing to compare")
 
 
-def build_charts(nights: Sequence[Night], confirmations: Mapping[str, Night]) -> tuple[Chart, ...]:
+def build_charts(
+    nights: Sequence[Night], confirmations: Mapping[str, Night], offsets: Mapping[str, Offset] | None = None
+) -> tuple[Chart, ...]:
     """Build a chart for every candidate and benchmark.
 
     The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
-    night -> its confirmation, compared at ``cusum.CONFIRM_ALPHA``. Raises ``BadInput`` when the baseline has too few
-    repeats.
+    night -> its confirmation, compared at ``confirm_alpha``. ``offsets``: task -> accepted offset, for a baseline of
+    another checkpoint. Raises ``BadInput`` when the baseline has too few repeats, or is of another checkpoint without
+    an accepted offset.
     """
-    keys = list(dict.fromkeys(key for night in nights for key in night.rows))
-    return tuple(_chart(key, len(keys), nights, confirmations) for key in keys)
+    keys = chart_keys(nights)
+    return tuple(_chart(key, len(keys), nights, confirmations, (offsets or {}).get(key[1])) for key in keys)
 
 
-def _chart(key: ChartKey, count: int, nights: Sequence[Night], confirmations: Mapping[str, Night]) -> Chart:
+def chart_keys(nights: Sequence[Night]) -> tuple[ChartKey, ...]:
+    """Return the charts that these nights have points for."""
+    return tuple(dict.fromkeys(key for night in nights for key in night.rows))
+
+
+def confirm_alpha(charts: int) -> float:
+    """Return the one-sided error of a confirmation: the error of the series, shared by its charts."""
+    return cusum.CONFIRM_ALPHA / max(charts, 1)
+
+
+def _chart(
+    key: ChartKey, count: int, nights: Sequence[Night], confirmations: Mapping[str, Night], offset: Offset | None
+) -> Chart:
     rows = [(night.run, row) for night in nights if (row := night.rows.get(key)) and row.paired]
     if not rows:
         raise BadInput(f"{key[0]}, {key[1]}: no night is complete: {nights[-1].problem}")
     first = rows[0][1]
+    offset = _reference(first, offset)
     design = _design(first)
+    measured = [(run, row.paired.change) for run, row in rows if row.paired and row.paired.change.stderr]
+    deltas = np.array([change.delta - offset.delta for _, change in measured])
+    errors = np.array([change.stderr for _, change in measured])
+    relative = offset.stderr / float(errors[0]) if len(errors) else 0.0
+    night = cusum.night_effect(deltas / errors, cusum.baseline_share(design))
     try:
-        chart = cusum.tuned(design, cusum.NIGHTS * count)
+        chart = cusum.tuned(design, cusum.NIGHTS * count, offset=relative)
+        estimated = cusum.tuned(design, cusum.NIGHTS * count, night, relative)
         delays = cusum.delays(design)
     except ValueError as error:
         raise BadInput(f"{key[0]}, {key[1]}: {error}. Save a baseline with more repeats") from None
     points: list[Point] = []
-    for run, row in rows:
-        change = row.paired.change if row.paired else None
-        if change is None or not change.stderr:
-            continue
-        chart = cusum.update(chart, change.delta, change.stderr)
-        alarm = _alarm_state(confirmations.get(run), key) if chart.alarm else ""
+    for place, (run, change) in enumerate(measured):
+        if place == cusum.FIRST_NIGHTS:
+            chart = replace(chart, limit=estimated.limit, night=estimated.night)
+        chart = cusum.update(chart, float(deltas[place]), float(np.hypot(errors[place], offset.stderr)))
+        shared = float(np.hypot(chart.night * errors[place], offset.stderr))
+        alarm = _alarm_state(confirmations.get(run), key, offset.delta, shared, count) if chart.alarm else ""
         points.append(Point(run, change.delta, change.ci95, chart.value, alarm))
     scored = first.baseline.scored
     baseline_stderr = scored.stderr if scored and scored.stderr is not None else 0.0
-    return Chart(*key, first.baseline.cell.model, chart.limit, baseline_stderr, tuple(points), delays)
+    model = first.baseline.cell.model
+    return Chart(*key, model, chart.limit, baseline_stderr, tuple(points), delays, offset, chart.night)
+
+
+def _reference(row: Comparison, offset: Offset | None) -> Offset:
+    """Return what a checkpoint's nights are charted against: its own frozen answers, or an accepted offset.
+
+    Raises ``BadInput`` for a baseline of another checkpoint without an offset: a loss that a release accepted would be
+    an alarm every night.
+    """
+    old, new = row.baseline.cell, row.candidate.cell
+    if same_checkpoint(old, new):
+        return Offset(0.0, 0.0, old.model)
+    if offset is not None:
+        return offset
+    raise BadInput(
+        f"{new.model}, {row.task}: drift asks whether a checkpoint still equals itself, and baseline_run holds "
+        f"{old.model}, another checkpoint. Save the accepted one: evalsuite baseline save run=RUN model={new.model} "
+        f"to={new.model}.baseline, and use baseline_run={new.model}.baseline; or go on with the offset that its "
+        f"release accepted: accepted={new.model}.baseline"
+    )
+
+
+def same_checkpoint(old: TableCell, new: TableCell) -> bool:
+    """Return whether two cells are of one checkpoint; by the model's name where no checkpoint is known."""
+    known = [(cell.identity.get("checkpoint"), cell.identity.get("revision")) for cell in (old, new)]
+    if any(checkpoint is None for checkpoint, _ in known):
+        return old.model.removesuffix(BASELINE_SUFFIX) == new.model
+    revisions = {revision for _, revision in known if revision is not None}
+    return known[0][0] == known[1][0] and len(revisions) < 2
 
 
 def _design(row: Comparison) -> Design:
@@ -185,12 +251,12 @@ def _design(row: Comparison) -> Design:
     return Design(n, n, score, ASSUMED_PHI, 0.0, *repeats)
 
 
-def _alarm_state(confirmation: Night | None, key: ChartKey) -> AlarmState:
+def _alarm_state(confirmation: Night | None, key: ChartKey, offset: float, error: float, count: int) -> AlarmState:
     """Return the result of an alarm from the confirmation of its night."""
     row = confirmation.rows.get(key) if confirmation else None
     if row is None or row.paired is None:
         return "open"
-    confirmed = cusum.confirmed(row.paired.change)
+    confirmed = cusum.confirmed(row.paired.change, offset=offset, error=error, alpha=confirm_alpha(count))
     return "open" if confirmed is None else "confirmed" if confirmed else "dismissed"
 
 
@@ -232,6 +298,14 @@ class Series:
             "verdict": word,
             "nights": [{"run": night.run, "problem": night.problem or None} for night in self.nights],
             "false_alarms": {"expected": 1, "nights": cusum.NIGHTS, "charts": len(self.charts)},
+            "assumptions": {
+                "night_effect": f"at least {cusum.ASSUMED_NIGHT:g} standard errors of a night; more where the first "
+                f"{cusum.FIRST_NIGHTS} nights vary more",
+                "night_correlation": cusum.NIGHT_CORRELATION,
+                "confirm_alpha": confirm_alpha(len(self.charts)),
+                "shared": "all nights and confirmations share the baseline's sampling error, and a night and its "
+                "confirmation their night effect",
+            },
             "charts": [chart.to_json() for chart in self.charts],
             "confirm": [confirm_command(self, chart) for chart in self.waiting],
         }
@@ -248,15 +322,22 @@ def read_series(settings: Report) -> Series:
     with TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         path = Path(settings.baseline_run).expanduser()
         if path.is_file():  # unpacked once for all nights
-            artefact = unpack(path, Path(home), settings.baseline_max_gb)
-            settings = replace(settings, baseline_run=str(artefact.cells[0].folder.parents[1]))
+            own = unpack(path, Path(home), settings.baseline_max_gb)
+            settings = replace(settings, baseline_run=str(own.cells[0].folder.parents[1]))
+        offsets: Mapping[str, Offset] = {}
+        if settings.accepted is not None:
+            with open_artefact(Path(settings.accepted).expanduser(), settings.baseline_max_gb) as accepted:
+                offsets = accepted.accepted
+            if not offsets:
+                raise BadInput(f"{settings.accepted}: no release accepted it: run its gate before `baseline save`")
         nights = [compare_night(folder, settings) for folder in folders]
+        alpha = confirm_alpha(len(chart_keys(nights)))
         confirmations = {
-            folder.name: compare_night(confirmation, settings, cusum.CONFIRM_ALPHA)
+            folder.name: compare_night(confirmation, settings, alpha)
             for folder in folders
             if (confirmation := folder.with_name(folder.name + CONFIRM)).is_dir()
         }
-    return Series(tuple(nights), build_charts(nights, confirmations))
+    return Series(tuple(nights), build_charts(nights, confirmations, offsets))
 
 
 def confirm_command(series: Series, chart: Chart) -> str:

@@ -1,12 +1,17 @@
 """The ``baseline save`` command."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+from evalsuite.analysis.collect import REPORT_FOLDER
 from evalsuite.analysis.scores import score_cell
 from evalsuite.analysis.table import table_of
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, unknown_name
 from evalsuite.report import console
+from evalsuite.report.verdict_file import VERDICT
+from evalsuite.stats.distributions import norm_ppf
 from evalsuite.store.baseline import write_artefact
 from evalsuite.store.runs import TableCell, find_run, run_cells
 
@@ -26,14 +31,42 @@ def save(settings: Report) -> Exit:
     incomplete += [f"{cell.task}: stopped early" for cell in cells if cell.manifest.get("stopped")]
     if incomplete:
         raise BadInput(f"a baseline must be whole; {'; '.join(incomplete)}. Leave cells out with task=NAME")
-    sha = write_artefact(cells, Path(settings.to))
+    accepted = _accepted(cells)
+    sha = write_artefact(cells, Path(settings.to), accepted)
     size = Path(settings.to).stat().st_size / 1e6
     tasks = ", ".join(cell.task for cell in cells)
     output = console.standard_output()
     output.print(
         f"{settings.to}: {cells[0].title}, {tasks}; {size:,.1f} MB, sha256 {sha}", soft_wrap=True, markup=False
     )
+    if accepted:
+        output.print(f"accepted against {accepted['baseline']}: {len(accepted['tasks'])} offsets recorded")
     return Exit.DONE
+
+
+def _accepted(cells: tuple[TableCell, ...]) -> dict[str, Any]:
+    """Return the offsets of these cells from the baseline against which the verdicts of their runs passed the model.
+
+    Empty where no verdict passed it, or where verdicts name several baselines.
+    """
+    offsets: dict[str, dict[str, float]] = {}
+    baselines: set[str] = set()
+    for cell in cells:
+        path = cell.folder.parents[1] / REPORT_FOLDER / VERDICT
+        if not path.is_file():
+            continue
+        try:
+            release = json.loads(path.read_text(encoding="utf-8"))["candidates"].get(cell.model) or {}
+        except (ValueError, KeyError) as error:
+            raise BadInput(f"{path} is no verdict ({error}): give it again with evalsuite gate") from None
+        row = next((row for row in release.get("rows") or () if row["task"] == cell.task), None)
+        if release.get("call") == "pass" and row is not None and row["ci95"] is not None:
+            offsets[cell.task] = {
+                "delta": row["delta"],
+                "stderr": (row["ci95"][1] - row["ci95"][0]) / (2 * norm_ppf(0.975)),
+            }
+            baselines.add(str(release["baseline"]))
+    return {"baseline": baselines.pop(), "tasks": offsets} if len(baselines) == 1 else {}
 
 
 def _chosen(settings: Report) -> tuple[TableCell, ...]:

@@ -24,13 +24,13 @@ from evalsuite.report import console, drift
 from evalsuite.report.console import Table
 from evalsuite.report.junit import drift_junit, gate_junit
 from evalsuite.report.published.plausibility import implausible_baselines
-from evalsuite.report.verdict_file import EXITS, verdict_content, verdict_summary
+from evalsuite.report.verdict_file import EXITS, VERDICT, verdict_content, verdict_summary
 from evalsuite.stats.decision import Call
 from evalsuite.store.baseline import CandidateCount, record_compared
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell
 
-VERDICT, JUNIT = "verdict.json", "junit.xml"
+JUNIT = "junit.xml"
 _WORST: tuple[Call, ...] = ("fail", "undecided", "pass")
 
 

@@ -114,6 +114,7 @@ KEYS = {
   allow_incomplete=0.05          missing answers, up to this share, are bounded: the verdict must hold whether they
                                  were all wrong or all right (else: exit 3 and no verdict)
   model=NAME                     only this candidate
+  accepted=FILE                  gate=drift: the accepted checkpoint's artefact, where baseline_run is of another one
   out=DIR                        where verdict.json and junit.xml go (else: <run>/report)
 
   exit 0 pass, 1 fail, 2 undecided: only after a verdict was computed; everything else has another code

@@ -239,6 +239,9 @@ class Run:
     """``plan``, sequential stops: the margins that are to be decided."""
     baseline_run: str | None = None
     """``plan``: a baseline artefact whose recorded lengths and rates are used."""
+    accepted: str | None = None
+    """``gate=drift``: an artefact of the watched checkpoint that a release accepted; its recorded offset is the
+    reference where ``baseline_run`` is of another checkpoint."""
     baseline_max_gb: float = 50.0
     """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     rate: float | None = None
@@ -281,6 +284,9 @@ class Report:
     """The margins that verdicts are given against; None: no verdicts."""
     baseline_run: str | None = None
     """A baseline artefact (``evalsuite baseline save``) or a run folder with the baseline's cells."""
+    accepted: str | None = None
+    """``gate=drift``: an artefact of the watched checkpoint that a release accepted; its recorded offset is the
+    reference where ``baseline_run`` is of another checkpoint."""
     baseline_max_gb: float = 50.0
     """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     baseline_waiver: str | None = None

@@ -15,7 +15,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED = ("report",)
 """Names of other folders in a run's folder, which no model may have."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
-_ONLY = {"model": ("gate", "baseline save"), "to": ("baseline save",), "baseline_waiver": ("gate", "report")}
+_ONLY = {
+    "model": ("gate", "baseline save"),
+    "to": ("baseline save",),
+    "baseline_waiver": ("gate", "report"),
+    "accepted": ("gate", "report"),
+}
 """Keys of reports that only some commands understand."""
 
 

@@ -6,7 +6,7 @@ from evalsuite.analysis.drift import Chart, Series, confirm_command
 from evalsuite.errors import StorageFailed
 from evalsuite.report import console, formats
 from evalsuite.report.console import Column, Table
-from evalsuite.stats.cusum import NIGHTS
+from evalsuite.stats.cusum import ASSUMED_NIGHT, NIGHT_CORRELATION, NIGHTS
 from evalsuite.store.manifest import write_json
 from evalsuite.tasks.datasets import benchmark_title
 
@@ -50,11 +50,21 @@ def table(series: Series) -> Table:
         Column("-1 / -2 / -3 pt seen after (median nights)", essential=False),
     )
     rows = [_row(chart) for chart in series.charts]
-    note = f"One false alarm is expected in {NIGHTS} nights of all charts together, the baseline's own error included."
+    note = (
+        f"One false alarm is expected in {NIGHTS} nights of all charts together, the baseline's own error and night "
+        f"effects included (at least {ASSUMED_NIGHT:g} standard errors, correlation {NIGHT_CORRELATION:g})."
+    )
+    references = ", ".join(
+        f"{benchmark_title(chart.task)} {formats.points(chart.offset.delta)} pt from {chart.offset.baseline}"
+        for chart in series.charts
+        if chart.offset.stderr
+    )
     errors = ", ".join(
         f"{benchmark_title(chart.task)} {formats.points(chart.baseline_stderr)} pt" for chart in series.charts
     )
-    return Table("Drift against the frozen baseline", columns, tuple(rows), (note, f"Baseline's own error: {errors}."))
+    notes = [note, f"Baseline's own error: {errors}."]
+    notes += [f"Charted against the offset that the release accepted: {references}."] if references else []
+    return Table("Drift against the frozen baseline", columns, tuple(rows), tuple(notes))
 
 
 def _row(chart: Chart) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from evalsuite.store.runs import TableCell
 from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.version import __version__
 
+VERDICT = "verdict.json"
+"""Name of the file in the report's folder."""
 EXITS: Mapping[Call, Exit] = {"pass": Exit.DONE, "fail": Exit.FAIL, "undecided": Exit.UNDECIDED}
 """Verdict -> exit code of the command."""
 

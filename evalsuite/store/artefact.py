@@ -35,6 +35,18 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
+class Offset:
+    """Difference from its baseline with which a release accepted a model; fractions of 1."""
+
+    delta: float
+    """Candidate minus baseline."""
+    stderr: float
+    """Standard error of the difference."""
+    baseline: str
+    """Name of the baseline."""
+
+
+@dataclass(frozen=True, slots=True)
 class Artefact:
     """An opened baseline."""
 
@@ -45,6 +57,8 @@ class Artefact:
     title: str
     cells: tuple[TableCell, ...]
     """Unpacked; they exist as long as the artefact is open."""
+    accepted: Mapping[str, Offset]
+    """Task -> offset from the baseline against which a release accepted this model; empty where none was recorded."""
 
 
 @contextmanager
@@ -72,7 +86,7 @@ def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
         fresh.rename(run)
     except OSError as error:
         raise StorageFailed(f"cannot unpack {path}: {error.strerror or error}") from None
-    return Artefact(path, str(index["sha256"]), index["model"], index["title"], run_cells(run))
+    return Artefact(path, str(index["sha256"]), index["model"], index["title"], run_cells(run), _accepted(index))
 
 
 def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
@@ -93,6 +107,30 @@ def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     return index
 
 
+def _accepted(index: Mapping[str, Any]) -> dict[str, Offset]:
+    """The accepted offsets of a checked index."""
+    accepted = index.get("accepted") or {}
+    baseline = str(accepted.get("baseline"))
+    return {
+        task: Offset(float(offset["delta"]), float(offset["stderr"]), baseline)
+        for task, offset in accepted.get("tasks", {}).items()
+    }
+
+
+def _accepted_problem(accepted: Any) -> str:
+    """What makes the accepted offsets of an index impossible; empty when nothing does."""
+    if not isinstance(accepted, dict) or not isinstance(accepted.get("baseline"), str):
+        return "its accepted offsets name no baseline"
+    tasks = accepted.get("tasks")
+    if not isinstance(tasks, dict):
+        return "its accepted offsets are of no tasks"
+    for task, offset in tasks.items():
+        numbers = [offset.get(key) for key in ("delta", "stderr")] if isinstance(offset, dict) else [None]
+        if not all(isinstance(number, int | float) and -1 <= number <= 1 for number in numbers):
+            return f"its accepted offset of {task[:100]!r} is no number"
+    return ""
+
+
 def _index_problem(index: Mapping[str, Any]) -> str:
     """What makes an index impossible: names that are no names, files that no cell has, sizes and hashes of no file."""
     model, title, files, journals = (index.get(name) for name in ("model", "title", "files", "journals"))
@@ -107,6 +145,8 @@ def _index_problem(index: Mapping[str, Any]) -> str:
         if not isinstance(names, list) or not all(isinstance(name, str) and _JOURNAL.fullmatch(name) for name in names):
             return f"the journals of {task} have other names than journals"
         expected += [f"{task}/{name}" for name in (MANIFEST, SAMPLES, *names)]
+    if "accepted" in index and (problem := _accepted_problem(index["accepted"])):
+        return problem
     if not journals or sorted(expected) != sorted(files):
         return "its files are not those of its tasks"
     for name, facts in files.items():

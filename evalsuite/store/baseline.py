@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,18 +40,19 @@ class CandidateCount:
     """The reason why this one could not be recorded; empty if it was."""
 
 
-def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
+def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str, Any] | None = None) -> str:
     """Write ``cells`` (of one model, one per task) as an artefact and return its hash.
 
-    Equal cells give equal bytes. Raises ``BadInput`` if another file is there, ``StorageFailed`` if it cannot be
-    written.
+    ``accepted``: ``baseline`` and ``tasks`` (task -> ``delta`` and ``stderr``) of the release that accepted this model.
+    Equal cells and offsets give equal bytes. Raises ``BadInput`` if another file is there, ``StorageFailed`` if it
+    cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
             with zipfile.ZipFile(temporary, "w", strict_timestamps=True) as archive:
-                sha = _fill(archive, cells, method)
+                sha = _fill(archive, cells, accepted or {}, method)
                 sizes = [(entry.file_size, entry.compress_size) for entry in archive.infolist()]
             if not any(size > max(SMALL, MAX_RATIO / 2 * packed) for size, packed in sizes):
                 break  # else answers loop, and are packed so well that a reader would refuse them
@@ -67,7 +68,7 @@ def write_artefact(cells: Sequence[TableCell], path: Path) -> str:
     return sha
 
 
-def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], method: int) -> str:
+def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], accepted: Mapping[str, Any], method: int) -> str:
     files: dict[str, dict[str, Any]] = {}
     journals: dict[str, list[str]] = {}
     for cell in cells:
@@ -81,6 +82,8 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], method: int) -> 
                 files[name] = _copy(source, target)
     facts = {"model": cells[0].model, "title": cells[0].title, "tasks": [_facts(cell) for cell in cells]}
     index = {"schema": SCHEMA, "kind": KIND, **facts, "journals": journals, "files": files}
+    if accepted:
+        index["accepted"] = dict(accepted)
     sha = canonical_sha(index)
     archive.writestr(
         _info(INDEX, method), json.dumps({**index, "sha256": sha}, indent=1, sort_keys=True, ensure_ascii=False)

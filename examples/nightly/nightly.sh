@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # One night: ask, judge the drift, confirm an alarm with fresh answers, judge again.
 #
-#   MODEL=nvfp4_v2 BASELINE=fp8.baseline examples/nightly/nightly.sh [further overrides of evalsuite run]
+#   MODEL=nvfp4_v2 BASELINE=nvfp4_v2.baseline examples/nightly/nightly.sh [further overrides of evalsuite run]
 #
 # Exit: 0 no drift, 1 a confirmed loss, 2 undecided (an unfinished night, an alarm that could not be confirmed), else
 # the code of the run that failed. JUnit: $RESULTS/drift/junit.xml.
 set -uo pipefail
-: "${MODEL:?the model to watch, such as MODEL=nvfp4_v2}" "${BASELINE:?a file of evalsuite baseline save}"
+: "${MODEL:?the model to watch, such as MODEL=nvfp4_v2}" "${BASELINE:?the file of evalsuite baseline save of the same model}"
 SUITE=${SUITE:-nightly} RESULTS=${RESULTS:-results} BUDGET=${BUDGET:-2h}
 night="$SUITE-$(date -u +"${DATE:-%Y%m%d}")"
 

@@ -69,9 +69,29 @@ def test_an_alarm_is_confirmed_by_fresh_answers_only() -> None:
     assert drift.confirmed(paired_delta(base[:1], same[:1], single=False)) is None
 
 
+def test_night_effects_widen_the_limit() -> None:
+    assert drift.limit(1 / 9, night=0.5) < drift.limit(1 / 9, night=1.0)
+    z = np.random.default_rng(3).standard_normal((2, 40)) * [[0.6], [2.0]]
+    assert drift.night_effect(z[0], 1 / 9) == drift.ASSUMED_NIGHT
+    assert 1.0 < drift.night_effect(z[1], 1 / 9) < 3.0
+    assert drift.night_effect(z[1][:19], 1 / 9) == drift.ASSUMED_NIGHT
+    wide, narrow = drift.tuned(DESIGN, night=1.0), drift.tuned(DESIGN)
+    assert drift.update(wide, -0.02, 0.01).value < drift.update(narrow, -0.02, 0.01).value
+
+
+def test_the_error_of_the_night_and_of_the_offset_enter_the_confirmation() -> None:
+    rng = np.random.default_rng(5)
+    chance = rng.beta(2, 0.3, 600)
+    base, worse = rng.binomial(8, chance) / 8, rng.binomial(8, 0.95 * chance) / 8
+    change = paired_delta(base, worse, single=False, alpha=drift.CONFIRM_ALPHA)
+    assert drift.confirmed(change)
+    assert not drift.confirmed(change, error=0.05)
+    assert not drift.confirmed(change, offset=change.delta)
+
+
 def test_nights_of_real_answers() -> None:
     """120 charts of 100 nights; the full size is in the figures."""
     same = nights(300, 0.0, 120, 100)
     assert same.false_alarms <= 1 + 3 * same.error
     assert same.confirmed <= same.false_alarms
-    assert nights(300, 0.03, 30, 40).median <= 6
+    assert nights(300, 0.03, 30, 40).median <= 8
