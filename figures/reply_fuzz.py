@@ -63,8 +63,8 @@ def fuzz(count: int, seed: int) -> Fuzzed:
             rows.append(_stored(_read(data, rng)))
             found.whole += 1
             if len(rows) == BATCH:
-                _table(rows)
-                rows.clear()
+                full, rows = rows, []
+                _table(full)
         except SampleFailed:
             found.failed += 1
         except UNREADABLE as error:  # anything beyond these ends the series

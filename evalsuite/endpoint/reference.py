@@ -8,6 +8,7 @@ is needed: the import takes longer than the start of a run.
 import asyncio
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -152,19 +153,19 @@ def read_own(data: bytes, client: Client, request: Request) -> Reading:
     return Reading(reply.text, reply.reasoning, calls, reply.finish_reason, reply.usage)
 
 
-async def reference_reading(client: Client, request: Request, *, streamed: bool) -> Reading:
+async def reference_reading(client: Client, request: Request, *, streamed: bool, stock: Any = None) -> Reading:
     """What the stock client reads of the same request, sent to the same address with the same key and headers.
 
+    ``stock``: an open ``stock_client`` for many requests; None: one is made for this request.
     Thinking that stands in the text, and the token cap as a finish reason, are rules of ours above the reply's fields:
     they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets.
     """
     import openai
 
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)  # of fields of another type
-    seconds = client.engine.total_seconds or client.engine.first_token_seconds
     try:
-        async with asyncio.timeout(seconds), _stock_client(client, seconds) as stock:
-            completion = await _completion(stock, _body(client, request, streamed=streamed))
+        async with asyncio.timeout(_seconds(client)), nullcontext(stock) if stock else stock_client(client) as opened:
+            completion = await _completion(opened, _body(client, request, streamed=streamed))
             reading = _read(completion)
     except (openai.OpenAIError, *UNREADABLE) as error:
         words = _safe(str(error), client, request)
@@ -172,9 +173,14 @@ async def reference_reading(client: Client, request: Request, *, streamed: bool)
     return _by_our_rules(reading, client, request)
 
 
-def _stock_client(client: Client, seconds: float) -> Any:
-    """The stock client with the address, key, headers, proxy and certificates of ours. As ours, it follows no
-    redirects, takes no proxy from the environment by itself and sends no name of an organisation."""
+def _seconds(client: Client) -> float:
+    return client.engine.total_seconds or client.engine.first_token_seconds
+
+
+def stock_client(client: Client) -> Any:
+    """The stock client with the address, key, headers, proxy and certificates of ours, as an asynchronous context. As
+    ours, it follows no redirects, takes no proxy from the environment by itself and sends no name of an organisation.
+    """
     import openai
 
     model = client.model
@@ -187,7 +193,7 @@ def _stock_client(client: Client, seconds: float) -> Any:
         default_headers=headers,
         default_query=dict(_query(client)),
         max_retries=RETRIES,
-        timeout=seconds,
+        timeout=_seconds(client),
         http_client=openai.DefaultAsyncHttpxClient(
             verify=tls_context(model) if url.startswith("https:") else True,
             proxy=None if proxy is None else proxy.url,
