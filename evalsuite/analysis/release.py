@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evalsuite.analysis.anomalies import Anomaly, find_anomalies
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.diagnostics import significantly_above
 from evalsuite.analysis.verdict import (
@@ -20,6 +21,7 @@ from evalsuite.config.settings import Gate
 from evalsuite.stats import decision
 from evalsuite.stats.decision import SUITE_MEAN, Call, EarlyDecision, Evidence
 from evalsuite.stats.delta import MeanDelta, mean_delta
+from evalsuite.stats.power import ThresholdRule, threshold_rule
 from evalsuite.tasks.datasets import benchmark_title
 
 
@@ -41,6 +43,10 @@ class ReleaseVerdict:
     """The mean delta over the critical benchmarks; None when one of them has no delta."""
     missing: tuple[str, ...]
     """Critical and supporting benchmarks of the gate that were not compared."""
+    anomalies: tuple[Anomaly, ...] = ()
+    """Significant gains above the margin."""
+    threshold: ThresholdRule | None = None
+    """What a bare threshold on the estimates would do at these errors; None without a standard error."""
 
     @property
     def delta(self) -> float | None:
@@ -56,6 +62,8 @@ class ReleaseVerdict:
             "missing": list(self.missing),
             "suite_mean": self.suite_mean.to_json() if self.suite_mean else None,
             "delta": self.delta,
+            "anomalies": [anomaly.to_json() for anomaly in self.anomalies],
+            "bare_threshold": None if self.threshold is None else self.threshold.to_json(),
         }
 
 
@@ -91,7 +99,15 @@ def release_verdict(
     if mean_evidence is not None and suite_decision.suite_mean is not None:
         suite = verdict_of(mean_evidence, suite_decision.suite_mean, _suite_limit(gate), gate.alpha)
     call, reason = _with_tokens(suite_decision.call, _reason(suite_decision), compared, declared, gate)
-    return ReleaseVerdict(baseline, candidate, call, reason, suite, mean, absent), verdicts
+    judged = with_verdicts(rows, verdicts)
+    gains, threshold = find_anomalies(judged, gate.alpha), _threshold(rows)
+    return ReleaseVerdict(baseline, candidate, call, reason, suite, mean, absent, gains, threshold), verdicts
+
+
+def _threshold(rows: Sequence[Comparison]) -> ThresholdRule | None:
+    """Return what "no more than one point lost on any benchmark" does at the errors of these comparisons."""
+    errors = [row.paired.change.stderr for row in rows if row.paired is not None and row.paired.change.stderr]
+    return threshold_rule(errors) if errors else None
 
 
 def _reason(suite_decision: decision.SuiteDecision) -> str:

@@ -17,10 +17,12 @@ from evalsuite.stats.power import (
     Design,
     PlannedBenchmark,
     ReleaseChances,
+    ThresholdRule,
     chances,
     detectable,
     release_chances,
     repeats_needed,
+    threshold_rule,
 )
 
 TARGET_CHANCE = 0.8
@@ -112,6 +114,9 @@ class ReleaseChance:
     """When nothing is lost on the mean, but items changed by tau."""
     half: ReleaseChances
     """When half of every margin is lost."""
+    threshold: tuple[ThresholdRule, ThresholdRule]
+    """What a bare threshold of one point on every benchmark does: when both models are identical, and when items
+    changed by tau."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +182,13 @@ def release_chance(task_chances: Sequence[TaskChance], gate: Gate) -> ReleaseCha
 
     names = {chance.facts.name for chance, _ in with_margin}
     missing = tuple(name for name, margin in gate.margins.items() if margin.tier == "critical" and name not in names)
+    designs = [chance.design for chance, _ in with_margin]
+    rules = (
+        threshold_rule([replace(design, tau=0.0).stderr for design in designs]),
+        threshold_rule([design.stderr for design in designs]),
+    )
     return ReleaseChance(
-        tuple(sorted(names)), missing, simulated(False, 0.0), simulated(True, 0.0), simulated(True, 0.5)
+        tuple(sorted(names)), missing, simulated(False, 0.0), simulated(True, 0.0), simulated(True, 0.5), rules
     )
 
 

@@ -96,6 +96,9 @@ def _release(release: ReleaseChance) -> dict[str, Any]:
             for name, chances in (("identical", release.identical), ("moved", release.moved), ("half", release.half))
         },
         "monte_carlo_error": release.identical.error,
+        "bare_threshold": dict(
+            zip(("identical", "moved"), (rule.to_json() for rule in release.threshold), strict=True)
+        ),
     }
 
 

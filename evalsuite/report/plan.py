@@ -112,6 +112,14 @@ def _release_notes(baseline: str, release: ReleaseChance, several: bool) -> list
         f"The release{suffix}: passes with chance {same} if identical (a fail anywhere: "
         f"{100 * release.identical.any_fail:.1f} %), {moved} if items moved, {half} if half of every margin is lost."
     ]
+    same_rule, moved_rule = release.threshold
+    low, high = (f"{100 * chance:.0f}" for chance in moved_rule.accepts_double)
+    lines.append(
+        f'For comparison, the rule "no benchmark more than {100 * same_rule.threshold:g} pt down" without regard to '
+        f"errors would reject an identical checkpoint{suffix} with chance {100 * same_rule.rejects_identical:.0f} % "
+        f"({100 * moved_rule.rejects_identical:.0f} % if items moved), and accept a true loss of "
+        f"{200 * same_rule.threshold:g} pt on a benchmark with chance {low} to {high} %."
+    )
     if release.missing:
         missing = ", ".join(map(benchmark_title, release.missing))
         lines.append(f"Not in this plan, but critical for the release{suffix}: {missing}.")

@@ -10,6 +10,7 @@ from typing import Any
 from evalsuite.analysis.groups import SIGNIFICANT
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
+from evalsuite.report.verdict_file import anomaly_text, threshold_text
 from evalsuite.tasks.datasets import benchmark_title
 
 BAR_WIDTH = 150
@@ -126,6 +127,7 @@ def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candid
     """Return the comparisons of every candidate, with verdicts when a gate was given."""
     releases: Mapping[str, Any] = content.get("releases") or {}
     candidates: list[Candidate] = []
+    anomaly_texts = [(gain.candidate, anomaly_text(gain)) for release in suite.releases for gain in release.anomalies]
     for pair in suite.pairs:
         names = (pair.baseline, pair.candidate)
         rows = [row for row in content["rows"] if (row["baseline"], row["candidate"]) == names]
@@ -134,6 +136,7 @@ def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candid
         clauses = str(release.get("reason") or "").split("; ")
         missing_clauses = tuple(f"{name} is " for name in missing)
         lines = [clause for clause in clauses if clause and not clause.startswith(missing_clauses)]
+        lines += [text for name, text in anomaly_texts if name == pair.candidate]
         if mean is not None:
             change = formats.change(mean["delta"], _interval(mean["ci95"]))
             lines.append(f"mean of {len(mean['tasks'])} benchmarks: {change} pt")
@@ -191,6 +194,7 @@ def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...
         untested = [part["value"] for parts in row["groups"].values() for part in parts if part["p_value"] is None]
         if untested:
             lines.append(f"{subject}: too few questions for a test in {', '.join(untested)}.")
+    lines += [threshold_text(release.threshold) for release in suite.releases if release.threshold]
     return tuple(lines)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from evalsuite.analysis.anomalies import Anomaly
 from evalsuite.analysis.collect import DEMO_NOTE, ReportInputs
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.release import ReleaseVerdict
@@ -17,6 +18,7 @@ from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.report.published.plausibility import ImplausibleBaseline
 from evalsuite.stats.decision import Call
+from evalsuite.stats.power import ThresholdRule
 from evalsuite.store.baseline import CandidateCount
 from evalsuite.store.runs import TableCell
 from evalsuite.tasks.datasets import benchmark_title
@@ -60,6 +62,7 @@ def verdict_content(
         },
         "selected_among": {"candidates": candidate_count.total, "note": candidate_count.note},
         "allow_incomplete": settings.allow_incomplete,
+        "anomalies": [anomaly.to_json() for anomaly in explained_anomalies(suite, implausible)],
         "candidates": {release.candidate: _candidate(suite, release) for release in suite.releases},
         "cells": [_cell(suite.table, cell) for cell in used.values()],
         "notes": list(inputs.notes),
@@ -109,6 +112,35 @@ def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
     }
 
 
+def explained_anomalies(suite: SuiteComparison, implausible: Sequence[ImplausibleBaseline]) -> list[Anomaly]:
+    """Return the significant gains above the margin, with a baseline below its published value among their causes."""
+    below = {(doubt.model, doubt.task): doubt.text for doubt in implausible if doubt.measured < doubt.published}
+    anomalies = [anomaly for release in suite.releases for anomaly in release.anomalies]
+    return [
+        anomaly.with_cause(text) if (text := below.get((anomaly.baseline, anomaly.task))) else anomaly
+        for anomaly in anomalies
+    ]
+
+
+def anomaly_text(anomaly: Anomaly) -> str:
+    """Describe a significant gain above the margin in one line."""
+    subject, gain = f"{anomaly.candidate}, {benchmark_title(anomaly.task)}", formats.change(anomaly.delta, anomaly.ci95)
+    p_value = f"p {formats.probability(anomaly.p_holm)} (Holm)"
+    causes = "; ".join(anomaly.causes) or "none of the usual causes was found"
+    return f"{subject}: ANOMALOUS, {gain} pt, {p_value}: a gain above the margin suggests a broken baseline. {causes}."
+
+
+def threshold_text(rule: ThresholdRule) -> str:
+    """Describe what a bare threshold would do at the same errors in one line."""
+    low, high = (f"{100 * chance:.0f}" for chance in rule.accepts_double)
+    points, accepted = 100 * rule.threshold, f"{low} %" if low == high else f"{low} to {high} %"
+    return (
+        f'For comparison, a bare threshold ("no estimate more than {points:g} pt down") at these standard errors '
+        f"rejects an identical checkpoint in {100 * rule.rejects_identical:.0f} % of cases, and accepts a true loss of "
+        f"{2 * points:g} pt on a benchmark in {accepted} (normal approximation)."
+    )
+
+
 def verdict_summary(
     suite: SuiteComparison,
     inputs: ReportInputs,
@@ -123,6 +155,7 @@ def verdict_summary(
     """
     lines: list[str | Table] = [DEMO_NOTE] if suite.demo else []
     lines += [_table(suite, release) for release in suite.releases]
+    lines += [anomaly_text(anomaly) for anomaly in explained_anomalies(suite, implausible)]
     lines += list(inputs.notes)
     lines += [
         f'baseline used in spite of this ("{settings.baseline_waiver}"): {baseline.text}' for baseline in implausible
@@ -161,6 +194,7 @@ def _table(suite: SuiteComparison, release: ReleaseVerdict) -> Table:
         delta, margin = formats.change(release.delta, interval), formats.points(-mean.limit.margin)
         rows.append(("suite mean", mean.decision.label, delta, margin, "", mean.limit.tier, ""))
     missing = [f"Not measured: {', '.join(map(benchmark_title, release.missing))}."] if release.missing else []
+    notes += [threshold_text(release.threshold)] if release.threshold else []
     title = f"{release.candidate} against {release.baseline}: {release.call.upper()}"
     return Table(title, columns, tuple(rows), (f"{release.call}: {release.reason}", *notes, *missing))
 

@@ -7,8 +7,8 @@ form). ``figures/calibration.py`` compares it with Monte Carlo simulation throug
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
-from typing import Literal
+from math import ceil, inf, prod, sqrt
+from typing import Any, Literal
 
 import numpy as np
 
@@ -119,6 +119,45 @@ class WouldDecide:
     items: int | None
     """Items of this kind at the present repeats; None when the estimate lies on the margin, so that no number is
     enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """What the rule "the estimate fell by at most a threshold on every benchmark" does, without regard to errors."""
+
+    threshold: float
+    """The threshold, a fraction."""
+    rejects_identical: float
+    """Chance that an identical checkpoint is rejected, a fraction."""
+    accepts_double: tuple[float, float]
+    """Lowest and highest chance over the benchmarks that a true loss of twice the threshold is accepted there."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``verdict.json`` and of a plan."""
+        return {
+            "threshold": self.threshold,
+            "rejects_identical": self.rejects_identical,
+            "accepts_double": list(self.accepts_double),
+        }
+
+
+def threshold_rule(stderrs: Sequence[float], threshold: float = 0.01) -> ThresholdRule:
+    """Compute what a bare threshold on the estimates does, in the normal approximation with independent benchmarks.
+
+    Args:
+        stderrs: Standard error of the difference on each benchmark, fractions.
+        threshold: Largest fall of an estimate that the rule accepts, a fraction.
+
+    Returns:
+        The chances of both errors of the rule.
+
+    Raises:
+        ValueError: There is no benchmark.
+    """
+    if not stderrs:
+        raise ValueError("a rule needs a benchmark")
+    wrong = [float(norm_cdf(-threshold / stderr)) if stderr > 0 else 0.0 for stderr in stderrs]
+    return ThresholdRule(threshold, 1 - prod(1 - chance for chance in wrong), (min(wrong), max(wrong)))
 
 
 def detectable(stderr: float, *, alpha: float = 0.05, power: float = 0.8, sides: Literal[1, 2] = 2) -> float:

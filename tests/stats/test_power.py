@@ -15,6 +15,7 @@ from evalsuite.stats.power import (
     detectable,
     release_chances,
     repeats_needed,
+    threshold_rule,
     would_decide,
 )
 
@@ -115,6 +116,32 @@ def test_release_chances() -> None:
     assert release_chances(benches, suite_margin=0.02).release == release_chances(benches, suite_margin=0.02).release
     with pytest.raises(ValueError, match="benchmark"):
         release_chances([], suite_margin=None)
+
+
+def test_a_bare_threshold_follows_drawn_estimates() -> None:
+    errors = np.array([0.004, 0.008, 0.015])
+    rule = threshold_rule(errors.tolist())
+    drawn = errors * np.random.default_rng(8).standard_normal((40_000, 3))
+    assert rule.rejects_identical == pytest.approx((drawn < -0.01).any(axis=1).mean(), abs=0.01)
+    accepted = (drawn - 0.02 >= -0.01).mean(axis=0)
+    assert rule.accepts_double == pytest.approx((accepted.min(), accepted.max()), abs=0.01)
+    with pytest.raises(ValueError, match="needs a benchmark"):
+        threshold_rule([])
+
+
+def test_few_sources_limit_what_can_pass() -> None:
+    sets = Design(100, 30, 0.688, 0.4, 0.0, 16, 16, 30)
+    assert sets.resolution(0.045) == pytest.approx(0.0874, abs=1e-4)
+    assert chance_to_pass(sets, 0.08, alpha=0.045) == 0.0
+    assert repeats_needed(sets, 0.08, alpha=0.045) is None
+    assert chance_to_pass(sets, 0.12, alpha=0.045) > 0.95
+    found = would_decide(sets, 0.05, -0.01, alpha=0.045)
+    assert (found.verdict, found.repeats) == ("pass", None)
+    assert found.items is not None
+    assert found.items > 200
+    planned = PlannedBenchmark("aa_lcr", sets, 0.1)
+    chances = release_chances([planned], suite_margin=None, alpha=0.045)
+    assert chances.each[0].passes == pytest.approx(chance_to_pass(sets, 0.1, alpha=0.045), abs=0.02)
 
 
 def test_no_noise_at_all() -> None:
