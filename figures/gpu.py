@@ -27,6 +27,7 @@ from aiohttp import web
 
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.demo import app as demo_app
+from evalsuite.demo import service as demo_service
 from evalsuite.demo.checkpoint import Checkpoint, load_checkpoint, load_input_amax
 from evalsuite.demo.engine import SLOTS, BatchEngine, GeneratedToken
 from evalsuite.demo.linear import dequantized
@@ -204,11 +205,11 @@ def make_app(model: TorchModel) -> web.Application:
     made.cleanup_ctx.clear()
 
     async def life(app: web.Application) -> Any:
-        service = demo_app.load_service("demo_bf16", asyncio.get_running_loop())
+        service = demo_service.load_service("demo_bf16", asyncio.get_running_loop())
         plain = service.engine
         engine = TorchEngine(plain.model, plain.eos, plain.deliver, plain.failed).prepare(model)
         service.engine = engine
-        app[demo_app.SERVICE] = service
+        app[demo_service.SERVICE] = service
         engine.start()
         yield
         await asyncio.to_thread(engine.stop)

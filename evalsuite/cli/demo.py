@@ -32,7 +32,7 @@ def demo(settings: Run) -> Exit:
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     console = lines_output()
     try:
-        with serving([name], [settings.port]) as urls:
+        with serving([name], [settings.port], settings.noise) as urls:
             url = urls[name]
             console.print(f"{name} answers at {url} until Ctrl-C. Try it:\n", markup=False)
             console.print(EXAMPLE.format(url=url), markup=False)

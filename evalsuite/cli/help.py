@@ -169,6 +169,7 @@ KEYS = {
 
   model=NAME                     demo_bf16, demo_fp8, demo_nvfp4 or demo_nvfp4_v2
   port=8123                      0 takes a free one
+  noise=7                        a seed: rounds at random, as another kernel would; no two answers need be equal
 """,
     "doctor": """\
   evalsuite doctor 'model=[fp8,nvfp4_v2]' suite=card

@@ -262,6 +262,8 @@ class Run:
     """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
     port: int = 0
     """``demo``: port of the embedded server; 0 takes a free one."""
+    noise: int | None = None
+    """``demo``: seed of random rounding at the norms, as another kernel's summation; None: exact."""
     config_dir: str | None = None
     """Folder of the user's own configuration files (``--config-dir``)."""
 

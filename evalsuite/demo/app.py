@@ -1,25 +1,22 @@
 """The HTTP side of the demo server: routes, streams, and the bridge to the engine's thread."""
 
 import asyncio
-import hashlib
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from aiohttp import web
 
-from evalsuite.demo.answer import Answer, Piece
-from evalsuite.demo.checkpoint import load_checkpoint, load_input_amax
-from evalsuite.demo.engine import SLOTS, BatchEngine, GeneratedToken, Generation
+from evalsuite.demo.answer import Answer
+from evalsuite.demo.completions import completions, decoded, tokenized
+from evalsuite.demo.engine import SLOTS, Generation
 from evalsuite.demo.linear import RECIPES
-from evalsuite.demo.model import build
 from evalsuite.demo.protocol import ApiError, ChatRequest, Json, completion, delta, logprob_entry, parse, usage
-from evalsuite.demo.text import WEIGHTS, TextCodec, load_codec
+from evalsuite.demo.service import SERVICE, Service, load_service
 
 QUANTIZATION: dict[str, str | None] = {
     "demo_bf16": None,
@@ -30,73 +27,12 @@ QUANTIZATION: dict[str, str | None] = {
 """What `/server_info` says; None as real servers say it of an unquantized checkpoint."""
 
 
-@dataclass(slots=True)
-class Service:
-    """One model at one precision, and the requests it is answering."""
-
-    precision: str
-    codec: TextCodec
-    engine: BatchEngine
-    fingerprint: str
-    created: int
-    queues: dict[str, asyncio.Queue[GeneratedToken | None]] = field(default_factory=dict)
-    """Tokens on their way to each request's handler; None when there will be no more."""
-    broken: bool = False
-    """Whether the engine has ended by an error."""
-
-    @property
-    def context(self) -> int:
-        """Tokens that prompt and answer may have together."""
-        return self.engine.model.config.max_position_embeddings
-
-    def dispatch(self, tokens: Sequence[GeneratedToken]) -> None:
-        """Hands the tokens of one step to their handlers; those of a request that is gone are dropped."""
-        for token in tokens:
-            queue = self.queues.get(token.job)
-            if queue is not None:
-                queue.put_nowait(token)
-
-    def fail(self) -> None:
-        """The engine has ended: every request that waits for it gets an error."""
-        self.broken = True
-        for queue in self.queues.values():
-            queue.put_nowait(None)
-
-    async def generate(self, job: Generation, answer: Answer) -> AsyncGenerator[tuple[GeneratedToken, Piece], None]:
-        """Runs a job; leaving early, by stop string or disconnect, frees its slot."""
-        if self.broken:
-            raise _engine_failed()
-        queue: asyncio.Queue[GeneratedToken | None] = asyncio.Queue()
-        self.queues[job.id] = queue
-        self.engine.submit(job)
-        ended = False
-        try:
-            while answer.finish is None:
-                token = await queue.get()
-                if token is None:
-                    raise _engine_failed()
-                ended = token.finish is not None
-                yield token, answer.add(token)
-        finally:
-            del self.queues[job.id]
-            if not ended:
-                self.engine.cancel(job.id)
-
-
-def _engine_failed() -> ApiError:
-    """What a request gets whose engine has ended by an error."""
-    return ApiError(500, "The engine has failed; its error is on the server's standard error.", "InternalServerError")
-
-
-SERVICE: web.AppKey[Service] = web.AppKey("service")
-
-
-def make_app(precision: str) -> web.Application:
-    """The application; its engine lives from startup to cleanup."""
+def make_app(precision: str, noise: int | None = None) -> web.Application:
+    """The application; its engine lives from startup to cleanup. `noise`: seed of random rounding at the norms."""
     app = web.Application(client_max_size=16 * 2**20)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
-        service = load_service(precision, asyncio.get_running_loop())
+        service = load_service(precision, asyncio.get_running_loop(), noise)
         app[SERVICE] = service
         service.engine.start()
         yield
@@ -104,6 +40,8 @@ def make_app(precision: str) -> web.Application:
 
     app.cleanup_ctx.append(life)
     app.router.add_post("/v1/chat/completions", _chat_completions)
+    app.router.add_post("/v1/completions", completions)
+    app.router.add_post("/tokenize", tokenized)
     app.router.add_get("/v1/models", models)
     app.router.add_get("/health", health)
     app.router.add_get("/server_info", server_info)
@@ -111,30 +49,11 @@ def make_app(precision: str) -> web.Application:
     return app
 
 
-def load_service(precision: str, loop: asyncio.AbstractEventLoop) -> Service:
-    """Reads and quantizes the packaged weights."""
-    codec = load_codec()
-    model = build(load_checkpoint(), precision, load_input_amax())
-    digest = hashlib.sha256(precision.encode())
-    for name in ("model.safetensors", "input_amax.json", "tokenizer.json", "chat_template.jinja"):
-        digest.update((WEIGHTS / name).read_bytes())
-
-    def deliver(tokens: Sequence[GeneratedToken]) -> None:
-        loop.call_soon_threadsafe(service.dispatch, tokens)
-
-    def failed() -> None:
-        loop.call_soon_threadsafe(service.fail)
-
-    engine = BatchEngine(model, codec.im_end, deliver, failed)
-    service = Service(precision, codec, engine, f"{precision}-{digest.hexdigest()[:12]}", int(time.time()))
-    return service
-
-
 async def _chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     service = request.app[SERVICE]
     try:
-        chat = parse(_decoded(await request.read()), service.precision)
+        chat = parse(decoded(await request.read()), service.precision)
         job = _job(service, chat)
         head: Json = {
             "id": job.id,
@@ -160,13 +79,6 @@ async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: A
                 entries.append(logprob_entry(service.codec, token.token, token.logprobs))
     logprobs = None if chat.sampling.top_logprobs is None else {"content": entries}
     return completion(head, pieces, answer, logprobs, usage(len(job.prompt), answer))
-
-
-def _decoded(raw: bytes) -> object:
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise ApiError(400, f"The request body is not valid JSON: {error}.") from error
 
 
 def _job(service: Service, chat: ChatRequest) -> Generation:

@@ -58,6 +58,9 @@ class LanguageModel:
     """[context, 1, e]: RoPE, negative in the first half."""
     mask: Array
     """[context, context]: 0 up to and including the own position, then -inf."""
+    noise: np.random.Generator | None = None
+    """Rounds the output of every norm to BF16 up or down at random, as another kernel's order of summation would move
+    it; None: results are exact and repeatable. One thread may use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,10 @@ class Cache:
     """[layers, slots, g, context, e]."""
 
 
-def build(checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float]) -> LanguageModel:
-    """The model at one of the precisions in `RECIPES`."""
+def build(
+    checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float], noise: int | None = None
+) -> LanguageModel:
+    """The model at one of the precisions in `RECIPES`; `noise` is the seed of random rounding (see `LanguageModel`)."""
     config, weights, recipe = checkpoint.config, checkpoint.weights, RECIPES[precision]
     layers = []
     for index in range(config.num_hidden_layers):
@@ -98,7 +103,9 @@ def build(checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float
     steps = np.arange(config.max_position_embeddings)
     mask = np.where(steps[None, :] <= steps[:, None], 0.0, -np.inf).astype(np.float32)
     head = make_linear([embedding], "bf16", 1.0)
-    return LanguageModel(config, embedding, tuple(layers), weights["model.norm.weight"], head, cosine, sine, mask)
+    rounding = None if noise is None else np.random.default_rng(noise)
+    norm = weights["model.norm.weight"]
+    return LanguageModel(config, embedding, tuple(layers), norm, head, cosine, sine, mask, rounding)
 
 
 def new_cache(config: Config, slots: int) -> Cache:
@@ -130,6 +137,19 @@ def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Arra
 
     logits: Array = _forward(model, tokens, np.arange(n), attend)[0]
     return logits
+
+
+def score(model: LanguageModel, tokens: Ints) -> Array:
+    """Logits [n, v] of the token after each of ``tokens`` [n], read at once."""
+    n, groups = len(tokens), model.config.num_key_value_heads
+    mask = model.mask[:n, :n]
+
+    def attend(layer: int, q: Array, k: Array, v: Array) -> Array:
+        queries = q.transpose(1, 0, 2).reshape(groups, -1, n, q.shape[2])
+        weighted = _softmax_mix(queries, k.transpose(1, 0, 2)[:, None], v.transpose(1, 0, 2)[:, None], mask)
+        return weighted.transpose(2, 0, 1, 3).reshape(n, -1)
+
+    return _forward(model, tokens, np.arange(n), attend)
 
 
 def decode(model: LanguageModel, cache: Cache, slots: Ints, positions: Ints, tokens: Ints) -> Array:
@@ -175,14 +195,23 @@ def _forward(model: LanguageModel, tokens: Ints, positions: Ints, attend: Attend
     cosine, sine = model.cosine[positions], model.sine[positions]
     x = model.embedding[tokens]
     for index, layer in enumerate(model.layers):
-        qkv = layer.qkv(_rms_norm(x, layer.input_norm, eps)).reshape(len(x), heads + 2 * groups, size)
+        qkv = layer.qkv(_normed(model, x, layer.input_norm)).reshape(len(x), heads + 2 * groups, size)
         qk = _rotated(_rms_norm(qkv[:, : heads + groups], layer.qk_norm, eps), cosine, sine)
         mixed = attend(index, qk[:, :heads], qk[:, heads:], qkv[:, heads + groups :])
         x = x[-len(mixed) :] + layer.o(mixed)
-        both = layer.gate_up(_rms_norm(x, layer.post_norm, eps))
+        both = layer.gate_up(_normed(model, x, layer.post_norm))
         gate, up = both[:, :middle], both[:, middle:]
         x = x + layer.down(_silu(gate) * up)
-    return model.head(_rms_norm(x, model.norm, eps))
+    return model.head(_normed(model, x, model.norm))
+
+
+def _normed(model: LanguageModel, x: Array, weight: Array) -> Array:
+    normed = _rms_norm(x, weight, np.float32(model.config.rms_norm_eps))
+    if model.noise is None:
+        return normed
+    bits = normed.view(np.uint32)
+    low = model.noise.integers(0, 1 << 16, size=bits.shape, dtype=np.uint32)
+    return ((bits + low) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def _rms_norm(x: Array, weight: Array, eps: np.float32) -> Array:

@@ -21,10 +21,13 @@ STOP_SECONDS = 5.0
 
 
 @contextmanager
-def serving(precisions: Sequence[str], ports: Sequence[int] | None = None) -> Iterator[dict[str, str]]:
+def serving(
+    precisions: Sequence[str], ports: Sequence[int] | None = None, noise: int | None = None
+) -> Iterator[dict[str, str]]:
     """Base URLs (`http://127.0.0.1:12345/v1`) by precision, of one server process each, started side by side.
 
-    Free ports are taken unless `ports` names them, in the order of `precisions`. The servers end with the block, and
+    Free ports are taken unless `ports` names them, in the order of `precisions`; `noise` is the seed of their random
+    rounding (None: exact). The servers end with the block, and
     also when this process dies: they watch the pipe that is their standard input.
     """
     for precision in precisions:
@@ -34,15 +37,16 @@ def serving(precisions: Sequence[str], ports: Sequence[int] | None = None) -> It
         servers = []
         for precision, port in zip(precisions, ports or [0] * len(precisions), strict=True):
             log = stack.enter_context(TemporaryFile())
-            server = _start(precision, port, log)
+            server = _start(precision, port, log, noise)
             stack.callback(_stop, server)
             servers.append((precision, server, log))
         deadline = time.monotonic() + READY_SECONDS
         yield {name: f"http://127.0.0.1:{_ready_port(name, server, log, deadline)}/v1" for name, server, log in servers}
 
 
-def _start(precision: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(precision: str, port: int, log: IO[bytes], noise: int | None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "evalsuite.demo.server", "--precision", precision, "--port", str(port)]
+    command += [] if noise is None else ["--noise", str(noise)]
     # From the folder above the package, so that a source tree works without being installed.
     root = Path(__file__).parents[2]
     return subprocess.Popen(

@@ -61,7 +61,7 @@ def parse(body: object, served: str) -> ChatRequest:
     if (stop and not stops) or not all(isinstance(word, str) and word for word in stops):
         raise ApiError(400, "stop must be a string or a list of non-empty strings.", param="stop")
     return ChatRequest(
-        messages=_messages(body.get("messages")),
+        messages=messages_of(body.get("messages")),
         max_tokens=limit,
         sampling=_sampling(body),
         stop=stops,
@@ -93,7 +93,8 @@ def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def _messages(raw: object) -> tuple[Mapping[str, str], ...]:
+def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
+    """The messages of a request, checked. Raises ``ApiError``."""
     if not isinstance(raw, list) or not raw:
         raise ApiError(400, "messages must be a list of at least one message.", param="messages")
     messages = []

@@ -26,14 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=PRECISIONS, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--noise", type=int, help="seed of random rounding at the norms, as another kernel's")
     parser.add_argument("--exit-with-stdin", action="store_true", help="stop when standard input is closed")
     options = parser.parse_args(arguments)
     os.environ.update(ONE_THREAD)
-    asyncio.run(serve(options.precision, options.host, options.port, options.exit_with_stdin))
+    asyncio.run(serve(options.precision, options.host, options.port, options.exit_with_stdin, options.noise))
     return 0
 
 
-async def serve(precision: str, host: str, port: int, exit_with_stdin: bool) -> None:
+async def serve(precision: str, host: str, port: int, exit_with_stdin: bool, noise: int | None = None) -> None:
     """Runs the server in this event loop until a signal or the end of standard input."""
     # Imported here because BLAS reads its environment once, when NumPy is imported.
     from aiohttp import web
@@ -47,7 +48,7 @@ async def serve(precision: str, host: str, port: int, exit_with_stdin: bool) -> 
     if exit_with_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stop), daemon=True).start()
     # handler_cancellation: a client that hangs up cancels its handler, which frees the slot.
-    runner = web.AppRunner(make_app(precision), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(precision, noise), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=1024)

@@ -15,12 +15,12 @@ import aiohttp
 import pytest
 
 from evalsuite.demo.answer import Answer
-from evalsuite.demo.app import load_service
 from evalsuite.demo.engine import Generation
 from evalsuite.demo.problems import held_out
 from evalsuite.demo.process import serving
 from evalsuite.demo.protocol import ApiError
 from evalsuite.demo.sampling import SamplingParameters
+from evalsuite.demo.service import load_service
 from evalsuite.errors import BadInput, EndpointUnusable
 from tests.support.demo_client import Json, Outcome, chat, events, get, post_all, post_raw
 from tests.support.demo_outputs import is_right, stratified
