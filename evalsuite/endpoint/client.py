@@ -123,10 +123,11 @@ class Client:
         """
         return await self._whole(self.transport.get(path, root=root), self.engine.connect_seconds)
 
-    async def post(self, body: Mapping[str, Any]) -> Response:
-        """What the server answers to a chat completion that is not streamed, whatever its status; raises as ``get``."""
+    async def post(self, body: Mapping[str, Any], path: str = "/chat/completions", *, root: bool = False) -> Response:
+        """What the server answers to a request that is not streamed, whatever its status; ``root`` and errors as in
+        ``get``."""
         seconds = self.engine.total_seconds or self.engine.first_token_seconds
-        return await self._whole(self.transport.post("/chat/completions", encode(body)), seconds)
+        return await self._whole(self.transport.post(path, encode(body), root=root), seconds)
 
     async def _whole(self, request: AbstractAsyncContextManager[aiohttp.ClientResponse], seconds: float) -> Response:
         try:

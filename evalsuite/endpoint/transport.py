@@ -76,9 +76,11 @@ class Transport:
             url = self._urls[path, root] = URL(text)
         return url
 
-    def post(self, path: str, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def post(
+        self, path: str, body: bytes, *, root: bool = False
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send a JSON body. Redirects are not followed: the key and the questions would go along."""
-        return self._opened().post(self.url(path), data=body, headers=_JSON, allow_redirects=False)
+        return self._opened().post(self.url(path, root=root), data=body, headers=_JSON, allow_redirects=False)
 
     def get(self, path: str, *, root: bool = False) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Ask for a path."""

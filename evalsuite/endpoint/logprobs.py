@@ -1,0 +1,276 @@
+"""Log-probabilities of given tokens (teacher forcing), and of freshly generated ones, in the dialects that give them.
+
+vLLM (0.32) scores a prompt of token ids with ``prompt_logprobs`` of ``/v1/completions``; SGLang with
+``return_logprob`` of ``/generate``. Both compute them at temperature 1. Other servers ignore or refuse the fields. A
+reply of about 1 kB a token is reduced to arrays as soon as it has arrived.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.fault_mapping import status_fault
+from evalsuite.endpoint.faults import Transient
+from evalsuite.endpoint.identity.persistence import persist
+from evalsuite.endpoint.transport import Response
+from evalsuite.errors import EndpointUnusable, EvalsuiteError, Exit
+
+TOP = 20
+"""Alternatives asked at each token: the most that vLLM gives unless ``--max-logprobs`` is raised."""
+DIALECTS = ("vllm", "sglang")
+NOT_HERE = (
+    "log-probabilities of given tokens are not possible here: {reason}. vLLM (prompt_logprobs), SGLang (/generate) and "
+    "the demo server give them; llama.cpp and transformers serve do not"
+)
+
+
+class NoLogprobs(EvalsuiteError):
+    """The server gives no log-probabilities of given tokens; the text names what it answered instead."""
+
+    exit_code = Exit.INCOMPLETE
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """The distribution of each of n tokens, as far as the server lists it."""
+
+    tokens: NDArray[np.int64]
+    """[n]: the tokens that were scored."""
+    logprobs: NDArray[np.float64]
+    """[n]: natural-log probabilities of these tokens."""
+    top_tokens: NDArray[np.int64]
+    """[n, k]: listed tokens, most likely first; -1 where fewer are listed. The scored token is among them."""
+    top_logprobs: NDArray[np.float32]
+    """[n, k]: their log-probabilities; -inf where fewer are listed."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A server that gives log-probabilities of given tokens. Made by ``find_scorer``."""
+
+    client: Client
+    dialect: str
+    """``vllm`` or ``sglang``."""
+    top: int
+    """Alternatives that it lists at each token."""
+    findings: tuple[str, ...]
+    """What the first request showed, in words."""
+
+
+async def score(scorer: Scorer, prompt: Sequence[int], answer: Sequence[int], *, first: int = 0) -> TokenScores:
+    """Score ``answer`` after ``prompt`` (token ids); ``first``: only its tokens from this one on.
+
+    Raises ``NoLogprobs`` for a reply without them, ``Transient`` and others as ``Client`` does.
+    """
+    start = len(prompt) + first
+    body = _score_body(scorer.dialect, scorer.client.served_name, [*prompt, *answer], start, scorer.top)
+    reply = await _post(scorer.client, scorer.dialect, body)
+    with _malformed():
+        entries = _prompt_entries(scorer.dialect, reply, start, len(prompt) + len(answer))
+    return _reduced(entries, list(answer[first:]))
+
+
+async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenScores:
+    """Generate greedily after ``prompt`` at most ``most`` tokens, each with its distribution. Raises as ``score``."""
+    if scorer.dialect == "sglang":
+        body = _generate_body(prompt, most, scorer.top, start=-1, temperature=0.0)
+        reply = await _post(scorer.client, "sglang", body)
+    else:
+        body = {"model": scorer.client.served_name, "prompt": list(prompt), "max_tokens": most, "temperature": 0}
+        body |= {"logprobs": scorer.top, "return_tokens_as_token_ids": True}
+        reply = await _post(scorer.client, "vllm", body)
+    with _malformed():
+        chosen, listed = (_generated_sglang if scorer.dialect == "sglang" else _generated_vllm)(reply)
+        entries = [dict([own, *entry]) for own, entry in zip(chosen, listed, strict=True)]
+    if not entries:
+        raise NoLogprobs("the server generates without log-probabilities")
+    return _reduced(entries, [token for token, _ in chosen])
+
+
+async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
+    """Token ids of ``{"prompt": text}`` or ``{"messages": [...]}`` by the server's own tokenizer (``/tokenize``).
+
+    Raises ``NoLogprobs`` where it has no such route.
+    """
+    response = await _persisted(client, "/tokenize", {"model": client.served_name, **fields}, root=True)
+    tokens = _mapping(_decoded(response)).get("tokens") if response.status < 300 else None
+    if not isinstance(tokens, list) or any(type(token) is not int for token in tokens):
+        raise NoLogprobs(f"{client.model.base_url} has no /tokenize (HTTP {response.status})")
+    return tokens
+
+
+async def find_scorer(client: Client) -> Scorer:
+    """Find out with one short text whether and how a server scores given tokens, and how many alternatives it lists.
+
+    The scores must have no null behind the first token, must belong to the token at their place (a shift by one shows
+    in ranks and probabilities of an answer that the server has just generated), and must repeat themselves.
+
+    Raises ``NoLogprobs`` saying what is missing.
+    """
+    reasons = []
+    for dialect in DIALECTS:
+        try:
+            return await _checked(client, dialect)
+        except (NoLogprobs, Transient, EndpointUnusable) as error:
+            reasons.append(f"{dialect}: {error}")
+    raise NoLogprobs(NOT_HERE.format(reason="; ".join(reasons)))
+
+
+async def _checked(client: Client, dialect: str) -> Scorer:
+    prompt = await tokenize(client, {"prompt": "One, two, three, four, five, six, seven, eight, nine, ten, eleven,"})
+    scorer = Scorer(client, dialect, TOP, ())
+    generated = await generate(scorer, prompt, 8)
+    answer = generated.tokens.tolist()
+    once, again = [await score(scorer, prompt, answer) for _ in range(2)]
+    listed = int((once.top_tokens >= 0).sum(axis=1).min())
+    if not np.isfinite(once.logprobs).all():
+        raise NoLogprobs("some tokens have no log-probability")
+    likely = float(np.mean(once.top_tokens[:, 0] == once.tokens))
+    if likely < 0.5:  # greedy tokens are the likeliest of their place, but for near ties
+        raise NoLogprobs(f"log-probabilities stand at other tokens ({likely:.0%} of greedy tokens are the likeliest)")
+    repeated = float(np.abs(once.logprobs - again.logprobs).max())
+    apart = float(np.abs(once.logprobs - generated.logprobs).max())
+    findings = (
+        f"log-probabilities of given tokens: {dialect}, {listed} alternatives",
+        f"repeated: {'equal' if repeated == 0 else f'{repeated:.2g} nats apart'}",
+        f"generated and given: at most {apart:.2g} nats apart",
+    )
+    return Scorer(client, dialect, TOP, findings)
+
+
+def _score_body(dialect: str, name: str, tokens: Sequence[int], start: int, top: int) -> dict[str, Any]:
+    if dialect == "sglang":
+        return _generate_body(tokens, 1, top, start=start - 1, temperature=1.0)
+    body: dict[str, Any] = {"model": name, "prompt": list(tokens), "max_tokens": 1, "temperature": 1}
+    return body | {"prompt_logprobs": top, "cache_salt": uuid4().hex}  # stale values were seen with prefix caching
+
+
+def _generate_body(tokens: Sequence[int], most: int, top: int, *, start: int, temperature: float) -> dict[str, Any]:
+    """SGLang leaves the position ``logprob_start_len`` itself without a value: ``start`` is one earlier."""
+    return {
+        "input_ids": list(tokens),
+        "sampling_params": {"max_new_tokens": most, "temperature": temperature},
+        "return_logprob": True,
+        "logprob_start_len": start,
+        "top_logprobs_num": top,
+    }
+
+
+def _prompt_entries(dialect: str, reply: Mapping[str, Any], start: int, end: int) -> list[Mapping[int, float]]:
+    """Token -> log-probability of each place from ``start`` to ``end``."""
+    if dialect == "vllm":
+        places = _list(_choice(reply).get("prompt_logprobs"))[start:end]
+        return [
+            {int(token): float(_mapping(value).get("logprob", "nan")) for token, value in _mapping(place).items()}
+            for place in places
+        ]
+    meta = _mapping(reply.get("meta_info"))
+    own = _list(meta.get("input_token_logprobs"))[start - end :]
+    listed = _list(meta.get("input_top_logprobs"))[start - end :]
+    if len(own) != len(listed):
+        return []
+    return [dict([*_triples([entry]), *_triples(places)]) for entry, places in zip(own, listed, strict=True)]
+
+
+Listed = list[tuple[int, float]]
+"""(token id, log-probability) of one place."""
+
+
+def _generated_vllm(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
+    """(own, listed) of each generated token."""
+    logprobs = _mapping(_choice(reply).get("logprobs"))
+    names, values = (_list(logprobs.get(name)) for name in ("tokens", "token_logprobs"))
+    places = [_mapping(entry).items() for entry in _list(logprobs.get("top_logprobs"))]
+    listed = [[(_token_id(name), float(value)) for name, value in place] for place in places]
+    return [(_token_id(name), float(value)) for name, value in zip(names, values, strict=True)], listed
+
+
+def _generated_sglang(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
+    meta = _mapping(reply.get("meta_info"))
+    listed = [_triples(place) for place in _list(meta.get("output_top_logprobs"))]
+    return _triples(meta.get("output_token_logprobs")), listed
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    """Turns what a reply of an unforeseen shape raises into ``NoLogprobs``."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NoLogprobs(f"its log-probabilities have an unknown shape ({error})") from None
+
+
+def _triples(entries: Any) -> Listed:
+    """SGLang's ``[log-probability, token id, text]``."""
+    return [(int(token), float(value)) for value, token, *_ in _list(entries) if value is not None]
+
+
+def _reduced(entries: Sequence[Mapping[int, float]], tokens: Sequence[int]) -> TokenScores:
+    if len(entries) != len(tokens) or any(token not in entry for token, entry in zip(tokens, entries, strict=True)):
+        raise NoLogprobs("the reply holds no log-probability for some of the tokens")
+    width = max(map(len, entries), default=1)
+    listed = np.full((len(entries), width), -1, np.int64)
+    values = np.full((len(entries), width), -np.inf)
+    for place, entry in enumerate(entries):
+        listed[place, : len(entry)] = list(entry)
+        values[place, : len(entry)] = list(entry.values())
+    order = np.argsort(-values, axis=1, kind="stable")
+    own = np.array([entry[token] for token, entry in zip(tokens, entries, strict=True)], np.float64)
+    return TokenScores(
+        np.array(tokens, np.int64),
+        own,
+        np.take_along_axis(listed, order, 1),
+        np.take_along_axis(values, order, 1).astype(np.float32),
+    )
+
+
+async def _post(client: Client, dialect: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    response = await _persisted(client, *(("/generate", body, True) if dialect == "sglang" else ("/completions", body)))
+    if response.status >= 300:
+        raise NoLogprobs(f"HTTP {response.status}")
+    return _mapping(_decoded(response))
+
+
+async def _persisted(client: Client, path: str, body: Mapping[str, Any], root: bool = False) -> Response:
+    async def send() -> Response:
+        response = await client.post(body, path, root=root)
+        fault = status_fault(response, client.model) if response.status >= 300 else None
+        if isinstance(fault, Transient) and response.status != 500:
+            raise fault
+        return response
+
+    return await persist(send, client.engine)
+
+
+def _decoded(response: Response) -> Any:
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _choice(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = _list(reply.get("choices"))
+    return _mapping(choices[0]) if choices else {}
+
+
+def _token_id(name: str) -> int:
+    return int(str(name).removeprefix("token_id:"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
