@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
     DONE = 0
     FAIL = 1
-    """Only of ``gate``, and only after a verdict was computed."""
+    """Only of ``gate``, after a verdict was computed, and of ``probe``, for an alarm."""
     UNDECIDED = 2
     """Only of ``gate``, and only after a verdict was computed."""
     INCOMPLETE = 3

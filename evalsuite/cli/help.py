@@ -32,6 +32,7 @@ DOES = {
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
     "doctor": "is every endpoint what it should be? asks a few short questions",
+    "probe": "is a candidate's arithmetic sane? reads stored answers of the baseline again",
 }
 """Command -> one line."""
 
@@ -181,6 +182,20 @@ KEYS = {
   to=FILE                        checks, facts and fingerprints as JSON
 
   Exit 0, or 69 when something cannot be used.
+""",
+    "probe": """\
+  evalsuite probe model=nvfp4_v2 baseline_run=ID
+
+  model=NAME | 'model=[A,B]'     the candidates; the baseline itself (model=fp8) reads its answers and keeps the result
+                                 in results_dir, so that it need not be served beside them
+  baseline_run=ID | FILE         the run, or baseline artefact, whose stored answers are read
+  answers=200                    how many of them: by subject, right and wrong ones
+  accepted=FILE                  probe/NAME.json of the last accepted candidate of this precision: alarms are sizes
+                                 relative to it (divergence x 10, other likeliest tokens x 2, one subject x 5)
+  data=local data.root=DIR       questions from a folder
+  run_id=ID to=FILE              where the result goes (else: probe/ in the baseline's run)
+
+  Servers: vLLM, SGLang, the demo. Exit 0 no alarm, 1 alarm, 3 nothing can be seen here. Never a pass.
 """,
 }
 """Command -> usage and the keys worth knowing."""

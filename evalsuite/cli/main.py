@@ -39,6 +39,7 @@ COMMANDS = {
     "fetch": "evalsuite.cli.fetch:fetch",
     "demo": "evalsuite.cli.demo:demo",
     "doctor": "evalsuite.cli.doctor:doctor",
+    "probe": "evalsuite.cli.probe:probe",
 }
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
 DRY_RUN = "evalsuite.cli.dry_run:dry_run"

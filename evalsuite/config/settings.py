@@ -258,6 +258,10 @@ class Run:
     """``import``: field with the item id; None: the task's own."""
     text_field: str | None = None
     """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
+    answers: int | None = None
+    """``probe``: stored answers that are read; None: 200."""
+    accepted: str | None = None
+    """``probe``: the probe.json of the last accepted candidate of this precision; None: no alarms of size."""
     to: str | None = None
     """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
     port: int = 0

@@ -43,7 +43,7 @@ def check_run(run: Run) -> None:
 
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
-    problems = list(_sequential(command, run))
+    problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
     if command in ("run", "plan"):
         if not run.models:
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
@@ -68,6 +68,15 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
             problems.append(f"demo serves one embedded model: add model=NAME. Known: {', '.join(demos)}.")
     if problems:
         raise BadInput("\n".join(problems))
+
+
+def _probe(run: Run, models: Sequence[str]) -> Iterator[str]:
+    if not run.models:
+        yield f"no candidate chosen: add model=NAME. Known: {', '.join(models)}."
+    if run.baseline_run is None:
+        yield "baseline_run= is missing: the run, or the artefact, whose stored answers are read again"
+    if run.answers is not None and run.answers < 2:
+        yield f"answers={run.answers}: must be 2 or more"
 
 
 def check_report(command: str, report: Report) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from evalsuite.demo.answer import Answer
-from evalsuite.demo.completions import completions, decoded, tokenized
+from evalsuite.demo.completions import completions, decoded, detokenized, tokenized
 from evalsuite.demo.engine import SLOTS, Generation
 from evalsuite.demo.linear import RECIPES
 from evalsuite.demo.protocol import ApiError, ChatRequest, Json, completion, delta, logprob_entry, parse, usage
@@ -42,6 +42,7 @@ def make_app(precision: str, noise: int | None = None) -> web.Application:
     app.router.add_post("/v1/chat/completions", _chat_completions)
     app.router.add_post("/v1/completions", completions)
     app.router.add_post("/tokenize", tokenized)
+    app.router.add_post("/detokenize", detokenized)
     app.router.add_get("/v1/models", models)
     app.router.add_get("/health", health)
     app.router.add_get("/server_info", server_info)

@@ -12,7 +12,7 @@ from evalsuite.demo.answer import Answer
 from evalsuite.demo.engine import Generation
 from evalsuite.demo.protocol import ApiError, Json, usage
 from evalsuite.demo.sampling import SamplingParameters
-from evalsuite.demo.scoring import generated_logprobs, parse_completion, prompt_logprobs, tokenize
+from evalsuite.demo.scoring import detokenize, generated_logprobs, parse_completion, prompt_logprobs, tokenize
 from evalsuite.demo.service import SERVICE
 
 
@@ -55,6 +55,14 @@ async def tokenized(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     try:
         return web.json_response(tokenize(decoded(await request.read()), service.codec, service.context))
+    except ApiError as error:
+        return web.json_response(error.body, status=error.status)
+
+
+async def detokenized(request: web.Request) -> web.Response:
+    """`POST /detokenize` of token ids."""
+    try:
+        return web.json_response(detokenize(decoded(await request.read()), request.app[SERVICE].codec))
     except ApiError as error:
         return web.json_response(error.body, status=error.status)
 

@@ -97,3 +97,12 @@ def tokenize(body: Any, codec: TextCodec, context: int) -> Json:
         raise ApiError(400, "prompt must be a text, or messages a list.", param="prompt")
     tokens = codec.encode(text)
     return {"count": len(tokens), "max_model_len": context, "tokens": tokens, "token_strs": None}
+
+
+def detokenize(body: Any, codec: TextCodec) -> Json:
+    """The answer of ``/detokenize`` to token ids. Raises ``ApiError`` for others."""
+    tokens = body.get("tokens") if isinstance(body, Mapping) else None
+    known = range(len(codec.token_bytes))
+    if not isinstance(tokens, list) or not all(type(token) is int and token in known for token in tokens):
+        raise ApiError(400, "tokens must be a list of token ids.", param="tokens")
+    return {"prompt": b"".join(codec.token_bytes[token] for token in tokens).decode("utf-8", errors="replace")}

@@ -109,6 +109,13 @@ async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
     return tokens
 
 
+async def detokenize(client: Client, tokens: Sequence[int]) -> str:
+    """Text of token ids (``/detokenize``); empty where the server has no such route."""
+    response = await _persisted(client, "/detokenize", {"model": client.served_name, "tokens": list(tokens)}, root=True)
+    text = _mapping(_decoded(response)).get("prompt") if response.status < 300 else None
+    return text if isinstance(text, str) else ""
+
+
 async def find_scorer(client: Client) -> Scorer:
     """Find out with one short text whether and how a server scores given tokens, and how many alternatives it lists.
 

@@ -21,6 +21,7 @@ from evalsuite.report import flips, formats, sections
 from evalsuite.report.confounders import confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
+from evalsuite.report.probe import probes_of
 from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
 from evalsuite.tasks.datasets import benchmark_title
@@ -76,6 +77,7 @@ def write_page(
         "compared": any(row["delta"] is not None for row in content["rows"]),
         "judged": any(row["verdict"] for row in content["rows"]),
         "withheld": withheld,
+        "probes": probes_of(suite),
         "slots": bool(slots),
     }
     page = out / PAGE

@@ -1,0 +1,175 @@
+"""The ``probe`` command: is a candidate's arithmetic sane, and where not? Reads the baseline's answers again."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalsuite.analysis.fidelity import Place, Probe, evaluate
+from evalsuite.config.compose import load_settings
+from evalsuite.config.settings import Model, Run
+from evalsuite.endpoint.client import Client
+from evalsuite.engine.embedded import serve_demo
+from evalsuite.engine.identity.preflight import close_all
+from evalsuite.engine.probe import reference as stored_reference
+from evalsuite.engine.probe.answers import ANSWERS, StoredAnswer, choose_answers
+from evalsuite.engine.probe.reference import Reference
+from evalsuite.engine.probe.session import read_baseline, read_candidate, reference_path, text_around
+from evalsuite.errors import BadInput, EndpointUnusable, Exit
+from evalsuite.report import console
+from evalsuite.report.probe import FOLDER, probe_tables, verdict_line
+from evalsuite.store.baseline import open_artefact
+from evalsuite.store.manifest import write_json
+from evalsuite.store.runs import TableCell, find_run, run_cells
+
+
+def probe(settings: Run) -> Exit:
+    """Read stored answers of the baseline at each candidate's server and compare the distributions of their tokens.
+
+    The baseline's own reading is made once and kept below ``results_dir``. Writes ``probe/<candidate>.json`` into the
+    run of ``run_id``, else into that of the baseline, else ``to=FILE``.
+
+    Returns ``DONE`` without an alarm, ``FAIL`` with one, ``INCOMPLETE`` where nothing can be seen.
+    Raises ``BadInput`` for a baseline without answers, ``EndpointUnusable`` for servers that cannot be used.
+    """
+    accepted = _accepted(settings.accepted)
+    with ExitStack() as stack:
+        cells = _baseline(settings, stack)
+        chosen = choose_answers(cells, settings.data, settings.answers or ANSWERS)
+        return asyncio.run(_probe_all(settings, cells, chosen, accepted))
+
+
+async def _probe_all(
+    settings: Run, cells: Sequence[TableCell], chosen: Sequence[StoredAnswer], accepted: Mapping[str, Any] | None
+) -> Exit:
+    name = cells[0].model.removesuffix("-nothink")
+    file = reference_path(Path(settings.results_dir), chosen, str(cells[0].identity.get("checkpoint")))
+    reference = stored_reference.load(file, chosen)
+    wanted = dict(settings.models)
+    if reference is None and name not in wanted:
+        wanted = _with_baseline(settings, name, wanted)
+    thinking = cells[0].identity.get("thinking") is not False
+    wanted = {model: replace(served, thinking=thinking) for model, served in wanted.items()}
+    with ExitStack() as stack:
+        served = serve_demo(wanted, stack)
+        if name in served and (reference is None or name in settings.models):
+            _report(name, "the baseline")
+            reference = await read_baseline(served[name], settings.engine, chosen, lambda text: _report(name, text))
+            stored_reference.save(file, reference)
+        if reference is None:
+            raise BadInput(f"the baseline has not been read: serve it, then evalsuite probe model={name} ...")
+        greedy = all((cell.identity.get("sampling") or {}).get("temperature") == 0 for cell in cells)
+        codes = [
+            await _candidate(settings, model, served[model], (name, reference, greedy, accepted))
+            for model in settings.models
+            if model != name
+        ]
+    if not codes:
+        console.standard_output().print(f"the baseline is on record: evalsuite probe model=CANDIDATE ... ({file})")
+    return max(codes, key=_SEVERITY.index, default=Exit.DONE)
+
+
+_SEVERITY = (Exit.DONE, Exit.INCOMPLETE, Exit.FAIL)
+
+
+async def _candidate(
+    settings: Run, name: str, model: Model, known: tuple[str, Reference, bool, Mapping[str, Any] | None]
+) -> Exit:
+    baseline, reference, greedy, accepted = known
+    reading, clients = await read_candidate(model, settings.engine, reference, lambda text: _report(name, text))
+    try:
+        result = evaluate(
+            (baseline, name),
+            reference.answers,
+            reference,
+            (reading.together, reading.alone),
+            prompts_differ=reading.prompts_differ,
+            greedy=greedy,
+            accepted=accepted,
+        )
+        result = replace(result, worst=tuple([await _shown(place, reference, clients[0]) for place in result.worst]))
+    finally:
+        await close_all(clients)
+    return _write(settings, result)
+
+
+async def _shown(place: Place, reference: Reference, client: Client) -> Place:
+    answer = next(answer for answer in reference.answers if answer.stored.key == place.answer)
+    text = "" if answer.stored.gated else await text_around(client, answer.answer, place.place)
+    return replace(place, text=text)
+
+
+def _write(settings: Run, result: Probe) -> Exit:
+    content = result.to_json()
+    path = Path(settings.to) if settings.to is not None else _folder(settings) / FOLDER / f"{result.model}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, content)
+    output = console.standard_output()
+    console.show(probe_tables(content), "", output)
+    output.print(f"\n{result.model}: {verdict_line(content)}", soft_wrap=True, markup=False)
+    output.print(f"probe: {path}", soft_wrap=True, markup=False)
+    if result.alarms:
+        return Exit.FAIL
+    return Exit.INCOMPLETE if result.blind else Exit.DONE
+
+
+def _folder(settings: Run) -> Path:
+    """Folder of the run that the probe belongs to."""
+    results = Path(settings.results_dir)
+    if settings.run_id is not None:
+        return results / settings.run_id
+    baseline = str(settings.baseline_run)
+    return find_run(baseline, results) if not Path(baseline).is_file() else results / "probe"
+
+
+def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
+    """The cells of the baseline: of an artefact, or of a run, where the candidates name their baseline."""
+    path = Path(str(settings.baseline_run)).expanduser()
+    if path.is_file():
+        return stack.enter_context(open_artefact(path)).cells
+    available = run_cells(find_run(str(settings.baseline_run), Path(settings.results_dir)))
+    names = list(dict.fromkeys(cell.model for cell in available))
+    declared = {model.baseline for model in settings.models.values()} | set(settings.models)
+    found = [settings.baseline] if settings.baseline else [name for name in names if name in declared] or names
+    roots = [name for name in found if name is not None]
+    bases = {model.baseline for model in settings.models.values()} & set(roots)
+    chosen = sorted(str(name) for name in bases) or roots
+    cells = tuple(cell for cell in available if cell.model == chosen[0])
+    if len(chosen) != 1 or not cells:
+        raise BadInput(f"baseline_run={settings.baseline_run} holds {', '.join(names)}: choose one with baseline=NAME")
+    return cells
+
+
+def _with_baseline(settings: Run, name: str, wanted: Mapping[str, Model]) -> dict[str, Model]:
+    """The chosen models after the baseline, whose server is asked for its own reading."""
+    try:
+        known = load_settings([f"model={name}"], settings.config_dir, "doctor").models[name]
+    except BadInput as error:
+        problem = f"the baseline {name} has not been read, and no configuration names its server"
+        raise BadInput(f"{problem}: {error}") from None
+    others = {model.base_url for model in wanted.values()} - {"demo"}
+    if known.base_url in others:
+        raise EndpointUnusable(
+            f"the baseline {name} has not been read, and its address {known.base_url} is the candidate's: serve the "
+            f"baseline, give evalsuite probe model={name} baseline_run={settings.baseline_run}, then the candidate"
+        )
+    return {name: known, **wanted}
+
+
+def _accepted(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        float(content["nats"]["value"]), float(content["flips"]["value"]), list(content["strata"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"accepted={path}: not the probe.json of an accepted candidate ({error})") from None
+    return dict(content)
+
+
+def _report(name: str, text: str) -> None:
+    print(f"{name}: {text}", file=sys.stderr)

@@ -1,0 +1,182 @@
+"""Which stored answers of a baseline are read, and their token ids."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from evalsuite.config.settings import Data
+from evalsuite.endpoint.body import request_body
+from evalsuite.endpoint.client import Client
+from evalsuite.endpoint.logprobs import tokenize
+from evalsuite.engine.stored.rescore import load
+from evalsuite.errors import BadInput, EndpointUnusable
+from evalsuite.records import Request, canonical_sha
+from evalsuite.store.runs import TableCell
+from evalsuite.store.samples import read_rows
+from evalsuite.tasks.base import SingleTurn
+from evalsuite.tasks.datasets import is_gated
+
+ANSWERS = 200
+"""Answers that are read unless ``answers=`` gives another number."""
+JOINTS = ("</think>\n\n", "</think>", "\n</think>\n\n", "\n\n</think>\n\n", "\n</think>")
+"""What stands between the thinking and the answer before a server's parser takes it out; the text that has the stored
+number of tokens is the one that was generated."""
+_COLUMNS = ("item_id", "repeat", "outcome", "value", "groups", "text", "reasoning", "finish_reason", "prompt_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """One answer of the baseline."""
+
+    task: str
+    item: str
+    repeat: int
+    stratum: str
+    """Task, and the value of the item's first group."""
+    right: bool
+    gated: bool
+    """Whether its text must not be shown."""
+    request: Request
+    texts: tuple[str, ...]
+    """What was generated, as one text: every way in which thinking and answer can have been joined."""
+    prompt_tokens: int | None
+    """As the baseline's server counted them."""
+    completion_tokens: int | None
+
+    @property
+    def key(self) -> str:
+        """Name of the answer in files."""
+        return f"{self.task}/{self.item}/{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedAnswer:
+    """One answer as token ids."""
+
+    stored: StoredAnswer
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int = 20_260_601) -> list[StoredAnswer]:
+    """Draw about ``count`` whole answers: every stratum in turn, right and wrong ones alternating.
+
+    Only tasks of one request are drawn from: later prompts of a dialogue hold answers of the model.
+
+    Raises ``BadInput`` where no such answer is stored, and where the questions cannot be loaded.
+    """
+    strata: dict[tuple[str, bool], list[StoredAnswer]] = {}
+    for cell in cells:
+        for answer in _stored(cell, data):
+            strata.setdefault((answer.stratum, answer.right), []).append(answer)
+    if not strata:
+        raise BadInput("the baseline holds no whole answer of a task with one request: nothing can be read again")
+    rng = random.Random(seed)
+    queues = []
+    for key in sorted(strata):
+        answers = sorted(strata[key], key=lambda answer: answer.key)
+        rng.shuffle(answers)
+        queues.append(answers)
+    chosen: list[StoredAnswer] = []
+    while len(chosen) < count and any(queues):
+        chosen += [queue.pop() for queue in queues if queue]
+    return chosen[:count]
+
+
+def _stored(cell: TableCell, data: Data) -> Iterable[StoredAnswer]:
+    adapter, items = load(cell.folder, dict(cell.manifest), data)
+    if not hasattr(adapter, "prompt"):
+        return
+    single = cast("SingleTurn", adapter)
+    gated = is_gated(cell.task) or is_gated(str(cell.identity.get("adapter")))
+    for row in read_rows(cell.folder, [*_COLUMNS, "completion_tokens"]):
+        if row["finish_reason"] != "stop" or row["value"] is None or not row["text"]:
+            continue
+        groups = _groups(row["groups"])
+        stratum = ": ".join([cell.task, *list(groups.values())[:1]])
+        text, reasoning = str(row["text"]), str(row["reasoning"] or "")
+        texts = tuple(f"{reasoning}{joint}{text}" for joint in JOINTS) if reasoning else (text,)
+        yield StoredAnswer(
+            cell.task,
+            str(row["item_id"]),
+            int(row["repeat"]),
+            stratum,
+            float(row["value"]) == 1.0,
+            gated,
+            single.prompt(items[str(row["item_id"])], int(row["repeat"])),
+            texts,
+            row["prompt_tokens"],
+            row["completion_tokens"],
+        )
+
+
+def _groups(text: str | None) -> Mapping[str, str]:
+    groups = json.loads(text) if text else {}
+    return groups if isinstance(groups, dict) else {}
+
+
+async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
+    """Token ids of the answer's prompt under the server's own chat template. Raises ``NoLogprobs``."""
+    if answer.request.raw:
+        return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
+    body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
+    switch = {name: body[name] for name in ("chat_template_kwargs",) if name in body}
+    fields: dict[str, Any] = {"messages": list(answer.request.messages), "add_generation_prompt": True, **switch}
+    return await tokenize(client, fields)
+
+
+async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
+    """Token ids of the answer's text, if their number is the stored one; None: they would be others.
+
+    The end marker, which no text shows, counts as one token.
+    """
+    for text in answer.texts:
+        ids = await tokenize(client, {"prompt": text, "add_special_tokens": False})
+        if answer.completion_tokens is None or answer.completion_tokens - len(ids) in (0, 1):
+            return ids
+    return None
+
+
+def identity_of(answers: Sequence[StoredAnswer], checkpoint: str) -> str:
+    """Sixteen hex digits that stand for these answers and their baseline."""
+    return canonical_sha([checkpoint, [[answer.key, answer.texts] for answer in answers]])[:16]
+
+
+async def tokenized_answers(
+    client: Client, chosen: Sequence[StoredAnswer], concurrency: int
+) -> tuple[list[TokenizedAnswer], list[str]]:
+    """(answers as token ids, notes on those that were left out), by the tokenizer of the baseline's server.
+
+    Raises ``EndpointUnusable`` where the server counts the tokens of prompts otherwise than the run did, and where too
+    few answers can be rendered as they were generated.
+    """
+    slots = asyncio.Semaphore(concurrency)
+
+    async def rendered(stored: StoredAnswer) -> tuple[list[int], list[int] | None]:
+        async with slots:
+            return await prompt_ids(client, stored), await answer_ids(client, stored)
+
+    pairs = await asyncio.gather(*(rendered(stored) for stored in chosen))
+    counted = [pair for stored, pair in zip(chosen, pairs, strict=True) if stored.prompt_tokens is not None]
+    known = [stored.prompt_tokens for stored in chosen if stored.prompt_tokens is not None]
+    unequal = sum(len(prompt) != count for (prompt, _), count in zip(counted, known, strict=True))
+    if 10 * unequal > len(counted):
+        raise EndpointUnusable(
+            f"{client.model.base_url} renders {unequal} of {len(counted)} prompts with another number of tokens than "
+            "the baseline's run: another chat template, tokenizer or thinking switch. Serve the baseline as it was"
+        )
+    kept = [
+        TokenizedAnswer(stored, tuple(prompt), tuple(answer))
+        for stored, (prompt, answer) in zip(chosen, pairs, strict=True)
+        if answer and stored.prompt_tokens in (None, len(prompt))
+    ]
+    if 2 * len(kept) < len(chosen):
+        raise EndpointUnusable(
+            f"{client.model.base_url}: only {len(kept)} of {len(chosen)} stored answers have the stored number of "
+            "tokens when they are rendered again; the others cannot be read as they were generated"
+        )
+    left_out = len(chosen) - len(kept)
+    return kept, [f"{left_out} answers left out: other token ids than were generated"] if left_out else []

@@ -1,0 +1,116 @@
+"""Reading answers again: every pass scores the same token ids at one server."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalsuite.endpoint.logprobs import Scorer, TokenScores, generate, score
+from evalsuite.engine.probe.answers import TokenizedAnswer
+from evalsuite.stats.fidelity import Divergence, Listed, divergence
+
+WINDOW = 512
+"""Tokens of each end of a long answer that are read."""
+LONGEST_PREFIX = 8192
+"""Tokens before a second window, beyond which only the first is read: servers hold the logits of a whole prompt."""
+DECODED = 20
+"""Answers whose beginning is generated anew, to compare decoding with reading."""
+DECODED_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDivergence:
+    """Baseline against another pass on one answer."""
+
+    divergence: Divergence
+    """[n] for each token that was read."""
+    places: NDArray[np.int64]
+    """[n]: their places in the answer, from 0."""
+
+
+def windows(length: int, prompt: int) -> list[tuple[int, int]]:
+    """(first, end) of the tokens of an answer that are read: all of a short one, both ends of a long one."""
+    if length <= 2 * WINDOW:
+        return [(0, length)]
+    ends = [(0, WINDOW), (length - WINDOW, length)]
+    return ends if prompt + length <= LONGEST_PREFIX else ends[:1]
+
+
+async def read_answer(scorer: Scorer, answer: TokenizedAnswer) -> TokenScores:
+    """Score one answer's windows, one after another. Raises as ``endpoint.logprobs.score``."""
+    parts = []
+    for first, end in windows(len(answer.answer), len(answer.prompt)):
+        parts.append(await score(scorer, answer.prompt, answer.answer[:end], first=first))
+    return joined(parts)
+
+
+async def read_all(
+    scorer: Scorer, answers: Sequence[TokenizedAnswer], concurrency: int, keep: Callable[[int, TokenScores], None]
+) -> None:
+    """Score all answers, ``concurrency`` at a time; ``keep`` takes the number of each and its scores as they come."""
+    slots = asyncio.Semaphore(concurrency)
+
+    async def one(number: int, answer: TokenizedAnswer) -> None:
+        async with slots:
+            keep(number, await read_answer(scorer, answer))
+
+    async with asyncio.TaskGroup() as group:
+        for number, answer in enumerate(answers):
+            group.create_task(one(number, answer))
+
+
+async def compare_all(
+    scorer: Scorer, answers: Sequence[TokenizedAnswer], reference: Sequence[TokenScores], concurrency: int
+) -> list[AnswerDivergence]:
+    """One pass held against the ``reference``; every reply is reduced to its divergences when it arrives."""
+    compared: dict[int, AnswerDivergence] = {}
+
+    def keep(number: int, scores: TokenScores) -> None:
+        compared[number] = against(reference[number], scores, answers[number])
+
+    await read_all(scorer, answers, concurrency, keep)
+    return [compared[number] for number in range(len(answers))]
+
+
+def against(reference: TokenScores, scores: TokenScores, answer: TokenizedAnswer) -> AnswerDivergence:
+    """The divergences of one answer."""
+    spans = windows(len(answer.answer), len(answer.prompt))
+    places = np.concatenate([np.arange(first, end) for first, end in spans])
+    return AnswerDivergence(divergence(listed(reference), listed(scores)), places)
+
+
+async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnswer]) -> float:
+    """Mean divergence (nats a token) between generating tokens and reading the same ones, on the first answers.
+
+    Kernels of prefill and of decoding differ on some servers; a candidate that differs less than that cannot be seen.
+    """
+    total, tokens = 0.0, 0
+    for answer in answers[:DECODED]:
+        generated = await generate(scorer, answer.prompt, DECODED_TOKENS)
+        read = await score(scorer, answer.prompt, generated.tokens.tolist())
+        nats = divergence(listed(generated), listed(read)).nats
+        total, tokens = total + float(nats.sum()), tokens + len(nats)
+    return total / max(1, tokens)
+
+
+def listed(scores: TokenScores) -> Listed:
+    """The part of ``scores`` that divergences are computed from."""
+    return Listed(scores.top_tokens, scores.top_logprobs.astype(np.float64))
+
+
+def joined(parts: Sequence[TokenScores]) -> TokenScores:
+    """Scores of several windows in one; lists of unequal lengths are padded."""
+    width = max(part.top_tokens.shape[1] for part in parts)
+
+    def padded(values: NDArray[Any], filler: float) -> NDArray[Any]:
+        return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=filler)
+
+    return TokenScores(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.logprobs for part in parts]),
+        np.concatenate([padded(part.top_tokens, -1) for part in parts]).astype(np.int64),
+        np.concatenate([padded(part.top_logprobs, -np.inf) for part in parts]).astype(np.float32),
+    )
