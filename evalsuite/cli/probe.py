@@ -22,7 +22,7 @@ from evalsuite.engine.probe.session import read_baseline, read_candidate, refere
 from evalsuite.errors import BadInput, EndpointUnusable, Exit
 from evalsuite.report import console
 from evalsuite.report.probe import FOLDER, probe_tables, verdict_line
-from evalsuite.store.baseline import open_artefact
+from evalsuite.store.artefact import open_artefact
 from evalsuite.store.manifest import write_json
 from evalsuite.store.runs import TableCell, find_run, run_cells
 

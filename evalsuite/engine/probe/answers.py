@@ -17,7 +17,7 @@ from evalsuite.records import Request, canonical_sha
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import read_rows
 from evalsuite.tasks.base import SingleTurn
-from evalsuite.tasks.datasets import is_gated
+from evalsuite.tasks.gating import is_gated
 
 ANSWERS = 200
 """Answers that are read unless ``answers=`` gives another number."""
@@ -91,7 +91,7 @@ def _stored(cell: TableCell, data: Data) -> Iterable[StoredAnswer]:
     if not hasattr(adapter, "prompt"):
         return
     single = cast("SingleTurn", adapter)
-    gated = is_gated(cell.task) or is_gated(str(cell.identity.get("adapter")))
+    gated = is_gated(cell.manifest, cell.task)
     for row in read_rows(cell.folder, [*_COLUMNS, "completion_tokens"]):
         if row["finish_reason"] != "stop" or row["value"] is None or not row["text"]:
             continue

@@ -1,0 +1,95 @@
+"""The probe, from a stored baseline to an exit code, on real demo servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evalsuite.demo.process import serving
+from tests.support.command import evalsuite
+
+WORDS = ("probe", "baseline_run=r", "answers=30")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the baseline, and its reading."""
+    home = tmp_path_factory.mktemp("probe")
+    done = evalsuite(home, "run", "suite=demo", "model=[demo_bf16]", "limit=40", "run_id=r", "report=false")
+    assert done.returncode == 0, done.stderr
+    read = evalsuite(home, *WORDS, "model=demo_bf16")
+    assert read.returncode == 0, read.stderr
+    assert "the baseline is on record" in read.stdout
+    return home
+
+
+@pytest.fixture(scope="module")
+def noisy() -> Iterator[str]:
+    with serving(["demo_bf16"], noise=5) as urls:
+        yield urls["demo_bf16"]
+
+
+def test_a_candidate_is_held_against_the_baseline_read_before(folder: Path) -> None:
+    first = evalsuite(folder, *WORDS, "model=demo_fp8", "run_id=r")
+    assert first.returncode == 0, first.stderr
+    assert "demo_bf16:" not in first.stderr  # its reading is on disk
+    written = json.loads((folder / "results" / "r" / "probe" / "demo_fp8.json").read_text())
+    assert written["answers"] == 30
+    assert 1e-5 < written["nats"]["value"] < 1e-3
+    assert written["nats"]["value"] == pytest.approx(written["alone_nats"])
+    assert written["prompts_differ"] == 0
+    assert written["alarms"] == []
+    assert "nothing about accuracy" in " ".join(first.stdout.split())
+    shown = " ".join(first.stdout.split())
+    assert "accepted=FILE gives a size" in shown or "no difference" in shown
+
+
+def test_alarms_are_sizes_relative_to_the_accepted_candidate(folder: Path) -> None:
+    accepted = folder / "accepted.json"
+    evalsuite(folder, *WORDS, "model=demo_fp8", f"to={accepted}")
+    content = json.loads(accepted.read_text())
+    same = evalsuite(folder, *WORDS, "model=demo_fp8", f"accepted={accepted}", "to=again.json")
+    assert same.returncode == 0, same.stdout
+    assert "no alarm" in same.stdout
+    content["nats"]["value"] /= 11
+    accepted.write_text(json.dumps(content))
+    worse = evalsuite(folder, *WORDS, "model=demo_fp8", f"accepted={accepted}", "to=again.json")
+    assert worse.returncode == 1
+    assert "ALARM: divergence 11 x the accepted candidate's" in worse.stdout
+
+
+def test_the_baseline_behind_another_kernel_is_no_alarm(folder: Path, noisy: str) -> None:
+    own = folder / "own" / "model"
+    own.mkdir(parents=True, exist_ok=True)
+    head = "# @package models.noisy\ndefaults: [/server@server: sglang]\ntitle: Noisy\nbaseline: demo_bf16\n"
+    own.joinpath("noisy.yaml").write_text(f"{head}checkpoint: evalsuite/demo_bf16\nprecision: bf16\n")
+    words = ("--config-dir", "own", "model=noisy", f"models.noisy.base_url={noisy}", "to=noisy.json")
+    done = evalsuite(folder, *WORDS, *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "noisy.json").read_text())["nats"]["value"] < 5e-5
+
+
+def test_the_page_shows_the_probe(folder: Path) -> None:
+    evalsuite(folder, *WORDS, "model=demo_fp8", "run_id=r")
+    assert evalsuite(folder, "report", "run=r").returncode == 0
+    page = (folder / "results" / "r" / "report" / "report.html").read_text()
+    assert "Fidelity probe" in page
+    assert "says nothing about accuracy" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (("model=demo_fp8",), 64, "baseline_run= is missing"),
+        (("baseline_run=r",), 64, "add model=NAME"),
+        (("model=demo_fp8", "baseline_run=nowhere"), 64, "unknown run"),
+        (("model=demo_fp8", "baseline_run=r", "accepted=nowhere.json"), 64, "accepted=nowhere.json"),
+        (("model=demo_fp8", "baseline_run=r", "answers=1"), 64, "answers=1"),
+    ],
+)
+def test_what_is_missing_is_named(folder: Path, words: tuple[str, ...], code: int, named: str) -> None:
+    done = evalsuite(folder, "probe", *words)
+    assert done.returncode == code, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
