@@ -6,6 +6,8 @@ __all__ = [
     "comparison",
     "completeness",
     "drift",
+    "fidelity",
+    "groups",
     "interruptions",
     "release",
     "scores",

@@ -13,9 +13,11 @@ __all__ = [
     "deadline",
     "files",
     "load_settings",
+    "override_values",
     "paths",
     "sampling",
     "scale",
+    "schema_types",
     "settings",
     "validate",
 ]

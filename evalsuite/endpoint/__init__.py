@@ -1,3 +1,15 @@
 """One model server: a request, its reply or a named failure."""
 
-__all__ = ["body", "client", "environment", "faults", "identity", "pool", "reference", "replica", "stream", "thinking"]
+__all__ = [
+    "body",
+    "client",
+    "environment",
+    "faults",
+    "identity",
+    "logprobs",
+    "pool",
+    "reference",
+    "replica",
+    "stream",
+    "thinking",
+]

@@ -25,6 +25,8 @@ from evalsuite.errors import EndpointUnusable, EvalsuiteError, Exit
 TOP = 20
 """Alternatives asked at each token: the most that vLLM gives unless ``--max-logprobs`` is raised."""
 DIALECTS = ("vllm", "sglang")
+COUNTING = "One, two, three, four, five, six, seven, eight, nine, ten, eleven,"
+"""A text that any model continues with some certainty."""
 NOT_HERE = (
     "log-probabilities of given tokens are not possible here: {reason}. vLLM (prompt_logprobs), SGLang (/generate) and "
     "the demo server give them; llama.cpp and transformers serve do not"
@@ -125,16 +127,19 @@ async def find_scorer(client: Client) -> Scorer:
     Raises ``NoLogprobs`` saying what is missing.
     """
     reasons = []
-    for dialect in DIALECTS:
-        try:
-            return await _checked(client, dialect)
-        except (NoLogprobs, Transient, EndpointUnusable) as error:
-            reasons.append(f"{dialect}: {error}")
+    try:
+        prompt = await tokenize(client, {"prompt": COUNTING})
+        for dialect in DIALECTS:
+            try:
+                return await _checked(client, dialect, prompt)
+            except (NoLogprobs, Transient, EndpointUnusable) as error:
+                reasons.append(f"{dialect}: {error}")
+    except (NoLogprobs, Transient, EndpointUnusable) as error:
+        reasons.append(str(error))
     raise NoLogprobs(NOT_HERE.format(reason="; ".join(reasons)))
 
 
-async def _checked(client: Client, dialect: str) -> Scorer:
-    prompt = await tokenize(client, {"prompt": "One, two, three, four, five, six, seven, eight, nine, ten, eleven,"})
+async def _checked(client: Client, dialect: str, prompt: Sequence[int]) -> Scorer:
     scorer = Scorer(client, dialect, TOP, ())
     generated = await generate(scorer, prompt, 8)
     answer = generated.tokens.tolist()

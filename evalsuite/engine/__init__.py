@@ -6,6 +6,7 @@ __all__ = [
     "identity",
     "loop",
     "manifests",
+    "probe",
     "progress",
     "session",
     "stopping",

@@ -68,6 +68,7 @@ def _cost_notes(plan: Plan) -> list[str]:
     notes = [
         "Tokens. * assumed: no source states it. Read: before any prefix cache; judge, simulator: read and generated."
     ]
+    notes.append(_probe_note(plan))
     if plan.speed.rate is None:
         notes.append("rate=2500 (generated tokens a second of one endpoint) gives hours, window=4h gives windows.")
         return notes
@@ -77,6 +78,23 @@ def _cost_notes(plan: Plan) -> list[str]:
         "Long attempt: 99 of 100 are shorter, at an equal share of the rate."
     )
     return notes
+
+
+PROBE_ANSWERS, PROBE_PASSES, PROBE_RATES = 200, 3, (10_000, 20_000)
+"""Of ``evalsuite probe``: answers, passes over them, tokens a second of prefill (slow and fast, as published)."""
+
+
+def _probe_note(plan: Plan) -> str:
+    """What ``evalsuite probe`` reads before the questions: whole answers up to its two windows, and their prompts."""
+    tasks = _all_tasks(plan.costs)
+    attempts = sum(task.attempts for task in tasks)
+    tokens = sum(min(task.completion, 1024 * task.attempts) + task.prompt for task in tasks)
+    read = PROBE_PASSES * PROBE_ANSWERS * tokens / max(1, attempts)
+    slow, fast = (read / rate / 60 for rate in PROBE_RATES)
+    return (
+        f"evalsuite probe before the questions: {amount(read)} tokens of prefill a candidate, no generated one, "
+        f"{fast:.0f} to {slow:.0f} minutes at {PROBE_RATES[0]:,} to {PROBE_RATES[1]:,} tokens a second."
+    )
 
 
 def _windows(cost: ModelCost) -> str:

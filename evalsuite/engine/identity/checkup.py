@@ -17,6 +17,7 @@ from evalsuite.endpoint.identity.facts import canonical
 from evalsuite.endpoint.identity.fingerprint import Fingerprint
 from evalsuite.endpoint.identity.identify import identify, probe_thinking, with_name
 from evalsuite.endpoint.identity.probes import probe_images, probe_tools
+from evalsuite.endpoint.logprobs import find_scorer
 from evalsuite.endpoint.pool import connect_all
 from evalsuite.endpoint.reference import compare_with_reference, reference_request
 from evalsuite.endpoint.thinking import switch_fields
@@ -31,7 +32,7 @@ from evalsuite.engine.identity.preflight import (
     take_fingerprints,
     tools_needed,
 )
-from evalsuite.errors import EndpointUnusable
+from evalsuite.errors import EndpointUnusable, EvalsuiteError
 from evalsuite.records import Reply
 from evalsuite.tasks.loading import LoadedTask
 
@@ -144,6 +145,7 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
             streamed = facts["probe_tools_streamed"]
             checkup.note("tools", "ok", f"one call: {facts['probe_tools']}; streamed (never used): {streamed}")
     await _check_against_reference(checkup, plan)
+    await _check_logprobs(checkup)
     if plan.engine.fingerprint:
         await _check_fingerprint(checkup, plan.earlier)
     else:
@@ -194,6 +196,16 @@ async def _check_against_reference(checkup: EndpointCheckup, plan: CheckupPlan) 
     for check, streamed in (("OpenAI client", False), ("OpenAI client, streamed", True)):
         comparison = await compare_with_reference(checkup.clients[0], request, streamed=streamed)
         checkup.note(check, "ok" if comparison.same else "warn", comparison.finding)
+
+
+async def _check_logprobs(checkup: EndpointCheckup) -> None:
+    """Whether ``evalsuite probe`` can be used: log-probabilities of given tokens, found out with short requests."""
+    try:
+        scorer = await find_scorer(checkup.clients[0])
+    except EvalsuiteError as error:
+        checkup.note("probe", "ok", str(error))  # a run needs none
+        return
+    checkup.note("probe", "ok", "; ".join(scorer.findings))
 
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:

@@ -1,3 +1,3 @@
 """Answer extractors and judge prompts that several benchmarks share."""
 
-__all__ = ["degenerate", "extract", "judge_prompt"]
+__all__ = ["degenerate", "extract", "judge_prompt", "numbers"]

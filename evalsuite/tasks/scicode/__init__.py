@@ -1,3 +1,3 @@
 """SciCode: scientific programming in steps, executed in the sandbox."""
 
-__all__ = ["adapter"]
+__all__ = ["adapter", "grading"]
