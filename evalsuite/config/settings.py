@@ -241,7 +241,8 @@ class Run:
     """``plan``: a baseline artefact whose recorded lengths and rates are used."""
     accepted: str | None = None
     """``gate=drift``: an artefact of the watched checkpoint that a release accepted; its recorded offset is the
-    reference where ``baseline_run`` is of another checkpoint."""
+    reference where ``baseline_run`` is of another checkpoint. ``probe``: the probe/NAME.json of the last accepted
+    candidate of this precision; None: no alarms of size."""
     baseline_max_gb: float = 50.0
     """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     rate: float | None = None
@@ -260,8 +261,6 @@ class Run:
     """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
     answers: int | None = None
     """``probe``: stored answers that are read; None: 200."""
-    accepted: str | None = None
-    """``probe``: the probe.json of the last accepted candidate of this precision; None: no alarms of size."""
     to: str | None = None
     """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
     port: int = 0
