@@ -45,6 +45,20 @@ def page(folder: Path) -> list[Line]:
     return page_lines(folder)
 
 
+def extractors(folder: Path) -> list[Line]:
+    """Readers beside the code that published them, and on answers that never end."""
+    from figures.extractors import lines
+
+    return [*lines(), *whole_runs.extractors(folder)]
+
+
+def boxed(folder: Path) -> list[Line]:
+    """GSM8K's reader on made boxes."""
+    from figures.boxed import lines
+
+    return lines(folder)
+
+
 def identity(folder: Path) -> list[Line]:
     """Which server is on the port."""
     from figures.identity import lines
@@ -122,7 +136,8 @@ TOPICS: dict[str, Topic] = {
     "http": Topic("MMLU-Pro over HTTP", whole_runs.http),
     "port": Topic("One port", whole_runs.port),
     "lm_eval": Topic("Verdicts beside stock lm-eval's", whole_runs.lm_eval),
-    "extractors": Topic("Looping answers", whole_runs.extractors),
+    "extractors": Topic("Readers of answers", extractors),
+    "boxed": Topic("GSM8K's box", boxed),
     "bodies": Topic("Request bodies", whole_runs.bodies),
     "startup": Topic("Start-up", startup.lines),
     "ray": Topic("Ray", whole_runs.ray),

@@ -43,6 +43,8 @@ def _written(character: str) -> str:
     kind, _, points = unicodedata.decomposition(character).partition(" ")
     if kind in ("<super>", "<sub>"):
         return ("^" if kind == "<super>" else "_") + f"{{{_plain(points)}}}"
+    if kind == "<square>":  # one character for a unit and its power
+        return "".join(map(_written, _plain(points)))
     if kind == "<fraction>":
         return r"\frac{{{}}}{{{}}}".format(*_plain(points).partition("/")[::2])
     if unicodedata.category(character) == "Cf":  # zero width, direction marks
@@ -66,7 +68,7 @@ _WORD = re.compile(r"(?<![\\A-Za-z])\ue000?([^\W\d_]+)")
 _DROPPED = re.compile(
     r"\\(?:color|textcolor|hspace|vspace|mspace|phantom|vphantom|label|tag|begin|end)\*?\s*\{[^{}]*\}"
     r"|\\(?:displaystyle|textstyle|scriptstyle|tiny|small|normalsize|large|Large|LARGE|huge|Huge|bfseries|bf|rm|it|sf|tt"
-    r"|left|right|[bB]igg?[lr]?|mathbf|mathsf|boldsymbol|bm|pmb|underline|fbox|framebox|boxed|ensuremath|mathord"
+    r"|left|right|[bB]igg?[lr]?|mathbf|mathsf|boldsymbol|bm|pmb|underline|fbox|framebox|boxed|ensuremath|mathord|num"
     r"|limits|strut|mathstrut|nobreak)(?![A-Za-z])"
     r"|\\[()\[\]!]|\*\*"
 )
@@ -76,18 +78,22 @@ _REPLACED = tuple(
         (r"\\textsuperscript(?=\s*\{)", "^"),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])", "°"),
         (r"\\(?:text)?(?:dollar|euro|sterling|pounds|yen|cent)(?![A-Za-z])", "$"),
-        (r"\\(?:approx|simeq|sim|cong|doteq)(?![A-Za-z])", "="),
+        (r"\\(?:approx|simeq|sim|cong|doteq|Rightarrow|rightarrow|implies|to|therefore)(?![A-Za-z])", "="),
         (r"\\(?:quad|qquad|enspace|thinspace)(?![A-Za-z])|\\[,;: ]|~", " "),
         (r"\\\\", ";"),
         (r"\\(?:\{|lbrace(?![A-Za-z]))", "("),
         (r"\\(?:\}|rbrace(?![A-Za-z]))", ")"),
         (r"_\s*\{?10\}?\s*\Z", ""),
-        (r"\{([,.-])\}", r"\1"),
+        (r"(?<![A-Za-z])\{([,.-])\}", r"\1"),
         (r"\\([$%#&])", r"\1"),
         (r"\bRs\.", "Rs "),
+        (r"\b([ap])\.\s?m\b\.?", r"\1m"),
+        (r"\^\s*\{?\s*\\prime(?![A-Za-z])\s*\}?", "'"),
     )
 )
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)|(?<=[A-Za-z])\s+(?:\ue000)?(?:squared|cubed)\b")
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\ue000?(?:st|nd|rd|th)\s*\}?")
+_UNIT_FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}\d\\]*)\}\s*\{([^{}\d\\]*)\}")
 _HYPHEN = re.compile(r"(?<=[0-9A-Za-z}).])-(?=\ue000?[A-Za-z]{2})")
 _GROUP = re.compile(r"(\{\s*)\{([^{}]*)\}")
 _COUNTRY = re.compile(r"\ue000?\b(?:US|AU?|CA?|S|HK|NZ|R|MX)\s*(?=\$)")
@@ -108,7 +114,8 @@ def _simplified(text: str) -> str:
     while inner != text:
         inner = text
         text = _IN_TEXT.sub(lambda match: _WORD.sub(_TEXT_MARK + r"\1", match[1]), _GROUP.sub(r"\1\2", text))
-    return _COUNTRY.sub("", _HYPHEN.sub(" ", _UNIT_POWER.sub("", text))).strip()
+    text = _UNIT_FRACTION.sub(r" \1/\2 ", _ORDINAL.sub("", _UNIT_POWER.sub("", text)))
+    return _COUNTRY.sub("", _HYPHEN.sub(" ", text)).strip()
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -138,7 +145,7 @@ _UNITS = frozenset(
     re.findall(
         r"\w+",
         "m g s h l v w n j f a b c d cm mm km nm kg mg lb lbs oz ft hr hrs yd yds ms pt qt kw kj kn hz kb mb gb tb ml"
-        " mph kph kmh pm rpm bps fps mins secs tsp tbsp cl dl kwh ghz mhz khz",
+        " mph kph kmh sq cu st nd rd th am pm rpm bps fps mins secs tsp tbsp cl dl kwh ghz mhz khz",
     )
 )
 _BARE_LETTERS = frozenset("mgshlLWVAKNJCF")
@@ -176,7 +183,11 @@ def _word_kind(word: str) -> str:
     if low in _UNITS or low in _ONLY_BEHIND:
         return "U"
     spoken = not low.isascii() or re.search("[aeiou]", low) is not None
-    return "W" if spoken and (in_text or len(low) > 2 or low in ("is", "of", "in", "at", "an", "on")) else "XU"[in_text]
+    return (
+        "W"
+        if spoken and (in_text or len(low) > 2 or low in ("is", "of", "in", "at", "an", "on", "us"))
+        else "XU"[in_text]
+    )
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
