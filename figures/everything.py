@@ -25,6 +25,7 @@ from evalsuite.store.samples import read_samples
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
 from evalsuite.tasks.tau2_telecom.domain import package
+from figures import quant_items
 from figures.three_servers import Place, Play, key, playing
 from tests.support import questions as made
 from tests.support import scicode_problems as scicode_small
@@ -38,9 +39,15 @@ SINGLES = {
     "mmmu_pro": "vision",
     "gpqa_diamond": "nvidia",
     "ifbench": "prompts300",
+    "aime": "boxed",
+    "livecodebench": "nvidia",
 }
 """Single-turn benchmarks -> the variant that ``conf/task`` chooses."""
-TASKS = (*SINGLES, "aa_lcr", "scicode", "tau2_telecom")
+TASKS = ("mmlu_pro", "gsm8k", "mmmu_pro", "gpqa_diamond", "ifbench", "aa_lcr", "scicode", "tau2_telecom")
+"""The benchmarks of ``suite=all``."""
+QUANT = ("mmlu_pro", "gpqa_diamond", "scicode", "aa_lcr", "livecodebench", "aime", "tool_calls")
+"""The benchmarks of ``suite=quant``."""
+SUITES = {"all": TASKS, "quant": QUANT}
 FATES = ("correct", "wrong", "truncated", "failed")
 """Of a task's first four items, in order; further items are answered right."""
 HELPERS = {"aa_lcr": "ungraded", "tau2_telecom": "failed"}
@@ -83,18 +90,20 @@ class Everything:
     """Both runs."""
     said: str
     """Last lines of both runs' standard error."""
+    ends: Mapping[str, int]
+    """Command after healing -> its exit code: the run of a second model, ``rescore``, ``report`` and ``gate``."""
 
 
-def everything(folder: Path) -> Everything:
-    """Run the command on all eight benchmarks (those that can run here) below ``folder``, heal, and run it again."""
+def everything(folder: Path, suite_name: str = "all") -> Everything:
+    """Run the command on the benchmarks of a suite that can run here, below ``folder``, heal, and run it again."""
     root = folder / "data"
     source = made.lay_out(root)
-    skipped = unavailable(root)
-    tasks = [task for task in TASKS if task not in skipped]
+    skipped = {task: why for task, why in unavailable(root).items() if task in SUITES[suite_name]}
+    tasks = [task for task in SUITES[suite_name] if task not in skipped]
     play = Play()
     options = [word for task in tasks for word in prepare(task, root, source, play)]
     results = folder / "results"
-    suite = "suite=all" if not skipped else f"task=[{','.join(tasks)}]"
+    suite = f"suite={suite_name}" if not skipped else f"task=[{','.join(tasks)}]"
     words = ["run", "model=fp8", suite, "data=local", f"data.root={root}", f"results_dir={results}", "run_id=r"]
     words += [f"seed={SEED}", "judge=qwen3_235b_instruct", "engine.retries=1", "engine.backoff_seconds=0.01", *options]
     words += [f"tasks.{task}.repeats=1" for task in tasks]
@@ -110,7 +119,9 @@ def everything(folder: Path) -> Everything:
         play.healed = True
         second = evalsuite(folder, *words)
         seconds = time.monotonic() - began
-        late = [server.requests[cut:] for server, cut in zip(servers, cuts, strict=True)]
+        late_requests = [list(server.requests) for server in servers]
+        ends = _further(folder, words, suite_name) if suite_name == "quant" else {}
+        late = [requests[cut:] for requests, cut in zip(late_requests, cuts, strict=True)]
     again = {place for one in late[0] if (place := play.owner(one.prompt, one.body))}
     sent = [(who, key(one.body)) for who, some in zip((MODEL, SIMULATOR), late, strict=False) for one in some]
     return Everything(
@@ -122,7 +133,26 @@ def everything(folder: Path) -> Everything:
         (cuts[2], len(late[2])),
         seconds,
         first.stderr[-2000:] + second.stderr[-2000:],
+        ends,
     )
+
+
+def _further(folder: Path, words: Sequence[str], suite_name: str) -> dict[str, int]:
+    """Ask a second model, which is the first under another name, then grade, report and gate the run."""
+    other = [word.replace("models.fp8.", "models.nvfp4.") for word in words]
+    other[other.index("model=fp8")] = "model=nvfp4"
+    where = [word for word in words if word.startswith(("results_dir=", "data=", "data.root="))]
+    places = [word for word in where if word.startswith("results_dir=")]
+    commands = {
+        "second model": other,
+        "rescore": ["rescore", "run=r", *where],
+        "report": ["report", "run=r", "baseline=fp8", *places],
+        "gate": [
+            *("gate", "run=r", f"gate={suite_name}", "baseline=fp8", "baseline_waiver=made answers"),
+            *places,
+        ],
+    }
+    return {name: evalsuite(folder, *command).returncode for name, command in commands.items()}
 
 
 def _found(
@@ -159,13 +189,14 @@ def unavailable(root: Path) -> dict[str, str]:
     if lacking:
         found["scicode"] = f"not installed: {', '.join(lacking)}"
     elif all(missing(tier) for tier in ISOLATING):
-        found["scicode"] = "; ".join(f"{tier}: {missing(tier)}" for tier in ISOLATING)
+        found["scicode"] = found["livecodebench"] = "; ".join(f"{tier}: {missing(tier)}" for tier in ISOLATING)
     return found
 
 
 def evalsuite(folder: Path, *words: str, columns: int = 100) -> subprocess.CompletedProcess[str]:
     """The real command."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns)}
+    targets = str(scicode_small.targets(folder / "data"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "SCICODE_TARGETS": targets}
     command = [sys.executable, "-m", "evalsuite", *words]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -180,6 +211,11 @@ def prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
         return _problems(root, source, play)
     elif task == "tau2_telecom":
         return _dialogues(root, play)
+    elif task == "tool_calls":
+        play.calls |= quant_items.tool_calls(root, _cast, play)
+        return []
+    elif task == "livecodebench":
+        quant_items.livecodebench(root)
     variant = SINGLES.get(task, "v1_0")
     options = {"nltk_data": str(root / "nltk_data")} if task == "ifbench" else {}
     adapter: Any = build(task, variant=variant, options=options, source=source, seed=SEED)
@@ -188,7 +224,7 @@ def prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
         (content,) = (message["content"] for message in adapter.prompt(item, 0).messages)
         text = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         play.by_prompt[text, request_seed(SEED, item.id, 0)] = place
-        right = str(item.target) if task == "aa_lcr" else made.right(task, variant, adapter, item, 0)
+        right = _right(task, adapter, item)
         play.texts[place] = (right, _wrong(task, right))
         if play.fates[place] == "ungraded":
             play.judge_fails.add(right)
@@ -204,8 +240,16 @@ def _cast(task: str, items: Sequence[Item], play: Play) -> list[Place]:
     return places
 
 
+def _right(task: str, adapter: Any, item: Item) -> str:
+    if task == "livecodebench":
+        return quant_items.PROGRAM
+    return str(item.target) if task == "aa_lcr" else made.right(task, SINGLES[task], adapter, item, 0)
+
+
 def _wrong(task: str, right: str) -> str:
     """An answer that is read and is not the key."""
+    if task == "livecodebench":
+        return quant_items.WRONG_PROGRAM
     if task in ("gpqa_diamond", "mmmu_pro"):
         return f"Answer: {'B' if right.endswith('A') else 'A'}"
     return made.WRONG.get(task, "No idea.")

@@ -36,6 +36,8 @@ class Play:
     texts: dict[Place, tuple[str, str]] = field(default_factory=dict)
     """Single turn -> (right answer, wrong answer)."""
     dialogues: dict[Place, Script] = field(default_factory=dict)
+    calls: dict[Place, tuple[Answer, Answer]] = field(default_factory=dict)
+    """One request with tools -> (right answer, wrong answer)."""
     fates: dict[Place, str] = field(default_factory=dict)
     simulator_fails: set[Place] = field(default_factory=set)
     judge_fails: set[str] = field(default_factory=set)
@@ -66,6 +68,8 @@ class Play:
             return BROKEN
         if fate == "truncated":
             return Answer("", reasoning=THOUGHT, finish_reason="length")
+        if place in self.calls:
+            return self.calls[place][fate == "wrong"]
         return Answer(self.texts[place][fate == "wrong"], reasoning=THOUGHT)
 
     def simulator(self, prompt: str, body: Mapping[str, Any]) -> Answer:

@@ -47,6 +47,24 @@ def test_a_fault_of_the_judge_is_healed_without_the_model(found: Everything) -> 
     assert found.judged == (2 + 2, 2)  # the broken verdict is asked for twice; an empty answer and a failed one never
 
 
+@pytest.mark.slow
+def test_the_suite_of_quantization_runs_as_the_eight(tmp_path: Path) -> None:
+    quant = everything(tmp_path, "quant")
+    assert quant.codes == (Exit.INCOMPLETE, Exit.DONE), quant.said
+    assert quant.answered_twice == 0
+    for task, cell in quant.cells.items():
+        assert set(cell.planned.values()) >= set(FATES), task
+        assert cell.before == cell.planned, task
+        assert cell.rows_kept, task
+        assert cell.summaries[1]["complete"], task
+    assert {name: quant.ends[name] for name in ("second model", "rescore", "report")} == {
+        "second model": Exit.DONE,
+        "rescore": Exit.DONE,
+        "report": Exit.DONE,
+    }
+    assert quant.ends["gate"] == 2, "a few items decide nothing"
+
+
 def test_the_words_of_a_gated_question_stay_out_of_report_and_output(tmp_path: Path) -> None:
     seen = canary(tmp_path)
     incomplete = {"run, failing", "run, echoing"}

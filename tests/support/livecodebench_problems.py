@@ -113,9 +113,9 @@ CASES = (
 def lay_out(root: Path) -> Source:
     """Two problems of the window and one before it, in the dataset's columns, below ``root``."""
     rows = [
-        _row("sum", SUM, "2024-09-14", "easy", "atcoder"),
-        _row("double", DOUBLE, "2025-01-05", "hard", "leetcode"),
-        _row("old", SUM, "2024-07-31", "easy", "atcoder"),
+        row("sum", SUM, "2024-09-14", "easy", "atcoder"),
+        row("double", DOUBLE, "2025-01-05", "hard", "leetcode"),
+        row("old", SUM, "2024-07-31", "easy", "atcoder"),
     ]
     path = root / "livecodebench" / "test.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,8 @@ def lay_out(root: Path) -> Source:
     return Source("local", str(root))
 
 
-def _row(name: str, tests: Tests, date: str, difficulty: str, platform: str) -> dict[str, Any]:
+def row(name: str, tests: Tests, date: str, difficulty: str, platform: str) -> dict[str, Any]:
+    """One problem in the dataset's columns."""
     kind = "stdin" if tests.function is None else "functional"
     cases = [
         {"input": text, "output": output, "testtype": kind}
