@@ -71,20 +71,23 @@ def tau2(folder: Path) -> list[Line]:
 
 
 def sandbox(folder: Path) -> list[Line]:
-    """Hostile and honest snippets on every isolating tier, as root and as an ordinary user."""
-    from evalsuite.sandbox.isolation import ISOLATING
+    """Hostile and honest snippets in bubblewrap, as root and as an ordinary user, and in a container."""
+    from evalsuite.sandbox.isolation import missing
     from figures.sandbox import attacked
 
     lines = []
-    for tier in ISOLATING:
-        for ordinary in (False, True):
-            found = attacked(shared_data() / "sandbox_attacks", tier, ordinary=ordinary, warm=50)
-            who = "an ordinary user" if ordinary else "root"
-            good = len(found.endings) - len(found.wrong)
-            harm = ", ".join(sorted(found.harm)) or "none"
-            what = f"{good} of {len(found.endings)}, harm: {harm}; warm test {found.median_ms:.0f} ms"
-            asked = "26 of 26, no leak, survivor or forged verdict; under 200 ms median"
-            lines.append(Line(f"{tier}, as {who}", asked, what))
+    for wall, ordinary in (("bubblewrap", False), ("bubblewrap", True), ("podman", True)):
+        who = f"{wall}, as {'an ordinary user' if ordinary else 'root'}"
+        asked = "66 of 66, no leak, survivor or forged verdict; 330 honest jobs pass; warm test under 60 ms median"
+        if missing(wall):
+            lines.append(Line(who, asked, f"not measured: {missing(wall)}"))
+            continue
+        found = attacked(shared_data() / "sandbox_attacks", wall, ordinary=ordinary, warm=50 if wall != "podman" else 5)
+        good = len(found.endings) - len(found.wrong)
+        wrong = "".join(f"; {name}: {why}" for name, why in found.wrong.items())
+        harm = "; ".join(f"{name}: {', '.join(what)}" for name, what in sorted(found.harm.items())) or "none"
+        what = f"{good} of {len(found.endings)}{wrong}, harm: {harm}; {found.honest} honest jobs pass"
+        lines.append(Line(who, asked, f"{what}; warm test {found.median_ms:.0f} ms"))
     return lines
 
 

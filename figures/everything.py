@@ -19,7 +19,7 @@ from typing import Any
 from evalsuite.engine.conversation import request_seed
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
-from evalsuite.sandbox.isolation import ISOLATING, missing
+from evalsuite.sandbox.isolation import missing
 from evalsuite.store.attempts import MODEL
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.datasets import Source
@@ -188,8 +188,8 @@ def unavailable(root: Path) -> dict[str, str]:
     lacking = [name for name in ("h5py", "scipy", "sympy") if find_spec(name) is None]
     if lacking:
         found["scicode"] = f"not installed: {', '.join(lacking)}"
-    elif all(missing(tier) for tier in ISOLATING):
-        found["scicode"] = found["livecodebench"] = "; ".join(f"{tier}: {missing(tier)}" for tier in ISOLATING)
+    elif missing("bubblewrap"):
+        found["scicode"] = found["livecodebench"] = missing("bubblewrap")
     return found
 
 

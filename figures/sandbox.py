@@ -1,12 +1,13 @@
 """The sandbox against snippets that are honest, clumsy or hostile; harm is looked for from outside.
 
-``python -m figures.sandbox TIER FOLDER [NAME ...]`` runs the snippets of ``FOLDER/snippets`` as whoever calls it
-and prints one JSON object; ``attacked`` calls it as root or as an ordinary user.
+``python -m figures.sandbox WALL FOLDER WARM HONEST [NAME ...]`` runs the snippets of ``FOLDER/snippets`` as whoever
+calls it and prints one JSON object; ``attacked`` calls it as root or as an ordinary user.
 """
 
 import ctypes
 import json
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -15,17 +16,20 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evalsuite.sandbox.client import Job, Sandbox, open_sandbox
-from evalsuite.sandbox.isolation import NOBODY
+from evalsuite.sandbox.client import Job, Sandbox
+from evalsuite.sandbox.containers import COMMANDS
 from evalsuite.sandbox.split_tests import Halves, split
+from evalsuite.sandbox.supervisor import descendants
+from figures.attacks import ATTACKS
 
 ROOT = Path(__file__).parents[1]
 STRANGER = 61_234
@@ -41,36 +45,64 @@ TARGETS = (np.arange(5.0) ** 2, np.array([9.0, 27.0]))
 MEMORY, DISK = 512 << 20, 64 << 20
 SLACK = 400 << 20
 """Of memory: what the zygote has loaded, and how far a process comes between two looks."""
+_GOOD = "def f(x): return x * x\ndef g(n): return n**2, n**3\n"
+_ASK = "x = np.arange(5.0); assert np.allclose(f(x), target)"
+HONEST: Sequence[tuple[str, str, Any]] = (
+    (_GOOD, _ASK, TARGETS[0]),
+    (f"import tempfile\n{_GOOD}with tempfile.TemporaryFile() as t: t.write(b'x' * (1 << 20))", _ASK, TARGETS[0]),
+    (
+        "import threading\nr = []\nt = threading.Thread(target=lambda: r.append(3))\nt.start(); t.join()",
+        "assert r == target",
+        [3],
+    ),
+    ("def f(): return np.random.rand()", "assert f() == target", np.random.RandomState(0).rand()),
+    (
+        "import os\ndef f(): return os.listdir('.'), os.getcwd() == os.environ['HOME']",
+        "assert f() == target",
+        ([], True),
+    ),
+)
+"""(answer, test, target) of jobs that pass before and after any other."""
 
 
 @dataclass(slots=True)
 class Attacked:
-    """One tier under all snippets."""
+    """One wall under all snippets."""
 
-    tier: str
+    wall: str
     facts: str
     uid: int
     endings: dict[str, str] = field(default_factory=dict)
-    """Snippet -> how the sandbox says it ended."""
+    """Snippet -> how the sandbox reports its end."""
     wrong: dict[str, str] = field(default_factory=dict)
     """Snippets whose verdict is not the one that their header states."""
     harm: dict[str, list[str]] = field(default_factory=dict)
     """Snippets that did what must not happen."""
+    honest: int = 0
+    """Honest jobs that passed."""
     median_ms: float = 0.0
     """Wall time of a warm test: job sent, run, judged."""
 
 
-def attacked(snippets: Path, tier: str, *, ordinary: bool, names: Sequence[str] = (), warm: int = 20) -> Attacked:
-    """All snippets (or those ``names``) on one tier, as this user or as an ordinary one (needs root)."""
-    folder = Path(tempfile.mkdtemp(prefix="evalsuite-attacks-", dir="/var/tmp"))
+def attacked(
+    snippets: Path, wall: str, *, ordinary: bool, names: Sequence[str] = (), warm: int = 20, honest: int = 5
+) -> Attacked:
+    """Those of ``snippets`` and of ``ATTACKS`` (or of both those ``names``) in one wall, each before ``honest`` jobs.
+
+    As this user, or as an ordinary one (needs root).
+    """
+    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/var/tmp"))  # short: podman has sockets below it
     try:
         shutil.copytree(snippets, folder / "snippets")
+        for name, code in ATTACKS.items():
+            (folder / "snippets" / f"own_{name}.py").write_text(code)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         folder.chmod(0o777)
-        words = [sys.executable, "-B", "-m", "figures.sandbox", tier, str(folder), str(warm), *names]
-        words = as_ordinary_user(words, folder) if ordinary else words
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "API_KEY": "SECRETENV" + "CANARY"}
+        words = [sys.executable, "-B", "-m", "figures.sandbox", wall, str(folder), str(warm), str(honest), *names]
+        words = as_ordinary_user(words, folder, containers=wall in COMMANDS) if ordinary else words
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder / "user"), "API_KEY": "SECRETENV" + "CANARY"}
+        environment["XDG_RUNTIME_DIR"] = str(folder / "user")
         done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr[-2000:])
@@ -79,10 +111,11 @@ def attacked(snippets: Path, tier: str, *, ordinary: bool, names: Sequence[str] 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def as_ordinary_user(words: Sequence[str], folder: Path) -> list[str]:
+def as_ordinary_user(words: Sequence[str], folder: Path, *, containers: bool = False) -> list[str]:
     """A command line that runs ``words`` as an ordinary user; an interpreter in root's home is made reachable.
 
-    The latter in a mount namespace of its own: nothing of it is seen outside.
+    The latter in a mount namespace of its own: nothing of it is seen outside. ``containers``: the user has an entry in
+    passwd and numbers for container users there, and no cgroup2 beside cgroup1, which crun refuses.
     """
     lines = []
     for number, place in enumerate((Path(sys.base_prefix), Path(sys.prefix))):
@@ -95,70 +128,101 @@ def as_ordinary_user(words: Sequence[str], folder: Path) -> list[str]:
                 f"mkdir -p {place}",
                 f"mount --move {stage} {place}",
             ]
-    script = " && ".join([*lines, 'exec setpriv --reuid "$0" --regid "$0" --clear-groups --no-new-privs "$@"'])
+    rights = "--no-new-privs"
+    if containers:
+        files = {"passwd": f"stranger:x:{STRANGER}:{STRANGER}::{folder}/user:/bin/sh"}
+        files |= dict.fromkeys(("subuid", "subgid"), f"stranger:{1 << 20}:65536")
+        for name, text in files.items():
+            (folder / name).write_text(f"{Path('/etc', name).read_text()}{text}\n")
+            lines.append(f"mount --bind {folder}/{name} /etc/{name}")
+        lines.append("{ umount /sys/fs/cgroup/unified 2>/dev/null || true; }")
+        rights = ""  # newuidmap has some of its own
+    script = " && ".join([*lines, f'exec setpriv --reuid "$0" --regid "$0" --clear-groups {rights} "$@"'])
     return ["unshare", "--mount", "sh", "-c", script, str(STRANGER), *words]
 
 
-def main(tier: str, folder: Path, warm: int, names: Sequence[str]) -> None:
+def main(wall: str, folder: Path, warm: int, honest: int, names: Sequence[str]) -> None:
     """Run and print."""
     os.umask(0)
-    _adopt_orphans()
+    if wall not in COMMANDS:  # podman waits for a process of its own that only init would reap
+        _adopt_orphans()
     home, scratch = folder / "home", folder / "outside"
     (home / ".ssh").mkdir(parents=True)
     scratch.mkdir()
+    (folder / "user").mkdir(mode=0o700)
     for path in (home / ".ssh" / "id_rsa", home / ".netrc"):
         path.write_text("HOME" + "CANARY")
     _targets(folder / "targets.h5")
-    box = open_sandbox(tier, memory=MEMORY, disk=DISK)
-    found = Attacked(box.tier, box.facts, os.geteuid())
+    box = Sandbox(wall, wall == "bubblewrap", MEMORY, DISK, warm=("numpy",))
+    found = Attacked(box.wall, "", os.geteuid())
     try:
+        _honest(box, 1)
         for path in sorted((folder / "snippets").glob("*.py")):
             if not names or path.stem in names:
                 _attack(box, path, folder, found)
+                passed = _honest(box, honest)
+                found.honest += passed
+                if passed < honest:
+                    found.harm.setdefault(path.stem, []).append("an honest answer fails after it")
         found.median_ms = _warm(box, warm)
+        found.facts = box.facts
     finally:
         box.close()
+    left = [_command(pid) for pid in _left(set())]
+    if wall in COMMANDS:
+        left += subprocess.run([wall, "ps", "-aq"], capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run([wall, "system", "migrate"], capture_output=True, check=False)  # ends what podman leaves running
+    if left:
+        found.harm["at the end"] = [f"survivor {what}" for what in left]
     sys.stdout.write(json.dumps(asdict(found)))
 
 
 def _attack(box: Sandbox, path: Path, folder: Path, found: Attacked) -> None:
-    code = path.read_text()
-    for word, place in (("@H5@", "targets.h5"), ("@SCRATCH@", "outside"), ("@HOME@", "home")):
+    code, mark = path.read_text(), f"evalsuite-mark-{uuid.uuid4().hex}"
+    places = {"@H5@": "targets.h5", "@SCRATCH@": "outside", "@HOME@": "home"}
+    for word, place in places.items():
         code = code.replace(word, str(folder / place))
-    said = code.splitlines()[0].removeprefix("# expect: ")
+    code = code.replace("@MARK@", mark)
+    expected = code.splitlines()[0].removeprefix("# expect: ")
     hangs = "# harm: hang" in code
     leaked = Halves(
         "__emit__(-1, lambda: printed.getvalue())",
         f"text = __take__(-1)\nassert any(word in text for word in {LEAKS})",
     )
-    job = Job(IMPORTS, code, (*split(TESTS, IMPORTS), leaked), 1.5 if hangs else 20.0)
-    before, files = _processes(), _files(folder)
-    with _listeners() as reached, _watched(box) as peak:
+    job = Job(IMPORTS, code, (*split(TESTS, IMPORTS), leaked), 1.5 if hangs else 12.0)
+    before, files, state = set(descendants(os.getpid())), _files(folder), _own_state()
+    with _listeners() as reached, _watched() as peak:
         began = time.monotonic()
         result = box.run(job, [*TARGETS, None])
         seconds = time.monotonic() - began
     harm = [f"reached {what}" for what in reached]
-    harm += [f"survivor {pid}" for pid in _survivors(before)]
-    harm += [f"wrote {name}" for name in _files(folder) ^ files]
+    harm += [f"survivor {_command(pid)}" for pid in _left(before | _trees(box))]
+    harm += [f"changed {name}" for name in {name for name, _ in _files(folder) ^ files}]
+    harm += [f"left {name}" for name in _marked(mark, folder)]
+    harm += ["changed limits, priority or processors of evalsuite"] if _own_state() != state else []
     harm += ["leaked into its output"] if result.passed[2] else []
-    harm += [f"memory {peak['memory'] >> 20} MiB"] if peak["memory"] > MEMORY + SLACK else []
-    harm += [f"disk {peak['disk'] >> 20} MiB"] if peak["disk"] > 4 * DISK else []
-    harm += ["hung"] if seconds > job.timeout + 10 else []
-    if not box.run(Job("import numpy as np", _HONEST, split(TESTS, IMPORTS), 20.0), TARGETS).ok:
-        harm.append("an honest answer fails after it")
+    harm += [f"memory {peak[0] >> 20} MiB"] if peak[0] > MEMORY + SLACK else []
+    harm += ["hung"] if seconds > job.timeout + 60 else []
     found.endings[path.stem] = result.ending
-    verdict = "pass" if all(result.passed[:2]) and result.why.startswith("test 3: ") else "fail"
-    if verdict != said:
+    ran = result.why.startswith("test 3: ") or result.ending == "pass"
+    verdict = "pass" if all(result.passed[:2]) and ran else "fail"
+    if verdict != expected:
         found.wrong[path.stem] = f"{verdict}: {result.why}"
     if harm:
         found.harm[path.stem] = harm
 
 
-_HONEST = "def f(x): return x * x\ndef g(n): return n**2, n**3"
+def _honest(box: Sandbox, count: int) -> int:
+    """How many of the first ``count`` honest jobs pass."""
+    imports = "import numpy as np"
+    return sum(
+        box.run(Job(imports, answer, split([test], imports), 30.0), [target]).ok
+        for answer, test, target in HONEST[:count]
+    )
 
 
 def _warm(box: Sandbox, count: int) -> float:
-    job = Job("import numpy as np", _HONEST, split(TESTS, IMPORTS), 20.0)
+    job = Job("import numpy as np", _GOOD, split(TESTS, IMPORTS), 20.0)
     spent = []
     for _ in range(count):
         began = time.perf_counter()
@@ -176,10 +240,18 @@ def _targets(path: Path) -> None:
     path.chmod(0o644)
 
 
-def _survivors(before: set[int]) -> set[int]:
-    """Processes that were not there before and are alive; the job's supervisor has a moment to leave."""
-    deadline = time.monotonic() + 2
-    while left := {pid for pid in _processes() - before if _state(pid) not in ("", "Z")}:
+def _trees(box: Sandbox) -> set[int]:
+    """Processes that are the sandbox's own: its zygotes, and its checker."""
+    own = [zygote.process.pid for zygote in box._zygotes]
+    checker = box._checker._process
+    own += [] if checker is None else [checker.pid]
+    return {pid for root in own for pid in (root, *descendants(root))}
+
+
+def _left(known: set[int]) -> set[int]:
+    """Living descendants that are not ``known``; the job's supervisor has a moment to leave."""
+    deadline = time.monotonic() + 10
+    while left := {pid for pid in set(descendants(os.getpid())) - known if _state(pid) not in ("", "Z")}:
         if time.monotonic() > deadline:
             break
         time.sleep(0.02)
@@ -187,38 +259,15 @@ def _survivors(before: set[int]) -> set[int]:
 
 
 def _state(pid: int) -> str:
-    try:
+    with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
-    except OSError:
-        return ""
+    return ""
 
 
-def _processes() -> set[int]:
-    """Descendants of this process that run untrusted code; those of other sandboxes on this machine do not count."""
-    uid = NOBODY if os.geteuid() == 0 else os.geteuid()
-    children: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
-    below, queue = set(), [os.getpid()]
-    while queue:
-        queue.extend(started := children.pop(queue.pop(), []))
-        below.update(started)
-    return {pid for pid in below if _owner(pid) == uid}
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def _owner(pid: int) -> int:
-    try:
-        return Path(f"/proc/{pid}").stat().st_uid
-    except OSError:
-        return -1
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:60]
+    return str(pid)
 
 
 def _adopt_orphans() -> None:
@@ -227,17 +276,39 @@ def _adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def _files(folder: Path) -> set[str]:
-    site_packages = Path(np.__file__).parents[1]
-    poisoned = [path for path in (site_packages / "pwned.pth",) if path.exists()]
-    return {str(path) for place in (folder / "home", folder / "outside") for path in place.rglob("*")} | {
-        str(path) for path in poisoned
-    }
+def _own_state() -> tuple[Any, ...]:
+    """What another process could change of this one: limits, priority, processors."""
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    return (*limits, os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0)))
+
+
+def _files(folder: Path) -> set[tuple[str, tuple[Any, ...]]]:
+    """Path and state of what must not change: home, the folder outside, targets, interpreter, libraries."""
+    watched = [path for place in (folder / "home", folder / "outside") for path in (place, *place.rglob("*"))]
+    watched += [folder / "targets.h5", Path(sys.executable).resolve(), Path(os.__file__), Path(np.__file__)]
+    return {(str(path), _attributes(path)) for path in watched}
+
+
+def _attributes(path: Path) -> tuple[Any, ...]:
+    found = path.lstat()
+    kept = (found.st_mode, found.st_uid, found.st_nlink, found.st_mtime_ns, found.st_size)
+    return (*kept, *(() if path.is_symlink() else os.listxattr(path)))
+
+
+def _marked(mark: str, folder: Path) -> list[str]:
+    """Files outside whose name holds the snippet's own word."""
+    places = ["/dev/shm", "/dev/mqueue", "/var/tmp", "/tmp", "/run", "/etc", "/usr/lib", "/", str(folder / "user")]
+    places += [str(Path(np.__file__).parents[1]), str(Path(os.__file__).parent), str(folder)]
+    found = []
+    for place in places:
+        with suppress(OSError):
+            found += [entry.path for entry in os.scandir(place) if mark in entry.name]
+    return found
 
 
 @contextmanager
 def _listeners() -> Iterator[set[str]]:
-    """Names of the listening sockets that somebody reached."""
+    """Names of the listening sockets that were reached."""
     reached: set[str] = set()
     stream, datagram = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
     abstract = socket.socket(socket.AF_UNIX)
@@ -259,18 +330,14 @@ def _listeners() -> Iterator[set[str]]:
 
 
 @contextmanager
-def _watched(box: Sandbox) -> Iterator[dict[str, int]]:
-    """Peaks of the memory and, where it can be seen, of the files of untrusted processes."""
-    peak = {"memory": 0, "disk": 0}
-    over = threading.Event()
-    zygote = _processes()
+def _watched() -> Iterator[list[int]]:
+    """The peak of the memory of all processes that are not there yet, in its one element."""
+    peak, over = [0], threading.Event()
+    before = set(descendants(os.getpid()))
 
     def look() -> None:
-        while not over.wait(0.02):
-            peak["memory"] = max(peak["memory"], sum(_resident(pid) for pid in _processes() - zygote))
-            if box._scratch is not None:
-                done = subprocess.run(["du", "-sk", box._scratch], capture_output=True, text=True, check=False)
-                peak["disk"] = max(peak["disk"], int((done.stdout.split() or ["0"])[0]) << 10)
+        while not over.wait(0.03):
+            peak[0] = max(peak[0], sum(_resident(pid) for pid in set(descendants(os.getpid())) - before))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -291,4 +358,4 @@ def _resident(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])

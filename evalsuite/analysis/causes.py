@@ -14,7 +14,7 @@ from evalsuite.stats.intervals import Floats
 
 CAUSES: tuple[str, ...] = ("wrong", "truncated", "no_answer", "refused")
 """Outcomes by which an answer loses points; their parts add up to the delta."""
-FAULTS: tuple[str, ...] = ("server_fault", "judge_fault", "simulator_fault")
+FAULTS: tuple[str, ...] = ("server_fault", "judge_fault", "simulator_fault", "sandbox_fault")
 """Reasons why an answer can be missing. Their part is 0 when only measured answers count, and the rest of the delta
 when missing answers were counted as wrong or right."""
 BUDGETS: tuple[int, ...] = (8_000, 16_000, 32_000, 64_000)

@@ -151,7 +151,8 @@ def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _faults(cell: TableCell, frame: pd.DataFrame) -> list[str]:
-    """Return for each row of ``frame`` the cause of a missing value: ``server``, ``judge``, ``simulator``, or empty."""
+    """Return for each row of ``frame`` the cause of a missing value: ``server``, ``judge``, ``simulator``,
+    ``sandbox``, or empty."""
     missing = frame["value"].isna().to_numpy()
     if not missing.any():
         return [""] * len(frame)
@@ -164,6 +165,8 @@ def _faults(cell: TableCell, frame: pd.DataFrame) -> list[str]:
 
 
 def _fault(outcome: str, note: str) -> str:
+    if outcome == "ungraded" and note.startswith("no sandbox"):
+        return "sandbox"
     if outcome == "ungraded" or note.startswith(("judge", "the judge", "no verdict of")):
         return "judge"
     return "simulator" if note.startswith("simulator") or "simulated user" in note else "server"

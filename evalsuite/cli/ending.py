@@ -8,6 +8,7 @@ from evalsuite.engine.session import SessionResult
 from evalsuite.engine.stopping import BUDGET, SIGNALS, RunLimits
 from evalsuite.errors import EndpointDown, Exit
 from evalsuite.store.cell import Cell
+from evalsuite.tasks.registry import load
 
 
 def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exit:
@@ -41,11 +42,19 @@ def _report_cell(cell: Cell, console: Console) -> bool:
         counts = {"not asked": summary["planned"] - summary["samples"]}
         counts |= {outcome: summary["outcomes"][outcome] for outcome in ("failed", "ungraded")}
         missing = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        later = "; evalsuite judge, or the same command, grades what is stored" if counts["ungraded"] else ""
+        later = f"; {_grading(cell)} grades what is stored" if counts["ungraded"] else ""
         console.print(f"{name} is incomplete: {missing}{later}")
     if summary["cut"]["flagged"]:
         console.print(f"{name}: {summary['cut']['words']}", markup=False)
     return bool(summary["complete"])
+
+
+def _grading(cell: Cell) -> str:
+    """The command that grades the answers of a cell that are ``ungraded``."""
+    run, task = cell.folder.parents[1].name, cell.folder.name
+    if hasattr(load(cell.manifest["identity"]["adapter"]), "cannot_grade"):
+        return f"evalsuite rescore run={run} task={task}, where bubblewrap is installed,"
+    return "evalsuite judge, or the same command,"
 
 
 def _stopped(ended: LoopResult, limits: RunLimits, console: Console) -> Exit:

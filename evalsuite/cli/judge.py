@@ -16,6 +16,7 @@ from evalsuite.report.console import lines_output
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 from evalsuite.store.samples import read_samples, seal
+from evalsuite.tasks.registry import load
 
 
 def judge(settings: Report) -> Exit:
@@ -53,5 +54,7 @@ def _is_judged(folder: Path) -> bool:
     manifest = read_manifest(folder)
     if manifest["imported"] is not None:
         return False
-    waiting = "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
-    return waiting or manifest.get("judge") is not None
+    if manifest.get("judge") is not None:
+        return True
+    judged = "judge" in getattr(load(manifest["identity"]["adapter"]), "needs", ())
+    return judged and "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()

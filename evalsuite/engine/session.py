@@ -1,5 +1,6 @@
 """One run from its specification to sealed cells: connect, ask everything, close and seal."""
 
+import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,7 @@ class Session:
         skipped = len(self.tasks) < len(self.spec.tasks)
         if len(refused) == len(self.models):
             return SessionResult((), LoopResult(refused, {}), skipped)
+        await self._check_grading()
         workloads = self._workloads()
         stop = self.limits.stop
         stop_on_signals(stop, self.engine.drain_seconds, self.console)
@@ -255,6 +257,18 @@ class Session:
     def _expected_lengths(self, cell: Cell, baseline: Path | None) -> ExpectedLengths:
         results = self.folder.parent
         return expected_lengths(results, cell.folder, cell.manifest, cell.lengths(), baseline=baseline)
+
+    async def _check_grading(self) -> None:
+        """Print which answers this machine cannot grade: they are stored, and ``evalsuite rescore`` grades them."""
+        for name, task in self.tasks.items():
+            cells = [cell for (_, other), cell in self.cells.items() if other == name]
+            if any(has_open_attempts(cell, task, self.auxiliaries) for cell in cells):
+                reason = await asyncio.to_thread(task.cannot_grade)
+                if reason:
+                    later = (
+                        f"evalsuite rescore run={self.folder.name} task={name} grades them on a machine that has one"
+                    )
+                    self._print(f"answers of {name} are stored ungraded: {reason}. Later: {later}")
 
     def _record_flags(self) -> None:
         """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``)."""

@@ -1,4 +1,4 @@
-"""The judge as evalsuite sees it: a process that is asked for verdicts and replaced when it is lost."""
+"""The checker as evalsuite sees it: a process that computes verdicts and is replaced when it is lost."""
 
 import contextlib
 import json
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.errors import SampleFailed
-from evalsuite.sandbox import isolation as tiers
+from evalsuite.sandbox import isolation as walls
+from evalsuite.sandbox.split_tests import Halves
 
 JUDGING_SECONDS = 120.0
 
@@ -22,18 +23,20 @@ class SandboxFault(SampleFailed):
 
 @dataclass(slots=True)
 class CheckerProcess:
-    """``judge.main`` in a process of its own; one verdict at a time."""
+    """``checker.main`` in a process of its own; one verdict at a time."""
 
     _process: "subprocess.Popen[bytes] | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
-    def verdict(self, imports: str, outside: Sequence[str], targets: Sequence[Any], raw: bytes) -> dict[str, Any]:
-        """What ``judge.verdicts`` says of the bytes ``raw``; values that take too long to compare are wrong.
+    def verdict(self, imports: str, tests: Sequence[Halves], targets: Sequence[Any], raw: bytes) -> dict[str, Any]:
+        """What ``checker.verdicts`` returns for the bytes ``raw``; values that take too long to compare are wrong.
 
-        Raises ``SandboxFault`` when the judge ends of anything else, twice.
+        Raises ``SandboxFault`` when the checker ends of anything else, twice.
         """
-        request = {"imports": imports, "outside": list(outside), "targets": list(targets)}
+        outside = [test.outside for test in tests]
+        compared = [list(test.compared) for test in tests]
+        request = {"imports": imports, "outside": outside, "compared": compared, "targets": list(targets)}
         body = pickle.dumps((request, raw))
         with self._lock:
             for _ in range(2):
@@ -46,7 +49,7 @@ class CheckerProcess:
                     return {"passed": [False] * len(outside), "kind": "wrong", "why": why}
         found: dict[str, Any] = json.loads(answer) if answer else {"fault": "it ended twice over one job"}
         if "fault" in found:
-            raise SandboxFault(f"the judge failed: {found['fault']}")
+            raise SandboxFault(f"the checker failed: {found['fault']}")
         return found
 
     def close(self) -> None:
@@ -62,15 +65,15 @@ class CheckerProcess:
             self._end()
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(
-                tiers.judge_command(),
+                walls.checker_command(),
                 stdin=pipe,
                 stdout=pipe,
-                env=tiers.ENVIRONMENT,
-                start_new_session=True,  # a Ctrl-C at the terminal is not for the judge
+                env=walls.ENVIRONMENT,
+                start_new_session=True,  # a Ctrl-C at the terminal is not for the checker
             )
             if _read(self._process, 6) != b"ready\n":
                 self._end()
-                raise SandboxFault("the judge does not start")
+                raise SandboxFault("the checker does not start")
         return self._process
 
     def _end(self) -> None:
@@ -85,7 +88,7 @@ class CheckerProcess:
 
 
 def _asked(process: "subprocess.Popen[bytes]", message: bytes) -> tuple[bytes, bool]:
-    """The answer to one message, empty when the judge was lost over it, and whether it was ended for its slowness."""
+    """The answer to one message, empty when the checker was lost over it, and whether it was ended for its slowness."""
     late = threading.Event()
 
     def end() -> None:

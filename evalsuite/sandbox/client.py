@@ -1,40 +1,39 @@
 """evalsuite's side of the sandbox: start it, send jobs, have their values judged.
 
-The client starts a *zygote* with NumPy, SciPy and SymPy loaded inside the strongest isolation that the machine offers
-(``isolation``). For each job the zygote forks a *supervisor*, which forks the untrusted process with namespaces,
-Landlock, seccomp and limits of its own (``supervisor``, ``untrusted``, ``confinement``). A trusted test is split in two
-(``split_tests``): what needs the answer's code runs inside and its values leave as data (``serialization``); the
-comparison with the target is made by a third process (``checker``). Targets never enter, and no exit code, print or
-exception of untrusted code is ever a verdict.
+A *zygote* with NumPy, SciPy and SymPy loaded runs inside a wall (``isolation``). For each job it forks a *supervisor*,
+which forks the untrusted process with namespaces, seccomp and limits (``supervisor``, ``untrusted``, ``confinement``).
+A trusted test is split in two (``split_tests``): what needs the answer's code runs inside and its values leave as data
+(``serialization``); the comparison with the target is made by a third process (``checker``). Targets never enter, and
+no exit code, print or exception of untrusted code is ever a verdict. A zygote whose job was killed or hit a limit is
+given no further job.
 
 It is no virtual machine: a hole in the kernel, timing channels and the use of CPU time itself remain.
 """
 
-import contextlib
-import json
-import os
-import select
-import shutil
-import socket
-import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from evalsuite.errors import BadInput, unknown_name
-from evalsuite.sandbox import isolation as tiers
+from evalsuite.sandbox import isolation as walls
 from evalsuite.sandbox.checker_process import CheckerProcess, SandboxFault
+from evalsuite.sandbox.exchange import OUTPUT
 from evalsuite.sandbox.split_tests import Halves
-from evalsuite.sandbox.supervisor import KILLING_SECONDS, PREPARING_SECONDS
+from evalsuite.sandbox.zygote import WARM
+from evalsuite.sandbox.zygote_process import ZygoteGone, ZygoteProcess, start
 
-Ending = Literal["pass", "wrong", "exception", "timeout", "memory", "disk", "output", "no_result"]
-STARTING_SECONDS = 180.0
-OUTPUT = 64 << 20
-"""Most bytes of values from one job."""
+Ending = Literal["pass", "wrong", "exception", "timeout", "memory", "processes", "output", "no_result"]
+AUTO = ("bubblewrap", "podman", "apptainer")
+"""The walls that are tried unasked: those that an ordinary user starts without a daemon."""
+_FORMER = ("landlock", "bubblewrap_shared", "plain")
+INSTALL = "install bubblewrap (apt-get install bubblewrap, or conda install -c conda-forge bubblewrap)"
+
+
+class NoWall(BadInput):
+    """No wall for untrusted code works on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +68,29 @@ class Result:
 
 @dataclass(slots=True)
 class Sandbox:
-    """One zygote and one judge; ``run`` may be called from several threads."""
+    """Zygotes in one kind of wall, and one checker; ``run`` may be called from several threads."""
 
-    tier: str
-    """``bubblewrap``, ``landlock`` or ``plain``."""
-    memory: int = tiers.MEMORY
-    disk: int = tiers.DISK
+    wall: str
+    """``bubblewrap`` or the name of a container command."""
+    nested: bool = True
+    """Whether jobs share a zygote, each in namespaces of its own; else each job has a zygote."""
+    memory: int = walls.MEMORY
+    disk: int = walls.DISK
+    warm: Sequence[str] = WARM
+    """Modules that a zygote loads before its first job."""
     facts: str = ""
-    """The isolation in words, for the results."""
-    _zygote: "subprocess.Popen[bytes] | None" = None
-    _control: socket.socket | None = None
-    _scratch: Path | None = None
-    _errors: IO[bytes] | None = None
-    _judge: CheckerProcess = field(default_factory=CheckerProcess)
+    """The wall in words, for the results."""
+    _wall: walls.Wall | None = None
+    _next: ZygoteProcess | None = None
+    """Is given the next job."""
+    _zygotes: list[ZygoteProcess] = field(default_factory=list)
+    """All that have not ended."""
+    _checker: CheckerProcess = field(default_factory=CheckerProcess)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
     def run(self, job: Job, targets: Sequence[Any], cancelled: threading.Event | None = None) -> Result:
-        """Run one job and judge what came out; blocks. ``targets`` has one value per test and never goes in.
+        """Run one job and judge its values; blocks. ``targets`` has one value per test and never goes in.
 
         Raises ``SandboxFault`` when the sandbox or the trusted part failed; a dead zygote is replaced once.
         """
@@ -94,7 +98,7 @@ class Sandbox:
             try:
                 raw, report = self._send(job, cancelled or threading.Event())
                 break
-            except _ZygoteGone as error:
+            except ZygoteGone as error:
                 if attempt == 2 or self._closed:
                     raise SandboxFault(f"the sandbox ended: {error}") from None
         if report["end"] == "fault":
@@ -106,190 +110,124 @@ class Sandbox:
         if report["end"] != "done":
             limit = f"{job.timeout:g} s" if report["end"] == "timeout" else report["text"]
             return Result(report["end"], nothing, f"{report['end']}: {limit}", seconds)
-        verdict = self._judge.verdict(job.imports, [test.outside for test in job.tests], targets, raw)
+        verdict = self._checker.verdict(job.imports, job.tests, targets, raw)
         return Result(verdict["kind"], tuple(verdict["passed"]), verdict["why"], seconds)
 
     def close(self) -> None:
-        """End the zygote with everything in it, and the judge."""
+        """End all zygotes with everything in them, and the checker."""
         with self._lock:
             self._closed = True
-            self._end_zygote()
-        self._judge.close()
-
-    def start(self) -> None:
-        """Start the zygote if it is not running. Raises ``SandboxFault`` with what it said."""
-        with self._lock:
-            self._started()
-
-    def _started(self) -> socket.socket:
-        if self._control is not None and self._zygote is not None and self._zygote.poll() is None:
-            return self._control
-        if self._closed:
-            raise SandboxFault("the sandbox is closed")
-        self._end_zygote()
-        ours, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in _end_zygote
-        scratch = Path(tempfile.gettempdir()) / f"evalsuite-sandbox-{os.getpid()}-{os.urandom(4).hex()}"
-        chosen = tiers.tier(self.tier, scratch, memory=self.memory, disk=self.disk)
-        if chosen.scratch is not None:
-            chosen.scratch.mkdir(mode=0o700)
-            self._scratch = chosen.scratch
-            if tiers.can_become_nobody() and self.tier != "plain":
-                os.chown(chosen.scratch, tiers.NOBODY, tiers.NOBODY)
-        with theirs:
-            self._zygote = subprocess.Popen(
-                chosen.command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                env=tiers.ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-            )
-        self._control, self.facts = ours, chosen.facts
-        ours.settimeout(STARTING_SECONDS)
-        try:
-            ready = ours.recv(6)
-        except TimeoutError:
-            ready = b""
-        if ready != b"ready\n":
-            said = self._said()
-            self._end_zygote()
-            raise SandboxFault(f"tier {self.tier} does not start: {said}")
-        ours.settimeout(None)
-        return ours
-
-    def _said(self) -> str:
-        assert self._errors is not None
-        assert self._zygote is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._zygote.wait(2)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else f"exit code {self._zygote.poll()}"
-
-    def _end_zygote(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._zygote is not None:
-            try:
-                self._zygote.wait(KILLING_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._zygote.kill()
-                self._zygote.wait()
-            self._zygote = None
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch = None
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
+            ending, self._zygotes, self._next = self._zygotes, [], None
+        for zygote in ending:
+            zygote.end()
+        self._checker.close()
 
     def _send(self, job: Job, cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        request = {"imports": job.imports, "code": job.code, "timeout": job.timeout}
-        body = json.dumps(request | {"tests": [test.inside for test in job.tests]}).encode()
-        with tempfile.TemporaryFile() as file:
-            file.write(body)
-            file.flush()
-            file.seek(0)
-            values_read, values_write = os.pipe()
-            report_read, report_write = os.pipe()
+        inside = [test.inside for test in job.tests]
+        request = {"imports": job.imports, "code": job.code, "timeout": job.timeout, "tests": inside}
+        zygote, clean = self._take(), False
+        try:
+            raw, report = zygote.exchange(request, cancelled)
+            clean = bool(report["end"] == "done" and report["clean"])
+            return raw, report
+        finally:
+            self._give_back(zygote, clean)
+
+    def _take(self) -> ZygoteProcess:
+        with self._lock:
+            if self._closed:
+                raise SandboxFault("the sandbox is closed")
+            zygote = self._next if self._next is not None and self._next.alive else self._started()
+            zygote.running += 1
+            zygote.retired = not self.nested
+            self._next = zygote if self.nested else self._started()
+            return zygote
+
+    def _started(self) -> ZygoteProcess:
+        if self._wall is None:
+            limits = {"memory": self.memory, "disk": self.disk}
             try:
-                with self._lock:
-                    control = self._started()
-                    socket.send_fds(control, [b"j"], [file.fileno(), values_write, report_write])
+                self._wall = walls.wall(self.wall, nested=self.nested, **limits, warm=self.warm)
             except OSError as error:
-                os.close(values_read)
-                os.close(report_read)
-                raise _ZygoteGone(str(error)) from None
-            except SandboxFault:
-                os.close(values_read)
-                os.close(report_read)
-                raise
-            finally:
-                os.close(values_write)
-                os.close(report_write)
-        limit = time.monotonic() + PREPARING_SECONDS + job.timeout + KILLING_SECONDS + 30
-        raw, said = _collect(values_read, report_read, limit, cancelled)
-        if cancelled.is_set():
-            raise SandboxFault("given up on request")
-        if not said:
-            raise _ZygoteGone("no report of a job")
-        return raw, json.loads(said)
+                raise SandboxFault(str(error)) from None
+            self.facts = self._wall.facts
+        zygote = start(self._wall)
+        self._zygotes.append(zygote)
+        return zygote
+
+    def _give_back(self, zygote: ZygoteProcess, clean: bool) -> None:
+        """End a zygote that is not used again, once its last job has ended."""
+        with self._lock:
+            zygote.running -= 1
+            zygote.retired |= not clean
+            if zygote.retired and self._next is zygote:
+                self._next = None
+            over = zygote.retired and zygote.running == 0 and zygote in self._zygotes
+            if over:
+                self._zygotes.remove(zygote)
+        if over:
+            zygote.end()
 
 
-class _ZygoteGone(Exception):
-    """The zygote ended without a report."""
+def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int = walls.DISK) -> Sandbox:
+    """The wall named ``wanted``, tried out; ``auto``: the first of ``AUTO`` that holds.
 
-
-def _collect(values: int, report: int, limit: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
-    """Read both pipes until the report is whole; closing them early makes the supervisor end the job."""
-    raw, said, rest = bytearray(), bytearray(), {values: True, report: True}
-    try:
-        while rest.get(report) and time.monotonic() < limit and not cancelled.is_set():
-            for handle in select.select(list(rest), [], [], 0.2)[0]:
-                chunk = os.read(handle, 1 << 20)
-                if not chunk:
-                    del rest[handle]
-                elif handle == report:
-                    said += chunk
-                elif len(raw) <= OUTPUT:  # what comes after is read and dropped, so that the job is not held up
-                    raw += chunk
-        while rest.get(values) and said and len(raw) <= OUTPUT:  # all writers are dead by now
-            chunk = os.read(values, 1 << 20)
-            if not chunk:
-                break
-            raw += chunk
-    finally:
-        os.close(values)
-        os.close(report)
-    return bytes(raw), bytes(said)
-
-
-def open_sandbox(wanted: str = "auto", *, memory: int = tiers.MEMORY, disk: int = tiers.DISK) -> Sandbox:
-    """The strongest isolation that works here, tried out; ``wanted`` names one instead.
-
-    Raises ``BadInput`` when none works; ``plain`` is never chosen unless it is named.
+    Raises ``NoWall`` when none holds here, ``BadInput`` for an unknown name.
     """
-    if wanted != "auto" and wanted not in tiers.TIERS:
-        raise unknown_name("sandbox tier", wanted, ("auto", *tiers.TIERS))
-    tried = []
-    for name in tiers.ISOLATING if wanted == "auto" else (wanted,):
-        reason = tiers.missing(name)
-        if not reason:
-            box = Sandbox(name, memory, disk)
+    check_name(wanted)
+    reasons = []
+    for name in AUTO if wanted == "auto" else (wanted,):
+        reason = walls.missing(name)
+        for nested in () if reason else (True, False) if name == "bubblewrap" else (False,):
+            box = Sandbox(name, nested, memory, disk)
             try:
                 _try_out(box)
             except SandboxFault as error:
                 box.close()
-                reason = str(error)
+                reason = f"{reason}; one process a job: {error}" if reason else str(error)
             else:
                 return box
-        tried.append(f"{name}: {reason}")
-    raise BadInput(
-        f"no sandbox for code that a model wrote works here ({'; '.join(tried)}). Install bubblewrap, or run where "
-        "user namespaces or Landlock are allowed; sandbox=plain runs such code without isolation"
+        reasons.append(f"{name}: {reason}")
+    raise NoWall(
+        f"no sandbox for code that a model wrote works here ({'; '.join(reasons)}). On Linux {INSTALL}, or name a "
+        f"container command: tasks.T.options.sandbox={'|'.join(walls.WALLS[1:])}"
     )
 
 
+def check_name(wanted: str) -> None:
+    """Raises ``BadInput`` if ``wanted`` is neither ``auto`` nor a wall."""
+    if wanted in _FORMER:
+        raise BadInput(
+            f"sandbox={wanted} held too little and is gone: sandbox=auto, or one of {', '.join(walls.WALLS)}"
+        )
+    if wanted not in ("auto", *walls.WALLS):
+        raise unknown_name("sandbox", wanted, ("auto", *walls.WALLS))
+
+
 _TRIAL = """
+import os, socket
 def attempt(action):
     try:
         action()
     except OSError:
         return False
     return True
-import os, socket
-sees = [attempt(lambda: open('/etc/passwd')), attempt(lambda: socket.socket()), attempt(lambda: os.listdir('/proc/1'))]
+sees = [
+    attempt(lambda: open(outside)),
+    attempt(lambda: socket.socket()),
+    attempt(lambda: open(f'/proc/{os.getppid()}/mem', 'rb')),
+    attempt(lambda: os.kill(os.getppid(), 0)) and os.getppid() > 1,
+    attempt(lambda: open('/dev/shm/evalsuite', 'w')),
+]
 """
 
 
 def _try_out(box: Sandbox) -> None:
-    """One job that looks around. Raises ``SandboxFault`` if it sees what it should not."""
-    seen = [False, False, False]
-    job = Job("import numpy", _TRIAL, (Halves("__emit__(0, lambda: sees)", "assert __take__(0) == target"),), 60.0)
-    result = box.run(job, [seen if box.tier != "plain" else [True, True, True]])
-    if not result.ok and box.tier != "plain":
-        box.close()
-        raise SandboxFault(f"its walls do not hold: {result.why}")
+    """Run one job that looks around. Raises ``SandboxFault`` if it reaches what it should not."""
+    test = Halves("__emit__(0, lambda: sees)", "assert __take__(0) == target")
+    with tempfile.NamedTemporaryFile() as outside:
+        Path(outside.name).chmod(0o644)
+        job = Job("import numpy", f"outside = {outside.name!r}\n{_TRIAL}", (test,), 60.0)
+        result = box.run(job, [[False] * 5])
+    if not result.ok:
+        raise SandboxFault(f"the wall does not hold: {result.why}")

@@ -1,27 +1,28 @@
-"""The kernel's own means, by ctypes: namespaces, Landlock, seccomp, capabilities. No dependency.
+"""The kernel's own means, by ctypes: namespaces, seccomp, capabilities. No dependency.
 
-Every function acts on the calling process for good and raises ``OSError`` when the kernel says no.
+Every function acts on the calling process for good and raises ``OSError`` when the kernel refuses.
 """
 
 import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.sandbox.syscalls import AUDIT_ARCH, NUMBERS, SIGNALS
+from evalsuite.sandbox.syscalls import AUDIT_ARCH, FIRST_ARGUMENT, NUMBERS, SECOND_ARGUMENT, SIGNALS
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _NEW_ANY = 0x7E020000 | 0x80
 """Every CLONE_NEW* flag, those of time and cgroups included."""
-_PR_SET_KEEPCAPS, _PR_SET_DUMPABLE, _PR_SET_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 8, 4, 36, 38, 22
-_CAP_DAC_READ_SEARCH = 2
-_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_READ, _WRITE_FILE = 0b1101, 0b10
-"""Execute, read files and folders; write files."""
+_PR_SET_DUMPABLE, _PR_SET_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 4, 36, 38, 22
+_LOAD, _EQUAL, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_KILL, _ALLOW, _EPERM, _ENOSYS = 0x80000000, 0x7FFF0000, 0x50000 | 1, 0x50000 | 38
+_NUMBER, _ARCH, _FIRST, _SECOND = 0, 4, 16, 24
+"""Offsets in the kernel's ``struct seccomp_data``; of arguments the lower half is read."""
+Line = tuple[int, int, int, int]
 
 
 def _checked(result: int, what: str) -> int:
@@ -35,9 +36,9 @@ def _prctl(option: int, value: int) -> None:
     _checked(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl({option})")
 
 
-def _dumpable() -> None:
-    """Give /proc/self back to the process after a change of user."""
-    _prctl(_PR_SET_DUMPABLE, 1)
+def dumpable(on: bool) -> None:
+    """Whether processes of the same user may read this one's memory and files below /proc."""
+    _prctl(_PR_SET_DUMPABLE, int(on))
 
 
 def subreaper() -> None:
@@ -46,30 +47,22 @@ def subreaper() -> None:
 
 
 def no_new_privileges() -> None:
-    """No set-user-id program gives anything any more."""
+    """No set-user-id program gives any right from now on."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def become(uid: int, *, keep_reading: bool) -> None:
-    """Turn from root into ``uid``; ``keep_reading`` keeps the right to read below folders closed to others.
-
-    The latter is for interpreters that live in root's home; what may be read at all is Landlock's matter.
-    """
+def become(uid: int) -> None:
+    """Turn from root into ``uid`` without any capability."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
-    if keep_reading:
-        _prctl(_PR_SET_KEEPCAPS, 1)
     os.setresuid(uid, uid, uid)
-    capabilities(1 << _CAP_DAC_READ_SEARCH if keep_reading else 0)
-    _dumpable()
+    drop_capabilities()
 
 
-def capabilities(mask: int) -> None:
-    """Keep only the capabilities of ``mask``, effective and permitted."""
+def drop_capabilities() -> None:
+    """Give up every capability, effective, permitted and inheritable."""
     header = struct.pack("Ii", 0x20080522, 0)
-    low, high = mask & 0xFFFFFFFF, mask >> 32
-    data = struct.pack("6I", low, low, 0, high, high, 0)
-    _checked(_libc.capset(header, data), "capset")
+    _checked(_libc.capset(header, struct.pack("6I", 0, 0, 0, 0, 0, 0)), "capset")
 
 
 def new_namespaces(temporary: Path, size: int) -> None:
@@ -86,69 +79,43 @@ def new_namespaces(temporary: Path, size: int) -> None:
         _checked(result, f"mount {place}")
 
 
-def landlock_version() -> int:
-    """The kernel's Landlock ABI, 0 without Landlock."""
-    found: int = _libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
-    return max(found, 0)
+def seccomp(*, signals_to: int | None) -> None:
+    """Allow only the calls of ``syscalls``; ``signals_to``: the one process that may be signalled, None: any.
 
-
-def landlock(readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """Nothing but these folders and files can be opened, and no TCP, abstract socket or outside process reached."""
-    version = landlock_version()
-    files = (1 << 13) - 1 | (1 << 13 if version >= 2 else 0) | (1 << 14 if version >= 3 else 0)
-    files |= 1 << 15 if version >= 5 else 0
-    ruleset = struct.pack("QQQ", files, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0)
-    size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset_fd = _checked(_libc.syscall(_LANDLOCK_CREATE, ruleset, ctypes.c_size_t(size), 0), "landlock ruleset")
-    try:
-        for rights, paths in ((_READ, readable), (files, writable)):
-            for path in paths:
-                _allow(ruleset_fd, path, rights, version)
-        _checked(_libc.syscall(_LANDLOCK_RESTRICT, ruleset_fd, 0), "landlock")
-    finally:
-        os.close(ruleset_fd)
-
-
-def _allow(ruleset_fd: int, path: Path, rights: int, version: int) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir():  # rights on the contents of folders do not apply
-        rights &= 0b111 | (1 << 14 if version >= 3 else 0) | (1 << 15 if version >= 5 else 0)
-    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        rule = struct.pack("=Qi", rights, handle)
-        _checked(_libc.syscall(_LANDLOCK_ADD, ruleset_fd, 1, rule, 0), f"landlock {path}")
-    finally:
-        os.close(handle)
-
-
-def seccomp(*, deny_signals: bool) -> None:
-    """Deny what an answer never needs: sockets, other processes' memory, mounts, namespaces, kernel interfaces.
-
-    Denied calls fail with EPERM, ``clone3`` with ENOSYS (so that the C library falls back to ``clone``, whose flags
-    can be looked at); calls of another architecture kill.
+    Other calls fail with ENOSYS, those with another argument with EPERM; calls of another architecture kill.
     """
-    program = filter_program(platform.machine(), deny_signals=deny_signals)
+    program = filter_program(platform.machine(), signals_to=signals_to)
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     _checked(_libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(2), header, 0, 0), "seccomp")
 
 
-def filter_program(machine: str, *, deny_signals: bool) -> bytes:
+def filter_program(machine: str, *, signals_to: int | None) -> bytes:
     """The filter in the kernel's classic BPF. Raises ``OSError`` for a machine without a table."""
     if machine not in NUMBERS:
         raise OSError(f"no system call table for {machine}")
-    numbers = NUMBERS[machine]
-    names = [name for name in numbers if name not in ("clone", "clone3") and (deny_signals or name not in SIGNALS)]
-    load, equal, above, any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
-    kill, allow, eperm, enosys = 0x80000000, 0x7FFF0000, 0x50000 | 1, 0x50000 | 38
-    lines = [(load, 0, 0, 4), (equal, 1, 0, AUDIT_ARCH[machine]), (give, 0, 0, kill), (load, 0, 0, 0)]
+    numbers = dict(NUMBERS[machine])
+    lines: list[Line] = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, AUDIT_ARCH[machine]), (_RETURN, 0, 0, _KILL)]
+    lines.append((_LOAD, 0, 0, _NUMBER))
     if machine == "x86_64":
-        lines += [(above, 0, 1, 0x40000000), (give, 0, 0, kill)]  # the x32 calls
-    lines += [(equal, 0, 1, numbers["clone3"]), (give, 0, 0, enosys)]
-    lines += [(equal, 0, 3, numbers["clone"]), (load, 0, 0, 16), (any_bit, 0, 1, _NEW_ANY), (give, 0, 0, eperm)]
-    lines += [(load, 0, 0, 0)]
-    for name in names:
-        lines += [(equal, 0, 1, numbers[name]), (give, 0, 0, eperm)]
-    lines.append((give, 0, 0, allow))
+        lines += [(_ABOVE, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]  # the x32 calls
+    lines += [(_EQUAL, 0, 1, numbers.pop("clone3")), (_RETURN, 0, 0, _ENOSYS)]  # the C library falls back to clone
+    clone = [(_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 1, _NEW_ANY), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
+    lines += [(_EQUAL, 0, len(clone), numbers.pop("clone")), *clone]
+    own = {} if signals_to is None else dict.fromkeys(SIGNALS, (signals_to,))
+    for offset, limited in ((_FIRST, {**FIRST_ARGUMENT, **own}), (_SECOND, SECOND_ARGUMENT)):
+        for name, values in limited.items():
+            body = _one_of(offset, values)
+            lines += [(_EQUAL, 0, len(body), numbers.pop(name)), *body]
+    for number in numbers.values():
+        lines += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
+    lines.append((_RETURN, 0, 0, _ENOSYS))
     return b"".join(struct.pack("HBBI", *line) for line in lines)
+
+
+def _one_of(offset: int, values: Sequence[int]) -> list[Line]:
+    """Allow the call if the argument at ``offset`` is one of ``values``."""
+    lines: list[Line] = [(_LOAD, 0, 0, offset)]
+    for value in values:
+        lines += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
+    return [*lines, (_RETURN, 0, 0, _EPERM)]

@@ -33,6 +33,8 @@ class Halves:
 
     inside: str
     outside: str
+    compared: tuple[int, ...] = ()
+    """Numbers of the captured values that a statement compares with the target."""
 
 
 def split(tests: Sequence[str], imports: str) -> tuple[Halves, ...]:

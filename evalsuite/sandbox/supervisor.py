@@ -39,57 +39,58 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
         start(request, values, ready_write, folder, walls, mapped)
     os.close(values)
     os.close(ready_write)
-    end, text, began = "fault", "", time.monotonic()
+    end, text, status, began = "fault", "", 1, time.monotonic()
     try:
-        text = _first_word(ready_read, report)
+        text = _readiness(ready_read, report)
         began = time.monotonic()
         if text == "R":
-            end, text = _watch(leader, report, began + request["timeout"], folder, walls, resident)
+            end, text, status = _watch(leader, report, began + request["timeout"], walls, resident)
     finally:
         seconds = time.monotonic() - began
         if not _kill_all():
             end, text = "fault", "processes of the job could not be ended"
         _remove(folder)
         with contextlib.suppress(BrokenPipeError):
-            os.write(report, json.dumps({"end": end, "text": text, "seconds": seconds}).encode())
+            os.write(report, json.dumps({"end": end, "text": text, "clean": not status, "seconds": seconds}).encode())
 
 
-def _first_word(ready: int, report: int) -> str:
+def _readiness(ready: int, report: int) -> str:
     """``R`` once the untrusted code is about to start, else why it could not."""
     deadline = time.monotonic() + PREPARING_SECONDS
-    said = b""
+    text = b""
     while time.monotonic() < deadline:
         readable, _, _ = select.select([ready], [], [], 0.2)
         if readable:
             chunk = os.read(ready, 4096)
-            said += chunk
-            if not chunk or said == b"R":
+            text += chunk
+            if not chunk or text == b"R":
                 break
         elif _hung_up(report):
             return "given up"
     os.close(ready)
-    return said.decode(errors="replace") or "the walls could not be put up in time"
+    return text.decode(errors="replace") or "the walls could not be put up in time"
 
 
-def _watch(leader: int, report: int, deadline: float, folder: Path, walls: Isolation, resident: int) -> tuple[str, str]:
-    """Wait for the untrusted process or for the first limit that it breaks."""
+def _watch(leader: int, report: int, deadline: float, walls: Isolation, resident: int) -> tuple[str, str, int]:
+    """Wait for the untrusted process or for the first limit that it breaks: (end, text, wait status)."""
     while True:
         caught = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], TICK_SECONDS)
         if caught is not None and caught.si_signo == signal.SIGTERM:
-            return "fault", "the sandbox was closed"
+            return "fault", "the sandbox was closed", 1
         with contextlib.suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-                if found == leader:
-                    return "done", ""
+            while (child := os.waitpid(-1, os.WNOHANG))[0] != 0:
+                if child[0] == leader:
+                    return "done", "", child[1]
         if time.monotonic() > deadline:
-            return "timeout", ""
+            return "timeout", "", 1
         if _hung_up(report):
-            return "fault", "given up"
-        used = sum(max(0, _statm(str(pid))[0] - resident) for pid in _descendants())
+            return "fault", "given up", 1
+        below = descendants(os.getpid())
+        used = sum(max(0, _statm(str(pid))[0] - resident) for pid in below)
         if used > walls.memory:
-            return "memory", f"{used >> 20} MiB"
-        if not walls.namespaces and _size(folder) > walls.disk:
-            return "disk", f"more than {walls.disk >> 20} MiB"
+            return "memory", f"{used >> 20} MiB", 1
+        if len(below) > 2 * walls.processes:  # where no other limit counts the job alone
+            return "processes", f"more than {walls.processes}", 1
 
 
 def _hung_up(report: int) -> bool:
@@ -107,15 +108,15 @@ def _statm(pid: str) -> tuple[int, int]:
     return int(resident) * PAGE, int(mapped) * PAGE
 
 
-def _descendants() -> list[int]:
-    """All processes below this one; orphans count because this process adopts them."""
+def descendants(root: int) -> list[int]:
+    """All processes below ``root``; orphans of a job count because its supervisor adopts them."""
     parents: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 parent = int(Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()[1])
                 parents.setdefault(parent, []).append(int(entry.name))
-    found, rest = [], [os.getpid()]
+    found, rest = [], [root]
     while rest:
         below = parents.get(rest.pop(), [])
         found += below
@@ -127,7 +128,7 @@ def _kill_all() -> bool:
     """Whether no process of the job is left: only when there are no children there are no descendants."""
     deadline = time.monotonic() + KILLING_SECONDS
     while time.monotonic() < deadline:
-        for pid in _descendants():
+        for pid in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         try:
@@ -137,19 +138,6 @@ def _kill_all() -> bool:
             return True
         signal.sigtimedwait([signal.SIGCHLD], 0.01)
     return False
-
-
-def _size(folder: Path) -> int:
-    total, rest = 0, [str(folder)]
-    while rest:
-        with contextlib.suppress(OSError), os.scandir(rest.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        rest.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total
 
 
 def _remove(folder: Path) -> None:

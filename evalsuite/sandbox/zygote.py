@@ -1,7 +1,8 @@
-"""The process that waits inside the sandbox with everything loaded and forks once for each job.
+"""The process that waits inside the wall with everything loaded and forks a supervisor for each job.
 
-Its standard input is the control socket: each message brings three descriptors (request, values, report). It ends when
-the other side closes the socket, and so does everything below it.
+Its standard input is the control connection. A *shared* zygote gets three descriptors with each message (request,
+values, report) and serves any number of jobs; a *single* one reads one request, writes values and report back on
+its standard output, and ends. Both end, with everything below them, when the other side closes the connection.
 """
 
 import contextlib
@@ -12,42 +13,46 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evalsuite.sandbox import confinement as lockdown
 from evalsuite.sandbox import scipy_compat as legacy
-from evalsuite.sandbox.supervisor import supervise
+from evalsuite.sandbox.exchange import collect
+from evalsuite.sandbox.supervisor import KILLING_SECONDS, PREPARING_SECONDS, supervise
 from evalsuite.sandbox.untrusted import Isolation
 
 WARM = ("numpy", "scipy.integrate", "scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.special", "sympy")
 """What answers import most: loaded once, shared by all forks."""
+READY = b"ready\n"
 
 
 def main() -> None:
-    """Take the configuration from the command line, get ready, and serve until the socket is closed."""
+    """Take the configuration from the command line, get ready, and serve until the connection is closed."""
     config = json.loads(sys.argv[1])
-    walls = Isolation(
-        **{key: config[key] for key in ("namespaces", "landlock", "seccomp", "deny_signals")},
-        **{key: config[key] for key in ("memory", "disk", "processes")},
-        scratch=Path(config["scratch"]),
-        readable=tuple(Path(path) for path in config["readable"]),
-    )
-    if config["own_tmp"]:
-        walls.scratch.parent.chmod(0o1777)
+    limits = {name: config[name] for name in ("nested", "memory", "disk", "processes")}
+    walls = Isolation(**limits, scratch=Path(config["scratch"]))
     if config["uid"] is not None:
-        lockdown.become(config["uid"], keep_reading=config["keep_reading"])
-    if config["own_tmp"]:
-        walls.scratch.mkdir()
+        walls.scratch.parent.chmod(0o1777)
+        lockdown.become(config["uid"])
+    lockdown.dumpable(False)  # closed to jobs that share its user
+    walls.scratch.mkdir()
     for name in config["warm"]:
         importlib.import_module(name)
     legacy.restore()
     gc.collect()
     gc.freeze()
-    control = socket.socket(fileno=os.dup(0))
-    control.sendall(b"ready\n")
-    _serve(control, walls)
+    if walls.nested:
+        control = socket.socket(fileno=os.dup(0))
+        control.sendall(READY)
+        _serve(control, walls)
+    else:
+        os.write(1, READY)
+        _serve_single(walls)
 
 
 def _serve(control: socket.socket, walls: Isolation) -> None:
@@ -59,27 +64,61 @@ def _serve(control: socket.socket, walls: Isolation) -> None:
                 running.discard(ended)
         if not message:
             break
-        pid = os.fork()
-        if pid == 0:
-            control.close()
-            _serve_one(descriptors, walls)
-        running.add(pid)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        request, values, report = descriptors
+        file = open(request, "rb")  # noqa: SIM115, PTH123  # closed in _supervised
+        running.add(_supervised(file, values, report, walls, (control.fileno(),)))
     for pid in running:
         os.kill(pid, signal.SIGTERM)
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-    shutil.rmtree(walls.scratch, ignore_errors=True)  # also when nobody is left on the other side to do it
+    shutil.rmtree(walls.scratch, ignore_errors=True)
 
 
-def _serve_one(descriptors: list[int], walls: Isolation) -> None:
-    """In the fork: one job, then the end."""
-    try:
-        request_file, values, report = descriptors
-        with open(request_file, "rb") as file:  # noqa: PTH123
+def _serve_single(walls: Isolation) -> None:
+    """One job; its limits end it before the connection's other side gives up."""
+    with open(0, "rb", closefd=False, buffering=0) as source:
+        head = _exactly(source, 8)
+        body = _exactly(source, struct.unpack("Q", head)[0]) if head else b""
+    if not body:
+        return
+    file = tempfile.TemporaryFile(dir=walls.scratch)  # noqa: SIM115  # closed in _supervised
+    file.write(body)
+    file.seek(0)
+    values_read, values_write = os.pipe()
+    report_read, report_write = os.pipe()
+    pid = _supervised(file, values_write, report_write, walls, (values_read, report_read))
+    seconds = PREPARING_SECONDS + float(json.loads(body)["timeout"]) + KILLING_SECONDS
+    raw, report = collect(values_read, report_read, seconds, lambda: False, connection=0)
+    os.waitpid(pid, 0)
+    with contextlib.suppress(BrokenPipeError), open(1, "wb", closefd=False) as sink:
+        sink.write(struct.pack("QQ", len(raw), len(report)) + raw + report)
+
+
+def _exactly(source: IO[bytes], count: int) -> bytes:
+    """``count`` bytes, or none where the connection ends before."""
+    parts = bytearray()
+    while len(parts) < count:
+        part = source.read(count - len(parts))
+        if not part:
+            return b""
+        parts += part
+    return bytes(parts)
+
+
+def _supervised(file: IO[bytes], values: int, report: int, walls: Isolation, others: Sequence[int]) -> int:
+    """Fork the supervisor of one job, without ``others``; closes its descriptors here. Returns its process id."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for handle in others:
+                os.close(handle)
             request: dict[str, Any] = json.load(file)
-        supervise(request, values, report, walls)
-    finally:
-        os._exit(0)
+            file.close()
+            supervise(request, values, report, walls)
+        finally:
+            os._exit(0)
+    file.close()
+    os.close(values)
+    os.close(report)
+    return pid

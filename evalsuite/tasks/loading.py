@@ -1,6 +1,6 @@
 """Loads a benchmark of a run with its questions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -44,6 +44,11 @@ class LoadedTask:
         """The auxiliary models that the task uses: ``judge``, ``simulator``."""
         roles: tuple[str, ...] = getattr(self.adapter, "needs", ())
         return roles
+
+    def cannot_grade(self) -> str:
+        """Why answers cannot be graded on this machine, empty if they can; blocks while a sandbox starts."""
+        reason: Callable[[], str] = getattr(self.adapter, "cannot_grade", str)
+        return reason()
 
     @property
     def single_turn(self) -> bool:

@@ -1,13 +1,12 @@
-"""Jobs in a real sandbox of each tier: verdicts, limits, walls, faults."""
+"""Jobs in real sandboxes: verdicts, limits, walls, faults."""
 
 import contextlib
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -21,23 +20,21 @@ import pytest
 from evalsuite.errors import BadInput
 from evalsuite.sandbox.checker_process import SandboxFault
 from evalsuite.sandbox.client import Job, Result, Sandbox, open_sandbox
-from evalsuite.sandbox.isolation import ISOLATING, missing, room
+from evalsuite.sandbox.isolation import missing, room
 from evalsuite.sandbox.split_tests import split
 
 NUMPY = "import numpy as np"
 SECRET = "CANARY-IN-THE-ENVIRONMENT"
 DRAWN = random.Random(0).random()
-STRONGEST = next((name for name in ISOLATING if not missing(name)), ISOLATING[0])
-TIERS = [pytest.param(name, marks=() if name == STRONGEST else pytest.mark.slow) for name in ISOLATING]
-"""Every tier holds the same tests; the first tier of the suite runs those of the tier that would be chosen here."""
+pytestmark = pytest.mark.skipif(bool(missing("bubblewrap")), reason=missing("bubblewrap") or "-")
+MODES = [pytest.param(True, id="nested"), pytest.param(False, id="single", marks=pytest.mark.slow)]
+"""Jobs that share a zygote in namespaces of their own, and jobs with a zygote each."""
 
 
-@pytest.fixture(scope="module", params=TIERS)
+@pytest.fixture(scope="module", params=MODES)
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    if missing(request.param):
-        pytest.skip(missing(request.param))
     os.environ["EVALSUITE_TEST_SECRET"] = SECRET
-    opened = open_sandbox(request.param, memory=512 << 20, disk=32 << 20)
+    opened = Sandbox("bubblewrap", request.param, memory=512 << 20, disk=32 << 20, warm=("numpy",))
     yield opened
     opened.close()
     del os.environ["EVALSUITE_TEST_SECRET"]
@@ -73,7 +70,18 @@ def test_limits(box: Sandbox) -> None:
     files = (
         "import time\nfor i in range(4): open(str(i), 'wb').write(b'x' * (20 << 20))\ntime.sleep(9)\ndef f(): return 1"
     )
-    assert run(box, files).ending in ("disk", "exception")
+    assert run(box, files).ending == "exception"
+    unnamed = """
+import os
+held = []
+for i in range(4):
+    held.append(open('x', 'wb', 0))
+    os.unlink('x')
+    held[-1].write(b'x' * (20 << 20))
+    os.fsync(held[-1])
+def f(): return sum(os.fstat(file.fileno()).st_size for file in held)
+"""
+    assert not run(box, unnamed, target=80 << 20).ok, "files without a name count as well"
 
 
 def test_a_comparison_that_would_take_all_memory_costs_the_answer_alone(box: Sandbox) -> None:
@@ -96,16 +104,19 @@ def called(name, *values):
 def f():
     return dict(
         passwd=tried(lambda: open('/etc/passwd').read()),
-        home=tried(lambda: os.listdir(HOME)),
+        home=tried(lambda: open(OUTSIDE)),
         tests=tried(lambda: os.listdir(TESTS)),
         parent=tried(lambda: open(f'/proc/{os.getppid()}/environ').read()),
-        processes=tried(lambda: os.listdir('/proc/1')),
+        first=tried(lambda: open('/proc/1/mem', 'rb')),
+        parent_memory=tried(lambda: open(f'/proc/{os.getppid()}/mem', 'rb')),
+        limits=libc.prlimit(os.getppid(), 7, None, ctypes.create_string_buffer(16)) >= 0 and os.getppid() > 1,
+        priority=tried(lambda: os.setpriority(os.PRIO_PROCESS, 0, 5)),
+        scheduling=tried(lambda: os.sched_setaffinity(os.getppid() or 1, {0})),
         secret=any(SECRET in text for text in os.environ.values()),
         root=os.getuid() == 0,
         inet=tried(lambda: socket.socket()),
         unix=tried(lambda: socket.socket(socket.AF_UNIX)),
         write_usr=tried(lambda: open('/usr/x', 'w')),
-        write_tmp=tried(lambda: open('/tmp/x', 'w')),
         write_library=tried(lambda: open(np.__file__, 'a')),
         shared_memory=tried(lambda: open('/dev/shm/x', 'w')),
         unshare=called('unshare', 0x10000000),
@@ -123,9 +134,10 @@ keep = [n for n in range(3, 64) if tried(lambda: os.write(n, b''))]
 """
 
 
-def test_walls(box: Sandbox) -> None:
-    home, tests = Path.home(), Path(__file__).parent
-    code = f"HOME, TESTS, SECRET = {str(home)!r}, {str(tests)!r}, {SECRET!r}\n{LOOKS}"
+def test_walls(box: Sandbox, tmp_path: Path) -> None:
+    outside, tests = tmp_path / "file", Path(__file__).parent
+    outside.write_text("private")
+    code = f"OUTSIDE, TESTS, SECRET = {str(outside)!r}, {str(tests)!r}, {SECRET!r}\n{LOOKS}"
     seen = run(box, code, "assert [name for name, found in f().items() if found] == target", [])
     assert seen.ok, run(box, f"{code}\ng = f\ndef f(): raise OSError(str(g()))").why
 
@@ -139,9 +151,26 @@ def test_one_job_leaves_nothing_for_the_next(box: Sandbox) -> None:
 def test_files_are_gone_after_a_job(box: Sandbox) -> None:
     files = "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w')\nos.symlink('/', 'l')\n"
     run(box, files + "os.chmod('a/b', 0)\nos.chmod('a', 0)")
-    if box._scratch is not None:
-        assert list(box._scratch.iterdir()) == []
     assert run(box, "import os\ndef f(): return os.listdir('.')", target=[]).ok
+
+
+def test_a_zygote_whose_job_was_killed_is_not_used_again(box: Sandbox) -> None:
+    if not box.nested:
+        pytest.skip("no zygote is used again")
+    run(box, "def f(): return 1")
+    before = box._next
+    assert run(box, "def f(): return 2").ending == "wrong"
+    assert box._next is before, "a wrong answer is no reason"
+    endings = []
+    for code in ("import ctypes; ctypes.string_at(0)", "import os; os._exit(3)", "while True: pass"):
+        run(box, "def f(): return 1")
+        used = box._next
+        assert used is not None
+        endings.append(run(box, code, timeout=0.5).ending)
+        assert box._next is None
+        assert not used.alive
+    assert endings == ["no_result", "no_result", "timeout"]
+    assert run(box, "def f(): return 1").ok
 
 
 def test_jobs_run_side_by_side(box: Sandbox) -> None:
@@ -168,15 +197,16 @@ def test_faults_are_ours(box: Sandbox) -> None:
     cancelled.set()
     with pytest.raises(SandboxFault, match="given up"):
         box.run(Job(NUMPY, "while True: pass", split(["assert f()"], NUMPY)), [1], cancelled)
-    assert box._zygote is not None
-    os.kill(box._zygote.pid, signal.SIGKILL)
-    box._zygote.wait()
+    assert run(box, "def f(): return 1").ok
+    assert box._next is not None
+    box._next.process.kill()
+    box._next.process.wait()
     assert run(box, "def f(): return 1").ok, "a new zygote takes the place of a dead one"
 
 
 def test_a_lost_judge_is_replaced_and_never_a_verdict(box: Sandbox) -> None:
     assert run(box, "def f(): return 1").ok
-    judge = box._judge._process
+    judge = box._checker._process
     assert judge is not None
     assert os.getsid(judge.pid) != os.getsid(0), "a Ctrl-C at the terminal does not reach it"
     judge.kill()
@@ -195,9 +225,7 @@ def test_old_names_of_the_libraries_are_there(box: Sandbox) -> None:
 
 
 def test_closing_ends_everything() -> None:
-    if missing(STRONGEST):
-        pytest.skip(missing(STRONGEST))
-    opened = open_sandbox(STRONGEST)
+    opened = open_sandbox("bubblewrap")
     with ThreadPoolExecutor(1) as pool:
         endless = pool.submit(run, opened, "while True: pass", timeout=100.0)
         time.sleep(0.5)
@@ -208,49 +236,41 @@ def test_closing_ends_everything() -> None:
         run(opened, "def f(): return 1")
 
 
-def test_no_isolation_is_never_chosen_for_anybody() -> None:
-    """A child without bwrap in its PATH, and with no room for another Landlock layer (the kernel allows 16)."""
-    if missing("landlock"):
-        pytest.skip(missing("landlock"))
+def test_without_a_wall_the_package_is_named() -> None:
+    """A child whose PATH holds neither bwrap nor a container command."""
     script = """
-from pathlib import Path
-from evalsuite.errors import BadInput
-from evalsuite.sandbox import confinement as lockdown
-from evalsuite.sandbox.client import open_sandbox
-lockdown.no_new_privileges()
-for _ in range(16):
-    lockdown.landlock([Path("/")], [Path("/")])
+from evalsuite.sandbox.client import NoWall, open_sandbox
 try:
     open_sandbox()
-except BadInput as error:
+except NoWall as error:
     print(error)
-box = open_sandbox("plain")
-print(box.facts)
-box.close()
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PATH": ""})
-    refused, plain = done.stdout.splitlines()
-    assert refused.startswith("no sandbox for code that a model wrote works here (bubblewrap: bwrap is not installed")
-    assert "landlock: " in refused
-    assert "sandbox=plain runs such code without isolation" in refused
-    assert plain == "plain: limits only"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=_environment("")
+    )
+    assert done.stdout.startswith(
+        "no sandbox for code that a model wrote works here (bubblewrap: bwrap is not installed"
+    )
+    assert "apt-get install bubblewrap, or conda install -c conda-forge bubblewrap" in done.stdout
+
+
+def _environment(path: str) -> dict[str, str]:
+    return {"PATH": path, **{name: os.environ[name] for name in ("PYTHONPATH", "HOME") if name in os.environ}}
 
 
 ENDLESS = """
-from evalsuite.sandbox.client import Job, open_sandbox
+from evalsuite.sandbox.client import Job, Sandbox
 from evalsuite.sandbox.split_tests import split
-box = open_sandbox(TIER)
+box = Sandbox("bubblewrap", NESTED, warm=("numpy",))
 job = Job("import numpy", "import os, time; os.fork(); time.sleep(1000)", split(["assert f()"], ""))
 print("open", flush=True)
 box.run(job, [1])
 """
 
 
-@pytest.mark.parametrize("tier", TIERS)
-def test_nothing_outlives_a_killed_run(tier: str) -> None:
-    if missing(tier):
-        pytest.skip(missing(tier))
-    script = ENDLESS.replace("TIER", repr(tier))
+@pytest.mark.parametrize("nested", MODES)
+def test_nothing_outlives_a_killed_run(nested: bool) -> None:
+    script = ENDLESS.replace("NESTED", repr(nested))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
@@ -264,7 +284,6 @@ def test_nothing_outlives_a_killed_run(tier: str) -> None:
     while (left := [pid for pid in family if alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
-    assert list(Path(tempfile.gettempdir()).glob(f"evalsuite-sandbox-{running.pid}-*")) == []
 
 
 def alive(pid: int) -> bool:
@@ -288,23 +307,43 @@ def below(pid: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize(("namespaces", "chosen"), [(None, "bubblewrap"), (0, "landlock")])
-def test_the_strongest_tier_that_works_is_chosen(namespaces: int | None, chosen: str) -> None:
-    """In a user namespace of our own, with and without room for further ones."""
-    if missing(chosen):
-        pytest.skip(missing(chosen))
-    script = "from evalsuite.sandbox.client import open_sandbox as o; b = o(); print(b.tier, b.facts); b.close()"
-    limit = "" if namespaces is None else f"echo {namespaces} > /proc/sys/user/max_user_namespaces && "
+@pytest.mark.parametrize("namespaces", [None, 0], ids=["further ones allowed", "no further ones"])
+def test_bubblewrap_holds_with_and_without_further_namespaces(namespaces: int | None) -> None:
+    """In a user namespace of our own: where jobs cannot have their own, each gets a zygote."""
+    limit = "" if namespaces is None else "echo 1 > /proc/sys/user/max_pid_namespaces && "
     words = ["unshare", "--user", "--map-root-user", "sh", "-c", f'{limit}exec "$0" "$@"']
     if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no user namespace of our own can be had here")
+    script = "from evalsuite.sandbox.client import open_sandbox as o; b = o(); print(b.nested, b.facts); b.close()"
     done = subprocess.run([*words, sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{chosen} {chosen}: ")
+    assert done.stdout.startswith(f"{namespaces is None} bubblewrap: ")
 
 
-def test_a_wrong_tier_is_named() -> None:
-    with pytest.raises(BadInput, match="unknown sandbox tier 'bublewrap'; did you mean 'bubblewrap'"):
+@pytest.mark.slow
+def test_an_interpreter_behind_symbolic_links_is_found(tmp_path: Path) -> None:
+    """A virtual environment that is a link, whose interpreter is a link to a link, below another link."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "python").symlink_to(sys.executable)
+    (tmp_path / "place").symlink_to(tmp_path / "hidden")
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(tmp_path / "place" / "python")
+    (environment / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    library = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
+    (environment / library).mkdir(parents=True)
+    (environment / library / "site-packages").symlink_to(sysconfig.get_path("purelib"))
+    (tmp_path / ".venv").symlink_to(environment)
+    script = "import sys; from evalsuite.sandbox.client import open_sandbox as o; b = o(); print(sys.prefix); b.close()"
+    python = str(tmp_path / ".venv" / "bin" / "python")
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path}/.venv\n"
+
+
+def test_a_wrong_name_and_a_former_one_are_named() -> None:
+    with pytest.raises(BadInput, match="unknown sandbox 'bublewrap'; did you mean 'bubblewrap'"):
         open_sandbox("bublewrap")
+    with pytest.raises(BadInput, match="sandbox=plain held too little and is gone: sandbox=auto"):
+        open_sandbox("plain")
 
 
 def test_verdict_arrays_survive_the_way(box: Sandbox) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -12,25 +13,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Data, Task
+from evalsuite.config.settings import Data, Report, Run, Task
 from evalsuite.errors import BadInput, ContextOverflow, Exit, SampleFailed
 from evalsuite.records import Item, Reply, Request, Score, data_sha
-from evalsuite.sandbox.isolation import ISOLATING, missing
+from evalsuite.sandbox.isolation import missing
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.base import Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
-from evalsuite.tasks.scicode import prompts, targets
+from evalsuite.tasks.scicode import grading, prompts, targets
 from evalsuite.tasks.scicode.adapter import SciCode
 from tests.support import scicode_problems as small
 from tests.support import toy
 from tests.support.machine_speed import cpu_budget
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 
-pytestmark = [
-    pytest.mark.skipif(all(missing(name) for name in ISOLATING), reason="; ".join(map(missing, ISOLATING)) or "-"),
-]
+pytestmark = pytest.mark.skipif(bool(missing("bubblewrap")), reason=missing("bubblewrap") or "-")
 Answers = dict[str, str | Reply | BaseException]
 
 
@@ -302,17 +302,49 @@ def test_options_are_the_fields() -> None:
     }
 
 
-def test_a_run_records_the_tier_and_a_resumed_one_asks_nothing(source: Source, tmp_path: Path) -> None:
-    def answer(prompt: str) -> Answer:
-        step = next(name for name in small.TESTS if f"'''Step {name}.'''" in prompt.split("NEXT STEP")[-1])
-        if step == "902.2":
-            return Answer("```python\ndef parts(n):\n    return", finish_reason="length")
-        return Answer(small.fenced("def named(n): pass" if step == "901.3" else small.GOLD[step]))
+def scripted(prompt: str) -> Answer:
+    """Gold, but for a wrong step and a cut one."""
+    step = next(name for name in small.TESTS if f"'''Step {name}.'''" in prompt.split("NEXT STEP")[-1])
+    if step == "902.2":
+        return Answer("```python\ndef parts(n):\n    return", finish_reason="length")
+    return Answer(small.fenced("def named(n): pass" if step == "901.3" else small.GOLD[step]))
 
-    with scripted_endpoint(answer) as server:
-        settings = toy.settings(tmp_path / "results", ("bf16", server.base_url), task={"repeats": 2})
-        whole = Task(adapter="scicode", variant="nvidia", repeats=2)
-        settings = dataclasses.replace(settings, tasks={"scicode": whole}, data=Data("local", str(tmp_path)))
+
+def run_settings(root: Path, url: str, repeats: int) -> Run:
+    settings = toy.settings(root / "results", ("bf16", url), task={"repeats": repeats})
+    whole = Task(adapter="scicode", variant="nvidia", repeats=repeats)
+    return dataclasses.replace(settings, tasks={"scicode": whole}, data=Data("local", str(root)))
+
+
+def test_without_a_wall_answers_wait_for_a_machine_that_has_one(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, cell = os.environ["PATH"], tmp_path / "results" / "r" / "bf16" / "scicode"
+    report = Report(run=("r",), results_dir=str(tmp_path / "results"), data=Data("local", str(tmp_path)))
+    with scripted_endpoint(scripted) as server:
+        settings = run_settings(tmp_path, server.base_url, 1)
+        grading.close()
+        monkeypatch.setenv("PATH", "")
+        assert run(settings) == Exit.INCOMPLETE
+        printed = " ".join("".join(capsys.readouterr()).split())
+        assert "answers of scicode are stored ungraded: no sandbox for code that a model wrote works here" in printed
+        assert "apt-get install bubblewrap" in printed
+        assert "evalsuite rescore run=r task=scicode" in printed
+        assert json.loads((cell / "summary.json").read_text())["outcomes"]["ungraded"] == 3
+        with pytest.raises(BadInput, match="keeps its scores: no sandbox"):
+            rescore(report)
+        grading.close()
+        monkeypatch.setenv("PATH", path)
+        asked = len(server.requests)
+        assert rescore(report) == Exit.DONE
+        assert len(server.requests) == asked
+    summary = json.loads((cell / "summary.json").read_text())
+    assert (summary["complete"], summary["score"]) == (True, pytest.approx(5 / 7))
+
+
+def test_a_run_records_the_wall_and_a_resumed_one_asks_nothing(source: Source, tmp_path: Path) -> None:
+    with scripted_endpoint(scripted) as server:
+        settings = run_settings(tmp_path, server.base_url, 2)
         assert run(settings) == Exit.DONE
         asked = len(server.requests)
         assert run(settings) == Exit.DONE
@@ -328,6 +360,6 @@ def test_a_run_records_the_tier_and_a_resumed_one_asks_nothing(source: Source, t
         ("62", 0): (1.0, "correct", 1.0),
         ("62", 1): (1.0, "correct", 1.0),
     }
-    assert all(re.search("sandbox (bubblewrap|landlock)", row["note"]) for row in rows.values())
+    assert all(re.search("sandbox bubblewrap", row["note"]) for row in rows.values())
     score = json.loads((cell / "summary.json").read_text())["score"]
     assert score == pytest.approx(5 / 7), "steps weigh alike, not problems"

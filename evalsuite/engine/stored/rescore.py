@@ -24,7 +24,13 @@ Changes = Counter[tuple[str, str]]
 
 
 def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write the scores down."""
+    """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write the scores down.
+
+    Raises ``BadInput`` if this machine cannot grade them; the scores stay as they are.
+    """
+    reason = str(getattr(adapter, "cannot_grade", str)())
+    if reason:
+        raise BadInput(f"{folder} keeps its scores: {reason}")
     if manifest["imported"] is not None:
         return _grade_imported(folder, manifest, adapter, items)
     return _replay(folder, manifest, adapter, items)

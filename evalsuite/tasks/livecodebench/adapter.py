@@ -12,10 +12,11 @@ from functools import partial
 from typing import ClassVar
 
 from evalsuite.records import Item, Request, Score
+from evalsuite.sandbox.client import check_name
 from evalsuite.tasks.base import Tools, graded
 from evalsuite.tasks.datasets import HUB, Source
 from evalsuite.tasks.livecodebench import problems, prompts, running
-from evalsuite.tasks.scicode.grading import sandbox_pool
+from evalsuite.tasks.scicode import grading
 
 PROMPTS = {"nvidia": prompts.nvidia_prompt, "official": prompts.official_prompt}
 CODES = {"nvidia": prompts.nvidia_code, "official": prompts.official_code}
@@ -42,6 +43,7 @@ class LiveCodeBench:
 
     def items(self) -> Iterable[Item]:
         """Yield the problems of the window; the hash of an item covers its tests."""
+        check_name(self.sandbox)
         return problems.items(self.source)
 
     def prompt(self, item: Item, repeat: int) -> Request:
@@ -49,13 +51,23 @@ class LiveCodeBench:
         return Request(PROMPTS[self.variant](item.inputs["question"], item.inputs["starter_code"]))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the problem once and test the code; raises ``SandboxFault`` when the tests could not run."""
+        """Ask the problem once and test the code; without a sandbox the score is ``ungraded``.
+
+        Raises ``SandboxFault`` when the tests could not run.
+        """
         reply = await tools.chat(self.prompt(item, repeat))
         code = CODES[self.variant](reply.text)
         if not code.strip():
             return graded(reply, right=False, answer=None, note="no code block")
-        pool = await asyncio.to_thread(sandbox_pool, self.sandbox)
+        refusal = await asyncio.to_thread(self.cannot_grade)
+        if refusal:
+            return Score(None, "ungraded", code[:1000], note=refusal)
+        pool = grading.sandbox_pool(self.sandbox)
         result = await running.run(pool, partial(problems.tests, self.source, item.id), code, self.timeout)
         found = prompts.FENCE in reply.text or result.ok
         note = "" if result.ok else f"{running.ending(result)} ({result.why[:200]})"
         return graded(reply, right=result.ok, answer=code[:1000] if found else None, stage="tests", note=note)
+
+    def cannot_grade(self) -> str:
+        """Return why answers cannot be graded on this machine, empty if they can; blocks while the sandbox starts."""
+        return grading.refusal(self.sandbox)

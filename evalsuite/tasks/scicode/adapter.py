@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from evalsuite.errors import BadInput, ContextOverflow
 from evalsuite.records import Item, Outcome, Reply, Request, Score
-from evalsuite.sandbox.client import Job, Result
+from evalsuite.sandbox.client import Job, Result, check_name
 from evalsuite.sandbox.split_tests import Unsplittable, split
 from evalsuite.tasks.base import Tools
 from evalsuite.tasks.datasets import HUB, Source, pin, rows
@@ -62,8 +62,8 @@ class SciCode:
     targets: str | None = None
     """Path of ``test_data.h5``; None takes the environment variable ``SCICODE_TARGETS``."""
     sandbox: str = "auto"
-    """``auto`` for the strongest isolation that works, or the name of a tier; ``plain`` has no isolation and is used
-    only when named."""
+    """The wall around the answers' code: ``auto`` (bubblewrap, else podman or apptainer), or one of ``bubblewrap``,
+    ``podman``, ``docker``, ``apptainer``. Without one answers stay ``ungraded``."""
     leave_out: tuple[str, ...] = ()
     """Steps that are asked but not scored, such as ``["12.3"]``."""
 
@@ -77,6 +77,7 @@ class SciCode:
 
         Raises ``BadInput`` without targets, and for a test that cannot be graded outside the sandbox.
         """
+        check_name(self.sandbox)
         path = targets.targets_path(self.targets)
         shared = {"targets": targets.targets_sha256(path)}
         tests: dict[str, int] = {}
@@ -104,8 +105,11 @@ class SciCode:
         return Request((*system, {"role": "user", "content": content}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask all steps, then test them; raises ``SandboxFault`` when the tests of an answer could not run."""
-        sandbox = await asyncio.to_thread(grading.sandbox_pool, self.sandbox)
+        """Ask all steps, then test them; without a sandbox the score is ``ungraded``.
+
+        Raises ``SandboxFault`` when the tests of an answer could not run.
+        """
+        refusal = await asyncio.to_thread(self.cannot_grade)
         extract = first_block if self.variant == "official" else first_python_block
         codes: list[str] = []
         answered: dict[str, AnsweredStep] = {}
@@ -122,6 +126,10 @@ class SciCode:
                 break  # longer prompts will not fit either
             answered[name] = AnsweredStep(reply, extract(reply.text))
             codes.append(answered[name].code)
+        if refusal:
+            has_code = any(step.code.strip() for step in answered.values())
+            return Score(None, "ungraded", f"{len(answered)} steps" if has_code else None, note=refusal)
+        sandbox = grading.sandbox_pool(self.sandbox)
         path = targets.targets_path(self.targets)
         jobs = dict(self._jobs(item, codes))
         target_readers = {name: partial(targets.read_targets, path, name, len(job.tests)) for name, job in jobs.items()}
@@ -130,6 +138,10 @@ class SciCode:
         )
         scored = [step["step_number"] for step in item.inputs["steps"] if self._is_scored(step["step_number"])]
         return _score(scored, answered, dict(zip(jobs, results, strict=True)), sandbox.sandbox.facts)
+
+    def cannot_grade(self) -> str:
+        """Return why answers cannot be graded on this machine, empty if they can; blocks while the sandbox starts."""
+        return grading.refusal(self.sandbox)
 
     def _is_scored(self, step: str) -> bool:
         return step not in GIVEN and step not in self.leave_out

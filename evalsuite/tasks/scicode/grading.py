@@ -1,6 +1,6 @@
 """Runs sandbox jobs from asyncio.
 
-Each process opens one sandbox of each tier on first use, with a bounded thread pool.
+Each process opens one sandbox of each wall on first use, with a bounded thread pool.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.sandbox.client import Job, Result, Sandbox, open_sandbox
+from evalsuite.sandbox.client import Job, NoWall, Result, Sandbox, open_sandbox
 
 MAX_JOBS = 16
 """Largest number of simultaneous jobs."""
@@ -29,21 +29,38 @@ class SandboxPool:
 
 
 _pools: dict[str, SandboxPool] = {}
+_refusals: dict[str, str] = {}
+"""Wall -> why it does not hold here."""
 _lock = threading.Lock()
 
 
-def sandbox_pool(tier: str) -> SandboxPool:
-    """Return the open sandbox of this process for an isolation tier; blocks while it starts.
+def sandbox_pool(wall: str) -> SandboxPool:
+    """Return the open sandbox of this process for a wall or ``auto``; blocks while it starts.
 
-    Raises ``BadInput`` when it cannot be opened.
+    Raises ``NoWall`` when it cannot be opened.
     """
     with _lock:
         if not _pools:
             atexit.register(close)
-        if tier not in _pools:
+        if wall in _refusals:
+            raise NoWall(_refusals[wall])
+        if wall not in _pools:
             workers = min(MAX_JOBS, len(os.sched_getaffinity(0)))
-            _pools[tier] = SandboxPool(open_sandbox(tier), ThreadPoolExecutor(workers, "sandbox"))
-        return _pools[tier]
+            try:
+                _pools[wall] = SandboxPool(open_sandbox(wall), ThreadPoolExecutor(workers, "sandbox"))
+            except NoWall as error:
+                _refusals[wall] = str(error)
+                raise
+        return _pools[wall]
+
+
+def refusal(wall: str) -> str:
+    """Return why answers cannot be graded on this machine, empty if they can; blocks while the sandbox starts."""
+    try:
+        sandbox_pool(wall)
+    except NoWall as error:
+        return str(error)
+    return ""
 
 
 def close() -> None:
@@ -53,6 +70,7 @@ def close() -> None:
             pool.sandbox.close()
             pool.pool.shutdown(wait=False)
         _pools.clear()
+        _refusals.clear()
         atexit.unregister(close)
 
 

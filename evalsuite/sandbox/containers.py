@@ -1,0 +1,85 @@
+"""Container commands as a wall: an empty image, the interpreter's folders bound read-only, no network, no rights."""
+
+import os
+import resource
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+COMMANDS = ("podman", "docker", "apptainer")
+IMAGE = "localhost/evalsuite-empty"
+_USER = "65534:65534"
+_EMPTY_TAR = bytes(10240)
+
+
+def command(
+    name: str, path: str, readable: Sequence[Path], place: str, disk: int, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The words before the interpreter's own. Raises ``OSError`` if the empty image cannot be made.
+
+    Args:
+        name: One of ``COMMANDS``.
+        path: The program.
+        readable: Folders and files of this machine, bound to the same paths.
+        place: Where the temporary folder is, of at most ``disk`` bytes.
+        disk: Bytes.
+        environment: Variables inside; no other reaches the container.
+    """
+    folders = [folder for folder in readable if folder.exists()]
+    if name == "apptainer":
+        return _apptainer(path, folders, place, disk, environment)
+    _import_empty(path)
+    words = [path, "run", "--rm", "--interactive", "--pull=never", "--network=none", "--ipc=none", "--read-only"]
+    words += ["--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={_USER}", "--workdir=/"]
+    words += ["--log-driver=none", f"--tmpfs={place}:rw,nosuid,nodev,size={disk},mode=1777", *_limits()]
+    words += ["--read-only-tmpfs=false"] if name == "podman" else []
+    words += [f"--env={key}={value}" for key, value in environment.items()]
+    words += [f"--volume={folder}:{folder}:ro" for folder in folders]
+    return (*words, IMAGE)
+
+
+def _apptainer(
+    path: str, folders: Sequence[Path], place: str, disk: int, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Started by the user alone, in a user namespace; the root is an empty folder."""
+    root = Path(tempfile.gettempdir()) / f"evalsuite-empty-{os.getuid()}"
+    root.mkdir(mode=0o755, exist_ok=True)
+    if root.stat().st_uid != os.getuid() or any(root.iterdir()):
+        raise OSError(f"{root} is not an empty folder of this user")
+    words = [
+        path,
+        "exec",
+        "--userns",
+        "--containall",
+        "--no-home",
+        "--no-privs",
+        "--no-eval",
+        "--net",
+        "--network=none",
+    ]
+    words += ["--ipc", "--pid", "--uts", "--pwd=/", f"--mount=type=tmpfs,destination={place},size={disk}"]
+    words += [f"--env={key}={value}" for key, value in environment.items()]
+    words += [f"--bind={folder}:{folder}:ro" for folder in folders]
+    return (*words, str(root))
+
+
+def _limits() -> list[str]:
+    """The container's own limits: below those of this user, because raising one is not everyone's right."""
+    words = []
+    for name, limit, most in (("nofile", resource.RLIMIT_NOFILE, 1024), ("nproc", resource.RLIMIT_NPROC, 4096)):
+        hard = resource.getrlimit(limit)[1]
+        count = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        words.append(f"--ulimit={name}={count}:{count}")
+    return [*words, "--ulimit=core=0:0"]
+
+
+def _import_empty(path: str) -> None:
+    """Make the image without any file, unless it is there. Nothing is downloaded."""
+    there = subprocess.run([path, "image", "inspect", IMAGE], capture_output=True, check=False, timeout=60)
+    if there.returncode == 0:
+        return
+    made = subprocess.run([path, "import", "-", IMAGE], input=_EMPTY_TAR, capture_output=True, check=False, timeout=120)
+    if made.returncode != 0:
+        lines = made.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(f"{path} import: {lines[-1][:300] if lines else made.returncode}")

@@ -1,0 +1,42 @@
+"""The two streams of one job, values and report, read until the report is whole."""
+
+import os
+import select
+import time
+from collections.abc import Callable
+
+OUTPUT = 64 << 20
+"""Most bytes of values from one job."""
+
+
+def collect(
+    values: int, report: int, seconds: float, given_up: Callable[[], bool], *, connection: int | None = None
+) -> tuple[bytes, bytes]:
+    """(values, report); at most ``OUTPUT`` bytes and a few more of values, an empty report if none came.
+
+    Closing both early, as this does when ``given_up()`` holds or ``connection`` is closed by its other side, makes the
+    supervisor end the job.
+    """
+    raw, text, deadline = bytearray(), bytearray(), time.monotonic() + seconds
+    handles = {values, report} | ({connection} if connection is not None else set())
+    try:
+        while report in handles and time.monotonic() < deadline and not given_up():
+            for handle in select.select(list(handles), [], [], 0.2)[0]:
+                chunk = os.read(handle, 1 << 20)
+                if not chunk and handle == connection:
+                    return bytes(raw), b""
+                if not chunk:
+                    handles.discard(handle)
+                elif handle == report:
+                    text += chunk
+                elif handle == values and len(raw) <= OUTPUT:  # the rest is read and dropped: the job is not held up
+                    raw += chunk
+        while values in handles and text and len(raw) <= OUTPUT:  # all writers have ended by now
+            chunk = os.read(values, 1 << 20)
+            if not chunk:
+                break
+            raw += chunk
+    finally:
+        os.close(values)
+        os.close(report)
+    return bytes(raw), bytes(text)
