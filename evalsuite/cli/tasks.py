@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalsuite.config import paths
+from evalsuite.config.address import shown_url, shown_urls
 from evalsuite.config.files import ConfigSource, config_source, read_yaml
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
@@ -100,4 +101,4 @@ def _names(chosen: Any) -> str:
 
 def _address(base_url: str) -> str:
     match = _ADDRESS.fullmatch(base_url)
-    return f"${match[1]}, else {match[2]}" if match else base_url
+    return f"${match[1]}, else {shown_url(match[2])}" if match else shown_urls(base_url)

@@ -1,9 +1,30 @@
 """Addresses of model servers, as messages and results may show them."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
+
+_USER = re.compile(r"(?<=//)[^\s?#'\"]*@")
+"""User and password of an address; a password may hold a slash."""
+_QUERY = re.compile(r"(?<=//)([^\s?#'\"]+)[?#]\S*?(?=[)\]'\",:]*(?:\s|$))")
+"""An address with its query and fragment, up to the punctuation of the sentence around it."""
 
 
 def shown_url(url: str) -> str:
     """``url`` without its query and fragment: a gateway's query may hold a key."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def shown_urls(message: str) -> str:
+    """A message with ``***`` in the place of user, password, query and fragment of every address in it, readable as an
+    address or not."""
+    return _QUERY.sub(r"\1?***", _USER.sub("***@", message))
+
+
+def is_http_address(url: str) -> bool:
+    """Whether ``url`` names a host, and maybe a port, for HTTP or HTTPS."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -6,7 +6,8 @@ All errors of Hydra and OmegaConf are raised as one-line ``BadInput``.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from evalsuite.config.address import shown_urls
 from evalsuite.config.files import (
     MULTI,
     ConfigSource,
@@ -45,6 +47,17 @@ from evalsuite.errors import BadInput, unknown_name
 _RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator", "launch", "gate")
 
 
+@contextmanager
+def _shown_urls() -> Iterator[None]:
+    """Let no message of ``BadInput`` show what the addresses in it may hold: users, passwords, keys in a query."""
+    try:
+        yield
+    except BadInput as error:
+        error.args = (shown_urls(str(error)),)
+        raise
+
+
+@_shown_urls()
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
     """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
@@ -57,6 +70,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
     return run
 
 
+@_shown_urls()
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
@@ -66,6 +80,7 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
     return report
 
 
+@_shown_urls()
 def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
     """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
     register()

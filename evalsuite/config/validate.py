@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from evalsuite.config.aa import SUFFIX
+from evalsuite.config.address import is_http_address
 from evalsuite.config.deadline import SLURM, duration, point_in_time, unreadable
 from evalsuite.config.settings import DEMO, Engine, Model, Report, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
@@ -141,8 +142,8 @@ def _model(key: str, name: str, model: Model) -> Iterator[str]:
         yield str(unknown_name(f"{key}.server.facts", kind, ("identity", "precision", "idle")))
     if model.ca_file is not None and not Path(model.ca_file).expanduser().is_file():
         yield f"{key}.ca_file={model.ca_file}: there is no such file"
-    if model.proxy is not None and urlsplit(model.proxy).scheme not in ("http", "https"):
-        yield f"{key}.proxy: must begin with http:// or https://"
+    if model.proxy is not None and not is_http_address(model.proxy):
+        yield f"{key}.proxy: must begin with http:// or https:// and name a host, such as http://HOST:PORT"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", model.api_key_env):
         # the value may be a key that was pasted here, so it is not repeated
         yield f"{key}.api_key_env: must be the name of an environment variable, not the key itself"

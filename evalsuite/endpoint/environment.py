@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
+from evalsuite.config.address import is_http_address
 from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, EndpointUnusable
 
@@ -24,8 +25,6 @@ RESERVED_FILES = 48
 SMALLEST_CONCURRENCY = 1
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """OpenSSL's names for where the trusted authorities are."""
-HTTP_PROXIES = ("http", "https")
-"""Kinds of proxy that requests can be sent through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +108,7 @@ def proxy_of(model: Model, url: str) -> Proxy | None:
     if not value or is_local(host) or _bypassed(host, parts.netloc, stated.get("no", "")):
         return None
     proxy = Proxy(value if "://" in value else f"http://{value}", _variable(kind))
-    try:
-        address = urlsplit(proxy.url)
-        usable = address.scheme in HTTP_PROXIES and bool(address.hostname) and (address.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_http_address(proxy.url):
         raise BadInput(
             f"{proxy.shown} cannot be used on the way to {host}: only http:// and https:// proxies can. Set "
             f"{parts.scheme.upper()}_PROXY to such a one, or reach {host} without: NO_PROXY={host}"

@@ -305,6 +305,36 @@ def test_two_models_may_not_share_a_replica() -> None:
         load("model=[fp8,nvfp4_v2]", "task=gsm8k", *words)
 
 
+QUERIES = [
+    "ftp://x/v1?key=canary",
+    "'ftp://x/v1?key=canary'",
+    "'http://:1/v1/models?key=canary#canary'",
+    "'http://x:port/v1?key=canary'",
+    "'http://[::1/v1?key=canary'",
+    "['http://a/v1?key=canary','http://a/v1?key=canary']",
+    "['http://a/v1?key=canary',7]",
+    "[demo,'http://a/v1?key=canary']",
+    "{a: 'http://x/v1?key=canary'}",
+    "'http://x/v1?key=canary",
+    "http://me:canary@x:port/v1",
+    "http://me:ca/canary@x/v1",
+]
+
+
+@pytest.mark.parametrize("value", QUERIES)
+@pytest.mark.parametrize("key", ["models.fp8.base_url", "models.fp8.proxy", "models.fp8.base_ulr"])
+def test_no_message_shows_what_an_address_may_hold(key: str, value: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        load("model=fp8", "task=gsm8k", f"{key}={value}")
+    assert "canary" not in str(raised.value)
+
+
+def test_a_shared_address_is_shown_without_its_query() -> None:
+    url = "'http://x/v1?key=canary'"
+    with pytest.raises(BadInput, match=r"one base_url \(http://x/v1\?\*\*\*\)"):
+        load("model=[fp8,nvfp4_v2]", "task=gsm8k", f"models.fp8.base_url={url}", f"models.nvfp4_v2.base_url={url}")
+
+
 SWITCH = """# @package models.mine
 defaults:
   - /server: vllm

@@ -97,6 +97,56 @@ def test_headers_are_sent() -> None:
     assert asyncio.run(go()) == "via me"
 
 
+def test_the_query_of_the_address_goes_behind_every_path() -> None:
+    paths: list[str] = []
+    queries: list[dict[str, str]] = []
+
+    async def note(request: web.BaseRequest) -> web.Response:
+        paths.append(request.rel_url.path)
+        queries.append(dict(request.rel_url.query))
+        return await hello(request)
+
+    async def go() -> None:
+        async with serving(note) as port:
+            one = model(f"http://127.0.0.1:{port}/deployments/m/v1/?api-version=1&code=a%2Fb%2B")
+            client = connect(one, Engine(), "m", 1)
+            try:
+                await client.send(REQUEST)
+                await client.get("/models")
+                await client.get("/server_info", root=True)
+            finally:
+                await client.close()
+            assert client.model.base_url == f"http://127.0.0.1:{port}/deployments/m/v1/"
+
+    asyncio.run(go())
+    root = "/deployments/m"
+    assert paths == [f"{root}/v1/chat/completions", f"{root}/v1/models", f"{root}/server_info"]
+    assert queries == [{"api-version": "1", "code": "a/b+"}] * 3
+
+
+def test_the_headers_of_a_request_are_these_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVALSUITE_API_KEY", "  a-key\n")
+    sent: list[tuple[str, str]] = []
+
+    async def note(request: web.BaseRequest) -> web.Response:
+        sent.extend((name.decode(), value.decode()) for name, value in request.raw_headers)
+        return await hello(request)
+
+    async def go() -> None:
+        async with serving(note) as port:
+            await ask(model(f"http://127.0.0.1:{port}/v1", headers={"X-Via": "me", "user-agent": "mine"}))
+
+    asyncio.run(go())
+    given = dict(sent)
+    assert len(given) == len(sent)
+    assert set(given) - {"Host", "Content-Length"} == {
+        *("Authorization", "Accept", "Accept-Encoding", "Connection", "Content-Type", "user-agent", "X-Via")
+    }
+    assert given["Authorization"] == "Bearer a-key"
+    assert (given["Accept-Encoding"], given["Content-Type"]) == ("identity", "application/json")
+    assert (given["user-agent"], given["X-Via"]) == ("mine", "me")
+
+
 def test_nobody_there_is_said_with_what_to_do() -> None:
     async def go() -> None:
         client = connect(model("http://127.0.0.1:9/v1"), Engine(connect_seconds=2), "m", 1)

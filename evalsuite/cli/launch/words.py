@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from evalsuite.config.address import shown_urls
 from evalsuite.config.settings import DEMO, Run
 
 Words = tuple[str, ...]
@@ -36,6 +37,9 @@ def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
 
 
 def secret_words(words: Sequence[str]) -> list[str]:
-    """Keys of words that may hold a secret, which must not be written into a job file."""
-    keys = [word.partition("=")[0] for word in words]
-    return [key for key in keys if ".headers." in key or key.endswith(".headers")]
+    """Keys of words that may hold a secret, which must not be written into a job file: headers, and addresses with a
+    user, a password or a query."""
+    keys = {word: word.partition("=")[0] for word in words}
+    return [
+        key for word, key in keys.items() if ".headers." in key or key.endswith(".headers") or shown_urls(word) != word
+    ]

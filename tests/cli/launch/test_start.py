@@ -36,7 +36,10 @@ def test_one_command_line_per_model_without_what_is_said_of_others() -> None:
         "a": ("suite=card", "models.a.base_url=X", "limit=20", "model=a"),
         "b": ("suite=card", "+models.b.headers.H=1", "limit=20", "model=b"),
     }
-    assert secret_words(["+models.b.headers.H=1", "limit=20"]) == ["+models.b.headers.H"]
+    secret = ["+models.b.headers.H=1", "models.b.base_url='http://x/v1?code=1'", "models.b.proxy=http://me:pw@x:1"]
+    assert secret_words([*secret, "limit=20", "models.a.base_url=http://x/v1"]) == [
+        word.partition("=")[0] for word in secret
+    ]
 
 
 def test_jobs_on_one_endpoint_share_its_limit() -> None:
