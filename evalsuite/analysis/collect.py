@@ -5,11 +5,12 @@ The runs themselves stay unchanged (``evalsuite rescore`` changes them).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.settings import Data, Report
@@ -18,6 +19,7 @@ from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import canonical_sha
 from evalsuite.store.artefact import Artefact, open_artefact
 from evalsuite.store.baseline import copy_cell
+from evalsuite.store.extents import narrowed
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.runs import BASELINE_SUFFIX, TableCell, find_run, named_cells, run_cells
 from evalsuite.store.samples import SAMPLES
@@ -80,6 +82,7 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
             cells, baseline_cells = _separate_baseline(cells, baseline_cells, home)
             baseline = baseline_cells[0].model
             cells = (*cells, *baseline_cells)
+        cells = tuple(replace(cell, manifest=narrowed(cell.manifest, settings.limit)) for cell in cells)
         brought = baseline if settings.baseline_run is not None else None
         table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
         yield ReportInputs(table, baseline, artefact, notes)
@@ -160,7 +163,8 @@ def _with_equal_grading(
         if alone or len(set().union(*versions.values())) < 2 or len(asked) > 1:  # else refused as not comparable
             continue
         try:
-            regraded = [_regrade(cell, versions[cell.model], data, home) for cell in cells]
+            own = next(cell.manifest.get("data") for cell in cells if cell.model != brought)
+            regraded = [_regrade(cell, own, versions[cell.model], data, home) for cell in cells]
         except BadInput as error:
             notes.append(
                 f"{benchmark_title(task)}: graded by different versions, and they cannot be graded again here: {error}"
@@ -173,9 +177,14 @@ def _with_equal_grading(
     return table_of([replaced.get((cell.model, cell.task), cell) for cell in table.cells]), tuple(notes)
 
 
-def _regrade(cell: TableCell, versions: set[str], data: Data, home: Path) -> tuple[TableCell, str]:
-    """Return the cell graded by the present version of its grader, with a note; the cell itself when it already is."""
-    adapter, items = rescore.load(cell.folder, dict(cell.manifest), data)
+def _regrade(
+    cell: TableCell, own: Mapping[str, Any] | None, versions: set[str], data: Data, home: Path
+) -> tuple[TableCell, str]:
+    """Return the cell graded by the present version of its grader, with a note; the cell itself when it already is.
+
+    ``own`` states where a run here had its questions from; the file of others does not choose a folder.
+    """
+    adapter, items = rescore.load(cell.folder, {**cell.manifest, "data": own}, data)
     if versions == {adapter.version}:
         return cell, ""
     copied = copy_cell(cell, home)
@@ -184,4 +193,7 @@ def _regrade(cell: TableCell, versions: set[str], data: Data, home: Path) -> tup
     steps = f"{'+'.join(sorted(versions))} -> {adapter.version}"
     subject = f"{cell.title}, {benchmark_title(cell.task)}"
     note = f"{subject}: graded again for this comparison ({steps}), {changed} changed"
-    return TableCell(cell.run, copied.folder, read_manifest(copied.folder)), note
+    graded = read_manifest(copied.folder)
+    kept = ("items", "repeats", "selection", "part_declared")  # of limit=
+    narrow = {key: cell.manifest[key] for key in kept if key in cell.manifest}
+    return TableCell(cell.run, copied.folder, {**graded, **narrow}), note

@@ -8,6 +8,7 @@ from evalsuite.engine.session import SessionResult
 from evalsuite.engine.stopping import BUDGET, SIGNALS, RunLimits
 from evalsuite.errors import EndpointDown, Exit
 from evalsuite.store.cell import Cell
+from evalsuite.store.manifest import MANIFEST
 from evalsuite.tasks.registry import load
 
 
@@ -36,8 +37,11 @@ def _report_cell(cell: Cell, console: Console) -> bool:
     """Whether a cell is complete; prints what it lacks, and whether its answers were cut too often."""
     from evalsuite.analysis.summary import summarize  # pandas and scipy: not before the last answer
 
-    summary = summarize(cell.folder)
     name = f"{cell.label}/{cell.folder.name}"
+    if not (cell.folder / MANIFEST).exists():
+        console.print(f"{name}: no answer arrived, so that there is no cell yet")
+        return False
+    summary = summarize(cell.folder)
     if not summary["complete"]:
         counts = {"not asked": summary["planned"] - summary["samples"]}
         counts |= {outcome: summary["outcomes"][outcome] for outcome in ("failed", "ungraded")}

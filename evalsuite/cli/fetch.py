@@ -26,10 +26,11 @@ from evalsuite.sandbox import archives
 from evalsuite.store.manifest import write_json
 from evalsuite.tasks import datasets, hub
 from evalsuite.tasks import downloads as sources
+from evalsuite.tasks.provenance import FETCHED
 
 FOLDER = "evalsuite-data"
 """The folder of ``fetch`` without ``to=``."""
-LIST = "fetched.json"
+LIST = FETCHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from evalsuite.report.published.plausibility import implausible_baselines
 from evalsuite.report.verdict_file import EXITS, VERDICT, verdict_content, verdict_summary
 from evalsuite.stats.decision import Call
 from evalsuite.store.baseline import CandidateCount, record_compared
+from evalsuite.store.extents import undeclared
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell
 
@@ -108,11 +109,25 @@ def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
     for row in suite.comparisons:
         if not row.comparable.ok:
             raise BadInput("; ".join(suite.refused))
+        if row.task in deciding:
+            for cell in (row.baseline.cell, row.candidate.cell):
+                _check_extent(cell)
         if row.paired is None and row.task in deciding:
             if row.baseline.complete and row.candidate.complete:
                 raise BadInput(row.reason)
             incomplete.append(f"{row.task}: {row.reason}")
     return incomplete
+
+
+def _check_extent(cell: TableCell) -> None:
+    """Raises ``BadInput`` for a part of a task that no command asked for before its answers existed."""
+    if problem := undeclared(cell.manifest):
+        raise BadInput(problem)
+    if cell.short:
+        raise BadInput(
+            f"{cell.model}/{cell.task}: the data held {cell.short} (part), and no limit or select left the others out: "
+            "ask with the whole data, or say which part is meant (limit=N, tasks.T.select...) in a new run_id"
+        )
 
 
 def _candidate_count(suite: SuiteComparison, inputs: ReportInputs) -> CandidateCount:

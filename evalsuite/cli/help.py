@@ -27,6 +27,7 @@ DOES = {
     "baseline save": "a model's cells as one portable, hashed file",
     "rescore": "grade stored replies again, without asking",
     "judge": "grade stored free answers with a judge, without asking the models",
+    "forget": "archive a cell that was a mistake, with the reason",
     "show": "list runs, or one item in all precisions",
     "tasks": "what can run: benchmarks, models, suites",
     "fetch": "collect what a run without a network needs",
@@ -94,6 +95,7 @@ KEYS = {
   baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
   baseline_max_gb=50             most gigabytes that the artefact may unpack to
   gate=NAME                      a verdict on every row, against these margins (evalsuite gate decides)
+  limit=20                       only this part of each task, as `run limit=20` asks it; nothing on disk changes
   allow_incomplete=0.05          bound up to this share of missing answers: all wrong ... all right
   out=DIR                        report folder (else: <run>/report): report.html with its texts/, report.md, card.md,
                                  hub/ (metadata for the model's page), tables/*.csv, plots/, comparison.json
@@ -143,6 +145,12 @@ KEYS = {
   judge=NAME judge.base_url=URL  who grades, and where it is served
   task=NAME                      only this task
   data=local data.root=DIR       questions from a folder
+""",
+    "forget": """\
+  evalsuite forget run=ID model=fp8 task=gsm8k reason="wrong chat template"
+
+  run=ID model=M task=T          the cell, as `evalsuite show` lists it; it moves to <run>/<model>/superseded/
+  reason="..."                   why; reports show it, as they show a cell that was asked again (redo=)
 """,
     "show": """\
   evalsuite show

@@ -44,6 +44,8 @@ def import_answers(settings: Run) -> Exit:
     console = lines_output()
     summary = summarize(folder)
     console.print(_line(summary))
+    if task.lacks:
+        console.print(task.lacks)
     if agreement:
         equal = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
         console.print(f"written by {answers.harness}: {equal} as in the log")

@@ -34,6 +34,7 @@ COMMANDS = {
     "baseline save": "evalsuite.cli.baseline:save",
     "rescore": "evalsuite.cli.rescore:rescore",
     "judge": "evalsuite.cli.judge:judge",
+    "forget": "evalsuite.cli.forget:forget",
     "show": "evalsuite.cli.show:show",
     "tasks": "evalsuite.cli.tasks:tasks",
     "fetch": "evalsuite.cli.fetch:fetch",
@@ -44,7 +45,7 @@ COMMANDS = {
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
 DRY_RUN = "evalsuite.cli.dry_run:dry_run"
 """What ``run dry_run=true`` calls: it needs neither the engine nor a connection."""
-REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "show")
+REPORTING = ("report", "gate", "baseline save", "rescore", "judge", "forget", "show")
 """Commands over finished runs: composed from ``report.yaml``; the others from ``run.yaml``."""
 
 _REMEDIES = {

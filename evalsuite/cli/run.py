@@ -18,7 +18,7 @@ from evalsuite.engine.session import Session
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
 from evalsuite.errors import Exit
 from evalsuite.report.console import lines_output
-from evalsuite.store.runs import archive_task, choose_run
+from evalsuite.store.runs import choose_run
 
 
 def run(settings: Run) -> Exit:
@@ -40,36 +40,38 @@ def run(settings: Run) -> Exit:
     spec = run_spec(settings)
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)
     spec = replace(spec, models=prepared.models)
-    for note in prepared.notes:
+    for note in (*prepared.notes, *(task.lacks for task in spec.tasks.values() if task.lacks)):
         console.print(note, markup=False)
     results = Path(settings.results_dir)
     choice = choose_run(results, settings.run_id, settings.suite, spec.manifests)
     folder = results / choice.run_id
     console.print(f"run {choice.run_id} ({choice.why})")
-    if settings.redo is not None and settings.redo != "failed":  # failed samples are asked again anyway
-        archive_task(folder, spec.manifests, settings.redo, settings.reason or "")
     stop = Stop()
     limits = RunLimits(stop, TokenBudget(settings.engine.token_budget, stop), window, settings.rate)
     brought = (settings.baseline_run, settings.baseline_max_gb)
     session = Session(folder, spec, settings.engine, limits, console, settings.gate, *brought)
+    if settings.redo is not None and settings.redo != "failed":  # failed samples are asked again anyway
+        session.redo = (settings.redo, settings.reason or "")
     session.prepare()
     give_back_large_blocks()
-    code = _work(session)
-    if settings.report and code is not None:
+    code, written = _work(session)
+    if settings.report and written:
         _report(folder, settings, console)
     return SIGNALS[stop.reason] if code is None else code
 
 
-def _work(session: Session) -> Exit | None:
-    """Do the work of a run; returns its exit code, None if a second signal ended it at once."""
+def _work(session: Session) -> tuple[Exit | None, bool]:
+    """Do the work of a run; returns its exit code (None if a second signal ended it at once), and whether any cell was
+    written or is there as it was asked for.
+    """
     console = session.console
     try:
         with progress_display(console) as draw:
             result = asyncio.run(session.run(draw))
     except asyncio.CancelledError:
         console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
-        return None
-    return exit_code(result, session.limits, console)
+        return None, False
+    return exit_code(result, session.limits, console), bool(result.cells)
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:

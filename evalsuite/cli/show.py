@@ -15,7 +15,7 @@ from evalsuite.report import console, formats
 from evalsuite.report.console import Column, Table
 from evalsuite.store import lock, manifest
 from evalsuite.store.manifest import MANIFEST, read_manifest
-from evalsuite.store.runs import TableCell, find_run, run_cells, run_ids
+from evalsuite.store.runs import SUPERSEDED, TableCell, find_run, run_cells, run_ids
 from evalsuite.store.samples import is_current
 
 _COLUMNS = (
@@ -93,8 +93,12 @@ def list_cells(run: Path) -> list[ListedCell]:
             cells.append(_listed(cell))
         except BadInput as error:
             cells.append(ListedCell(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
-        archived = sorted(folder.parent.glob(f"superseded/{folder.name}-*"))
+        archived = sorted(folder.parent.glob(f"{SUPERSEDED}/{folder.name}-*"))
         cells += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
+    for path in sorted(run.glob(f"*/{SUPERSEDED}/*")):  # forgotten: there is no such cell any more
+        folder = path.parents[1] / path.name.rpartition("-")[0]
+        if (path / MANIFEST).is_file() and not (folder / MANIFEST).is_file():
+            cells.append(_archived(run.name, folder, path))
     return cells
 
 

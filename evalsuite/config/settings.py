@@ -298,12 +298,17 @@ class Report:
     """Reason for using a baseline that is far from its published value."""
     allow_incomplete: float | None = None
     """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
+    limit: int | None = None
+    """``report``, ``gate``: only this part of each task, as ``run limit=`` asks it; a gate takes one that was asked for
+    before its answers existed."""
     model: str | None = None
-    """``gate``: only this candidate; ``baseline save``: whose cells."""
+    """``gate``: only this candidate; ``baseline save``, ``forget``: whose cells."""
     to: str | None = None
     """``baseline save``: the file that is written."""
     task: str | None = None
-    """``show``, ``rescore``: only this task."""
+    """``show``, ``rescore``, ``judge``: only this task; ``forget``: whose cell."""
+    reason: str | None = None
+    """``forget``: why the cell was a mistake."""
     item: str | None = None
     """``show``: one item in all precisions."""
     repeat: int | None = None

@@ -17,10 +17,12 @@ RESERVED = ("report",)
 """Names of other folders in a run's folder, which no model may have."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 _ONLY = {
-    "model": ("gate", "baseline save"),
+    "accepted": ("gate", "report"),
+    "model": ("gate", "baseline save", "forget"),
     "to": ("baseline save",),
     "baseline_waiver": ("gate", "report"),
-    "accepted": ("gate", "report"),
+    "limit": ("report", "gate"),
+    "reason": ("forget",),
 }
 """Keys of reports that only some commands understand."""
 
@@ -87,6 +89,10 @@ def check_report(command: str, report: Report) -> None:
             raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")
     if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
         raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
+    if report.limit is not None and report.limit < 1:
+        raise BadInput(f"limit={report.limit}: must be 1 or more")
+    if command == "forget":
+        _check_forget(report)
     root = Path(report.results_dir)
     known = [path.name for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
     alone = command == "show" or (command == "report" and report.card is not None)
@@ -99,6 +105,15 @@ def check_report(command: str, report: Report) -> None:
     problems = [*_data(report.data.kind, report.data.root), *_auxiliary("judge", report.judge)]
     if problems:
         raise BadInput("\n".join(problems))
+
+
+def _check_forget(report: Report) -> None:
+    missing = [key for key in ("model", "task", "reason") if not (getattr(report, key) or "").strip()]
+    if missing or len(report.run) != 1:
+        words = ", ".join([*(f"{key}=" for key in missing), *(["one run="] if len(report.run) != 1 else [])])
+        raise BadInput(
+            f'forget archives one cell and needs {words}: evalsuite forget run=R model=M task=T reason="why"'
+        )
 
 
 def _run(run: Run) -> Iterator[str]:

@@ -8,6 +8,7 @@ from evalsuite.config.aa import arm_identity, check_names, with_second_arms
 from evalsuite.config.settings import DEMO, AuxiliaryModel, Model, Run
 from evalsuite.endpoint.thinking import stated_switch
 from evalsuite.records import SCHEMA
+from evalsuite.store.extents import new_extent
 from evalsuite.store.runs import CellName, model_label
 from evalsuite.tasks.loading import LoadedTask, load_tasks
 from evalsuite.version import __version__
@@ -88,6 +89,8 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
         "total_items": task.total,
         "selection": task.selection,
         "repeats": task.settings.repeats,
+        "data": dict(task.data),
+        "extents": [new_extent(task.order, task.selection, task.settings.repeats)],
         **({"gated": True} if task.gated else {}),
         "imported": None,
         "demo": model.base_url == DEMO or name.startswith("demo_"),

@@ -24,7 +24,7 @@ from evalsuite.engine.stopping import RunLimits, stop_on_signals
 from evalsuite.engine.workload import CellWork, Workload, has_open_attempts, planned_items
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
 from evalsuite.store.artefact import MAX_GB, baseline_cells
-from evalsuite.store.cell import Cell, close_cells, open_cell
+from evalsuite.store.cell import Cell, close_cells, planned_cell
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.runs import CellName, model_label
 from evalsuite.store.samples import seal
@@ -62,6 +62,8 @@ class Session:
     baseline_run: str | None = None
     baseline_max_gb: float = MAX_GB
     """A baseline artefact or run that the command names."""
+    redo: tuple[str, str] | None = None
+    """(task whose cells are archived when their server is accepted, and asked again; the reason)."""
     early_stopping: "EarlyStopping | None" = None
     """The comparisons that ``engine.stop=sequential`` decides."""
     models: dict[str, Model] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Session:
             return
         for label, task in self.spec.manifests:
             cell = self.folder / label / task
-            if (cell / MANIFEST).exists() and read_manifest(cell).get("sequential"):
+            if not self._is_redone(task) and (cell / MANIFEST).exists() and read_manifest(cell).get("sequential"):
                 raise BadInput(
                     f"{cell} was begun with engine.stop=sequential, and its verdict is the sequential one: go on with "
                     f'engine.stop=sequential, or redo={task} reason="..." to ask again'
@@ -113,12 +115,13 @@ class Session:
                 await self.auxiliaries.close()
                 await close_cells(self.cells.values(), writer)
         for cell in result.cells:
-            seal(cell.folder)
+            if (cell.folder / MANIFEST).exists():  # a new cell without an answer is none
+                seal(cell.folder)
         return result
 
     async def _ask_all(self, writer: JournalWriter, draw: Draw) -> SessionResult:
         await self._connect_auxiliaries()
-        self._open_cells(writer)
+        self._plan_cells(writer)
         refused = await self._connect_models()
         skipped = len(self.tasks) < len(self.spec.tasks)
         if len(refused) == len(self.models):
@@ -133,7 +136,8 @@ class Session:
             self.early_stopping.finish(self.console)
         self._record_flags()
         faults = {**refused, **ended.faults, **changed}
-        return SessionResult(tuple(self.cells.values()), LoopResult(faults, ended.progress), skipped)
+        opened = tuple(cell for cell in self.cells.values() if cell.is_open)
+        return SessionResult(opened, LoopResult(faults, ended.progress), skipped)
 
     async def _connect_auxiliaries(self) -> None:
         """Connect to the judge and the simulator, and keep the tasks that can be asked with those that are there.
@@ -155,14 +159,23 @@ class Session:
             later = f"{missing['judge']}. Later: evalsuite judge run=..."
             self.console.print(f"answers of {judged} are stored ungraded: {later}")
 
-    def _open_cells(self, writer: JournalWriter) -> None:
-        """Open the cells of all tasks that can be asked. Raises ``BadInput`` for a cell that does not fit."""
+    def _is_redone(self, task: str) -> bool:
+        return self.redo is not None and self.redo[0] == task
+
+    def _plan_cells(self, writer: JournalWriter) -> None:
+        """Read the cells of all tasks that can be asked; nothing is written before their server is accepted.
+
+        Raises ``BadInput`` for a cell that does not fit.
+        """
         for name, manifest in self.spec.manifests.items():
             label, task = name
-            if task in self.tasks:
-                folder = self.folder / label / task
+            if task not in self.tasks:
+                continue
+            folder = self.folder / label / task
+            reason = self.redo[1] if self.redo is not None and self._is_redone(task) else None
+            if reason is None:
                 self._check_judge(folder)
-                self.cells[name] = open_cell(folder, manifest, writer)
+            self.cells[name] = planned_cell(folder, manifest, writer, reason)
         if self.early_stopping is not None:
             self.early_stopping.attach(self.cells)
 
@@ -175,7 +188,10 @@ class Session:
             raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
 
     async def _connect_models(self) -> dict[str, EvalsuiteError]:
-        """Connect to every model that has work left, and record its identity. Returns the refused models."""
+        """Connect to every model that has work left, and record its identity. Returns the refused models.
+
+        The cells of accepted models are opened, and those of models that have nothing left to ask.
+        """
         unfinished = {name: model for name, model in self.models.items() if self._has_work(name)}
         tasks = list(self.tasks.values())
         examined = await examine_models(unfinished, tasks, self.engine, self._print)
@@ -185,6 +201,9 @@ class Session:
                 await self._accept_model(name, found)
             except EndpointUnusable as error:
                 refused[name] = error
+        for name in self.models.keys() - unfinished.keys():
+            for cell in self._model_cells(name).values():
+                cell.open()
         return refused
 
     def _print(self, line: str) -> None:
@@ -210,6 +229,7 @@ class Session:
             self._print(f"{name}: {note}")
         identities = self.auxiliaries.identities
         for task, cell in cells.items():
+            cell.open()
             used = {role: identity for role, identity in identities.items() if role in tasks[task].needs}
             cell.update({"server": [*cell.manifest["server"], opened.entry], **used})
         if self.engine.probe:

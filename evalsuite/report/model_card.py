@@ -93,7 +93,7 @@ def _model_index(scores: Sequence[CellScore]) -> str:
             dataset_type=_dataset(score.cell.task).get("hub", score.cell.task),
             dataset_name=score.benchmark,
             dataset_config=_dataset(score.cell.task).get("config"),
-            dataset_revision=_dataset(score.cell.task).get("revision"),
+            dataset_revision=score.cell.dataset_revision,
             metric_type="accuracy",
             metric_name=f"mean score, % ({_protocol(score)})",
             metric_value=_percent(score.scored),
@@ -114,10 +114,7 @@ def _entries(scores: Sequence[CellScore]) -> str:
             dataset, task = REGISTERED[score.cell.task]
             recorded = score.cell.recorded
             notes = f"{_protocol(score)}; {_settings(score)}; 95 % interval {_interval(score.scored, 100, 1)} %"
-            revision, date = (
-                _dataset(score.cell.task).get("revision"),
-                recorded.date().isoformat() if recorded else None,
-            )
+            revision, date = score.cell.dataset_revision, recorded.date().isoformat() if recorded else None
             value = _percent(score.scored)
             entries.append(EvalResultEntry(dataset, task, value, dataset_revision=revision, date=date, notes=notes))
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, width=120) if entries else ""

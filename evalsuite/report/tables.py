@@ -10,6 +10,8 @@ from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
+from evalsuite.store.extents import undeclared
+from evalsuite.store.runs import forgotten
 from evalsuite.tasks.datasets import benchmark_title
 
 _FAULTS = ("ungraded", "failed")
@@ -51,6 +53,10 @@ def scores_table(suite: SuiteComparison) -> Table:
         for score in ordered
     )
     notes = [note for score in ordered for note in _cell_notes(score)]
+    notes += [
+        f"{model}, {benchmark_title(task)}: forgotten; the answers are kept under superseded/ (reason: {reason})."
+        for model, task, reason in forgotten(suite.table.cells)
+    ]
     notes += [_speed_note(suite.scores)] if timed else []
     return Table("Scores", columns, rows, tuple(notes))
 
@@ -169,6 +175,10 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
             yield f"{subject}: {failed_text(score.failed)}."
     if score.cell.partial:
         yield f"{subject}: a part of the task, {score.cell.partial}."
+    if score.cell.short:
+        yield f"{subject}: the data held only this part, and no limit or select says so: it decides nothing."
+    if undeclared(score.cell.manifest):
+        yield f"{subject}: no command asked for just these items before their answers existed; they decide nothing."
     if score.pass_power and score.cell.identity.get("adapter") == "tau2_telecom":  # its own headline besides the mean
         powers = ", ".join(f"pass^{k} {formats.percent(value)}" for k, value in score.pass_power.items())
         yield f"{subject}: {powers} (the chance, in %, that k attempts at a task all succeed)."

@@ -97,6 +97,16 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
     return index
 
 
+def answered(index: Mapping[AttemptKey, StoredAttempt]) -> set[AttemptKey]:
+    """The attempts with an answer on record: a reply, or a score of one."""
+    return {key for key, attempt in index.items() if attempt.replies or attempt.outcome not in ("", "failed")}
+
+
+def has_results(index: Mapping[AttemptKey, StoredAttempt]) -> bool:
+    """Whether any attempt has a reply or a score, failures included."""
+    return any(attempt.replies or attempt.outcome for attempt in index.values())
+
+
 def score_event(sample: Sample) -> dict[str, Any]:
     """The journal line of a score: a row of the table without the texts."""
     score = sample.score

@@ -11,15 +11,16 @@ Everything can be rebuilt from the manifest and the journals.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.errors import BadInput, StorageFailed
+from evalsuite.errors import BadInput, CellInUse, StorageFailed
 from evalsuite.records import SCHEMA, JudgeVerdict, Reply, Sample, Usage
-from evalsuite.store import journal, lock
+from evalsuite.store import extents, journal, lock
 from evalsuite.store.attempts import (
     MODEL,
     AttemptKey,
@@ -28,23 +29,30 @@ from evalsuite.store.attempts import (
     StoredAttempt,
     Turn,
     Verdicts,
+    answered,
+    has_results,
     scan,
     score_event,
 )
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
+from evalsuite.store.runs import archive
 from evalsuite.store.writer import JournalWriter
 from evalsuite.version import __version__
 
 
 @dataclass(slots=True)
 class Cell:
-    """One model x one task, open for writing by this process. Made by ``open_cell``; close it."""
+    """One model x one task. Made by ``planned_cell``, which only reads; ``open`` it to write, then close it."""
 
     folder: Path
     manifest: dict[str, Any]
     _index: dict[AttemptKey, StoredAttempt]
     _writer: JournalWriter
-    _lock: Path
+    _seen: "_State"
+    _redo: str | None = None
+    """Why the cell that is there is archived when this one is opened; None: it is continued."""
+    _lock: Path | None = None
+    """None: not opened, and nothing is written."""
     _file: journal.JournalFile | None = None
     _shown_alive: float = 0.0
 
@@ -153,14 +161,52 @@ class Cell:
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Change facts of the manifest (never its identity)."""
+        """Change facts of the manifest (never its identity); before ``open`` in memory only."""
         self.manifest |= changes
-        write_json(self.folder / MANIFEST, self.manifest)
+        if self._lock is not None:
+            write_json(self.folder / MANIFEST, self.manifest)
+
+    def open(self) -> None:
+        """Take the cell for writing and write its manifest: called once its server is accepted.
+
+        Raises:
+            CellInUse: Another process writes it, or has written it since it was read.
+            StorageFailed: The disk refuses.
+        """
+        if self._redo is not None and (self.folder / MANIFEST).exists():
+            archive(self.folder, self._redo)
+            self._seen = _State(None, {})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"cannot create {self.folder}: {error.strerror or error}"
+            raise StorageFailed(f"{problem}; another folder that can be written: results_dir=DIR") from None
+        self._lock = lock.acquire(self.folder)
+        try:
+            if _state(self.folder) != self._seen:
+                raise CellInUse(f"{self.folder} was written by another process just now: give the command again")
+            if self._seen.manifest != self.manifest:
+                write_json(self.folder / MANIFEST, self.manifest)
+                _sync_names(self.folder)
+        except BaseException:
+            lock.release(self._lock)
+            self._lock = None
+            raise
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is on record that it goes on with."""
+        return self._seen.manifest is None or self._redo is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process writes it."""
+        return self._lock is not None
 
     def show_alive(self) -> None:
         """Show other processes that this one is alive, at most every ``lock.BEAT_SECONDS``."""
         now = time.monotonic()
-        if now - self._shown_alive > lock.BEAT_SECONDS:
+        if self._lock is not None and now - self._shown_alive > lock.BEAT_SECONDS:
             self._shown_alive = now
             asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
@@ -170,14 +216,23 @@ class Cell:
             await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
-        """Sync the journal and release the lock."""
+        """Sync the journal and release the lock; a new cell without a single answer is no cell and is taken away."""
+        if self._lock is None:
+            return
         file, self._file = self._file, None
+        empty = False
         try:
             if file is not None:
                 self._writer.wait_until_idle()
                 journal.close(file)
+            empty = self._seen.manifest is None and not has_results(self._index) and not has_results(scan(self.folder))
+            if empty:
+                (self.folder / MANIFEST).unlink(missing_ok=True)
         finally:
             lock.release(self._lock)
+            self._lock = None
+        if empty:
+            _remove_empty(self.folder)
 
     def _journal(self) -> journal.JournalFile:
         if self._file is None:
@@ -188,35 +243,54 @@ class Cell:
         return self._file
 
 
-def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) -> Cell:
-    """Open a cell for writing: a new one, or one that is continued with the wider plan of the two.
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is on disk of a cell: its manifest (None: there is none), and the size of every journal."""
+
+    manifest: dict[str, Any] | None
+    journals: dict[str, int]
+
+
+def _state(folder: Path) -> _State:
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    return _State(manifest, {path.name: path.stat().st_size for path in folder.glob(journal.PATTERN)})
+
+
+def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter, redo: str | None = None) -> Cell:
+    """A cell as a command would go on with it; reads, and writes nothing.
 
     Args:
         folder: The cell's folder.
-        manifest: The manifest as it is asked for now.
+        manifest: The manifest as it is asked for now; its extent becomes that of the cell.
         writer: Writes the journals of this process.
+        redo: Why a cell that is there is archived instead of continued; None: it is continued.
 
     Raises:
         BadInput: The cell there has another identity; names the differing keys.
         CellInUse: Another process writes it.
-        StorageFailed: The disk refuses.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"cannot create {folder}: {error.strerror or error}"
-        raise StorageFailed(f"{problem}; another folder that can be written: results_dir=DIR") from None
-    lock_file = lock.acquire(folder)
-    try:
-        merged = dict(manifest)
-        if (folder / MANIFEST).exists():
-            merged = _extended(folder, manifest)
-        write_json(folder / MANIFEST, merged)
-        _sync_names(folder)
-        return Cell(folder, merged, scan(folder), writer, lock_file)
-    except BaseException:
-        lock.release(lock_file)
-        raise
+    if holder := lock.holder_of(folder):
+        raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
+    seen = _state(folder)
+    if redo is not None:
+        return Cell(folder, dict(manifest), {}, writer, seen, redo)
+    index = scan(folder)
+    merged = dict(manifest) if seen.manifest is None else _extended(folder, seen.manifest, manifest, index)
+    return Cell(folder, merged, index, writer, seen)
+
+
+def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) -> Cell:
+    """``planned_cell``, opened: for cells that no server answers any more. Raises as both."""
+    cell = planned_cell(folder, manifest, writer)
+    cell.open()
+    return cell
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folders of a cell, its model and its run as far as nothing is in them."""
+    with contextlib.suppress(OSError):
+        for place in folder, *folder.parents[:2]:
+            place.rmdir()
 
 
 async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
@@ -243,25 +317,24 @@ def _sync_names(folder: Path) -> None:
         raise StorageFailed(f"cannot write {folder}: {error.strerror or error}") from None
 
 
-def _extended(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a cell that is continued: the wider plan of the two. Raises ``BadInput`` for another identity."""
-    known = read_manifest(folder)
+def _extended(
+    folder: Path,
+    known: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    index: Mapping[AttemptKey, StoredAttempt],
+) -> dict[str, Any]:
+    """The manifest of a cell that is continued with the extent asked for. Raises ``BadInput`` for another identity."""
     lines = differences(known["identity"], manifest["identity"])
     if lines:
         raise BadInput(
             f"{folder} was made with other settings ({'; '.join(lines)}). "
             "Use another run_id, or redo=TASK reason=... to archive the old cell and ask again"
         )
-    stopped = bool(known.get("stopped"))
-    both = (manifest["items"], known["items"]) if stopped else (known["items"], manifest["items"])
-    planned = dict.fromkeys(item for items in both for item in items)
-    if stopped and len(planned) > len(known["items"]):
-        known = {**known, "stopped": None}  # it goes on
-    whole = len(planned) == manifest["total_items"]
-    selection = None if whole else manifest["selection"] or known["selection"]
-    repeats = max(known["repeats"], manifest["repeats"])
-    server = known["server"] + manifest["server"]
-    return {**known, **manifest, "items": list(planned), "selection": selection, "repeats": repeats, "server": server}
+    extended = {**known, **manifest, "server": known["server"]}
+    extended[extents.EXTENTS] = extents.extended(known, manifest, answered(index))
+    if known.get("stopped") and set(manifest["items"]) - set(known["items"]):
+        extended["stopped"] = None  # it goes on
+    return extended
 
 
 def _event(kind: str, key: AttemptKey, turn: Turn) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.records import OUTCOMES
 from evalsuite.sandbox.archives import MAX_RATIO
+from evalsuite.store.extents import asked_at_all
 from evalsuite.store.samples import COLUMNS, schema
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def check_table(path: Path, manifest: Mapping[str, Any]) -> None:
     texts = [field.name for field in schema() if pa.types.is_string(field.type)]
     try:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
-            _check_sizes(file, len(manifest["items"]) * int(manifest["repeats"]))
+            items, repeats = asked_at_all(manifest)
+            _check_sizes(file, len(items) * repeats)
             _check_texts(file, texts, max(_MAX_TEXTS, MAX_RATIO * path.stat().st_size))
             _check_values(file, manifest)
     except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
@@ -68,7 +70,7 @@ def _check_texts(file: "pq.ParquetFile", texts: list[str], most: int) -> None:
 
 def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
     """Every sample is planned, is there once, and has an outcome and a value that a grader gives."""
-    items, repeats = set(manifest["items"]), int(manifest["repeats"])
+    items, repeats = asked_at_all(manifest)
     seen: set[tuple[str, int]] = set()
     for row in _rows(file):
         key = (row["item_id"], row["repeat"])

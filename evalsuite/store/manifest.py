@@ -11,6 +11,7 @@ from typing import Any
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA
 from evalsuite.sandbox import safe_text
+from evalsuite.store.extents import check as check_extents
 
 MANIFEST = "manifest.json"
 
@@ -70,6 +71,7 @@ def check_manifest(manifest: Any) -> None:
         raise ValueError(f"it plans {len(items):,} items x {repeats} repeats of {manifest['total_items']}")
     if not re.fullmatch(r"\d{1,6}\.\d{1,6}", manifest["version"]):
         raise ValueError(f"version {manifest['version'][:100]!r} is none")
+    check_extents(manifest)
     for entry in manifest["server"]:
         if not isinstance(entry, dict) or not isinstance(entry.get("facts", {}), dict):
             raise ValueError("an entry of server is no JSON object")

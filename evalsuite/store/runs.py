@@ -1,14 +1,17 @@
 """The folder of runs: which run a command belongs to, which cells a run holds, and how a cell is archived."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evalsuite.errors import BadInput, StorageFailed, unknown_name
+from evalsuite.errors import BadInput, CellInUse, StorageFailed, unknown_name
+from evalsuite.store import lock
+from evalsuite.store.attempts import has_results, scan
 from evalsuite.store.manifest import MANIFEST, cell_folders, differences, read_manifest
+from evalsuite.store.samples import SAMPLES
 
 CellName = tuple[str, str]
 """(model label, task): the two folders of a cell below its run's folder."""
@@ -63,34 +66,26 @@ def _misfit(run: Path, asked: Mapping[CellName, Mapping[str, Any]]) -> str | Non
     return None
 
 
+SUPERSEDED, REASON = "superseded", "reason.txt"
+"""Folder of archived cells in a model's folder, and the file in each of them that says why."""
+
+
 def archive(folder: Path, reason: str) -> Path:
     """Move a cell into ``superseded/`` in its model's folder, with the reason; reports show that it was asked again.
 
-    Returns the new folder. Raises ``BadInput`` for a locked cell, ``StorageFailed`` if it cannot be moved.
+    Returns the new folder. Raises ``CellInUse`` for a locked cell, ``StorageFailed`` if it cannot be moved.
     """
-    if (folder / "lock").exists():
-        raise BadInput(f"{folder} is locked: another process may be writing it; stop it before redo=")
-    target = folder.parent / "superseded" / f"{folder.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    if holder := lock.holder_of(folder):
+        raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
+    target = folder.parent / SUPERSEDED / f"{folder.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     try:
         target.parent.mkdir(exist_ok=True)
         folder.rename(target)
-        (target / "reason.txt").write_text(reason + "\n", encoding="utf-8")
+        (target / lock.LOCK).unlink(missing_ok=True)  # of a process that was killed
+        (target / REASON).write_text(reason + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageFailed(f"cannot archive {folder}: {error.strerror or error}") from None
     return target
-
-
-def archive_task(run: Path, cells: Collection[CellName], task: str, reason: str) -> None:
-    """Archive the cells of one task in a run's folder, so that they are asked again.
-
-    ``cells`` are the cells that are asked for. Raises ``BadInput`` if the task is not among them.
-    """
-    tasks = dict.fromkeys(name for _, name in cells)
-    if task not in tasks:
-        raise BadInput(f"redo={task}: not among the asked tasks ({', '.join(tasks)})")
-    for label, name in cells:
-        if name == task and (run / label / name).is_dir():
-            archive(run / label / name, reason)
 
 
 BASELINE_SUFFIX = "@baseline"
@@ -141,6 +136,18 @@ class TableCell:
         return f"{asked:,} of {total:,} items" if asked < total else ""
 
     @property
+    def short(self) -> str:
+        """What the data lacked of the task although no ``limit`` or ``select`` left it out; empty if nothing."""
+        declared = self.manifest["selection"] is not None or self.manifest.get("stopped")
+        return "" if declared else self.partial
+
+    @property
+    def dataset_revision(self) -> str | None:
+        """The commit of the dataset; None unless the questions were verified to be those of it."""
+        revision = (self.manifest.get("data") or {}).get("revision")
+        return revision if isinstance(revision, str) else None
+
+    @property
     def demo(self) -> bool:
         """Whether the embedded demo model answered: no claim about any real checkpoint."""
         return bool(self.manifest.get("demo"))
@@ -148,7 +155,7 @@ class TableCell:
     @property
     def superseded(self) -> tuple[str, ...]:
         """The reasons why earlier cells of this model and task were archived and asked again, oldest first."""
-        reasons = sorted(self.folder.parent.glob(f"superseded/{self.task}-*/reason.txt"))
+        reasons = sorted(self.folder.parent.glob(f"{SUPERSEDED}/{self.task}-*/{REASON}"))
         return tuple(path.read_text(encoding="utf-8").strip() for path in reasons)
 
     @property
@@ -161,6 +168,19 @@ class TableCell:
     def imported(self) -> bool:
         """Whether the answers were recorded elsewhere; their settings are then unknown."""
         return self.manifest.get("imported") is not None
+
+
+def forgotten(cells: Sequence[TableCell]) -> tuple[tuple[str, str, str], ...]:
+    """(model, task, reason) of archived cells in the runs of ``cells`` that were not asked again, oldest first."""
+    there = {cell.folder for cell in cells}
+    runs = dict.fromkeys(cell.folder.parents[1] for cell in cells)
+    archived = sorted(path for run in runs for path in run.glob(f"*/{SUPERSEDED}/*/{REASON}"))
+    found = []
+    for path in archived:
+        model, task = path.parents[2], path.parent.name.rpartition("-")[0]
+        if model / task not in there:
+            found.append((model.name, task, path.read_text(encoding="utf-8").strip()))
+    return tuple(found)
 
 
 def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple[TableCell, ...]:
@@ -177,6 +197,8 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
                     f"{cell.model} x {cell.task} is in two of these runs, {other.run} and {cell.run}: "
                     "report them one at a time, or move one of the cells away"
                 )
+    if not by_name:
+        raise BadInput(f"{', '.join(map(str, runs))}: no model has answered yet")
     return tuple(by_name.values())
 
 
@@ -199,5 +221,10 @@ def run_ids(results_dir: Path) -> tuple[str, ...]:
 
 
 def run_cells(folder: Path) -> tuple[TableCell, ...]:
-    """The cells of one run, sorted by model and task."""
-    return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cell_folders(folder))
+    """The cells of one run, sorted by model and task; a model that has not answered yet has none."""
+    return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cell_folders(folder) if _begun(path))
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a cell holds anything; one whose process was killed before the first answer does not."""
+    return (folder / SAMPLES).exists() or has_results(scan(folder))

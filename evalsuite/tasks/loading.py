@@ -1,7 +1,7 @@
 """Loads a benchmark of a run with its questions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from evalsuite.config.sampling import effective, fields, sampling_origin
@@ -11,6 +11,7 @@ from evalsuite.records import Item, Request, data_sha
 from evalsuite.tasks.base import Adapter, SingleTurn
 from evalsuite.tasks.datasets import Source, gated_datasets
 from evalsuite.tasks.gating import adapter_is_gated
+from evalsuite.tasks.provenance import data_facts, declared_items
 from evalsuite.tasks.registry import build, typed_options
 from evalsuite.tasks.selection import selected_items
 
@@ -23,9 +24,13 @@ class LoadedTask:
     settings: Task
     adapter: Adapter
     items: tuple[Item, ...]
-    """The items asked for."""
+    """The items asked for, in the dataset's order."""
+    order: tuple[str, ...]
+    """Their ids in the order in which smaller limits are nested."""
     total: int
-    """Items of the whole task."""
+    """Items of the whole task, as its card states them; a local copy may hold fewer."""
+    found: int
+    """Items that the data holds."""
     selection: Mapping[str, Any] | None
     """``limit``, ``groups`` and ``ids`` that chose the items; None: the whole task is asked."""
     data_sha: str
@@ -36,8 +41,18 @@ class LoadedTask:
     """Request field -> value."""
     origin: Mapping[str, str]
     """Request field -> which source states its value."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Where the questions come from (``provenance.data_facts``)."""
     gated: bool = False
     """Whether the items must not be shown."""
+
+    @property
+    def lacks(self) -> str:
+        """What a local copy lacks of the task, in words; empty if it is whole."""
+        if self.found >= self.total:
+            return ""
+        where = self.data.get("root") or self.data.get("kind")
+        return f"{self.name}: {where} holds {self.found:,} of the {self.total:,} items that its card states (part)"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -77,7 +92,9 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
-    chosen = selected_items(items, task.select, settings.limit, settings.seed)
+    order = tuple(item.id for item in selected_items(items, task.select, settings.limit, settings.seed))
+    asked = frozenset(order)
+    chosen = tuple(item for item in items if item.id in asked)
     part = {"limit": settings.limit, "groups": dict(task.select.groups), "ids": task.select.ids}
     sampling = effective(settings.sampling, task.sampling)
     return LoadedTask(
@@ -85,7 +102,10 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
         settings=task,
         adapter=adapter,
         items=chosen,
-        total=len(items),
+        order=order,
+        total=max(len(items), declared_items(task.adapter, task.variant) or 0),
+        found=len(items),
+        data=data_facts(task.adapter, source),
         selection=part if len(chosen) < len(items) else None,
         data_sha=data_sha(items),
         seed=settings.seed,

@@ -10,7 +10,7 @@ from evalsuite.records import Item, canonical_sha
 
 
 def selected_items(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
-    """Return the items to ask, in the dataset's order.
+    """Return the items to ask, in nested order: those of a smaller limit are the first ones.
 
     ``select`` filters by group values and ids, ``limit`` bounds the number, ``seed`` determines the sample. Raises
     ``BadInput`` for groups, values or ids that do not exist.
@@ -23,13 +23,13 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
         chosen = [item for item in chosen if item.id in ids]
     if not chosen:
         raise BadInput("the selection leaves no item: check select.groups and select.ids")
-    return tuple(chosen) if limit is None or limit >= len(chosen) else stratified_sample(chosen, limit, seed)
+    return nested_order(chosen, seed)[:limit]
 
 
-def stratified_sample(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
-    """Return a stratified sample of ``limit`` items; a smaller limit gives a subset of a larger one's items.
+def nested_order(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
+    """Return the items so that every beginning is a stratified sample of them.
 
-    Every item has a fixed random rank inside its stratum (by ``seed``); items are taken by rank relative to the
+    Every item has a fixed random rank inside its stratum (by ``seed``); items are ordered by rank relative to the
     stratum's size.
     """
     strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
@@ -41,7 +41,7 @@ def stratified_sample(items: Sequence[Item], limit: int, seed: int) -> tuple[Ite
         for members in strata.values()
         for rank, (digest, index) in enumerate(sorted(members))
     ]
-    return tuple(items[index] for index in sorted(index for _, _, index in sorted(ranked)[:limit]))
+    return tuple(items[index] for _, _, index in sorted(ranked))
 
 
 def _in_groups(item: Item, select: Select) -> bool:

@@ -206,7 +206,7 @@ def test_a_cell_grows_by_repeats_and_items_and_refuses_other_settings(tmp_path: 
         url = server.base_url
         assert run(settings(tmp_path, ("bf16", url), limit=10)) == Exit.DONE
         assert run(settings(tmp_path, ("bf16", url), limit=20, task={"repeats": 2})) == Exit.DONE
-        assert run(settings(tmp_path, ("bf16", url))) == Exit.INCOMPLETE  # 20 items have two repeats, 20 have one
+        assert run(settings(tmp_path, ("bf16", url))) == Exit.DONE  # the last command counts: 40 items once
         assert sorted(server.counts.values()) == [1] * 20 + [2] * 20
         assert run(settings(tmp_path, ("bf16", url), task={"repeats": 2})) == Exit.DONE
         assert set(server.counts.values()) == {2}
@@ -214,7 +214,20 @@ def test_a_cell_grows_by_repeats_and_items_and_refuses_other_settings(tmp_path: 
         changed.sampling.temperature = 1.0
         with pytest.raises(BadInput, match=r"sampling.temperature: 0.6 -> 1.0"):
             run(changed)
-    assert read_manifest(tmp_path / "r" / "bf16" / "additions")["selection"] is None
+    manifest = read_manifest(tmp_path / "r" / "bf16" / "additions")
+    assert manifest["selection"] is None
+    asked = [(len(entry["items"]), entry["limit"], entry["repeats"]) for entry in manifest["extents"]]
+    assert asked == [(10, 10, 1), (20, 20, 2), (40, None, 1), (40, None, 2)]
+
+
+def test_a_model_that_never_answered_has_no_cell(tmp_path: Path) -> None:
+    with scripted_endpoint(lambda prompt: Answer(hang_up=True)) as server:
+        engine = Engine(retries=50, backoff_seconds=0.001, outage_seconds=0.02, probe=False)
+        assert run(settings(tmp_path, ("bf16", server.base_url), engine=engine)) == Exit.STOPPED
+    assert not list(tmp_path.rglob("manifest.json"))
+    with scripted_endpoint(right) as server:  # the requests that were lost are known
+        assert run(settings(tmp_path, ("bf16", server.base_url))) == Exit.DONE
+    assert any(row["rerolled"] for row in rows(tmp_path))
 
 
 def test_asking_again_archives_the_old_cell(tmp_path: Path) -> None:

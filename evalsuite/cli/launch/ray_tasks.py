@@ -83,8 +83,10 @@ class _Driver:
         from evalsuite.store.samples import seal
 
         waiting, cells = self._shards(stack)
-        codes = self._work(ray, waiting)
+        codes = self._work(ray, waiting, {cell.folder: cell for cell in cells})
         for cell in cells:
+            if not cell.is_open:  # no server of its shards was accepted
+                continue
             seal(cell.folder)
             if not summarize(cell.folder)["complete"]:
                 codes.append(Exit.INCOMPLETE)
@@ -94,7 +96,7 @@ class _Driver:
         """(base URL -> its shards, the cells that they belong to); the cells stay open until ``stack`` is closed."""
         from evalsuite.engine.embedded import serve_demo
         from evalsuite.engine.manifests import run_spec
-        from evalsuite.store.cell import open_cell
+        from evalsuite.store.cell import planned_cell
         from evalsuite.store.runs import choose_run, model_label
         from evalsuite.store.writer import JournalWriter
 
@@ -107,20 +109,20 @@ class _Driver:
         folders = {name: results / choice.run_id / name[0] / name[1] for name in spec.manifests}
         served = serve_demo(spec.models, stack)
         writer = stack.enter_context(JournalWriter())
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
         shards.absorb_leftovers(root, folders)
         waiting: dict[str, deque[Shard]] = {}
         cells = []
         for name, model in spec.models.items():
             label = model_label(name, model.thinking)
             for task in spec.tasks.values():
-                cell = open_cell(folders[label, task.name], spec.manifests[label, task.name], writer)
+                cell = planned_cell(folders[label, task.name], spec.manifests[label, task.name], writer)
                 stack.callback(cell.close)
                 cells.append(cell)
                 repeats = task.settings.repeats
                 judged = settings.judge is not None and "judge" in task.needs
-                groups = shards.cut(cell, task.items, repeats, settings.launch.shard, judged=judged)
+                groups = list(shards.cut(cell, task.items, repeats, settings.launch.shard, judged=judged))
+                if not groups:
+                    cell.open()
                 for number, items in enumerate(groups):
                     folder = root / label / task.name / f"{number:05}"
                     line = self._line(name, task.name, folder, served[name].base_url)
@@ -152,7 +154,7 @@ class _Driver:
         """The part of an endpoint's limit that one shard may use."""
         return max(1, limit // at_once(self.settings))
 
-    def _work(self, ray: Any, waiting: Mapping[str, deque[Shard]]) -> list[Exit]:
+    def _work(self, ray: Any, waiting: Mapping[str, deque[Shard]], cells: "Mapping[Path, Cell]") -> list[Exit]:
         """Run all shards, at most ``at_once`` per endpoint; an endpoint that cannot be used gets no more of them.
 
         Returns the exit codes other than 0.
@@ -174,7 +176,9 @@ class _Driver:
             result = _result(ray, ended[0])
             code = Exit(result.code)
             done += 1
-            if (shard.folder / shards.RUN_ID).exists():
+            if any(shard.folder.glob(f"{shards.RUN_ID}/*/*/{shards.JOURNALS}")):
+                if not cells[shard.cell].is_open:
+                    cells[shard.cell].open()
                 shards.absorb(shard.folder, shard.cell)
             if code is not Exit.DONE:
                 where = f"{shard.model}/{shard.task}, {shard.folder.name}"

@@ -60,6 +60,7 @@ def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: in
 def absorb(folder: Path, cell: Path) -> None:
     """Move the journals of a shard that has ended into its cell, and remove its folder."""
     try:
+        cell.mkdir(parents=True, exist_ok=True)
         for journal in sorted(folder.glob(f"{RUN_ID}/*/*/{JOURNALS}")):
             if not (cell / journal.name).exists():
                 shutil.move(journal, cell / journal.name)

@@ -55,7 +55,7 @@ class EarlyStopping:
         for name in self._open_cells():
             manifest = cells[name].manifest
             self._plans[name] = (list(manifest["items"]), manifest["selection"])
-            for pair in self._pairs_of(name):
+            for pair in self._pairs_of(name) if not cells[name].is_new else ():
                 read_values(pair.arm(name), pair.test.order, cells[name].folder)
         for pair in self.pairs:
             cells[pair.candidate].update({"sequential": {**pair.declared, "decision": None}})

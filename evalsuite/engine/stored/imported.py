@@ -12,6 +12,7 @@ from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, rea
 from evalsuite.errors import BadInput
 from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
 from evalsuite.store.attempts import AttemptKey
+from evalsuite.store.extents import new_extent
 from evalsuite.tasks.base import SingleTurn
 from evalsuite.tasks.loading import LoadedTask
 from evalsuite.version import __version__
@@ -46,7 +47,7 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
     by themselves.
     """
     selected = {item.id for item in task.items}
-    items = task.items if len(selected) == task.total else tuple(task.adapter.items())
+    items = task.items if len(selected) == task.found else tuple(task.adapter.items())
     known = {item.id for item in items}
     harness = harness_of(path)
     own: str = getattr(task.adapter, "id_field", "id")
@@ -60,7 +61,7 @@ def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: 
         _check_types(where, row, names[1])
         if key[0] not in known:
             examples = ", ".join(item.id for item in task.items[:3])
-            raise BadInput(f"{where}: '{key[0]}' is not an item of {task.name} ({task.total} items: {examples} ...)")
+            raise BadInput(f"{where}: '{key[0]}' is not an item of {task.name} ({task.found:,} items: {examples} ...)")
         if key in lines:
             raise BadInput(f"{where}: item {key[0]} repeat {key[1]} is answered in line {lines[key]} already")
         if key[0] in selected:
@@ -179,6 +180,8 @@ def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> di
         "total_items": task.total,
         "selection": task.selection,
         "repeats": answers.repeats,
+        "data": dict(task.data),
+        "extents": [new_extent(task.order, task.selection, answers.repeats)],
         **({"gated": True} if task.gated else {}),
         "imported": {"file": answers.path.name, "sha256": digest, "harness": answers.harness or None},
         "demo": False,

@@ -42,7 +42,7 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
     Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now.
     """
     identity = manifest["identity"]
-    source = Source(data.kind, data.root)
+    source = _source(manifest, data)
     seed = 0 if identity["seed"] is None else identity["seed"]
     options = identity["options"]
     adapter = build(identity["adapter"], variant=identity["variant"], options=options, source=source, seed=seed)
@@ -50,8 +50,20 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
         raise BadInput(f"{folder} was asked with protocol {identity['protocol']}, here is {adapter.version}: ask again")
     items = tuple(adapter.items())
     if data_sha(items) != identity["data_sha"]:
-        raise BadInput(f"{folder} was asked with other questions than data={data.kind} {data.root or ''} holds")
+        raise BadInput(f"{folder} was asked with other questions than data={source.kind} {source.root or ''} holds")
     return adapter, {item.id: item for item in items}
+
+
+def _source(manifest: dict[str, Any], data: Data) -> Source:
+    """The questions' source: the folder that is given, else the one that the cell was asked from if it is still there.
+
+    A command without ``data=`` has ``hub``; the hash of all questions is compared whatever the source is.
+    """
+    kept = manifest.get("data") or {}
+    root = kept.get("root")
+    if data.kind == "hub" and kept.get("kind") == "local" and isinstance(root, str) and Path(root).is_dir():
+        return Source("local", root)
+    return Source(data.kind, data.root)
 
 
 def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:

@@ -1,0 +1,134 @@
+"""The extents of a cell: the items and repeats that commands have asked for, and the one that counts.
+
+``extents`` of the manifest is their history; the last entry counts, and ``items``, ``selection`` and ``repeats`` of the
+manifest repeat it. An entry holds ``at`` (UTC), ``limit``, ``groups`` and ``ids`` as they were given, ``repeats``,
+``items`` in the order in which smaller limits are nested, and ``declared``: whether it was asked for before its answers
+existed. A person who has seen the answers can choose a part that looks well, so only declared extents decide a release.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from evalsuite.errors import BadInput
+
+Extent = dict[str, Any]
+"""An entry of ``extents``."""
+EXTENTS = "extents"
+"""Its key in the manifest."""
+
+
+def new_extent(order: Sequence[str], selection: Mapping[str, Any] | None, repeats: int) -> Extent:
+    """The extent that a command asks for; ``order`` holds the items in nested order."""
+    asked = dict(selection or {"limit": None, "groups": {}, "ids": None})
+    return {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **asked,
+        "repeats": repeats,
+        "items": list(order),
+        "declared": True,
+    }
+
+
+def history(manifest: Mapping[str, Any]) -> list[Extent]:
+    """The extents of a cell, oldest first; one of unknown age for cells of earlier versions."""
+    if manifest.get(EXTENTS):
+        return [dict(entry) for entry in manifest[EXTENTS]]
+    chosen = manifest["selection"] or {"limit": None, "groups": {}, "ids": None}
+    return [{"at": None, **chosen, "repeats": manifest["repeats"], "items": manifest["items"], "declared": True}]
+
+
+def extended(known: Mapping[str, Any], asked: Mapping[str, Any], answered: Collection[tuple[str, int]]) -> list[Extent]:
+    """The history of a cell that a command goes on with.
+
+    Args:
+        known: Its manifest.
+        asked: The manifest as it is asked for now.
+        answered: (item, repeat) of all answers on record.
+    """
+    extents, new = history(known), history(asked)[-1]
+    last = extents[-1]
+    if _same(last, new):
+        if last["at"] is None:  # a cell of an earlier version gets its order
+            extents[-1] = {**last, "at": new["at"], "items": new["items"]}
+        return extents
+    items, repeats = set(new["items"]), new["repeats"]
+    inside = sum(item in items and repeat < repeats for item, repeat in answered)
+    extends = inside == len(answered) < len(items) * repeats
+    declared = extends or not inside or any(entry["declared"] and _same(entry, new) for entry in extents)
+    return [*extents, {**new, "declared": declared}]
+
+
+def asked_at_all(manifest: Mapping[str, Any]) -> tuple[set[str], int]:
+    """The items and the most repeats that any command asked for."""
+    extents = history(manifest)
+    items = {item for entry in extents for item in entry["items"]} | set(manifest["items"])
+    return items, max(int(manifest["repeats"]), *(int(entry["repeats"]) for entry in extents))
+
+
+def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
+    """A manifest with the extent of ``limit`` items per task; with None as it is.
+
+    An extent that a command asked for is taken before a part of a larger one; ``part_declared`` states whether it is
+    declared. Raises ``BadInput`` where the cell has no such part.
+    """
+    if limit is None or manifest.get("stopped"):  # the plan of a stopped cell is what its comparison needed
+        return manifest
+    extents = history(manifest)
+    size = min(limit, manifest["total_items"])
+    exact = [entry for entry in extents if len(entry["items"]) == size and not entry["groups"] and not entry["ids"]]
+    if exact:
+        chosen = next((entry for entry in reversed(exact) if entry["declared"]), exact[-1])
+        return _with_extent(manifest, chosen, size, limit, declared=chosen["declared"])
+    for entry in reversed(extents):
+        if len(entry["items"]) > size and entry["at"] is not None:
+            return _with_extent(manifest, entry, size, limit, declared=False)
+    largest = max(len(entry["items"]) for entry in extents)
+    if largest < size:
+        raise BadInput(f"limit={limit}: {_name(manifest)} was asked for at most {largest:,} items")
+    raise BadInput(
+        f"{_name(manifest)} was asked by an earlier version, which kept no order of its items: the same run command "
+        "records it (answers that are there are not asked again)"
+    )
+
+
+def undeclared(manifest: Mapping[str, Any]) -> str:
+    """Why the extent of a manifest, as it is or as ``narrowed``, cannot decide a release; empty if it can."""
+    extents = history(manifest)
+    if manifest.get("stopped") or manifest.get("part_declared", extents[-1]["declared"]):
+        return ""
+    declared = sorted({len(entry["items"]) for entry in extents if entry["declared"] and not entry["ids"]})
+    known = ", ".join(f"limit={count}" for count in declared) or "none"
+    return (
+        f"{_name(manifest)}: no command asked for just these {len(manifest['items']):,} items before their answers "
+        f"existed, so that they cannot decide a release. Asked for in time: {known}"
+    )
+
+
+def check(manifest: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` unless the history in a manifest, if there is one, has the types that this module needs."""
+    for entry in manifest.get(EXTENTS) or ():
+        items = entry.get("items") if isinstance(entry, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise ValueError("an entry of extents has no list of items")
+        if type(entry.get("repeats")) is not int or not {"limit", "groups", "ids", "declared", "at"} <= entry.keys():
+            raise ValueError("an entry of extents is incomplete")
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    identity = manifest["identity"]
+    return f"{identity['model']}/{identity['task']}"
+
+
+def _same(one: Extent, other: Extent) -> bool:
+    return one["repeats"] == other["repeats"] and set(one["items"]) == set(other["items"])
+
+
+def _with_extent(
+    manifest: Mapping[str, Any], entry: Extent, size: int, limit: int, *, declared: bool
+) -> Mapping[str, Any]:
+    place = {item: number for number, item in enumerate(manifest["items"])}
+    items = sorted(entry["items"][:size], key=lambda item: (place.get(item, len(place)), item))
+    part = {"limit": limit, "groups": {}, "ids": None} if len(items) < manifest["total_items"] else None
+    changes = {"items": items, "repeats": entry["repeats"], "selection": part, "part_declared": declared}
+    return {**manifest, **changes}

@@ -1,0 +1,77 @@
+"""Whether the questions that were read are those that a benchmark's card pins: their number, hashes and commit."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import BadInput
+from evalsuite.tasks import hub
+from evalsuite.tasks.datasets import Source, card
+from evalsuite.tasks.downloads import has_card
+
+FETCHED = "fetched.json"
+"""The list of files that ``fetch`` writes into the folder it fills."""
+LARGEST_HASHED = 100_000_000
+"""Bytes up to which a fetched file is hashed before a run; of larger ones the size is compared."""
+
+
+def declared_items(adapter: str, variant: str) -> int | None:
+    """Items of a benchmark as its card states them; None where it pins no dataset."""
+    if not has_card(adapter) or "hub" not in card(adapter)["dataset"]:
+        return None
+    content = card(adapter)
+    return int((content.get("design") or {}).get("variant_items", {}).get(variant, content["items"]))
+
+
+def data_facts(adapter: str, source: Source) -> dict[str, Any]:
+    """Where questions come from, as a manifest keeps it: ``kind``, ``root``, and the dataset's ``revision``.
+
+    The revision is null unless it was verified: by the hub, or by ``fetched.json`` with the hash of every file. Raises
+    ``BadInput`` for a fetched file that has changed.
+    """
+    dataset = card(adapter)["dataset"] if has_card(adapter) else {}
+    pinned = dataset.get("revision") if "hub" in dataset else None
+    if source.kind == "hub":
+        return {"kind": "hub", "root": None, "revision": pinned}
+    root = Path(str(source.root)).expanduser().absolute()
+    verified = pinned is not None and _fetched_revision(root, adapter) == pinned
+    return {"kind": "local", "root": str(root), "revision": pinned if verified else None}
+
+
+def _fetched_revision(root: Path, task: str) -> str | None:
+    """The commit from which all of a task's files in ``root`` were fetched; None if that is not known of each."""
+    try:
+        listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
+        entries = [entry for entry in listed if entry["task"] == task]
+        checked = [_check(root, entry) for entry in entries]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{root / FETCHED} is damaged ({error}): remove it, and the questions count as unverified"
+        ) from None
+    tables = {path.relative_to(root).as_posix() for path in (root / task).glob("*.jsonl*")}
+    revisions = {entry["revision"] for entry in entries}
+    known = all(checked) and tables <= {entry["file"] for entry in entries} and len(revisions) == 1
+    return str(revisions.pop()) if known else None
+
+
+def _check(root: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a fetched file is there as it was fetched. Raises ``BadInput`` if it has changed."""
+    path = root / str(entry["file"])
+    if not path.is_file():
+        return False
+    status = path.stat()
+    same = status.st_size == entry["bytes"]
+    if same and status.st_size <= LARGEST_HASHED:
+        same = _sha256(path, status.st_mtime_ns) == entry["sha256"]
+    if not same:
+        raise BadInput(f"{path} has changed since it was fetched ({FETCHED}): fetch it again, or remove {FETCHED}")
+    return True
+
+
+@cache
+def _sha256(path: Path, changed: int) -> str:
+    return hub.sha256(path)
