@@ -4,12 +4,18 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.mock_server import Shape, events
+import orjson
+
+from benchmarks.mock_server import WRITE, Shape, events
 from benchmarks.processes import ROOT, Served, evalsuite_words, run, serving
+from evalsuite.endpoint.reply import Assembler
+from evalsuite.endpoint.sse import DONE, SSEReader
+from evalsuite.endpoint.stream import ReplyStream
 
 KINDS = ("aiohttp", "openai-raw", "evalsuite-client", "openai-objects")
 BEFORE = "evalsuite-client before"
@@ -78,6 +84,37 @@ def answer_cost(
                     cpu.append(run(words, cwd=checkout, environment={"PYTHONPATH": str(checkout)}).cpu)
                 costs[place].append(1000 * (cpu[1] - cpu[0]) / answers)
     return [statistics.median(found) for found in costs]
+
+
+def reading_cost(length: int = 4000, rounds: int = 7) -> tuple[float, float]:
+    """CPU microseconds of reading one event of ``length`` out of memory, least of the rounds.
+
+    Returns (as evalsuite reads, with only their text parsed where events are otherwise equal; each parsed as a whole).
+    """
+    data = b"".join(events(Shape(text=200, reasoning=TOKEN * length, event=TOKEN)))
+    costs = []
+    for read in (_recognised, _parsed):
+        found = []
+        for _ in range(rounds):
+            began = time.process_time()
+            read([data[at : at + WRITE] for at in range(0, len(data), WRITE)])
+            found.append(time.process_time() - began)
+        costs.append(1e6 * min(found) / length)
+    return costs[0], costs[1]
+
+
+def _recognised(chunks: list[bytes]) -> None:
+    stream = ReplyStream(10**9)
+    for chunk in chunks:
+        stream.feed(chunk)
+
+
+def _parsed(chunks: list[bytes]) -> None:
+    reader, assembler = SSEReader(), Assembler()
+    for chunk in chunks:
+        for payload in reader.feed(chunk):
+            if payload != DONE:
+                assembler.add(orjson.loads(payload))
 
 
 def _all(served: Served, shape: Shape, answers: int, concurrency: int, before: Path | None) -> dict[str, float]:

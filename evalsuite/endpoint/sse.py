@@ -4,7 +4,7 @@ Only ``data:`` lines matter; comments, ``event:``, ``id:`` and ``retry:`` lines 
 
 A long answer is 64,000 events that differ in one string. JSON before and behind a string means the same whatever the
 string is, so an event that begins and ends as one that was parsed, with one whole JSON string between, needs only that
-string parsed: a third of the cost (``Template``).
+string parsed: half the cost (``Template``; ``docs/figures.md``, "What streams and a start cost").
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ def test_a_stream_is_written_as_often_as_was_asked_for() -> None:
 
 def test_every_client_is_measured_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BEFORE, raising=False)
-    (together, alone, whole) = cost.streams(answers=4, length=200, concurrency=4, seconds=0.4, rounds=1)
+    (together, alone, whole, _) = cost.streams(answers=4, length=200, concurrency=4, seconds=0.4, rounds=1)
     assert whole.measured.endswith(f" ms (before: set {BEFORE})")
     for line in (together, alone):
         assert line.measured.count(" us, ") == 1
