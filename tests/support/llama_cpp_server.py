@@ -1,6 +1,6 @@
 """llama.cpp's own HTTP server in a process of its own, so that it can be restarted: ``serving_gguf``.
 
-    python -m tests.support.llama_cpp_server FILE SLOTS
+    python -m tests.support.llama_cpp_server FILE SLOTS CONTEXT
 
 prints the server's address and serves until it is killed. ``FILE`` is taken as it is, so a relative path stays one.
 """
@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def serving_gguf(folder: Path, file: str, slots: int = 8) -> Iterator[str]:
-    """Base URL of a server that was started in ``folder`` with the path ``file``."""
-    command = [sys.executable, "-m", "tests.support.llama_cpp_server", file, str(slots)]
+def serving_gguf(folder: Path, file: str, slots: int = 8, context: int = CONTEXT) -> Iterator[str]:
+    """Base URL of a server that was started in ``folder`` with the path ``file`` and ``context`` tokens a slot."""
+    command = [sys.executable, "-m", "tests.support.llama_cpp_server", file, str(slots), str(context)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (folder / "llama_cpp.log").open("a") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -35,7 +35,7 @@ def serving_gguf(folder: Path, file: str, slots: int = 8) -> Iterator[str]:
         process.communicate()
 
 
-def main(file: str, slots: int) -> None:
+def main(file: str, slots: int, context: int) -> None:
     """Serve until the process is killed."""
     import xllamacpp
 
@@ -43,7 +43,7 @@ def main(file: str, slots: int) -> None:
     params.model.path = file
     params.port = 0
     params.n_parallel = slots
-    params.n_ctx = slots * CONTEXT
+    params.n_ctx = slots * context
     params.n_gpu_layers = 0
     params.cpuparams.n_threads = 1
     params.verbosity = 0
@@ -55,4 +55,4 @@ def main(file: str, slots: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
