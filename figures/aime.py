@@ -2,11 +2,12 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalsuite.records import Item, Reply
 from evalsuite.tasks.aime import AIME
-from figures import upstream
+from figures import upstream_script as upstream
 from figures.line import Line
 
 ANSWERS = 2_000
@@ -64,15 +65,25 @@ def lines(folder: Path) -> list[Line]:
     what, asked = f"AIME's reader beside NeMo-Skills' grader, {ANSWERS:,} made answers", "0 differences, or named"
     if why := upstream.missing("NeMo-Skills"):
         return [Line(what, asked, why)]
-    answers = made_answers(ANSWERS)
-    theirs = upstream.answered("NeMo-Skills", _GRADE, [(key, text) for _, key, text in answers])
-    task, different = AIME(), Counter[str]()
-    for (style, key, text), other in zip(answers, theirs, strict=True):
-        ours = task.score(Item("0", {}, key), 0, Reply(text)).value == 1
-        if ours != other:
-            different[f"{style} ({'right' if ours else 'wrong'} here)"] += 1
+    different = differences(theirs())
     named = ", ".join(f"{style}: {count}" for style, count in different.items())
     return [Line(what, asked, f"{different.total()} differences{f': {named}' if named else ''}")]
+
+
+def theirs() -> list[bool]:
+    """Whether NeMo-Skills takes each made answer for right."""
+    pairs = [(key, text) for _, key, text in made_answers(ANSWERS)]
+    return [bool(right) for right in upstream.answered("NeMo-Skills", _GRADE, pairs)]
+
+
+def differences(verdicts: Sequence[bool]) -> Counter[str]:
+    """Style and verdict here -> number of made answers whose verdict is another one here."""
+    task, different = AIME(), Counter[str]()
+    for (style, key, text), other in zip(made_answers(ANSWERS), verdicts, strict=True):
+        right = task.score(Item("0", {}, key), 0, Reply(text)).value == 1
+        if right != other:
+            different[f"{style} ({'right' if right else 'wrong'} here)"] += 1
+    return different
 
 
 def made_answers(count: int) -> list[tuple[str, str, str]]:

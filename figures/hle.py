@@ -9,7 +9,7 @@ import numpy as np
 
 from evalsuite.stats.calibration import calibration_error
 from evalsuite.tasks import hle
-from figures import upstream
+from figures import upstream_script as upstream
 from figures.line import Line
 
 VERDICTS = 300
@@ -45,34 +45,58 @@ print("\\n=====\\n" + json.dumps([system, prompts]))
 
 def lines(folder: Path) -> list[Line]:
     """The rows of the page of figures; ``folder`` is not used."""
-    questions, replies, answers = made_questions(), made_verdicts(), made_confidences()
-    asked = "equal"
-    what = f"HLE: judge's prompts and reading of {VERDICTS} made verdicts beside the authors' code"
-    found = []
+    found, asked = [], "equal"
+    what = f"HLE: prompts, and reading of {VERDICTS} made verdicts, beside the authors' code"
     if why := upstream.missing("hle"):
         found.append(Line(what, asked, why))
     else:
-        system, prompts, read, error = upstream.answered("hle", _OFFICIAL, [questions, replies, answers])
-        same = sum(hle.judge_prompt("official", *one) == other for one, other in zip(questions, prompts, strict=True))
-        equal = sum(_as_official(text) == other for text, other in zip(replies, read, strict=True))
-        own = calibration_error(np.array(answers[0]), np.array(answers[1], dtype=np.float64))
-        readable = sum(one is not None for one in read)
+        system, prompts, verdicts, error = official()
+        mine = own("official")
+        same = sum(one == other for one, other in zip(mine[1], prompts, strict=True))
+        equal = sum(one == other for one, other in zip(mine[2], verdicts, strict=True))
+        readable = sum(one is not None for one in verdicts)
+        told = "equal" if system == mine[0] else "different"
         found += [
             Line(
                 what,
                 asked,
-                f"{same} of {len(questions)} prompts, {equal} of {len(replies)} verdicts ({readable} readable), system "
-                f"message {'equal' if system == hle.SYSTEM['official'] else 'different'}",
+                f"{same} of {len(prompts)} prompts, {equal} of {len(verdicts)} verdicts ({readable} readable), system "
+                f"message {told}",
             ),
-            Line("HLE: calibration error of 1,050 made answers, theirs / ours", asked, f"{error:.12f} / {own:.12f}"),
+            Line(
+                "HLE: calibration error of 1,050 made answers, theirs / ours", asked, f"{error:.12f} / {mine[3]:.12f}"
+            ),
         ]
     what = "HLE strict: prompts of model and judge beside NeMo-Skills'"
     if why := upstream.missing("NeMo-Skills"):
         return [*found, Line(what, asked, why)]
-    system, prompts = upstream.answered("NeMo-Skills", _NEMO, questions)
-    same = sum(hle.judge_prompt("strict", *one) == other for one, other in zip(questions, prompts, strict=True))
-    told = "equal" if system == hle.SYSTEM["strict"] else "different"
-    return [*found, Line(what, asked, f"{same} of {len(questions)} prompts, system message {told}")]
+    system, prompts = nemo()
+    mine = own("strict")
+    same = sum(one == other for one, other in zip(mine[1], prompts, strict=True))
+    told = "equal" if system == mine[0] else "different"
+    return [*found, Line(what, asked, f"{same} of {len(prompts)} prompts, system message {told}")]
+
+
+def official() -> tuple[str, list[str], list[Any], float]:
+    """The authors' system message, judge's prompts, verdicts on the made replies and calibration error."""
+    question = [made_questions(), made_verdicts(), made_confidences()]
+    system, prompts, verdicts, error = upstream.answered("hle", _OFFICIAL, question)
+    return system, prompts, verdicts, error
+
+
+def nemo() -> tuple[str, list[str]]:
+    """NeMo-Skills' system message and judge's prompts."""
+    system, prompts = upstream.answered("NeMo-Skills", _NEMO, made_questions())
+    return system, prompts
+
+
+def own(variant: str) -> tuple[str, list[str], list[Any], float]:
+    """As ``official``, by this project."""
+    confidences, right = made_confidences()
+    error = calibration_error(np.array(confidences), np.array(right, dtype=np.float64))
+    assert error is not None
+    prompts = [hle.judge_prompt(variant, *one) for one in made_questions()]
+    return hle.SYSTEM[variant], prompts, [_as_official(text) for text in made_verdicts()], error
 
 
 def _as_official(text: str) -> list[Any] | None:

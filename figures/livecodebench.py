@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.sandbox.client import open_sandbox
-from evalsuite.tasks.livecodebench import prompts, running
-from figures import upstream
+from evalsuite.tasks.livecodebench import running
+from evalsuite.tasks.livecodebench.adapter import CODES, PROMPTS
+from figures import upstream_script as upstream
 from figures.line import Line
 from tests.support.livecodebench_problems import CASES, SECONDS
 
 PROBLEMS = 200
+CHECKOUTS = {"LiveCodeBench": "official", "NeMo-Skills": "nvidia"}
+"""Checkout -> the variant that follows it."""
 _CHECK = """
 import json, sys
 import numpy as np
@@ -89,22 +92,32 @@ def own_verdicts() -> list[bool]:
 
 
 def _prompts() -> list[Line]:
-    problems, replies = made_problems(PROBLEMS), made_replies(PROBLEMS)
     found = []
-    for checkout, script, prompt, code in (
-        ("LiveCodeBench", _PROMPT, prompts.official_prompt, prompts.official_code),
-        ("NeMo-Skills", _NVIDIA, prompts.nvidia_prompt, prompts.nvidia_code),
-    ):
+    for checkout, variant in CHECKOUTS.items():
         what = f"prompts of {PROBLEMS} made problems and code of {PROBLEMS} made replies beside {checkout}"
         if why := upstream.missing(checkout):
             found.append(Line(what, "byte-equal", why))
             continue
-        made, codes = upstream.answered(checkout, script, [problems, replies])
-        own = [list(prompt(one["question_content"], one["starter_code"])) for one in problems]
-        equal = sum(ours == theirs for ours, theirs in zip(own, made, strict=True))
-        same = sum(code(reply) == theirs for reply, theirs in zip(replies, codes, strict=True))
-        found.append(Line(what, "byte-equal", f"{equal} prompts and {same} codes equal"))
+        counts = [
+            sum(one == other for one, other in zip(mine, theirs, strict=True))
+            for mine, theirs in zip(own(variant), published(checkout), strict=True)
+        ]
+        found.append(Line(what, "byte-equal", f"{counts[0]} prompts and {counts[1]} codes equal"))
     return found
+
+
+def published(checkout: str) -> tuple[list[Any], list[str]]:
+    """Prompts of the made problems and code of the made replies, by the code of a checkout."""
+    script = _PROMPT if checkout == "LiveCodeBench" else _NVIDIA
+    made, codes = upstream.answered(checkout, script, [made_problems(PROBLEMS), made_replies(PROBLEMS)])
+    return made, codes
+
+
+def own(variant: str) -> tuple[list[Any], list[str]]:
+    """As ``published``, by a variant of this project."""
+    prompt, code = PROMPTS[variant], CODES[variant]
+    made = [list(prompt(one["question_content"], one["starter_code"])) for one in made_problems(PROBLEMS)]
+    return made, [code(reply) for reply in made_replies(PROBLEMS)]
 
 
 def made_problems(count: int) -> list[dict[str, Any]]:

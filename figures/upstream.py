@@ -26,9 +26,11 @@ import yaml
 VARIABLE = "EVALSUITE_UPSTREAM"
 CHECKOUTS = {
     "IFBench": "allenai/IFBench",
+    "LiveCodeBench": "LiveCodeBench/LiveCodeBench",
     "MMLU-Pro": "TIGER-AI-Lab/MMLU-Pro",
     "MMMU": "MMMU-Benchmark/MMMU",
     "NeMo-Skills": "NVIDIA/NeMo-Skills",
+    "hle": "centerforaisafety/hle",
     "nvidia-simple-evals": "nvidia-simple-evals",
     "sglang": "sgl-project/sglang",
     "simple-evals": "openai/simple-evals",
