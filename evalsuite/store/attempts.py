@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from evalsuite.records import JudgeVerdict, Sample
+from evalsuite.errors import BadInput
+from evalsuite.records import OUTCOMES, JudgeVerdict, Sample
 from evalsuite.store import journal
+from evalsuite.store.manifest import MANIFEST, read_manifest
 
 AttemptKey = tuple[str, int]
 """(item id, repeat)"""
@@ -53,7 +56,7 @@ class StoredAttempt:
     spoiled: bool = False
     """Whether earlier turns were invalidated."""
     tokens: dict[Turn, int] = field(default_factory=dict)
-    """Generated tokens of replies, as the server counted them."""
+    """Generated tokens of the replies of this process, as the server counted them."""
     cuts: list[CutRequest] = field(default_factory=list)
     """The model's answers that were cut."""
     sent_twice: bool = False
@@ -72,28 +75,21 @@ class StoredAttempt:
 
 
 def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
-    """All attempts in the journals of a cell, in the order in which they were first sent."""
+    """All attempts in the journals of a cell, in the order in which they were first sent.
+
+    Raises ``BadInput`` for the journal of another cell.
+    """
+    cell = journal.cell_hash(read_manifest(folder)["identity"]) if (folder / MANIFEST).exists() else ""
     index: dict[AttemptKey, StoredAttempt] = {}
     for path in journal.ordered(folder):
-        for offset, event in journal.read(path):
-            kind = event.get("event")
-            if kind not in ("sent", "reply", "score", "judged", "spoiled", "cut"):
-                continue
-            attempt = index.setdefault((event["item"], event["repeat"]), StoredAttempt())
-            if kind == "sent":
-                attempt.record_request((event["who"], event["turn"]))
-            elif kind == "reply":
-                attempt.replies[event["who"], event["turn"]] = JournalPlace(path, offset)
-                attempt.tokens[event["who"], event["turn"]] = event["reply"]["usage"].get("completion_tokens") or 0
-            elif kind == "cut":
-                attempt.cuts.append(CutRequest(event["tokens"], event["seconds"]))
-            elif kind == "spoiled":
-                index[event["item"], event["repeat"]] = StoredAttempt(spoiled=True, cuts=attempt.cuts)
-            elif kind == "judged":
-                verdict = JudgeVerdict(event["right"], event.get("confidence"))
-                attempt.verdicts[event["answer_sha"], event["judge"]] = verdict
-            else:
-                attempt.score, attempt.outcome = JournalPlace(path, offset), event["outcome"]
+        damaged = 0
+        for offset, event in journal.read(path, cell, brief=True):
+            if event.get("event") in _KINDS:
+                try:
+                    _add(index, event, JournalPlace(path, offset))
+                except (KeyError, TypeError, ValueError, AttributeError):
+                    damaged += 1
+        journal.log_damage(path, damaged)
     return index
 
 
@@ -105,6 +101,51 @@ def answered(index: Mapping[AttemptKey, StoredAttempt]) -> set[AttemptKey]:
 def has_results(index: Mapping[AttemptKey, StoredAttempt]) -> bool:
     """Whether any attempt has a reply or a score, failures included."""
     return any(attempt.replies or attempt.outcome for attempt in index.values())
+
+
+_KINDS = frozenset(("sent", "reply", "score", "judged", "spoiled", "cut"))
+
+
+def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place: JournalPlace) -> None:
+    """Add one event to its attempt. Raises ``KeyError`` or ``TypeError`` for one that lacks something."""
+    key = item, repeat = event["item"], event["repeat"]
+    if type(item) is not str or type(repeat) is not int:
+        raise TypeError
+    kind = event["event"]
+    attempt = index.get(key)
+    if attempt is None:
+        attempt = index[key] = StoredAttempt()
+    if kind == "sent":
+        attempt.record_request((event["who"], event["turn"]))
+    elif kind == "reply":
+        attempt.replies[event["who"], event["turn"]] = place
+    elif kind == "cut":
+        attempt.cuts.append(CutRequest(event["tokens"], event["seconds"]))
+    elif kind == "spoiled":
+        index[key] = StoredAttempt(spoiled=True, cuts=attempt.cuts)
+    elif kind == "judged":
+        verdict = JudgeVerdict(event["right"], event.get("confidence"))
+        attempt.verdicts[event["answer_sha"], event["judge"]] = verdict
+    else:
+        value, known = event["value"], event["outcome"] in OUTCOMES
+        if not known or not (value is None or (isinstance(value, int | float) and isfinite(value))):
+            raise TypeError
+        attempt.score, attempt.outcome = place, event["outcome"]
+
+
+def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, Any]:
+    """The reply in an event, with the types that a reply has; raises ``BadInput`` for another (a file of others)."""
+    reply = event.get("reply")
+    if isinstance(reply, dict) and isinstance(reply.get("usage"), dict):
+        texts = (reply.get("text"), reply.get("reasoning"), reply.get("finish_reason") or "")
+        counts = (*(reply["usage"].get(f"{kind}_tokens") for kind in _TOKENS), reply.get("seconds"))
+        if all(isinstance(text, str) for text in texts) and all(isinstance(n, _NUMBER) for n in counts):
+            return reply
+    raise BadInput(f"{place.path} holds a reply at byte {place.offset} that no version writes; move the journal away")
+
+
+_TOKENS = ("prompt", "completion", "reasoning")
+_NUMBER = (int, float, type(None))
 
 
 def score_event(sample: Sample) -> dict[str, Any]:

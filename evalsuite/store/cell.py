@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput, CellInUse, StorageFailed
-from evalsuite.records import SCHEMA, JudgeVerdict, Reply, Sample, Usage
+from evalsuite.records import JudgeVerdict, Reply, Sample, Usage
 from evalsuite.store import extents, journal, lock
 from evalsuite.store.attempts import (
     MODEL,
@@ -30,6 +30,7 @@ from evalsuite.store.attempts import (
     Turn,
     Verdicts,
     answered,
+    checked_reply,
     has_results,
     scan,
     score_event,
@@ -138,11 +139,16 @@ class Cell:
 
     def lengths(self) -> dict[AttemptKey, float]:
         """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a score."""
-        sums = {
-            key: float(sum(tokens for (role, _), tokens in attempt.tokens.items() if role == MODEL))
-            for key, attempt in self._index.items()
-            if attempt.outcome not in ("", "failed")
-        }
+        sums: dict[AttemptKey, float] = {}
+        with journal.reading() as event_at:
+            for key, attempt in self._index.items():
+                if attempt.outcome in ("", "failed"):
+                    continue
+                for turn in attempt.replies.keys() - attempt.tokens.keys():
+                    place = attempt.replies[turn]
+                    reply = checked_reply(event_at(place.path, place.offset), place)
+                    attempt.tokens[turn] = reply["usage"].get("completion_tokens") or 0
+                sums[key] = float(sum(tokens for (role, _), tokens in attempt.tokens.items() if role == MODEL))
         return {key: tokens for key, tokens in sums.items() if tokens}
 
     def cuts(self) -> dict[AttemptKey, list[CutRequest]]:
@@ -238,8 +244,9 @@ class Cell:
         if self._file is None:
             number = journal.next_number(self.folder)
             self._file = journal.create(self.folder)
-            opened = {"event": "open", "schema": SCHEMA, "evalsuite": __version__, "number": number}
-            self._writer.append(self._file, opened)
+            cell = journal.cell_hash(self.manifest["identity"])
+            opened = {"schema": journal.SCHEMA, "number": number, "cell": cell, "event": "open"}
+            self._writer.append(self._file, opened | {"evalsuite": __version__})
         return self._file
 
 

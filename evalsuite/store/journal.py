@@ -1,25 +1,49 @@
-"""Append-only files of JSON lines: the events of a cell, readable after a crash.
+"""Append-only files of JSON lines: the events of a cell, readable after a crash and after damage.
 
-Every writer has files of its own, so that nothing is appended behind the torn line of another. A line that a crash cut
-short is the last of its file and is left out when reading. ``writer`` decides when lines are written and synced.
+Every writer has files of its own, so that nothing is appended behind the torn line of another. The first line of a file
+states its schema, its number and the cell that it belongs to; every line ends with a checksum::
+
+    {"schema":2,"number":3,"cell":"<hash of the cell's identity>","event":"open","evalsuite":"0.2.0","crc":2774541931}
+    {"event":"sent","item":"17","repeat":0,"who":"model","turn":0,"crc":1206930214}
+
+``crc`` is zlib.crc32 of the line without it. A damaged line costs that line; a journal of another cell is refused.
+Files of schema 1 have no checksum and no cell. ``writer`` decides when lines are written and synced.
 """
 
 import json
+import logging
 import os
+import re
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
+from zlib import crc32
 
 import orjson
 
-from evalsuite.errors import StorageFailed
+from evalsuite.errors import BadInput, StorageFailed
+from evalsuite.records import canonical_sha
 from evalsuite.store.manifest import sync_folder
 
 PATTERN = "journal-*.jsonl"
+SCHEMA = 2
+"""Version of a journal's lines."""
+MAX_LINE = 1 << 28
+"""Longest line in bytes: what is longer is damage."""
+_CRC = b',"crc":'
+_LINE_START = re.compile(rb'\{"(?:event|schema)":')
+_LINE_END = re.compile(rb',"crc":\d{1,10}\}')
+_REPLY_HEAD = re.compile(
+    rb'(\{"event":"reply","item":"(?:[^"\\]|\\.)*","repeat":\d+,"who":"[a-z]+","turn":\d+),"span":'
+)
+"""The first fields of a reply's line, as ``Cell.record_reply`` writes them."""
+_CRC_SPACE = len(_CRC) + 12
+"""Most bytes of the checksum at the end of a line."""
 
 
 @dataclass(slots=True)
@@ -48,14 +72,31 @@ def write_whole(file: JournalFile, data: bytes) -> int:
 def encode(event: dict[str, Any]) -> bytes:
     """The line of an event; a dataclass in it becomes an object. Lone surrogates, which servers do send, are kept."""
     try:
-        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(event)
     except TypeError:  # a surrogate, or a number beyond 64 bits
-        line = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=asdict)
-        return line.encode("utf-8", "surrogatepass") + b"\n"
+        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=asdict)
+        line = text.encode("utf-8", "surrogatepass")
+    return b'%b,"crc":%d}\n' % (line[:-1], crc32(line))
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The event of one line. Raises ``ValueError`` for a line that is not a JSON object."""
+    """The event of one line. Raises ``ValueError`` for a line that is not a JSON object, or has another checksum."""
+    return _checked(line) if line.rfind(_CRC, -_CRC_SPACE) >= 0 else _parsed(line)
+
+
+def _checked(line: bytes, *, brief: bool = False) -> dict[str, Any]:
+    """The event of a line with a checksum; ``brief``: of a reply only item, repeat, role and turn."""
+    place = line.rindex(_CRC, -_CRC_SPACE)
+    if crc32(b"}", crc32(line[:place])) != int(line[place + 7 :].rstrip()[:-1]):
+        raise ValueError("a journal line has another checksum than it states")
+    if brief and (head := _REPLY_HEAD.match(line)):
+        return _parsed(head[1] + b"}")
+    event = _parsed(line)
+    del event["crc"]
+    return event
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -63,6 +104,20 @@ def decode(line: bytes) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise ValueError("a journal line is a JSON object")
     return event
+
+
+def cell_hash(identity: Mapping[str, Any]) -> str:
+    """The cell that a journal belongs to: a hash of its identity, whatever its run and folder are called.
+
+    A key that is null is as one that is missing, because later versions add keys.
+    """
+    return canonical_sha(_without_nulls(identity))[:16]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return value
 
 
 def create(folder: Path) -> JournalFile:
@@ -102,33 +157,81 @@ def next_number(folder: Path) -> int:
 
 def _number(path: Path) -> int:
     """The number in a journal's first line; 0 where it has none (journals of earlier versions)."""
+    number = _head(path).get("number", 0)
+    return number if isinstance(number, int) else 0
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The first line of a journal; empty where it is damaged."""
     with path.open("rb") as file:
-        try:
-            return int(decode(file.readline(10_000)).get("number", 0))
-        except ValueError:
-            return 0
+        line = file.readline(10_000)
+    try:
+        head = decode(line)
+    except (KeyError, ValueError, RecursionError):
+        return {}
+    return {} if "cell" in head and line.rfind(_CRC, -_CRC_SPACE) < 0 else head
 
 
-def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(offset, event) of every whole line. Raises ``StorageFailed`` on damage before the last line.
+def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(offset, event) of every whole line; lines that are damaged are left out, and their number is logged once.
 
-    A machine that loses its power can leave a hole of zeros where lines stood that were not synced yet, and nothing
-    acknowledged is among them: what the hole touches is left out.
+    A last line without an end is what a crash leaves. A machine that loses its power can leave a hole of zeros where
+    lines stood that were not synced yet, and nothing acknowledged is among them: neither counts as damage.
+
+    Args:
+        path: The journal.
+        cell: Hash of the identity of the cell in whose folder it is; empty: any.
+        brief: Of a reply with a right checksum only the first fields: its text is not parsed.
+
+    Raises:
+        BadInput: It is the journal of another cell, or of a later version.
     """
+    head = _head(path)
+    schema = head.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BadInput(f"{path} has schema {schema}; this evalsuite reads up to {SCHEMA}: upgrade it")
+    if cell and head.get("cell", cell) != cell:
+        raise BadInput(f"{path} is the journal of another cell: move it back into its folder, or away")
+    damaged, offset, checked = 0, 0, schema == SCHEMA
     with path.open("rb") as file:
-        offset, torn = 0, None
-        for line in file:
-            if torn is not None:
-                raise StorageFailed(f"{path} is damaged at byte {torn}; move it away to ask its samples again")
+        while line := file.readline(MAX_LINE):
+            checked = checked or (offset == 0 and not head and (b'"cell":' in line or _CRC in line))
             try:
-                event = decode(line) if line.endswith(b"\n") else None
-            except ValueError:
-                event = None
-            if event is not None:
+                if not checked and not line.endswith(b"\n"):
+                    raise ValueError("no end")
+                event = _checked(line, brief=brief) if checked else decode(line)
                 yield offset, event
-            elif b"\0" not in line:
-                torn = offset
+            except (KeyError, ValueError, RecursionError):
+                pieces = list(_pieces(line)) if checked else []
+                for place, event in pieces:
+                    yield offset + place, event
+                torn = not line.endswith(b"\n") and len(line) < MAX_LINE
+                damaged += 0 if pieces or torn or b"\0" in line else 1
             offset += len(line)
+    log_damage(path, damaged)
+
+
+def _pieces(line: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place, event) of whole lines within one whose line break was damaged: each ends where its checksum holds."""
+    start = 0
+    for match in _LINE_END.finditer(line):
+        for begin in _LINE_START.finditer(line, start, match.start()):
+            try:
+                event = decode(line[begin.start() : match.end()])
+            except (ValueError, RecursionError):
+                continue
+            yield begin.start(), event
+            break
+        start = match.end()
+
+
+@cache
+def log_damage(path: Path, damaged: int) -> None:
+    """State once how many lines of a journal are left out."""
+    if damaged == 0:
+        return
+    lines = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
+    logging.getLogger(__name__).warning("%s: %s damaged and left out; the others count", path, lines)
 
 
 def read_at(path: Path, offset: int) -> dict[str, Any]:
@@ -148,6 +251,12 @@ def reading() -> Iterator[Callable[[Path, int], dict[str, Any]]]:
             if file is None:
                 file = files[path] = stack.enter_context(path.open("rb"))
             file.seek(offset)
-            return decode(file.readline())
+            line = file.readline()
+            try:
+                event = _parsed(line)  # ``read`` has checked it
+                event.pop("crc", None)
+                return event
+            except ValueError:
+                return next(event for place, event in _pieces(line) if place == 0)
 
         yield event_at

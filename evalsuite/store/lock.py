@@ -31,18 +31,28 @@ def _boot() -> str:
         return ""
 
 
+def _pid_namespace() -> str:
+    """The namespace in which this process has its number; empty where the kernel has none."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def _dead(path: Path, now: float) -> tuple[bool, str]:
     """(whether the holder of a lock file is certainly dead, the holder in words); ``now`` is in file time, seconds."""
     try:
         age = now - path.stat().st_mtime
         holder = json.loads(path.read_text(encoding="utf-8"))
+        same_kernel = holder.get("host") == socket.gethostname() and holder.get("boot") == _boot()
+        started = _started(int(holder["pid"])) if same_kernel else ""
     except FileNotFoundError:
         return True, ""
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return age > STALE_SECONDS, "an unreadable lock file"
     process = f"process {holder.get('pid')} on {holder.get('host')}"
-    if holder.get("host") == socket.gethostname() and holder.get("boot") == _boot():
-        return _started(int(holder["pid"])) != holder.get("started"), process
+    if same_kernel and holder.get("pid_namespace", _pid_namespace()) == _pid_namespace():
+        return started != holder.get("started"), process  # in another namespace the number is another process's
     return age > STALE_SECONDS, process
 
 
@@ -51,6 +61,7 @@ def acquire(folder: Path) -> Path:
     path = folder / LOCK
     pid = os.getpid()
     holder = {"host": socket.gethostname(), "pid": pid, "boot": _boot(), "started": _started(pid)}
+    holder["pid_namespace"] = _pid_namespace()
     own = folder / f".{LOCK}.{holder['host']}.{pid}"
     try:
         own.write_text(json.dumps(holder), encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import Sample
 from evalsuite.store import journal
-from evalsuite.store.attempts import CutRequest, StoredAttempt, scan, score_event
+from evalsuite.store.attempts import CutRequest, StoredAttempt, checked_reply, scan, score_event
 from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
 
 if TYPE_CHECKING:
@@ -89,6 +89,13 @@ def sample_row(
         "attempts": event["attempts"],
         "rerolled": event["rerolled"],
     }
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True)
+
+
+def _sorted_json(value: Mapping[str, Any]) -> str:
+    return _ENCODER.encode(value) if value else "{}"
 
 
 def _clean(text: str | None) -> str | None:
@@ -262,7 +269,7 @@ def _rows(
             event = event_at(attempt.score.path, attempt.score.offset)
             reply: dict[str, Any] = {}
             if attempt.last is not None and event["outcome"] != "failed":
-                reply = event_at(attempt.last.path, attempt.last.offset)["reply"]
+                reply = checked_reply(event_at(attempt.last.path, attempt.last.offset), attempt.last)
             row = sample_row(identity["task"], identity["variant"], folder.parent.name, event, reply)
             yield row if texts else {**row, "text": "", "reasoning": ""}
 

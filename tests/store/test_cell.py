@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.errors import BadInput, CellInUse, StorageFailed
+from evalsuite.errors import BadInput, CellInUse
 from evalsuite.records import Sample
 from evalsuite.store.cell import open_cell
 from evalsuite.store.manifest import cell_folders, read_manifest
@@ -142,7 +142,7 @@ def test_nothing_acknowledged_is_lost_by_sigkill(tmp_path: Path, seed: int) -> N
         cell.close()
 
 
-def test_a_torn_last_line_is_left_out_and_damage_before_it_is_named(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_left_out_and_so_is_a_damaged_one(tmp_path: Path) -> None:
     folder = tmp_path / "fp8" / "toy"
     write(folder, ["0", "1"])
     (path,) = folder.glob("journal-*.jsonl")
@@ -153,8 +153,7 @@ def test_a_torn_last_line_is_left_out_and_damage_before_it_is_named(tmp_path: Pa
     write(folder, ["1", "2"])  # goes into a file of its own
     assert len(read_samples(folder)) == 3
     path.write_bytes(b"".join([*lines[:2], lines[2][:20] + b"\n", *lines[3:]]))
-    with pytest.raises(StorageFailed, match=f"is damaged at byte {len(lines[0]) + len(lines[1])}"):
-        read_samples(folder)
+    assert [row["text"] for row in read_samples(folder).to_pylist()] == ["", "A", "A"]  # a score without its reply
 
 
 def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:

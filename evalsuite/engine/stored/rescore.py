@@ -19,6 +19,8 @@ from evalsuite.tasks.base import Adapter, SingleTurn, Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
 
+_GRADED = ("correct", "wrong", "no_answer")
+"""Outcomes that only a reply can have."""
 Changes = Counter[tuple[str, str]]
 """(outcome before, outcome now) -> samples."""
 
@@ -84,6 +86,8 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
                 score = await adapter.attempt(items[key[0]], key[1], Tools(model.chat, simulator.chat, judge))
             except SampleFailed:  # its score came from the server, such as a prompt that did not fit: it is kept
                 score = Score(row["value"], row["outcome"], row["answer"], row["stage"], note=row["note"])
+                if row["outcome"] in _GRADED:
+                    score = Score(None, "failed", note="its stored reply is damaged: the run asks it again")
             changes[row["outcome"], score.outcome] += 1
             prompt_sha, rerolled = row["prompt_sha"], row["rerolled"]
             cell.record_score(model.sample(score, version=adapter.version, rerolled=rerolled, prompt_sha=prompt_sha))

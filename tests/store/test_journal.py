@@ -1,0 +1,128 @@
+"""Journals: a checksum a line, the cell in the first line, and damage that costs what it touches."""
+
+import json
+import logging
+import os
+import random
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalsuite.errors import BadInput, CellInUse
+from evalsuite.store import journal, lock
+from evalsuite.store.baseline import copy_cell
+from evalsuite.store.manifest import read_manifest, write_json
+from evalsuite.store.runs import TableCell
+from evalsuite.store.samples import read_samples
+from tests.store.test_cell import write
+from tests.support import damages
+from tests.support.journals import manifest
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
+EVENTS = st.dictionaries(st.text().filter(lambda name: name != "crc"), VALUES, min_size=1)
+
+
+@given(EVENTS)
+def test_a_line_ends_with_the_checksum_of_the_rest(event: dict[str, Any]) -> None:
+    line = journal.encode(event)
+    assert journal.decode(line) == event
+    body, _, stated = line.rpartition(b',"crc":')
+    assert stated == b"%d}\n" % zlib.crc32(body + b"}")
+    assert journal.decode(body + b"}") == event  # schema 1
+    for place in range(0, len(body), 7):
+        changed = bytearray(line)
+        changed[place] ^= 0x15
+        with pytest.raises(ValueError, match=r"another checksum than it states"):
+            journal.decode(bytes(changed))
+
+
+def test_surrogates_and_large_numbers_are_kept(tmp_path: Path) -> None:
+    event = {"event": "x", "text": "\ud800", "number": 1 << 80}
+    (tmp_path / "j").write_bytes(journal.encode(event))
+    assert list(journal.read(tmp_path / "j")) == [(0, event)]
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 1 << 32))
+def test_damage_costs_only_the_lines_that_it_touches(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Flips, cuts, swaps and doubles anywhere: what is read is a part of what was written, and all that is whole."""
+    generator = random.Random(seed)
+    path = tmp_path_factory.mktemp("journal") / "journal-h-1-00000000.jsonl"
+    head = {"schema": 2, "number": 1, "cell": "c", "event": "open"}
+    events = [head, *({"event": "reply", "item": str(n), "text": generator.randbytes(9).hex()} for n in range(8))]
+    lines = [journal.encode(event) for event in events]
+    damaged, whole = damages.damage(generator, lines)
+    path.write_bytes(damaged)
+    found = [event for _, event in journal.read(path, "c")]
+    assert all(event in events for event in found)
+    missing = [events[number] for number in whole if events[number] not in found]
+    assert missing == []
+    for offset, event in journal.read(path, "c"):
+        assert journal.read_at(path, offset) == event
+
+
+def test_the_number_of_damaged_lines_is_stated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "fp8" / "toy"
+    write(folder, ["0", "1", "2"])
+    (path,) = folder.glob("journal-*.jsonl")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"because")] ^= 1
+    path.write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        rows = read_samples(folder).to_pylist()
+    assert [row["text"] for row in rows] == ["", "A", "A"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: 1 line is damaged and left out; the others count"
+    ]
+
+
+def test_journals_of_two_cells_cannot_be_exchanged(tmp_path: Path) -> None:
+    for model in ("fp8", "nvfp4"):
+        write(tmp_path / "r" / model / "toy", ["0"], manifest(model=model))
+    first, second = (next((tmp_path / "r" / model / "toy").glob("journal-*")) for model in ("fp8", "nvfp4"))
+    texts = first.read_bytes(), second.read_bytes()
+    first.write_bytes(texts[1])
+    second.write_bytes(texts[0])
+    with pytest.raises(BadInput, match=r"is the journal of another cell: move it back into its folder, or away"):
+        read_samples(first.parent)
+
+
+def test_copies_and_journals_of_schema_1_stay_valid(tmp_path: Path) -> None:
+    folder = tmp_path / "r" / "fp8" / "toy"
+    write(folder, ["0", "1"])
+    rows = read_samples(folder).to_pylist()
+    copied = copy_cell(TableCell("r", folder, read_manifest(folder)), tmp_path / "elsewhere", "fp8@baseline")
+    moved = tmp_path / "r" / "fp8" / "superseded" / "toy-20261126T000000Z"
+    shutil.copytree(folder, moved)
+    (path,) = folder.glob("journal-*.jsonl")
+    events = [event for _, event in journal.read(path)]
+    events[0] = {"event": "open", "schema": 1, "evalsuite": "0.1.0", "number": 1}
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    for other in (copied.folder, moved, folder):
+        assert [row["text"] for row in read_samples(other).to_pylist()] == [row["text"] for row in rows]
+    known = read_manifest(folder)
+    write_json(folder / "manifest.json", known | {"identity": known["identity"] | {"a_later_key": None}})
+    assert len(read_samples(folder)) == 2
+    path.write_bytes(journal.encode({"event": "open", "schema": 3, "number": 1}))
+    with pytest.raises(BadInput, match="has schema 3; this evalsuite reads up to 2: upgrade it"):
+        read_samples(folder)
+
+
+def test_a_process_number_counts_only_in_its_namespace(tmp_path: Path) -> None:
+    """In a container with the host's name and boot id, the holder's number is nobody's or another process's."""
+    path = lock.acquire(tmp_path)
+    holder = json.loads(path.read_text())
+    path.write_text(json.dumps(holder | {"pid": 2**22 + 1, "pid_namespace": "pid:[1]"}))
+    with pytest.raises(CellInUse):
+        lock.acquire(tmp_path)
+    old = path.stat().st_mtime - lock.STALE_SECONDS - 1
+    os.utime(path, (old, old))
+    lock.release(lock.acquire(tmp_path))
+    for text in ("[]", "{}", '{"pid": "x", "host": 7}', "\udcff"):
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        assert lock.holder_of(tmp_path) == "an unreadable lock file" or "process" in lock.holder_of(tmp_path)
