@@ -21,6 +21,8 @@ KINDS = ("aiohttp", "openai-raw", "evalsuite-client", "openai-objects")
 BEFORE = "evalsuite-client before"
 TOKEN = 4
 """Characters in one event: about a token."""
+RATE = 50.0
+"""Events a second of a stream whose events come each alone."""
 FURTHER_EVENTS = 4
 """Of an answer without reasoning: role, finish reason, token counts and ``[DONE]``."""
 SHORT = 32
@@ -34,7 +36,7 @@ class EventCost:
     many_to_a_read: Mapping[str, float]
     """The server sends the whole answer at once."""
     each_alone: Mapping[str, float]
-    """Each stream gets an event by itself, ``rate`` times a second."""
+    """Each stream gets an event by itself, ``RATE`` times a second."""
 
 
 def event_cost(
@@ -42,14 +44,13 @@ def event_cost(
     answers: int = 64,
     length: int = 4000,
     concurrency: int = 64,
-    rate: float = 50.0,
     seconds: float = 12.0,
     rounds: int = 3,
     before: Path | None = None,
 ) -> EventCost:
-    """``answers`` streams of ``length`` events at once; ``concurrency`` streams of ``rate`` events a second."""
+    """``answers`` streams of ``length`` events at once; ``concurrency`` streams of ``RATE`` events a second."""
     together = Shape(text=200, reasoning=TOKEN * length, event=TOKEN)
-    alone = Shape(text=200, reasoning=TOKEN * int(rate * seconds), event=TOKEN, rate=rate)
+    alone = Shape(text=200, reasoning=TOKEN * int(RATE * seconds), event=TOKEN, rate=RATE)
     with serving(together) as served:
         many = [_all(served, together, answers, min(answers, concurrency), before) for _ in range(rounds)]
     with serving(alone) as served:

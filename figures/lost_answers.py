@@ -18,7 +18,7 @@ POLL_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Killed:
+class LostAnswers:
     """One run, killed and continued."""
 
     answered: int
@@ -29,7 +29,7 @@ class Killed:
     """How many of these were on disk, and thus given to the benchmark or about to be."""
 
 
-def killed(folder: Path, *, stream: bool, answers: int = ANSWERS, latency: float = LATENCY) -> Killed:
+def killed(folder: Path, *, stream: bool, answers: int = ANSWERS, latency: float = LATENCY) -> LostAnswers:
     """Kill a run of twice as many questions at ``answers`` answers, and continue it to its end."""
     with serving(Shape(latency=latency)) as served:
         words = [f"models.mock.server.stream={str(stream).lower()}", "report=false"]
@@ -39,7 +39,7 @@ def killed(folder: Path, *, stream: bool, answers: int = ANSWERS, latency: float
         stored = _stored(folder)
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         twice = [question for question in before if served.answered().count(question) > 1]
-    return Killed(len(before), len(twice), len(stored.intersection(twice)))
+    return LostAnswers(len(before), len(twice), len(stored.intersection(twice)))
 
 
 def _kill(command: list[str], served: Served, answers: int) -> None:

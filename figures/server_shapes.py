@@ -42,7 +42,7 @@ CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ServerShape:
     """How a server sends a text."""
 
     send: Callable[[str], bytes]
@@ -56,9 +56,12 @@ def _pieces(text: str, size: int = PIECE) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-def _deltas(text: str, size: int = PIECE, **first: Any) -> list[dict[str, Any]]:
+def _deltas(text: str, size: int = PIECE, first: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The events of a stream, in the shape of SGLang and vLLM."""
-    parts = [delta(role="assistant", content="", **first), *(delta(content=piece) for piece in _pieces(text, size))]
+    parts = [
+        delta(role="assistant", content="", **(first or {})),
+        *(delta(content=piece) for piece in _pieces(text, size)),
+    ]
     return [*parts, delta("stop"), {"model": MODEL, "choices": [], "usage": USAGE}]
 
 
@@ -66,8 +69,9 @@ def _stream(text: str) -> bytes:
     return sse(*_deltas(text))
 
 
-def _whole(text: str, **fields: Any) -> bytes:
-    body = json.loads(whole(**{"content": text, **fields}))
+def _whole(content: Any, reasoning_content: str | None = None) -> bytes:
+    """A body that is no stream."""
+    body = json.loads(whole(content=content, reasoning_content=reasoning_content))
     return json.dumps(body | {"object": "chat.completion", "usage": USAGE}).encode()
 
 
@@ -92,38 +96,40 @@ def _repeated_message(text: str) -> bytes:
     return sse(*_deltas(text)[:-2], end)
 
 
-SHAPES: Mapping[str, Shape] = {
-    "whole": Shape(_whole, stream=False),
-    "whole, byte order mark": Shape(lambda text: MARK + _whole(text), stream=False),
-    "whole, text parts": Shape(
-        lambda text: _whole("", content=_parts(*(("text", piece) for piece in _pieces(text)))), stream=False
+SHAPES: Mapping[str, ServerShape] = {
+    "whole": ServerShape(_whole, stream=False),
+    "whole, byte order mark": ServerShape(lambda text: MARK + _whole(text), stream=False),
+    "whole, text parts": ServerShape(
+        lambda text: _whole(_parts(*(("text", piece) for piece in _pieces(text)))), stream=False
     ),
-    "whole, thinking part": Shape(
-        lambda text: _whole("", content=_parts(("thinking", _parts(("text", THOUGHT))), ("text", text))), stream=False
+    "whole, thinking part": ServerShape(
+        lambda text: _whole(_parts(("thinking", _parts(("text", THOUGHT))), ("text", text))), stream=False
     ),
-    "whole, reasoning_content": Shape(lambda text: _whole(text, reasoning_content=THOUGHT), stream=False),
-    "whole, tags in the text": Shape(lambda text: _whole(f"<think>\n{THOUGHT}\n</think>\n{text}"), stream=False),
-    "whole, sent as events": Shape(_stream, stream=False),
-    "stream": Shape(_stream),
-    "stream, sent as one body": Shape(_whole),
-    "stream, each character alone": Shape(lambda text: sse(*_deltas(text, 1))),
-    "stream, CR LF": Shape(lambda text: sse(*_deltas(text), end="\r\n")),
-    "stream, CR": Shape(lambda text: sse(*_deltas(text), end="\r")),
-    "stream, several lines an event": Shape(lambda text: indented(*_deltas(text))),
-    "stream, no empty lines": Shape(lambda text: _stream(text).replace(b"\n\n", b"\n")),
-    "stream, comments and fields": Shape(lambda text: b": ping\n\nevent: message\nid: 1\n" + _stream(text)),
-    "stream, byte order mark": Shape(lambda text: MARK + _stream(text)),
-    "stream, no last line end": Shape(lambda text: sse(*_deltas(text)[:-1], done=False).rstrip(b"\n")),
-    "stream, empty finish reasons": Shape(_empty_reasons),
-    "stream, second choice": Shape(_second_choice),
-    "stream, message repeated": Shape(_repeated_message),
-    "stream, reasoning under both names": Shape(
-        lambda text: sse(*_deltas(text, reasoning=THOUGHT, reasoning_content=THOUGHT))
+    "whole, reasoning_content": ServerShape(lambda text: _whole(text, reasoning_content=THOUGHT), stream=False),
+    "whole, tags in the text": ServerShape(lambda text: _whole(f"<think>\n{THOUGHT}\n</think>\n{text}"), stream=False),
+    "whole, sent as events": ServerShape(_stream, stream=False),
+    "stream": ServerShape(_stream),
+    "stream, sent as one body": ServerShape(_whole),
+    "stream, each character alone": ServerShape(lambda text: sse(*_deltas(text, 1))),
+    "stream, CR LF": ServerShape(lambda text: sse(*_deltas(text), end="\r\n")),
+    "stream, CR": ServerShape(lambda text: sse(*_deltas(text), end="\r")),
+    "stream, several lines an event": ServerShape(lambda text: indented(*_deltas(text))),
+    "stream, no empty lines": ServerShape(lambda text: _stream(text).replace(b"\n\n", b"\n")),
+    "stream, comments and fields": ServerShape(lambda text: b": ping\n\nevent: message\nid: 1\n" + _stream(text)),
+    "stream, byte order mark": ServerShape(lambda text: MARK + _stream(text)),
+    "stream, no last line end": ServerShape(lambda text: sse(*_deltas(text)[:-1], done=False).rstrip(b"\n")),
+    "stream, empty finish reasons": ServerShape(_empty_reasons),
+    "stream, second choice": ServerShape(_second_choice),
+    "stream, message repeated": ServerShape(_repeated_message),
+    "stream, reasoning under both names": ServerShape(
+        lambda text: sse(*_deltas(text, first={"reasoning": THOUGHT, "reasoning_content": THOUGHT}))
     ),
-    "text behind the end": Shape(lambda text: sse(delta("stop", content=text), delta(content=" 2")), fault=True),
-    "end lost": Shape(lambda text: sse(*_deltas(text)[:-2]), fault=True),
-    "another model inside": Shape(lambda text: sse(*_deltas(text)[:-1], delta("stop", model="other")), fault=True),
-    "part of an unknown kind": Shape(lambda text: _whole("", content=[{"type": "hologram"}]), stream=False, fault=True),
+    "text behind the end": ServerShape(lambda text: sse(delta("stop", content=text), delta(content=" 2")), fault=True),
+    "end lost": ServerShape(lambda text: sse(*_deltas(text)[:-2]), fault=True),
+    "another model inside": ServerShape(
+        lambda text: sse(*_deltas(text)[:-1], delta("stop", model="other")), fault=True
+    ),
+    "part of an unknown kind": ServerShape(lambda text: _whole([{"type": "hologram"}]), stream=False, fault=True),
 }
 
 

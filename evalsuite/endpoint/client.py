@@ -141,7 +141,7 @@ class Client:
             raise connection_fault(error, self.model) from None
 
     def _check_name(self, name: str) -> None:
-        """Another model's name in the answer is the commonest disaster: the wrong checkpoint on the port."""
+        """Raise ``EndpointUnusable`` if a reply names another model: the wrong checkpoint is served on the port."""
         known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
         if not name or any(_same_model(name, one) for one in known if one):
             return
@@ -201,8 +201,8 @@ def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
 
 
 def _same_model(name: str, asked: str) -> bool:
-    """Equal names, a revision aside (``transformers serve`` answers as ``m@main``); a path and its last part; an alias
-    and its dated release (``m`` and ``m-2026-01-31``)."""
+    """Whether two names are of one model: equal up to a revision (``transformers serve`` answers as ``m@main``), a path
+    and its last part, or an alias and its dated release (``m`` and ``m-2026-01-31``)."""
     name = name.partition("@")[0]
     if name == asked or name.rstrip("/").rpartition("/")[2] == asked.rstrip("/").rpartition("/")[2]:
         return True

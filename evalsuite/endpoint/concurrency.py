@@ -1,7 +1,7 @@
-"""How many requests an endpoint may have in flight: falls when it is overloaded, recovers, never above the user's word.
+"""The number of requests in flight at one endpoint: it falls under overload and recovers up to the configured limit.
 
-Additive increase, multiplicative decrease (Chiu and Jain 1989), once a round: what was sent before the last decrease
-says nothing about the level after it.
+Additive increase, multiplicative decrease (Chiu and Jain 1989), at most one decrease per round trip: requests sent
+before the last decrease were sent at the level before it.
 """
 
 import math
@@ -12,15 +12,15 @@ from evalsuite.records import Reply
 REFUSED = 0.5
 """Factor after a 429 or 503."""
 QUEUED = 0.8
-"""Factor when the time to the first byte grows."""
+"""Factor when the time to the first byte shows a queue."""
 ROUNDS = 8
-"""Rounds of good replies from nothing to the full limit."""
+"""Round trips of good replies from zero to the full limit."""
 SMOOTH = 0.2
 """Weight of the newest queue time in the moving average."""
 ABOVE_FLOOR = 4.0
-"""Queue time above this times the shortest time to a first byte is well above it."""
+"""A queue time above this multiple of the shortest time to a first byte counts as a queue."""
 PATIENCE = 20.0
-"""Queue time below the first-token timeout over this does no harm yet."""
+"""A queue time below the first-token timeout divided by this is accepted."""
 
 
 @dataclass(slots=True)
@@ -28,14 +28,14 @@ class ConcurrencyLimit:
     """The concurrency of one endpoint. Times are ``time.monotonic()``."""
 
     most: int
-    """What the user set."""
+    """The configured limit."""
     first_token_seconds: float
-    """After this much silence a request is given up."""
+    """Time-out of the first byte of a reply."""
     level: float = 0.0
     changed: float = -math.inf
-    """When it fell last."""
+    """Time of the last decrease."""
     _floors: dict[int, float] = field(default_factory=dict)
-    """Size class of the prompt (bits of its token count) -> shortest time to a first byte: prefill is no queue."""
+    """Size class of the prompt (bits of its token count) -> shortest time to a first byte, which is prefill."""
     _queue: float = 0.0
 
     def __post_init__(self) -> None:
@@ -47,11 +47,11 @@ class ConcurrencyLimit:
         return max(1, int(self.level))
 
     def refused(self, sent: float, running: int, now: float) -> None:
-        """A request sent at ``sent``, while ``running`` were in flight, was turned away for overload."""
+        """Lower the level: a request sent at ``sent``, with ``running`` in flight, was refused for overload."""
         self._fall(REFUSED, sent, running, now)
 
     def answered(self, reply: Reply, sent: float, running: int, now: float) -> None:
-        """A whole reply came."""
+        """Adapt the level to a whole reply."""
         if self._queues(reply):
             self._fall(QUEUED, sent, running, now)
         elif self.level < self.most:

@@ -118,7 +118,7 @@ def _told(error: Exception, model: Model) -> str:
 
 
 def spoken(body: Any) -> str:
-    """What a server said, out of an error body of any shape; a refused field is named, its value is not."""
+    """The message in an error body of any shape; of a refused field the name, not the value."""
     if isinstance(body, Mapping) and body.get("error"):
         body = body["error"]
     if isinstance(body, Mapping):

@@ -32,7 +32,7 @@ NO_BYTE_RETRIES = 1
 
 
 class Transient(SampleFailed):
-    """A fault that says nothing about the answer; the request may be sent again."""
+    """A fault that does not depend on the answer; the request may be sent again."""
 
     def __init__(self, message: str, retry_after: float | None = None, *, retries: int | None = None) -> None:
         super().__init__(message)
@@ -45,16 +45,16 @@ class Transient(SampleFailed):
 
 
 class Busy(Transient):
-    """The server has too much to do (429)."""
+    """The server refuses the request for overload (429)."""
 
 
 class Down(Transient):
-    """Nobody is there, or a gateway says so; whether the endpoint is down is then looked into."""
+    """The server cannot be reached, or a gateway reports that; the pool then checks whether the endpoint is down."""
 
     def __init__(self, message: str, retry_after: float | None = None, *, gateway: bool = False) -> None:
         super().__init__(message, retry_after)
         self.gateway = gateway
-        """Whether somebody answered for the model server."""
+        """Whether a gateway answered in place of the model server."""
 
 
 class Malformed(Transient):
@@ -70,7 +70,7 @@ class NoByte(Transient):
 
 
 class Empty(Transient):
-    """A finished reply without a single token; asked again twice, then it is what the model said."""
+    """A finished reply without a single token; sent again twice, then it counts as the model's answer."""
 
     def __init__(self, message: str, reply: Reply) -> None:
         super().__init__(message, retries=EMPTY_RETRIES)

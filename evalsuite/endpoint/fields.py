@@ -22,7 +22,7 @@ WITHOUT_TEXT = frozenset({"reference", "redacted_thinking", "image_url", "image"
 
 
 class NoCompletion(ValueError):
-    """The JSON is no chat completion; the text says what is wrong."""
+    """The JSON is no chat completion; the message names the field and its type."""
 
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:

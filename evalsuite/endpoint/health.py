@@ -1,33 +1,33 @@
-"""What an endpoint did during a run, as far as it says something about the server."""
+"""Counts of an endpoint's replies and faults during a run, and the warnings that follow from them."""
 
 from dataclasses import dataclass
 
 from evalsuite.records import Reply
 
 GARBLED_SHARE = 0.01
-"""Share of questions without a readable reply above which the server speaks another protocol."""
+"""Share of requests without a readable reply above which the server is taken to speak another protocol."""
 GARBLED_LEAST = 5
 SILENT_SHARE = 0.02
-"""Share of thinking without an answer above which the server's reasoning parser is the likely cause."""
+"""Share of replies with reasoning and no answer above which the server's reasoning parser is the likely cause."""
 LEAST = 5
-"""Replies of a kind below which nothing is said."""
+"""Replies of a kind below which there is no warning."""
 
 
 @dataclass(slots=True)
 class EndpointHealth:
-    """Counts over all cells that one endpoint answered."""
+    """Counts over all cells of one endpoint."""
 
     replies: int = 0
     silent: int = 0
     """Finished, with reasoning and without an answer."""
     empty: int = 0
-    """Finished without a single token, even when asked again."""
+    """Finished without a single token, also when sent again."""
     uncounted: int = 0
     """Without token counts."""
     garbled: int = 0
-    """Questions that got no readable reply however often they were asked."""
+    """Requests without a readable reply after all retries."""
     slow: int = 0
-    """Questions that reached the time limit of one request."""
+    """Requests that reached the time limit."""
     outages: int = 0
 
     def answered(self, reply: Reply) -> None:
@@ -40,12 +40,12 @@ class EndpointHealth:
 
     @property
     def other_protocol(self) -> bool:
-        """Whether so many questions got no readable reply that the server speaks another protocol."""
+        """Whether the share of unreadable replies shows that the server speaks another protocol."""
         total = self.replies + self.garbled
         return self.garbled >= GARBLED_LEAST and self.garbled > GARBLED_SHARE * total
 
     def flags(self) -> tuple[str, ...]:
-        """What people must know before they believe the scores, one sentence each."""
+        """Warnings about the scores of this endpoint, one sentence each."""
         found = []
         if self.silent >= LEAST and self.silent > SILENT_SHARE * self.replies:
             found.append(

@@ -1,4 +1,4 @@
-"""One replica of a model server as a pool sees it, and the look that tells whether it is there."""
+"""The state of one replica of a model server, and the check of whether it can be used."""
 
 import asyncio
 import math
@@ -13,19 +13,19 @@ from evalsuite.errors import ContextOverflow, SampleFailed
 from evalsuite.records import Request
 
 SUSPICIOUS = 5
-"""Faults in a row, whatever they are, after which a replica is looked at."""
+"""Consecutive faults of any kind after which a replica is checked."""
 QUESTION = "What is 2 + 2? Answer with the number only."
-"""The question of ``identity.PROBE``: harmless, and any server can answer it."""
-LOOK_TIMEOUTS = 3.0
-"""A look may take this many times ``engine.connect_seconds``: an idle server makes one token in less."""
+"""The text of ``identity.PROBE``, which any model can answer."""
+CHECK_TIMEOUTS = 3.0
+"""Time-out of the test request in units of ``engine.connect_seconds``: an idle server generates one token in less."""
 
 
 class ReplicaState(Enum):
-    """Whether requests are given to a replica."""
+    """Whether requests are sent to a replica."""
 
     UP = "up"
-    LOOKING = "looking"
-    """Something was wrong and it is being looked at: nothing new for a moment."""
+    CHECKING = "looking"
+    """A check runs after a fault; no request is sent until it ends."""
     DOWN = "down"
 
 
@@ -42,45 +42,47 @@ class Replica:
     faults: int = 0
     """Faults since the last whole reply."""
     suspicious: int = SUSPICIOUS
-    """Faults at which it is looked at; doubled each time it turns out to be there, for then the questions are bad."""
+    """Consecutive faults after which it is checked; doubled after a check that succeeds, because the faults then come
+    from the requests."""
     answered: float = -math.inf
     """When the last whole reply came, ``time.monotonic()``."""
     down: float = math.inf
     """When the outage began."""
-    looking: "asyncio.Future[bool] | None" = None
-    """Will tell whether it was down."""
+    checking: "asyncio.Future[bool] | None" = None
+    """The result of the running check: whether it was down."""
 
-    def told(self, *, down: bool) -> None:
-        """Answer those who wait to know whether it was down."""
-        if self.looking is not None and not self.looking.done():
-            self.looking.set_result(down)
+    def resolve(self, *, down: bool) -> None:
+        """Give the result of the check to the requests that wait for it."""
+        if self.checking is not None and not self.checking.done():
+            self.checking.set_result(down)
 
     @property
     def load(self) -> float:
-        """Share of its slots that are taken."""
+        """Share of its slots that are in use."""
         return self.running / self.limit.allowed
 
     @property
     def free(self) -> int:
-        """Requests that it may be given now."""
+        """Further requests that may be sent to it now."""
         return max(0, self.limit.allowed - self.running) if self.state is ReplicaState.UP else 0
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How a suspect is looked at."""
+    """How a replica is checked."""
 
     generate: bool
-    """Ask for one token, too: servers list their model while they load it, and after their engine died."""
+    """Whether one token is requested, too: servers list their model while it loads, and after their engine has died."""
     raw: bool = False
-    """Ask as ``/completions``."""
+    """Whether that request goes to ``/completions``."""
     known: bool = True
-    """Whether it has ever worked, or is merely not there yet: what never worked is not waited for so long."""
+    """Whether it has answered any request; a replica that never has is given up earlier."""
 
     async def at(self, client: Client) -> str:
-        """Why the server cannot be used now; empty if it can. Raises ``EndpointUnusable`` if it never will.
+        """The reason why the server cannot be used now; empty if it can. Raises ``EndpointUnusable`` if no later check
+        can succeed.
 
-        ``GET /models`` may be answered by anything but a gateway or a fault: some servers have no such path.
+        ``GET /models`` may have any response but that of a gateway or a fault, because some servers lack this path.
         """
         try:
             response = await client.get("/models")
@@ -97,7 +99,7 @@ class HealthCheck:
     async def _question(self, client: Client) -> str:
         request = Request(({"role": "user", "content": QUESTION},), sampling={"max_tokens": 1}, raw=self.raw)
         try:
-            await client.send(request, longest=LOOK_TIMEOUTS * client.engine.connect_seconds)
+            await client.send(request, longest=CHECK_TIMEOUTS * client.engine.connect_seconds)
         except (Rejected, ContextOverflow):
             return ""
         except SampleFailed as fault:

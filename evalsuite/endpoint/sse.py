@@ -116,8 +116,8 @@ class Template:
     def learn(self, payload: bytes, body: Mapping[str, Any], events: int) -> None:
         """Take an event that has been parsed for the known one, if it is nothing but some text; ``events`` came yet.
 
-        What was known before is forgotten: this event may have said something new of the model or the tokens, and what
-        came last counts.
+        The one before is dropped: this event may have changed the model's name or the token counts, and the latest
+        value counts.
         """
         self._prefix = self._suffix = UNKNOWN
         if EVENTS_PER_TRY * self.tries > events or (found := _only_text(body)) is None:

@@ -39,8 +39,8 @@ def largest(request: Request) -> int:
 class ReplyStream:
     """Collects the bytes of one reply: ``feed`` every chunk, ``end``, then ``reply``.
 
-    Server-sent events and one whole body are told apart by their first byte, since a request for either may be answered
-    with the other.
+    Server-sent events and one whole body are distinguished by their first byte, since a request for either may be
+    answered with the other.
     """
 
     most: int
@@ -49,7 +49,7 @@ class ReplyStream:
     size: int = 0
     """Bytes so far."""
     done: bool = False
-    """Whether the stream said that it was over."""
+    """Whether the stream ended with ``[DONE]``."""
     first: float | None = None
     """When the first generated text of a stream came, ``time.monotonic()``."""
     _head: bytes = b""
@@ -66,7 +66,7 @@ class ReplyStream:
 
     @property
     def begun(self) -> bool:
-        """Whether anything has come but the white space with which gateways keep a connection alive."""
+        """Whether more has arrived than the white space with which gateways keep a connection alive."""
         return bool(self._head)
 
     def feed(self, chunk: bytes) -> None:
@@ -90,7 +90,7 @@ class ReplyStream:
             self._take(payload)
 
     def end(self) -> None:
-        """Everything has come. Raises ``Transient`` when it has no end of its own, and as ``add``."""
+        """End of the bytes. Raises ``Transient`` when it has no end of its own, and as ``add``."""
         if self._body is not None:
             self.add(b"".join(self._body))
             self.first = None

@@ -28,7 +28,7 @@ _HARMONY_TURNS = ("<|return|>", "<|end|>", "<|start|>assistant")
 
 
 def switch_fields(model: Model) -> dict[str, Any]:
-    """The request fields that switch thinking on or off as ``model.thinking`` says; empty if nothing is to be sent.
+    """The request fields that switch thinking on or off as ``model.thinking`` is set; empty if nothing is to be sent.
 
     The model's chat template knows the arguments (``model.thinking_switch``), the server's dialect where they stand in
     a request (``model.server.thinking_via``; ``body``: they are fields of the request itself).

@@ -116,6 +116,6 @@ def _state(workload: Workload, pools: Collection[Pool], allowed: int, stop: Stop
         return f"paused: down for {time.monotonic() - min(replica.down for replica in replicas):.0f} s"
     if down:
         return f"{down} of {len(states)} replicas down"
-    if ReplicaState.LOOKING in states:
+    if ReplicaState.CHECKING in states:
         return "paused: is it there?"
     return f"slowed to {allowed} of {workload.limit} slots" if allowed < workload.limit else ""

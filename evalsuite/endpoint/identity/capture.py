@@ -111,7 +111,7 @@ def _mostly_known(answer: Answer) -> bool:
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """A token by its bytes where they are given: halves of a character all print alike."""
+    """A token by its bytes where they are given: halves of a character are all printed as U+FFFD."""
     raw, text = entry.get("bytes"), str(entry.get("token"))
     if "\ufffd" in text and isinstance(raw, list) and all(type(byte) is int and 0 <= byte < 256 for byte in raw):
         return bytes(raw).hex()

@@ -103,7 +103,7 @@ def changes_within(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def server_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a reader must know of the servers of one cell: another model answered for a time, or that is not known."""
+    """Warnings about the servers of one cell: another model answered for a time, or that is not known."""
     lines = []
     for entry in manifest.get("server") or ():
         probes = entry.get("probes") or ()

@@ -1,7 +1,7 @@
 """What servers state about themselves, under one set of names.
 
 SGLang, vLLM, llama.cpp and transformers call the same thing by different names; ``CANONICAL`` is the table. The raw
-facts are kept beside the canonical ones. Where the checkpoint's folder can be read from here, facts of its files are
+facts are kept with the canonical ones. Where the checkpoint's folder can be read from here, facts of its files are
 added: a server's ``quantization`` may be null while the checkpoint is quantized.
 """
 

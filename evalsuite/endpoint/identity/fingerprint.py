@@ -1,10 +1,10 @@
 """Which checkpoint a server runs, by its answers: five prompts, four times each, greedy, with log-probabilities.
 
-A name on a port proves nothing; numbers do. The four repeats are sent alone, all five at once and ten at once, so that
-their own differences (the *spread*) include what batching does on this server. Two servers are *the same* if they
-differ by no more than the larger of their spreads, *different* beyond three times that, and otherwise undecided
-(``cannot tell``). Servers that give no log-probabilities are compared by 20 longer greedy texts. Everything here is
-pure; ``capture`` sends the requests.
+The name that a server states does not identify its weights; log-probabilities do. The four repeats are sent alone,
+all five at once and ten at once, so that their own differences (the *spread*) include what batching does on this
+server. Two servers are *the same* if they differ by no more than the larger of their spreads, *different* beyond
+three times that, and otherwise undecided (``cannot tell``). Servers that give no log-probabilities are compared by 20
+longer greedy texts. Everything here is pure; ``capture`` sends the requests.
 """
 
 import math
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """One generated token and what else might have come."""
+    """One generated token and the alternatives that the server lists."""
 
     text: str
     top: Mapping[str, float]
@@ -70,7 +70,7 @@ class Fingerprint:
     """For each prompt as the server counts it: unequal counts show another chat template or tokenizer."""
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a manifest: about 5 KB."""
+        """The form in a manifest, about 5 KB."""
         answers = [[[token.text, _rounded(token.top)] for token in answer] for answer in self.answers]
         found = {"kind": self.kind, "thinking": self.thinking, "spread": round(self.spread, 6), "divided": self.divided}
         content: dict[str, Any] = {"answers": answers} if answers else {"texts": [list(texts) for texts in self.texts]}
@@ -90,7 +90,7 @@ class FingerprintDistance:
     """Where it is undecided: why."""
 
     def summary(self) -> str:
-        """For people."""
+        """One line for terminals and reports."""
         if self.distance is None or self.spread is None:
             return f"{self.verdict}: {self.why}"
         return f"{self.verdict}: distance {self.distance:.4f}, own spread {self.spread:.4f}"
@@ -193,7 +193,7 @@ def mean_answer(repeats: Sequence[Answer]) -> Answer:
 
 
 def _sketch(text: str) -> str:
-    """Two hexadecimal digits for every ``BLOCK`` characters: enough to see where two texts part, and no text."""
+    """Two hexadecimal digits for every ``BLOCK`` characters: enough to find where texts part without storing them."""
     blocks = (text[at : at + BLOCK].encode("utf-8", "surrogatepass") for at in range(0, len(text), BLOCK))
     return "".join(f"{zlib.crc32(block) & 0xFF:02x}" for block in blocks)
 
@@ -213,7 +213,7 @@ def _spread(repeats: Sequence[Sequence[T]], distance: Callable[[T, T], float]) -
 
 
 def _divided(repeats: Sequence[Sequence[Answer]]) -> bool:
-    """Whether some pairs of repeats are far apart and others near: noise makes all pairs about equally unequal."""
+    """Whether some pairs of repeats are far apart and others near: noise makes all pairs differ about equally."""
     pairs = [answer_distance(a, b) for one in repeats for a, b in combinations(one, 2)]
     widest = max(pairs, default=0.0)
     near = sum(distance <= widest / 4 for distance in pairs)

@@ -1,6 +1,6 @@
 """Which model a base URL serves: what the server states is stored and checked against the configuration.
 
-The previous checkpoint that is still served on the port is the commonest disaster, so this runs before the first
+The commonest mistake is that the previous checkpoint is still served on the port, so this runs before the first
 question.
 """
 
@@ -31,7 +31,7 @@ NAME_FILES = ("llama_cpp", "transformers")
 
 
 class ServerUnreachable(EndpointUnusable):
-    """No server answers at the address, which is no statement about its model."""
+    """No server answers at the address, which leaves its model unknown."""
 
 
 class WrongCheckpoint(EndpointUnusable):
@@ -81,7 +81,7 @@ async def probe_thinking(
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
     ``context``: tokens that the server's context holds, where it is known. Returns (facts, the reply). Raises
-    ``EndpointUnusable`` with the server's words when it refuses the fields, or when thinking is on and there is none,
+    ``EndpointUnusable`` with the server's message when it refuses the fields, or when thinking is on and there is none,
     or off and there is some.
     """
     model = client.model

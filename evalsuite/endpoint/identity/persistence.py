@@ -13,7 +13,7 @@ T = TypeVar("T")
 async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | None = None) -> T:
     """The result of ``send``, called again after each transient fault, ``engine.retries`` times or ``most`` times.
 
-    Without that one dropped connection (llama.cpp closes the socket after every streamed answer) would leave a server
+    Without it, one dropped connection (llama.cpp closes the socket after every streamed answer) would leave a server
     without its fingerprint. Raises the last fault.
     """
     attempt = 1
