@@ -26,6 +26,7 @@ from figures.contract import contract
 from figures.gate_process import gate_lines
 from figures.line import Line
 from figures.nightly import nightly_lines
+from figures.probe import probe_lines
 from figures.tiers import house, tiers
 from figures.unchanged import unchanged
 from figures.verdict import verdicts
@@ -180,6 +181,7 @@ TOPICS: dict[str, Topic] = {
     "environments": Topic("Odd shells", environments),
     "unchanged": Topic("Before and after", unchanged),
     "contract": Topic("Real servers", contract),
+    "probe": Topic("The fidelity probe", probe_lines),
     "house": Topic("The house", house),
     "tiers": Topic("Two tiers of tests", tiers),
 }
