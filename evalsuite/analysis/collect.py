@@ -15,6 +15,7 @@ from typing import Any
 from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.settings import Data, Report
 from evalsuite.engine.stored import rescore
+from evalsuite.engine.stored.imported import with_disagreement
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import canonical_sha
 from evalsuite.store.artefact import Artefact, open_artefact
@@ -83,6 +84,8 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
             baseline = baseline_cells[0].model
             cells = (*cells, *baseline_cells)
         cells = tuple(replace(cell, manifest=narrowed(cell.manifest, settings.limit)) for cell in cells)
+        if (reason := settings.accept_log_disagreement) is not None:
+            cells = tuple(replace(cell, manifest=with_disagreement(cell.manifest, reason)) for cell in cells)
         brought = baseline if settings.baseline_run is not None else None
         table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
         yield ReportInputs(table, baseline, artefact, notes)

@@ -199,7 +199,7 @@ def _incomplete(
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
     reason = f"incomplete: {'; '.join(descriptions)}"
-    if allowed is None:
+    if allowed is None or any(score.cell.contradiction for score in scored):
         return reason, None
     base, cand = pairing.shared_rows(baseline.rows, candidate.rows, set(items))
     repeats = (baseline.score.repeats, candidate.score.repeats)

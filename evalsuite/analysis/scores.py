@@ -107,13 +107,15 @@ class CellScore:
     @property
     def complete(self) -> bool:
         """Whether every planned sample has a value."""
-        return self.measured == self.cell.planned
+        return self.measured == self.cell.planned and not self.cell.contradiction
 
     @property
     def missing_text(self) -> str:
         """Description of what an incomplete cell lacks; empty when the cell is complete."""
         if self.complete:
             return ""
+        if self.measured == self.cell.planned:
+            return self.cell.contradiction
         faults = [f"{self.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if self.outcomes[name]]
         absent = self.cell.planned - sum(self.outcomes.values())
         faults += [f"{absent:,} not asked yet"] if absent > 0 else []
@@ -129,7 +131,7 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them."""
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
-    complete = measured == cell.planned
+    complete = measured == cell.planned and not cell.contradiction
     scored: ScoreInterval | None = None
     groups: dict[str, tuple[GroupScore, ...]] = {}
     if complete and measured:

@@ -1,22 +1,24 @@
 """The ``import`` command: answers recorded elsewhere are graded here and become a cell like any other.
 
-The file is a log of lm-eval, inspect or evalscope (``engine.stored.harness_logs``), or JSONL (or ``.jsonl.gz``) with
-one answer a line: an id, a text, and where they are known ``finish_reason`` and ``repeat`` (from 0). It is read twice:
-a mistake anywhere in it is found before anything is written, and only one answer is held in memory. Model settings,
-sampling and prompts of such a cell are null, and comparisons with it carry a warning.
+A file is a log of lm-eval, inspect or evalscope (``engine.stored.harness_logs``), or JSONL (or ``.jsonl.gz``) with
+one answer a line: an id, a text, and where they are known ``finish_reason``, ``repeat`` (from 0) and ``choices``, in
+the order in which they were shown. It is read twice: a mistake anywhere in it is found before anything is written, and
+only one answer is held in memory. Model settings, sampling and prompts of such a cell are null, and comparisons with it
+carry a warning. Grades that contradict the log's own verdicts give no score.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
-from evalsuite.engine.stored.imported import graded, import_manifest, scan
+from evalsuite.engine.stored.imported import graded, import_manifest, scan, with_disagreement
 from evalsuite.errors import BadInput, Exit
+from evalsuite.records import Sample
 from evalsuite.report.console import lines_output
-from evalsuite.store.runs import choose_run
+from evalsuite.store.runs import TableCell, choose_run
 from evalsuite.store.samples import write_imported
 from evalsuite.tasks.loading import load_tasks
 
@@ -26,21 +28,24 @@ def import_answers(settings: Run) -> Exit:
 
     Raises ``BadInput`` when the file does not fit the task or the cell is there with other answers.
     """
-    path, name, key = Path(settings.file or ""), settings.name or "", next(iter(settings.tasks))
+    name, key = settings.name or "", next(iter(settings.tasks))
     task = load_tasks(settings)[key]
     if not hasattr(task.adapter, "score"):
         raise BadInput(f"task {key} is graded while it is asked; its answers cannot be imported")
-    if getattr(task.adapter, "shuffled", False):
-        raise BadInput(
-            f"answers to {key} are letters of choices in an order that is drawn for each item; a file recorded "
-            "elsewhere was asked in another order, so it cannot be graded"
-        )
-    answers = scan(path, task, settings.id_field, settings.text_field)
+    answers = scan(settings.file, task, settings.id_field, settings.text_field)
     manifest = import_manifest(name, task, answers)
+    if settings.accept_log_disagreement is not None:
+        manifest = with_disagreement(manifest, settings.accept_log_disagreement)
     choice = choose_run(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()
-    write_imported(folder, manifest, graded(answers, task, name, agreement))
+
+    def samples() -> Iterator[Sample]:
+        yield from graded(answers, task, name, agreement)
+        if agreement:
+            manifest["log_agreement"] = {"same": agreement[True], "verdicts": agreement.total()}
+
+    write_imported(folder, manifest, samples())
     console = lines_output()
     summary = summarize(folder)
     console.print(_line(summary))
@@ -49,6 +54,8 @@ def import_answers(settings: Run) -> Exit:
     if agreement:
         equal = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
         console.print(f"written by {answers.harness}: {equal} as in the log")
+    if contradiction := TableCell(choice.run_id, folder, manifest).contradiction:
+        console.print(contradiction)
     console.print(f"in {folder} (run {choice.run_id}: {choice.why})")
     return Exit.DONE if summary["complete"] else Exit.INCOMPLETE
 
@@ -59,5 +66,8 @@ def _line(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())
     head = f"{summary['model']} · {summary['task']} ({summary['variant']}): "
     if summary["score"] is None:
+        measured = summary["samples"] - summary["outcomes"]["failed"] - summary["outcomes"]["ungraded"]
+        if measured == summary["planned"]:
+            return f"{head}no score ({counts})"
         return f"{head}incomplete, {counts} of {summary['planned']:,} planned samples"
     return f"{head}{100 * summary['score']:.2f} % of {summary['items']:,} items ({counts})"

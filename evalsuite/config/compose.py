@@ -61,7 +61,7 @@ def _shown_urls() -> Iterator[None]:
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
     """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
-    run: Run = _load(source, overrides)
+    run: Run = _load(source, [_as_list(override, "file") for override in overrides])
     run.config_dir = config_dir
     for model in run.models.values():
         model.thinking = model.thinking if run.thinking is None else run.thinking
@@ -74,7 +74,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
-    report: Report = _load(source, [_run_list(override) for override in overrides])
+    report: Report = _load(source, [_as_list(override, "run") for override in overrides])
     report.config_dir = config_dir
     check_report(command, report)
     return report
@@ -156,13 +156,13 @@ _REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or 
 """Type as OmegaConf names it -> what to give."""
 
 
-def _run_list(override: str) -> str:
-    """``run=R`` as a list of one element, whose text is taken literally."""
+def _as_list(override: str, name: str) -> str:
+    """``NAME=VALUE`` as a list of one element, whose text is taken literally."""
     key, _, value = override.partition("=")
-    if key != "run" or not value or value.startswith("["):
+    if key != name or not value or value.startswith("["):
         return override
     escaped = _unquoted(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"run=['{escaped}']"
+    return f"{name}=['{escaped}']"
 
 
 def _unquoted(value: str) -> str:

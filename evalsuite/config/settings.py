@@ -251,8 +251,10 @@ class Run:
     """``plan``: length of one window, such as ``4h``."""
     hardware: str | None = None
     """``plan``: a node of ``conf/hardware/``."""
-    file: str | None = None
-    """``import``: JSONL with recorded answers."""
+    file: list[str] = field(default_factory=list)
+    """``import``: files with recorded answers, patterns (``*.jsonl``) or folders of logs."""
+    accept_log_disagreement: str | None = None
+    """``import``: reason for scoring answers whose own log has other verdicts than ours on over 2 %."""
     name: str | None = None
     """``import``: the model's key in the run."""
     id_field: str | None = None
@@ -296,6 +298,8 @@ class Report:
     """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
     baseline_waiver: str | None = None
     """Reason for using a baseline that is far from its published value."""
+    accept_log_disagreement: str | None = None
+    """Reason for scoring imported cells whose own log has other verdicts than ours on over 2 %."""
     allow_incomplete: float | None = None
     """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
     limit: int | None = None

@@ -21,6 +21,7 @@ _ONLY = {
     "model": ("gate", "baseline save", "forget"),
     "to": ("baseline save",),
     "baseline_waiver": ("gate", "report"),
+    "accept_log_disagreement": ("report", "gate"),
     "limit": ("report", "gate"),
     "reason": ("forget",),
 }
@@ -53,13 +54,11 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
         if not run.tasks:
             problems.append(f"no task chosen: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")
     if command == "import":
-        problems += [f"{key}= is missing" for key in ("file", "name") if getattr(run, key) is None]
+        problems += [f"{key}= is missing" for key in ("file", "name") if not getattr(run, key)]
         if len(run.tasks) != 1:
             problems.append(f"exactly one task is imported at a time: add task=NAME. Known: {', '.join(tasks)}.")
         if run.models:
             problems.append("model= is for runs: imported answers get their name from name=")
-        if run.file is not None and not Path(run.file).is_file():
-            problems.append(f"file={run.file}: there is no such file")
     if command == "fetch":
         if not run.tasks:
             problems.append(f"nothing to fetch: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")

@@ -88,6 +88,8 @@ def archive(folder: Path, reason: str) -> Path:
     return target
 
 
+MOST_DISAGREEMENT = 0.02
+"""Share of a log's own verdicts up to which ours may differ."""
 BASELINE_SUFFIX = "@baseline"
 """Added to the name of a baseline's folder where a candidate has the same name (the same checkpoint, another night)."""
 
@@ -140,6 +142,24 @@ class TableCell:
         """What the data lacked of the task although no ``limit`` or ``select`` left it out; empty if nothing."""
         declared = self.manifest["selection"] is not None or self.manifest.get("stopped")
         return "" if declared else self.partial
+
+    @property
+    def contradiction(self) -> str:
+        """Why an imported cell has no score: its grades are not those of its log; empty if they are, or accepted."""
+        found = self.manifest.get("log_agreement") or {}
+        same, verdicts = found.get("same"), found.get("verdicts")
+        accepted = (self.manifest.get("accepted") or {}).get("log_disagreement")
+        if (
+            type(same) is not int
+            or type(verdicts) is not int
+            or accepted
+            or verdicts - same <= MOST_DISAGREEMENT * verdicts
+        ):
+            return ""
+        return (
+            f"no score: {verdicts - same:,} of the log's {verdicts:,} own verdicts are others than ours. Was another "
+            'variant= asked, or were choices shuffled? accept_log_disagreement="reason" scores it as it is'
+        )
 
     @property
     def dataset_revision(self) -> str | None:

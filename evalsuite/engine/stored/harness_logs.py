@@ -2,8 +2,9 @@
 
 A row has the fields of the JSONL that ``import`` documents (``id``, ``output``, ``finish_reason``, ``repeat``), and
 where the log holds them ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ``reasoning_tokens`` and ``verdict``
-(the score that the other harness gave, a fraction of 1). Items are found by the dataset's own id where the log holds
-it, else by the text of the question, which must be equal.
+(the score that the other harness gave, a fraction of 1), and what may show the choices as the model saw them:
+``choices``, ``prompt`` and ``document`` (the log's own copy of the question). Items are found by the dataset's own id
+where the log holds it, else by the text of the question, which must be equal.
 
 Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``), inspect 0.3.285 ``log/_log.py``
 (``.eval``, ``.json``; read with inspect's own reader), evalscope 1.14.1 ``reviews/<model>/*.jsonl`` and
@@ -113,12 +114,13 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
         item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
         for repeat, text in enumerate(answers):
             verdict = numbers[0] if numbers and len(answers) == 1 else None
-            yield number, {ID: item, TEXT: text, "repeat": repeat, "verdict": verdict}
+            shown = {"document": document, "prompt": _prompt_of(line.get("arguments"))}
+            yield number, {ID: item, TEXT: text, "repeat": repeat, "verdict": verdict, **shown}
 
 
 def _evalscope(path: Path, items: _Items) -> Rows:
     """Verdicts stand in ``reviews``, stop reasons in the file of the same name below ``predictions``."""
-    predictions = path.parents[2] / "predictions" / path.parent.name / path.name
+    predictions = path.absolute().parents[2] / "predictions" / path.parent.name / path.name
     outputs = {row["index"]: row.get("model_output") or {} for _, row in _read_if_there(predictions)}
     for number, line in read_jsonl(path):
         try:
@@ -140,6 +142,8 @@ def _evalscope(path: Path, items: _Items) -> Rows:
                 "reasoning": reasoning,
                 "repeat": int(scored.get("generation_index") or 0),
                 "finish_reason": FINISH.get(stop or ""),
+                "document": scored.get("sample_metadata"),
+                "prompt": questions[-1] if questions else None,
                 "verdict": None if verdict is None else float(verdict),
                 **_usage(output.get("usage") or {}),
             },
@@ -158,7 +162,7 @@ def _inspect(path: Path, items: _Items) -> Rows:
     try:
         for number, sample in enumerate(read_eval_log_samples(str(path), all_samples_required=False), start=1):
             yield number, _inspect_row(sample, items)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, BadZipFile) as error:
         raise BadInput(f"{path} cannot be read as a log of inspect: {error}") from None
 
 
@@ -177,10 +181,20 @@ def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
         TEXT: text,
         "reasoning": reasoning,
         "repeat": sample.epoch - 1,
+        "choices": sample.choices,
+        "prompt": question,
         "finish_reason": FINISH.get(str(sample.output.stop_reason)) if text is not None else None,
         "verdict": float(verdict) if isinstance(verdict, int | float) else None,
         **_usage(usage),
     }
+
+
+def _prompt_of(arguments: Any) -> str | None:
+    """The prompt among lm-eval's arguments of a request, a list or a mapping of lists or mappings."""
+    while isinstance(arguments, list | Mapping):
+        parts = list(arguments.values()) if isinstance(arguments, Mapping) else arguments
+        arguments = parts[0] if parts else None
+    return arguments if isinstance(arguments, str) else None
 
 
 def _content(content: Any) -> tuple[str, str]:

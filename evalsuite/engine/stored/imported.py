@@ -9,94 +9,155 @@ from typing import Any, cast
 
 from evalsuite.endpoint.thinking import split_thinking
 from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, reader
+from evalsuite.engine.stored.shown_choices import order_shown, score_shown
 from evalsuite.errors import BadInput
 from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
 from evalsuite.store.attempts import AttemptKey
 from evalsuite.store.extents import new_extent
 from evalsuite.tasks.base import SingleTurn
+from evalsuite.tasks.hub import sha256
 from evalsuite.tasks.loading import LoadedTask
 from evalsuite.version import __version__
 
+EQUAL = 1e-6
+"""Difference up to which two scores of one answer are the same."""
 TEXT_FIELDS = ("output", "text", "response", "generated_text")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswers:
-    """A file of answers that was read once and checked."""
+    """Files of answers that were read once and checked."""
 
-    path: Path
+    paths: tuple[Path, ...]
     id_field: str
     text_field: str
-    lines: Mapping[AttemptKey, int]
-    """(item, repeat) -> the line with its answer."""
-    read: Callable[[], Rows]
-    """The file's rows from the start."""
+    places: Mapping[AttemptKey, str]
+    """(item, repeat) -> file and line of its answer."""
+    readers: tuple[Callable[[], Rows], ...]
+    """The rows of each file from the start."""
     harness: str = ""
-    """The harness that wrote the file; empty for plain answers."""
+    """The harness that wrote the files; empty for plain answers."""
 
     @property
     def repeats(self) -> int:
         """Largest number of answers to one item."""
-        return max((repeat for _, repeat in self.lines), default=0) + 1
+        return max((repeat for _, repeat in self.places), default=0) + 1
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """All rows, file by file."""
+        for read in self.readers:
+            for _, row in read():
+                yield row
 
 
-def scan(path: Path, task: LoadedTask, id_field: str | None = None, text_field: str | None = None) -> RecordedAnswers:
-    """Read all of ``path`` and check it against the task. Raises ``BadInput`` naming file and line.
+def log_files(names: Sequence[str]) -> tuple[Path, ...]:
+    """The files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once.
+
+    Of a folder the logs count: those of inspect if there are any, else lm-eval's samples, else all JSONL files but
+    evalscope's ``predictions``. Raises ``BadInput`` for a name without any file.
+    """
+    files: dict[Path, None] = {}
+    for name in names:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            matches = _logs_below(path)
+        elif path.is_file():
+            matches = [path]
+        else:
+            root = Path(path.absolute().anchor)
+            matches = sorted(match for match in root.glob(str(path.absolute().relative_to(root))) if match.is_file())
+        if not matches:
+            raise BadInput(f"file={name}: there is no such file" + (", and no log in it" if path.is_dir() else ""))
+        files |= dict.fromkeys(match.absolute() for match in matches)
+    return tuple(files)
+
+
+def _logs_below(folder: Path) -> list[Path]:
+    for pattern in ("*.eval", "samples_*.jsonl", "*.jsonl", "*.jsonl.gz"):
+        files = sorted(path for path in folder.rglob(pattern) if "predictions" not in path.relative_to(folder).parts)
+        if files:
+            return files
+    return []
+
+
+def scan(
+    names: Sequence[str], task: LoadedTask, id_field: str | None = None, text_field: str | None = None
+) -> RecordedAnswers:
+    """Read all files of ``names`` (``log_files``) and check them against the task.
 
     Answers to items that are not selected are left out. ``id_field`` and ``text_field`` name fields that are not found
-    by themselves.
+    by themselves. Raises ``BadInput`` naming file and line.
     """
+    paths = log_files(names)
     selected = {item.id for item in task.items}
     items = task.items if len(selected) == task.found else tuple(task.adapter.items())
-    known = {item.id for item in items}
-    harness = harness_of(path)
+    known = {item.id: item for item in items}
+    harnesses = {harness_of(path) for path in paths}
+    if len(harnesses) > 1:
+        raise BadInput(f"file=: logs of several harnesses ({', '.join(sorted(harnesses))}); import them one by one")
     own: str = getattr(task.adapter, "id_field", "id")
-    read = reader(path, items, id_field or own)
-    names = (ID, TEXT) if harness else None
-    lines: dict[AttemptKey, int] = {}
-    for number, row in read():
-        where = f"{path} line {number}"
-        names = names or _fields(where, row, task, id_field, text_field)
-        key = _key(where, row, names[0])
-        _check_types(where, row, names[1])
-        if key[0] not in known:
-            examples = ", ".join(item.id for item in task.items[:3])
-            raise BadInput(f"{where}: '{key[0]}' is not an item of {task.name} ({task.found:,} items: {examples} ...)")
-        if key in lines:
-            raise BadInput(f"{where}: item {key[0]} repeat {key[1]} is answered in line {lines[key]} already")
-        if key[0] in selected:
-            lines[key] = number
-    if names is None or not lines:
-        raise BadInput(f"{path} holds no answers to {task.name}")
-    return RecordedAnswers(path, names[0], names[1], lines, read, harness)
+    readers = tuple(reader(path, items, id_field or own) for path in paths)
+    fields = (ID, TEXT) if harnesses != {""} else None
+    places: dict[AttemptKey, str] = {}
+    for path, read in zip(paths, readers, strict=True):
+        for number, row in read():
+            where = f"{path} line {number}"
+            fields = fields or _fields(where, row, task, id_field, text_field)
+            key = _key(where, row, fields[0])
+            _check_types(where, row, fields[1])
+            if key[0] not in known:
+                examples = ", ".join(item.id for item in task.items[:3])
+                raise BadInput(
+                    f"{where}: '{key[0]}' is not an item of {task.name} ({task.found:,} items: {examples} ...)"
+                )
+            if key in places:
+                raise BadInput(f"{where}: item {key[0]} repeat {key[1]} is answered in {places[key]} already")
+            if key[0] in selected:
+                places[key] = where if len(paths) > 1 else f"line {number}"
+                _check_order(where, task, known[key[0]], row)
+    if fields is None or not places:
+        raise BadInput(
+            f"{', '.join(map(str, paths[:3]))} {'holds' if len(paths) == 1 else 'hold'} no answers to {task.name}"
+        )
+    return RecordedAnswers(paths, *fields, places, readers, harnesses.pop())
+
+
+def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any]) -> None:
+    """Raises ``BadInput`` for an answer whose letters cannot be understood: the order of the choices is unknown."""
+    if getattr(task.adapter, "shuffled", False) and order_shown(item, row) is None:
+        raise BadInput(
+            f"answers to {task.name} are letters of choices in an order that is drawn for each item, and {where} does "
+            "not hold the choices as they were shown (a list `choices`), so it cannot be graded"
+        )
 
 
 def graded(
     answers: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
-    """One sample per line, in the file's order, then one ``failed`` sample per attempt without an answer.
+    """One sample per line, in the files' order, then one ``failed`` sample per attempt without an answer.
 
     ``agreement`` counts how often the score in the log and ours are equal.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
     unanswered = Score(None, "failed", note="no recorded answer")
-    for _, row in answers.read():
+    for row in answers.rows():
         item_id, repeat = _key("", row, answers.id_field)
         if item_id not in items:
             continue
-        text = row.get(answers.text_field)
+        text, item = row.get(answers.text_field), items[item_id]
         if text is None:
-            yield _sample(task, name, items[item_id], repeat, unanswered, None)
+            yield _sample(task, name, item, repeat, unanswered, None)
             continue
         reply = _reply(row, text)
-        score = single.score(items[item_id], repeat, reply)
-        if agreement is not None and row.get("verdict") is not None:
-            agreement[row["verdict"] == score.value] += 1
-        yield _sample(task, name, items[item_id], repeat, score, reply)
+        score = score_shown(single, item, repeat, reply, order_shown(item, row))
+        verdict = row.get("verdict")
+        if agreement is not None and verdict is not None:
+            agreement[score.value is not None and abs(verdict - score.value) < EQUAL] += 1
+        yield _sample(task, name, item, repeat, score, reply)
     for repeat in range(answers.repeats):
         for item in task.items:
-            if (item.id, repeat) not in answers.lines:
+            if (item.id, repeat) not in answers.places:
                 yield _sample(task, name, item, repeat, unanswered, None)
 
 
@@ -152,8 +213,6 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
 
 def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> dict[str, Any]:
     """The manifest of an imported cell: as of one that was asked, with null for what the file does not hold."""
-    with answers.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "schema": SCHEMA,
         "identity": {
@@ -183,8 +242,23 @@ def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> di
         "data": dict(task.data),
         "extents": [new_extent(task.order, task.selection, answers.repeats)],
         **({"gated": True} if task.gated else {}),
-        "imported": {"file": answers.path.name, "sha256": digest, "harness": answers.harness or None},
+        "imported": _origin(answers),
         "demo": False,
         "server": [],
         "evalsuite": __version__,
     }
+
+
+def _origin(answers: RecordedAnswers) -> dict[str, Any]:
+    """The files and their hashes; of several the hash of all hashes stands beside them."""
+    files = [{"file": path.name, "sha256": sha256(path)} for path in answers.paths]
+    harness = {"harness": answers.harness or None}
+    if len(files) == 1:
+        return files[0] | harness
+    together = hashlib.sha256("".join(sorted(file["sha256"] for file in files)).encode()).hexdigest()
+    return {"file": f"{len(files)} files", "sha256": together, **harness, "files": files}
+
+
+def with_disagreement(manifest: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The manifest with the reason for which grades that contradict the log's own verdicts are accepted."""
+    return {**manifest, "accepted": {**(manifest.get("accepted") or {}), "log_disagreement": reason}}

@@ -9,6 +9,7 @@ from typing import Any, cast
 from evalsuite.config.settings import Data
 from evalsuite.engine.conversation import Conversation
 from evalsuite.engine.judge_client import JudgeClient
+from evalsuite.engine.stored.shown_choices import noted_order, score_shown
 from evalsuite.errors import BadInput, SampleFailed
 from evalsuite.records import Item, Reply, Sample, Score, Usage, data_sha
 from evalsuite.store.attempts import SIMULATOR
@@ -118,7 +119,7 @@ def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, it
             if row["outcome"] != "failed":
                 usage = Usage(row["prompt_tokens"], row["completion_tokens"], row["reasoning_tokens"])
                 reply = Reply(row["text"], row["reasoning"], row["finish_reason"], usage=usage)
-                score = single.score(item, row["repeat"], reply)
+                score = score_shown(single, item, row["repeat"], reply, noted_order(row["note"]))
             changes[row["outcome"], score.outcome] += 1
             yield Sample(
                 row["task"],

@@ -6,20 +6,28 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalsuite.cli.import_answers import import_answers
 from evalsuite.config.settings import Data, Run, Select, Task
+from evalsuite.engine.stored.rescore import grade
+from evalsuite.engine.stored.shown_choices import noted_order, order_shown, score_shown
 from evalsuite.errors import BadInput, Exit
+from evalsuite.records import Item, Reply
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.registry import build
 from tests.support import questions as made
 
 
 def settings(tmp_path: Path, task: str = "mmlu_pro", variant: str = "official", **others: Any) -> Run:
     if not (tmp_path / "data").exists():
         made.lay_out(tmp_path / "data")
-    values: dict[str, Any] = {"file": str(tmp_path / "answers.jsonl"), "name": "theirs", "run_id": "R", **others}
+    values: dict[str, Any] = {"file": [str(tmp_path / "answers.jsonl")], "name": "theirs", "run_id": "R", **others}
     return Run(
         tasks={task: Task(adapter=task, variant=variant)},
         data=Data("local", str(tmp_path / "data")),
@@ -96,7 +104,7 @@ def test_repeats_and_finish_reasons_are_taken_over(tmp_path: Path) -> None:
     rows = [{"idx": n, "repeat": k, "text": f"\\boxed{{{n}}}"} for n in range(7) for k in range(2)]
     rows[3] = {"idx": 1, "repeat": 1, "text": "and so on", "finish_reason": "length"}
     made.write(tmp_path / "answers.jsonl.gz", rows)
-    run = settings(tmp_path, "gsm8k", "boxed", file=str(tmp_path / "answers.jsonl.gz"))
+    run = settings(tmp_path, "gsm8k", "boxed", file=[str(tmp_path / "answers.jsonl.gz")])
     assert import_answers(run) == Exit.DONE
     kept = samples(tmp_path, "gsm8k")
     assert len(kept) == 14
@@ -139,7 +147,7 @@ def test_a_torn_last_line_writes_nothing(tmp_path: Path) -> None:
     packed = gzip.compress((tmp_path / "plain").read_bytes())
     (tmp_path / "answers.jsonl.gz").write_bytes(packed[:-12])
     with pytest.raises(BadInput, match=r"answers.jsonl.gz"):
-        import_answers(settings(tmp_path, file=str(tmp_path / "answers.jsonl.gz")))
+        import_answers(settings(tmp_path, file=[str(tmp_path / "answers.jsonl.gz")]))
     assert not (tmp_path / "results").exists()
 
 
@@ -186,3 +194,106 @@ def test_without_a_run_id_there_is_a_new_run(tmp_path: Path) -> None:
     import_answers(settings(tmp_path, run_id=None))
     [folder] = (tmp_path / "results").iterdir()
     assert re.fullmatch(r"run-\d{8}T\d{6}Z", folder.name)
+
+
+def inspect_log(path: Path, samples: list[dict[str, Any]]) -> str:
+    """A log of inspect with these samples."""
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec, write_eval_log
+
+    whole = [EvalSample(epoch=1, input="?", target="A", **sample) for sample in samples]
+    dataset = EvalDataset(sample_ids=[sample["id"] for sample in samples])
+    at = "2026-11-26T00:00:00+00:00"
+    spec = EvalSpec(created=at, task="t", dataset=dataset, model="m", config=EvalConfig())
+    write_eval_log(EvalLog(eval=spec, samples=whole), str(path))
+    return str(path)
+
+
+def logged(number: int, letter: str, verdict: str, **more: Any) -> dict[str, Any]:
+    """A sample of inspect: the answer to one question of MMLU-Pro, and what its log says of it."""
+    from inspect_ai.model import ModelOutput
+    from inspect_ai.scorer import Score as LogScore
+
+    output = ModelOutput.from_content("m", f"The answer is ({letter}).")
+    return {"id": 500 + number, "output": output, "scores": {"choice": LogScore(value=verdict)}, **more}
+
+
+def test_a_log_with_other_verdicts_has_no_score_without_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = inspect_log(tmp_path / "log.eval", [logged(n, "ABCDEF"[n], "I" if n < 3 else "C") for n in range(6)])
+    run = settings(tmp_path, file=[log])
+    assert import_answers(run) == Exit.INCOMPLETE
+    folder = tmp_path / "results" / "R" / "theirs" / "mmlu_pro"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["score"], summary["complete"]) == (None, False)
+    said = capsys.readouterr().out
+    assert "no score (6 correct)" in said
+    assert "3 of the log's 6 own verdicts" in said
+    run.accept_log_disagreement = "their grader was broken"
+    assert import_answers(run) == Exit.DONE
+    assert json.loads((folder / "summary.json").read_text())["score"] == 1.0
+    assert read_manifest(folder)["accepted"] == {"log_disagreement": "their grader was broken"}
+
+
+@given(order=st.permutations(range(4)))
+@hypothesis.settings(max_examples=24, deadline=None)
+def test_letters_of_shuffled_choices_are_led_back(order: list[int]) -> None:
+    texts, letters = ["one", "two", "three", "four"], "ABCD"
+    shown = [texts[index] for index in order]
+    adapter: Any = build("mmlu_pro", variant="official", options={}, source=Source("local", "."), seed=1)
+    item = Item("1", {"question": "?", "options": texts, "subject": "law"}, "C")
+    prompt = "Which?\n" + "\n".join(f"{letter}) {text}" for letter, text in zip(letters, shown, strict=True))
+    rows: list[dict[str, Any]] = [{"choices": shown}, {"prompt": prompt}, {"document": {"choices": {"text": shown}}}]
+    for row in rows:
+        found = order_shown(item, row)
+        assert found == tuple(order)
+        for place, letter in enumerate(letters):
+            score = score_shown(adapter, item, 0, Reply(f"The answer is ({letter}).", "", "stop"), found)
+            assert (score.value == 1.0) == (order[place] == 2)
+            assert score.answer == letters[order[place]]
+            assert noted_order(score.note) == (None if list(order) == [0, 1, 2, 3] else found)
+    assert order_shown(item, {"choices": ["one", "two", "three", "five"]}) is None
+
+
+def test_answers_to_shuffled_items_need_the_choices_and_are_then_graded_by_them(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made.lay_out(data)
+    adapter: Any = build("gpqa_diamond", variant="nvidia", options={}, source=Source("local", str(data)), seed=42)
+    rows = []
+    for number, item in enumerate(adapter.items()):
+        shown = item.inputs["choices"][number:] + item.inputs["choices"][:number]
+        right = "ABCD"[shown.index(item.inputs["choices"][0])]
+        rows.append({"Record ID": item.id, "output": f"\\boxed{{{right}}}", "choices": shown})
+    record(tmp_path, rows)
+    assert import_answers(settings(tmp_path, "gpqa_diamond", "nvidia")) == Exit.DONE
+    found = samples(tmp_path, "gpqa_diamond").values()
+    assert {row["outcome"] for row in found} == {"correct"}
+    manifest = read_manifest(tmp_path / "results" / "R" / "theirs" / "gpqa_diamond")
+    changes = grade(
+        tmp_path / "results" / "R" / "theirs" / "gpqa_diamond", manifest, adapter, {i.id: i for i in adapter.items()}
+    )
+    assert set(changes) == {("correct", "correct")}
+
+
+def test_lists_patterns_and_folders_name_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "logs").mkdir()
+    record(tmp_path, official("ABC"), "logs/samples_a.jsonl")
+    record(tmp_path, official("ABCDEF")[3:], "logs/samples_b.jsonl")
+    record(tmp_path, [{"other": 1}], "logs/results.jsonl")
+    monkeypatch.chdir(tmp_path)
+    several = (
+        ["logs/samples_a.jsonl", "logs/samples_b.jsonl"],
+        ["logs/samples_*.jsonl"],
+        ["logs"],
+        [str(tmp_path / "logs")],
+    )
+    for number, names in enumerate(several):
+        run = settings(tmp_path, file=names, name=f"m{number}")
+        assert import_answers(run) == Exit.DONE
+        imported = read_manifest(tmp_path / "results" / "R" / f"m{number}" / "mmlu_pro")["imported"]
+        assert [file["file"] for file in imported["files"]] == ["samples_a.jsonl", "samples_b.jsonl"]
+    with pytest.raises(BadInput, match=r"file=nowhere\*: there is no such file"):
+        import_answers(settings(tmp_path, file=["nowhere*"]))
+    record(tmp_path, official("A"), "logs/samples_c.jsonl")
+    with pytest.raises(BadInput, match=r"is answered in .*samples_a\.jsonl line 1 already"):
+        import_answers(settings(tmp_path, file=["logs"], name="twice"))
