@@ -20,6 +20,7 @@ from evalsuite.endpoint.fault_mapping import (
     broken_fault,
     connection_fault,
     event_fault,
+    note_secrets,
     page,
     safe,
     status_fault,
@@ -187,6 +188,7 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     Raises ``BadInput`` as ``transport`` does.
     """
     made = transport(model, engine, limit)
+    note_secrets(model.base_url, made.proxy)
     return Client(replace(model, base_url=made.base_url), engine, served_name, made)
 
 

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import aiohttp
 import orjson
@@ -135,10 +135,24 @@ def page(text: str) -> str:
     return "an HTML page: " + " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
 
+_NOTED: set[str] = set()
+"""Secrets of addresses, which no ``Model`` of a client holds any more."""
+
+
+def note_secrets(*addresses: str | None) -> None:
+    """Let ``safe`` know the user, the password and the values of the query of addresses, which servers may quote."""
+    for address in addresses:
+        parts = urlsplit(address or "")
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        values = [parts.query, parts.username, parts.password, *(value for _, value in pairs)]
+        for value in filter(None, values):
+            _NOTED.update((value, quote(value, safe=""), unquote(value)))
+
+
 def safe(words: str, model: Model, request: Request | None = None) -> str:
     """At most 300 characters of ``words`` without the key, the headers' values and quotations of the prompt."""
-    secrets = [os.environ.get(model.api_key_env, "").strip(), *model.headers.values()]
-    for secret in secrets:
+    secrets = {os.environ.get(model.api_key_env, "").strip(), *model.headers.values(), *_NOTED}
+    for secret in sorted(secrets, key=len, reverse=True):  # one may hold another
         if len(secret) >= 4:
             words = words.replace(secret, "***")
     if request is not None:
