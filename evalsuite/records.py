@@ -166,6 +166,8 @@ class Sample:
     """Requests sent for the last reply, retries included."""
     rerolled: bool = False
     """Whether an earlier request of this attempt was sent and its reply lost."""
+    degenerate: str = ""
+    """Sign of a sick server or checkpoint in the graded reply (``tasks.grading.degenerate.KINDS``); empty: none."""
 
 
 CALL_MARKS: tuple[str, ...] = (

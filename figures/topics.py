@@ -18,6 +18,7 @@ from figures import (
     refused,
     reply_fuzz,
     server_shapes,
+    sick,
     startup,
     tool_calls,
     whole_runs,
@@ -81,6 +82,13 @@ def calibration(folder: Path) -> list[Line]:
     from figures.calibration import release_lines
 
     return release_lines()
+
+
+def smollm2(folder: Path) -> list[Line]:
+    """A real small model at four precisions."""
+    from figures.smollm2 import lines
+
+    return lines(folder)
 
 
 def sequential(folder: Path) -> list[Line]:
@@ -178,6 +186,8 @@ TOPICS: dict[str, Topic] = {
     "identity": Topic("Who is on the port", identity),
     "mistakes": Topic("Ten common mistakes", mistakes),
     "faults": Topic("Faults", faults),
+    "sick": Topic("Sick servers", sick.lines),
+    "smollm2": Topic("SmolLM2 in llama.cpp", smollm2),
     "llama_cpp": Topic("llama.cpp, restarted and exchanged", llama_cpp),
     "environments": Topic("Odd shells", environments),
     "unchanged": Topic("Before and after", unchanged),

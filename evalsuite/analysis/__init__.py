@@ -1,10 +1,12 @@
 """Computes scores, paired comparisons and verdicts from cells."""
 
 __all__ = [
+    "anomalies",
     "collect",
     "comparability",
     "comparison",
     "completeness",
+    "degenerate",
     "drift",
     "fidelity",
     "groups",

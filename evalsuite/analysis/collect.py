@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from evalsuite.analysis.degenerate import accepting
 from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.settings import Data, Report
 from evalsuite.engine.stored import rescore
@@ -88,6 +89,7 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
             cells = tuple(replace(cell, manifest=with_disagreement(cell.manifest, reason)) for cell in cells)
         brought = baseline if settings.baseline_run is not None else None
         table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
+        table = RunTable(table.samples, accepting(table.cells, settings.accept_degenerate))
         yield ReportInputs(table, baseline, artefact, notes)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evalsuite.analysis import comparability, missing_answers, pairing, scores
 from evalsuite.analysis.causes import CAUSES, FAULTS
+from evalsuite.analysis.cautions import cautions
 from evalsuite.analysis.groups import GroupChange
 from evalsuite.analysis.missing_answers import MissingAnswerBounds
 from evalsuite.analysis.pairing import Paired
@@ -66,6 +67,11 @@ class Comparison:
         return self.paired.change.ci95 if self.paired else None
 
     @property
+    def cautions(self) -> tuple[str, ...]:
+        """Why the task cannot show a loss, and what changed that the score does not show; usually empty."""
+        return cautions(self)
+
+    @property
     def stopped(self) -> bool:
         """Whether either cell stopped early; its delta and interval then decide nothing."""
         return any(side.cell.manifest.get("stopped") for side in (self.baseline, self.candidate))
@@ -97,6 +103,7 @@ class Comparison:
             "comparable": self.comparable.to_json(),
             "reason": self.reason,
             "partial": self.partial,
+            "cautions": list(self.cautions),
             "stopped": self.stopped,
             "demo": self.demo,
         }
@@ -199,7 +206,7 @@ def _incomplete(
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
     reason = f"incomplete: {'; '.join(descriptions)}"
-    if allowed is None or any(score.cell.contradiction for score in scored):
+    if allowed is None or any(score.withheld for score in scored):
         return reason, None
     base, cand = pairing.shared_rows(baseline.rows, candidate.rows, set(items))
     repeats = (baseline.score.repeats, candidate.score.repeats)

@@ -1,6 +1,6 @@
 """Diagnoses beyond the scores: answer lengths, truncation, and how often answers flip."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from evalsuite.stats.delta import Delta, paired_delta
 from evalsuite.stats.distributions import t_isf
 from evalsuite.stats.intervals import Codes, Floats
+from evalsuite.stats.multiplicity import adjust
 from evalsuite.stats.ratios import Ratio, TokenRatio, token_ratio
 from evalsuite.stats.variance import Excess, VarianceParts, exact_questions_interval
 
@@ -37,8 +38,8 @@ class ArmRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Truncation:
-    """Fractions of truncated answers in both models, with their paired change."""
+class ShareChange:
+    """Fractions of answers of one kind in both models, with their paired change."""
 
     baseline: float
     """Fraction of the baseline's answers."""
@@ -82,18 +83,47 @@ class FlipNoise:
         }
 
 
-def truncation(base: ArmRows, cand: ArmRows, clusters: Codes | None, *, single: bool) -> Truncation:
-    """Compute the paired change of the fraction of truncated answers; every item counts once, without its weight."""
-    old, new = (_truncated_shares(side) for side in (base, cand))
-    return Truncation(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
+Marks = Callable[[pd.DataFrame], "pd.Series[bool]"]
+"""Rows -> whether each one is of a kind."""
 
 
-def _truncated_shares(side: ArmRows) -> Floats:
-    cut = (side.rows["outcome"] == "truncated").to_numpy(dtype=np.float64)
-    share: Floats = np.bincount(side.codes, weights=cut, minlength=side.items) / np.bincount(
-        side.codes, minlength=side.items
-    )
+def share_change(base: ArmRows, cand: ArmRows, clusters: Codes | None, marks: Marks, *, single: bool) -> ShareChange:
+    """Compute the paired change of the fraction of answers of one kind; every item counts once, without its weight."""
+    old, new = (_shares(side, marks) for side in (base, cand))
+    return ShareChange(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
+
+
+def _shares(side: ArmRows, marks: Marks) -> Floats:
+    marked = marks(side.rows).to_numpy(dtype=np.float64)
+    counts = np.bincount(side.codes, minlength=side.items)
+    share: Floats = np.bincount(side.codes, weights=marked, minlength=side.items) / counts
     return share
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeShift:
+    """A kind of outcome that became more or less frequent, significant after Holm's correction over the kinds."""
+
+    outcome: str
+    """The outcome."""
+    share: ShareChange
+    """Its fractions in both models."""
+    p_holm: float
+    """Adjusted p value."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of ``comparison.json``."""
+        return {"outcome": self.outcome, "p_holm": self.p_holm, **self.share.to_json()}
+
+
+def outcome_shifts(shares: Mapping[str, ShareChange], significant: float = 0.05) -> tuple[OutcomeShift, ...]:
+    """Select the outcomes whose fraction changed; ``shares``: outcome -> its fractions, without ``correct``."""
+    adjusted = adjust([share.change.p_value for share in shares.values()]).holm
+    return tuple(
+        OutcomeShift(name, share, p_holm)
+        for (name, share), p_holm in zip(shares.items(), adjusted, strict=True)
+        if p_holm is not None and p_holm < significant
+    )
 
 
 def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[str, TokenRatio]:

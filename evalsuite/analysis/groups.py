@@ -83,35 +83,43 @@ def adjusted_together(tasks: Sequence[Groups]) -> tuple[Groups, ...]:
     )
 
 
+FEWEST_ITEMS = 10
+"""Items below which a group value is shown only together with the others of this kind."""
+
+
 def group_changes(
     name: str, before: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool
-) -> tuple[tuple[GroupChange, ...], Heterogeneity | None]:
+) -> tuple[tuple[GroupChange, ...], GroupChange | None, Heterogeneity | None]:
     """Compute the change on every value of the group ``name``, and a test of whether the values changed differently.
 
     ``before`` and ``after`` are item means of baseline and candidate (``scores.item_means``), ``flips`` has the
     expected ``lost`` and ``gained`` of every item; all have the same items in the same order. ``single``: each item has
-    one answer in both models. Returns the changes sorted by group value and the heterogeneity test (None with too few
-    values).
+    one answer in both models. Returns the changes sorted by group value, the change on all items of values with fewer
+    than ten items (None without such values), and the heterogeneity test (None with too few values).
     """
-    rows: list[tuple[str, Delta, float, float, float, float]] = []
-    for value, old in before.groupby(group_column(name), sort=True):
-        new, weights, moved = after.loc[old.index], scores.weights_of(old), flips.loc[old.index]
-        change = paired_delta(
-            scores.values_of(old),
-            scores.values_of(new),
-            single=single,
-            weights=weights,
-            clusters=scores.clusters_of(old),
-        )
-        old_score, new_score = (float(np.average(side["value"], weights=weights)) for side in (old, new))
-        rows.append(
-            (str(value), change, old_score, new_score, float(moved["lost"].sum()), float(moved["gained"].sum()))
-        )
-    adjusted = adjust([change.p_value for _, change, *_ in rows])
-    heterogeneous = heterogeneity([change.delta for _, change, *_ in rows], [change.stderr for _, change, *_ in rows])
+    column = before[group_column(name)]
+    rows = [_change(str(value), old, after, flips, single=single) for value, old in before.groupby(column, sort=True)]
+    adjusted = adjust([row.change.p_value for row in rows])
+    heterogeneous = heterogeneity([row.change.delta for row in rows], [row.change.stderr for row in rows])
     shrunken: tuple[float | None, ...] = heterogeneous.shrunk if heterogeneous else (None,) * len(rows)
     changes = tuple(
-        GroupChange(*row, q_bh, p_holm, shrunk)
+        replace(row, q_bh=q_bh, p_holm=p_holm, shrunken=shrunk)
         for row, q_bh, p_holm, shrunk in zip(rows, adjusted.bh, adjusted.holm, shrunken, strict=True)
     )
-    return changes, heterogeneous
+    small = [row.value for row in rows if row.change.n < FEWEST_ITEMS]
+    if not small:
+        return changes, None, heterogeneous
+    title = f"{small[0] if len(small) == 1 else f'{len(small)} values'} (under {FEWEST_ITEMS} items)"
+    folded = _change(title, before[column.astype(str).isin(small)], after, flips, single=single)
+    return changes, folded, heterogeneous
+
+
+def _change(title: str, old: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool) -> GroupChange:
+    """The change on the items of ``old``."""
+    new, weights, moved = after.loc[old.index], scores.weights_of(old), flips.loc[old.index]
+    change = paired_delta(
+        scores.values_of(old), scores.values_of(new), single=single, weights=weights, clusters=scores.clusters_of(old)
+    )
+    old_score, new_score = (float(np.average(side["value"], weights=weights)) for side in (old, new))
+    lost, gained = (float(moved[direction].sum()) for direction in ("lost", "gained"))
+    return GroupChange(title, change, old_score, new_score, lost, gained, None, None)

@@ -5,6 +5,7 @@ All numbers are computed on item means over repeats, with the methods of ``stats
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import pandas as pd
 
 from evalsuite.analysis import causes, comparability, diagnostics, scores
 from evalsuite.analysis.causes import BudgetedScores, Stability
-from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, Truncation
-from evalsuite.analysis.groups import GroupChange, adjusted_together, group_changes
+from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, OutcomeShift, ShareChange
+from evalsuite.analysis.groups import FEWEST_ITEMS, GroupChange, adjusted_together, group_changes
 from evalsuite.stats.delta import Delta, paired_delta
 from evalsuite.stats.heterogeneity import Heterogeneity
 from evalsuite.stats.intervals import Codes, Floats
@@ -93,12 +94,18 @@ class Paired:
     """Outcome (or fault) -> its part of the delta."""
     groups: Mapping[str, tuple[GroupChange, ...]]
     """Group name -> change on each of its values."""
+    small_groups: Mapping[str, GroupChange]
+    """Group name -> change on all items of its values with fewer than ten items; groups without such are left out."""
     heterogeneity: Mapping[str, Heterogeneity]
     """Group name -> test of whether its values changed differently; groups with too few values are left out."""
     tokens: Mapping[str, TokenRatio]
     """``completion`` and ``reasoning`` -> ratio of the candidate's to the baseline's tokens, when both are known."""
-    truncation: Truncation
+    truncation: ShareChange
     """Fractions of truncated answers and their paired change."""
+    degenerate: ShareChange
+    """Fractions of degenerate answers and their paired change."""
+    shifts: tuple[OutcomeShift, ...]
+    """Kinds of outcome whose frequency changed significantly."""
     recovered: Ratio | None
     """Ratio of candidate score to baseline score with its interval; None when the baseline scored 0."""
     variance: VarianceParts
@@ -111,6 +118,11 @@ class Paired:
     """Both scores at lower token budgets; empty when lengths are unknown."""
     stability: Stability | None
     """Stable losses separated from random variation; None without repeats."""
+
+    def shown_groups(self, name: str) -> tuple[GroupChange, ...]:
+        """The changes on the values of a group as people see them: values under ten items only together."""
+        large = tuple(part for part in self.groups[name] if part.change.n >= FEWEST_ITEMS)
+        return (*large, self.small_groups[name]) if name in self.small_groups else large
 
     @property
     def tokens_ratio(self) -> float | None:
@@ -154,6 +166,8 @@ class Paired:
             "tokens_ratio": self.tokens_ratio,
             "tokens": diagnostics.tokens_json(self.tokens),
             "truncation": self.truncation.to_json(),
+            "degenerate": self.degenerate.to_json(),
+            "outcome_shifts": [shift.to_json() for shift in self.shifts],
             "estimands": diagnostics.estimands_json(change, self.variance),
             "variance": diagnostics.variance_json(self.variance),
             "noise": self.noise.to_json() if self.noise else None,
@@ -161,6 +175,7 @@ class Paired:
             "budgets": [budget.to_json() for budget in self.budgets],
             "stability": self.stability.to_json() if self.stability else None,
             "groups": {name: [part.to_json() for part in parts] for name, parts in self.groups.items()},
+            "small_groups": {name: part.to_json() for name, part in self.small_groups.items()},
             "heterogeneity": {
                 name: {"q": test.q, "df": test.df, "p_value": test.p_value, "tau2": test.tau2}
                 for name, test in self.heterogeneity.items()
@@ -170,13 +185,16 @@ class Paired:
 
 KEYS: tuple[str, ...] = (
     "items", "baseline_score", "candidate_score", "delta", "stderr", "ci95", "ci90", "p_value", "p_loss", "method",
-    "lost", "gained", "mde", "recovery", "recovery_ci95", "tokens_ratio", "tokens", "truncation", "estimands",
-    "variance", "noise", "causes", "budgets", "stability", "groups", "heterogeneity",
+    "lost", "gained", "mde", "recovery", "recovery_ci95", "tokens_ratio", "tokens", "truncation", "degenerate",
+    "outcome_shifts", "estimands", "variance", "noise", "causes", "budgets", "stability", "groups",
+    "small_groups", "heterogeneity",
 )  # fmt: skip
 """Keys of ``Paired.to_json``."""
 EMPTY: Mapping[str, Any] = {
     "items": 0,
     "tokens": {},
+    "outcome_shifts": [],
+    "small_groups": {},
     "causes": {},
     "budgets": [],
     "groups": {},
@@ -229,6 +247,8 @@ def pair(
     base_score = float(np.average(old, weights=weights))
     changes = {name: group_changes(name, before, after, flips, single=arms.single) for name in group_names}
     repeats = arms.repeats
+    share = partial(diagnostics.share_change, *arms.sides, clusters, single=arms.single)
+    outcomes = {name: share(partial(_is_outcome, name)) for name in causes.CAUSES}
     parts = variance_parts(*repeats, weights=weights, clusters=clusters)
     assumed = Design(len(old), len(old), float((old.mean() + new.mean()) / 2), ASSUMED_PHI, ASSUMED_TAU, 1, 1)
     return Paired(
@@ -237,10 +257,13 @@ def pair(
         float(np.average(new, weights=weights)),
         Flips(float(flips["lost"].sum()), float(flips["gained"].sum())),
         causes.split_delta(base, cand, before),
-        adjusted_together([{name: parts for name, (parts, _) in changes.items()}])[0],
-        {name: test for name, (_, test) in changes.items() if test is not None},
+        adjusted_together([{name: parts for name, (parts, _, _) in changes.items()}])[0],
+        {name: small for name, (_, small, _) in changes.items() if small is not None},
+        {name: test for name, (_, _, test) in changes.items() if test is not None},
         diagnostics.token_ratios(*arms.sides, clusters),
-        diagnostics.truncation(*arms.sides, clusters, single=arms.single),
+        outcomes["truncated"],
+        share(lambda rows: rows["degenerate"] != ""),
+        diagnostics.outcome_shifts(outcomes),
         recovery_of(change, base_score),
         parts,
         design_of(parts, *repeats, weights=weights, clusters=clusters, assumed=assumed),
@@ -248,6 +271,10 @@ def pair(
         causes.scores_at_budgets(base, cand, before, caps) if caps else (),
         causes.stability(base, cand, before, after),
     )
+
+
+def _is_outcome(name: str, rows: pd.DataFrame) -> "pd.Series[bool]":
+    return rows["outcome"] == name
 
 
 def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str, pd.DataFrame]) -> FlipNoise | None:

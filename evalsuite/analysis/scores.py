@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalsuite.analysis.degenerate import NO_DEGENERATE, DegenerateAnswers, degenerate_answers
 from evalsuite.analysis.table import RunTable, group_column
 from evalsuite.records import OUTCOMES
 from evalsuite.stats.calibration import calibration_error
@@ -98,6 +99,8 @@ class CellScore:
     calibration_error: float | None = None
     """Distance of the confidence that answers state from their share of right ones, a fraction of 1; None for
     benchmarks that do not ask for it, and for few answers."""
+    degenerate: DegenerateAnswers = NO_DEGENERATE
+    """Answers that are signs of a sick server or checkpoint."""
 
     @property
     def benchmark(self) -> str:
@@ -106,8 +109,18 @@ class CellScore:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned sample has a value."""
-        return self.measured == self.cell.planned and not self.cell.contradiction
+        """Whether the cell has a score: every planned sample has a value, and nothing withholds it."""
+        return self.measured == self.cell.planned and not self.withheld
+
+    @property
+    def withheld(self) -> str:
+        """Why the cell has no score although it is measured: its answers are degenerate, or contradict their log."""
+        return self.cell.contradiction or (self.degenerate.text if self.degenerate.withheld else "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What bears on the score and is not the model's: degenerate answers, answers that another variant reads."""
+        return tuple(text for text in (self.degenerate.text, self.cell.manifest.get("unread")) if text)
 
     @property
     def missing_text(self) -> str:
@@ -115,7 +128,7 @@ class CellScore:
         if self.complete:
             return ""
         if self.measured == self.cell.planned:
-            return self.cell.contradiction
+            return self.withheld
         faults = [f"{self.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if self.outcomes[name]]
         absent = self.cell.planned - sum(self.outcomes.values())
         faults += [f"{absent:,} not asked yet"] if absent > 0 else []
@@ -131,7 +144,8 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them."""
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
-    complete = measured == cell.planned and not cell.contradiction
+    degenerate = degenerate_answers(cell, rows)
+    complete = measured == cell.planned and not cell.contradiction and not degenerate.withheld
     scored: ScoreInterval | None = None
     groups: dict[str, tuple[GroupScore, ...]] = {}
     if complete and measured:
@@ -151,9 +165,8 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     rate = _stream_rate(rows)
     retried = retried_samples(rows, complete=complete)
     calibration = _calibration_error(cell) if scored is not None and cell.identity.get("adapter") == "hle" else None
-    return CellScore(
-        cell, items, repeats, measured, outcomes, scored, groups, tokens, powers, rate, failed, retried, calibration
-    )
+    numbers = (tokens, powers, rate, failed, retried, calibration, degenerate)
+    return CellScore(cell, items, repeats, measured, outcomes, scored, groups, *numbers)
 
 
 def _calibration_error(cell: TableCell) -> float | None:

@@ -44,6 +44,7 @@ def summary_json(scored: CellScore) -> dict[str, Any]:
         "repeats": scored.repeats,
         "planned": cell.planned,
         "samples": sum(scored.outcomes.values()),
+        "measured": scored.measured,
         "score": total.score if total else None,
         "stderr": total.stderr if total else None,
         "ci95": list(total.ci95) if total and total.ci95 else None,
@@ -58,5 +59,8 @@ def summary_json(scored: CellScore) -> dict[str, Any]:
         "failed_items": list(scored.failed),
         "rerolled": scored.retried.to_json() if scored.retried else None,
         "complete": scored.complete,
+        "degenerate": dict(scored.degenerate.counts),
+        "warnings": list(scored.warnings),
+        "accepted": dict(cell.manifest.get("accepted") or {}),
         "stopped": cell.manifest.get("stopped"),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from evalsuite.analysis.degenerate import signs_of
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.store.runs import TableCell, named_cells
 from evalsuite.store.samples import COLUMNS, read_samples
@@ -140,13 +141,14 @@ def table_of(cells: Sequence[TableCell]) -> RunTable:
     """Read the samples of ``cells`` without their texts into one table."""
     frames = [_with_groups(_read(cell, LIGHT_COLUMNS)) for cell in cells]
     samples = pd.concat(frames, ignore_index=True)
-    for name in ("task", "model", "version", "variant", "outcome"):
+    for name in ("task", "model", "version", "variant", "outcome", "degenerate"):
         samples[name] = samples[name].astype("category")
     return RunTable(samples, tuple(cells))
 
 
 def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = read_samples(cell.folder, columns).to_pandas()
+    frame["degenerate"] = signs_of(cell, frame)
     return frame.assign(model=cell.model, task=cell.task, fault=_faults(cell, frame))
 
 

@@ -42,7 +42,9 @@ def _report_cell(cell: Cell, console: Console) -> bool:
         console.print(f"{name}: no answer arrived, so that there is no cell yet")
         return False
     summary = summarize(cell.folder)
-    if not summary["complete"]:
+    for line in summary["warnings"]:
+        console.print(f"{name}: {line}", markup=False)
+    if not summary["complete"] and summary["planned"] > summary["measured"]:
         counts = {"not asked": summary["planned"] - summary["samples"]}
         counts |= {outcome: summary["outcomes"][outcome] for outcome in ("failed", "ungraded")}
         missing = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)

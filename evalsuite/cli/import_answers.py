@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalsuite.analysis.degenerate import with_accepted
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
 from evalsuite.engine.stored.imported import graded, import_manifest, scan, with_disagreement
+from evalsuite.engine.stored.other_variants import unread
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import Sample
 from evalsuite.report.console import lines_output
@@ -36,6 +38,8 @@ def import_answers(settings: Run) -> Exit:
     manifest = import_manifest(name, task, answers)
     if settings.accept_log_disagreement is not None:
         manifest = with_disagreement(manifest, settings.accept_log_disagreement)
+    if settings.accept_degenerate is not None:
+        manifest = with_accepted(manifest, {"degenerate": settings.accept_degenerate})
     choice = choose_run(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()
@@ -46,11 +50,14 @@ def import_answers(settings: Run) -> Exit:
             manifest["log_agreement"] = {"same": agreement[True], "verdicts": agreement.total()}
 
     write_imported(folder, manifest, samples())
+    unread(folder, task.adapter, {item.id: item for item in task.items})
     console = lines_output()
     summary = summarize(folder)
     console.print(_line(summary))
     if task.lacks:
         console.print(task.lacks)
+    for line in summary["warnings"]:
+        console.print(line)
     if agreement:
         equal = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
         console.print(f"written by {answers.harness}: {equal} as in the log")
@@ -65,9 +72,8 @@ def _line(summary: Mapping[str, Any]) -> str:
     outcomes = {name: count for name, count in summary["outcomes"].items() if count}
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())
     head = f"{summary['model']} · {summary['task']} ({summary['variant']}): "
+    if summary["score"] is None and summary["measured"] == summary["planned"]:
+        return f"{head}no score ({counts})"
     if summary["score"] is None:
-        measured = summary["samples"] - summary["outcomes"]["failed"] - summary["outcomes"]["ungraded"]
-        if measured == summary["planned"]:
-            return f"{head}no score ({counts})"
         return f"{head}incomplete, {counts} of {summary['planned']:,} planned samples"
     return f"{head}{100 * summary['score']:.2f} % of {summary['items']:,} items ({counts})"

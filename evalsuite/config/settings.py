@@ -232,6 +232,8 @@ class Run:
     """Whether a report is written at the end."""
     svg: bool = False
     """``report.svg=true``: the plots of the report as SVG files, too."""
+    accept_degenerate: str | None = None
+    """Reason to score cells although half of their answers or more are degenerate; kept in the manifests."""
     aa: bool = False
     """Run every model twice, interleaved; the second arm is stored as ``<model>__aa``."""
     launch: Scale = field(default_factory=Scale)
@@ -300,6 +302,8 @@ class Report:
     """Reason for using a baseline that is far from its published value."""
     accept_log_disagreement: str | None = None
     """Reason for scoring imported cells whose own log has other verdicts than ours on over 2 %."""
+    accept_degenerate: str | None = None
+    """``report``, ``gate``: reason to score cells although half of their answers or more are degenerate."""
     allow_incomplete: float | None = None
     """Largest share of missing samples that is bounded by "all wrong ... all right"; None: refused."""
     limit: int | None = None

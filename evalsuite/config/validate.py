@@ -24,8 +24,10 @@ _ONLY = {
     "accept_log_disagreement": ("report", "gate"),
     "limit": ("report", "gate"),
     "reason": ("forget",),
+    "accept_degenerate": ("gate", "report"),
 }
 """Keys of reports that only some commands understand."""
+_REASON = 'accept_degenerate= gives a score to answers of a sick server: say why with accept_degenerate="reason"'
 
 
 def check_run(run: Run) -> None:
@@ -86,6 +88,8 @@ def check_report(command: str, report: Report) -> None:
     for key, commands in _ONLY.items():
         if getattr(report, key) is not None and command not in commands:
             raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")
+    if report.accept_degenerate is not None and not report.accept_degenerate.strip():
+        raise BadInput(_REASON)
     if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
         raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
     if report.limit is not None and report.limit < 1:
@@ -120,6 +124,8 @@ def _run(run: Run) -> Iterator[str]:
         yield from _name("run_id", run.run_id)
     if run.name is not None:
         yield from _model_name("name", run.name)
+    if run.accept_degenerate is not None and not run.accept_degenerate.strip():
+        yield _REASON
     if run.limit is not None and run.limit < 1:
         yield f"limit={run.limit}: must be 1 or more"
     if run.rate is not None and not 0 < run.rate < float("inf"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Item, Reply, Request, Sample, Score, canonical_sha
 from evalsuite.store.attempts import MODEL
+from evalsuite.tasks.grading.degenerate import degenerate
 
 if TYPE_CHECKING:
     from evalsuite.store.cell import Cell
@@ -84,6 +85,9 @@ class Conversation:
             prompt_sha: Hash of the attempt's first request, to whichever model it went.
         """
         identity, item = self.cell.manifest["identity"], self.item
+        found = score.stage == "as_text" or score.parts.get("tool_text", 0) > 0  # by the task, in any of the replies
+        looked_at = None if score.outcome == "failed" else self.graded
+        sign = "" if looked_at is None else degenerate(looked_at, item, call_as_text=found)
         return Sample(
             task=identity["task"],
             version=version,
@@ -99,6 +103,7 @@ class Conversation:
             reply=self.last,
             attempts=self.attempts,
             rerolled=rerolled,
+            degenerate=sign,
         )
 
 

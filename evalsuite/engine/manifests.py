@@ -1,7 +1,7 @@
 """What a run asks for: its models, its benchmarks with their questions, and the manifest of every cell."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalsuite.config.aa import arm_identity, check_names, with_second_arms
@@ -25,6 +25,8 @@ class RunSpec:
     """(model label, task) -> the manifest as it is asked for now."""
     judge: AuxiliaryModel | None = None
     simulator: AuxiliaryModel | None = None
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """What a person accepts in the results of this run, each with a reason; kept in the manifests."""
 
     @property
     def auxiliaries(self) -> dict[str, Model]:
@@ -51,7 +53,9 @@ def run_spec(settings: Run) -> RunSpec:
         for name, model in models.items()
         for task in tasks.values()
     }
-    return RunSpec(models, tasks, manifests, settings.judge, settings.simulator)
+    reasons = {"degenerate": settings.accept_degenerate}
+    accepted = {what: reason for what, reason in reasons.items() if reason is not None}
+    return RunSpec(models, tasks, manifests, settings.judge, settings.simulator, accepted)
 
 
 def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | None) -> dict[str, Any]:

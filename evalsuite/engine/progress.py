@@ -18,6 +18,9 @@ from evalsuite.engine.workload import RunningAttempt, Workload
 OVERDUE = 0.1
 """An answer that is longer than expected is expected to grow by this share of what has arrived."""
 
+_ENOUGH, _SICK = 20, 0.1
+"""Answers, and the share of degenerate ones among them, from which a running endpoint's line states them."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -28,6 +31,8 @@ class Progress:
     done: int = 0
     failed: int = 0
     truncated: int = 0
+    degenerate: int = 0
+    """Answers that are signs of a sick server (``tasks.grading.degenerate``)."""
     tokens: int = 0
     """Generated tokens of whole replies."""
     running: int = 0
@@ -72,7 +77,7 @@ def observe(
     pools = workload.pools
     progress.in_flight = sum(replica.running for pool in pools for replica in pool.replicas)
     progress.limit = min(workload.limit, sum(_allowed(pool) for pool in pools))
-    progress.state = _state(workload, pools, progress.limit, stop)
+    progress.state = _state(workload, pools, progress.limit, stop) or _warning(progress)
     arrived = [lengths.tokens_of(attempt.characters) for attempt in running]
     progress.arriving = sum(arrived)
     rests = [_rest(lengths, attempt, tokens) for attempt, tokens in zip(running, arrived, strict=True)]
@@ -102,6 +107,12 @@ def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) ->
     expected = lengths.of(running.attempt.cell).expected(running.attempt)
     generated = running.tokens + arriving
     return None if expected is None else max(expected - generated, OVERDUE * generated)
+
+
+def _warning(progress: Progress) -> str:
+    """What is wrong with the answers so far: a share of degenerate ones; empty: nothing, or too few to tell."""
+    few = progress.done < _ENOUGH or progress.degenerate < _SICK * progress.done
+    return "" if few else f"{progress.degenerate:,} of {progress.done:,} answers are degenerate"
 
 
 def _state(workload: Workload, pools: Collection[Pool], allowed: int, stop: Stop) -> str:

@@ -21,6 +21,7 @@ from evalsuite.engine.loop import LoopResult, run_workloads
 from evalsuite.engine.manifests import RunSpec
 from evalsuite.engine.progress import Draw
 from evalsuite.engine.stopping import RunLimits, stop_on_signals
+from evalsuite.engine.stored.other_variants import unread
 from evalsuite.engine.workload import CellWork, Workload, has_open_attempts, planned_items
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
 from evalsuite.store.artefact import MAX_GB, baseline_cells
@@ -117,6 +118,8 @@ class Session:
         for cell in result.cells:
             if (cell.folder / MANIFEST).exists():  # a new cell without an answer is none
                 seal(cell.folder)
+                task = self.tasks[cell.folder.name]
+                unread(cell.folder, task.adapter, {item.id: item for item in task.items})
         return result
 
     async def _ask_all(self, writer: JournalWriter, draw: Draw) -> SessionResult:
@@ -291,7 +294,11 @@ class Session:
                     self._print(f"answers of {name} are stored ungraded: {reason}. Later: {later}")
 
     def _record_flags(self) -> None:
-        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``)."""
+        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``), with what
+        a person accepts (``accepted``).
+        """
+        for cell in self.cells.values() if self.spec.accepted else ():
+            cell.update({"accepted": {**(cell.manifest.get("accepted") or {}), **self.spec.accepted}})
         for name, pool in self.pools.items():
             flags = pool.tally.flags()
             for flag in flags:

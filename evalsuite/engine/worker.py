@@ -163,7 +163,9 @@ class EndpointWorker:
                 work.cell.invalidate(key)
         first = model if simulator is None else simulator  # in a dialogue the simulated user is asked first
         version = work.adapter.version
-        work.cell.record_score(model.sample(score, version=version, rerolled=rerolled, prompt_sha=first.first_sha))
+        sample = model.sample(score, version=version, rerolled=rerolled, prompt_sha=first.first_sha)
+        work.cell.record_score(sample)
+        self.progress.degenerate += bool(sample.degenerate)
         self._count(running, score)
 
     def _tools(

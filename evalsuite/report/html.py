@@ -22,6 +22,7 @@ from evalsuite.report.confounders import confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.report.probe import probes_of
+from evalsuite.report.warnings import warnings
 from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
 from evalsuite.tasks.datasets import benchmark_title
@@ -69,6 +70,7 @@ def write_page(
         "demo": demo,
         "facts": facts,
         "verdicts": sections.verdicts(suite, content),
+        "warnings": warnings(suite),
         "strata": sections.strata(suite, content),
         "confounders": confounders(suite),
         "limits": sections.limits(suite, content),

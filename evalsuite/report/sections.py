@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.analysis.groups import SIGNIFICANT
+from evalsuite.analysis.groups import FEWEST_ITEMS, SIGNIFICANT
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.verdict_file import anomaly_text, threshold_text
@@ -223,6 +223,7 @@ def _verdict_card(row: Mapping[str, Any]) -> VerdictCard:
     if row["delta"] is not None:
         flips = f"lost {formats.count(row['lost'])}, gained {formats.count(row['gained'])}"
         reasons.append(flips + (f", p {formats.probability(row['p_value'])}" if row["p_value"] is not None else ""))
+    reasons += row["cautions"]
     scores = f"{formats.percent(row['baseline_score'])} → {formats.percent(row['candidate_score'])} %"
     advisory = bool(call) and row.get("tier") == "advisory"
     return VerdictCard(
@@ -244,7 +245,7 @@ def _missing_text(bounds: Mapping[str, Any]) -> str:
 
 
 def _strata_table(suite: SuiteComparison, task: str, group: str, rows: Sequence[Mapping[str, Any]]) -> StrataTable:
-    parts = [{part["value"]: part for part in row["groups"][group]} for row in rows]
+    parts = [_shown_values(row, group) for row in rows]
     values = {value for by_value in parts for value in by_value}
     worst = {value: min(by_value[value]["delta"] for by_value in parts if value in by_value) for value in values}
     bounds = [
@@ -259,6 +260,13 @@ def _strata_table(suite: SuiteComparison, task: str, group: str, rows: Sequence[
     titles = tuple(suite.table.title(row["candidate"]) for row in rows)
     baseline = suite.table.title(rows[0]["baseline"]) if rows else ""
     return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines))
+
+
+def _shown_values(row: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:
+    """Return value -> its change; values with fewer than ten items only together."""
+    folded = row["small_groups"].get(group)
+    large = {part["value"]: part for part in row["groups"][group] if part["n"] >= FEWEST_ITEMS}
+    return large | ({folded["value"]: folded} if folded else {})
 
 
 def _stratum(part: Mapping[str, Any], scale: float) -> Stratum:

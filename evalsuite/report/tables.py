@@ -27,6 +27,7 @@ def scores_table(suite: SuiteComparison) -> Table:
     shown = ("correct", *CAUSES, *faults)
     essential = {name for name in _TELLING if any(score.outcomes[name] for score in suite.scores)}
     several_runs = len({score.cell.run for score in suite.scores}) > 1
+    degenerate = any(score.degenerate.counts for score in suite.scores)
     timed = any(score.stream_rate is not None for score in suite.scores)
     columns = (
         Column("benchmark", number=False),
@@ -34,6 +35,7 @@ def scores_table(suite: SuiteComparison) -> Table:
         *([Column("run", number=False, essential=False)] if several_runs else []),
         Column("score % [95 %]"),
         Column("items", essential=False),
+        *([Column("degenerate")] if degenerate else []),
         *(Column(formats.OUTCOME_TITLES[name], essential=name in essential) for name in shown),
         Column("tokens per answer", essential=False),
         *([Column("tokens/s per stream", essential=False)] if timed else []),
@@ -46,6 +48,7 @@ def scores_table(suite: SuiteComparison) -> Table:
             *([score.cell.run] if several_runs else []),
             _score(score),
             formats.count(score.items) + (f" x {score.repeats}" if score.repeats > 1 else ""),
+            *([formats.count(sum(score.degenerate.counts.values()))] if degenerate else []),
             *(formats.count(score.outcomes[name]) for name in shown),
             formats.tokens(score.tokens.completion),
             *([formats.tokens(score.stream_rate)] if timed else []),
@@ -145,6 +148,8 @@ def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
             yield f"{subject}: no delta. {row.reason}."
         elif row.partial:
             yield f"{subject}: a part of the task, {row.partial}."
+        for caution in row.cautions:
+            yield f"{subject}: {caution}."
         old, new = row.baseline.cell, row.candidate.cell
         if old.run != new.run:
             yield f"{subject}: the baseline is from run {old.run}, {_age(old.recorded, new.recorded)}."
@@ -162,7 +167,7 @@ def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
     """Return the values of the group ``name``, sorted by the worst drop of any candidate."""
     worst: dict[str, float] = {}
     for row in rows:
-        for part in row.paired.groups[name] if row.paired else ():
+        for part in row.paired.shown_groups(name) if row.paired else ():
             worst[part.value] = min(worst.get(part.value, 1.0), part.change.delta)
     return sorted(worst, key=lambda value: (worst[value], value))
 
@@ -173,6 +178,7 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
         yield f"{subject}: {score.missing_text}."
         if score.failed:
             yield f"{subject}: {failed_text(score.failed)}."
+    yield from (f"{subject}: {text}." for text in score.warnings if text != score.missing_text)
     if score.cell.partial:
         yield f"{subject}: a part of the task, {score.cell.partial}."
     if score.cell.short:
@@ -206,7 +212,9 @@ def _retried_note(subject: str, score: CellScore) -> Iterable[str]:
 
 
 def _score(score: CellScore) -> str:
-    return formats.score(score.scored.score, score.scored.ci95) if score.scored else "incomplete"
+    if score.scored is None:
+        return "no score" if score.withheld else "incomplete"
+    return formats.score(score.scored.score, score.scored.ci95)
 
 
 def _delta_row(row: Comparison) -> tuple[str, ...]:
@@ -241,7 +249,7 @@ def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
     """Build a table with group values in rows and candidates in columns; a star marks changes significant after
     Holm.
     """
-    candidates = [(row, {part.value: part for part in row.paired.groups[name]}) for row in rows if row.paired]
+    candidates = [(row, {part.value: part for part in row.paired.shown_groups(name)}) for row in rows if row.paired]
     columns = [Column(name, number=False), Column("items"), Column(f"{rows[0].baseline.cell.title} %")]
     for row, _ in candidates:
         columns.append(Column(f"{row.candidate.cell.title} pt"))

@@ -17,6 +17,7 @@ from evalsuite.records import SCHEMA, canonical_sha
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.report.published.plausibility import ImplausibleBaseline
+from evalsuite.report.warnings import warnings
 from evalsuite.stats.decision import Call
 from evalsuite.stats.power import ThresholdRule
 from evalsuite.store.baseline import CandidateCount
@@ -63,6 +64,12 @@ def verdict_content(
         "selected_among": {"candidates": candidate_count.total, "note": candidate_count.note},
         "allow_incomplete": settings.allow_incomplete,
         "anomalies": [anomaly.to_json() for anomaly in explained_anomalies(suite, implausible)],
+        "accept_degenerate": settings.accept_degenerate,
+        "warnings": [
+            {"model": score.cell.model, "task": score.cell.task, "text": text}
+            for score in suite.scores
+            for text in score.warnings
+        ],
         "candidates": {release.candidate: _candidate(suite, release) for release in suite.releases},
         "cells": [_cell(suite.table, cell) for cell in used.values()],
         "notes": list(inputs.notes),
@@ -90,6 +97,7 @@ def _row(row: Comparison) -> dict[str, Any]:
         "partial": row.partial,
         "unknown": list(row.comparable.unknown),
         "reason": row.reason,
+        "cautions": list(row.cautions),
     }
 
 
@@ -106,6 +114,7 @@ def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
         "task": cell.task,
         "version": cell.manifest["version"],
         "identity": identity,
+        "accepted": dict(cell.manifest.get("accepted") or {}),
         "identity_sha256": canonical_sha(identity),
         "samples": len(rows),
         "samples_sha256": digest.hexdigest(),
@@ -156,6 +165,7 @@ def verdict_summary(
     lines: list[str | Table] = [DEMO_NOTE] if suite.demo else []
     lines += [_table(suite, release) for release in suite.releases]
     lines += [anomaly_text(anomaly) for anomaly in explained_anomalies(suite, implausible)]
+    lines += warnings(suite)
     lines += list(inputs.notes)
     lines += [
         f'baseline used in spite of this ("{settings.baseline_waiver}"): {baseline.text}' for baseline in implausible
@@ -202,7 +212,8 @@ def _table(suite: SuiteComparison, release: ReleaseVerdict) -> Table:
 def _row_notes(row: Comparison) -> list[str]:
     assert row.verdict is not None
     benchmark = row.benchmark
-    notes = [f"{benchmark}: undecided; {row.verdict.needed.text}."] if row.verdict.needed else []
+    notes = [f"{benchmark}: {caution}." for caution in row.cautions]
+    notes += [f"{benchmark}: undecided; {row.verdict.needed.text}."] if row.verdict.needed else []
     if row.stopped:
         notes.append(
             f"{benchmark}: {row.verdict.decision.reason}. Delta and interval describe these items, no verdict."

@@ -51,6 +51,8 @@ class StoredAttempt:
     score: JournalPlace | None = None
     """The latest score."""
     outcome: str = ""
+    sign: str | None = None
+    """Sign of a degenerate answer, stated with the latest score; None: it states none."""
     verdicts: dict[tuple[str, str], JudgeVerdict] = field(default_factory=dict)
     """(hash of what was judged, judge) -> its verdict."""
     spoiled: bool = False
@@ -131,6 +133,7 @@ def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place
         if not known or not (value is None or (isinstance(value, int | float) and isfinite(value))):
             raise TypeError
         attempt.score, attempt.outcome = place, event["outcome"]
+        attempt.sign = sign if isinstance(sign := event.get("degenerate"), str) else None
 
 
 def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, Any]:
@@ -168,4 +171,5 @@ def score_event(sample: Sample) -> dict[str, Any]:
         "prompt_sha": sample.prompt_sha,
         "attempts": sample.attempts,
         "rerolled": sample.rerolled,
+        "degenerate": sample.degenerate,
     }

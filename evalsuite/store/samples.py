@@ -25,6 +25,7 @@ T = TypeVar("T")
 SAMPLES = "samples.parquet"
 BATCH_CHARACTERS = 16_000_000
 """Texts held in memory before a batch of rows is written."""
+_BATCH_ROWS = 256
 TYPES = {
     "task": "string",
     "version": "string",
@@ -110,7 +111,9 @@ def seal(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest["imported"] is None:
         index = scan(folder)
-        _write(folder, _rows(folder, manifest, index), _journals(folder), _cuts(index))
+        stated = {"journals": _journals(folder), "cuts": _cuts(index)}
+        signs = _signs(index)
+        _write(folder, _rows(folder, manifest, index), stated, signs)
 
 
 def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Table":
@@ -174,6 +177,18 @@ def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -
     return rows
 
 
+def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a cell a few at a time, for columns with texts."""
+    import pyarrow.parquet as pq
+
+    if not is_current(folder):
+        yield _journal_rows(folder, columns)
+        return
+    with pq.ParquetFile(folder / SAMPLES) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
+            yield batch.to_pylist()
+
+
 def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None) -> list[dict[str, Any]]:
     index = {key: attempt for key, attempt in scan(folder).items() if item in (None, key[0])}
     texts = "text" in columns or "reasoning" in columns
@@ -201,6 +216,18 @@ def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
     return cuts
 
 
+def read_signs(folder: Path) -> dict[tuple[str, int], str] | None:
+    """(item, repeat) -> sign of a degenerate answer (``Sample.degenerate``), for answers that have one.
+
+    None: some of the cell's answers were graded by a version that did not look for signs.
+    """
+    rows = _stated(folder / SAMPLES, "degenerate", None) if is_current(folder) else _signs(scan(folder))
+    try:
+        return None if rows is None else {(str(item), int(repeat)): str(sign) for item, repeat, sign in rows}
+    except (TypeError, ValueError):  # a file of others
+        return None
+
+
 def schema() -> "pa.Schema":
     """The schema of ``samples.parquet``."""
     import pyarrow as pa
@@ -214,7 +241,7 @@ def _stated(path: Path, what: str, nothing: Any) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        stated = (pq.read_schema(path).metadata or {}).get(what.encode())
+        stated = (pq.read_metadata(path).metadata or {}).get(what.encode())
     except (pa.ArrowInvalid, OSError):
         return None
     return nothing if stated is None else json.loads(stated)
@@ -223,6 +250,12 @@ def _stated(path: Path, what: str, nothing: Any) -> Any:
 def _cuts(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]]:
     """Item, repeat, tokens and seconds of every answer that was cut."""
     return [[*key, cut.tokens, cut.seconds] for key, attempt in index.items() for cut in attempt.cuts]
+
+
+def _signs(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]] | None:
+    """Item, repeat and sign of every degenerate answer; None where some scores state none."""
+    signs = [[*key, attempt.sign] for key, attempt in index.items() if attempt.score is not None]
+    return None if any(sign is None for *_, sign in signs) else [row for row in signs if row[-1]]
 
 
 def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
@@ -234,11 +267,16 @@ def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[
             what = "; ".join(lines) or "another file"
             raise BadInput(f"{folder} holds another cell ({what}); choose another name= or run_id=")
     identity = manifest["identity"]
-    rows = (
-        sample_row(identity["task"], identity["variant"], folder.parent.name, score_event(sample), _reply(sample))
-        for sample in samples
-    )
-    _write(folder, rows, {}, [])
+    signs: list[list[Any]] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for sample in samples:
+            if sample.degenerate:
+                signs.append([sample.item_id, sample.repeat, sample.degenerate])
+            event = score_event(sample)
+            yield sample_row(identity["task"], identity["variant"], folder.parent.name, event, _reply(sample))
+
+    _write(folder, rows(), {"journals": {}, "cuts": []}, signs)
     write_json(folder / MANIFEST, dict(manifest))
 
 
@@ -279,13 +317,16 @@ def _journals(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 
-def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, int], cuts: list[list[Any]]) -> None:
+def _write(
+    folder: Path, rows: Iterable[dict[str, Any]], stated: Mapping[str, Any], signs: list[list[Any]] | None
+) -> None:
+    """Write the table; ``stated`` is its metadata, ``signs`` (complete after the last row) is added to it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = folder / SAMPLES
     temporary = path.with_name(f".{SAMPLES}.{os.getpid()}.tmp")
-    columns = schema().with_metadata({"journals": json.dumps(journals), "cuts": json.dumps(cuts)})
+    columns = schema().with_metadata({name: json.dumps(value) for name, value in stated.items()})
     try:
         with temporary.open("wb") as file:
             with pq.ParquetWriter(file, columns, compression="zstd") as writer:
@@ -298,6 +339,8 @@ def _write(folder: Path, rows: Iterable[dict[str, Any]], journals: Mapping[str, 
                         writer.write_table(pa.Table.from_pylist(batch, schema=columns))
                         batch, held = [], 0
                 writer.write_table(pa.Table.from_pylist(batch, schema=columns))
+                if signs is not None:
+                    writer.add_key_value_metadata({"degenerate": json.dumps(signs)})
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -5,7 +5,7 @@ of rows, and the columns that are used. ``hub.py`` reads the hub's files with th
 needs neither that package nor a network.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -65,6 +65,13 @@ def benchmark_title(task: str) -> str:
     """
     described = {path.parent.name for path in shipped("tasks").glob("*/card.yaml")}
     return str(card(task)["title"]) if task in described else task
+
+
+def chance_level(task: str, variant: str) -> float | None:
+    """Return the score of guessing, a fraction, by the benchmark's card; None for tasks without choices or a card."""
+    stated = card(task).get("chance") if (shipped("tasks") / task / "card.yaml").is_file() else None
+    level = stated.get(variant) if isinstance(stated, Mapping) else stated
+    return None if level is None else float(level)
 
 
 def pin(task: str) -> Dataset:

@@ -28,6 +28,7 @@ class Answer:
     weight: float = 1.0
     note: str = ""
     rerolled: bool = False
+    degenerate: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,14 @@ def write(run: Path, *cells: Made) -> Path:
         folder = run / cell.model / cell.task
         folder.mkdir(parents=True)
         rows = [_row(cell, item, repeat) for item in cell.answers for repeat in range(len(cell.answers[item]))]
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema()), folder / SAMPLES)
+        signs = [
+            [item, repeat, answer.degenerate]
+            for item, given in cell.answers.items()
+            for repeat, answer in enumerate(given)
+            if answer.degenerate
+        ]
+        stated = schema().with_metadata({"degenerate": json.dumps(signs)})
+        pq.write_table(pa.Table.from_pylist(rows, schema=stated), folder / SAMPLES)
         write_json(folder / MANIFEST, _manifest(cell))
     return run
 

@@ -1,7 +1,7 @@
 """A benchmark of additions, and runs of it made without a command line."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,6 +54,14 @@ class Dialogue(Additions):
         first = await tools.chat(self.prompt(item, repeat))
         second = await tools.chat(Request(({"role": "user", "content": f"{first.text} again"},)))
         return graded(second, right=self.grade(second, item.target), answer=second.text)
+
+
+@dataclass(frozen=True)
+class Stopped(Additions):
+    """Additions whose protocol ends an answer at an empty line."""
+
+    def prompt(self, item: Item, repeat: int) -> Request:
+        return replace(Additions.prompt(self, item, repeat), stop=("\n\n",))
 
 
 def right(prompt: str) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput
-from evalsuite.tasks.datasets import HUB, card, pin
+from evalsuite.tasks.datasets import HUB, card, chance_level, pin
 from evalsuite.tasks.registry import ADAPTERS, COMMON, build, load
 
 NAMES = sorted(set(ADAPTERS) - {"lm_eval"})
@@ -45,7 +45,8 @@ def test_card_class_and_configuration_agree(name: str) -> None:
 def test_a_card_says_all_that_others_read(name: str) -> None:
     stated = card(name)
     keys = {"title", "paper", "version", "items", "groups", "gated", "license", "needs", "dataset", "variants"}
-    assert set(stated) == keys | {"typical_tokens", "design"}
+    assert set(stated) - {"chance"} == keys | {"typical_tokens", "design"}
+    assert all(0 < (chance_level(name, variant) or 0.5) <= 0.5 for variant in stated["variants"])
     typical, design = stated["typical_tokens"], stated["design"]
     spent = ("thinking_off", "thinking_on", "prompt")
     assert set(typical) == {*spent, "judge", "simulator", "assumed", "source"}

@@ -15,6 +15,7 @@ from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
 from evalsuite.store.attempts import AttemptKey
 from evalsuite.store.extents import new_extent
 from evalsuite.tasks.base import SingleTurn
+from evalsuite.tasks.grading.degenerate import degenerate
 from evalsuite.tasks.hub import sha256
 from evalsuite.tasks.loading import LoadedTask
 from evalsuite.version import __version__
@@ -169,9 +170,19 @@ def _reply(row: Mapping[str, Any], text: str) -> Reply:
 
 
 def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, reply: Reply | None) -> Sample:
-    version, variant = task.adapter.version, task.settings.variant
     return Sample(
-        task.name, version, variant, name, item.id, repeat, score, item.cluster, item.weight, item.groups, reply=reply
+        task.name,
+        task.adapter.version,
+        task.settings.variant,
+        name,
+        item.id,
+        repeat,
+        score,
+        item.cluster,
+        item.weight,
+        item.groups,
+        reply=reply,
+        degenerate="" if reply is None else degenerate(reply, item, call_as_text=score.stage == "as_text"),
     )
 
 

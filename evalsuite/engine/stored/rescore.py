@@ -18,6 +18,7 @@ from evalsuite.store.samples import read_samples, seal, write_imported
 from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Adapter, SingleTurn, Tools
 from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.grading.degenerate import degenerate
 from evalsuite.tasks.registry import build
 
 _GRADED = ("correct", "wrong", "no_answer")
@@ -133,6 +134,7 @@ def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, it
                 item.weight,
                 item.groups,
                 reply=reply,
+                degenerate="" if reply is None else degenerate(reply, item, call_as_text=score.stage == "as_text"),
             )
 
     write_imported(folder, {**manifest, "version": adapter.version}, graded())

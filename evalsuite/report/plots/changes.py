@@ -51,7 +51,7 @@ def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
     models, values = style.models(shown), strata_by_drop(shown, name)
     for row in shown:
         number = models.index(row.candidate.cell.model)
-        for part in row.paired.groups[name] if row.paired else ():
+        for part in row.paired.shown_groups(name) if row.paired else ():
             place = values.index(part.value) + style.offset(number, len(models))
             significant = part.significant
             style.point(ax, part.change.delta, part.change.ci95, place, number, filled=significant)
@@ -71,7 +71,7 @@ def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
         number = models.index(row.candidate.cell.model)
         colour = style.CANDIDATES[number % len(style.CANDIDATES)]
         marker = style.MARKERS[number % len(style.MARKERS)]
-        for part in row.paired.groups[name] if row.paired else ():
+        for part in row.paired.shown_groups(name) if row.paired else ():
             place = values.index(part.value) + style.offset(number, len(models))
             old, new = 100 * part.baseline_score, 100 * part.candidate_score
             ax.plot([old, new], [place, place], color=colour, linewidth=1.5)
@@ -92,7 +92,7 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
     values = strata_by_drop(shown, name)
     grid = np.full((len(values), len(shown)), np.nan)
     for column, row in enumerate(shown):
-        for part in row.paired.groups[name] if row.paired else ():
+        for part in row.paired.shown_groups(name) if row.paired else ():
             line = values.index(part.value)
             grid[line, column] = 100 * part.change.delta
             significant = part.significant

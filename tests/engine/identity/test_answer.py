@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,11 @@ from evalsuite.endpoint.body import request_body
 from evalsuite.engine.identity.answer import check_answer
 from evalsuite.engine.identity.preflight import connect_model
 from evalsuite.errors import EndpointUnusable, Exit
-from evalsuite.records import Item, Reply, Request
+from evalsuite.records import Reply, Request
 from evalsuite.store.samples import read_rows
 from evalsuite.tasks.loading import load_tasks
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
-from tests.support.toy import Additions, right, settings
-
-
-@dataclass(frozen=True)
-class Stopped(Additions):
-    """Additions with a stop string."""
-
-    def prompt(self, item: Item, repeat: int) -> Request:
-        return replace(Additions.prompt(self, item, repeat), stop=("\n\n",))
-
+from tests.support.toy import right, settings
 
 MODEL = Model("A", "org/a", None, "bf16", base_url="http://127.0.0.1:9/v1", server=Server(dialect="sglang"))
 DEMO = Model("D", "evalsuite/demo_bf16", None, "bf16", base_url="http://127.0.0.1:9/v1")
@@ -120,7 +110,7 @@ def test_the_text_after_the_thinking_is_cut_at_the_stop_string(tmp_path: Path) -
     with scripted_endpoint(script) as server:
         run = settings(tmp_path, ("a", server.base_url), task={"options": {"count": 4}})
         for chosen in run.tasks.values():
-            chosen.adapter = f"{__name__}:Stopped"
+            chosen.adapter = "tests.support.toy:Stopped"
         assert cli_run(run) == Exit.DONE
         assert not any("stop" in request.body for request in server.requests)
     rows = read_rows(tmp_path / "r" / "a" / "additions", ["outcome", "text"])

@@ -1,0 +1,77 @@
+"""Statements that stand beside a delta: the task cannot show a loss, or something changed that the score does not show.
+
+A baseline at 0 % or at the level of guessing has nothing to lose, one at the ceiling has questions that are too easy.
+Answers can change from wrong to truncated, or into loops, while the score stays where it is.
+"""
+
+from typing import TYPE_CHECKING
+
+from evalsuite.analysis.degenerate import DIFFERENT
+from evalsuite.analysis.pairing import Paired
+from evalsuite.tasks.datasets import chance_level
+
+if TYPE_CHECKING:
+    from evalsuite.analysis.comparison import Comparison
+
+CEILING = 0.99
+"""Score from which a task is too easy to show a small loss."""
+_SIGNIFICANT = 0.05
+"""P value from which a score did not change."""
+
+
+def cautions(row: "Comparison") -> tuple[str, ...]:
+    """The statements on one comparison; none without a delta."""
+    if row.paired is None:
+        return ()
+    return tuple(text for text in (floor(row), _shift(row.paired), _degenerate(row.paired)) if text)
+
+
+def floor(row: "Comparison") -> str:
+    """Why this task cannot show a loss of the candidate; empty when it can."""
+    if row.paired is None:
+        return ""
+    score, scored = row.paired.baseline_score, row.baseline.scored
+    low = score if scored is None or scored.ci95 is None else scored.ci95[0]
+    cell = row.baseline.cell
+    chance = chance_level(cell.task, str(cell.identity["variant"]))
+    margin = row.verdict.limit.margin if row.verdict is not None and row.verdict.limit.declared else 0.0
+    if score == 0:
+        return "baseline at the floor (0 %): this task cannot show a loss"
+    if chance is not None and low <= chance:
+        return (
+            f"baseline at the floor ({_percent(score)}, not shown to be above guessing, {_percent(chance)}): "
+            "this task cannot show a loss"
+        )
+    if score - (chance or 0.0) <= margin:
+        return f"baseline at the floor ({_percent(score)}): no loss can exceed the margin of {100 * margin:g} pt"
+    if score >= CEILING:
+        return f"baseline at the ceiling ({_percent(score)}): these questions are too easy to show a small loss"
+    return ""
+
+
+def _shift(paired: Paired) -> str:
+    changed = paired.change.p_value is not None and paired.change.p_value < _SIGNIFICANT
+    if changed or not paired.shifts:
+        return ""
+    parts = [
+        f"{shift.outcome.replace('_', ' ')} {_percent(shift.share.baseline)} → {_percent(shift.share.candidate)} "
+        f"(p {_p(shift.p_holm)})"
+        for shift in paired.shifts
+    ]
+    return f"kinds of outcome shifted though the score did not: {', '.join(parts)}"
+
+
+def _degenerate(paired: Paired) -> str:
+    share = paired.degenerate
+    p_value = share.change.p_value
+    if p_value is None or p_value >= DIFFERENT:
+        return ""
+    return f"degenerate answers {_percent(share.baseline)} → {_percent(share.candidate)} (p {_p(p_value)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _p(p_value: float) -> str:
+    return f"{p_value:.2g}" if p_value >= 0.001 else "< 0.001"

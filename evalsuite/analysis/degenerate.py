@@ -1,0 +1,127 @@
+"""Counts degenerate answers of a cell: signs of a sick server or checkpoint that would otherwise count as the model's.
+
+They keep their outcome and value, for a checkpoint that loops has lost accuracy. From ``FLAGGED`` of a cell's answers
+they are stated with its score; from ``WITHHELD`` the cell has no score until a person accepts them with a reason.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from evalsuite.records import Reply
+from evalsuite.store.runs import TableCell
+from evalsuite.store.samples import read_batches, read_signs
+from evalsuite.tasks.grading.degenerate import KINDS, degenerate
+
+FLAGGED, WITHHELD = 0.02, 0.5
+"""Share of a cell's answers from which degenerate ones are stated, and from which the cell has no score."""
+DIFFERENT = 0.01
+"""P value below which the shares of baseline and candidate differ."""
+ACCEPT = 'accept_degenerate="reason"'
+"""The setting that gives such a cell its score."""
+_WORDS: Mapping[str, str] = {
+    "empty": "empty",
+    "thought_only": "thinking without an answer",
+    "loop": "loops",
+    "call_as_text": "tool calls as text",
+    "garbled": "garbled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DegenerateAnswers:
+    """The degenerate answers of one cell."""
+
+    counts: Mapping[str, int]
+    """Sign -> number of answers, for signs that occur, in the order of ``KINDS``."""
+    answers: int
+    """Number of all answers; failed attempts have none."""
+    accepted: str = ""
+    """The reason for which they were accepted; empty when they were not."""
+
+    @property
+    def share(self) -> float:
+        """Fraction of the answers that are degenerate."""
+        return sum(self.counts.values()) / self.answers if self.answers else 0.0
+
+    @property
+    def flagged(self) -> bool:
+        """Whether they are stated with the cell's score."""
+        return self.share >= FLAGGED
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the cell has no score because of them."""
+        return self.share >= WITHHELD and not self.accepted
+
+    @property
+    def count_text(self) -> str:
+        """Their number by sign, such as ``5 of 100 (5 loops)``."""
+        parts = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in self.counts.items())
+        return f"{sum(self.counts.values()):,} of {self.answers:,}" + (f" ({parts})" if parts else "")
+
+    @property
+    def text(self) -> str:
+        """The line that states them; empty below the threshold."""
+        if not self.flagged:
+            return ""
+        if self.withheld:
+            remedy = f"mend the server and ask again with redo=TASK, or accept them with {ACCEPT}"
+            return f"no score: {self.count_text} answers are degenerate; {remedy}"
+        reason = f'; accepted: "{self.accepted}"' if self.accepted else ""
+        return f"{self.count_text} answers are degenerate, {100 * self.share:.1f} %{reason}"
+
+
+NO_DEGENERATE = DegenerateAnswers({}, 0)
+
+
+def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers:
+    """Count the degenerate answers among the planned ``rows`` of a cell."""
+    signs = rows.loc[rows["outcome"] != "failed", "degenerate"].fillna("")
+    counts = signs.value_counts()
+    accepted = (cell.manifest.get("accepted") or {}).get("degenerate") or ""
+    return DegenerateAnswers({kind: int(counts[kind]) for kind in KINDS if kind in counts}, len(signs), str(accepted))
+
+
+def accepting(cells: Iterable[TableCell], reason: str | None) -> tuple[TableCell, ...]:
+    """The cells as they are, or with ``reason`` for accepting their degenerate answers, for this command only."""
+    if reason is None:
+        return tuple(cells)
+    return tuple(
+        TableCell(cell.run, cell.folder, with_accepted(cell.manifest, {"degenerate": reason})) for cell in cells
+    )
+
+
+def with_accepted(manifest: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
+    """A copy of a manifest whose ``accepted`` holds these reasons, too."""
+    return {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}}
+
+
+def signs_of(cell: TableCell, rows: pd.DataFrame) -> list[str]:
+    """The sign of every one of a cell's ``rows``; empty for ordinary answers."""
+    signs = read_signs(cell.folder)
+    if signs is None:
+        return _signs_of_texts(cell)
+    if not signs:
+        return [""] * len(rows)
+    return [signs.get((item, int(repeat)), "") for item, repeat in zip(rows["item_id"], rows["repeat"], strict=True)]
+
+
+def _signs_of_texts(cell: TableCell) -> list[str]:
+    """The signs of a cell that was graded by a version that did not look, from its texts.
+
+    Neither the item nor the tool calls are known there, so foreign scripts and empty answers of tool calls are not
+    signs.
+    """
+    columns = ("outcome", "answer", "stage", "finish_reason", "text", "reasoning")
+    return [_sign_of_row(row) for batch in read_batches(cell.folder, columns) for row in batch]
+
+
+def _sign_of_row(row: Mapping[str, Any]) -> str:
+    text, reasoning = row["text"] or "", row["reasoning"] or ""
+    called = row["finish_reason"] == "tool_calls" or (not text.strip() and row["answer"])
+    if row["outcome"] == "failed" or called:
+        return ""
+    return degenerate(Reply(text, reasoning, row["finish_reason"]), call_as_text=row["stage"] == "as_text")
