@@ -51,7 +51,7 @@ GOOD = ("model=fp8", "task=gsm8k")
 WRONG = {
     "typo in a key": (
         ["modle=fp8"],
-        "unknown key 'modle'; did you mean 'model'? Known: aa, accept_degenerate, baseline, ",
+        "unknown key 'modle'; did you mean 'model'? Known: aa, accept_degenerate, ",
     ),
     "typo below a model": (
         [*GOOD, "models.fp8.concurency=3"],
