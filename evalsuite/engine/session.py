@@ -26,7 +26,7 @@ from evalsuite.engine.workload import CellWork, Workload, has_open_attempts, pla
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError
 from evalsuite.store.artefact import MAX_GB, baseline_cells
 from evalsuite.store.cell import Cell, close_cells, planned_cell
-from evalsuite.store.manifest import MANIFEST, read_manifest
+from evalsuite.store.manifest import MANIFEST, accept, read_manifest
 from evalsuite.store.runs import CellName, model_label
 from evalsuite.store.samples import seal
 from evalsuite.store.writer import JournalWriter
@@ -120,6 +120,8 @@ class Session:
                 seal(cell.folder)
                 task = self.tasks[cell.folder.name]
                 unread(cell.folder, task.adapter, {item.id: item for item in task.items})
+                if self.spec.accepted:  # of a finished cell, too, which was not opened
+                    accept(cell.folder, self.spec.accepted)
         return result
 
     async def _ask_all(self, writer: JournalWriter, draw: Draw) -> SessionResult:
@@ -294,11 +296,7 @@ class Session:
                     self._print(f"answers of {name} are stored ungraded: {reason}. Later: {later}")
 
     def _record_flags(self) -> None:
-        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``), with what
-        a person accepts (``accepted``).
-        """
-        for cell in self.cells.values() if self.spec.accepted else ():
-            cell.update({"accepted": {**(cell.manifest.get("accepted") or {}), **self.spec.accepted}})
+        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``)."""
         for name, pool in self.pools.items():
             flags = pool.tally.flags()
             for flag in flags:

@@ -99,6 +99,12 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
     return lines
 
 
+def accept(folder: Path, reasons: Mapping[str, str]) -> None:
+    """Add what a person accepts in a cell (``accepted``: what -> reason) to its manifest."""
+    manifest = read_manifest(folder)
+    write_json(folder / MANIFEST, {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}})
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` durably and atomically. Raises ``StorageFailed``."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
