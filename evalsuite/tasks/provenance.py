@@ -36,26 +36,27 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
     if source.kind == "hub":
         return {"kind": "hub", "root": None, "revision": pinned}
     root = Path(str(source.root)).expanduser().absolute()
-    verified = pinned is not None and _fetched_revision(root, adapter) == pinned
+    pins = {pinned, *(split.get("revision", pinned) for split in dataset.get("splits", {}).values())}
+    fetched = set() if pinned is None else _fetched_revisions(root, adapter)
+    verified = bool(fetched) and fetched <= pins
     return {"kind": "local", "root": str(root), "revision": pinned if verified else None}
 
 
-def _fetched_revision(root: Path, task: str) -> str | None:
-    """The commit from which all of a task's files in ``root`` were fetched; None if that is not known of each."""
+def _fetched_revisions(root: Path, task: str) -> set[str]:
+    """The commits from which all of a task's files in ``root`` were fetched; empty if that is not known of each."""
     try:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
         entries = [entry for entry in listed if entry["task"] == task]
         checked = [_check(root, entry) for entry in entries]
     except FileNotFoundError:
-        return None
+        return set()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{root / FETCHED} is damaged ({error}): remove it, and the questions count as unverified"
         ) from None
     tables = {path.relative_to(root).as_posix() for path in (root / task).glob("*.jsonl*")}
-    revisions = {entry["revision"] for entry in entries}
-    known = all(checked) and tables <= {entry["file"] for entry in entries} and len(revisions) == 1
-    return str(revisions.pop()) if known else None
+    known = all(checked) and tables <= {entry["file"] for entry in entries}
+    return {str(entry["revision"]) for entry in entries} if known else set()
 
 
 def _check(root: Path, entry: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """AIME: both protocols, both years, and when its judge is asked."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from evalsuite.errors import BadInput, JudgeFailed
 from evalsuite.records import JudgeVerdict, Reply, Request, Score
 from evalsuite.tasks import aime
 from evalsuite.tasks.base import Rubric, Tools
-from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.datasets import Source, pin
+from evalsuite.tasks.hub import sha256
+from evalsuite.tasks.provenance import data_facts
 from tests.support import questions as made
 
 LAST_BOX = re.compile(r"(?s)(?i)\\boxed{((?!.*\\boxed{).*)}")
@@ -108,3 +111,29 @@ def test_the_last_box_is_the_packages(pieces: list[str]) -> None:
     text = "".join(pieces)
     match = LAST_BOX.search(text)
     assert aime.last_box(text) == (match[1] if match else "")
+
+
+def test_both_fetched_years_are_the_pinned_commits(tmp_path: Path) -> None:
+    source = made.lay_out(tmp_path)
+    pinned = pin("aime")
+    commits = {f"aime/{name}.jsonl": pinned.holding(name).revision for name in pinned.splits}
+
+    def fetched(revisions: dict[str, str]) -> str | None:
+        files = [
+            {
+                "task": "aime",
+                "file": name,
+                "revision": revision,
+                "sha256": sha256(tmp_path / name),
+                "bytes": (tmp_path / name).stat().st_size,
+            }
+            for name, revision in revisions.items()
+        ]
+        (tmp_path / "fetched.json").write_text(json.dumps({"files": files}))
+        revision: str | None = data_facts("aime", source)["revision"]
+        return revision
+
+    assert len(set(commits.values())) == 2
+    assert fetched(commits) == pinned.revision
+    assert fetched({**commits, "aime/test.jsonl": "0" * 40}) is None
+    assert fetched({"aime/test.jsonl": pinned.revision}) is None
