@@ -75,7 +75,7 @@ def sandbox(folder: Path) -> list[Line]:
     from evalsuite.sandbox.isolation import missing
     from figures.sandbox import attacked
 
-    lines = []
+    lines: list[Line] = []
     for wall, ordinary in (("bubblewrap", False), ("bubblewrap", True), ("podman", True)):
         who = f"{wall}, as {'an ordinary user' if ordinary else 'root'}"
         asked = "66 of 66, no leak, survivor or forged verdict; 330 honest jobs pass; warm test under 60 ms median"

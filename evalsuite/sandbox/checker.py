@@ -1,5 +1,9 @@
 """The outer halves of the tests: targets, clean libraries, and the sandbox's bytes read as data.
 
+No value that came out of the sandbox is run: SymPy parses only texts that stand in the trusted tests or the targets,
+and prints no expression as code. An empty value that is compared with a target that is not empty is wrong: NumPy would
+find it equal to everything.
+
 Runs in a process of its own, because a column where a row was expected can make NumPy ask for all the memory there
 is: that must cost the answer its step, not the run its life. It never runs a line of untrusted code.
 """
@@ -17,11 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.sandbox import scipy_compat as legacy
-from evalsuite.sandbox.serialization import NotData, decode
+from evalsuite.sandbox.checker_guards import guard, lacks, trust
+from evalsuite.sandbox.serialization import decode
 from evalsuite.sandbox.split_tests import COMPARISONS, PEEK, TAKE, TARGET
+from evalsuite.sandbox.symbolic import NotData
 
 MEMORY = 8 << 30
-"""Address space of the judge, bytes."""
+"""Address space of the checker, bytes."""
 
 NOT_COMPARABLE = (
     ArithmeticError,
@@ -33,6 +39,10 @@ NOT_COMPARABLE = (
     TypeError,
     ValueError,
 )
+
+
+class EmptyValue(AssertionError):
+    """An empty value where the target is not empty."""
 
 
 class CodeFailed(Exception):
@@ -80,10 +90,13 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
         found = frames(raw)
     except NotData as error:
         return {"passed": [False] * len(outside), "kind": "no_result", "why": str(error)}
-    names = _names(request["imports"], outside, found)
+    compared = Compared()
+    names = _names(request["imports"], outside, found, compared)
+    _trusted_texts(request)
     passed, kind, why = [], "pass", ""
     for number, source in enumerate(outside):
-        names[TARGET] = request["targets"][number]
+        names[TARGET] = compared.target = request["targets"][number]
+        compared.sites = frozenset(request["compared"][number])
         judged, reason = _judged(source, number, names) if number in found.ended else ("no_result", "")
         if judged == "no_result" and found.error is not None:
             judged, reason = "exception", found.error[1]
@@ -93,16 +106,30 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     return {"passed": passed, "kind": kind, "why": why[:600]}
 
 
-def _names(imports: str, outside: Sequence[str], found: SandboxOutput) -> dict[str, Any]:
-    def take(site: int) -> Any:
+@dataclass(slots=True)
+class Compared:
+    """What the running test compares with its target."""
+
+    target: Any = None
+    sites: frozenset[int] = frozenset()
+
+
+def _names(imports: str, outside: Sequence[str], found: SandboxOutput, compared: Compared) -> dict[str, Any]:
+    def read(site: int, place: int) -> Any:
         if not found.values[site]:
             raise CodeFailed("no value came out")
-        return _given(found.values[site].popleft())
+        value = found.values[site].popleft() if place == 0 else found.values[site][place]
+        if isinstance(value, CodeFailed):
+            raise value
+        if site in compared.sites and lacks(value, compared.target):
+            raise EmptyValue("an empty value")
+        return value
+
+    def take(site: int) -> Any:
+        return read(site, 0)
 
     def peek(site: int) -> Any:
-        if not found.values[site]:
-            raise CodeFailed("no value came out")
-        return _given(found.values[site][-1])
+        return read(site, -1)
 
     names: dict[str, Any] = {"__name__": "judge", TAKE: take, PEEK: peek}
     exec(compile(imports, "<imports>", "exec"), names)
@@ -114,22 +141,24 @@ def _names(imports: str, outside: Sequence[str], found: SandboxOutput) -> dict[s
     return names
 
 
-def _given(value: Any) -> Any:
-    if isinstance(value, CodeFailed):
-        raise value
-    return value
-
-
 def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
     try:
         exec(compile(source, f"<test {number + 1}>", "exec"), names)
-    except AssertionError:
-        return "wrong", "the values differ"
+    except AssertionError as error:
+        return "wrong", str(error) if isinstance(error, EmptyValue) else "the values differ"
     except CodeFailed as error:
         return "exception", str(error)
     except NOT_COMPARABLE as error:  # such as shapes that do not fit: the official test fails too
         return "wrong", f"the values cannot be compared ({type(error).__name__}: {error})"
     return "pass", ""
+
+
+def _trusted_texts(request: Mapping[str, Any]) -> None:
+    """Let SymPy parse the texts of the tests and their targets, and no other."""
+    sources = [request["imports"], *request["outside"]]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    trust([*texts, *request["targets"]])
 
 
 def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
@@ -149,6 +178,7 @@ def main() -> None:
     from evalsuite.sandbox import compare
 
     legacy.restore()
+    guard()
     for name in COMPARISONS:
         parts = name.split(".")
         for depth in range(1, len(parts)):

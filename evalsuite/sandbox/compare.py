@@ -1,6 +1,6 @@
 """The comparisons that SciCode's tests call, with the semantics of ``scicode.compare.cmp`` (scicode-bench 588b406).
 
-Used by the judge only. Symbols have become their text on the way out, which is also what the original compares.
+Used by the checker only. In dictionaries symbols are compared by their names, as the original does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +34,7 @@ def are_dicts_close(
     first: Mapping[Any, Any], second: Mapping[Any, Any], atol: float = 1e-8, rtol: float = 1e-5
 ) -> bool:
     """The same keys, texts equal, sparse matrices and numbers close."""
+    first, second = _named(first), _named(second)
     if first.keys() != second.keys():
         return False
     for key, one in first.items():
@@ -47,6 +48,15 @@ def are_dicts_close(
         if not same:
             return False
     return True
+
+
+def _named(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The mapping with SymPy's symbols as their names."""
+    return {_name(key): _name(value) for key, value in mapping.items()}
+
+
+def _name(value: Any) -> Any:
+    return str(value) if type(value).__name__ in ("Symbol", "Dummy") else value
 
 
 def _are_csc_matrix_close(first: Any, second: Any) -> bool:

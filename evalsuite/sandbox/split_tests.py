@@ -18,9 +18,13 @@ from dataclasses import dataclass, field
 EMIT, TAKE, PEEK = "__emit__", "__take__", "__peek__"
 TARGET = "target"
 COMPARISONS = ("scicode.compare.cmp",)
-"""Modules that exist only outside (``judge.VOCABULARY``)."""
+"""Modules that exist only outside (``compare``)."""
 ABOUT_OBJECTS = {"isinstance", "issubclass", "hasattr", "callable", "type", "getattr", "repr", "str", "id"}
 """Builtins that need the object itself, so they are called where it is."""
+RUNNING_TEXT = {"eval", "exec", "compile", "open", "__import__", "sympify", "S", "parse_expr", "lambdify", "nsolve"}
+"""Functions that make code of their arguments: they are called where the answer's code runs anyway."""
+COUNTING = {"len", "sum", "size", "shape", "ndim", "count_nonzero", "bool"}
+"""Functions that an empty value may be given: what they return is compared, not the value."""
 
 
 class Unsplittable(ValueError):
@@ -86,11 +90,16 @@ class _Splitter:
     sites: int = 0
     hoisted: list[ast.stmt] | None = None
     """In a loop or comprehension over the target: where captures go, before the loop."""
+    compares: bool = False
+    """Whether the statement compares what it captures with the target."""
+    compared: list[int] = field(default_factory=list)
+    """Captures of this test that are compared with its target."""
 
     def test(self, text: str) -> Halves:
         self.tainted.add(TARGET)
+        self.compared = []
         inside, outside = self.block(_parsed(text).body)
-        return Halves(_source(inside), _source(outside))
+        return Halves(_source(inside), _source(outside), tuple(self.compared))
 
     def block(self, body: Sequence[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
         inside: list[ast.stmt] = []
@@ -108,7 +117,7 @@ class _Splitter:
                 inside.append(node)
             outside.append(node)
         elif isinstance(node, ast.Assert):
-            outside.append(ast.Assert(self.outside(node.test, inside), None))
+            outside.append(ast.Assert(self.comparison(node.test, inside), None))
         elif isinstance(node, ast.For) and self.touched(node):
             self.loop(node, inside, outside)
         elif isinstance(node, ast.If) and self.touched(node):
@@ -133,7 +142,7 @@ class _Splitter:
     def assign(self, node: ast.Assign, inside: list[ast.stmt], outside: list[ast.stmt]) -> None:
         if not all(isinstance(one, ast.Name | ast.Tuple | ast.List | ast.Starred) for one in _targets(node)):
             raise self.refused(node, "the target is put into an object of the answer's side")
-        outside.append(ast.Assign(node.targets, self.outside(node.value, inside)))
+        outside.append(ast.Assign(node.targets, self.comparison(node.value, inside)))
         stored = _names(node, ast.Store)
         self.tainted |= stored
         self.assigned -= stored
@@ -151,7 +160,7 @@ class _Splitter:
             outside.append(ast.For(node.target, node.iter, halves[1] or [ast.Pass()], []))
         elif self.is_tainted(node.iter):  # runs outside only; what it reads of the answer is captured before it
             self.hoisted = inside
-            over = self.outside(node.iter, inside)
+            over = self.comparison(node.iter, inside)
             self.tainted |= names
             ran, body = self.block(node.body)
             self.hoisted = None
@@ -179,15 +188,26 @@ class _Splitter:
         stored = _names(node, ast.Store)
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
+    def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
+        """A whole expression as the checker evaluates it."""
+        before, self.compares = self.compares, self.is_tainted(node)
+        seen = self.outside(node, inside)
+        self.compares = before
+        return seen
+
     def outside(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """The expression as the judge evaluates it; what only the answer's side knows is captured."""
+        """The expression as the checker evaluates it; what only the answer's side knows is captured."""
         if self.is_trusted(node):
             return node
         if not self.is_tainted(node) and not self.opens(node):
             return self.capture(node, inside)
         if isinstance(node, ast.Call) and not self.is_callable_outside(node.func):
             raise self.refused(node, "the answer's code is given the target")
-        return _Operands(self, inside).visit_children(node)
+        before = self.compares
+        self.compares &= not (isinstance(node, ast.Call) and _last_name(node.func) in COUNTING)
+        seen = _Operands(self, inside).visit_children(node)
+        self.compares = before
+        return seen
 
     def opens(self, node: ast.expr) -> bool:
         """Whether an expression without target is judged outside all the same."""
@@ -195,7 +215,7 @@ class _Splitter:
             return True
         if isinstance(node, ast.UnaryOp):
             return isinstance(node.op, ast.Not)
-        if not isinstance(node, ast.Call) or not self.is_trusted(node.func):
+        if not isinstance(node, ast.Call) or not self.is_trusted(node.func) or _last_name(node.func) in RUNNING_TEXT:
             return False
         given = [*node.args, *(one.value for one in node.keywords)]
         return not any(isinstance(one, ast.Name | ast.Lambda) and self.is_answers(one) for one in given)
@@ -212,6 +232,8 @@ class _Splitter:
 
     def capture(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
         site = ast.Constant(self.sites)
+        if self.compares:
+            self.compared.append(self.sites)
         self.sites += 1
         nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
         emit = ast.Call(ast.Name(EMIT, ast.Load()), [site, ast.Lambda(nothing, node)], [])
@@ -258,6 +280,11 @@ class _Operands(ast.NodeTransformer):
             return self.splitter.outside(node, self.inside)
         seen: ast.AST = super().visit(node)
         return seen
+
+
+def _last_name(func: ast.expr) -> str:
+    """``f`` of ``f``, ``m.f`` and ``m.n.f``."""
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
 
 
 def _targets(node: ast.Assign) -> Iterable[ast.expr]:

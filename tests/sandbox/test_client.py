@@ -213,6 +213,45 @@ def test_a_lost_judge_is_replaced_and_never_a_verdict(box: Sandbox) -> None:
     assert run(box, "def f(): return 1").ok
 
 
+SYMPY = "import numpy as np\nimport sympy as sp"
+
+
+def test_no_text_of_an_answer_is_parsed_outside(box: Sandbox) -> None:
+    """The checker would end, were it run."""
+    evil = "def f(n): return '__import__(\"os\")._exit(3)'"
+    for test in ("sp.simplify(f(3)) == target", "sp.Matrix([f(3)]) == target", "sp.N(f(3)) == target"):
+        assert run(box, evil, f"assert {test}", 9, imports=SYMPY).ending == "wrong"
+    square = "x = sp.Symbol('x')\ndef f(n): return x**n + 1"
+    for test in ("sp.expand(f(2)) == sp.sympify('x**2 + 1')", "sp.sympify(target) == f(2)", "f(2).subs('x', 2) == 5"):
+        assert run(box, square, f"assert {test}", "x**2 + 1", imports=SYMPY).ok, test
+    text = "def f(n): return 'x**2 + 1'"
+    assert run(box, text, "assert sp.sympify(f(3)) == sp.sympify(target)", "x**2 + 1", imports=SYMPY).ok
+    assert run(box, square, "assert sp.lambdify(x, f(2))(3) == target", 10, imports=SYMPY).ok
+
+
+@pytest.mark.parametrize(
+    ("value", "test", "target", "passes"),
+    [
+        ("np.empty((0, 1))", "np.allclose(f(), target)", np.ones(3), False),
+        ("[]", "np.allclose(f(), target)", 3.0, False),
+        ("[]", "all(np.allclose(p, q) for p, q in zip(f(), target))", [1.0], False),
+        ("(np.empty((0, 1)), 2.0)", "same(f(), target)", (np.ones(2), 2.0), False),
+        ("(np.ones(2), np.empty((0, 1)))", "same(f(), target)", (np.empty(0), np.ones(2)), False),
+        ("''", "f() in target", "text", False),
+        ("np.empty((0, 1))", "np.allclose(f(), 3)", 3, False),
+        ("np.empty(0)", "np.allclose(f(), target)", np.empty(0), True),
+        ("([], 1.0)", "f() == target", ([], 1.0), True),
+        ("[]", "len(f()) == target", 0, True),
+        ("[]", "f() == []", 1, True),
+    ],
+)
+def test_an_empty_value_is_wrong_where_the_target_is_not_empty(
+    box: Sandbox, value: str, test: str, target: Any, passes: bool
+) -> None:
+    imports = "from scicode.compare.cmp import cmp_tuple_or_list as same\n"
+    assert run(box, f"def f(): return {value}", f"{imports}assert {test}", target).ok == passes
+
+
 def test_the_same_code_draws_the_same_numbers(box: Sandbox) -> None:
     seeded = np.random.RandomState(0).rand()
     assert run(box, "import random\ndef f(): return [random.random(), np.random.rand()]", target=[DRAWN, seeded]).ok

@@ -67,7 +67,7 @@ class SciCode:
     leave_out: tuple[str, ...] = ()
     """Steps that are asked but not scored, such as ``["12.3"]``."""
 
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     variants: ClassVar[tuple[str, ...]] = ("nvidia", "official")
     local_options: ClassVar[tuple[str, ...]] = ("targets",)
     id_field: ClassVar[str] = "problem_id"

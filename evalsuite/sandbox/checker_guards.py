@@ -1,0 +1,96 @@
+"""What the checker's libraries must not do with values that came out of the sandbox."""
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_trusted: set[str] = set()
+"""Texts that SymPy may parse."""
+
+
+def trust(values: Iterable[Any]) -> None:
+    """Let SymPy parse the texts in ``values``, and no other from now on."""
+    _trusted.clear()
+    _trusted.update(_texts(values))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        for pair in value.items():
+            yield from _texts(pair)
+    elif isinstance(value, list | tuple | set):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "UO":
+        yield from _texts(value.ravel().tolist())
+
+
+def guard() -> None:
+    """Replace, in this process: SymPy's parser, its printing of expressions as code, NumPy's tests of closeness."""
+    import sympy
+    from sympy.parsing import sympy_parser
+
+    parse = sympy_parser.parse_expr
+
+    def parse_trusted(text: str, *arguments: Any, **options: Any) -> Any:
+        if text not in _trusted:
+            raise ValueError("a text of the answer is not parsed")
+        return parse(text, *arguments, **options)
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise ValueError("an expression of the answer is not made code")
+
+    sympy_parser.parse_expr = sympy.parse_expr = parse_trusted
+    sympy.lambdify = refuse
+    vars(importlib.import_module("sympy.utilities.lambdify"))["lambdify"] = refuse
+    for name in ("allclose", "isclose", "array_equiv"):
+        setattr(np, name, _refusing_empty(getattr(np, name)))
+
+
+def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A comparison that fails where one side is empty and the other is not."""
+
+    def compare(first: Any, second: Any, *arguments: Any, **options: Any) -> Any:
+        if _is_empty(first) != _is_empty(second):
+            raise AssertionError("an empty value")
+        return function(first, second, *arguments, **options)
+
+    return compare
+
+
+def lacks(value: Any, target: Any) -> bool:
+    """Whether ``value`` is empty, or holds something empty, where ``target`` does not."""
+    if _is_empty(value):
+        return not _holds_empty(target)
+    if _is_row(value) and _is_row(target) and len(value) == len(target):
+        return any(lacks(one, other) for one, other in zip(value, target, strict=True))
+    if isinstance(value, Mapping) and isinstance(target, Mapping):
+        return any(lacks(value[key], target[key]) for key in value.keys() & target.keys())
+    return _holds_empty(value) and not _holds_empty(target)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim > 0
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return 0 in shape
+    if isinstance(value, Sequence | Mapping | set | frozenset):
+        return len(value) == 0 or (isinstance(value, list | tuple) and all(_is_empty(one) for one in value))
+    return False
+
+
+def _holds_empty(value: Any) -> bool:
+    if _is_empty(value):
+        return True
+    if isinstance(value, Mapping):
+        return any(_holds_empty(one) for one in value.values())
+    return _is_row(value) and any(_holds_empty(one) for one in value)
