@@ -1,6 +1,9 @@
 """Servers that are sick in known ways: what a run makes of each of them, before its first question or at its end."""
 
+import gzip
 import json
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -9,8 +12,11 @@ from pathlib import Path
 
 from evalsuite.cli.run import run
 from evalsuite.config.settings import Engine
+from evalsuite.records import Reply
+from evalsuite.tasks.grading.degenerate import degenerate
 from figures.line import Line
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
+from tests.support.shared import shared_data
 from tests.support.toy import right, settings
 
 ITEMS = 100
@@ -89,7 +95,35 @@ def lines(folder: Path) -> list[Line]:
     found.append(("stop strings of a task that would end the thinking", "never sent: score 1.00", stopped))
     silent = sum(result.silent for _, _, result in found)
     shown = [Line(what, asked, result.text) for what, asked, result in found]
-    return [*shown, Line("sick servers that moved a score in silence", "none", f"{silent} of {len(found)}")]
+    shown.append(Line("sick servers that moved a score in silence", "none", f"{silent} of {len(found)}"))
+    return [*shown, *healthy_lines()]
+
+
+RECORDED = (
+    ("mmlu_pro", ("Qwen1.5-72B-Chat", "Meta-Llama-3_1-70B-Instruct", "Meta-Llama-3-70B", "Meta-Llama-3_1-70B")),
+    ("mmmu_pro", ("gpt-4o_standard10-cot", "gpt-4o_vision-cot")),
+    ("gsm8k", ("openai-175b-verification", "openai-6b-finetuning")),
+)
+"""Answers of real models that their benchmarks' authors recorded; the last two of MMLU-Pro are base models."""
+
+
+def healthy_lines() -> list[Line]:
+    """The share of degenerate answers among those of healthy models, and what looking costs."""
+    lines, characters, seconds = [], 0, 0.0
+    for benchmark, models in RECORDED:
+        for model in models:
+            with gzip.open(shared_data() / benchmark / f"outputs_{model}.jsonl.gz", "rt", encoding="utf-8") as file:
+                replies = [Reply(json.loads(line)["output"] or "") for line in file]
+            began = time.process_time()
+            signs = Counter(degenerate(reply) for reply in replies)
+            seconds += time.process_time() - began
+            characters += sum(len(reply.text) for reply in replies)
+            share = f"{100 * (1 - signs[''] / len(replies)):.2f} % of {len(replies):,}"
+            kinds = ", ".join(f"{count} {sign}" for sign, count in signs.items() if sign)
+            measured = f"{share} ({kinds})" if kinds else share
+            lines.append(Line(f"degenerate among answers of {model} to {benchmark}", "well under 2 %", measured))
+    cost = f"{1e9 * seconds / characters:.0f} ns a character of short answers"
+    return [*lines, Line("CPU time of looking for signs", "little", cost)]
 
 
 def looping(share: int) -> Callable[[str, bool], Answer]:

@@ -61,6 +61,8 @@ KEYS = {
   engine.stop=sequential gate=G  both arms of a comparison stop when its verdict against the gate's margins is decided
   engine.outage_seconds=1800     how long a server that has gone is waited for, at no attempt's cost; then exit 75
   'models.M.base_url=[URL,URL]'  replicas: requests go where there is most room, and on while one of them is down
+  engine.probe_answer=false      do not refuse a server whose answer to "What is 2 + 2?" is not 4 (base models)
+  accept_degenerate="reason"     score a cell although half of its answers are loops, empty or garbled
   aa=true                        every model twice, interleaved, with other seeds: how much two runs of one model differ
   -m, --multirun                 comma-separated values one after the other, all into one run
 """,
@@ -115,6 +117,7 @@ KEYS = {
   baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
   baseline_max_gb=50             most gigabytes that the artefact may unpack to
   baseline_waiver="reason"       use a baseline that is far from its published value all the same
+  accept_degenerate="reason"     use cells of which half of the answers are loops, empty or garbled
   allow_incomplete=0.05          missing answers, up to this share, are bounded: the verdict must hold whether they
                                  were all wrong or all right (else: exit 3 and no verdict)
   model=NAME                     only this candidate
