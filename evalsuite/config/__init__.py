@@ -13,13 +13,13 @@ __all__ = [
     "deadline",
     "files",
     "load_settings",
+    "model_checks",
     "override_values",
     "paths",
     "sampling",
     "scale",
     "schema_types",
     "settings",
-    "validate",
 ]
 
 

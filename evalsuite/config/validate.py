@@ -1,21 +1,19 @@
 """Checks of settings beyond their types: every problem of a configuration at once, before anything is sent."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from evalsuite.config.aa import SUFFIX
-from evalsuite.config.address import is_http_address
 from evalsuite.config.deadline import SLURM, duration, point_in_time, unreadable
-from evalsuite.config.settings import DEMO, Engine, Model, Report, Run, Sampling, Task
+from evalsuite.config.model_checks import (
+    auxiliary_problems,
+    model_name_problems,
+    model_problems,
+    name_problems,
+    shared_endpoint_problems,
+)
+from evalsuite.config.settings import DEMO, Engine, Report, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What may become the name of a folder: models, runs."""
-RESERVED = ("report",)
-"""Names of other folders in a run's folder, which no model may have."""
-DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 _ONLY = {
     "accepted": ("gate", "report"),
     "model": ("gate", "baseline save", "forget"),
@@ -33,11 +31,11 @@ _REASON = 'accept_degenerate= gives a score to answers of a sick server: say why
 def check_run(run: Run) -> None:
     """Raise ``BadInput`` with all problems of a composed run, one a line."""
     problems = [
-        *(problem for name, model in run.models.items() for problem in _model(f"models.{name}", name, model)),
+        *(problem for name, model in run.models.items() for problem in model_problems(f"models.{name}", name, model)),
         *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
-        *_shared_endpoints(run),
-        *_auxiliary("judge", run.judge),
-        *_auxiliary("simulator", run.simulator),
+        *shared_endpoint_problems(run),
+        *auxiliary_problems("judge", run.judge),
+        *auxiliary_problems("simulator", run.simulator),
         *_sampling("sampling", run.sampling),
         *_engine(run.engine),
         *_run(run),
@@ -105,7 +103,7 @@ def check_report(command: str, report: Report) -> None:
         pattern = "*" in run and command in ("report", "gate")  # is resolved there
         if not pattern and not Path(run).is_dir() and not (root / run).is_dir():
             raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
-    problems = [*_data(report.data.kind, report.data.root), *_auxiliary("judge", report.judge)]
+    problems = [*_data(report.data.kind, report.data.root), *auxiliary_problems("judge", report.judge)]
     if problems:
         raise BadInput("\n".join(problems))
 
@@ -121,9 +119,9 @@ def _check_forget(report: Report) -> None:
 
 def _run(run: Run) -> Iterator[str]:
     if run.run_id is not None:
-        yield from _name("run_id", run.run_id)
+        yield from name_problems("run_id", run.run_id)
     if run.name is not None:
-        yield from _model_name("name", run.name)
+        yield from model_name_problems("name", run.name)
     if run.accept_degenerate is not None and not run.accept_degenerate.strip():
         yield _REASON
     if run.limit is not None and run.limit < 1:
@@ -149,101 +147,6 @@ def _data(kind: str, root: str | None) -> Iterator[str]:
         yield "data=local needs data.root=DIR"
     if kind == "local" and root is not None and not Path(root).expanduser().is_dir():
         yield f"data.root={root}: there is no such folder"
-
-
-def _model(key: str, name: str, model: Model) -> Iterator[str]:
-    yield from _model_name("model", name)
-    yield from _urls(f"{key}.base_url", model.base_url)
-    if model.concurrency < 1:
-        yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
-    if model.server.dialect not in DIALECTS:
-        yield str(unknown_name(f"{key}.server.dialect", model.server.dialect, DIALECTS))
-    for kind in model.server.facts.keys() - {"identity", "precision", "idle"}:
-        yield str(unknown_name(f"{key}.server.facts", kind, ("identity", "precision", "idle")))
-    if model.ca_file is not None and not Path(model.ca_file).expanduser().is_file():
-        yield f"{key}.ca_file={model.ca_file}: there is no such file"
-    if model.proxy is not None and not is_http_address(model.proxy):
-        yield f"{key}.proxy: must begin with http:// or https:// and name a host, such as http://HOST:PORT"
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", model.api_key_env):
-        # the value may be a key that was pasted here, so it is not repeated
-        yield f"{key}.api_key_env: must be the name of an environment variable, not the key itself"
-    yield from _thinking_switch(f"{key}.thinking_switch", model)
-    for header, value in model.headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header):
-            yield f"{key}.headers: '{header}' is no header name"
-        if not isinstance(value, str) or not value.isprintable():  # OmegaConf lets lists into dict[str, str]
-            yield f"{key}.headers.{header}: must be text without line breaks and control characters"
-
-
-def _auxiliary(key: str, model: Model | None) -> Iterator[str]:
-    if model is not None:
-        yield from _thinking_switch(f"{key}.thinking_switch", model)
-
-
-def _thinking_switch(key: str, model: Model) -> Iterator[str]:
-    for part, value in model.thinking_switch.items():
-        name = {True: "on", False: "off"}.get(part, part)  # YAML reads a bare `on:` as true
-        if name in ("on", "off"):
-            if value is not None and not isinstance(value, dict):
-                yield f"{key}.{name}={value}: must be arguments of the chat template, such as {{thinking: true}}"
-        elif name != "tags":
-            yield str(unknown_name(key, str(name), ("on", "off", "tags")))
-        elif not isinstance(value, list) or not all(
-            isinstance(pair, list)
-            and len(pair) == 2
-            and all(isinstance(tag, str) and tag for tag in pair)
-            and pair[0] != pair[1]
-            for pair in value
-        ):
-            yield f"{key}.tags={value}: must be pairs of an opening and a closing tag, such as [[<think>, </think>]]"
-
-
-def _urls(key: str, urls: object) -> Iterator[str]:
-    """Problems of a base URL, or of a list of different ones for replicas of one checkpoint."""
-    listed = urls if isinstance(urls, list | tuple) else [urls]
-    if not listed or not all(isinstance(url, str) for url in listed):
-        yield f"{key}={urls}: must be an address or a list of addresses, such as [http://A:8000/v1,http://B:8000/v1]"
-        return
-    if listed is urls and DEMO in listed:
-        yield f"{key}={urls}: '{DEMO}' starts one embedded server; it cannot be one of several replicas"
-    names = [str(url).rstrip("/") for url in listed]
-    for double in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{key}: {double} is named {names.count(double)} times; each replica needs an address of its own"
-    for url in listed:
-        yield from _url(key, str(url))
-
-
-def _url(key: str, url: str) -> Iterator[str]:
-    if url == DEMO:
-        return
-    try:
-        parts = urlsplit(url)
-        secret, host, _ = "@" in parts.netloc, parts.hostname, parts.port
-    except ValueError:
-        yield f"{key}: '{url}' is no URL"
-        return
-    if secret:
-        yield f"{key}: holds a user or password; put it into headers or the variable named by api_key_env"
-    elif parts.scheme not in ("http", "https") or not host:
-        yield f"{key}={url}: must begin with http:// or https:// (or be '{DEMO}')"
-    elif parts.path.rstrip("/").endswith(("/completions", "/models")):
-        yield f"{key}={url}: give the root of the API, such as http://HOST:PORT/v1"
-
-
-def _shared_endpoints(run: Run) -> Iterator[str]:
-    """Problems of models at one address: two checkpoints there are one server that answers twice."""
-    seen: dict[str, str] = {}
-    for name, model in run.models.items():
-        if model.base_url == DEMO or model.served_name != "auto":
-            continue
-        urls = model.base_url if isinstance(model.base_url, list | tuple) else [model.base_url]
-        for url in dict.fromkeys(str(url).rstrip("/") for url in urls):
-            first = seen.setdefault(url, name)
-            if run.models[first].checkpoint != model.checkpoint:
-                yield (
-                    f"models {first} and {name} have one base_url ({url}): serve them on two ports, "
-                    "or run them one after the other, each when it is served, with the same run_id="
-                )
 
 
 def _task(key: str, task: Task) -> Iterator[str]:
@@ -313,18 +216,3 @@ def _sequential(command: str, run: Run) -> Iterator[str]:
 def _deadline(deadline: str) -> Iterator[str]:
     if deadline != SLURM and duration(deadline) is None and point_in_time(deadline) is None:
         yield unreadable(deadline)
-
-
-def _model_name(key: str, name: str) -> Iterator[str]:
-    yield from _name(key, name)
-    if name in RESERVED:
-        yield f"{key}={name}: this name is taken by the report's folder"
-    if name.endswith(SUFFIX):
-        yield f"{key}={name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true"
-    if name.endswith("-nothink"):
-        yield f"{key}={name}: '-nothink' is added by evalsuite for thinking=off"
-
-
-def _name(key: str, name: str) -> Iterator[str]:
-    if not NAME.fullmatch(name):
-        yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"

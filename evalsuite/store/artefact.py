@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.validate import NAME, RESERVED
+from evalsuite.config.model_checks import NAME, RESERVED
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA, canonical_sha
 from evalsuite.sandbox import archives

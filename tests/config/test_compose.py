@@ -322,10 +322,10 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("value", QUERIES)
-@pytest.mark.parametrize("key", ["models.fp8.base_url", "models.fp8.proxy", "models.fp8.base_ulr"])
+@pytest.mark.parametrize("key", ["models.fp8.base_url", "models.fp8.proxy", "models.fp8.base_ulr", "judge.base_url"])
 def test_no_message_shows_what_an_address_may_hold(key: str, value: str) -> None:
     with pytest.raises(BadInput) as raised:
-        load("model=fp8", "task=gsm8k", f"{key}={value}")
+        load("model=fp8", "task=gsm8k", "judge=qwen3_235b_instruct", f"{key}={value}")
     assert "canary" not in str(raised.value)
 
 

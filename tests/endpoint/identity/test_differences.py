@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from evalsuite.analysis.comparability import differing_prompt_tokens
-from evalsuite.config.validate import DIALECTS
+from evalsuite.config.model_checks import DIALECTS
 from evalsuite.endpoint.identity.differences import changes_within, differing_facts, other_model
 from evalsuite.endpoint.identity.fact_tables import fact_table, shipped_facts
 
