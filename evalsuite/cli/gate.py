@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
 from evalsuite.analysis.drift import read_series, select_runs
@@ -22,6 +23,7 @@ from evalsuite.config.settings import Gate, Report
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
 from evalsuite.report import console, drift
 from evalsuite.report.console import Table
+from evalsuite.report.day0 import DAY0, day0_content
 from evalsuite.report.junit import drift_junit, gate_junit
 from evalsuite.report.published.plausibility import implausible_baselines
 from evalsuite.report.verdict_file import EXITS, VERDICT, verdict_content, verdict_summary
@@ -72,9 +74,24 @@ def gate(settings: Report) -> Exit:
         content = verdict_content(suite, settings, inputs, implausible, count, call)
         write_json(out / VERDICT, content)
         replace_text(out / JUNIT, gate_junit(suite))
+        if settings.format == "day0":
+            _write_day0(suite, content, out)
         summary = verdict_summary(suite, inputs, implausible, count, settings)
         _print([*summary, f"{call.upper()}: {out / VERDICT}"])
         return EXITS[call]
+
+
+def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> None:
+    """Write ``day0.json``. Raises ``BadInput`` for several candidates, which this shape cannot hold."""
+    names = list(verdict["candidates"])
+    if len(names) != 1:
+        raise BadInput(f"format=day0 holds one candidate, here are {', '.join(names)}: add model=NAME")
+    scores = {
+        row.task: (row.baseline.scored.score, row.candidate.scored.score)
+        for row in suite.comparisons
+        if row.baseline.scored is not None and row.candidate.scored is not None
+    }
+    write_json(out / DAY0, day0_content(verdict, names[0], scores))
 
 
 def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteComparison:

@@ -33,6 +33,7 @@ DOES = {
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
     "doctor": "is every endpoint what it should be? asks a few short questions",
+    "release": "one candidate from its servers to a signed decision: exit 0, 1, 2, or 75 and the next server",
     "probe": "is a candidate's arithmetic sane? reads stored answers of the baseline again",
 }
 """Command -> one line."""
@@ -123,6 +124,7 @@ KEYS = {
   model=NAME                     only this candidate
   accepted=FILE                  gate=drift: the accepted checkpoint's artefact, where baseline_run is of another one
   out=DIR                        where verdict.json and junit.xml go (else: <run>/report)
+  format=day0                    day0.json, too: the verdict in the shape of NVIDIA's public day-0 gate
 
   exit 0 pass, 1 fail, 2 undecided: only after a verdict was computed; everything else has another code
 """,
@@ -194,6 +196,18 @@ KEYS = {
   to=FILE                        checks, facts and fingerprints as JSON
 
   Exit 0, or 69 when something cannot be used.
+""",
+    "release": """\
+  evalsuite release model=nvfp4_v2 baseline=fp8 suite=card
+
+  model=NAME                     the candidate; baseline=NAME or baseline_run=FILE, else its own baseline
+  suite=NAME gate=NAME           what is asked, and the margins (else: those of the suite's name: card, release, quant)
+  judge=NAME simulator=NAME      as for run
+  run_id=ID                      else release-NAME; the same command goes on where it stopped
+
+  Plans, reads the baseline again at the candidate (probe), asks both models, judges, reports and decides. Servers need
+  not be up together: what is missing ends with 75 and its launch command. Writes report/release.html beside the report.
+  Exit 0 pass, 1 fail, 2 undecided.
 """,
     "probe": """\
   evalsuite probe model=nvfp4_v2 baseline_run=ID

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from evalsuite.cli.arguments import split
+from evalsuite.cli.arguments import Arguments, split
 from evalsuite.cli.help import command_help, overview
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
 from evalsuite.sandbox import safe_text
@@ -41,6 +41,7 @@ COMMANDS = {
     "demo": "evalsuite.cli.demo:demo",
     "doctor": "evalsuite.cli.doctor:doctor",
     "probe": "evalsuite.cli.probe:probe",
+    "release": "evalsuite.cli.release:release",
 }
 """Command -> "module:function"; the function takes the composed settings and returns an ``Exit``."""
 DRY_RUN = "evalsuite.cli.dry_run:dry_run"
@@ -150,7 +151,7 @@ def dispatch(argv: Sequence[str]) -> Exit:
         from evalsuite.config.settings import Run
 
         load = compose.load_report if name in REPORTING else compose.load_settings
-        settings = load(arguments.overrides, arguments.config_dir, name)
+        settings = load(_overrides(name, arguments), arguments.config_dir, name)
     if isinstance(settings, Run) and name == "run" and settings.dry_run:
         return _function(DRY_RUN)(settings)
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here":
@@ -162,6 +163,15 @@ def dispatch(argv: Sequence[str]) -> Exit:
         jobs = per_model(arguments.overrides, list(settings.models))
         return launch_jobs(jobs, settings.launch, arguments.config_dir)
     return _function(COMMANDS[name])(settings)
+
+
+def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
+    """What the command line sets; ``release`` names one model, and its baseline is chosen beside it."""
+    if command != "release":
+        return arguments.overrides
+    from evalsuite.cli.release import with_baseline
+
+    return with_baseline(arguments.overrides, arguments.config_dir)
 
 
 def _defaults(command: str, config_dir: str | None) -> "Run | Report":

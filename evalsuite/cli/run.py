@@ -11,6 +11,7 @@ from evalsuite.cli.ending import exit_code
 from evalsuite.cli.progress import progress_display
 from evalsuite.cli.startup import give_back_large_blocks
 from evalsuite.config.deadline import open_window
+from evalsuite.config.margins import unmet_margins
 from evalsuite.config.settings import Run
 from evalsuite.endpoint import environment
 from evalsuite.engine.manifests import run_spec
@@ -40,8 +41,9 @@ def run(settings: Run) -> Exit:
     spec = run_spec(settings)
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)
     spec = replace(spec, models=prepared.models)
-    for note in (*prepared.notes, *(task.lacks for task in spec.tasks.values() if task.lacks)):
-        console.print(note, markup=False)
+    for note in (unmet_margins(settings), *prepared.notes, *(task.lacks for task in spec.tasks.values())):
+        if note:
+            console.print(note, markup=False)
     results = Path(settings.results_dir)
     choice = choose_run(results, settings.run_id, settings.suite, spec.manifests)
     folder = results / choice.run_id

@@ -14,6 +14,7 @@ __all__ = [
     "files",
     "load_settings",
     "model_checks",
+    "margins",
     "override_values",
     "paths",
     "sampling",

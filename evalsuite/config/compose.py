@@ -65,7 +65,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
     run.config_dir = config_dir
     for model in run.models.values():
         model.thinking = model.thinking if run.thinking is None else run.thinking
-    check_run(run)
+    check_run(run, command)
     check_command(command, run, source.options("model"), source.options("task"))
     return run
 

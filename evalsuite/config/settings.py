@@ -298,6 +298,8 @@ class Report:
     reference where ``baseline_run`` is of another checkpoint."""
     baseline_max_gb: float = 50.0
     """Most gigabytes that the artefact of ``baseline_run`` may unpack to."""
+    format: str | None = None
+    """``gate``: ``day0`` writes the verdict in the shape of NVIDIA's public day-0 gate, too."""
     baseline_waiver: str | None = None
     """Reason for using a baseline that is far from its published value."""
     accept_log_disagreement: str | None = None

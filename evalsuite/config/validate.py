@@ -18,6 +18,7 @@ _ONLY = {
     "accepted": ("gate", "report"),
     "model": ("gate", "baseline save", "forget"),
     "to": ("baseline save",),
+    "format": ("gate",),
     "baseline_waiver": ("gate", "report"),
     "accept_log_disagreement": ("report", "gate"),
     "limit": ("report", "gate"),
@@ -28,12 +29,12 @@ _ONLY = {
 _REASON = 'accept_degenerate= gives a score to answers of a sick server: say why with accept_degenerate="reason"'
 
 
-def check_run(run: Run) -> None:
-    """Raise ``BadInput`` with all problems of a composed run, one a line."""
+def check_run(run: Run, command: str = "run") -> None:
+    """Raise ``BadInput`` with all problems of a composed run, one a line; ``release`` asks one model at a time."""
     problems = [
         *(problem for name, model in run.models.items() for problem in model_problems(f"models.{name}", name, model)),
         *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
-        *shared_endpoint_problems(run),
+        *(shared_endpoint_problems(run) if command != "release" else ()),
         *auxiliary_problems("judge", run.judge),
         *auxiliary_problems("simulator", run.simulator),
         *_sampling("sampling", run.sampling),
@@ -88,10 +89,7 @@ def check_report(command: str, report: Report) -> None:
             raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")
     if report.accept_degenerate is not None and not report.accept_degenerate.strip():
         raise BadInput(_REASON)
-    if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
-        raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
-    if report.limit is not None and report.limit < 1:
-        raise BadInput(f"limit={report.limit}: must be 1 or more")
+    _check_numbers(report)
     if command == "forget":
         _check_forget(report)
     root = Path(report.results_dir)
@@ -106,6 +104,15 @@ def check_report(command: str, report: Report) -> None:
     problems = [*_data(report.data.kind, report.data.root), *auxiliary_problems("judge", report.judge)]
     if problems:
         raise BadInput("\n".join(problems))
+
+
+def _check_numbers(report: Report) -> None:
+    if report.format not in (None, "day0"):
+        raise BadInput(f"format={report.format}: known is day0")
+    if report.allow_incomplete is not None and not 0 <= report.allow_incomplete < 1:
+        raise BadInput(f"allow_incomplete={report.allow_incomplete:g}: a share of the samples, 0 to below 1")
+    if report.limit is not None and report.limit < 1:
+        raise BadInput(f"limit={report.limit}: must be 1 or more")
 
 
 def _check_forget(report: Report) -> None:

@@ -3,6 +3,7 @@
 __all__ = [
     "build",
     "console",
+    "day0",
     "drift",
     "formats",
     "item",
@@ -11,5 +12,6 @@ __all__ = [
     "plan",
     "probe",
     "published",
+    "release_page",
     "verdict_file",
 ]

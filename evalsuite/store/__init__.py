@@ -1,3 +1,15 @@
 """What is on disk: a run is a folder of cells, a cell is one model x one task."""
 
-__all__ = ["artefact", "attempts", "baseline", "cell", "journal", "lock", "manifest", "runs", "samples", "writer"]
+__all__ = [
+    "artefact",
+    "attempts",
+    "baseline",
+    "cell",
+    "extents",
+    "journal",
+    "lock",
+    "manifest",
+    "runs",
+    "samples",
+    "writer",
+]

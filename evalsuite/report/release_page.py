@@ -1,0 +1,146 @@
+"""``release.html``: one page on a release decision, from the files of the run's report.
+
+It shows the verdict with its reasons, what was not decided, whether the run itself is sound, the baseline beside its
+published value, what else differed between the servers, the settings, and hashes of everything that was compared.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from evalsuite.errors import StorageFailed
+from evalsuite.report import formats
+from evalsuite.report.probe import read_probes, verdict_line
+from evalsuite.report.verdict_file import VERDICT
+from evalsuite.sandbox import safe_text
+from evalsuite.store.manifest import cell_folders, replace_text
+from evalsuite.tasks.datasets import benchmark_title
+
+PAGE = "release.html"
+_HERE = Path(__file__).parent
+
+
+def write_release_page(run: Path, report: Path) -> Path:
+    """Write the page into the folder ``report`` of a run that has a verdict; returns its path.
+
+    Raises ``StorageFailed`` where it cannot be written or the report's files cannot be read.
+    """
+    try:
+        verdict, comparison = (json.loads((report / name).read_text("utf-8")) for name in (VERDICT, "comparison.json"))
+        text = _render(verdict, comparison, run)
+        replace_text(report / PAGE, text)
+    except OSError as error:
+        raise StorageFailed(f"cannot write {report / PAGE}: {error.strerror or error}") from None
+    return report / PAGE
+
+
+def _render(verdict: Mapping[str, Any], comparison: Mapping[str, Any], run: Path) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: safe_text.terminal(value) if type(value) is str else value,
+    )
+    rows = {(row["candidate"], row["task"]): row for row in comparison["rows"]}
+    return environment.get_template("release.html").render(
+        verdict=verdict,
+        style=(_HERE / "templates" / "page.css").read_text(encoding="utf-8"),
+        candidates=[_candidate(name, release, rows) for name, release in verdict["candidates"].items()],
+        validation=[_validation(cell) for cell in comparison["cells"]],
+        published=[check for card in comparison["cards"] for check in _published(card)],
+        confounders=_confounders(comparison["rows"]),
+        probes=[f"{probe['model']}: {verdict_line(probe)}" for probe in read_probes(run)],
+        settings=[_settings(cell) for cell in verdict["cells"]],
+        superseded=_superseded(run),
+    )
+
+
+def _candidate(
+    name: str, release: Mapping[str, Any], rows: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> dict[str, Any]:
+    shown = []
+    for row in release["rows"]:
+        measured, verdict = rows.get((name, row["task"])), row["verdict"]
+        shown.append(
+            {
+                "benchmark": benchmark_title(row["task"]),
+                "call": verdict["label"] if verdict else "not judged",
+                "tier": row["limit"]["tier"] if row["limit"] else "",
+                "baseline": formats.percent(measured["baseline_score"] if measured else None),
+                "candidate": formats.percent(measured["candidate_score"] if measured else None),
+                "delta": formats.change(row["delta"], tuple(row["ci95"]) if row["ci95"] else None),
+                "margin": formats.points(-row["limit"]["margin"]) if row["limit"] else formats.UNKNOWN,
+                "owner": f"{row['limit']['owner']}: {row['limit']['reason']}" if row["limit"] else "",
+                "undecided": (verdict or {}).get("needed") or {},
+                "partial": row["partial"],
+                "reason": row["reason"] or (verdict or {}).get("reason", ""),
+            }
+        )
+    missing = [benchmark_title(task) for task in release["missing"]]
+    return {"name": name, "release": release, "rows": shown, "missing": missing}
+
+
+def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Expected and scored samples, and what became of the others, of one cell."""
+    outcomes = cell["outcomes"]
+    scored = cell["samples"] - outcomes["failed"] - outcomes["ungraded"]
+    degenerate = cell.get("degenerate") or {}
+    found = degenerate.get("samples") if isinstance(degenerate, Mapping) else None
+    problems = []
+    if scored < cell["planned"]:
+        problems.append(f"{cell['planned'] - scored:,} samples have no score")
+    for outcome, share in (("truncated", 0.1), ("no_answer", 0.05)):
+        if outcomes[outcome] > share * max(1, cell["planned"]):
+            problems.append(f"{outcomes[outcome] / cell['planned']:.0%} {outcome.replace('_', ' ')}")
+    return {
+        "model": cell["title"],
+        "benchmark": benchmark_title(cell["task"]),
+        "expected": f"{cell['planned']:,}",
+        "scored": f"{scored:,}",
+        "truncated": f"{outcomes['truncated']:,}",
+        "no_answer": f"{outcomes['no_answer']:,}",
+        "failed": f"{outcomes['failed']:,}",
+        "ungraded": f"{outcomes['ungraded']:,}",
+        "degenerate": formats.UNKNOWN if found is None else f"{found:,}",
+        "problems": "; ".join(problems) or "none",
+    }
+
+
+def _published(card: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = card.get("rows") or card.get("scores") or []
+    return [{"card": card.get("title", ""), **row} for row in rows if isinstance(row, Mapping)]
+
+
+def _confounders(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    found: dict[str, None] = {}
+    for row in rows:
+        for line in row["comparable"]["confounders"]:
+            found.setdefault(f"{row['candidate']}: {line}", None)
+    return list(found)
+
+
+def _settings(cell: Mapping[str, Any]) -> dict[str, str]:
+    identity = cell["identity"]
+    switch = "on" if identity.get("thinking") else "off"
+    sampling = {name: value for name, value in (identity.get("sampling") or {}).items() if value is not None}
+    return {
+        "model": cell["model"],
+        "benchmark": benchmark_title(cell["task"]),
+        "checkpoint": str(identity.get("checkpoint") or formats.UNKNOWN),
+        "protocol": f"{cell['version']} {identity.get('variant')}, thinking {switch}",
+        "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "left to the server",
+        "identity": cell["identity_sha256"][:16],
+        "samples": cell["samples_sha256"][:16],
+    }
+
+
+def _superseded(run: Path) -> list[str]:
+    """Why cells of this run were asked again: a reader of a verdict has to know of earlier answers."""
+    models = dict.fromkeys(cell.parent for cell in cell_folders(run))
+    notes = [note for model in models for note in sorted(model.glob("superseded/*/reason.txt"))]
+    return [f"{note.parents[2].name}/{note.parent.name}: {note.read_text('utf-8').strip()}" for note in notes]
