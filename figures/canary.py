@@ -63,6 +63,8 @@ def canary(folder: Path) -> Canary:
 
     def answer(prompt: str) -> Answer:
         said = f"{ANSWERED} {ANSWERED}.\n\nAnswer: "
+        if "2 + 2" in prompt:
+            return Answer("4", reasoning=said)
         if "set 3" in prompt and mood[0] != "answer":
             echo = json.dumps({"error": {"message": prompt[-250:]}}) if mood[0] == "echo" else None
             return Answer(status=500, body=echo)

@@ -30,7 +30,7 @@ def answer(model: str, prompt: str, pace: float) -> Answer:
     spread = statistics.NormalDist().inv_cdf(share("length", prompt))
     words = min(LONGEST_WORDS, round(MEDIAN_WORDS * math.exp(0.8 * spread)))
     text = prompt.split(" ")[0] if "again" in prompt else right(prompt)
-    if share("wrong", model, prompt) < WRONG[model]:
+    if "2 + 2" not in prompt and share("wrong", model, prompt) < WRONG[model]:
         text += "0"
     return Answer(text, reasoning="thought " * words, pace=pace)
 

@@ -46,7 +46,7 @@ class LMEvalTask:
     num_fewshot: int | None = None
     """Number of examples before the question; None takes the task's own number."""
     stops: Literal["task", "none"] = "task"
-    """Whether the task's first four stop strings are sent; a server applies them inside the thinking too."""
+    """Whether the task's first four stop strings end an answer; they are not sent to a model that thinks."""
     filter: str | None = None
     """Filter of the headline; None takes the first that the task lists."""
     metric: str | None = None
