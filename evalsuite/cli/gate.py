@@ -185,6 +185,8 @@ def _remove(path: Path) -> None:
 
 def _drift(settings: Report) -> Exit:
     """The verdict over a series of nights: charts, ``drift.json``, ``junit.xml``, a plot, and the exit code."""
+    if settings.limit is not None:
+        raise BadInput("limit= shows a part of one comparison; a series of nights has none")
     series = read_series(settings)
     folders = select_runs(settings.run, settings.results_dir)
     out = Path(settings.out) if settings.out else folders[-1] / "report"

@@ -75,6 +75,8 @@ def _report_trend(settings: Report) -> Exit:
     """The drift of a series of nights, named by a pattern, from a frozen baseline."""
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
+    if settings.limit is not None:
+        raise BadInput("limit= shows a part of one comparison; a series of nights has none")
     series = read_series(settings)
     drift.write(series, Path(settings.out), svg=settings.svg)
     drift.show(series)

@@ -186,7 +186,10 @@ def _is_literal(source: ConfigSource, override: str) -> bool:
 def _literal(override: str) -> Override:
     """The override that sets a text; ``null`` takes it away."""
     key, _, text = override.partition("=")
-    value = None if text == "null" else QuotedString(_unquoted(text), Quote.single)
+    plain = _unquoted(text)
+    if plain == text and key.startswith(tuple(f"{dictionary}." for dictionary in MULTI.values())):
+        plain = re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", text)  # as Hydra escapes the words of a sweep
+    value = None if text == "null" else QuotedString(plain, Quote.single)
     return Override(OverrideType.CHANGE, key, ValueType.ELEMENT, value, input_line=override)
 
 

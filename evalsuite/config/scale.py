@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalsuite.config.schema_types import AS_WRITTEN
+
 
 @dataclass(slots=True)
 class Scale:
@@ -20,7 +22,7 @@ class Scale:
     """``slurm``: seconds before the window's end at which a job is signalled; above ``engine.drain_seconds``."""
     max_num_timeout: int = 50
     """``slurm``: windows that a job may use."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, metadata={AS_WRITTEN: True})
     """``slurm``: further fields of submitit's ``update_parameters``, such as ``partition``."""
     address: str | None = None
     """``ray``: the cluster; None: the one that this machine belongs to, else a new one on this machine alone."""

@@ -89,6 +89,10 @@ def test_null_takes_a_text_away_and_a_quoted_one_is_a_text() -> None:
     words = ["model=fp8", "task=gsm8k"]
     assert compose.load_settings([*words, "models.fp8.revision=null"]).models["fp8"].revision is None
     assert compose.load_settings([*words, "models.fp8.revision='null'"]).models["fp8"].revision == "null"
+    run = compose.load_settings(
+        [*words, "launch=slurm", "+launch.options.account=0123", "+launch.options.exclusive=true"]
+    )
+    assert run.launch.options.items() >= {"account": "0123", "exclusive": True}.items()
     with pytest.raises(BadInput, match=r"models.fp8.title"):
         compose.load_settings([*words, "models.fp8.title=null"])
 
@@ -118,6 +122,9 @@ def test_a_sweep_keeps_letters() -> None:
         "main",
     ]
     assert protected("models.fp8.revision=695e0514,1_0") == "models.fp8.revision='695e0514','1_0'"
+    jobs = compose.sweep_jobs(["models.fp8.title=a b,c"])
+    loaded = [compose.load_settings(["model=fp8", "task=gsm8k", *job]) for job in jobs]
+    assert [run.models["fp8"].title for run in loaded] == ["a b", "c"]
     assert protected("seed=1,2") == "seed=1,2"
     assert protected("model=choice(fp8,bf16)") == "model=choice(fp8,bf16)"
 
