@@ -7,6 +7,7 @@ from pathlib import Path
 from figures import (
     aime,
     benchmarks,
+    checksums,
     cost,
     hle,
     honest_values,
@@ -18,6 +19,7 @@ from figures import (
     planted_parser,
     refused,
     reply_fuzz,
+    security,
     server_shapes,
     sick,
     startup,
@@ -195,6 +197,10 @@ TOPICS: dict[str, Topic] = {
     "unchanged": Topic("Before and after", unchanged),
     "contract": Topic("Real servers", contract),
     "probe": Topic("The fidelity probe", probe_lines),
+    "artefacts": Topic("Crafted baselines", security.crafted_artefacts),
+    "damages": Topic("Damaged files", security.random_damages),
+    "checksums": Topic("Checksums of journals", checksums.checksum_cost),
+    "leaks": Topic("Text of others", security.hostile_texts),
     "house": Topic("The house", house),
     "tiers": Topic("Two tiers of tests", tiers),
 }

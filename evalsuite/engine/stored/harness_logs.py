@@ -152,13 +152,13 @@ def _evalscope(path: Path, items: _Items) -> Rows:
 
 def _inspect(path: Path, items: _Items) -> Rows:
     """Read with inspect's own reader: its archives are compressed in a way that the standard library cannot read."""
+    check_ratio(path)
     try:
         from inspect_ai.log import read_eval_log_samples
     except ImportError:
         raise BadInput(f'{path} is a log of inspect: pip install "evalsuite[inspect]" reads it') from None
     from zipfile import BadZipFile
 
-    check_ratio(path)
     try:
         for number, sample in enumerate(read_eval_log_samples(str(path), all_samples_required=False), start=1):
             yield number, _inspect_row(sample, items)
