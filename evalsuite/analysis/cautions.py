@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalsuite.analysis.degenerate import DIFFERENT
 from evalsuite.analysis.pairing import Paired
+from evalsuite.endpoint.identity.differences import numeric_differences
 from evalsuite.tasks.datasets import chance_level
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def cautions(row: "Comparison") -> tuple[str, ...]:
     """The statements on one comparison; none without a delta."""
     if row.paired is None:
         return ()
-    return tuple(text for text in (floor(row), _shift(row.paired), _degenerate(row.paired)) if text)
+    statements = (floor(row), _server(row, row.paired), _shift(row.paired), _degenerate(row.paired))
+    return tuple(text for text in statements if text)
 
 
 def floor(row: "Comparison") -> str:
@@ -47,6 +49,23 @@ def floor(row: "Comparison") -> str:
     if score >= CEILING:
         return f"baseline at the ceiling ({_percent(score)}): these questions are too easy to show a small loss"
     return ""
+
+
+def _server(row: "Comparison", paired: Paired) -> str:
+    """A loss that the server's settings can have caused as well, and the control run that would tell which."""
+    failed = row.verdict is not None and row.verdict.decision.call == "fail"
+    p_loss = paired.change.p_loss
+    if not failed and (p_loss is None or p_loss >= _SIGNIFICANT):
+        return ""
+    facts = numeric_differences(row.baseline.cell.manifest, row.candidate.cell.manifest)
+    if not facts:
+        return ""
+    named = ", ".join(f"{fact.name} {fact.baseline} → {fact.candidate}" for fact in facts)
+    equal = ", ".join(f"{fact.name} {fact.candidate}" for fact in facts)
+    return (
+        f"checkpoint or server: {named} differ, too. One control run would decide: serve "
+        f"{row.baseline.cell.title} with {equal} and ask it again"
+    )
 
 
 def _shift(paired: Paired) -> str:

@@ -78,6 +78,7 @@ def _candidate(
                 "owner": f"{row['limit']['owner']}: {row['limit']['reason']}" if row["limit"] else "",
                 "undecided": (verdict or {}).get("needed") or {},
                 "partial": row["partial"],
+                "cautions": row.get("cautions") or [],
                 "reason": row["reason"] or (verdict or {}).get("reason", ""),
             }
         )
@@ -89,8 +90,7 @@ def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Expected and scored samples, and what became of the others, of one cell."""
     outcomes = cell["outcomes"]
     scored = cell["samples"] - outcomes["failed"] - outcomes["ungraded"]
-    degenerate = cell.get("degenerate") or {}
-    found = degenerate.get("samples") if isinstance(degenerate, Mapping) else None
+    degenerate = sum((cell.get("degenerate") or {}).values())
     problems = []
     if scored < cell["planned"]:
         problems.append(f"{cell['planned'] - scored:,} samples have no score")
@@ -106,7 +106,7 @@ def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
         "no_answer": f"{outcomes['no_answer']:,}",
         "failed": f"{outcomes['failed']:,}",
         "ungraded": f"{outcomes['ungraded']:,}",
-        "degenerate": formats.UNKNOWN if found is None else f"{found:,}",
+        "degenerate": f"{degenerate:,}",
         "problems": "; ".join(problems) or "none",
     }
 

@@ -1,6 +1,7 @@
 """It is stated when a task cannot show a loss, and when kinds of outcome shifted though the score did not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,3 +94,33 @@ def test_values_under_ten_items_fold_into_one_line(tmp_path: Path) -> None:
     (row,) = suite.to_json()["rows"]
     assert len(row["groups"]["subject"]) == 11, "the file keeps all of them"
     assert row["small_groups"]["subject"]["lost"] == 5
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        ({"kv_cache_dtype": "fp8_e4m3"}, "kv_cache_dtype auto → fp8_e4m3"),
+        ({"disable_radix_cache": True}, "prefix_cache"),
+        ({"tp_size": 4}, "tensor_parallel 8 → 4"),
+        ({"max_running_requests": 8}, ""),  # the number of slots moves no score by itself
+        ({}, ""),
+    ],
+)
+def test_a_loss_is_put_down_to_the_server_as_well_where_its_settings_differ(
+    tmp_path: Path, facts: dict[str, Any], named: str
+) -> None:
+    known = {
+        "dialect": "sglang", "kv_cache_dtype": "auto", "disable_radix_cache": False, "tp_size": 8,
+        "max_running_requests": 64,
+    }  # fmt: skip
+    cells = [
+        Made(model, {str(number): [Answer(float(number % 10 > lost))] for number in range(200)}, task="gsm8k",
+             server={"facts": {**known, **changed}})
+        for model, lost, changed in (("bf16", 1, {}), ("fp8", 3, facts))
+    ]  # fmt: skip
+    row = compare(load_run(write(tmp_path / "run", *cells)), "gsm8k", "bf16", "fp8")
+    found = [caution for caution in row.cautions if caution.startswith("checkpoint or server")]
+    assert len(found) == bool(named)
+    if named:
+        assert named in found[0]
+        assert "One control run would decide: serve" in found[0]

@@ -30,6 +30,23 @@ EXPECTED = frozenset(
 """What is under test: two precisions differ here by their nature."""
 REFUSING = frozenset({"chat_template", "file.tokenizer", "file.chat_template"})
 """What makes another question of the same messages."""
+NUMERIC = frozenset(
+    {
+        "server_version",
+        "kv_cache_dtype",
+        "ssm_dtype",
+        "speculative",
+        "speculative_tokens",
+        "prefix_cache",
+        "attention_backend",
+        "moe_backend",
+        "fp4_gemm_backend",
+        "tensor_parallel",
+        "expert_parallel",
+        "pipeline_parallel",
+    }
+)
+"""What is known to change the numbers of a checkpoint."""
 SOURCES = frozenset(source for sources in CANONICAL.values() for source in sources)
 
 
@@ -65,6 +82,11 @@ def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -
             found.append(Difference(name, " then ".join(old[name]), " then ".join(new[name]), kind))
     order = ("refuses", "confounder", "expected")
     return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
+
+
+def numeric_differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """The differing facts that can move a score although the checkpoints are equal (see ``differing_facts``)."""
+    return tuple(difference for difference in differing_facts(baseline, candidate) if difference.name in NUMERIC)
 
 
 def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
