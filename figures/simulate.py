@@ -236,6 +236,10 @@ def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, bas
         sizes = np.bincount(clusters)
         resolution = sources_resolution(float(sizes.sum()) ** 2 / float(sizes @ sizes), ALPHA)
         lower, upper = widened(mean, lower, upper, resolution)
+    elif weights is None:
+        z = float(stats.t.isf(ALPHA, units - 1))
+        shift = stderr * stats.skew(difference, axis=1) * (2 * z * z + 1) / (6 * np.sqrt(units))
+        lower, upper = lower + np.minimum(shift, 0), upper + np.maximum(shift, 0)
     found = [mean, stderr, lower, upper, loss, 2 * np.minimum(loss, 1 - loss)]
     if clusters is None:
         for place in np.flatnonzero(len(weight) <= 25 * stats.skew(difference, axis=1) ** 2):

@@ -94,6 +94,13 @@ def smollm2(folder: Path) -> list[Line]:
     return lines(folder)
 
 
+def unfriendly(folder: Path) -> list[Line]:
+    """Losses of exactly the margin on few items, through ``paired_delta``."""
+    from figures.unfriendly import unfriendly_lines
+
+    return unfriendly_lines()
+
+
 def sequential(folder: Path) -> list[Line]:
     """Errors and savings of stopping early."""
     from figures.sequential import real_line, sequential_lines
@@ -182,6 +189,7 @@ TOPICS: dict[str, Topic] = {
     "streams": Topic("What streams and a start cost", cost.measure_streams),
     "page": Topic("The report's page", page),
     "calibration": Topic("Calibrated verdicts", calibration),
+    "unfriendly": Topic("Verdicts where the world is unfriendly", unfriendly),
     "sequential": Topic("Stopping early", sequential),
     "drift": Topic("Nightly drift", drift),
     "makespan": Topic("Slots with a heavy tail", makespan),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.config.compose import load_report, load_settings
-from figures import calibration
+from figures import calibration, unfriendly
 from figures.simulate import ALPHA, BENCHES, STEPS
 
 COUNT = 600
@@ -28,6 +28,14 @@ def test_verdicts_are_calibrated(tau: float) -> None:
         if bench.tier == "critical":
             assert ours.at_margin[bench.task].passes <= 0.05 + room
     assert ours.all_at_margin.passes == 0
+
+
+@pytest.mark.parametrize("case", unfriendly.CASES[:5] + unfriendly.CASES[-4:], ids=lambda case: case.what)
+def test_losses_on_few_items_do_not_pass(case: unfriendly.Case) -> None:
+    """Small; the full size, with the cases whose bootstrap takes minutes, is ``make figures FIGURES=unfriendly``."""
+    found = unfriendly.measure(case, 300)
+    assert found.passes <= 0.05 + 3 * found.error()
+    assert found.covers >= 0.93 - 3 * found.error(0.07)
 
 
 def test_exact_tests_keep_their_level() -> None:
