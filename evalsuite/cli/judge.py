@@ -16,7 +16,8 @@ from evalsuite.report.console import lines_output
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 from evalsuite.store.samples import read_samples, seal
-from evalsuite.tasks.registry import load
+from evalsuite.tasks.datasets import HUB
+from evalsuite.tasks.registry import build
 
 
 def judge(settings: Report) -> Exit:
@@ -56,5 +57,9 @@ def _is_judged(folder: Path) -> bool:
         return False
     if manifest.get("judge") is not None:
         return True
-    judged = "judge" in getattr(load(manifest["identity"]["adapter"]), "needs", ())
-    return judged and "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
+    asked = manifest["identity"]
+    adapter = build(asked["adapter"], variant=asked["variant"], options=asked["options"], source=HUB, seed=0)
+    return (
+        "judge" in getattr(adapter, "needs", ())
+        and "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
+    )

@@ -10,14 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.errors import BadInput, JudgeFailed
+from evalsuite.cli.run import run
+from evalsuite.config.compose import load_settings
+from evalsuite.errors import BadInput, Exit, JudgeFailed
 from evalsuite.records import JudgeVerdict, Reply, Request, Score
+from evalsuite.store.samples import read_samples
 from evalsuite.tasks import aime
 from evalsuite.tasks.base import Rubric, Tools
 from evalsuite.tasks.datasets import Source, pin
 from evalsuite.tasks.hub import sha256
 from evalsuite.tasks.provenance import data_facts
 from tests.support import questions as made
+from tests.support.command import evalsuite
+from tests.support.scripted_endpoint import scripted_endpoint
 
 LAST_BOX = re.compile(r"(?s)(?i)\\boxed{((?!.*\\boxed{).*)}")
 """The extractor of nvidia-simple-evals 26.3."""
@@ -137,3 +142,23 @@ def test_both_fetched_years_are_the_pinned_commits(tmp_path: Path) -> None:
     assert fetched(commits) == pinned.revision
     assert fetched({**commits, "aime/test.jsonl": "0" * 40}) is None
     assert fetched({"aime/test.jsonl": pinned.revision}) is None
+
+
+def test_expressions_are_judged_later(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    made.lay_out(root)
+    words = ["task=aime", "tasks.aime.variant=aa", "tasks.aime.repeats=1", "data=local", f"data.root={root}", "limit=4"]
+    words += ["model=fp8", f"results_dir={tmp_path}/results", "run_id=r", "engine.probe=false", "report=false"]
+    judged = ["judge", "run=r", f"results_dir={tmp_path}/results", "data=local", f"data.root={root}"]
+    with scripted_endpoint(lambda _: "\\boxed{n + 1}") as server, scripted_endpoint(lambda _: "No", model="j") as bench:
+        assert run(load_settings([*words, f"models.fp8.base_url={server.base_url}"])) == Exit.INCOMPLETE
+        judge_words = ("judge=qwen3_235b_instruct", f"judge.base_url={bench.base_url}")
+        done = evalsuite(tmp_path, *judged, *judge_words)
+        assert done.returncode == 0, done
+        assert len(bench.requests) == 4
+        boxed = [word.replace("variant=aa", "variant=boxed").replace("run_id=r", "run_id=b") for word in words]
+        assert run(load_settings([*boxed, f"models.fp8.base_url={server.base_url}"])) == Exit.DONE
+        refused = evalsuite(tmp_path, "judge", "run=b", *judged[2:], *judge_words)
+        assert "no cell of b has answers that a judge grades" in refused.stderr
+    rows = read_samples(tmp_path / "results" / "r" / "fp8" / "aime").to_pylist()
+    assert {(row["outcome"], row["stage"]) for row in rows} == {("wrong", "judge")}
