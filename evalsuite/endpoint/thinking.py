@@ -63,6 +63,8 @@ def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, c
     model was thinking and the answer ended at the token cap, so that a text without any tag is thinking, unless the
     server has sent some.
     """
+    if not cut and not any(tag in text for pair in tags for tag in pair):
+        return text, reasoning
     end, pair = max(((text.rfind(pair[1]), pair) for pair in tags), key=lambda found: found[0])
     start = end + len(pair[1]) if end >= 0 else 0
     opening = (pair[0],) if end >= 0 else tuple(pair[0] for pair in tags)  # an answer may name other models' tags
