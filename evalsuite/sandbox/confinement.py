@@ -22,6 +22,8 @@ _LOAD, _EQUAL, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOW, _EPERM, _ENOSYS = 0x80000000, 0x7FFF0000, 0x50000 | 1, 0x50000 | 38
 _NUMBER, _ARCH, _FIRST, _SECOND = 0, 4, 16, 24
 """Offsets in the kernel's ``struct seccomp_data``; of arguments the lower half is read."""
+_FILES = 16_384
+"""Most files of a job: an empty one has no size, but takes memory of the kernel."""
 Line = tuple[int, int, int, int]
 
 
@@ -74,7 +76,10 @@ def new_namespaces(temporary: Path, size: int) -> None:
     _checked(_libc.unshare(NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS), "unshare")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         Path("/proc/self", name).write_text(text)
-    for place, options in ((str(temporary), f"size={size},mode=0700"), ("/proc", "size=4096,mode=0555")):
+    for place, options in (
+        (str(temporary), f"size={size},nr_inodes={_FILES},mode=0700"),
+        ("/proc", "size=4096,mode=0555"),
+    ):
         result = _libc.mount(b"tmpfs", place.encode(), b"tmpfs", ctypes.c_ulong(0b110), options.encode())
         _checked(result, f"mount {place}")
 

@@ -1,5 +1,6 @@
 """LiveCodeBench: its window, its tests without unpickling, the checker's rules, and a run over HTTP."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -17,11 +18,14 @@ from hypothesis import strategies as st
 from evalsuite.cli.run import run
 from evalsuite.config.compose import load_settings
 from evalsuite.errors import BadInput, Exit
+from evalsuite.records import Reply, Request
 from evalsuite.sandbox.client import Sandbox, open_sandbox
 from evalsuite.store.samples import read_samples
+from evalsuite.tasks.base import Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.livecodebench import compare, problems, prompts, running
 from evalsuite.tasks.registry import build
+from evalsuite.tasks.scicode import grading
 from tests.support import livecodebench_problems as made
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 
@@ -149,6 +153,20 @@ def verify(case: made.Case, box: Sandbox) -> None:
     result = box.run(running.job(case.tests, case.code, made.SECONDS), case.tests.outputs)
     assert result.ok == case.passes, result
     assert (running.ending(result) == "timeout") == (case.name == "runs for ever")
+
+
+def test_without_a_wall_answers_stay_ungraded(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter: Any = build("livecodebench", variant="official", options={}, source=source, seed=0)
+
+    async def chat(request: Request) -> Reply:
+        return Reply("```python\nprint(1)\n```", finish_reason="stop")
+
+    grading.close()
+    monkeypatch.setenv("PATH", "")
+    score = asyncio.run(adapter.attempt(next(iter(adapter.items())), 0, Tools(chat)))
+    grading.close()
+    assert (score.value, score.outcome, score.answer) == (None, "ungraded", "print(1)")
+    assert "apt-get install bubblewrap" in score.note
 
 
 def test_the_job_holds_no_expected_output() -> None:
