@@ -126,7 +126,7 @@ def _listed(cell: TableCell) -> ListedCell:
             counts.outcomes["truncated"],
             failed_text(counts.failed),
         )
-        score = _computed_score(cell) if complete else formats.UNKNOWN
+        score, failed = _computed_score(cell) if complete else (formats.UNKNOWN, failed)
         faults = [f"{counts.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if counts.outcomes[name]]
         measured = f"{counts.measured:,}" if complete else f"{counts.measured:,} of {cell.planned:,}"
         samples = ", ".join([measured, *faults])
@@ -147,13 +147,15 @@ def _listed(cell: TableCell) -> ListedCell:
     )
 
 
-def _computed_score(cell: TableCell) -> str:
-    """The score of a complete cell without a summary of its present plan."""
+def _computed_score(cell: TableCell) -> tuple[str, str]:
+    """(the score of a measured cell without a summary of its present plan, why it has none)."""
     from evalsuite.analysis.scores import score_cell  # pandas and scipy, which no other cell of a listing needs
     from evalsuite.analysis.table import table_of
 
-    scored = score_cell(table_of([cell]), cell).scored
-    return formats.score(scored.score, scored.ci95) if scored else formats.UNKNOWN
+    found = score_cell(table_of([cell]), cell)
+    if found.scored is None:
+        return formats.UNKNOWN, found.withheld
+    return formats.score(found.scored.score, found.scored.ci95), ""
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:

@@ -18,6 +18,7 @@ from evalsuite.config.settings import Engine, Gate, Margin, Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.warnings import warnings
 from evalsuite.store.samples import read_signs
+from tests.support.command import evalsuite as command
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
 from tests.support.toy import right, settings
 
@@ -79,6 +80,8 @@ def test_half_of_a_cell_has_no_score_until_a_person_says_why(tmp_path: Path) -> 
     found = summary(tmp_path, "fp8")
     assert (found["score"], found["complete"], found["degenerate"]) == (None, False, {"loop": 60})
     assert "accept_degenerate" in found["warnings"][0]
+    listed = command(tmp_path, "show", f"results_dir={tmp_path}")
+    assert "no score: 60 of 100 (60 loops) answers are degenerate" in listed.stdout
     for more in ({}, {"allow_incomplete": 0.9}):
         assert report(wanted(tmp_path, **more)) == Exit.INCOMPLETE
         assert gate(wanted(tmp_path, **more)) == Exit.INCOMPLETE
