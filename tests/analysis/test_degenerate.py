@@ -86,6 +86,10 @@ def test_half_of_a_cell_has_no_score_until_a_person_says_why(tmp_path: Path) -> 
         assert report(wanted(tmp_path, **more)) == Exit.INCOMPLETE
         assert gate(wanted(tmp_path, **more)) == Exit.INCOMPLETE
     assert not (tmp_path / "r" / "report" / "verdict.json").exists()
+    page = (tmp_path / "r" / "report" / "report.html").read_text(encoding="utf-8")
+    first_screen = page[page.index('<section id="verdict">') : page.index('<div class="cards">')]
+    assert "degenerate answers: BF16 0 of 100, FP8 60 of 100 (60 loops)." in first_screen
+    assert "no score: 60 of 100" in first_screen
 
     assert gate(wanted(tmp_path, accept_degenerate="it does loop")) == Exit.FAIL
     verdict = json.loads((tmp_path / "r" / "report" / "verdict.json").read_text(encoding="utf-8"))

@@ -85,10 +85,11 @@ async def probe_thinking(
     or off and there is some.
     """
     model = client.model
+    few, many = (token_limit(most, sampling, context) for most in (PROBE_TOKENS, LONG_PROBE_TOKENS))
     try:
-        reply = await _ask(client, PROBE_TOKENS, sampling, context)
-        if reply.truncated and not reply.text.strip():
-            reply = await _ask(client, LONG_PROBE_TOKENS, sampling, context)
+        reply = await _ask(client, few, sampling)
+        if reply.truncated and not reply.text.strip() and many > few:
+            reply = await _ask(client, many, sampling)
     except Rejected as error:
         raise EndpointUnusable(f"{model.base_url} refuses the run's request fields: {error}") from None
     except SampleFailed as error:
@@ -105,9 +106,9 @@ async def probe_thinking(
     return {"probe_thinks": thinks, "probe_finish": reply.finish_reason, "probe_model": reply.model}, reply
 
 
-async def _ask(client: Client, most: int, sampling: Mapping[str, Any], context: int | None) -> Reply:
+async def _ask(client: Client, most: int, sampling: Mapping[str, Any]) -> Reply:
     """The reply to the test question, of at most ``most`` tokens."""
-    fields = {**sampling, "max_tokens": token_limit(most, sampling, context), "seed": 0}
+    fields = {**sampling, "max_tokens": most, "seed": 0}
     request = Request(({"role": "user", "content": PROBE},), sampling=fields)
     return await persist(lambda: client.send(request), client.engine)
 
