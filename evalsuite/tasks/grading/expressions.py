@@ -18,6 +18,7 @@ _COMMAND = (sys.executable, "-P", "-m", "evalsuite.tasks.grading.expression_work
 class _Worker:
     """``expression_worker`` in a process of its own: started on first use, and again when it was ended."""
 
+    command: tuple[str, ...] = _COMMAND
     process: "subprocess.Popen[str] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -33,7 +34,7 @@ class _Worker:
     def _line(self, expression: str) -> str:
         if self.process is None:
             self.process = subprocess.Popen(
-                _COMMAND,
+                self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -41,7 +42,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C at the terminal is meant for the run, not for this process
             )
             if _read(self.process) != READY:
-                raise SampleFailed(f"math-verify cannot be loaded: {' '.join(_COMMAND)} ends with {self._ended()}")
+                raise SampleFailed(f"math-verify cannot be loaded: {' '.join(self.command)} ends with {self._ended()}")
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(expression) + "\n")

@@ -162,16 +162,14 @@ def test_values_of_arithmetic(box: str, value: str | None) -> None:
 
 
 def test_a_process_that_was_killed_is_replaced() -> None:
-    assert expressions.value("6+3") == "9"
-    process = expressions._WORKER.process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert expressions.value("6+4") == "10"
+    worker = expressions._Worker()
+    assert worker.ask("6+3") == '"9"\n'
+    assert worker.process is not None
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    assert worker.ask("6+4") == '"10"\n'
 
 
-def test_without_math_verify_nothing_is_graded(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.setattr(expressions, "_WORKER", expressions._Worker())
-    monkeypatch.setattr(expressions, "_COMMAND", ("false",))
+def test_without_math_verify_nothing_is_graded() -> None:
     with pytest.raises(SampleFailed, match="math-verify cannot be loaded: false ends with 1"):
-        expressions.value("6+3")
+        expressions._Worker(("false",)).ask("6+3")
