@@ -41,7 +41,7 @@ DATED = re.compile(r"-\d{4}")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A model server and how to speak to it. Made by ``connect``; close it with ``close``."""
+    """A client of one model server. Made by ``connect``; close it with ``close``."""
 
     model: Model
     """Its ``base_url`` is without the query, as messages and results show it."""

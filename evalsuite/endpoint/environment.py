@@ -1,4 +1,4 @@
-"""What the shell hands to a run, looked at once before the first request: proxies, certificates, keys, open files.
+"""The environment of a run, checked once before the first request: proxies, certificates, keys, open files.
 
 An HTTP library meets these values in the middle of a request and answers with whatever exception its parser raises.
 Here each is either used, ignored for endpoints on this machine, or named in one line with what to do about it.

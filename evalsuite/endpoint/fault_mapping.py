@@ -1,7 +1,7 @@
 """From HTTP statuses, error events and broken connections to the classes of ``faults``.
 
-A server's own words go into messages, at most 300 characters of them, without keys and without the prompt: messages
-end up in results, and items of some benchmarks may not.
+Messages quote at most 300 characters of a server's error, without keys and without the prompt, because they are stored
+with the results, and the items of some benchmarks may not be.
 """
 
 import os
@@ -21,23 +21,23 @@ from evalsuite.records import Request
 
 BUSY_STATUS = frozenset({429, 529})
 DOWN_STATUS = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
-"""Gateways and servers that say: not now. 520 to 524 are Cloudflare's words for 502 and 504."""
+"""The server is unavailable for now. 520 to 524 are Cloudflare's codes for 502 and 504."""
 RETRIED_STATUS = frozenset({408, 409, 425})
 REFUSED_STATUS = frozenset({401, 403, 404})
-"""The endpoint will answer every request like this: stop at once."""
+"""The endpoint refuses every request like this, so the run stops at once."""
 SERVER_ERROR_RETRIES = 3
-"""A 500 that stays is often the prompt's: fewer further requests than for other faults."""
+"""A repeated 500 is often caused by the prompt, so it is retried less often than other faults."""
 OVERFLOW = re.compile(r"context (length|size|window)|longer than the model|maximum.{0,20}input", re.IGNORECASE)
-"""What SGLang, vLLM and llama.cpp say when a prompt does not fit."""
+"""Errors of SGLang, vLLM and llama.cpp for a prompt that does not fit the context."""
 LONGEST_WORDS = 300
 QUOTED = 24
-"""So many characters of a prompt in a server's words are a quotation of it."""
+"""Length from which a part of the prompt in an error counts as a quotation."""
 LONGEST_READ = 4000
-"""Characters of a server's words that are looked at."""
+"""Characters of an error that are read."""
 
 
 def status_fault(response: Response, model: Model, request: Request | None = None) -> Exception:
-    """The class of failure that an HTTP status stands for, with the server's own words."""
+    """The fault of an HTTP status, with the server's message."""
     headers = response.headers
     if "html" in headers.get("Content-Type", ""):
         body: Any = page(response.body.decode("utf-8", "replace"))
@@ -46,7 +46,7 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
             body = orjson.loads(response.body)
         except orjson.JSONDecodeError:
             body = response.body[: 4 * LONGEST_READ].decode("utf-8", "replace")
-    words = safe(spoken(body), model, request)
+    words = safe(_error_message(body), model, request)
     if 300 <= response.status < 400:
         target = urlsplit(headers.get("Location", ""))
         return EndpointUnusable(
@@ -59,27 +59,27 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
     """The class of failure of a status, whether it came as one or inside a stream."""
-    said = f"HTTP {status} {words}".rstrip()
+    message = f"HTTP {status} {words}".rstrip()
     if status in REFUSED_STATUS:
         what = {401: "needs a valid key", 403: "refuses this key", 404: "does not know this model or path"}[status]
         key = f" (key from ${model.api_key_env})" if status != 404 else f" (checkpoint {model.checkpoint})"
-        return EndpointUnusable(f"{model.base_url} {what}{key}: {said}")
+        return EndpointUnusable(f"{model.base_url} {what}{key}: {message}")
     if status in BUSY_STATUS:
-        return Busy(said, wait)
+        return Busy(message, wait)
     if status in DOWN_STATUS:
-        return Down(said, wait, gateway=True)
+        return Down(message, wait, gateway=True)
     if status in RETRIED_STATUS:
-        return Transient(said, wait)
+        return Transient(message, wait)
     if status >= 500:
-        return Transient(said, wait, retries=SERVER_ERROR_RETRIES)
+        return Transient(message, wait, retries=SERVER_ERROR_RETRIES)
     if OVERFLOW.search(words):
-        return ContextOverflow(said)
-    return Rejected(said)
+        return ContextOverflow(message)
+    return Rejected(message)
 
 
 def event_fault(event: Any, model: Model, request: Request) -> Exception:
     """An error inside a reply that began with HTTP 200: SGLang and vLLM put the status into ``code``."""
-    words = safe(spoken(event), model, request)
+    words = safe(_error_message(event), model, request)
     code = event.get("code") if isinstance(event, Mapping) else None
     if isinstance(code, str) and code.isdecimal():
         code = int(code)
@@ -97,10 +97,10 @@ def connection_fault(error: Exception, model: Model) -> Exception:
             f"{model.base_url}: certificate verify failed; give the authority that signed it with models.NAME.ca_file="
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return Down(f"connection to {model.base_url} failed at its proxy: {_told(error, model)}")
+        return Down(f"connection to {model.base_url} failed at its proxy: {_exception_text(error, model)}")
     if isinstance(error, aiohttp.ClientResponseError):
-        return Malformed(f"{model.base_url} sent what is no HTTP response: {_told(error, model)}")
-    return Down(f"connection to {model.base_url} failed: {_told(error, model)}")
+        return Malformed(f"{model.base_url} sent what is no HTTP response: {_exception_text(error, model)}")
+    return Down(f"connection to {model.base_url} failed: {_exception_text(error, model)}")
 
 
 def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> Exception:
@@ -108,16 +108,16 @@ def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> E
     it, for people."""
     if isinstance(error, aiohttp.ClientResponseError):
         return connection_fault(error, model)
-    return Down(f"the connection broke after {seconds:.1f} s: {_told(error, model)}{lost}")
+    return Down(f"the connection broke after {seconds:.1f} s: {_exception_text(error, model)}{lost}")
 
 
-def _told(error: Exception, model: Model) -> str:
+def _exception_text(error: Exception, model: Model) -> str:
     """An exception's text on one line, without the URL that aiohttp adds: its query may hold a key."""
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return safe(" ".join(text.split()) or repr(error), model)
 
 
-def spoken(body: Any) -> str:
+def _error_message(body: Any) -> str:
     """The message in an error body of any shape; of a refused field the name, not the value."""
     if isinstance(body, Mapping) and body.get("error"):
         body = body["error"]

@@ -37,7 +37,7 @@ class Transient(SampleFailed):
     def __init__(self, message: str, retry_after: float | None = None, *, retries: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds that the server asked to wait."""
+        """Seconds to wait, from the reply's Retry-After."""
         self.retries = retries
         """Most further requests, where that is fewer than ``engine.retries``."""
         self.outage = False

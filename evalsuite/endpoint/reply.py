@@ -41,8 +41,8 @@ class ErrorEvent(SampleFailed):
 
 
 class TextBuffer:
-    """A text that grows piece by piece; the pieces are joined now and then, because 64,000 little strings weigh fifteen
-    times what they say (``io.StringIO`` keeps such a list, too)."""
+    """A text that grows piece by piece; the pieces are joined now and then, because 64,000 little strings take fifteen
+    times as much as their text (``io.StringIO`` keeps such a list, too)."""
 
     __slots__ = ("_blocks", "_pieces", "length")
 

@@ -1,6 +1,6 @@
 """How long one request may take: what its token cap needs at a quarter of the slowest measured rate.
 
-A shorter limit would cut long answers and ask again until a short one comes: it would choose the answers.
+A shorter limit would cut long answers and repeat the request until a short one arrives, which would bias the results.
 """
 
 import time
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from evalsuite.records import Reply
 
 KEPT = 512
-"""Newest rates that count."""
+"""Number of the newest rates that are kept."""
 ENOUGH = 20
-"""Replies from which a slowest rate is known."""
+"""Replies after which the slowest rate is known."""
 SHORTEST = 32
-"""Tokens below which a reply says nothing about the rate."""
+"""Tokens below which a reply is too short to measure the rate."""
 ASSUMED = 2.5
 """Generated tokens per second of one request, for one that is not streamed while nothing is measured: 64,000 tokens may
 take seven hours."""
