@@ -28,6 +28,8 @@ _CHARACTERS = {
     "⋅": r"\cdot ",
     "≈": "=",
     "≃": "=",
+    "≅": "=",
+    "\u223c": "=",
     "\u2044": "/",
     "\u2215": "/",
     "\u02bc": "'",
@@ -78,7 +80,7 @@ _REPLACED = tuple(
         (r"\\textsuperscript(?=\s*\{)", "^"),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])|\\textdegree(?![A-Za-z])", "°"),
         (r"\\(?:text)?(?:dollar|euro|sterling|pounds|yen|cent)(?![A-Za-z])", "$"),
-        (r"\\(?:approx|simeq|sim|cong|doteq|Rightarrow|rightarrow|implies|to|therefore)(?![A-Za-z])", "="),
+        (r"\\(?:approx|simeq|sim|cong|doteq|Rightarrow|implies|therefore)(?![A-Za-z])", "="),
         (r"\\(?:quad|qquad|enspace|thinspace)(?![A-Za-z])|\\[,;: ]|~", " "),
         (r"\\\\", ";"),
         (r"\\(?:\{|lbrace(?![A-Za-z]))", "("),
@@ -255,7 +257,9 @@ def _quantity(text: str) -> str | None:
         if not Fraction(below) or (whole and (not whole.isdigit() or Fraction(above) < 0)):
             return None
         value += Fraction(above) / Fraction(below)
-    value *= 10 ** (_MULTIPLIERS[values["M"].strip(_TEXT_MARK).lower()] if "M" in values else 0)
+    multiplier = values.get("M", "").strip(_TEXT_MARK)
+    if multiplier and (multiplier != "K" or "C" in shape[0]):  # K is kelvin where there is no currency
+        value *= 10 ** _MULTIPLIERS[multiplier.lower()]
     return str(-value if minus else value)
 
 
