@@ -208,8 +208,17 @@ class Session:
                 refused[name] = error
         for name in self.models.keys() - unfinished.keys():
             for cell in self._model_cells(name).values():
-                cell.open()
+                self._open(cell)
         return refused
+
+    def _open(self, cell: Cell) -> None:
+        cell.open()
+        if count := cell.set_aside:
+            items = len(cell.manifest["items"])
+            self._print(
+                f"{cell.label}/{cell.folder.name}: {items:,} items count now, as this command asks for them; "
+                f"the answers to {count:,} more stay on disk, and the command that asked for them counts them again"
+            )
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False)
@@ -234,7 +243,7 @@ class Session:
             self._print(f"{name}: {note}")
         identities = self.auxiliaries.identities
         for task, cell in cells.items():
-            cell.open()
+            self._open(cell)
             used = {role: identity for role, identity in identities.items() if role in tasks[task].needs}
             cell.update({"server": [*cell.manifest["server"], opened.entry], **used})
         if self.engine.probe:

@@ -205,6 +205,12 @@ class Cell:
         return self._seen.manifest is None or self._redo is not None
 
     @property
+    def set_aside(self) -> int:
+        """Items that counted before this command and no longer do, as it asks for fewer."""
+        before = self._seen.manifest
+        return 0 if before is None or self._redo else len(set(before["items"]) - set(self.manifest["items"]))
+
+    @property
     def is_open(self) -> bool:
         """Whether this process writes it."""
         return self._lock is not None

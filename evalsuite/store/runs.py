@@ -233,10 +233,14 @@ def find_run(run: str | Path, results_dir: Path) -> Path:
 
 
 def run_ids(results_dir: Path) -> tuple[str, ...]:
-    """Names of all runs with at least one cell, oldest first."""
+    """Names of all runs with at least one cell, archived ones included, oldest first."""
     if not results_dir.is_dir():
         return ()
-    folders = [folder for folder in results_dir.iterdir() if folder.is_dir() and cell_folders(folder)]
+    folders = [
+        folder
+        for folder in results_dir.iterdir()
+        if folder.is_dir() and (cell_folders(folder) or any(folder.glob(f"*/{SUPERSEDED}/*/{MANIFEST}")))
+    ]
     return tuple(folder.name for folder in sorted(folders, key=lambda folder: (folder.stat().st_mtime_ns, folder.name)))
 
 

@@ -46,7 +46,9 @@ def shown(folder: Path) -> tuple[int, float]:
     return row["items"], row["delta"]
 
 
-def test_reports_show_any_nested_part_and_gates_only_what_was_asked_for_in_time(tmp_path: Path) -> None:
+def test_reports_show_any_nested_part_and_gates_only_what_was_asked_for_in_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked(tmp_path / "results", 10)
     assert command(tmp_path, "report", "run=r").returncode == 0
     first = shown(tmp_path)
@@ -67,7 +69,9 @@ def test_reports_show_any_nested_part_and_gates_only_what_was_asked_for_in_time(
     refused = command(tmp_path, "report", "run=r", "limit=30")
     assert (refused.returncode, "was asked for at most 20 items" in refused.stderr) == (64, True)
     assert manifest.read_bytes() == before
+    capsys.readouterr()
     asked(tmp_path / "results", 15)  # after its answers existed
+    assert "fp8/additions: 15 items count now" in capsys.readouterr().err
     refused = command(tmp_path, "gate", "run=r", "gate=ours")
     assert (refused.returncode, "cannot decide a release" in refused.stderr) == (64, True)
     asked(tmp_path / "results", 10)
@@ -89,6 +93,8 @@ def test_a_forgotten_cell_is_archived_and_reports_show_it(tmp_path: Path) -> Non
     assert "forgotten; the answers are kept under superseded/ (reason: a flag, wrong)" in " ".join(text.split())
     assert "superseded" in command(tmp_path, "show", "run=r").stdout
     assert command(tmp_path, *words, "reason=again").returncode == 64
+    assert command(tmp_path, "forget", "run=r", "model=bf16", "task=additions", "reason=both").returncode == 0
+    assert "superseded" in command(tmp_path, "show").stdout  # nothing else is left of the run
     asked(tmp_path / "results", 10)
     text = " ".join(command(tmp_path, "report", "run=r").stdout.split())
     assert "asked again; the earlier answers are kept under superseded/ (reason: a flag, wrong)" in text
