@@ -91,7 +91,8 @@ class Everything:
     said: str
     """Last lines of both runs' standard error."""
     ends: Mapping[str, int]
-    """Command after healing -> its exit code: the run of a second model, ``rescore``, ``report`` and ``gate``."""
+    """Command after healing -> its exit code: the run of a second model, ``rescore``, ``report``, the run of the
+    benchmarks that are whole, and its ``gate``."""
 
 
 def everything(folder: Path, suite_name: str = "all") -> Everything:
@@ -120,7 +121,7 @@ def everything(folder: Path, suite_name: str = "all") -> Everything:
         second = evalsuite(folder, *words)
         seconds = time.monotonic() - began
         late_requests = [list(server.requests) for server in servers]
-        ends = _further(folder, words, suite_name) if suite_name == "quant" else {}
+        ends = _further(folder, words) if suite_name == "quant" else {}
         late = [requests[cut:] for requests, cut in zip(late_requests, cuts, strict=True)]
     again = {place for one in late[0] if (place := play.owner(one.prompt, one.body))}
     sent = [(who, key(one.body)) for who, some in zip((MODEL, SIMULATOR), late, strict=False) for one in some]
@@ -137,20 +138,24 @@ def everything(folder: Path, suite_name: str = "all") -> Everything:
     )
 
 
-def _further(folder: Path, words: Sequence[str], suite_name: str) -> dict[str, int]:
-    """Ask a second model, which is the first under another name, then grade, report and gate the run."""
+def _further(folder: Path, words: Sequence[str]) -> dict[str, int]:
+    """Ask a second model, which is the first under another name, then grade again, report and gate.
+
+    The gate refuses benchmarks of which only made parts are there: it judges a run of those that are whole.
+    """
     other = [word.replace("models.fp8.", "models.nvfp4.") for word in words]
     other[other.index("model=fp8")] = "model=nvfp4"
     where = [word for word in words if word.startswith(("results_dir=", "data=", "data.root="))]
     places = [word for word in where if word.startswith("results_dir=")]
+    kept = ("data", "results_dir=", "seed=", "judge", "models.", "tasks.aime", "tasks.tool_calls", "engine.")
+    whole = ["run", "model=[fp8,nvfp4]", "task=[aime,tool_calls]", "run_id=whole", "report=false"]
+    whole += [word for word in dict.fromkeys([*words, *other]) if word.startswith(kept)]
     commands = {
         "second model": other,
         "rescore": ["rescore", "run=r", *where],
         "report": ["report", "run=r", "baseline=fp8", *places],
-        "gate": [
-            *("gate", "run=r", f"gate={suite_name}", "baseline=fp8", "baseline_waiver=made answers"),
-            *places,
-        ],
+        "whole benchmarks": whole,
+        "gate": ["gate", "run=whole", "gate=quant", "baseline=fp8", *places],
     }
     return {name: evalsuite(folder, *command).returncode for name, command in commands.items()}
 

@@ -4,6 +4,7 @@ A cell states it in its manifest (``gated``) since its adapter read a gated data
 others, the names of the shipped adapter, the task, the options and the class are compared with the gated datasets.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -25,7 +26,13 @@ def _gated_cards() -> Mapping[str, str]:
 def is_gated_dataset(name: str) -> bool:
     """Whether ``name`` is, or contains, the name of a gated dataset: ``Idavidrein/gpqa``, ``leaderboard_gpqa_main``."""
     text = name.lower()
-    return any(stem in text or repository.rpartition("/")[2] in text for stem, repository in _gated_cards().items())
+    stems = {part for stem, repository in _gated_cards().items() for part in (stem, repository.rpartition("/")[2])}
+    return any(_mentions(text, stem) for stem in stems)
+
+
+def _mentions(text: str, stem: str) -> bool:
+    """Whether a name contains a stem; one of three letters (``hle``) only as a word of its own, not in "mathlete"."""
+    return stem in text and (len(stem) > 3 or re.search(rf"(?<![a-z]){stem}(?![a-z])", text) is not None)
 
 
 def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:

@@ -57,12 +57,9 @@ def test_the_suite_of_quantization_runs_as_the_eight(tmp_path: Path) -> None:
         assert cell.before == cell.planned, task
         assert cell.rows_kept, task
         assert cell.summaries[1]["complete"], task
-    assert {name: quant.ends[name] for name in ("second model", "rescore", "report")} == {
-        "second model": Exit.DONE,
-        "rescore": Exit.DONE,
-        "report": Exit.DONE,
-    }
-    assert quant.ends["gate"] == 2, "a few items decide nothing"
+    gate = quant.ends.pop("gate")
+    assert set(quant.ends.values()) == {Exit.DONE}
+    assert gate == 2, "two benchmarks of the gate decide no release"
 
 
 def test_the_words_of_a_gated_question_stay_out_of_report_and_output(tmp_path: Path) -> None:

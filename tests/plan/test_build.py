@@ -163,6 +163,16 @@ def test_the_default_gate_is_the_one_that_gate_release_composes(plan: Callable[.
     assert plan(*words).gate == plan(*words, "gate=release").gate == default_gate(SHIPPED)
 
 
+def test_the_repeats_of_quant_reach_its_critical_margins(plan: Callable[..., Plan]) -> None:
+    chances = plan("model=[fp8,nvfp4_v2]", "suite=quant", "gate=quant").chances
+    critical = {one.facts.name: one.outlook for one in chances if one.margin and one.margin.tier == "critical"}
+    assert len(critical) == 6
+    for name, outlook in critical.items():
+        assert outlook is not None
+        assert outlook.identical.passes > 0.97, name
+        assert outlook.moved.passes > 0.9, name
+
+
 # which part of a task
 
 

@@ -13,6 +13,7 @@ from evalsuite.engine.manifests import run_spec
 from evalsuite.records import Item
 from evalsuite.tasks import gating
 from evalsuite.tasks.datasets import HUB, Source, pin, rows
+from evalsuite.tasks.gating import is_gated_dataset
 from evalsuite.tasks.gpqa_diamond import GPQADiamond
 from tests.support.toy import Additions
 
@@ -73,3 +74,8 @@ def test_a_run_notes_that_its_dataset_is_gated(tmp_path: Path, name: str, gated:
     (manifest,) = spec.manifests.values()
     assert bool(manifest.get("gated")) == spec.tasks["mine"].gated == gated
     assert GPQADiamond.version
+
+
+def test_a_short_name_is_gated_only_as_a_word_of_its_own() -> None:
+    assert all(is_gated_dataset(name) for name in ("hle", "cais/hle", "my_hle_text", "HLE2"))
+    assert not any(is_gated_dataset(name) for name in ("mathlete", "athlete_quiz", "hles"))

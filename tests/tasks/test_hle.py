@@ -13,9 +13,11 @@ from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from evalsuite.records import JudgeVerdict
 from evalsuite.stats.calibration import calibration_error
+from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks import hle
-from evalsuite.tasks.datasets import Source, is_gated
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.gating import is_gated
 from tests.support.command import evalsuite
 from tests.support.questions import write
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
@@ -47,7 +49,6 @@ def verdict(correct: str, confidence: Any = 80, **changed: Any) -> str:
 def test_questions_with_a_picture_are_left_out(tmp_path: Path) -> None:
     items = list(hle.HLE(source=Source("local", str(lay_out(tmp_path)))).items())
     assert [(item.id, item.groups["category"]) for item in items] == [("q0", "Other"), ("q1", "Math"), ("q2", "Other")]
-    assert is_gated("hle")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,7 @@ def test_a_judged_run_keeps_confidence_and_shows_no_text(tmp_path: Path) -> None
         assert again.returncode == 0, again
         assert read_samples(cell).to_pylist() == list(rows.values())
         assert len(bench.requests) == 3
+    assert is_gated(read_manifest(cell))
     files = [path for path in (root / "results" / "r" / "report").rglob("*") if path.suffix in (".html", ".js", ".md")]
     assert files
     assert not any(SECRET in path.read_text() or "Confidence: 60" in path.read_text() for path in files)
