@@ -82,7 +82,8 @@ def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers
     signs = rows.loc[rows["outcome"] != "failed", "degenerate"].fillna("")
     counts = signs.value_counts()
     accepted = (cell.manifest.get("accepted") or {}).get("degenerate") or ""
-    return DegenerateAnswers({kind: int(counts[kind]) for kind in KINDS if counts.get(kind, 0)}, len(signs), str(accepted))
+    occurring = {kind: int(counts[kind]) for kind in KINDS if counts.get(kind, 0)}
+    return DegenerateAnswers(occurring, len(signs), str(accepted))
 
 
 def accepting(cells: Iterable[TableCell], reason: str | None) -> tuple[TableCell, ...]:
