@@ -30,6 +30,7 @@ DOES = {
     "forget": "archive a cell that was a mistake, with the reason",
     "show": "list runs, or one item in all precisions",
     "tasks": "what can run: benchmarks, models, suites",
+    "tasks new": "the configuration of a task of your own, over a JSONL file of questions",
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
     "doctor": "is every endpoint what it should be? asks a few short questions",
@@ -172,6 +173,12 @@ KEYS = {
 """,
     "tasks": """\
   evalsuite tasks
+""",
+    "tasks new": """\
+  evalsuite tasks new mine file=questions.jsonl
+
+  file=FILE                      JSONL, one question a line; names of fields are found, or written into the file below
+  --config-dir DIR               where task/NAME.yaml is written (else: mine)
 """,
     "fetch": """\
   evalsuite fetch suite=nightly to=DIR

@@ -37,6 +37,7 @@ COMMANDS = {
     "forget": "evalsuite.cli.forget:forget",
     "show": "evalsuite.cli.show:show",
     "tasks": "evalsuite.cli.tasks:tasks",
+    "tasks new": "evalsuite.cli.tasks_new:tasks_new",
     "fetch": "evalsuite.cli.fetch:fetch",
     "demo": "evalsuite.cli.demo:demo",
     "doctor": "evalsuite.cli.doctor:doctor",
@@ -166,7 +167,9 @@ def dispatch(argv: Sequence[str]) -> Exit:
 
 
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
-    """What the command line sets; ``release`` names one model, and its baseline is chosen beside it."""
+    """What the command line sets: ``tasks new NAME`` names a task, ``release`` one model with its baseline."""
+    if command == "tasks new":  # the name stands by itself
+        return [f"name={word}" if "=" not in word else word for word in arguments.overrides]
     if command != "release":
         return arguments.overrides
     from evalsuite.cli.release import with_baseline

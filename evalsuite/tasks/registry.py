@@ -26,6 +26,7 @@ ADAPTERS: Mapping[str, str] = {
     "hle": "evalsuite.tasks.hle:HLE",
     "ifbench": "evalsuite.tasks.ifbench.adapter:IFBench",
     "livecodebench": "evalsuite.tasks.livecodebench.adapter:LiveCodeBench",
+    "jsonl": "evalsuite.tasks.jsonl:JSONLTask",
     "lm_eval": "evalsuite.tasks.lm_eval.adapter:LMEvalTask",
     "mmlu_pro": "evalsuite.tasks.mmlu_pro:MMLUPro",
     "mmmu_pro": "evalsuite.tasks.mmmu.pro:MMMUPro",

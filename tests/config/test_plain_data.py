@@ -115,9 +115,9 @@ def test_the_table_is_whole() -> None:
 
 
 def test_every_task_has_its_three_rooms() -> None:
-    """``conf/task``, ``tasks`` and the adapters have the same names (``lm_eval`` is no benchmark)."""
+    """``conf/task``, ``tasks`` and the adapters have the same names (``lm_eval`` and ``jsonl`` are no benchmarks)."""
     from evalsuite.tasks.registry import ADAPTERS
 
     configured = {file.stem for file in (shipped("conf") / "task").glob("*.yaml")}
     described = {file.parent.name for file in shipped("tasks").glob("*/card.yaml")}
-    assert configured == set(ADAPTERS) == described | {"lm_eval"}
+    assert configured == set(ADAPTERS) == described | {"lm_eval", "jsonl"}
