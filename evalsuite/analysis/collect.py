@@ -16,7 +16,6 @@ from evalsuite.analysis.degenerate import accepting
 from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.settings import Data, Report
 from evalsuite.engine.stored import rescore
-from evalsuite.engine.stored.imported import with_disagreement
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import canonical_sha
 from evalsuite.store.artefact import Artefact, open_artefact
@@ -85,11 +84,10 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
             baseline = baseline_cells[0].model
             cells = (*cells, *baseline_cells)
         cells = tuple(replace(cell, manifest=narrowed(cell.manifest, settings.limit)) for cell in cells)
-        if (reason := settings.accept_log_disagreement) is not None:
-            cells = tuple(replace(cell, manifest=with_disagreement(cell.manifest, reason)) for cell in cells)
         brought = baseline if settings.baseline_run is not None else None
         table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
-        table = RunTable(table.samples, accepting(table.cells, settings.accept_degenerate))
+        reasons = {"degenerate": settings.accept_degenerate, "log_disagreement": settings.accept_log_disagreement}
+        table = RunTable(table.samples, accepting(table.cells, reasons))
         yield ReportInputs(table, baseline, artefact, notes)
 
 

@@ -86,17 +86,16 @@ def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers
     return DegenerateAnswers(occurring, len(signs), str(accepted))
 
 
-def accepting(cells: Iterable[TableCell], reason: str | None) -> tuple[TableCell, ...]:
-    """The cells as they are, or with ``reason`` for accepting their degenerate answers, for this command only."""
-    if reason is None:
-        return tuple(cells)
-    return tuple(
-        TableCell(cell.run, cell.folder, with_accepted(cell.manifest, {"degenerate": reason})) for cell in cells
-    )
+def accepting(cells: Iterable[TableCell], reasons: Mapping[str, str | None]) -> tuple[TableCell, ...]:
+    """The cells with further ``reasons`` for accepting what withholds their score, for this command only."""
+    given = {kind: reason for kind, reason in reasons.items() if reason is not None}
+    return tuple(TableCell(cell.run, cell.folder, with_accepted(cell.manifest, given)) for cell in cells)
 
 
 def with_accepted(manifest: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
     """A copy of a manifest whose ``accepted`` holds these reasons, too."""
+    if not reasons:
+        return dict(manifest)
     return {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}}
 
 

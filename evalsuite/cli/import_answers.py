@@ -15,7 +15,7 @@ from typing import Any
 from evalsuite.analysis.degenerate import with_accepted
 from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
-from evalsuite.engine.stored.imported import graded, import_manifest, scan, with_disagreement
+from evalsuite.engine.stored.imported import graded, import_manifest, scan
 from evalsuite.engine.stored.other_variants import unread
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import Sample
@@ -36,10 +36,8 @@ def import_answers(settings: Run) -> Exit:
         raise BadInput(f"task {key} is graded while it is asked; its answers cannot be imported")
     answers = scan(settings.file, task, settings.id_field, settings.text_field)
     manifest = import_manifest(name, task, answers)
-    if settings.accept_log_disagreement is not None:
-        manifest = with_disagreement(manifest, settings.accept_log_disagreement)
-    if settings.accept_degenerate is not None:
-        manifest = with_accepted(manifest, {"degenerate": settings.accept_degenerate})
+    reasons = {"degenerate": settings.accept_degenerate, "log_disagreement": settings.accept_log_disagreement}
+    manifest = with_accepted(manifest, {kind: reason for kind, reason in reasons.items() if reason is not None})
     choice = choose_run(Path(settings.results_dir), settings.run_id, settings.suite, {(name, key): manifest})
     folder = Path(settings.results_dir) / choice.run_id / name / key
     agreement: Counter[bool] = Counter()

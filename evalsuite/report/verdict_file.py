@@ -65,6 +65,7 @@ def verdict_content(
         "allow_incomplete": settings.allow_incomplete,
         "anomalies": [anomaly.to_json() for anomaly in explained_anomalies(suite, implausible)],
         "accept_degenerate": settings.accept_degenerate,
+        "accept_log_disagreement": settings.accept_log_disagreement,
         "warnings": [
             {"model": score.cell.model, "task": score.cell.task, "text": text}
             for score in suite.scores

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -153,7 +154,7 @@ def graded(
         reply = _reply(row, text)
         score = score_shown(single, item, repeat, reply, order_shown(item, row))
         verdict = row.get("verdict")
-        if agreement is not None and verdict is not None:
+        if agreement is not None and isinstance(verdict, int | float) and isfinite(verdict):
             agreement[score.value is not None and abs(verdict - score.value) < EQUAL] += 1
         yield _sample(task, name, item, repeat, score, reply)
     for repeat in range(answers.repeats):
@@ -268,8 +269,3 @@ def _origin(answers: RecordedAnswers) -> dict[str, Any]:
         return files[0] | harness
     together = hashlib.sha256("".join(sorted(file["sha256"] for file in files)).encode()).hexdigest()
     return {"file": f"{len(files)} files", "sha256": together, **harness, "files": files}
-
-
-def with_disagreement(manifest: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """The manifest with the reason for which grades that contradict the log's own verdicts are accepted."""
-    return {**manifest, "accepted": {**(manifest.get("accepted") or {}), "log_disagreement": reason}}

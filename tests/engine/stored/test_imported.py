@@ -22,6 +22,7 @@ from evalsuite.store.samples import read_samples
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
 from tests.support import questions as made
+from tests.support.command import evalsuite
 
 
 def settings(tmp_path: Path, task: str = "mmlu_pro", variant: str = "official", **others: Any) -> Run:
@@ -229,10 +230,22 @@ def test_a_log_with_other_verdicts_has_no_score_without_a_reason(
     said = capsys.readouterr().out
     assert "no score (6 correct)" in said
     assert "3 of the log's 6 own verdicts" in said
+    words = ("report", "run=R", "results_dir=results")
+    assert evalsuite(tmp_path, *words).returncode == Exit.INCOMPLETE
+    assert evalsuite(tmp_path, *words, "accept_log_disagreement=seen").returncode == Exit.DONE
+    assert "accepted" not in read_manifest(folder)  # for that report only
     run.accept_log_disagreement = "their grader was broken"
     assert import_answers(run) == Exit.DONE
     assert json.loads((folder / "summary.json").read_text())["score"] == 1.0
     assert read_manifest(folder)["accepted"] == {"log_disagreement": "their grader was broken"}
+
+
+def test_verdicts_of_plain_answers_count_where_they_are_numbers(tmp_path: Path) -> None:
+    verdicts = [1, True, 1.0, "correct", None, float("nan")]
+    record(tmp_path, [{**row, "verdict": verdict} for row, verdict in zip(official("ABCDEF"), verdicts, strict=True)])
+    assert import_answers(settings(tmp_path)) == Exit.DONE
+    manifest = read_manifest(tmp_path / "results" / "R" / "theirs" / "mmlu_pro")
+    assert manifest["log_agreement"] == {"same": 3, "verdicts": 3}
 
 
 @given(order=st.permutations(range(4)))
