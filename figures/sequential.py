@@ -126,7 +126,7 @@ def tokens_saved(flips: float, runs: int, slots: int = 256, sigma: float = 1.0, 
                 counted = at + BLOCK
                 break
         arms = [np.minimum(rng.lognormal(0.0, sigma, ITEMS), 21.5) for _ in range(2)]
-        began = [_began(lengths, slots) for lengths in arms]
+        began = [began(lengths, slots) for lengths in arms]
         ends = np.maximum(began[0] + arms[0], began[1] + arms[1])[:counted]
         total = float(sum(length.sum() for length in arms))
         stops = (
@@ -151,7 +151,7 @@ def _implied_at(differences: Floats, ends: Floats) -> float:
     return float(order[low])
 
 
-def _began(lengths: Floats, slots: int) -> Floats:
+def began(lengths: Floats, slots: int) -> Floats:
     """When each answer starts, in dispatch order, one token a second in each slot."""
     free = [0.0] * slots
     began = np.empty(len(lengths))

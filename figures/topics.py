@@ -103,9 +103,10 @@ def unfriendly(folder: Path) -> list[Line]:
 
 def sequential(folder: Path) -> list[Line]:
     """Errors and savings of stopping early."""
+    from figures.arrivals import arrival_lines
     from figures.sequential import real_line, sequential_lines
 
-    return [*sequential_lines(), real_line(folder)]
+    return [*sequential_lines(), *arrival_lines(), real_line(folder)]
 
 
 def drift(folder: Path) -> list[Line]:

@@ -16,6 +16,7 @@ from evalsuite.stats.sequential import (
     start,
     update,
 )
+from figures.arrivals import event_driven
 from figures.sequential import MARGIN, measure, tokens_saved
 from tests.support.e_values import log_e, update_counts
 
@@ -136,3 +137,10 @@ def test_errors_and_savings() -> None:
 def test_tokens_saved_are_fewer_than_items() -> None:
     found = tokens_saved(0.04, 2)
     assert found.items_saved > found.implied >= found.waited > 0
+
+
+def test_long_answers_that_finish_last_do_not_bias_the_decision() -> None:
+    """Lost answers are the long ones; the full size, 2,000 runs, is in the figures."""
+    found = event_driven(12)
+    assert found.passes <= 0.25  # 3 of 12 by chance: 0.2 %
+    assert found.fails <= 0.25
