@@ -94,6 +94,13 @@ def smollm2(folder: Path) -> list[Line]:
     return lines(folder)
 
 
+def promises(folder: Path) -> list[Line]:
+    """``plan`` against simulation, and a bare threshold beside."""
+    from figures.promises import promise_lines
+
+    return promise_lines()
+
+
 def unfriendly(folder: Path) -> list[Line]:
     """Losses of exactly the margin on few items, through ``paired_delta``."""
     from figures.unfriendly import unfriendly_lines
@@ -190,6 +197,7 @@ TOPICS: dict[str, Topic] = {
     "streams": Topic("What streams and a start cost", cost.measure_streams),
     "page": Topic("The report's page", page),
     "calibration": Topic("Calibrated verdicts", calibration),
+    "promises": Topic("What plan promises", promises),
     "unfriendly": Topic("Verdicts where the world is unfriendly", unfriendly),
     "sequential": Topic("Stopping early", sequential),
     "drift": Topic("Nightly drift", drift),
