@@ -59,6 +59,8 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
     if None not in (baseline.identity.get("thinking"), candidate.identity.get("thinking")):  # one was imported
         switches = (cell.identity.get("thinking_switch") for cell in (baseline, candidate))
         differences += _difference_lines("thinking_switch", *switches)
+    if None not in (baseline.identity.get("sampling"), candidate.identity.get("sampling")):
+        differences += _difference_lines("body", *(cell.identity.get("body") or {} for cell in (baseline, candidate)))
     for role in ("judge", "simulator"):
         differences += _difference_lines(role, baseline.manifest.get(role), candidate.manifest.get(role))
     old_versions, new_versions = (sorted(set(rows["version"].astype(str))) for rows in (base, cand))

@@ -14,6 +14,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What may become the name of a folder: models, runs."""
 RESERVED = ("report",)
 """Names of other folders in a run's folder, which no model may have."""
+OURS = ("model", "messages", "prompt", "tools", "stream", "n")
+"""Fields that ``server.body`` must not set: they are what is asked, or how the reply is read."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 
 
@@ -42,6 +44,7 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
         # the value may be a key that was pasted here, so it is not repeated
         yield f"{key}.api_key_env: must be the name of an environment variable, not the key itself"
     yield from _thinking_switch(f"{key}.thinking_switch", model)
+    yield from _body(f"{key}.server.body", model)
     for header, value in model.headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header):
             yield f"{key}.headers: '{header}' is no header name"
@@ -80,6 +83,16 @@ def name_problems(key: str, name: str) -> Iterator[str]:
     """Problems of a name that becomes a folder's."""
     if not NAME.fullmatch(name):
         yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"
+
+
+def _body(key: str, model: Model) -> Iterator[str]:
+    fields = model.server.body
+    for name in OURS:
+        if name in fields:
+            yield f"{key}.{name}: evalsuite sets it (of a model's name: models.NAME.served_name)"
+    for name in model.server.body_not_protocol:
+        if name not in fields:
+            yield f"{key}_not_protocol: {name} is no field of server.body ({', '.join(map(str, fields)) or 'empty'})"
 
 
 def _thinking_switch(key: str, model: Model) -> Iterator[str]:

@@ -43,6 +43,10 @@ class Server:
     """Sampling fields beyond OpenAI's that this dialect takes (``top_k``, ``min_p`` ...)."""
     max_tokens_field: str = "max_tokens"
     stream: bool = True
+    body: dict[str, Any] = field(default_factory=dict)
+    """Further fields of every request, as YAML types them; a field that is null is not sent at all, ``seed`` too."""
+    body_not_protocol: list[str] = field(default_factory=list)
+    """Fields of ``body`` that may differ between models that are compared."""
     identity: list[str] = field(default_factory=list)
     """Paths (below the server's root) that state what is served, tried in order."""
     facts: dict[str, list[str]] = field(default_factory=dict)

@@ -47,6 +47,11 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
         body["stop"] = list(request.stop)
     if streams(model, request):
         body["stream_options"] = {"include_usage": True}
+    for name, value in server.body.items():
+        if value is None:
+            body.pop(name, None)
+        else:
+            body[name] = value
     return body
 
 

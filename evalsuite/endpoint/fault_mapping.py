@@ -25,6 +25,11 @@ DOWN_STATUS = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
 RETRIED_STATUS = frozenset({408, 409, 425})
 REFUSED_STATUS = frozenset({401, 403, 404})
 """The endpoint refuses every request like this, so the run stops at once."""
+SENT = (
+    *("chat_template_kwargs", "stream_options", "response_format", "presence_penalty", "repetition_penalty"),
+    *("temperature", "max_completion_tokens", "max_tokens", "top_p", "top_k", "min_p", "seed", "stop"),
+)
+"""Fields of requests that servers are known to refuse, as they name them."""
 SERVER_ERROR_RETRIES = 3
 """A repeated 500 is often caused by the prompt, so it is retried less often than other faults."""
 OVERFLOW = re.compile(r"context (length|size|window)|longer than the model|maximum.{0,20}input", re.IGNORECASE)
@@ -74,7 +79,13 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
         return Transient(message, wait, retries=SERVER_ERROR_RETRIES)
     if OVERFLOW.search(words):
         return ContextOverflow(message)
-    return Rejected(message)
+    return Rejected(message + _remedy(words))
+
+
+def _remedy(words: str) -> str:
+    """The setting that leaves out a field which a server's words name; empty if they name none."""
+    named = next((name for name in SENT if re.search(rf"\b{name}\b", words)), None)
+    return "" if named is None else f" (to leave it out: +models.NAME.server.body.{named}=null)"
 
 
 def event_fault(event: Any, model: Model, request: Request) -> Exception:

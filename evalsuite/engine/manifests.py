@@ -81,6 +81,7 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
             "data_sha": task.data_sha,
             **arm,
             **({"thinking_switch": switch} if (switch := stated_switch(model)) else {}),
+            **({"body": body} if (body := _body(model)) else {}),
         },
         "version": task.adapter.version,
         "title": model.title,
@@ -101,6 +102,11 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
         "server": [],
         "evalsuite": __version__,
     }
+
+
+def _body(model: Model) -> dict[str, Any]:
+    """The fields of ``server.body`` that are part of what is measured."""
+    return {name: value for name, value in model.server.body.items() if name not in model.server.body_not_protocol}
 
 
 def _options(task: LoadedTask) -> dict[str, Any]:
