@@ -77,7 +77,7 @@ def _evalsuite(folder: Path, command: str, *words: str, cap: int = CAP) -> int:
         call += ["--config-dir", str(folder / "conf"), *words, "run_id=smol", "report=false", "sampling=greedy"]
         call += [f"sampling.max_tokens={cap}", "data=local", f"data.root={shared_data()}", "engine.probe_answer=false"]
     else:
-        call += ["run=smol", f"baseline={smollm2.name('BF16')}"]
+        call += ["run=smol", f"baseline={smollm2.name('BF16')}-nothink"]
     with (folder / "log").open("a", encoding="utf-8") as log:
         return subprocess.run(call, stdout=log, stderr=log, check=False, env={**os.environ, "CI": "1"}).returncode
 
