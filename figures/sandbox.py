@@ -4,21 +4,16 @@
 calls it and prints one JSON object; ``attacked`` calls it as root or as an ordinary user.
 """
 
-import ctypes
 import json
 import os
-import resource
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +24,7 @@ from evalsuite.sandbox.client import Job, Sandbox
 from evalsuite.sandbox.containers import COMMANDS
 from evalsuite.sandbox.split_tests import Halves, split
 from evalsuite.sandbox.supervisor import descendants
+from figures import traces
 from figures.attacks import ATTACKS
 
 ROOT = Path(__file__).parents[1]
@@ -145,7 +141,7 @@ def main(wall: str, folder: Path, warm: int, honest: int, names: Sequence[str]) 
     """Run and print."""
     os.umask(0)
     if wall not in COMMANDS:  # podman waits for a process of its own that only init would reap
-        _adopt_orphans()
+        traces.adopt_orphans()
     home, scratch = folder / "home", folder / "outside"
     (home / ".ssh").mkdir(parents=True)
     scratch.mkdir()
@@ -168,7 +164,7 @@ def main(wall: str, folder: Path, warm: int, honest: int, names: Sequence[str]) 
         found.facts = box.facts
     finally:
         box.close()
-    left = [_command(pid) for pid in _left(set())]
+    left = [traces.command(pid) for pid in traces.left(set())]
     if wall in COMMANDS:
         left += subprocess.run([wall, "ps", "-aq"], capture_output=True, text=True, check=True).stdout.split()
         subprocess.run([wall, "system", "migrate"], capture_output=True, check=False)  # ends what podman leaves running
@@ -190,16 +186,16 @@ def _attack(box: Sandbox, path: Path, folder: Path, found: Attacked) -> None:
         f"text = __take__(-1)\nassert any(word in text for word in {LEAKS})",
     )
     job = Job(IMPORTS, code, (*split(TESTS, IMPORTS), leaked), 1.5 if hangs else 12.0)
-    before, files, state = set(descendants(os.getpid())), _files(folder), _own_state()
-    with _listeners() as reached, _watched() as peak:
+    before, files, state = set(descendants(os.getpid())), traces.files(folder), traces.own_state()
+    with traces.listeners() as reached, traces.watched() as peak:
         began = time.monotonic()
         result = box.run(job, [*TARGETS, None])
         seconds = time.monotonic() - began
     harm = [f"reached {what}" for what in reached]
-    harm += [f"survivor {_command(pid)}" for pid in _left(before | _trees(box))]
-    harm += [f"changed {name}" for name in {name for name, _ in _files(folder) ^ files}]
-    harm += [f"left {name}" for name in _marked(mark, folder)]
-    harm += ["changed limits, priority or processors of evalsuite"] if _own_state() != state else []
+    harm += [f"survivor {traces.command(pid)}" for pid in traces.left(before | traces.trees(box))]
+    harm += [f"changed {name}" for name in {name for name, _ in traces.files(folder) ^ files}]
+    harm += [f"left {name}" for name in traces.marked(mark, folder)]
+    harm += ["changed limits, priority or processors of evalsuite"] if traces.own_state() != state else []
     harm += ["leaked into its output"] if result.passed[2] else []
     harm += [f"memory {peak[0] >> 20} MiB"] if peak[0] > MEMORY + SLACK else []
     harm += ["hung"] if seconds > job.timeout + 60 else []
@@ -238,123 +234,6 @@ def _targets(path: Path) -> None:
         for number, target in enumerate(TARGETS):
             file[f"test{number}"] = target
     path.chmod(0o644)
-
-
-def _trees(box: Sandbox) -> set[int]:
-    """Processes that are the sandbox's own: its zygotes, and its checker."""
-    own = [zygote.process.pid for zygote in box._zygotes]
-    checker = box._checker._process
-    own += [] if checker is None else [checker.pid]
-    return {pid for root in own for pid in (root, *descendants(root))}
-
-
-def _left(known: set[int]) -> set[int]:
-    """Living descendants that are not ``known``; the job's supervisor has a moment to leave."""
-    deadline = time.monotonic() + 10
-    while left := {pid for pid in set(descendants(os.getpid())) - known if _state(pid) not in ("", "Z")}:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.02)
-    return left
-
-
-def _state(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
-    return ""
-
-
-def _command(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:60]
-    return str(pid)
-
-
-def _adopt_orphans() -> None:
-    """Makes this process the parent of descendants whose own parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
-    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-
-
-def _own_state() -> tuple[Any, ...]:
-    """What another process could change of this one: limits, priority, processors."""
-    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    return (*limits, os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0)))
-
-
-def _files(folder: Path) -> set[tuple[str, tuple[Any, ...]]]:
-    """Path and state of what must not change: home, the folder outside, targets, interpreter, libraries."""
-    watched = [path for place in (folder / "home", folder / "outside") for path in (place, *place.rglob("*"))]
-    watched += [folder / "targets.h5", Path(sys.executable).resolve(), Path(os.__file__), Path(np.__file__)]
-    return {(str(path), _attributes(path)) for path in watched}
-
-
-def _attributes(path: Path) -> tuple[Any, ...]:
-    found = path.lstat()
-    kept = (found.st_mode, found.st_uid, found.st_nlink, found.st_mtime_ns, found.st_size)
-    return (*kept, *(() if path.is_symlink() else os.listxattr(path)))
-
-
-def _marked(mark: str, folder: Path) -> list[str]:
-    """Files outside whose name holds the snippet's own word."""
-    places = ["/dev/shm", "/dev/mqueue", "/var/tmp", "/tmp", "/run", "/etc", "/usr/lib", "/", str(folder / "user")]
-    places += [str(Path(np.__file__).parents[1]), str(Path(os.__file__).parent), str(folder)]
-    found = []
-    for place in places:
-        with suppress(OSError):
-            found += [entry.path for entry in os.scandir(place) if mark in entry.name]
-    return found
-
-
-@contextmanager
-def _listeners() -> Iterator[set[str]]:
-    """Names of the listening sockets that were reached."""
-    reached: set[str] = set()
-    stream, datagram = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
-    abstract = socket.socket(socket.AF_UNIX)
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with stream, datagram, abstract:
-        stream.bind(("127.0.0.1", 45871))
-        datagram.bind(("127.0.0.1", 45872))
-        abstract.bind("\0relcanary")
-        stream.listen()
-        abstract.listen()
-        yield reached
-        for name, one in (("TCP", stream), ("UDP", datagram), ("an abstract socket", abstract)):
-            one.setblocking(False)
-            try:
-                one.recv(1) if one is datagram else one.accept()[0].close()
-                reached.add(name)
-            except BlockingIOError:
-                continue
-
-
-@contextmanager
-def _watched() -> Iterator[list[int]]:
-    """The peak of the memory of all processes that are not there yet, in its one element."""
-    peak, over = [0], threading.Event()
-    before = set(descendants(os.getpid()))
-
-    def look() -> None:
-        while not over.wait(0.03):
-            peak[0] = max(peak[0], sum(_resident(pid) for pid in set(descendants(os.getpid())) - before))
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        watcher.join()
-
-
-def _resident(pid: int) -> int:
-    """Bytes of memory of its own (what it shares with the zygote is not counted twice)."""
-    try:
-        parts: list[Any] = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:
-        return 0
-    return (int(parts[1]) - int(parts[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
         found = frames(raw)
     except NotData as error:
         return {"passed": [False] * len(outside), "kind": "no_result", "why": str(error)}
-    compared = Compared()
+    compared = TargetSites()
     names = _names(request["imports"], outside, found, compared)
     _trusted_texts(request)
     passed, kind, why = [], "pass", ""
@@ -107,14 +107,14 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Compared:
+class TargetSites:
     """What the running test compares with its target."""
 
     target: Any = None
     sites: frozenset[int] = frozenset()
 
 
-def _names(imports: str, outside: Sequence[str], found: SandboxOutput, compared: Compared) -> dict[str, Any]:
+def _names(imports: str, outside: Sequence[str], found: SandboxOutput, compared: TargetSites) -> dict[str, Any]:
     def read(site: int, place: int) -> Any:
         if not found.values[site]:
             raise CodeFailed("no value came out")

@@ -16,6 +16,8 @@ from evalsuite.sandbox.serialization import encode
 from evalsuite.sandbox.split_tests import EMIT
 
 OPEN_FILES = 256
+HANDLES = 4096
+"""No descriptor that a zygote has open is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
             folder.mkdir(parents=True)
             inner = os.fork()
             if inner:
-                os.closerange(3, 1 << 20)
+                os.closerange(3, HANDLES)
                 os._exit(int(os.waitpid(inner, 0)[1] != 0))
         _enclose(folder, walls, mapped, {values, ready})
         names: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
@@ -83,7 +85,7 @@ def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> Non
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     low, high = sorted(keep)
-    for first, last in ((3, low), (low + 1, high), (high + 1, 1 << 20)):
+    for first, last in ((3, low), (low + 1, high), (high + 1, HANDLES)):
         os.closerange(first, last)
     os.chdir(folder)
     os.environ.update(TMPDIR=str(folder), HOME=str(folder), MPLCONFIGDIR=str(folder))

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,26 @@ MODES = [pytest.param(True, id="nested"), pytest.param(False, id="single", marks
 
 
 @pytest.fixture(scope="module", params=MODES)
-def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def each(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with opened(request.param) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with opened(nested=True, warm=("numpy", "sympy")) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def opened(nested: bool, warm: Sequence[str] = ("numpy",)) -> Iterator[Sandbox]:
     os.environ["EVALSUITE_TEST_SECRET"] = SECRET
-    opened = Sandbox("bubblewrap", request.param, memory=512 << 20, disk=32 << 20, warm=("numpy",))
-    yield opened
-    opened.close()
-    del os.environ["EVALSUITE_TEST_SECRET"]
+    made = Sandbox("bubblewrap", nested, memory=512 << 20, disk=32 << 20, warm=warm)
+    try:
+        yield made
+    finally:
+        made.close()
+        os.environ.pop("EVALSUITE_TEST_SECRET", None)
 
 
 def run(
@@ -51,26 +65,26 @@ def run(
     return box.run(Job(imports, code, split([test], imports), timeout), [target])
 
 
-def test_verdicts(box: Sandbox) -> None:
-    assert run(box, "def f(): return 1").ok
-    assert run(box, "def f(): return np.float64(1)").ok
-    assert run(box, "def f(): return 2").ending == "wrong"
-    assert run(box, "def f(): return 1 / 0").ending == "exception"
-    assert run(box, "x = ").ending == "exception"
-    assert run(box, "import os; os._exit(0)").ending == "no_result"
-    assert run(box, "import ctypes; ctypes.string_at(0)").ending == "no_result"
-    assert run(box, "def f(): return np.zeros(3)", "assert np.allclose(f(), target)", np.zeros(2)).ending == "wrong"
+def test_verdicts(each: Sandbox) -> None:
+    assert run(each, "def f(): return 1").ok
+    assert run(each, "def f(): return np.float64(1)").ok
+    assert run(each, "def f(): return 2").ending == "wrong"
+    assert run(each, "def f(): return 1 / 0").ending == "exception"
+    assert run(each, "x = ").ending == "exception"
+    assert run(each, "import os; os._exit(0)").ending == "no_result"
+    assert run(each, "import ctypes; ctypes.string_at(0)").ending == "no_result"
+    assert run(each, "def f(): return np.zeros(3)", "assert np.allclose(f(), target)", np.zeros(2)).ending == "wrong"
 
 
-def test_limits(box: Sandbox) -> None:
-    assert run(box, "while True: pass", timeout=0.5).ending == "timeout"
+def test_limits(each: Sandbox) -> None:
+    assert run(each, "while True: pass", timeout=0.5).ending == "timeout"
     many = "import os, time\nfor _ in range(8):\n    if os.fork() == 0: break\nkeep = np.ones(14 << 20); time.sleep(9)"
-    assert run(box, many).ending == "memory"
-    assert run(box, "def f(): return np.ones(9 << 20)").ending in ("output", "exception")
+    assert run(each, many).ending == "memory"
+    assert run(each, "def f(): return np.ones(9 << 20)").ending in ("output", "exception")
     files = (
         "import time\nfor i in range(4): open(str(i), 'wb').write(b'x' * (20 << 20))\ntime.sleep(9)\ndef f(): return 1"
     )
-    assert run(box, files).ending == "exception"
+    assert run(each, files).ending == "exception"
     unnamed = """
 import os
 held = []
@@ -81,7 +95,7 @@ for i in range(4):
     os.fsync(held[-1])
 def f(): return sum(os.fstat(file.fileno()).st_size for file in held)
 """
-    assert not run(box, unnamed, target=80 << 20).ok, "files without a name count as well"
+    assert not run(each, unnamed, target=80 << 20).ok, "files without a name count as well"
 
 
 def test_a_comparison_that_would_take_all_memory_costs_the_answer_alone(box: Sandbox) -> None:
@@ -134,18 +148,20 @@ keep = [n for n in range(3, 64) if tried(lambda: os.write(n, b''))]
 """
 
 
-def test_walls(box: Sandbox, tmp_path: Path) -> None:
+def test_walls(each: Sandbox, tmp_path: Path) -> None:
     outside, tests = tmp_path / "file", Path(__file__).parent
     outside.write_text("private")
     code = f"OUTSIDE, TESTS, SECRET = {str(outside)!r}, {str(tests)!r}, {SECRET!r}\n{LOOKS}"
-    seen = run(box, code, "assert [name for name, found in f().items() if found] == target", [])
-    assert seen.ok, run(box, f"{code}\ng = f\ndef f(): raise OSError(str(g()))").why
+    seen = run(each, code, "assert [name for name, found in f().items() if found] == target", [])
+    assert seen.ok, run(each, f"{code}\ng = f\ndef f(): raise OSError(str(g()))").why
 
 
-def test_one_job_leaves_nothing_for_the_next(box: Sandbox) -> None:
-    run(box, "np.allclose = lambda *_: True\nimport builtins; builtins.len = lambda _: 7\nopen('left', 'w').write('x')")
+def test_one_job_leaves_nothing_for_the_next(each: Sandbox) -> None:
+    run(
+        each, "np.allclose = lambda *_: True\nimport builtins; builtins.len = lambda _: 7\nopen('left', 'w').write('x')"
+    )
     fresh = "import os\ndef f(): return [len([]), np.allclose(1, 2), os.listdir('.')]"
-    assert run(box, fresh, target=[0, False, []]).ok
+    assert run(each, fresh, target=[0, False, []]).ok
 
 
 def test_files_are_gone_after_a_job(box: Sandbox) -> None:
@@ -154,23 +170,22 @@ def test_files_are_gone_after_a_job(box: Sandbox) -> None:
     assert run(box, "import os\ndef f(): return os.listdir('.')", target=[]).ok
 
 
-def test_a_zygote_whose_job_was_killed_is_not_used_again(box: Sandbox) -> None:
-    if not box.nested:
-        pytest.skip("no zygote is used again")
-    run(box, "def f(): return 1")
-    before = box._next
-    assert run(box, "def f(): return 2").ending == "wrong"
-    assert box._next is before, "a wrong answer is no reason"
-    endings = []
-    for code in ("import ctypes; ctypes.string_at(0)", "import os; os._exit(3)", "while True: pass"):
+def test_a_zygote_whose_job_was_killed_is_not_used_again() -> None:
+    with opened(nested=True) as box:
         run(box, "def f(): return 1")
-        used = box._next
-        assert used is not None
-        endings.append(run(box, code, timeout=0.5).ending)
-        assert box._next is None
-        assert not used.alive
-    assert endings == ["no_result", "no_result", "timeout"]
-    assert run(box, "def f(): return 1").ok
+        before = box._next
+        assert run(box, "def f(): return 2").ending == "wrong"
+        assert box._next is before, "a wrong answer is no reason"
+        endings = []
+        for code in ("import ctypes; ctypes.string_at(0)", "import os; os._exit(3)", "while True: pass"):
+            run(box, "def f(): return 1")
+            used = box._next
+            assert used is not None
+            endings.append(run(box, code, timeout=0.5).ending)
+            assert box._next is None
+            assert not used.alive
+        assert endings == ["no_result", "no_result", "timeout"]
+        assert run(box, "def f(): return 1").ok
 
 
 def test_jobs_run_side_by_side(box: Sandbox) -> None:
@@ -190,18 +205,18 @@ def test_jobs_run_side_by_side(box: Sandbox) -> None:
                 job.result()
 
 
-def test_faults_are_ours(box: Sandbox) -> None:
+def test_faults_are_ours(each: Sandbox) -> None:
     with pytest.raises(SandboxFault, match="No module named 'no_such_library'"):
-        run(box, "def f(): return 1", imports="import no_such_library")
+        run(each, "def f(): return 1", imports="import no_such_library")
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(SandboxFault, match="given up"):
-        box.run(Job(NUMPY, "while True: pass", split(["assert f()"], NUMPY)), [1], cancelled)
-    assert run(box, "def f(): return 1").ok
-    assert box._next is not None
-    box._next.process.kill()
-    box._next.process.wait()
-    assert run(box, "def f(): return 1").ok, "a new zygote takes the place of a dead one"
+        each.run(Job(NUMPY, "while True: pass", split(["assert f()"], NUMPY)), [1], cancelled)
+    assert run(each, "def f(): return 1").ok
+    assert each._next is not None
+    each._next.process.kill()
+    each._next.process.wait()
+    assert run(each, "def f(): return 1").ok, "a new zygote takes the place of a dead one"
 
 
 def test_a_lost_judge_is_replaced_and_never_a_verdict(box: Sandbox) -> None:
@@ -346,6 +361,7 @@ def below(pid: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("namespaces", [None, 0], ids=["further ones allowed", "no further ones"])
 def test_bubblewrap_holds_with_and_without_further_namespaces(namespaces: int | None) -> None:
     """In a user namespace of our own: where jobs cannot have their own, each gets a zygote."""
