@@ -147,14 +147,17 @@ def _further(folder: Path, words: Sequence[str]) -> dict[str, int]:
     other[other.index("model=fp8")] = "model=nvfp4"
     where = [word for word in words if word.startswith(("results_dir=", "data=", "data.root="))]
     places = [word for word in where if word.startswith("results_dir=")]
-    kept = ("data", "results_dir=", "seed=", "judge", "models.", "tasks.aime", "tasks.tool_calls", "engine.")
-    whole = ["run", "model=[fp8,nvfp4]", "task=[aime,tool_calls]", "run_id=whole", "report=false"]
-    whole += [word for word in dict.fromkeys([*words, *other]) if word.startswith(kept)]
+    kept = ("run", "model", "data", "results_dir=", "seed=", "judge", "tasks.aime", "tasks.tool_calls", "engine.")
+    whole = [
+        [*(word for word in arm if word.startswith(kept) and not word.startswith("run_id")), "task=[aime,tool_calls]"]
+        for arm in (words, other)
+    ]
     commands = {
         "second model": other,
         "rescore": ["rescore", "run=r", *where],
         "report": ["report", "run=r", "baseline=fp8", *places],
-        "whole benchmarks": whole,
+        "whole benchmarks": [*whole[0], "run_id=whole", "report=false"],
+        "and of the second model": [*whole[1], "run_id=whole", "report=false"],
         "gate": ["gate", "run=whole", "gate=quant", "baseline=fp8", *places],
     }
     return {name: evalsuite(folder, *command).returncode for name, command in commands.items()}
