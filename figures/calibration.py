@@ -102,18 +102,18 @@ def release(tau: float, count: int, seed: int = 20261120) -> Calibration:
         {name: _released(drawn, name) for name in METHODS},
         {bench.task: chance_to_pass(bench.design(tau), bench.margin, alpha=ALPHA) for bench in BENCHES},
         release_chances(planned, suite_margin=SUITE_MARGIN, alpha=ALPHA).release.passes,
-        float((_calls(lost, "evalsuite")[:, 0] == -1).mean()),
+        float((suite_calls(lost, "evalsuite")[:, 0] == -1).mean()),
     )
 
 
 def _released(drawn: Mapping[str, Mapping[float, Drawn]], method: str) -> Released:
     arrays = {task: {step: METHODS[method](one) for step, one in steps.items()} for task, steps in drawn.items()}
     same = {task: steps[0.0] for task, steps in arrays.items()}
-    calls = _calls(same, method)
+    calls = suite_calls(same, method)
     counted = [bench.tier != "advisory" for bench in BENCHES] + [True]
     each, alone = {}, {}
     for place, bench in enumerate(BENCHES):
-        moved = {step: _calls({**same, bench.task: arrays[bench.task][step]}, method) for step in STEPS}
+        moved = {step: suite_calls({**same, bench.task: arrays[bench.task][step]}, method) for step in STEPS}
         each[bench.task] = {step: _shares(found[:, place]) for step, found in moved.items()}
         alone[bench.task] = _release_shares(moved[-1.0])
     return Released(
@@ -121,12 +121,12 @@ def _released(drawn: Mapping[str, Mapping[float, Drawn]], method: str) -> Releas
         _release_shares(calls),
         each,
         alone,
-        _release_shares(_calls({task: steps[-1.0] for task, steps in arrays.items()}, method)),
+        _release_shares(suite_calls({task: steps[-1.0] for task, steps in arrays.items()}, method)),
         {task: float((one.p_value < 0.05).mean()) for task, one in same.items()},
     )
 
 
-def _calls(found: Mapping[str, Measured], method: str) -> Calls:
+def suite_calls(found: Mapping[str, Measured], method: str = "evalsuite") -> Calls:
     """Verdicts of every suite, the suite mean in the last column."""
     rows = [found[bench.task] for bench in BENCHES]
     critical = [place for place, bench in enumerate(BENCHES) if bench.tier == "critical"]
@@ -165,7 +165,7 @@ def _check_real_code(drawn: Mapping[str, Mapping[float, Drawn]], count: int = 40
     """The vectorised verdicts are those of ``decide_release`` on single suites."""
     for step in STEPS:
         arrays = {task: steps[step].ours for task, steps in drawn.items()}
-        calls = _calls(arrays, "evalsuite")
+        calls = suite_calls(arrays, "evalsuite")
         codes = {"pass": 1, "fail": -1, "undecided": 0}
         for place in range(min(count, len(calls))):
             changes = {bench.task: arrays[bench.task].as_delta(place, bench.n) for bench in BENCHES}

@@ -145,7 +145,7 @@ def _single(bench: Bench, delta: float, count: int, rng: np.random.Generator, ch
 def _chunk(bench: Bench, delta: float, tau: float, count: int, rng: np.random.Generator, check: int) -> Drawn:
     steps = bench.task == "scicode"
     questions = int(STEPS.sum()) if steps else bench.n
-    chance, moved = _chances(bench, tau, count, questions, rng)
+    chance, moved = chances(bench, tau, count, questions, rng)
     moved = moved * (1 + delta / bench.score)
     if steps:
         base, cand = (_attempts(bench, p, rng) for p in (chance, moved))
@@ -170,7 +170,7 @@ def _chunk(bench: Bench, delta: float, tau: float, count: int, rng: np.random.Ge
     return Drawn(ours, pooled, unpaired, check)
 
 
-def _chances(bench: Bench, tau: float, count: int, questions: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def chances(bench: Bench, tau: float, count: int, questions: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Chances of both arms, (suites, questions), before any loss."""
     spread = (1 - bench.phi) * bench.score * (1 - bench.score)
     room = (bench.score - tau) * (1 - tau - bench.score)

@@ -83,8 +83,9 @@ def mistakes(folder: Path) -> list[Line]:
 def calibration(folder: Path) -> list[Line]:
     """Simulated suites through the real decision code."""
     from figures.calibration import release_lines
+    from figures.identical import identical_lines
 
-    return release_lines()
+    return [*release_lines(), *identical_lines()]
 
 
 def smollm2(folder: Path) -> list[Line]:

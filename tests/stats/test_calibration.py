@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.config.compose import load_report, load_settings
-from figures import calibration, unfriendly
+from figures import calibration, identical, promises, unfriendly
 from figures.simulate import ALPHA, BENCHES, STEPS
 
 COUNT = 600
@@ -36,6 +36,18 @@ def test_losses_on_few_items_do_not_pass(case: unfriendly.Case) -> None:
     found = unfriendly.measure(case, 300)
     assert found.passes <= 0.05 + 3 * found.error()
     assert found.covers >= 0.93 - 3 * found.error(0.07)
+
+
+def test_identical_suites_are_rarely_marked() -> None:
+    found = identical.marked(40)
+    assert max(found.fail, found.star, found.anomalous) <= 0.05 + 3 * sqrt(0.05 * 0.95 / 40)
+    assert found.group_values > 20
+
+
+def test_plan_keeps_its_promises() -> None:
+    for promise in promises.promised("card", "card", 0.0, 400):
+        chance = promise.planned
+        assert abs(chance - promise.simulated) <= 0.03 + 3 * sqrt(chance * (1 - chance) / 400), promise.bench.task
 
 
 def test_exact_tests_keep_their_level() -> None:
