@@ -155,9 +155,13 @@ def _from_parquet(folder: Path, read: "Callable[[pq.ParquetFile], T]") -> "T | N
     manifest = read_manifest(folder)
     try:
         if _is_current(folder, manifest):
-            with pq.ParquetFile(folder / SAMPLES) as file:  # pq.read_table would import pandas
+            # pq.read_table would import pandas
+            with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
+                unknown = set(file.schema_arrow.names) - set(COLUMNS)
+                if unknown:
+                    raise ValueError(f"a column is called {min(unknown)!r}")
                 return read(file)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if manifest["imported"] is not None:
             raise BadInput(f"{folder / SAMPLES} is damaged ({error}); import the file again") from None
     return None
@@ -242,9 +246,9 @@ def _stated(path: Path, what: str, nothing: Any) -> Any:
 
     try:
         stated = (pq.read_metadata(path).metadata or {}).get(what.encode())
-    except (pa.ArrowInvalid, OSError):
+        return nothing if stated is None else json.loads(stated)
+    except (pa.ArrowException, OSError, ValueError):
         return None
-    return nothing if stated is None else json.loads(stated)
 
 
 def _cuts(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]]:
@@ -329,7 +333,7 @@ def _write(
     columns = schema().with_metadata({name: json.dumps(value) for name, value in stated.items()})
     try:
         with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, columns, compression="zstd") as writer:
+            with pq.ParquetWriter(file, columns, compression="zstd", write_page_checksum=True) as writer:
                 batch: list[dict[str, Any]] = []
                 held = 0
                 for row in rows:

@@ -18,7 +18,7 @@ from evalsuite.store import journal, lock
 from evalsuite.store.baseline import copy_cell
 from evalsuite.store.manifest import read_manifest, write_json
 from evalsuite.store.runs import TableCell
-from evalsuite.store.samples import read_samples
+from evalsuite.store.samples import SAMPLES, read_cuts, read_samples, seal
 from tests.store.test_cell import write
 from tests.support import damages
 from tests.support.journals import manifest
@@ -126,3 +126,19 @@ def test_a_process_number_counts_only_in_its_namespace(tmp_path: Path) -> None:
     for text in ("[]", "{}", '{"pid": "x", "host": 7}', "\udcff"):
         path.write_text(text, encoding="utf-8", errors="surrogateescape")
         assert lock.holder_of(tmp_path) == "an unreadable lock file" or "process" in lock.holder_of(tmp_path)
+
+
+def test_a_damaged_table_is_made_again_from_the_journals(tmp_path: Path) -> None:
+    """Its pages have checksums as well, and a column of another name is damage."""
+    folder = tmp_path / "fp8" / "toy"
+    write(folder, ["0", "1", "2"])
+    (path,) = folder.glob("journal-*.jsonl")
+    path.rename(folder / "journal-h-1-00000000.jsonl")  # so that the table has the same bytes every time
+    seal(folder)
+    rows, whole = read_samples(folder).to_pylist(), (folder / SAMPLES).read_bytes()
+    for place in range(4, len(whole), max(1, len(whole) // 150)):
+        changed = bytearray(whole)
+        changed[place] ^= 0x10
+        (folder / SAMPLES).write_bytes(changed)
+        assert read_samples(folder).to_pylist() == rows
+        assert read_cuts(folder) == {}
