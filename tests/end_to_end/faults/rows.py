@@ -132,13 +132,13 @@ ROWS: dict[int, Row] = {
     42: Row(
         "torn journal tail",
         (
-            "tests/store/test_cell.py::test_a_torn_last_line_is_left_out_and_damage_before_it_is_named",
+            "tests/store/test_cell.py::test_a_torn_last_line_is_left_out_and_so_is_a_damaged_one",
             "tests/store/test_proofs.py::test_killed_runs_end_as_uninterrupted_ones",
         ),
     ),
     43: Row(
         "damage in the middle of a journal",
-        ("tests/store/test_cell.py::test_a_torn_last_line_is_left_out_and_damage_before_it_is_named",),
+        ("tests/store/test_cell.py::test_a_torn_last_line_is_left_out_and_so_is_a_damaged_one",),
     ),
     44: Row(
         "two runs on one folder",
