@@ -280,7 +280,7 @@ def _agreeing(
             if bounds is not None and p_value >= error:
                 bounds = (min(bounds[0], 0.0), max(bounds[1], 0.0))
             elif bounds is not None and bounds[0] <= 0 <= bounds[1]:
-                p_value = error
+                p_value = error * (1 + 1e-9)  # not significant at exactly this error
             agreed.append(bounds)
         ends = agreed
     loss = _loss(p_value, estimate.mean)
