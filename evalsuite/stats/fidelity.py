@@ -48,9 +48,11 @@ class Ratio:
     """A ratio of two sums over answers, or a mean per token (a sum over answers by their tokens)."""
 
     value: float
+    """The estimate."""
     low: float
+    """Lower bound of the 95 % interval; ``value`` for fewer than two answers."""
     high: float
-    """Bounds of the 95 % interval; equal to ``value`` for fewer than two answers."""
+    """Upper bound of the 95 % interval; ``value`` for fewer than two answers."""
 
 
 def divergence(baseline: Listed, candidate: Listed) -> Divergence:

@@ -61,7 +61,14 @@ class Design:
         return sqrt(self.within / self.answers * (1 / self.repeats_base + 1 / self.repeats_cand))
 
     def resolution(self, alpha: float) -> float:
-        """Smallest loss that the sources can exclude at the one-sided error ``alpha``; 0 without shared sources."""
+        """Compute the smallest loss that the sources can exclude.
+
+        Args:
+            alpha: One-sided error, a fraction.
+
+        Returns:
+            The loss, a fraction of 1; 0 without shared sources.
+        """
         return 0.0 if self.sources is None else sources_resolution(self.sources, alpha)
 
 
@@ -133,7 +140,11 @@ class ThresholdRule:
     """Lowest and highest chance over the benchmarks that a true loss of twice the threshold is accepted there."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``verdict.json`` and of a plan."""
+        """Return the entry of ``verdict.json`` and of a plan.
+
+        Returns:
+            JSON types, all chances as fractions.
+        """
         return {
             "threshold": self.threshold,
             "rejects_identical": self.rejects_identical,

@@ -33,6 +33,9 @@ NOT_DECLARED = {
 }
 """Imported, but for no extra -> why."""
 PRIVATE = {
+    ("evalsuite/config/typed_files.py", "hydra._internal.core_plugins.file_config_source", "FileConfigSource"),
+    ("evalsuite/config/typed_files.py", "omegaconf._utils", "get_yaml_loader"),
+    ("evalsuite/sandbox/symbolic.py", "sympy.core.assumptions", "_assume_defined"),
     ("evalsuite/tasks/lm_eval/build.py", "lm_eval.tasks._yaml_loader", "load_yaml"),
     ("tests/config/test_compose.py", "hydra._internal.core_plugins.basic_sweeper", "BasicSweeper"),
 }
