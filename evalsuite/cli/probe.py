@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -172,4 +171,4 @@ def _accepted(path: str | None) -> dict[str, Any] | None:
 
 
 def _report(name: str, text: str) -> None:
-    print(f"{name}: {text}", file=sys.stderr)
+    console.lines_output(stderr=True).print(f"{name}: {text}")
