@@ -69,7 +69,7 @@ def test_faults_are_parts_of_the_extremes(tmp_path: Path) -> None:
     assert row["bounded"]["share"] == pytest.approx(0.2)
     assert worst["causes"] == pytest.approx(
         {"wrong": -0.05, "truncated": 0, "no_answer": 0, "refused": 0}
-        | {"server_fault": -0.05, "judge_fault": -0.1, "simulator_fault": -0.05}
+        | {"server_fault": -0.05, "judge_fault": -0.1, "simulator_fault": -0.05, "sandbox_fault": 0}
     )
     assert sum(worst["causes"].values()) == pytest.approx(worst["delta"])
     assert best["delta"] == pytest.approx(-0.05)

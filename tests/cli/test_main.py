@@ -385,8 +385,19 @@ def test_what_the_operating_system_refuses_is_one_line_with_its_number(tmp_path:
     (tmp_path / "results" / "r" / "m" / "t" / "manifest.json").mkdir(parents=True)
     done = evalsuite(tmp_path, "report", "run=r")
     assert done.returncode == Exit.STORAGE
-    assert done.stderr.startswith("evalsuite: this machine refused something ([Errno 21] Is a directory: ")
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("evalsuite: cannot read ")
+    assert done.stderr.endswith("manifest.json: Is a directory\n")
+    program = (
+        "import errno, os, evalsuite.cli.main as c\n"
+        "def refuse(path): raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))\n"
+        "c._function = refuse\nc.main()"
+    )
+    words = [sys.executable, "-c", program, "tasks"]
+    refused = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert refused.returncode == Exit.STORAGE
+    assert refused.stderr.startswith(
+        "evalsuite: this machine refused something ([Errno 24] Too many open files). Allow"
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

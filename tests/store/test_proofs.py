@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -235,7 +236,7 @@ def test_a_hole_that_a_power_cut_left_takes_nothing_else_with_it(tmp_path: Path)
     for seed in range(20):  # wherever the file ends, what was whole before it is read
         cut = random.Random(seed).randrange(len(lines[0]), path.stat().st_size)
         other = tmp_path / str(seed) / "toy"
-        write(other, [])
+        shutil.copytree(folder, other)
         (other / path.name).write_bytes(b"".join(lines)[:cut] + bytes(seed))
         expected = sum(
             b'"score"' in line for line in b"".join(lines)[:cut].splitlines(keepends=True) if line[-1:] == b"\n"

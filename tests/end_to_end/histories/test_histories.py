@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,18 @@ def lost(old: Any, new: Any, where: str = "") -> list[str]:
     return [] if old == new else [f"{where}: {old!r} -> {new!r}"]
 
 
+INTERVALS = re.compile(
+    r"\.(ci9[05]|recovery_ci95)\[\d\]|\.(method|p_value|p_loss):|\.verdict\.|\.(verdict|exit|call|reason|detectable_loss):"
+)
+"""What version 0.2 computes otherwise from the same answers: intervals of few changed items, and verdicts from them
+(CHANGELOG.md, 0.2.0)."""
+
+
+def lost_answers(old: object, new: object) -> list[str]:
+    """What is lost of a report or a verdict, apart from intervals and what follows from them."""
+    return [line for line in lost(old, new) if not INTERVALS.search(line.partition(" ")[0])]
+
+
 def test_there_is_a_history_of_every_schema_and_version() -> None:
     assert {"schema-1", "schema-1-first", "version-0.1.0"} <= set(HISTORIES)
 
@@ -84,7 +97,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_did(tmp_path: Path, name: str
         summaries = (json.loads((one / "summary.json").read_text()) for one in (there, folder))
         assert [line for line in lost(*summaries) if "per_second" not in line] == []
     old, new = (json.loads((one / "report" / "comparison.json").read_text()) for one in (finished, results / "r"))
-    assert lost(old, new) == []
+    assert lost_answers(old, new) == []
 
 
 @pytest.mark.parametrize("name", WITH_RUNS)
@@ -93,7 +106,7 @@ def test_a_finished_run_is_reported_as_it_was(tmp_path: Path, name: str) -> None
     old = json.loads((results / "r" / "report" / "comparison.json").read_text())
     done = evalsuite(tmp_path, "report", "run=r")
     assert done.returncode == 0, done
-    assert lost(old, json.loads((results / "r" / "report" / "comparison.json").read_text())) == []
+    assert lost_answers(old, json.loads((results / "r" / "report" / "comparison.json").read_text())) == []
 
 
 @pytest.mark.parametrize("name", [name for name in HISTORIES if (HOME / name / BASELINE).exists()])
@@ -101,6 +114,7 @@ def test_a_saved_baseline_gates_as_it_did(tmp_path: Path, name: str) -> None:
     results = taken_up(name, "finished", tmp_path)
     shutil.copyfile(HOME / name / BASELINE, tmp_path / BASELINE)
     old = json.loads((HOME / name / VERDICT).read_text())
-    assert gate(tmp_path, tmp_path / BASELINE).returncode == old["exit"]
+    code = gate(tmp_path, tmp_path / BASELINE).returncode
     new = json.loads((results / "r" / "report" / VERDICT).read_text())
-    assert [line for line in lost(old, new) if not line.startswith((".at:", ".evalsuite:"))] == []
+    assert code == new["exit"] in (0, 1, 2)
+    assert [line for line in lost_answers(old, new) if not line.startswith((".at:", ".evalsuite:"))] == []
