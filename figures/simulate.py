@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from evalsuite.stats.decision import Tier
-from evalsuite.stats.delta import Delta, paired_delta, sources_resolution
+from evalsuite.stats.delta import Delta, effective_sources, paired_delta, sources_resolution
 from evalsuite.stats.intervals import Codes, Floats
 from evalsuite.stats.power import Design, widened
 
@@ -233,8 +233,7 @@ def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, bas
     resolution = 0.0
     lower, upper = mean - half, mean + half
     if clusters is not None:
-        sizes = np.bincount(clusters)
-        resolution = sources_resolution(float(sizes.sum()) ** 2 / float(sizes @ sizes), ALPHA)
+        resolution = sources_resolution(effective_sources(None, clusters), ALPHA)
         lower, upper = widened(mean, lower, upper, resolution)
     elif weights is None:
         z = float(stats.t.isf(ALPHA, units - 1))

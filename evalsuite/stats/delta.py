@@ -6,7 +6,7 @@ never 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def paired_delta(
     if estimate.stderr is None:
         return Delta(len(base), estimate.mean, None, None, None, None, "too few independent items for an error")
     if clusters is not None:
-        return _by_clusters(estimate, _effective_sources(weights, clusters, len(base)), alpha)
+        return _by_clusters(estimate, effective_sources(weights, clusters), alpha)
     if estimate.stderr == 0.0 or np.count_nonzero(difference.round(DIGITS)) <= FEW_MOVED:
         return _few_moved(difference, estimate, weights, alpha)
     if len(base) < FEW_ITEMS or _skewed(difference):
@@ -193,6 +193,20 @@ def sources_resolution(sources: float, alpha: float) -> float:
     return float(z * z / (sources + z * z))
 
 
+def effective_sources(weights: Floats | None, clusters: Codes) -> int:
+    """Compute how many sources of equal size the sources count for: Kish's effective number, rounded up.
+
+    Args:
+        weights: Weight of each item, shape (items,); None for equal weights.
+        clusters: Integer code of each item's source, shape (items,).
+
+    Returns:
+        At most the number of sources; fewer when they are of clearly unequal size.
+    """
+    totals = cluster_sums(np.ones(len(clusters)) if weights is None else weights, clusters)
+    return ceil(float(totals.sum()) ** 2 / float(totals @ totals) - 1e-9)
+
+
 def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
     """Return the delta of single 0/1 answers: Tango's intervals and the exact McNemar test."""
     n = len(base)
@@ -241,15 +255,9 @@ def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
     ends = [(max(low, -1.0), min(high, 1.0)) for low, high in ends]
     resolution = sources_resolution(sources, alpha)
     p_value = t_test(estimate) or (1.0 if estimate.mean == 0 else 2 * 0.5**estimate.units)
-    method = f"paired t, CR1 clusters, at least as wide as {sources:.3g} sources without a change allow"
+    method = f"paired t, CR1 clusters, at least as wide as {sources:g} sources without a change allow"
     estimate = replace(estimate, stderr=estimate.stderr or _tango_stderr(ends[0]))
     return replace(_agreeing(estimate, ends, p_value, method, alpha), resolution=resolution)
-
-
-def _effective_sources(weights: Floats | None, clusters: Codes, items: int) -> float:
-    """Return Kish's effective number of sources, which is below their number when they are of unequal size."""
-    totals = cluster_sums(np.ones(items) if weights is None else weights, clusters)
-    return float(totals.sum()) ** 2 / float(totals @ totals)
 
 
 def _levels(alpha: float) -> tuple[float, float, float]:

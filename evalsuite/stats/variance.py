@@ -10,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from evalsuite.stats.delta import effective_sources
 from evalsuite.stats.distributions import norm_ppf
 from evalsuite.stats.intervals import Bounds, Codes, Floats, bca_interval, cluster_sums, mean_of
 from evalsuite.stats.power import Design
@@ -208,7 +209,7 @@ def design_of(
     units, sources = answers, None
     if clusters is not None:
         totals = cluster_sums(np.ones(len(base.mean)) if weights is None else weights, clusters)
-        units = sources = _effective(totals)
+        units, sources = _effective(totals), float(effective_sources(weights, clusters))
     repeats = round(float(base.count.mean())), round(float(cand.count.mean()))
     if parts.within_base is None or parts.within_cand is None or parts.tau2 is None:
         if assumed is None:
