@@ -152,7 +152,11 @@ def _ratio_json(ratio: Ratio) -> dict[str, Any]:
 
 
 def significantly_above(ratio: Ratio, threshold: float, alpha: float) -> bool:
-    """Return whether the one-sided lower bound of a ratio at level 1 - ``alpha`` lies above ``threshold``."""
+    """Return whether a ratio of candidate to baseline is above ``threshold`` beyond chance.
+
+    It is where its one-sided lower t bound at level 1 - ``alpha`` is; without a standard error, or where that is 0, the
+    estimate itself counts, given more than one item.
+    """
     if not ratio.stderr:
         return ratio.n > 1 and ratio.ratio > threshold
     return ratio.ratio - t_isf(alpha, ratio.n - 1) * ratio.stderr > threshold

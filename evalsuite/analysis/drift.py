@@ -140,7 +140,9 @@ def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
 def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
     """Compare one run with the frozen baseline (``settings.baseline_run``), or with its own baseline without one.
 
-    ``alpha`` is the error of each one-sided bound. A run that cannot be read gives a night with a ``problem``.
+    ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is compared. A night has a
+    ``problem`` instead of numbers where the run cannot be read, the baseline is missing or edited, or nothing can be
+    compared.
     """
     try:
         with open_inputs(replace(settings, run=[str(folder)])) as inputs:

@@ -254,7 +254,7 @@ def _preference(choice: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
 
 
 def with_same_thinking(baseline: str, model: str) -> str:
-    """Return the name of the baseline with the same thinking switch as the model."""
+    """Return the baseline's name, with ``-nothink`` added where the model's name has it and the baseline's not."""
     off = model.endswith(NO_THINKING) and not baseline.endswith(NO_THINKING)
     return baseline + NO_THINKING if off else baseline
 

@@ -148,7 +148,11 @@ def _check_extent(cell: TableCell) -> None:
 
 
 def _candidate_count(suite: SuiteComparison, inputs: ReportInputs) -> CandidateCount:
-    """The number of candidates among which this one was chosen: of the baseline's file, else of these runs."""
+    """The number of candidates among which this one was chosen.
+
+    With a baseline file, the candidates compared here are added to the record beside it and all on it are counted;
+    else those of these runs that are compared with the same baselines (second arms of A/A runs excepted).
+    """
     cells: dict[str, TableCell] = {}
     for row in suite.comparisons:
         cells.setdefault(row.candidate.cell.model, row.candidate.cell)

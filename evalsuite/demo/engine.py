@@ -81,7 +81,7 @@ class BatchEngine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the worker after its current step; unfinished jobs get no further token."""
+        """End the worker after its current step and wait for that; unfinished jobs get no further token."""
         with self._wake:
             self._stopping = True
             self._wake.notify()

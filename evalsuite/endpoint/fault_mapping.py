@@ -141,7 +141,7 @@ def _error_message(body: Any) -> str:
 
 
 def page(text: str) -> str:
-    """An HTML page as one line of text."""
+    """``an HTML page: `` and the page's visible text on one line; a long page is cut first."""
     text = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", text[: 4 * LONGEST_READ])
     return "an HTML page: " + " ".join(re.sub(r"<[^>]*>", " ", text).split())
 

@@ -86,9 +86,8 @@ class Rejected(SampleFailed):
 
 
 def pause(attempt: int, fault: Transient, engine: Engine) -> float:
-    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, else
-    exponential backoff with jitter. A Retry-After below a second is no wait at all and counts as none; beyond
-    ``engine.outage_seconds``, after which a busy endpoint is given up, nothing is waited for."""
+    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, but at
+    most ``engine.outage_seconds``; without one, or with one below a second, exponential backoff with jitter."""
     if fault.retry_after is not None and fault.retry_after >= 1.0:
         return min(fault.retry_after, engine.outage_seconds)
     doubled = engine.backoff_seconds * 2.0 ** min(attempt - 1, 30)

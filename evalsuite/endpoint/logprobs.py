@@ -112,9 +112,13 @@ async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
 
 
 async def detokenize(client: Client, tokens: Sequence[int]) -> str:
-    """Text of token ids (``/detokenize``); empty where the server has no such route."""
+    """Text of token ids (``/detokenize`` of vLLM and SGLang); empty for any HTTP error and for a reply without text.
+
+    Raises ``Transient`` after the retries.
+    """
     response = await _persisted(client, "/detokenize", {"model": client.served_name, "tokens": list(tokens)}, root=True)
-    text = _mapping(_decoded(response)).get("prompt") if response.status < 300 else None
+    reply = _mapping(_decoded(response)) if response.status < 300 else {}
+    text = reply.get("prompt", reply.get("text"))
     return text if isinstance(text, str) else ""
 
 

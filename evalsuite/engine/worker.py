@@ -193,7 +193,11 @@ class EndpointWorker:
             raise Stopped("no new request starts: the same command goes on from here")
 
     async def _send(self, running: RunningAttempt, request: Request) -> tuple[Reply, int]:
-        """(reply, requests sent) of the model under test; lengths and speed are learned from it."""
+        """Send one request to the model under test and return (reply, requests sent for it).
+
+        Its length and speed are noted for later expectations, its tokens in the budget. Raises ``SampleFailed``,
+        ``ContextOverflow`` or ``EndpointUnusable`` when retries do not help.
+        """
         attempt = running.attempt
         running.sent, running.partial, running.sent_at = True, PartialReply(), time.monotonic()
         if self.fit is not None:

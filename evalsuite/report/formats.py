@@ -36,7 +36,7 @@ def score(fraction: float | None, interval: Interval | None) -> str:
 
 
 def points(delta: float | None, digits: int = 2) -> str:
-    """Format a change as signed percentage points: ``-0.031`` -> ``-3.10``; a change that rounds to 0 has no sign."""
+    """Format a change as signed percentage points (``-0.031`` -> ``-3.10``): 0 has no sign, None is a dash."""
     if delta is None:
         return UNKNOWN
     text = f"{100 * delta:+.{digits}f}"

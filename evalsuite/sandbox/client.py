@@ -156,7 +156,10 @@ class Sandbox:
         return zygote
 
     def _give_back(self, zygote: ZygoteProcess, clean: bool) -> None:
-        """End a zygote that is not used again, once its last job has ended."""
+        """Take a zygote back from a job that has ended.
+
+        Unless the job left it ``clean`` it is retired; a retired one ends with its last job.
+        """
         with self._lock:
             zygote.running -= 1
             zygote.retired |= not clean

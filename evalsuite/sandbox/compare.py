@@ -51,7 +51,7 @@ def are_dicts_close(
 
 
 def _named(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The mapping with SymPy's symbols as their names."""
+    """The mapping with the names of SymPy's symbols (``Dummy``, too) in place of the symbols, in keys and values."""
     return {_name(key): _name(value) for key, value in mapping.items()}
 
 

@@ -63,7 +63,9 @@ def divergence(baseline: Listed, candidate: Listed) -> Divergence:
         candidate: Distributions [n, m] of the candidate.
 
     Returns:
-        The divergences [n]; lower bounds, because tokens that only one of them lists are merged into one bucket.
+        For each of the n tokens total variation, Kullback-Leibler divergence of the candidate from the baseline in
+            nats, and whether the likeliest token differs. The first two are lower bounds, because tokens that only one
+            of them lists are merged into one bucket.
     """
     same = (baseline.tokens[:, :, None] == candidate.tokens[:, None, :]) & (baseline.tokens >= 0)[:, :, None]
     both = same.any(axis=2)

@@ -90,7 +90,10 @@ def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
 
 
 def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    """The index of an artefact, with the types that it must have. Raises ``BadInput``."""
+    """The index of an artefact, checked: kind, schema, types, its own hash, and that the archive holds what it lists.
+
+    The archive must hold exactly the files of the index. ``path`` is for messages. Raises ``BadInput``.
+    """
     names = archive.namelist()
     if INDEX not in names:
         raise BadInput(f"{path} is no baseline artefact: it has no {INDEX}. `evalsuite baseline save` makes one")

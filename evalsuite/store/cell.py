@@ -92,7 +92,10 @@ class Cell:
         self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = verdict
 
     def rerolled(self, key: AttemptKey) -> bool:
-        """Whether a request of this attempt was sent before and its reply is lost."""
+        """Whether a request of this attempt was sent before and its reply is lost.
+
+        Also where its replies were put aside, and where one turn was sent twice though it was answered in the end.
+        """
         attempt = self._index.get(key)
         if attempt is None:
             return False

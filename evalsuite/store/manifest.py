@@ -59,7 +59,10 @@ _IDENTITY_TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def check_manifest(manifest: Any) -> None:
-    """Raise ``ValueError`` with the reason unless a manifest has the keys and types that all of evalsuite relies on."""
+    """Raise ``ValueError`` with the reason unless a manifest has the keys and types that all of evalsuite relies on.
+
+    Values must be plausible, too: different item ids, bounded repeats and samples, a version, extents, server dates.
+    """
     if not isinstance(manifest, dict):
         raise ValueError("it is no JSON object")
     _check_types("", manifest, _TYPES)

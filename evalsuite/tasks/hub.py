@@ -43,7 +43,7 @@ class Split:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of all files in the hub's repository, in order."""
+        """Paths of this split's files inside the hub's repository, in the order of ``parts``."""
         return tuple(self.file.replace("*", part) for part in self.parts) or (self.file,)
 
     def expected_sha256(self, file: str) -> str | None:

@@ -11,7 +11,9 @@ T = TypeVar("T")
 
 
 async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | None = None) -> T:
-    """The result of ``send``, called again after each transient fault, ``engine.retries`` times or ``most`` times.
+    """The result of ``send``, called again with pauses after transient faults.
+
+    At most as often as the least of ``engine.retries``, ``most`` and the fault's own ``retries``.
 
     Without it, one dropped connection (llama.cpp closes the socket after every streamed answer) would leave a server
     without its fingerprint. Raises the last fault.

@@ -87,7 +87,11 @@ def _why_whole(task: LoadedTask) -> str:
 def _compared(
     folder: Path, spec: RunSpec, task: str, brought: Mapping[str, Path], baseline_run: str | None
 ) -> list[_Names]:
-    """The pairs of cells that are compared on one task: every model of the run with its baseline."""
+    """The pairs of cells that are compared on one task: every model that declares another as its baseline.
+
+    One that is itself a baseline here is left out where its own baseline is neither asked nor on record. ``brought``:
+    task -> cell of the artefact ``baseline_run``.
+    """
     manifests = {name: manifest for name, manifest in spec.manifests.items() if name[1] == task}
     baselines = {manifest["baseline"] for manifest in manifests.values()}
     pairs = []

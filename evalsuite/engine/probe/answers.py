@@ -62,7 +62,9 @@ class TokenizedAnswer:
 
 
 def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int = 20_260_601) -> list[StoredAnswer]:
-    """Draw about ``count`` whole answers: every stratum in turn, right and wrong ones alternating.
+    """Draw ``count`` answers, or all if fewer are stored: every stratum in turn, right and wrong ones alternating.
+
+    A stratum is a task and the value of the item's first group. Only finished, scored answers with text are drawn.
 
     Only tasks of one request are drawn from: later prompts of a dialogue hold answers of the model.
 

@@ -68,7 +68,11 @@ async def read_baseline(
 async def read_candidate(
     model: Model, engine: Engine, reference: Reference, report: Callable[[str], None]
 ) -> tuple[CandidateReading, list[Client]]:
-    """(both passes, the open clients) of one candidate; close the clients. Raises as ``read_baseline``."""
+    """Read the answers at a candidate's server, up to ``CONCURRENCY`` at a time and then one at a time.
+
+    Returns both passes and the open clients, which the caller closes. Raises ``NoLogprobs`` where the server gives no
+    log-probabilities, ``EndpointUnusable`` where it cannot be used; the clients are closed then.
+    """
     clients, _ = await connect_model(model, (), engine)
     try:
         scorer = await _scorer(clients[0], report)

@@ -145,7 +145,8 @@ class CardReport:
 
 
 def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
-    """Check every card; without a comparison of measured cells, only for arithmetic possibility."""
+    """Check every card: whether its numbers are possible, how its columns differ, and, with a comparison of measured
+    cells (``suite``), which of them are reproduced."""
     return tuple(
         CardReport(
             card,

@@ -119,7 +119,10 @@ def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
 
 
 def _measured(group: Mapping[str, Any], card: Card, scores: Iterable[CellScore]) -> CellScore | None:
-    """Return the measured cell whose group values the card publishes; None when it was not measured."""
+    """Return the first measured cell of the task and column of ``group`` (an entry of the card) that has group values.
+
+    None when there is none.
+    """
     for score in scores:
         column = card.column(score.cell.identity.get("checkpoint"), score.cell.model)
         if (group.get("task"), group.get("column")) == (score.cell.task, column) and score.groups:

@@ -165,7 +165,10 @@ def _headline(task: Any, requested: str | None) -> str:
 
 
 def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
-    """Yield the items of all documents; examples are drawn as lm-eval does, in order from a newly seeded generator."""
+    """Yield the items of all documents; examples are drawn as lm-eval does, in order from a newly seeded generator.
+
+    ``grouped``: each item gets the name of its task as a group.
+    """
     task = member.task
     task.set_fewshot_seed(seed=seed)
     for doc_id, doc in enumerate(member.docs):
@@ -229,7 +232,10 @@ def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dic
 
 
 def _answer_text(filtered: Any) -> str | None:
-    """Return a filtered reply as an answer; None when the filter found nothing."""
+    """Return a filtered reply as an answer of at most 200 characters.
+
+    None when the filter found nothing: it gave no text, empty text or lm-eval's ``[invalid]``.
+    """
     if isinstance(filtered, list) and len(filtered) == 1:
         filtered = filtered[0]
     text = "" if filtered is None else str(filtered)
