@@ -126,14 +126,14 @@ def tokens_saved(flips: float, runs: int, slots: int = 256, sigma: float = 1.0, 
                 counted = at + BLOCK
                 break
         arms = [np.minimum(rng.lognormal(0.0, sigma, ITEMS), 21.5) for _ in range(2)]
-        began = [began(lengths, slots) for lengths in arms]
-        ends = np.maximum(began[0] + arms[0], began[1] + arms[1])[:counted]
+        begins = [began(lengths, slots) for lengths in arms]
+        ends = np.maximum(begins[0] + arms[0], begins[1] + arms[1])[:counted]
         total = float(sum(length.sum() for length in arms))
         stops = (
             [float("inf")] * 2 if counted == ITEMS else [float(ends.max()), _implied_at(differences[:counted], ends)]
         )
         spent = [
-            sum(float(np.clip(stop - start_, 0, length).sum()) for start_, length in zip(began, arms, strict=True))
+            sum(float(np.clip(stop - begin, 0, length).sum()) for begin, length in zip(begins, arms, strict=True))
             for stop in stops
         ]
         saved += [1 - counted / ITEMS, *(1 - one / total for one in spent)]

@@ -74,7 +74,8 @@ def test_addresses_and_checkpoints_are_used_once() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
-    words = ["tasks.lm_eval.options.task=evalsuite_gsm8k"] if name == "lm_eval" else []
+    needed = {"lm_eval": ["task=evalsuite_gsm8k"], "jsonl": [f"file={Path(__file__).parent / 'one_question.jsonl'}"]}
+    words = [f"tasks.{name}.options.{option}" for option in needed.get(name, ())]
     task = load("model=fp8", f"task={name}", *words).tasks[name]
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=Source("local", "."), seed=42)
     known = {field.name: field.default for field in dataclasses.fields(type(adapter)) if field.init}
