@@ -74,8 +74,9 @@ def test_addresses_and_checkpoints_are_used_once() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
-    needed = {"lm_eval": ["task=evalsuite_gsm8k"], "jsonl": [f"file={Path(__file__).parent / 'one_question.jsonl'}"]}
-    words = [f"tasks.{name}.options.{option}" for option in needed.get(name, ())]
+    file = str(Path(__file__).parent / "one_question.jsonl")
+    needed = {"lm_eval": {"task": "evalsuite_gsm8k"}, "jsonl": {"file": file}}.get(name, {})
+    words = [f"tasks.{name}.options.{option}={value}" for option, value in needed.items()]
     task = load("model=fp8", f"task={name}", *words).tasks[name]
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=Source("local", "."), seed=42)
     known = {field.name: field.default for field in dataclasses.fields(type(adapter)) if field.init}
@@ -85,7 +86,7 @@ def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
         if field not in COMMON
     }
     assert task.variant == known["variant"]
-    assert task.options == ({**options, "task": "evalsuite_gsm8k"} if name == "lm_eval" else options)
+    assert task.options == {**options, **needed}
 
 
 def test_demo_suite_brings_models_task_and_sampling() -> None:
