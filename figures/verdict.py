@@ -105,6 +105,7 @@ def near_twin(data: Path, folder: Path, size: int | None = None) -> NearTwin:
     for model in (base, cand):
         words = [f"file={root}/mmlu_pro/outputs_{model}.jsonl.gz", f"name={model}", f"data.root={root}", "data=local"]
         words += ["task=mmlu_pro", "run_id=twin", "tasks.mmlu_pro.variant=official"]
+        words += [] if size is None else [f"limit={size - 1}"]  # a part that is declared
         command = [sys.executable, "-m", "evalsuite", "import", *words]
         subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     found = judged(folder, "twin", "mmlu_pro", base, cand)

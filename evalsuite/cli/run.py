@@ -19,7 +19,7 @@ from evalsuite.engine.session import Session
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
 from evalsuite.errors import Exit
 from evalsuite.report.console import lines_output
-from evalsuite.store.runs import choose_run
+from evalsuite.store.runs import check_can_create, choose_run
 
 
 def run(settings: Run) -> Exit:
@@ -55,6 +55,7 @@ def run(settings: Run) -> Exit:
     if settings.redo is not None and settings.redo != "failed":  # failed samples are asked again anyway
         session.redo = (settings.redo, settings.reason or "")
     session.prepare()
+    check_can_create(folder)
     give_back_large_blocks()
     code, written = _work(session)
     if settings.report and written:

@@ -23,9 +23,11 @@ from evalsuite.sandbox.checker_process import CheckerProcess, SandboxFault
 from evalsuite.sandbox.exchange import OUTPUT
 from evalsuite.sandbox.split_tests import Halves
 from evalsuite.sandbox.zygote import WARM
-from evalsuite.sandbox.zygote_process import ZygoteGone, ZygoteProcess, start
+from evalsuite.sandbox.zygote_process import NotStarted, ZygoteGone, ZygoteProcess, start
 
 Ending = Literal["pass", "wrong", "exception", "timeout", "memory", "processes", "output", "no_result"]
+STARTS, STARTING_PAUSE = 4, 0.1
+"""Times that a zygote is started for one job, and seconds between the first two."""
 AUTO = ("bubblewrap", "podman", "apptainer")
 """The walls that are tried unasked: those that an ordinary user starts without a daemon."""
 _FORMER = ("landlock", "bubblewrap_shared", "plain")
@@ -92,15 +94,9 @@ class Sandbox:
     def run(self, job: Job, targets: Sequence[Any], cancelled: threading.Event | None = None) -> Result:
         """Run one job and judge its values; blocks. ``targets`` has one value per test and never goes in.
 
-        Raises ``SandboxFault`` when the sandbox or the trusted part failed; a dead zygote is replaced once.
+        Raises ``SandboxFault`` when the sandbox or the trusted part failed.
         """
-        for attempt in (1, 2):
-            try:
-                raw, report = self._send(job, cancelled or threading.Event())
-                break
-            except ZygoteGone as error:
-                if attempt == 2 or self._closed:
-                    raise SandboxFault(f"the sandbox ended: {error}") from None
+        raw, report = self._answered(job, cancelled or threading.Event())
         if report["end"] == "fault":
             raise SandboxFault(f"the sandbox failed: {report['text']}")
         seconds = float(report["seconds"])
@@ -112,6 +108,22 @@ class Sandbox:
             return Result(report["end"], nothing, f"{report['end']}: {limit}", seconds)
         verdict = self._checker.verdict(job.imports, job.tests, targets, raw)
         return Result(verdict["kind"], tuple(verdict["passed"]), verdict["why"], seconds)
+
+    def _answered(self, job: Job, cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
+        """(values, report) of a job. A zygote that ends is replaced once, one that does not start ``STARTS`` times.
+
+        Where the number of namespaces is limited, the kernel counts those of an ended zygote for some milliseconds.
+        """
+        for attempt in range(1, STARTS + 1):
+            try:
+                return self._send(job, cancelled)
+            except ZygoteGone as error:
+                started = not isinstance(error, NotStarted)
+                if attempt == STARTS or (started and attempt > 1) or self._closed:
+                    raise SandboxFault(f"the sandbox ended: {error}" if started else str(error)) from None
+                if not started:
+                    cancelled.wait(STARTING_PAUSE * attempt)
+        raise SandboxFault("the sandbox did not start")
 
     def close(self) -> None:
         """End all zygotes with everything in them, and the checker."""

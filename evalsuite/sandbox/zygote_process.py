@@ -28,6 +28,10 @@ class ZygoteGone(Exception):
     """The zygote ended without a report."""
 
 
+class NotStarted(ZygoteGone):
+    """The zygote did not start."""
+
+
 @dataclass(slots=True)
 class ZygoteProcess:
     """Made by ``start``."""
@@ -49,7 +53,7 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Wait until everything is loaded. Raises ``SandboxFault`` with its last message."""
+        """Wait until everything is loaded. Raises ``NotStarted`` with its last message."""
         with self._lock:
             if self._ready:
                 return
@@ -57,7 +61,7 @@ class ZygoteProcess:
             with contextlib.suppress(OSError):
                 self._ready = self.control.recv(len(READY)) == READY
             if not self._ready:
-                raise SandboxFault(f"{self.wall.name} does not start: {self._last_message()}")
+                raise NotStarted(f"{self.wall.name} does not start: {self._last_message()}")
             self.control.settimeout(None)
 
     def exchange(self, request: Mapping[str, Any], cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
@@ -121,7 +125,7 @@ class ZygoteProcess:
         A container that is still being started does not see a connection that is closed already.
         """
         if not self.wall.nested and not self._ready and self.alive:
-            with contextlib.suppress(SandboxFault):
+            with contextlib.suppress(ZygoteGone):
                 self.wait_ready()
         self.control.close()
         try:

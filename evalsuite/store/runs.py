@@ -1,10 +1,13 @@
 """The folder of runs: which run a command belongs to, which cells a run holds, and how a cell is archived."""
 
+import errno
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from evalsuite.errors import BadInput, CellInUse, StorageFailed, unknown_name
@@ -90,6 +93,24 @@ def archive(folder: Path, reason: str) -> Path:
 
 MOST_DISAGREEMENT = 0.02
 """Share of a log's own verdicts up to which ours may differ."""
+
+
+def check_can_create(folder: Path) -> None:
+    """Raise ``StorageFailed`` where a folder cannot be created or written into; nothing of it is there afterwards.
+
+    A run that is refused must leave nothing, and one that cannot be stored must send nothing.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if there != folder:
+            Path(mkdtemp(prefix=".evalsuite-", dir=there)).rmdir()
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        problem = f"cannot write into {folder}: {error.strerror or error}"
+        raise StorageFailed(f"{problem}; another folder that can be written: results_dir=DIR") from None
+
+
 BASELINE_SUFFIX = "@baseline"
 """Added to the name of a baseline's folder where a candidate has the same name (the same checkpoint, another night)."""
 

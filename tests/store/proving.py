@@ -135,6 +135,7 @@ def words(conf: Path, results: Path, servers: Sequence[Server], *more: str, one:
     urls = [f"models.{name}.base_url={server.base_url}" for name, server in zip(models, servers, strict=False)]
     quick = ["engine.probe=false", "engine.fingerprint=false", "engine.backoff_seconds=0.01"]
     quick += ["report=false"] if one else []  # nothing to compare
+    quick += ["accept_degenerate=made"]  # some made answers are empty or loop, and two are a whole cell
     asked = ["run", "--config-dir", str(conf), f"model=[{','.join(models)}]", f"task=[{','.join(tasks)}]"]
     return [*asked, "run_id=r", f"results_dir={results}", *urls, *quick, *more]
 
