@@ -21,6 +21,7 @@ def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_a_candidate_gets_a_verdict_and_a_page(decided: Path) -> None:
     report = decided / "results" / "release-demo_nvfp4_v2" / "report"
     page = (report / "release.html").read_text()
@@ -30,6 +31,7 @@ def test_a_candidate_gets_a_verdict_and_a_page(decided: Path) -> None:
     assert json.loads((report / "verdict.json").read_text())["verdict"] == "pass"
 
 
+@pytest.mark.slow
 def test_the_verdict_is_written_in_the_shape_of_the_public_day0_gate(decided: Path) -> None:
     words = ("gate", "run=release-demo_nvfp4_v2", "gate=demo", "format=day0")
     report = decided / "results" / "release-demo_nvfp4_v2" / "report"

@@ -33,6 +33,7 @@ def load(*overrides: str) -> Run:
     return config.load_settings(overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_model_composes_with_every_suite(suite: str) -> None:
     for model in MODELS:

@@ -39,6 +39,7 @@ def texts(results: Path) -> dict[str, str]:
     return {row["item_id"]: row["text"] for row in read_samples(results / "r" / "bf16" / "additions").to_pylist()}
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
     def script(prompt: str) -> Scripted:
         """The first eight at once, the others never in the first run."""

@@ -50,12 +50,15 @@ def fault(status: int, body: Mapping[str, Any]) -> Answer:
     return Answer(status=status, body=json.dumps(body))
 
 
+QUICK = Engine(backoff_seconds=0.01, backoff_max_seconds=0.02)
+
+
 def prove(script: Script, count: int = 7) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     """(facts, request bodies) of a probe against a server that answers so."""
 
     async def body(url: str) -> Mapping[str, Any]:
         server = Server(dialect="sglang", extra_sampling=["top_k"], stream=False)
-        client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), Engine(), "m", 2)
+        client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), QUICK, "m", 2)
         try:
             return await probe_images(client, count, SAMPLING)
         finally:
@@ -122,7 +125,7 @@ def test_the_picture_is_one() -> None:
 def test_a_real_text_only_server_is_told_from_one_that_sees(tmp_path: Path) -> None:
     async def probe(url: str) -> None:
         server = Server(dialect="llama_cpp")
-        client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), Engine(), "m", 2)
+        client = connect(Model("M", "org/m", None, "bf16", base_url=url, server=server), QUICK, "m", 2)
         try:
             await probe_images(client, 1, {"temperature": 0.0, "top_p": 1.0})
         finally:
