@@ -105,7 +105,8 @@ def check_can_create(folder: Path) -> None:
         if there != folder:
             Path(mkdtemp(prefix=".evalsuite-", dir=there)).rmdir()
         elif not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(number, os.strerror(number))
     except OSError as error:
         problem = f"cannot write into {folder}: {error.strerror or error}"
         raise StorageFailed(f"{problem}; another folder that can be written: results_dir=DIR") from None
