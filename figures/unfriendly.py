@@ -86,7 +86,7 @@ CASES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Coverage:
     """Shares of simulated comparisons, and their number."""
 
     passes: float
@@ -98,7 +98,7 @@ class Measured:
         return sqrt(share * (1 - share) / self.count)
 
 
-def measure(case: Case, count: int, seed: int = 20261126) -> Measured:
+def measure(case: Case, count: int, seed: int = 20261126) -> Coverage:
     """``count`` comparisons of one case whose true loss is its margin, at the gate's alpha."""
     rng = np.random.default_rng([seed, case.items, round(case.margin * 1000), round(case.score * 1000)])
     passes = covers = 0
@@ -117,7 +117,7 @@ def measure(case: Case, count: int, seed: int = 20261126) -> Measured:
         assert change.one_sided is not None
         passes += change.one_sided[0] > -case.margin > -1 and case.margin > change.resolution
         covers += change.ci95[0] <= -case.margin <= change.ci95[1]
-    return Measured(passes / count, covers / count, count)
+    return Coverage(passes / count, covers / count, count)
 
 
 def _chances(score: float, items: int, rng: np.random.Generator) -> Floats:

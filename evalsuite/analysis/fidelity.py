@@ -11,7 +11,7 @@ from evalsuite.engine.probe.answers import TokenizedAnswer
 from evalsuite.engine.probe.passes import AnswerDivergence
 from evalsuite.engine.probe.reference import Reference
 from evalsuite.records import SCHEMA
-from evalsuite.stats.fidelity import Ratio, above_floor, diverging, mean_per_token, ratio_to
+from evalsuite.stats.fidelity import Estimate, above_floor, diverging, mean_per_token, ratio_to
 
 NATS_FACTOR, FLIPS_FACTOR, STRATUM_FACTOR = 10.0, 2.0, 5.0
 """An alarm: that many times the last accepted candidate's divergence, share of other likeliest tokens, and divergence
@@ -29,7 +29,7 @@ CLAIM = (
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class PartDivergence:
     """One part of the answers: a task, or a task and the value of its first group."""
 
     name: str
@@ -46,7 +46,7 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DivergentToken:
     """One token where baseline and candidate differ most."""
 
     answer: str
@@ -67,20 +67,20 @@ class Probe:
     baseline: str
     answers: int
     tokens: int
-    nats: Ratio
+    nats: Estimate
     """Mean Kullback-Leibler divergence a token."""
-    variation: Ratio
+    variation: Estimate
     """Mean total variation a token, a fraction."""
     log_nats: float
     """Mean over answers of the natural logarithm of their mean divergence."""
-    flips: Ratio
+    flips: Estimate
     """Share of tokens whose likeliest one differs."""
     diverging: int
     """Answers with such a token."""
     floor_nats: float
     """Mean divergence of the baseline served again."""
     floor_flips: float
-    to_floor: Ratio | None
+    to_floor: Estimate | None
     """Divergence as a multiple of the floor's; None where the baseline repeats itself exactly."""
     p_floor: float
     """One-sided p value of the test that the candidate differs more than the baseline served again."""
@@ -93,8 +93,8 @@ class Probe:
     greedy_bounds: tuple[float, float] | None
     """Under greedy decoding, where reading equals decoding: least and greatest change of accuracy on these answers, a
     fraction; None where half of the answers or more diverge, and for sampled answers."""
-    strata: tuple[Stratum, ...]
-    worst: tuple[Place, ...]
+    strata: tuple[PartDivergence, ...]
+    worst: tuple[DivergentToken, ...]
     alarms: tuple[str, ...]
     blind: str
     """Why the probe cannot see a difference here; empty where it can."""
@@ -168,7 +168,7 @@ def evaluate(
 
 def _strata(
     answers: Sequence[TokenizedAnswer], candidate: Sequence[AnswerDivergence], changed: NDArray[np.bool_]
-) -> tuple[Stratum, ...]:
+) -> tuple[PartDivergence, ...]:
     rows = []
     for name in sorted({answer.stored.stratum for answer in answers}):
         mine = [number for number, answer in enumerate(answers) if answer.stored.stratum == name]
@@ -176,7 +176,7 @@ def _strata(
         right = [number for number in mine if answers[number].stored.right]
         wrong = [number for number in mine if not answers[number].stored.right]
         rows.append(
-            Stratum(
+            PartDivergence(
                 name,
                 len(mine),
                 float(sum(candidate[number].divergence.nats.sum() for number in mine) / tokens),
@@ -190,9 +190,11 @@ def _strata(
     return tuple(rows)
 
 
-def _worst(answers: Sequence[TokenizedAnswer], candidate: Sequence[AnswerDivergence]) -> tuple[Place, ...]:
+def _worst(answers: Sequence[TokenizedAnswer], candidate: Sequence[AnswerDivergence]) -> tuple[DivergentToken, ...]:
     places = [
-        Place(answer.stored.key, int(part.places[at]), float(part.divergence.nats[at]), answer.answer[part.places[at]])
+        DivergentToken(
+            answer.stored.key, int(part.places[at]), float(part.divergence.nats[at]), answer.answer[part.places[at]]
+        )
         for answer, part in zip(answers, candidate, strict=True)
         for at in np.argsort(-part.divergence.nats)[:WORST]
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.analysis.fidelity import Place, Probe, evaluate
+from evalsuite.analysis.fidelity import DivergentToken, Probe, evaluate
 from evalsuite.config.compose import load_settings
 from evalsuite.config.settings import Model, Run
 from evalsuite.endpoint.client import Client
@@ -96,7 +96,7 @@ async def _candidate(
     return _write(settings, result)
 
 
-async def _shown(place: Place, reference: Reference, client: Client) -> Place:
+async def _shown(place: DivergentToken, reference: Reference, client: Client) -> DivergentToken:
     answer = next(answer for answer in reference.answers if answer.stored.key == place.answer)
     text = "" if answer.stored.gated else await text_around(client, answer.answer, place.place)
     return replace(place, text=text)

@@ -44,7 +44,7 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
+class Estimate:
     """A ratio of two sums over answers, or a mean per token (a sum over answers by their tokens)."""
 
     value: float
@@ -80,7 +80,7 @@ def divergence(baseline: Listed, candidate: Listed) -> Divergence:
     return Divergence(variation, np.maximum(terms.sum(axis=1), 0.0), flips)
 
 
-def mean_per_token(sums: Floats, tokens: Floats) -> Ratio:
+def mean_per_token(sums: Floats, tokens: Floats) -> Estimate:
     """Estimate the mean per token with an error by answer.
 
     Args:
@@ -93,7 +93,7 @@ def mean_per_token(sums: Floats, tokens: Floats) -> Ratio:
     return _ratio(sums, tokens, logarithmic=False)
 
 
-def ratio_to(sums: Floats, floor: Floats) -> Ratio:
+def ratio_to(sums: Floats, floor: Floats) -> Estimate:
     """Estimate how many times as large one quantity is as another over the same answers.
 
     Args:
@@ -106,18 +106,18 @@ def ratio_to(sums: Floats, floor: Floats) -> Ratio:
     return _ratio(sums, floor, logarithmic=True)
 
 
-def _ratio(above: Floats, below: Floats, *, logarithmic: bool) -> Ratio:
+def _ratio(above: Floats, below: Floats, *, logarithmic: bool) -> Estimate:
     total, n = float(below.sum()), len(below)
     value = float(above.sum()) / total
     if n < 2 or value == 0:
-        return Ratio(value, value, value)
+        return Estimate(value, value, value)
     residuals = above - value * below
     error = float(np.sqrt(n / (n - 1) * np.square(residuals).sum())) / total
     z = norm_isf(0.025)
     if logarithmic:
         factor = float(np.exp(z * error / value))
-        return Ratio(value, value / factor, value * factor)
-    return Ratio(value, max(0.0, value - z * error), value + z * error)
+        return Estimate(value, value / factor, value * factor)
+    return Estimate(value, max(0.0, value - z * error), value + z * error)
 
 
 def above_floor(candidate: Floats, floor: Floats, tokens: Floats) -> float:
