@@ -218,6 +218,7 @@ def logged(number: int, letter: str, verdict: str, **more: Any) -> dict[str, Any
     return {"id": 500 + number, "output": output, "scores": {"choice": LogScore(value=verdict)}, **more}
 
 
+@pytest.mark.slow  # inspect is a dependency of the slow tier only
 def test_a_log_with_other_verdicts_has_no_score_without_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
