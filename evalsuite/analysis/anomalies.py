@@ -10,6 +10,7 @@ from typing import Any
 
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.endpoint.identity.differences import differing_facts
+from evalsuite.stats import rounding
 from evalsuite.stats.multiplicity import adjust
 
 SHARE = 0.25
@@ -88,7 +89,7 @@ def _causes(row: Comparison) -> Iterator[str]:
     for outcome, text in _CHECKED.items():
         part = row.paired.causes.get(outcome, 0.0)
         if part >= SHARE * gain:
-            yield f"{text}: {100 * part:+.2f} of {100 * gain:+.2f} pt"
+            yield f"{text}: {rounding.points(part)} of {rounding.points(gain)} pt"
     facts = differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest)
     differing = [fact.name for fact in facts if fact.kind == "confounder"]
     if differing:

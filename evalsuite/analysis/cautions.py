@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evalsuite.analysis.degenerate import DIFFERENT
 from evalsuite.analysis.pairing import Paired
 from evalsuite.endpoint.identity.differences import numeric_differences
+from evalsuite.stats import rounding
 from evalsuite.tasks.datasets import chance_level
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _degenerate(paired: Paired) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{rounding.percent(share)} %"
 
 
 def _p(p_value: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from evalsuite.records import Reply
+from evalsuite.stats import rounding
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import read_batches, read_signs
 from evalsuite.tasks.grading.degenerate import KINDS, degenerate
@@ -71,7 +72,7 @@ class DegenerateAnswers:
             remedy = f"mend the server and ask again with redo=TASK, or accept them with {ACCEPT}"
             return f"no score: {self.count_text} answers are degenerate; {remedy}"
         reason = f'; accepted: "{self.accepted}"' if self.accepted else ""
-        return f"{self.count_text} answers are degenerate, {100 * self.share:.1f} %{reason}"
+        return f"{self.count_text} answers are degenerate, {rounding.percent(self.share)} %{reason}"
 
 
 NO_DEGENERATE = DegenerateAnswers({}, 0)

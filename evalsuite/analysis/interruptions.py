@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalsuite.stats import rounding
 from evalsuite.store.samples import read_cuts, read_samples
 
 FLAGGED_ABOVE = 0.01
@@ -45,9 +46,9 @@ class CutAnswers:
     def describe(self) -> str:
         """Return one sentence for reports."""
         return (
-            f"{self.samples:,} answers ({100 * self.share:.1f} %) were cut by a deadline or a stop and asked again; "
-            f"{self.redrawn_shorter} of {self.redrawn} came out shorter than what had been cut off. Asking again "
-            "favours short answers: use longer windows"
+            f"{self.samples:,} answers ({rounding.percent(self.share)} %) were cut by a deadline or a stop and asked "
+            f"again; {self.redrawn_shorter} of {self.redrawn} came out shorter than what had been cut off. Asking "
+            "again favours short answers: use longer windows"
         )
 
 

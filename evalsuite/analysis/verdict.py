@@ -14,6 +14,7 @@ from evalsuite.analysis.pairing import Paired
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import BadInput
 from evalsuite.records import canonical_sha
+from evalsuite.stats import rounding
 from evalsuite.stats.decision import Call, Decision, EarlyDecision, Evidence, Tier, evidence
 from evalsuite.stats.delta import Delta, MeanDelta
 from evalsuite.stats.power import Design, WouldDecide, would_decide
@@ -271,7 +272,7 @@ def _recorded_decision(rule: Mapping[str, Any], version: str, margin: float, low
     if call == "fail" and margin > rule["margin"] + TOLERANCE:
         return EarlyDecision("undecided", f"{reason}; but {run_for}, and a failure at that margin is none at {asked}")
     if call == "undecided" and not rule["looks"] and lower is not None and lower > -margin:
-        points = f"{100 * lower:+.2f} pt is above the margin of {-100 * margin:+.2f} pt"
+        points = f"{rounding.points(lower)} pt is above the margin of {rounding.points(-margin)} pt"
         return EarlyDecision(
             "pass", f"sequential: never failed; passes at its only look, at the end: lower bound {points}"
         )

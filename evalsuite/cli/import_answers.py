@@ -20,6 +20,7 @@ from evalsuite.engine.stored.other_variants import unread
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import Sample
 from evalsuite.report.console import lines_output
+from evalsuite.stats import rounding
 from evalsuite.store.runs import TableCell, choose_run
 from evalsuite.store.samples import write_imported
 from evalsuite.tasks.loading import load_tasks
@@ -74,4 +75,4 @@ def _line(summary: Mapping[str, Any]) -> str:
         return f"{head}no score ({counts})"
     if summary["score"] is None:
         return f"{head}incomplete, {counts} of {summary['planned']:,} planned samples"
-    return f"{head}{100 * summary['score']:.2f} % of {summary['items']:,} items ({counts})"
+    return f"{head}{rounding.percent(summary['score'])} % of {summary['items']:,} items ({counts})"

@@ -4,7 +4,10 @@ Scores and deltas are fractions of 1 in the arguments, percent and percentage po
 (None) is an en dash.
 """
 
+from collections.abc import Callable
 from math import floor, isfinite, log10
+
+from evalsuite.stats import rounding
 
 UNKNOWN = "–"  # noqa: RUF001 (an en dash, on purpose)
 """Text of an unknown number."""
@@ -25,29 +28,31 @@ Interval = tuple[float, float]
 
 def percent(fraction: float | None, digits: int = 1) -> str:
     """Format a fraction as percent: ``0.9097`` -> ``91.0``."""
-    return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f}"
+    return UNKNOWN if fraction is None else rounding.percent(fraction, digits)
 
 
 def score(fraction: float | None, interval: Interval | None) -> str:
     """Format a score with its interval in percent: ``91.0 [89.7, 92.2]``."""
     if fraction is None:
         return UNKNOWN
-    return percent(fraction) if interval is None else f"{percent(fraction)} {_bounds(interval, '', 1)}"
+    return percent(fraction) if interval is None else f"{percent(fraction)} {bounds(interval, percent)}"
 
 
 def points(delta: float | None, digits: int = 2) -> str:
     """Format a change as signed percentage points (``-0.031`` -> ``-3.10``): 0 has no sign, None is a dash."""
-    if delta is None:
-        return UNKNOWN
-    text = f"{100 * delta:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
+    return UNKNOWN if delta is None else rounding.points(delta, digits)
 
 
 def change(delta: float | None, interval: Interval | None) -> str:
     """Format a change with its interval in percentage points: ``-3.10 [-4.21, -1.98]``."""
     if delta is None:
         return UNKNOWN
-    return points(delta) if interval is None else f"{points(delta)} {_bounds(interval, '+', 2)}"
+    return points(delta) if interval is None else f"{points(delta)} {bounds(interval, points)}"
+
+
+def bounds(interval: Interval, text: Callable[[float], str]) -> str:
+    """Format an interval, each end with ``text``: ``[89.7, 92.2]``."""
+    return f"[{text(interval[0])}, {text(interval[1])}]"
 
 
 def probability(p_value: float | None) -> str:
@@ -66,7 +71,7 @@ def count(number: float | None) -> str:
 
 def ratio(value: float | None) -> str:
     """Format a ratio: ``x1.03``."""
-    return UNKNOWN if value is None else f"x{value:.2f}"
+    return UNKNOWN if value is None else f"x{rounding.fixed(value, 2)}"
 
 
 def tokens(number: float | None) -> str:
@@ -76,12 +81,6 @@ def tokens(number: float | None) -> str:
     if number < 1:
         return f"{number:.1f}"
     return f"{round(number, 2 - floor(log10(number))):,.0f}"
-
-
-def _bounds(interval: Interval, sign: str, digits: int) -> str:
-    low, high = (f"{100 * bound:{sign}.{digits}f}" for bound in interval)
-    low, high = (text.lstrip("+-") if float(text) == 0 else text for text in (low, high))
-    return f"[{low}, {high}]"
 
 
 def amount(number: float) -> str:

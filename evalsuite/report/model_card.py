@@ -14,7 +14,9 @@ from typing import Any
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.config.paths import shipped
+from evalsuite.report import formats
 from evalsuite.sandbox import safe_text
+from evalsuite.stats import rounding
 from evalsuite.stats.intervals import ScoreInterval
 from evalsuite.tasks import datasets
 from evalsuite.tasks.datasets import benchmark_title
@@ -182,8 +184,8 @@ def _changes(suite: SuiteComparison) -> list[str]:
 
 def _signed(value: float) -> str:
     """Format a change with sign and three digits: ``-0.018``; a change that rounds to 0 has no sign."""
-    text = f"{value:+.3f}"
-    return text[1:] if float(text) == 0 else text
+    text = rounding.fixed(value, 3)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def _strata(cells: Sequence[CellScore], group: str) -> str:
@@ -197,9 +199,8 @@ def _strata(cells: Sequence[CellScore], group: str) -> str:
     for value in values:
         group_scores = [by_value.get(value) for by_value in parts]
         n = next(part.n for part in group_scores if part is not None)
-        rows.append(
-            [value, f"{n:,}", *(UNKNOWN if part is None else f"{part.scored.score:.3f}" for part in group_scores)]
-        )
+        texts = (UNKNOWN if part is None else rounding.fixed(part.scored.score, 3) for part in group_scores)
+        rows.append([value, f"{n:,}", *texts])
     total = ["TOTAL", f"{shown[0].items:,}", *(_value(cell) for cell in shown)]
     return _table([group.capitalize(), "Items", *(cell.cell.title for cell in shown)], [*rows, total])
 
@@ -207,18 +208,17 @@ def _strata(cells: Sequence[CellScore], group: str) -> str:
 def _value(score: CellScore | None) -> str:
     if score is None or score.scored is None:
         return UNKNOWN
-    return f"{score.scored.score:.3f}" + (" (part)" if score.cell.partial else "")
+    return rounding.fixed(score.scored.score, 3) + (" (part)" if score.cell.partial else "")
 
 
 def _interval(scored: ScoreInterval | None, scale: int, digits: int) -> str:
     if scored is None or scored.ci95 is None:
         return UNKNOWN
-    low, high = scored.ci95
-    return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+    return formats.bounds(scored.ci95, lambda end: rounding.fixed(scale * end, digits))
 
 
 def _percent(scored: ScoreInterval | None) -> float | None:
-    return None if scored is None else round(100 * scored.score, 2)
+    return None if scored is None else float(rounding.percent(scored.score, 2))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

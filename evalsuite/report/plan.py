@@ -74,7 +74,7 @@ def _outlook(chances: VerdictChances | None) -> tuple[str, str, str]:
 
 
 def _passes(chances: Chances) -> str:
-    return f"{100 * chances.passes:.0f}"
+    return formats.percent(chances.passes, 0)
 
 
 def _repeats(chance: TaskChance) -> str:
@@ -88,36 +88,39 @@ def _out_of_reach(chances: Sequence[TaskChance]) -> list[str]:
     for chance in chances:
         if chance.reached is not False or chance.outlook is None or chance.margin is None:
             continue
-        passes = 100 * chance.outlook.moved.passes
+        passes = _passes(chance.outlook.moved)
         subject = benchmark_title(chance.facts.name) + (f" against {chance.baseline}" if chance.baseline else "")
         if chance.margin.points / 100 <= chance.resolution:
-            least, sources = f"{100 * chance.resolution:.1f} points", f"{chance.design.units:.3g} sources"
+            least, sources = f"{formats.percent(chance.resolution)} points", f"{chance.design.units:.3g} sources"
             limit = f"no number of repeats would do: it cannot pass below {least}, {sources} exclude no less"
             lines.append(f"{subject}, {chance.margin.points:g} pt; {limit}.")
             continue
         remedy = (
-            f"no number of repeats would do: tau alone leaves a standard error of {100 * chance.design.floor:.2f} pt"
+            "no number of repeats would do: tau alone leaves a standard error of "
+            f"{formats.percent(chance.design.floor, 2)} pt"
             if chance.repeats is None
             else f"{chance.repeats} repeats would do" + (" of the candidate" if chance.base_fixed else " in both arms")
         )
-        lines.append(f"{subject}, {chance.margin.points:g} pt ({passes:.0f} % if nothing is lost); {remedy}.")
+        lines.append(f"{subject}, {chance.margin.points:g} pt ({passes} % if nothing is lost); {remedy}.")
     return lines
 
 
 def _release_notes(baseline: str, release: ReleaseChance, several: bool) -> list[str]:
     suffix = f" against {baseline}" if several and baseline else ""
     chances = [release.identical, release.moved, release.half]
-    same, moved, half = (f"{100 * scenario.release.passes:.0f} %" for scenario in chances)
+    same, moved, half = (f"{_passes(scenario.release)} %" for scenario in chances)
     lines = [
         f"The release{suffix}: passes with chance {same} if identical (a fail anywhere: "
-        f"{100 * release.identical.any_fail:.1f} %), {moved} if items moved, {half} if half of every margin is lost."
+        f"{formats.percent(release.identical.any_fail)} %), {moved} if items moved, {half} if half of every "
+        "margin is lost."
     ]
     same_rule, moved_rule = release.threshold
-    low, high = (f"{100 * chance:.0f}" for chance in moved_rule.accepts_double)
+    low, high = (formats.percent(chance, 0) for chance in moved_rule.accepts_double)
     lines.append(
         f'For comparison, the rule "no benchmark more than {100 * same_rule.threshold:g} pt down" without regard to '
-        f"errors would reject an identical checkpoint{suffix} with chance {100 * same_rule.rejects_identical:.0f} % "
-        f"({100 * moved_rule.rejects_identical:.0f} % if items moved), and accept a true loss of "
+        f"errors would reject an identical checkpoint{suffix} with chance "
+        f"{formats.percent(same_rule.rejects_identical, 0)} % "
+        f"({formats.percent(moved_rule.rejects_identical, 0)} % if items moved), and accept a true loss of "
         f"{200 * same_rule.threshold:g} pt on a benchmark with chance {low} to {high} %."
     )
     if release.missing:

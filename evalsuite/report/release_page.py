@@ -96,7 +96,7 @@ def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
         problems.append(f"{cell['planned'] - scored:,} samples have no score")
     for outcome, share in (("truncated", 0.1), ("no_answer", 0.05)):
         if outcomes[outcome] > share * max(1, cell["planned"]):
-            problems.append(f"{outcomes[outcome] / cell['planned']:.0%} {outcome.replace('_', ' ')}")
+            problems.append(f"{formats.percent(outcomes[outcome] / cell['planned'])} % {outcome.replace('_', ' ')}")
     return {
         "model": cell["title"],
         "benchmark": benchmark_title(cell["task"]),

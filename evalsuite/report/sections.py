@@ -11,6 +11,7 @@ from evalsuite.analysis.groups import FEWEST_ITEMS, SIGNIFICANT
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import formats
 from evalsuite.report.verdict_file import anomaly_text, threshold_text
+from evalsuite.stats import rounding
 from evalsuite.tasks.datasets import benchmark_title
 
 BAR_WIDTH = 150
@@ -290,7 +291,7 @@ def _ratio(row: Mapping[str, Any]) -> str:
     total = row["tokens"]["completion"]["total"]
     interval = total["ci95"]
     text = formats.ratio(total["ratio"])
-    return f"{text} [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else text
+    return f"{text} {formats.bounds(interval, lambda end: rounding.fixed(end, 2))}" if interval else text
 
 
 def _interval(bounds: Sequence[float] | None) -> tuple[float, float] | None:

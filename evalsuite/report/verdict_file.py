@@ -142,12 +142,12 @@ def anomaly_text(anomaly: Anomaly) -> str:
 
 def threshold_text(rule: ThresholdRule) -> str:
     """Describe what a bare threshold would do at the same errors in one line."""
-    low, high = (f"{100 * chance:.0f}" for chance in rule.accepts_double)
+    low, high = (formats.percent(chance, 0) for chance in rule.accepts_double)
     points, accepted = 100 * rule.threshold, f"{low} %" if low == high else f"{low} to {high} %"
     return (
         f'For comparison, a bare threshold ("no estimate more than {points:g} pt down") at these standard errors '
-        f"rejects an identical checkpoint in {100 * rule.rejects_identical:.0f} % of cases, and accepts a true loss of "
-        f"{2 * points:g} pt on a benchmark in {accepted} (normal approximation)."
+        f"rejects an identical checkpoint in {formats.percent(rule.rejects_identical, 0)} % of cases, and accepts a "
+        f"true loss of {2 * points:g} pt on a benchmark in {accepted} (normal approximation)."
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "power",
     "ratios",
     "reply_lengths",
+    "rounding",
     "sequential",
     "variance",
 ]

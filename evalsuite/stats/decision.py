@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.stats import rounding
 from evalsuite.stats.delta import Delta, MeanDelta
 from evalsuite.stats.intervals import Floats
 from evalsuite.stats.multiplicity import adjust, holm_arrays
@@ -260,10 +261,11 @@ def _ruling(benchmark: Evidence, p_holm: float | None, alpha: float) -> tuple[Ca
         return "undecided", "no evidence", f"too little varies for an interval around {_points(benchmark.delta)}"
     bounds = f"{_points(benchmark.lower)} to {_points(benchmark.upper)}"
     if coarse:
-        limit = f"so few sources cannot exclude a loss of {100 * benchmark.resolution:.1f} pt, whatever the answers"
+        least = rounding.percent(benchmark.resolution)
+        limit = f"so few sources cannot exclude a loss of {least} pt, whatever the answers"
         return "undecided", "in between", f"{limit}; {margin} is closer (one-sided bounds {bounds})"
     return "undecided", "in between", f"one-sided bounds {bounds} lie on both sides of {margin}"
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f} pt"
+    return f"{rounding.points(fraction)} pt"

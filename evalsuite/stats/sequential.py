@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import logsumexp
 
+from evalsuite.stats import rounding
 from evalsuite.stats.intervals import Floats
 
 LOOKS = 5
@@ -192,5 +193,5 @@ def _looked(rule: Rule, state: BettingState) -> BettingState:
     error = sqrt(max(variance, 1 / state.n) / state.n)
     if (mean + rule.margin) / error < bound:
         return state
-    reason = f"look {look} of {LOOKS}: {100 * mean:+.2f} pt is {bound:.2f} standard errors above the margin"
+    reason = f"look {look} of {LOOKS}: {rounding.points(mean)} pt is {bound:.2f} standard errors above the margin"
     return replace(state, decided="pass", reason=reason)

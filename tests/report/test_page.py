@@ -10,6 +10,7 @@ import pytest
 
 from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
+from evalsuite.stats import rounding
 from figures.page import READY, listen
 from tests.report.test_html import HOSTILE, hostile_run
 from tests.support.browser import chromium
@@ -322,3 +323,12 @@ def test_another_comparison_shows_its_own_changes(browser: "Browser", tmp_path: 
     more = f"{(new[lost[0]][0].tokens or 0) - (old[lost[0]][0].tokens or 0):+d}"
     assert first[-1] == ("0" if more == "+0" else more)
     page.close()
+
+
+def test_the_browser_rounds_as_python_does(page: "Page") -> None:
+    fractions = [part / whole for whole in (2000, 1319, 198, 8) for part in range(-whole, whole + 1, 7)]
+    fractions += [(2 * part + 1) / 2000 for part in range(-1000, 1000)]  # all ties of one decimal
+    shown = page.evaluate(
+        "all => all.map((one) => [page.percent(one), page.percent(one, 0), page.points(one)])", fractions
+    )
+    assert shown == [[rounding.percent(one), rounding.percent(one, 0), rounding.points(one)] for one in fractions]

@@ -195,10 +195,11 @@ def _deltas(report: CardReport) -> Table:
 def _sensitivity(delta: PublishedDelta) -> str:
     """Return a note on why a published gain is not significant, even if pairing were possible."""
     parts = [
-        f"{100 * q:.0f} % flips {formats.change(delta.delta, ci).partition(' ')[2]}" for q, ci in delta.paired.items()
+        f"{formats.percent(q, 0)} % flips {formats.change(delta.delta, ci).partition(' ')[2]}"
+        for q, ci in delta.paired.items()
     ]
     covering = [q for q, (low, high) in delta.paired.items() if low <= 0 <= high]
-    threshold = f" From {100 * min(covering):.0f} % on it holds 0." if covering else ""
+    threshold = f" From {formats.percent(min(covering), 0)} % on it holds 0." if covering else ""
     return (
         f"{benchmark_title(delta.task)}, {formats.points(delta.delta)} pt is no measured gain: the baseline is a bare "
         "rounded figure, without counts or answers, perhaps of another harness, so that pairing is void. Were both of "

@@ -24,9 +24,12 @@ const page = (() => {
   const modelColour = (model) => colour(`--c${models.indexOf(model) % 7}`);
   const title = (model) => data.titles[model] ?? model;
   const benchmark = (task) => data.benchmarks[task] ?? task;
+  // As in stats/rounding.py: the decimal number that the float approximates, ties away from zero.
   const round = (value, digits) => {
-    const text = (100 * value).toFixed(digits);
-    return Number(text) === 0 ? text.replace("-", "") : text;
+    const unit = 10n ** BigInt(10 - digits); // of 12 decimals, two are those of percent
+    const units = (BigInt(Math.abs(value).toFixed(12).replace(".", "")) + unit / 2n) / unit;
+    const text = String(units).padStart(digits + 1, "0");
+    return (value < 0 && units ? "-" : "") + (digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
   };
   const percent = (value, digits = 1) => (value == null ? "–" : round(value, digits));
   const points = (value, digits = 2) => (value == null ? "–" : (Number(round(value, digits)) > 0 ? "+" : "") + round(value, digits));

@@ -135,7 +135,7 @@
             strokeWidth: 1.8, strokeDasharray: dashes[models.indexOf(model) % 7] }),
           Plot.dot(lines.filter((one) => one.model === model), { x: "budget", y: "score", fill: modelColour(model),
             symbol: symbol(model), r: 3,
-            title: (one) => `${title(model)}, ${one.budget.toLocaleString("en")} tokens: ${one.score.toFixed(1)} %` }),
+            title: (one) => `${title(model)}, ${one.budget.toLocaleString("en")} tokens: ${percent(one.score / 100)} %` }),
         ]),
       ],
     }));
