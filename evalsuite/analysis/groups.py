@@ -48,6 +48,13 @@ class GroupChange:
         """Whether the change is marked: significant after Holm over everything that is shown of the candidate."""
         return self.p_page is not None and self.p_page < SIGNIFICANT
 
+    @property
+    def z(self) -> float | None:
+        """The change in its standard errors; None without one."""
+        if self.change.delta == 0:
+            return 0.0
+        return self.change.delta / self.change.stderr if self.change.stderr else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``comparison.json``."""
         return {

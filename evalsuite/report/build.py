@@ -66,7 +66,8 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
     content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [(title, f"plots/{name}") for title, name in save_all(suite, out / "plots", caption, svg=svg)]
+        saved = save_all(suite, out / "plots", caption, svg=svg)
+        pictures = [(picture.title, f"plots/{picture.file}", picture.names) for picture in saved]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
         replace_text(out / "report.md", text)
         replace_text(out / "card.md", model_card.card_text(suite, caption))

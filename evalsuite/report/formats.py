@@ -43,6 +43,11 @@ def points(delta: float | None, digits: int = 2) -> str:
     return UNKNOWN if delta is None else rounding.points(delta, digits)
 
 
+def standard_errors(z: float) -> str:
+    """Format a change in its standard errors: ``-2.3``; 0 has no sign."""
+    return points(z / 100, 1)
+
+
 def change(delta: float | None, interval: Interval | None) -> str:
     """Format a change with its interval in percentage points: ``-3.10 [-4.21, -1.98]``."""
     if delta is None:

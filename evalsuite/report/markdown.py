@@ -1,18 +1,21 @@
 """Writes tables as Markdown for ``report.md``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from evalsuite.report.console import Table
 from evalsuite.sandbox import safe_text
 
 
-def document(headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Sequence[tuple[str, str]]) -> str:
+def document(
+    headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Iterable[tuple[str, str, str]]
+) -> str:
     """Return the whole report as Markdown.
 
-    ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report).
+    ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report, line below it).
     """
     parts = [f"# {safe_text.markdown(headline)}", "\n".join(f"- {safe_text.markdown(fact)}" for fact in facts)]
-    parts += [f"![{safe_text.markdown(title)}]({path})" for title, path in plots]
+    for title, path, line in plots:
+        parts += [f"![{safe_text.markdown(title)}]({path})", safe_text.markdown(line)]
     parts += [_section(table) for table in tables]
     return "\n\n".join(part for part in parts if part) + "\n"
 

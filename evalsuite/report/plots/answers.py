@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter
 from evalsuite.analysis.comparison import CAUSES
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.table import RunTable
-from evalsuite.report.plots import style
+from evalsuite.report.plots import fonts, style
 from evalsuite.report.plots.data import SlotUse, lengths, token_budgets
 
 SHORT_SECONDS = 7200.0
@@ -23,7 +23,7 @@ def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
             style.point(ax, score.scored.score, score.scored.ci95, place, 0)
     ax.set_xlabel("score, % (95 % interval)")
     ax.grid(axis="x", color=style.GRID)
-    style.rows_axis(ax, [f"{score.cell.title}\n{score.benchmark}" for score in shown])
+    style.rows_axis(ax, [f"{style.model_title(score.cell)}\n{style.task_title(score.cell.task)}" for score in shown])
 
 
 def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
@@ -36,7 +36,7 @@ def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
             left += share
     ax.set_xlabel("answers not right, % of samples")
     ax.grid(axis="x", color=style.GRID)
-    style.rows_axis(ax, [score.cell.title for score in scores])
+    style.rows_axis(ax, [style.model_title(score.cell) for score in scores])
 
 
 def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> None:
@@ -92,7 +92,7 @@ def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
     for number, use in enumerate(uses):
         line = style.model_line(number)
         times = [second / scale for second in use.seconds]
-        title = style.label_text(use.title)
+        title = style.label_text(use.title if fonts.drawable(use.title) else use.model)
         ax.plot(times, use.in_flight, color=line.colour, linestyle=line.dash, label=title, linewidth=1.4)
     for window in uses[0].windows[1:] if uses else ():
         ax.axvline(window / scale, color="black", linewidth=0.8, linestyle=":")
@@ -103,4 +103,4 @@ def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
 
 
 def _cells(table: RunTable, task: str) -> list[style.ModelTitle]:
-    return [style.ModelTitle(cell.model, cell.title) for cell in table.cells if cell.task == task]
+    return [style.ModelTitle(cell.model, style.model_title(cell)) for cell in table.cells if cell.task == task]

@@ -8,11 +8,13 @@ from matplotlib.colors import TwoSlopeNorm
 
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.report import formats
-from evalsuite.report.plots import style
+from evalsuite.report.plots import fonts, style
 from evalsuite.report.tables import strata_by_drop
 
 MARGIN = "#d55e00"
 """Colour of the margin."""
+HEAT_LIMIT = 4.0
+"""Standard errors of the strongest colours of a heat map, unless a change is larger: chance alone stays pale."""
 
 
 def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
@@ -30,8 +32,8 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
             ax.plot([-100 * margin] * 2, heights, color=MARGIN, linewidth=2.5, alpha=0.6, gid="margin")
         style.point(ax, row.delta or 0.0, row.ci95, place, models.index(row.candidate.cell.model))
         part = f" ({row.partial})" if row.partial else ""
-        labels.append(f"{row.candidate.cell.title}\n{row.benchmark}{part}")
-    baselines = style.label_text(" / ".join(dict.fromkeys(row.baseline.cell.title for row in shown)))
+        labels.append(f"{style.model_title(row.candidate.cell)}\n{style.task_title(row.task)}{part}")
+    baselines = style.label_text(" / ".join(dict.fromkeys(style.model_title(row.baseline.cell) for row in shown)))
     bar = "; orange bar: minus the margin" if any(_margin_of(row) is not None for row in shown) else ""
     style.value_axis(ax, f"change against {baselines}, percentage points (95 % interval{bar})")
     style.rows_axis(ax, labels)
@@ -57,7 +59,7 @@ def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
             style.point(ax, part.change.delta, part.change.ci95, place, number, filled=significant)
     style.value_axis(ax, "change, percentage points")
     style.bands(ax, len(values))
-    style.rows_axis(ax, values)
+    style.rows_axis(ax, fonts.numbered(values, name))
 
 
 def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
@@ -80,13 +82,13 @@ def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
     ax.set_xlabel("score, %")
     ax.grid(axis="x", color=style.GRID)
     style.bands(ax, len(values))
-    style.rows_axis(ax, values)
+    style.rows_axis(ax, fonts.numbered(values, name))
 
 
 def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Draw the changes of models and group values in percentage points: orange for a drop, purple for a gain.
+    """Draw the changes of models and group values in standard errors: orange for a drop, purple for a gain.
 
-    Bold numbers are significant after Holm's correction.
+    Values without a standard error stay empty. Bold numbers are significant after Holm's correction.
     """
     shown = [row for row in rows if row.paired is not None]
     values = strata_by_drop(shown, name)
@@ -94,17 +96,20 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
     for column, row in enumerate(shown):
         for part in row.paired.shown_groups(name) if row.paired else ():
             line = values.index(part.value)
-            grid[line, column] = 100 * part.change.delta
-            significant = part.significant
-            ax.text(column, line, formats.points(part.change.delta, 1), ha="center", va="center",
-                    fontsize=8, fontweight="bold" if significant else "normal")  # fmt: skip
-    limit = max(1.0, float(np.nanmax(np.abs(grid))) * 1.25) if grid.size else 1.0
+            if part.z is not None:
+                grid[line, column] = part.z
+                ax.text(column, line, formats.standard_errors(part.z), ha="center", va="center",
+                        fontsize=8, fontweight="bold" if part.significant else "normal")  # fmt: skip
+    limit = max([HEAT_LIMIT, *np.abs(grid[np.isfinite(grid)])])
     ax.imshow(grid, cmap="PuOr", norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto", alpha=0.75)
     ax.set_xticks(
-        range(len(shown)), [style.label_text(row.candidate.cell.title) for row in shown], rotation=20, ha="right"
+        range(len(shown)),
+        [style.label_text(style.model_title(row.candidate.cell)) for row in shown],
+        rotation=20,
+        ha="right",
     )
-    ax.set_xlabel("change, percentage points (bold: p < 0.05 after Holm)")
-    style.rows_axis(ax, values)
+    ax.set_xlabel("change, standard errors (bold: p < 0.05 after Holm)")
+    style.rows_axis(ax, fonts.numbered(values, name))
     ax.grid(visible=False)
 
 
@@ -120,4 +125,4 @@ def outcome_shifts(rows: Sequence[Comparison], ax: Axes) -> None:
         ax.plot(100 * (row.delta or 0.0), place, marker="D", color="black", markersize=5)
     ax.use_sticky_edges = False
     style.value_axis(ax, "part of the change, percentage points; diamond: the whole change")
-    style.rows_axis(ax, [row.candidate.cell.title for row in shown])
+    style.rows_axis(ax, [style.model_title(row.candidate.cell) for row in shown])

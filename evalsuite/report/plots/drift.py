@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evalsuite.analysis.drift import Chart
 from evalsuite.report.plots.save import save_figure
-from evalsuite.report.plots.style import BASELINE, CANDIDATES, STYLE
+from evalsuite.report.plots.style import BASELINE, CANDIDATES, label_text, settings, task_title
 from evalsuite.tasks.datasets import benchmark_title
 
 MARKS = {"confirmed": "X", "open": "o", "dismissed": "s"}
@@ -30,7 +30,7 @@ def trend(chart: Chart, axes: Axes) -> None:
                 place, 100 * point.delta, MARKS[point.alarm], color=CANDIDATES[1], markersize=7, label=point.alarm
             )
     axes.set_ylabel("delta, points")
-    axes.set_title(f"{chart.candidate} against {chart.baseline}: {benchmark_title(chart.task)}", loc="left")
+    axes.set_title(label_text(f"{chart.candidate} against {chart.baseline}: {task_title(chart.task)}"), loc="left")
 
 
 def cusum(chart: Chart, axes: Axes) -> None:
@@ -51,7 +51,7 @@ def save_trend(charts: Sequence[Chart], path: Path, *, svg: bool) -> None:
     if not with_points:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(settings(benchmark_title(chart.task) for chart in with_points)):
         figure = Figure(figsize=(9, 4.5 * len(with_points)))
         axes = figure.subplots(2 * len(with_points), 1, squeeze=False)
         for number, chart in enumerate(with_points):

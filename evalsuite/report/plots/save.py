@@ -1,7 +1,8 @@
 """Draws whole figures and writes all of them as files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -14,40 +15,57 @@ from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.table import RunTable
 from evalsuite.records import OUTCOMES
 from evalsuite.report import formats
-from evalsuite.report.plots import answers, changes, style
+from evalsuite.report.plots import answers, changes, fonts, style
 from evalsuite.report.plots.data import LengthDistribution, SlotUse, lengths, slot_use, token_budgets
 from evalsuite.report.tables import strata_by_drop
 from evalsuite.tasks.datasets import benchmark_title
 
 
-def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[tuple[str, str], ...]:
-    """Write every plot as PNG into ``folder``, with ``svg`` also as SVG; returns (title, PNG name) of each.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A written plot."""
+
+    title: str
+    """What it shows."""
+    file: str
+    """Name of the PNG file."""
+    names: str = ""
+    """What the numbered labels stand for, where no installed font has the letters of a group's values."""
+
+
+def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[Picture, ...]:
+    """Write every plot as PNG into ``folder``, with ``svg`` also as SVG.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[tuple[str, str]] = []
+    written: list[Picture] = []
 
-    def keep(figure: Figure, name: str, title: str) -> None:
+    def keep(figure: Figure, name: str, title: str, names: str = "") -> None:
         file = re.sub(r"[^\w.-]+", "-", name)
-        figure.suptitle(title + (f"\n{caption}" if caption else ""), fontsize=10, x=0.01, ha="left")
+        heading = style.label_text(title) + (f"\n{caption}" if caption else "")
+        figure.suptitle(heading, fontsize=10, x=0.01, ha="left")
         save_figure(figure, folder / file, svg=svg)
-        written.append((title, f"{file}.png"))
+        written.append(Picture(title, f"{file}.png", names))
 
-    with rc_context(style.STYLE):
+    with rc_context(style.settings(_texts(suite))):
         compared = [row for row in suite.comparisons if row.paired is not None]
         if compared:
             keep(forest_figure(compared), "deltas", "Change against the baseline")
         elif any(score.scored for score in suite.scores):
             keep(score_figure(suite.scores), "scores", "Scores")
         for task in suite.table.tasks:
-            benchmark = benchmark_title(task)
+            benchmark = style.task_title(task)
             rows = [row for row in compared if row.task == task]
             cells = [score for score in suite.scores if score.cell.task == task and score.scored]
             for name in suite.table.groups(task) if rows else ():
+                values = strata_by_drop(rows, name)
+                names = _numbered_names(values, name)
                 title = f"{benchmark} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
-                keep(group_figure(rows, name), f"{task}-{name}", title)
-                keep(heat_figure(rows, name), f"{task}-{name}-heat", f"{benchmark}: change by model and {name}")
+                keep(group_figure(rows, name), f"{task}-{name}", title, names)
+                if len(rows) > 1 and len(values) > 1:
+                    title = f"{benchmark}: change by model and {name}"
+                    keep(heat_figure(rows, name), f"{task}-{name}-heat", title, names)
             if cells:
                 keep(outcome_figure(cells, rows), f"{task}-outcomes", f"{benchmark} by outcome")
             distribution = lengths(suite.table, task)
@@ -63,6 +81,21 @@ def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -
         if uses:
             keep(timeline_figure(uses), "timeline", "Requests in flight")
     return tuple(written)
+
+
+def _texts(suite: SuiteComparison) -> Iterator[str]:
+    """Yield all names of users that stand in plots."""
+    yield from (cell.title for cell in suite.table.cells)
+    yield from (benchmark_title(task) for task in suite.table.tasks)
+    for row in suite.comparisons:
+        for name, parts in row.paired.groups.items() if row.paired else ():
+            yield from (name, *(part.value for part in parts))
+
+
+def _numbered_names(values: Sequence[str], kind: str) -> str:
+    """Return the values that a plot can only number: ``subject 1: ...; subject 3: ...``."""
+    labels = fonts.numbered(values, kind)
+    return "; ".join(f"{label}: {value}" for label, value in zip(labels, values, strict=True) if label != value)
 
 
 def forest_figure(rows: Sequence[Comparison]) -> Figure:

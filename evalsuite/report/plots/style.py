@@ -5,7 +5,7 @@ markers as well. Figures are created directly, without pyplot and global state, 
 backend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from evalsuite.analysis.comparison import Comparison
+from evalsuite.report.plots import fonts
+from evalsuite.store.runs import TableCell
+from evalsuite.tasks.datasets import benchmark_title
 
 BASELINE = "#4d4d4d"
 """Colour of the baseline."""
@@ -39,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # titles are text of others
 }
-"""Settings of matplotlib."""
+"""Settings of matplotlib but for the fonts."""
 WIDTH = 7.5
 """Width of a figure in inches."""
 ROW = 0.3
@@ -72,6 +75,11 @@ class ModelStyle:
     """Marker of points."""
 
 
+def settings(texts: Iterable[str]) -> dict[Any, Any]:
+    """Return the settings of matplotlib for plots in which ``texts`` stand."""
+    return STYLE | {"font.family": fonts.families(texts)}
+
+
 def model_line(number: int) -> ModelStyle:
     """Return the style of the model at position ``number`` of the table; the first, mostly the baseline, is grey."""
     colours = (BASELINE, *CANDIDATES)
@@ -80,15 +88,26 @@ def model_line(number: int) -> ModelStyle:
 
 
 def label_text(text: str) -> str:
-    """Return a name as a label: printable, not parsed as a formula, and short enough."""
-    plain = "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text)
+    """Return a name as a label: printable, of letters that can be drawn, not parsed as a formula, and short enough."""
+    plain = fonts.drawn("".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text))
     lines = [line if len(line) <= MAX_LABEL else line[: MAX_LABEL - 3] + "..." for line in plain.split("\n")]
     return "\n".join(lines).replace("$", r"\$")
 
 
+def model_title(cell: TableCell) -> str:
+    """Return the title of a cell's model, or its key where no installed font has the letters of the title."""
+    return cell.title if fonts.drawable(cell.title) else cell.model
+
+
+def task_title(task: str) -> str:
+    """Return the title of a task, or its key where no installed font has the letters of the title."""
+    title = benchmark_title(task)
+    return title if fonts.drawable(title) else task
+
+
 def legend(rows: Sequence[Comparison]) -> list[Line2D]:
     """Return legend handles for plots of group values: the baseline's bar and each candidate's marker."""
-    baselines = " / ".join(dict.fromkeys(row.baseline.cell.title for row in rows))
+    baselines = " / ".join(dict.fromkeys(model_title(row.baseline.cell) for row in rows))
     bar = Line2D(
         [], [], marker="|", linestyle="", color=BASELINE, markersize=9, markeredgewidth=2.5, label=label_text(baselines)
     )
@@ -118,7 +137,9 @@ def models(rows: Sequence[Comparison]) -> list[str]:
 
 def titles(rows: Sequence[Comparison]) -> list[str]:
     """Return the titles of the candidates in order of first appearance."""
-    return [next(row.candidate.cell.title for row in rows if row.candidate.cell.model == m) for m in models(rows)]
+    return [
+        next(model_title(row.candidate.cell) for row in rows if row.candidate.cell.model == m) for m in models(rows)
+    ]
 
 
 def offset(number: int, models: int) -> float:

@@ -73,13 +73,19 @@
     }));
   }
 
+  // The changes on a group's values as the tables show them: values with fewer than ten items only together.
+  const folded = (row, group) => [
+    ...row.groups[group].filter((part) => part.n >= 10), ...(row.small_groups[group] ? [row.small_groups[group]] : []),
+  ];
+
   function heat(width, place) {
     const [task, group] = place.split("/");
     const rows = compared.filter((row) => row.task === task && row.groups[group]);
-    const cells = rows.flatMap((row) => row.groups[group].map((part) => ({ ...part, model: title(row.candidate) })));
+    const z = (part) => (part.delta === 0 ? 0 : part.stderr ? part.delta / part.stderr : null);
+    const cells = rows.flatMap((row) => folded(row, group).map((part) => ({ ...part, z: z(part), model: title(row.candidate) })));
     const worst = d3.rollup(cells, (some) => d3.min(some, (one) => one.delta), (one) => one.value);
     const values = [...worst.keys()].sort((a, b) => worst.get(a) - worst.get(b) || d3.ascending(a, b));
-    const reach = 1.15 * Math.max(0.01, d3.max(cells, (one) => Math.abs(one.delta)));
+    const reach = Math.max(4, d3.max(cells, (one) => Math.abs(one.z ?? 0))); // as HEAT_LIMIT in plots/changes.py
     const names = rows.map((row) => title(row.candidate));
     const longest = 7 * Math.max(...names.map((name) => name.length));
     const whole = Math.min(width, room(values) + Math.max(110, longest + 16) * names.length + 20);
@@ -91,11 +97,12 @@
       x: { domain: names, label: null, axis: "top", tickSize: 0, tickRotate: slanted ? -30 : 0 }, y: { domain: values, label: null, tickSize: 0 },
       color: { type: "diverging", scheme: "PuOr", reverse: true, domain: [-reach, reach], pivot: 0 },
       marks: [
-        Plot.cell(cells, { x: "model", y: "value", fill: "delta" }),
+        Plot.cell(cells.filter((one) => one.z !== null), { x: "model", y: "value", fill: "z",
+          title: (one) => `${one.value}, ${one.model}: ${change(one.delta, one.ci95)} pt` }),
         Plot.cell(cells.filter((one) => one.p_page !== null && one.p_page < 0.05),
           { x: "model", y: "value", stroke: colour("--ink"), strokeWidth: 2, fill: "none" }),
-        Plot.text(cells, { x: "model", y: "value", text: (one) => points(one.delta, 1), fontSize: 11,
-          fill: (one) => (Math.abs(one.delta) > 0.72 * reach ? "white" : "black") }),
+        Plot.text(cells, { x: "model", y: "value", text: (one) => (one.z === null ? "–" : points(one.z / 100, 1)), fontSize: 11,
+          fill: (one) => (one.z === null ? colour("--ink") : Math.abs(one.z) > 0.72 * reach ? "white" : "black") }),
       ],
     }));
   }

@@ -90,9 +90,10 @@ def test_heat_map(overview: SuiteComparison) -> None:
     for row, title in zip(overview.comparisons, columns, strict=True):
         for part in row.to_json()["groups"]["subject"]:
             place = (columns.index(title), values.index(part["value"]))
-            assert grid[place[::-1]] == pytest.approx(100 * part["delta"])
+            z = part["delta"] / part["stderr"] if part["delta"] else 0.0
+            assert grid[place[::-1]] == pytest.approx(z)
             (text,) = [one for one in ax.texts if one.get_position() == place]
-            assert text.get_text() == f"{100 * part['delta']:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
+            assert text.get_text() == f"{z:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0")
             assert (text.get_fontweight() == "bold") == (part["p_page"] < 0.05)
 
 
