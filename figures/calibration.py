@@ -3,7 +3,7 @@
 ``release_lines`` is the figure; the tests call ``release`` small. Seeds are fixed; errors are those of Monte Carlo.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -126,10 +126,15 @@ def _released(drawn: Mapping[str, Mapping[float, Drawn]], method: str) -> Releas
     )
 
 
-def suite_calls(found: Mapping[str, Measured], method: str = "evalsuite") -> Calls:
+def suite_calls(
+    found: Mapping[str, Measured],
+    method: str = "evalsuite",
+    benches: Sequence[Bench] = BENCHES,
+    suite_margin: float = SUITE_MARGIN,
+) -> Calls:
     """Verdicts of every suite, the suite mean in the last column."""
-    rows = [found[bench.task] for bench in BENCHES]
-    critical = [place for place, bench in enumerate(BENCHES) if bench.tier == "critical"]
+    rows = [found[bench.task] for bench in benches]
+    critical = [place for place, bench in enumerate(benches) if bench.tier == "critical"]
     mean = np.mean([rows[place].delta for place in critical], axis=0)
     spread = np.sqrt(np.sum([rows[place].stderr ** 2 for place in critical], axis=0)) / len(critical)
     half = stats.norm.isf(0.025 if method == INSIDE else ALPHA) * spread
@@ -137,7 +142,7 @@ def suite_calls(found: Mapping[str, Measured], method: str = "evalsuite") -> Cal
     columns = [[one.delta, one.lower, one.upper, one.p_loss] for one in rows]
     columns.append([mean, mean - half, mean + half, np.ones_like(loss) if method == INSIDE else loss])
     delta, lower, upper, p_loss = (np.column_stack(part) for part in zip(*columns, strict=True))
-    margins = np.array([*(bench.margin for bench in BENCHES), SUITE_MARGIN])
+    margins = np.array([*(bench.margin for bench in benches), suite_margin])
     resolutions = np.array([*(one.resolution for one in rows), 0.0])
     return decide_arrays(delta, lower, upper, p_loss, margins, ALPHA, resolutions)
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from evalsuite.stats.decision import Tier
-from evalsuite.stats.delta import Delta, effective_sources, paired_delta, sources_resolution
+from evalsuite.stats.delta import FEW_ITEMS, Delta, effective_sources, paired_delta, sources_resolution
 from evalsuite.stats.intervals import Codes, Floats
 from evalsuite.stats.power import Design, widened
 
@@ -63,6 +63,11 @@ BENCHES = (
     Bench("tau2_telecom", 114, 0.954, 0.97, 0.03, 20, 114, 114),
 )
 """Scores, phi and tau as in the benchmarks' cards; repeats, margins and tiers as in conf/suite and conf/gate."""
+DAY0 = (
+    Bench("livecodebench", 454, 0.75, 0.4, 0.03, 8, 454, 454),
+    Bench("aime", 30, 0.9, 0.5, 0.04, 64, 30, 30),
+)
+"""What only ``suite=day0`` asks, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +120,14 @@ def simulate(bench: Bench, delta: float, tau: float, count: int, seed: int, chec
     if bench.repeats == 1:
         return _single(bench, delta, count, rng, check)
     size = max(1, CHUNK // (bench.n * (24 * 5 if bench.task == "scicode" else 1)))
+    drawn = -(-count // 4) if bench.n < FEW_ITEMS else count  # each through the bootstrap; then taken four times
     parts = [
-        _chunk(bench, delta, tau, min(size, count - at), rng, check if not at else 0) for at in range(0, count, size)
+        _chunk(bench, delta, tau, min(size, drawn - at), rng, check if not at else 0) for at in range(0, drawn, size)
     ]
     return Drawn(
-        _joined([part.ours for part in parts]),
-        _joined([part.pooled for part in parts]),
-        _joined([part.unpaired for part in parts]),
+        _joined([part.ours for part in parts], count),
+        _joined([part.pooled for part in parts], count),
+        _joined([part.unpaired for part in parts], count),
         sum(part.checked for part in parts),
     )
 
@@ -220,7 +226,7 @@ def _together(bench: Bench) -> float:
 
 
 def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, base: Floats, cand: Floats) -> Measured:
-    """``paired_delta`` for repeats on rows of item differences; skewed rows are left to the real function."""
+    """``paired_delta`` for repeats on rows of item differences; the real function takes skewed rows and few items."""
     weight = np.ones(difference.shape[1]) if weights is None else weights
     mean = difference @ weight / weight.sum()
     parts = (difference - mean[:, None]) * weight
@@ -241,7 +247,9 @@ def by_t(difference: Floats, weights: Floats | None, clusters: Codes | None, bas
         lower, upper = lower + np.minimum(shift, 0), upper + np.maximum(shift, 0)
     found = [mean, stderr, lower, upper, loss, 2 * np.minimum(loss, 1 - loss)]
     if clusters is None:
-        for place in np.flatnonzero(len(weight) <= 25 * stats.skew(difference, axis=1) ** 2):
+        for place in np.flatnonzero(
+            (len(weight) < FEW_ITEMS) | (len(weight) <= 25 * stats.skew(difference, axis=1) ** 2)
+        ):
             real = paired_delta(base[place], cand[place], single=False, weights=weights, alpha=ALPHA)
             ends = real.one_sided or (np.nan, np.nan)
             numbers = (real.delta, real.stderr or np.nan, *ends, real.p_loss, real.p_value)
@@ -293,7 +301,7 @@ def _same(real: Delta, ours: Measured, place: int) -> None:
     assert np.allclose(p_values, np.array([real.p_loss, real.p_value], dtype=float), atol=room), real
 
 
-def _joined(parts: list[Measured]) -> Measured:
+def _joined(parts: list[Measured], count: int) -> Measured:
     names = ("delta", "stderr", "lower", "upper", "p_loss", "p_value")
-    arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    arrays = (np.resize(np.concatenate([getattr(part, name) for part in parts]), count) for name in names)
     return Measured(*arrays, parts[0].resolution)

@@ -215,7 +215,8 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
 def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05) -> float:
     """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
-    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom.
+    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom. Where
+    items share sources, the bound is that of ``delta.paired_delta`` for clusters.
 
     Args:
         design: How the benchmark is measured.
@@ -226,14 +227,33 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
     Returns:
         The chance, a fraction. 0 for a margin that the number of sources cannot exclude.
     """
-    room = margin - design.resolution(alpha)
-    if room <= 0:
+    if margin <= design.resolution(alpha):
         return 0.0
+    if design.sources is not None:
+        return _clustered_chance(design, margin, delta, alpha)
     if design.stderr == 0:
-        return float(delta > -(margin if design.sources is None else room))
+        return float(delta > -margin)
     df, shift = _df(design), (margin + delta) / design.stderr
-    chance = norm_sf(_z(alpha) - shift) if df > 1_000 else nct_sf(t_isf(alpha, df), df, shift)
-    return chance if design.sources is None else min(chance, norm_cdf((room + delta) / design.stderr))
+    return norm_sf(_z(alpha) - shift) if df > 1_000 else nct_sf(t_isf(alpha, df), df, shift)
+
+
+def _clustered_chance(design: Design, margin: float, delta: float, alpha: float) -> float:
+    """Return the chance to pass where items share sources, integrated over the standard error that is measured.
+
+    Beyond the t bound, the interval must be no narrower than the sources allow (``widened``): the estimate lies above
+    resolution - margin, and a significant loss does not pass, as its interval is twice the resolution wide, unless that
+    still fits into the margin.
+    """
+    df, error, resolution = _df(design), design.stderr, design.resolution(alpha)
+    clear = -max(margin - 2 * resolution, 0.0)
+    if error == 0:
+        return float(delta > resolution - margin and delta >= clear)
+    ratio = np.linspace(0.0, 5.0, 4_001)[1:]  # measured over true standard error: sqrt(chi2 / df)
+    log_density = (df - 1) * np.log(ratio) - df * ratio**2 / 2
+    density = np.exp(log_density - log_density.max())
+    half = t_isf(alpha, df) * error * ratio
+    least = np.maximum(np.maximum(half - margin, resolution - margin), clear - half)
+    return float(density @ norm_sf((least - delta) / error) / density.sum())
 
 
 def release_chances(

@@ -45,7 +45,7 @@ def test_identical_suites_are_rarely_marked() -> None:
 
 
 def test_plan_keeps_its_promises() -> None:
-    for promise in promises.promised("card", "card", 0.0, 400):
+    for promise in promises.promised("card", 0.0, 400):
         chance = promise.planned
         assert abs(chance - promise.simulated) <= 0.03 + 3 * sqrt(chance * (1 - chance) / 400), promise.bench.task
 

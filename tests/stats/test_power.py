@@ -139,9 +139,13 @@ def test_few_sources_limit_what_can_pass() -> None:
     assert (found.verdict, found.repeats) == ("pass", None)
     assert found.items is not None
     assert found.items > 200
-    planned = PlannedBenchmark("aa_lcr", sets, 0.1)
-    chances = release_chances([planned], suite_margin=None, alpha=0.045)
-    assert chances.each[0].passes == pytest.approx(chance_to_pass(sets, 0.1, alpha=0.045), abs=0.02)
+    for margin, delta, tau in ((0.1, 0.0, 0.0), (0.11, -0.01, 0.05), (0.2, -0.03, 0.0), (0.11, 0.0, 0.1)):
+        design = replace(sets, tau=tau)
+        planned = PlannedBenchmark("aa_lcr", design, margin)
+        drawn = release_chances([planned], suite_margin=None, deltas=[delta], alpha=0.045)
+        assert drawn.each[0].passes == pytest.approx(chance_to_pass(design, margin, delta, alpha=0.045), abs=0.01)
+    still = replace(sets, phi=0.0)
+    assert [chance_to_pass(still, 0.1, delta, alpha=0.045) for delta in (0.0, -0.001)] == [1.0, 0.0]
 
 
 def test_no_noise_at_all() -> None:
