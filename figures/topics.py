@@ -102,6 +102,13 @@ def promises(folder: Path) -> list[Line]:
     return promise_lines()
 
 
+def recipes(folder: Path) -> list[Line]:
+    """Twelve candidates of which eleven are equal."""
+    from figures.recipes import recipe_lines
+
+    return recipe_lines()
+
+
 def unfriendly(folder: Path) -> list[Line]:
     """Losses of exactly the margin on few items, through ``paired_delta``."""
     from figures.unfriendly import unfriendly_lines
@@ -199,6 +206,7 @@ TOPICS: dict[str, Topic] = {
     "page": Topic("The report's page", page),
     "calibration": Topic("Calibrated verdicts", calibration),
     "promises": Topic("What plan promises", promises),
+    "recipes": Topic("Which of twelve recipes", recipes),
     "unfriendly": Topic("Verdicts where the world is unfriendly", unfriendly),
     "sequential": Topic("Stopping early", sequential),
     "drift": Topic("Nightly drift", drift),
