@@ -68,7 +68,7 @@ MISTAKES = (
     Mistake("unknown model", (*GOOD, "model=demo_fp9"), 64, "unknown model 'demo_fp9'", "did you mean 'demo_fp8'?"),
     Mistake(
         "context too small",
-        (*GOOD, "sampling=card"),
+        (*GOOD, "sampling.max_tokens=64000"),
         69,
         "has a context of 256 tokens; word_problems needs 64,000",
         "Serve it with more context",

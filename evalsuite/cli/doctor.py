@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.sampling import fields
 from evalsuite.config.settings import Run
 from evalsuite.endpoint.identity.differences import differing_facts
 from evalsuite.endpoint.identity.facts import canonical
@@ -54,7 +53,7 @@ async def _check_all(settings: Run) -> list[EndpointCheckup]:
     declared = [(name, model.same_as) for name, model in settings.models.items() if model.same_as]
     plan = CheckupPlan(
         tasks,
-        tasks[0].sampling if tasks else fields(settings.sampling),
+        settings.sampling,
         settings.engine,
         EarlierServers(Path(settings.results_dir), settings.baseline_run, declared),
     )

@@ -1,5 +1,6 @@
 """``dry_run=true``: the first request of every task, and nothing is sent."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,14 +29,25 @@ def dry_run(settings: Run) -> Exit:
                 shown.append(rest)
                 console.print(f"# {task.name} ({task.settings.variant}, version {task.adapter.version}) to {name}:")
                 console.print_json(data=_abbreviated(body))
-        origins = ", ".join(f"{field}={task.sampling[field]} ({origin})" for field, origin in task.origin.items())
-        console.print(f"# sampling and where it comes from: {origins}")
+        for names, origins in _origins(task, spec.models).items():
+            console.print(f"# sampling of {names} and where it comes from: {origins}")
         console.print(f"# {len(task.items)} of {task.total} items x {task.settings.repeats} repeats. Nothing was sent.")
     return Exit.DONE
 
 
+def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
+    """Names of models that are sampled alike -> each field with its value and source."""
+    alike: dict[str, list[str]] = {}
+    for name, model in models.items():
+        own = task.for_model(model)
+        words = ", ".join(f"{field}={own.sampling[field]} ({origin})" for field, origin in own.origin.items())
+        alike.setdefault(words, []).append(name)
+    return {", ".join(names): words for words, names in alike.items()}
+
+
 def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
     """The JSON of the first request of a task whose adapter has a ``prompt``."""
+    task = task.for_model(model)
     request = task.first_request()
     assert request is not None
     fields = {**task.sampling, "seed": request_seed(task.seed, task.items[0].id, 0)}

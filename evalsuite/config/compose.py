@@ -37,6 +37,7 @@ from evalsuite.config.files import (
     missing_values,
     wrong_key,
 )
+from evalsuite.config.model_sampling import settle_sampling
 from evalsuite.config.override_values import as_word, parse
 from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
 from evalsuite.config.settings import Report, Run
@@ -61,8 +62,10 @@ def _shown_urls() -> Iterator[None]:
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
     """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
-    run: Run = _load(source, [_as_list(override, "file") for override in overrides])
+    loaded, chosen = _load(source, [_as_list(override, "file") for override in overrides])
+    run: Run = loaded
     run.config_dir = config_dir
+    settle_sampling(run, source, overrides, next(iter(chosen["sampling"]), ""))
     for model in run.models.values():
         model.thinking = model.thinking if run.thinking is None else run.thinking
     check_run(run, command)
@@ -74,7 +77,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
-    report: Report = _load(source, [_as_list(override, "run") for override in overrides])
+    report: Report = _load(source, [_as_list(override, "run") for override in overrides])[0]
     report.config_dir = config_dir
     check_report(command, report)
     return report
@@ -126,7 +129,8 @@ def register(schema: type = Run) -> None:
         Plugins.instance().register(plugin)
 
 
-def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
+def _load(source: ConfigSource, overrides: Sequence[str]) -> tuple[Any, dict[str, set[str]]]:
+    """(the settings, chosen names per group)."""
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
     literal = [override for override in overrides if _is_literal(source, override)]
@@ -147,7 +151,7 @@ def _load(source: ConfigSource, overrides: Sequence[str]) -> Any:
         missing = OmegaConf.missing_keys(cfg)
         if missing:
             raise missing_values(source, missing)
-        return OmegaConf.to_object(cfg)
+        return OmegaConf.to_object(cfg), chosen
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {_first_line(error)}") from None
 

@@ -94,11 +94,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group -> chosen names, from (file, package) pairs.
+    """Group of models, tasks or sampling -> chosen names, from (file, package) pairs.
 
     Raises ``BadInput`` for a file whose first line does not state its package.
     """
-    names: dict[str, set[str]] = {group: set() for group in MULTI}
+    names: dict[str, set[str]] = {group: set() for group in (*MULTI, "sampling")}
     for config_path, package in listed:
         group, _, name = config_path.partition("/")
         if group not in source.groups:
@@ -108,7 +108,7 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
             expected = ""
         if package != expected:
             raise BadInput(f"{source.file(config_path)} must begin with `# @package {expected or '_global_'}`")
-        if group in MULTI:
+        if group in names:
             names[group].add(name)
     return names
 

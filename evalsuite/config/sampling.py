@@ -2,16 +2,21 @@
 
 A value has an origin when a source (``card``, ``generation_config``) states exactly that value; otherwise it is
 ``ours``. So an override on the command line loses the origin of its field, and the original value regains it.
+
+Sampling belongs to the model: the values of a card are for the checkpoints of that card (``Sampling.checkpoints``).
+Another model is sampled as its own ``sampling`` states, and without one with the same numbers as ``ours``.
 """
 
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
-from evalsuite.config.settings import Sampling
+from evalsuite.config.settings import Model, Sampling
 
 OURS = "ours"
-NAMES: tuple[str, ...] = tuple(field.name for field in dataclass_fields(Sampling) if field.name != "origin")
+_NOT_SENT = ("origin", "checkpoints", "explicit")
+NAMES: tuple[str, ...] = tuple(field.name for field in dataclass_fields(Sampling) if field.name not in _NOT_SENT)
 """The fields of a request that sampling can set."""
 
 
@@ -32,8 +37,37 @@ def sampling_origin(sampling: Sampling) -> dict[str, str]:
 
 def effective(run: Sampling, task: Sampling) -> Sampling:
     """``run`` with every field that ``task`` sets, and the origins of both."""
-    origin = {source: dict(stated) for source, stated in run.origin.items()}
-    for source, stated in task.origin.items():
-        origin.setdefault(source, {}).update(stated)
-    changes: dict[str, Any] = {**fields(task), "origin": origin}
+    changes: dict[str, Any] = {**fields(task), "origin": _merged(run.origin, task.origin)}
     return replace(run, **changes)
+
+
+def model_sampling(run: Sampling, model: Model) -> Sampling:
+    """The run's sampling as it holds for one model.
+
+    Of values that are for any model, and for a checkpoint of the card, these are the run's; else those that the model
+    states, of which exactly the stated fields are sent (and ``max_tokens``). What the command line sets comes last.
+    """
+    own = model.sampling
+    stated: dict[str, Any] = {**fields(own)}
+    explicit: dict[str, Any] = {name: getattr(run, name) for name in run.explicit}
+    explicit |= {name: getattr(own, name) for name in own.explicit}
+    for_any = not run.checkpoints
+    values: dict[str, Any] = {}
+    if not for_any and of_card(run, model.checkpoint):
+        for_any, values = True, stated
+    elif not for_any and stated.keys() - set(own.explicit):
+        values = {**dict.fromkeys(NAMES), "max_tokens": run.max_tokens, **stated}
+    origin = _merged(run.origin, own.origin) if for_any else own.origin
+    return replace(run, **{**values, **explicit, "origin": origin})
+
+
+def of_card(run: Sampling, checkpoint: str) -> bool:
+    """Whether the run's sampling is stated by the card of a checkpoint."""
+    return any(fnmatchcase(checkpoint, pattern) for pattern in run.checkpoints)
+
+
+def _merged(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    origin = {source: dict(stated) for source, stated in first.items()}
+    for source, stated in second.items():
+        origin.setdefault(source, {}).update(stated)
+    return origin

@@ -28,6 +28,11 @@ class Sampling:
     repetition_penalty: float | None = None
     origin: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Source -> the values that it states. The origin of a value that no source states is ``ours``."""
+    checkpoints: list[str] = field(default_factory=list)
+    """Checkpoints whose card states these values (``*``: any text); other models are sampled as they state
+    themselves. Empty: the values are for any model."""
+    explicit: list[str] = field(default_factory=list)
+    """Fields that the command line or a suite sets: they hold for every model. Filled in by ``compose``."""
 
 
 @dataclass(slots=True)
@@ -88,6 +93,8 @@ class Model:
     thinking_switch: dict[Any, Any] = field(default_factory=dict)
     """How this model's chat template switches thinking: ``on`` and ``off``, the arguments for each (not given:
     ``enable_thinking``; empty: none), and ``tags``, the pairs that enclose its thinking (not given: known ones)."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """How this model is sampled where the run's ``sampling`` is not for it; with ``origin``, who states each value."""
     concurrency: int = 32
     """Most requests in flight at this endpoint."""
     expect: dict[str, Any] = field(default_factory=dict, metadata={AS_WRITTEN: True})
@@ -98,8 +105,6 @@ class Model:
 @dataclass(slots=True)
 class AuxiliaryModel(Model):
     """The judge of free answers, or the simulated user of a dialogue."""
-
-    sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(slots=True)

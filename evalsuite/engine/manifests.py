@@ -49,7 +49,9 @@ def run_spec(settings: Run) -> RunSpec:
     for task in tasks.values():
         task.first_request()  # what is missing for a prompt shows before anything is sent
     manifests = {
-        (model_label(name, model.thinking), task.name): cell_manifest(name, model, task, settings.baseline)
+        (model_label(name, model.thinking), task.name): cell_manifest(
+            name, model, task.for_model(model), settings.baseline
+        )
         for name, model in models.items()
         for task in tasks.values()
     }

@@ -280,7 +280,7 @@ class Session:
             pool=self.pools[name],
             items=planned_items(cell, task),
             repeats=task.settings.repeats,
-            sampling=task.sampling,
+            sampling=task.for_model(self.models[name]).sampling,
             seed=draw_seed(task.seed, cell.manifest["identity"]),
             limit=min(limit, task.settings.concurrency or limit),
             judge=self.auxiliaries.judge if "judge" in uses else None,

@@ -267,12 +267,13 @@ def _model_cost(name: str, model: Model, inputs: _Inputs, speed: Speed) -> Model
     group = next((group for group in inputs.groups if name in group.candidates), None)
     labels = [group.label if group else "", _label(name, model.thinking)]
     parts = []
+    own = sampling.model_sampling(run.sampling, model)
     for task, facts in inputs.tasks.items():
         lengths = benchmarks.typical_lengths(facts, thinking=model.thinking)
         cell = next((cells[label, task] for label in labels if (label, task) in cells), None)
         if cell is not None:
             lengths = recorded.lengths_of(cell, lengths)
-        max_tokens = sampling.effective(run.sampling, run.tasks[task].sampling).max_tokens
+        max_tokens = sampling.effective(own, run.tasks[task].sampling).max_tokens
         cap = run.tasks[task].concurrency
         slots = model.concurrency if cap is None else min(cap, model.concurrency)
         single = hasattr(load(run.tasks[task].adapter), "prompt")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from evalsuite.config.sampling import effective, fields, sampling_origin
-from evalsuite.config.settings import Run, Task
+from evalsuite.config.sampling import effective, fields, model_sampling, sampling_origin
+from evalsuite.config.settings import Model, Run, Sampling, Task
 from evalsuite.errors import BadInput
 from evalsuite.records import Item, Request, data_sha
 from evalsuite.tasks.base import Adapter, SingleTurn
@@ -38,9 +38,11 @@ class LoadedTask:
     seed: int
     """The run's seed, from which the adapter draws orders and the limit draws items."""
     sampling: Mapping[str, Any]
-    """Request field -> value."""
+    """Request field -> value, where the model has none of its own (see ``for_model``)."""
     origin: Mapping[str, str]
     """Request field -> which source states its value."""
+    run_sampling: Sampling = field(default_factory=Sampling)
+    """The run's sampling, before that of a model and of this task."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Where the questions come from (``provenance.data_facts``)."""
     gated: bool = False
@@ -59,6 +61,11 @@ class LoadedTask:
         """The auxiliary models that the task uses: ``judge``, ``simulator``."""
         roles: tuple[str, ...] = getattr(self.adapter, "needs", ())
         return roles
+
+    def for_model(self, model: Model) -> "LoadedTask":
+        """The task with the sampling of one model."""
+        sampling = effective(model_sampling(self.run_sampling, model), self.settings.sampling)
+        return replace(self, sampling=fields(sampling), origin=sampling_origin(sampling))
 
     def cannot_grade(self) -> str:
         """Why answers cannot be graded on this machine, empty if they can; blocks while a sandbox starts."""
@@ -111,5 +118,6 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
         seed=settings.seed,
         sampling=fields(sampling),
         origin=sampling_origin(sampling),
+        run_sampling=settings.sampling,
         gated=adapter_is_gated(adapter, gated_read),
     )

@@ -91,7 +91,12 @@ def test_a_load_balancer_in_front_of_two_precisions(tmp_path: Path, urls: dict[s
 
 
 def test_all_that_is_wrong_is_told_in_one_visit(tmp_path: Path, urls: dict[str, str]) -> None:
-    words = ["sampling=card", "task=word_problems", "judge=qwen3_235b_instruct", "judge.base_url=http://127.0.0.1:9/v1"]
+    words = [
+        "sampling.max_tokens=64000",
+        "task=word_problems",
+        "judge=qwen3_235b_instruct",
+        "judge.base_url=http://127.0.0.1:9/v1",
+    ]
     words += ["thinking=off", f"models.demo_fp8.base_url={urls['demo_fp8']}", "model=demo_fp8"]
     code, found = visited(tmp_path, *words)
     assert code == Exit.ENDPOINT

@@ -7,10 +7,11 @@ asked no question.
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from evalsuite.config.settings import AuxiliaryModel, Engine, Model
+from evalsuite.config.sampling import fields, model_sampling
+from evalsuite.config.settings import AuxiliaryModel, Engine, Model, Sampling
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.identity import fingerprint
 from evalsuite.endpoint.identity.facts import canonical
@@ -88,10 +89,15 @@ class CheckupPlan:
 
     tasks: Sequence[LoadedTask]
     """What the models must be able to do."""
-    fields: Mapping[str, Any]
-    """Sampling fields of the test questions."""
+    sampling: Sampling
+    """The run's sampling; test questions are asked with that of the first task."""
     engine: Engine
     earlier: EarlierServers
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Sampling fields of the test questions."""
+        return self.tasks[0].sampling if self.tasks else fields(self.sampling)
 
 
 async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[EndpointCheckup]:
@@ -99,8 +105,10 @@ async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[E
     checkups = [EndpointCheckup(name, model, list(connect_all(model, plan.engine))) for name, model in models.items()]
 
     async def check(checkup: EndpointCheckup) -> None:
+        tasks = [task.for_model(checkup.model) for task in plan.tasks]
+        sampling = model_sampling(plan.sampling, checkup.model)
         try:
-            await _check_model(checkup, plan)
+            await _check_model(checkup, replace(plan, tasks=tasks, sampling=sampling))
         finally:
             await close_all(checkup.clients)
 

@@ -154,7 +154,7 @@ async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engin
     """
     clients = list(connect_all(model, engine))
     try:
-        return await _probe(model, clients, list(tasks), engine)
+        return await _probe(model, clients, [task.for_model(model) for task in tasks], engine)
     except EvalsuiteError:
         await close_all(clients)
         raise

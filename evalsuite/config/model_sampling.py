@@ -1,0 +1,64 @@
+"""What a run's files and its command line say about the sampling of each model."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from evalsuite.config.files import ConfigSource, read_yaml
+from evalsuite.config.sampling import NAMES, fields, of_card
+from evalsuite.config.settings import Run, Sampling
+
+
+def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
+    """Note which fields are set beside the files of ``sampling`` and ``model``, and let precisions share what their
+    baseline is sampled with.
+
+    ``group`` is the chosen file of ``conf/sampling``. A model whose baseline is a checkpoint of the card is of the
+    card, too; one that states no sampling takes that of its baseline, whose name then stands in the origin.
+    """
+    keys = {override.partition("=")[0] for override in overrides}
+    file = source.file(f"sampling/{group}")
+    written = read_yaml(file) if file.is_file() else {}
+    run.sampling.explicit = [
+        name for name in NAMES if f"sampling.{name}" in keys or getattr(run.sampling, name) != written.get(name)
+    ]
+    for name, model in run.models.items():
+        model.sampling.explicit = [field for field in NAMES if f"models.{name}.sampling.{field}" in keys]
+    for name, model in run.models.items():
+        chain = list(_baselines(run, source, name))
+        if of_card(run.sampling, model.checkpoint):
+            continue
+        if any(of_card(run.sampling, checkpoint) for _, checkpoint, _ in chain):
+            run.sampling.checkpoints.append(model.checkpoint)
+        elif not fields(model.sampling).keys() - set(model.sampling.explicit):
+            _take(model.sampling, chain)
+
+
+def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str, str, Sampling]]:
+    """(key, checkpoint, sampling) of the models that a model is compared with, directly and through their own."""
+    seen = {name}
+    key = run.models[name].baseline or run.baseline
+    while key and key not in seen:
+        seen.add(key)
+        if key in run.models:
+            model = run.models[key]
+            yield key, model.checkpoint, model.sampling
+            key = model.baseline
+        elif (file := source.file(f"model/{key}")).is_file():
+            written = read_yaml(file)
+            stated: dict[str, Any] = written.get("sampling") or {}
+            known = {field: stated[field] for field in (*NAMES, "origin") if stated.get(field) is not None}
+            yield key, str(written.get("checkpoint")), Sampling(**known)
+            key = written.get("baseline")
+        else:
+            return
+
+
+def _take(own: Sampling, chain: Sequence[tuple[str, str, Sampling]]) -> None:
+    """Fill in what the nearest baseline that states its sampling is sampled with."""
+    for key, _, theirs in chain:
+        if stated := fields(theirs):
+            for name in stated.keys() - set(own.explicit):
+                setattr(own, name, stated[name])
+            for source, values in theirs.origin.items():
+                own.origin.setdefault(f"{source} of {key}", dict(values))
+            return
