@@ -12,7 +12,7 @@ from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baseline
 from evalsuite.analysis.table import table_of
 from evalsuite.endpoint.identity.differences import server_warnings
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.report import console, data_files, html, markdown, model_card, tables
+from evalsuite.report import console, data_files, html, hub_metadata, markdown, model_card, tables
 from evalsuite.report.confounders import confounders, confounders_table
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
@@ -70,8 +70,8 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
         pictures = [(picture.title, f"plots/{picture.file}", picture.names) for picture in saved]
         text = markdown.document(headline + (f" ({caption})" if caption else ""), facts, [*differing, *shown], pictures)
         replace_text(out / "report.md", text)
-        replace_text(out / "card.md", model_card.card_text(suite, caption))
-        model_card.write_hub_metadata(suite, out / "hub")
+        replace_text(out / "card.md", model_card.card_text(suite, caption, cards))
+        hub_metadata.write_hub_metadata(suite, out / "hub")
         data_files.write_csv(content, out / "tables")
         page = html.write_page(suite, content, shown, facts, out, caption)
     except OSError as error:

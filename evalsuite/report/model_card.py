@@ -1,185 +1,187 @@
-"""Writes ``card.md``, the tables for a model card, and the metadata of the same results for the Hugging Face hub.
+"""Writes ``card.md``, the tables for a model card.
 
 The table has the layout of quantized checkpoints' cards: one row for every precision, one column for every benchmark,
-fractions of 1 with three digits, settings and intervals in the caption. Metadata goes to ``hub/<model>/`` in both forms
-that the hub reads: ``model-index.yaml`` (front matter of a README, huggingface/hub-docs modelcard.md) and
-``.eval_results/evalsuite.yaml`` (huggingface/hub-docs docs/hub/eval-results.md). Demo models, parts of a task and
-incomplete cells get no metadata.
+fractions of 1 with three digits, in the order and with the titles of a published card. Intervals, changes, settings and
+group values are folded below it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
-from evalsuite.config.paths import shipped
 from evalsuite.report import formats
 from evalsuite.sandbox import safe_text
 from evalsuite.stats import rounding
 from evalsuite.stats.intervals import ScoreInterval
-from evalsuite.tasks import datasets
 from evalsuite.tasks.datasets import benchmark_title
+from evalsuite.tasks.published import Card, card_named
 
-REGISTERED: Mapping[str, tuple[str, str]] = {
-    "mmlu_pro": ("TIGER-Lab/MMLU-Pro", "mmlu_pro"),
-    "gpqa_diamond": ("Idavidrein/gpqa", "gpqa_diamond"),
-}
-"""Task -> (dataset, task id) of the benchmarks that the hub keeps a leaderboard of, according to its documentation.
-Results of other datasets are not accepted in ``.eval_results``."""
 UNKNOWN = "n/a"
 """Text of an unknown number."""
+LAYOUT = "nvidia_qwen3_5_397b_nvfp4_v2"
+"""The release card, whose layout the table has when no other published card has more of the tasks."""
+_STATED = ("temperature", "top_p", "max_tokens")
+"""Sampling fields that captions of published cards state; all fields stand below the fold."""
 _WORDS = {"max_tokens": "max num tokens"}
 """Sampling field -> its name on published cards."""
 
 
-def card_text(suite: SuiteComparison, demo: str) -> str:
-    """Return the Markdown of ``card.md``; ``demo`` is the label of runs with demo models."""
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Order and titles of the table, those of a published card as far as it has them."""
+
+    models: tuple[str, ...]
+    """Models in the order of the rows."""
+    tasks: tuple[str, ...]
+    """Tasks in the order of the columns."""
+    card: Card
+    """The published card."""
+    titles: Mapping[str, str]
+    """Model -> title of its row."""
+
+    def benchmark(self, task: str) -> str:
+        """Title of a column."""
+        return str((self.card.row(task) or {}).get("title") or benchmark_title(task))
+
+
+def card_text(suite: SuiteComparison, demo: str, cards: Sequence[Card] = ()) -> str:
+    """Return the Markdown of ``card.md``.
+
+    ``demo`` is the label of runs with demo models; ``cards`` are the published cards that the report compares with.
+    """
+    layout = _layout(suite, cards)
     scores = {(score.cell.model, score.cell.task): score for score in suite.scores}
-    models, tasks = suite.table.models, suite.table.tasks
-    header = ["Precision", *(benchmark_title(task) for task in tasks)]
-    rows = []
-    for model in models:
-        model_scores = [scores.get((model, task)) for task in tasks]
-        rows.append([suite.table.title(model), *(_value(score) for score in model_scores)])
+    header = ["Precision", *map(layout.benchmark, layout.tasks)]
+    rows = [
+        [layout.titles[model], *(_value(scores.get((model, task))) for task in layout.tasks)] for model in layout.models
+    ]
     parts = ["## Evaluation"]
     if suite.demo:
         parts.append(f"**{demo[0].upper() + demo[1:]}.**")
     parts += ["The accuracy benchmark results are presented in the table below:", _table(header, rows)]
-    intervals = "; ".join(_intervals(suite.scores))
-    parts += [safe_text.markdown(_caption(suite)), safe_text.markdown(f"95 % confidence intervals: {intervals}.")]
-    changes = _changes(suite)
-    if changes:
-        what = "Change against the baseline, paired by question, with 95 % interval"
-        parts.append(safe_text.markdown(f"{what}: {'; '.join(changes)}."))
-    for task in tasks:
+    ordered = [scores[model, task] for task in layout.tasks for model in layout.models if (model, task) in scores]
+    parts.append(safe_text.markdown(_caption(suite, ordered, layout)))
+    lines = "\n".join(f"- {safe_text.markdown(line)}" for line in _details(suite, ordered, layout))
+    parts.append(_folded("Intervals, changes, settings and protocols", lines))
+    for task in layout.tasks:
         for group in suite.table.groups(task):
-            cells = [scores[model, task] for model in models if (model, task) in scores]
-            strata = _strata(cells, group)
+            cells = [scores[model, task] for model in layout.models if (model, task) in scores]
+            strata = _strata(cells, group, layout)
             if strata:
-                parts += [f"### {safe_text.markdown(f'{benchmark_title(task)} by {group}')}", strata]
+                parts.append(_folded(f"{layout.benchmark(task)} by {group}", strata))
     return "\n\n".join(parts) + "\n"
 
 
-def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
-    """Write the hub's metadata of every real model with complete, whole tasks; returns paths relative to ``folder``."""
-    written: list[str] = []
-    for model in suite.table.models:
-        shown = [score for score in suite.scores if score.cell.model == model and _publishable(score)]
-        if shown:
-            index = folder / model / "model-index.yaml"
-            index.parent.mkdir(parents=True, exist_ok=True)
-            index.write_text(safe_text.terminal(_model_index(shown)), encoding="utf-8")
-            written.append(str(index.relative_to(folder)))
-            entries = _entries(shown)
-            if entries:
-                results = folder / model / ".eval_results" / "evalsuite.yaml"
-                results.parent.mkdir(exist_ok=True)
-                results.write_text(safe_text.terminal(entries), encoding="utf-8")
-                written.append(str(results.relative_to(folder)))
-    return tuple(written)
+def _layout(suite: SuiteComparison, cards: Sequence[Card]) -> _Layout:
+    """Take the card that publishes most of the measured tasks, of those compared with and the release card."""
+    tasks, models = suite.table.tasks, suite.table.models
+    card = max((*cards, card_named(LAYOUT)), key=lambda card: sum(card.row(task) is not None for task in tasks))
+    published = [str(row["task"]) for row in card.data.get("rows") or ()]
+    columns = [str(column["key"]) for column in card.data.get("columns") or ()]
+    cells = {cell.model: cell for cell in suite.table.cells}
+    of_model = {
+        model: None if cell.demo else card.column(cell.identity.get("checkpoint"), model)
+        for model, cell in cells.items()
+    }
+    once = {key for key, count in Counter(of_model.values()).items() if key is not None and count == 1}
+    column_titles = {str(column["key"]): str(column["title"]) for column in card.data.get("columns") or ()}
+    titles = {
+        model: column_titles[key] if key in once and key is not None else cells[model].title
+        for model, key in of_model.items()
+    }
+    baselines = {pair.baseline for pair in suite.pairs}
+
+    def row_place(model: str) -> tuple[int, bool]:
+        key = of_model[model]
+        return columns.index(key) if key is not None else len(columns), model not in baselines
+
+    in_order = sorted(models, key=row_place)
+    by_card = sorted(tasks, key=lambda task: published.index(task) if task in published else len(published))
+    return _Layout(tuple(in_order), tuple(by_card), card, titles)
 
 
-def _publishable(score: CellScore) -> bool:
-    named = score.cell.identity.get("checkpoint") is not None
-    return named and score.scored is not None and not score.cell.demo and not score.cell.partial
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{safe_text.markdown_html(summary)}</summary>\n\n{body}\n\n</details>"
 
 
-def _model_index(scores: Sequence[CellScore]) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
-
-    results = [
-        EvalResult(
-            task_type="text-generation",
-            task_name=score.benchmark,
-            dataset_type=_dataset(score.cell.task).get("hub", score.cell.task),
-            dataset_name=score.benchmark,
-            dataset_config=_dataset(score.cell.task).get("config"),
-            dataset_revision=score.cell.dataset_revision,
-            metric_type="accuracy",
-            metric_name=f"mean score, % ({_protocol(score)})",
-            metric_value=_percent(score.scored),
-        )
-        for score in scores
-    ]
-    name = str(scores[0].cell.identity["checkpoint"]).rpartition("/")[2]
-    return str(ModelCardData(model_name=name, eval_results=results).to_yaml()) + "\n"
-
-
-def _entries(scores: Sequence[CellScore]) -> str:
-    import yaml
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    entries = []
-    for score in scores:
-        if score.cell.task in REGISTERED:
-            dataset, task = REGISTERED[score.cell.task]
-            recorded = score.cell.recorded
-            notes = f"{_protocol(score)}; {_settings(score)}; 95 % interval {_interval(score.scored, 100, 1)} %"
-            revision, date = score.cell.dataset_revision, recorded.date().isoformat() if recorded else None
-            value = _percent(score.scored)
-            entries.append(EvalResultEntry(dataset, task, value, dataset_revision=revision, date=date, notes=notes))
-    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, width=120) if entries else ""
-
-
-def _dataset(task: str) -> Mapping[str, Any]:
-    dataset: Mapping[str, Any] = (
-        datasets.card(task)["dataset"] if (shipped("tasks") / task / "card.yaml").is_file() else {}
-    )
-    return dataset
-
-
-def _protocol(score: CellScore) -> str:
+def protocol_text(score: CellScore) -> str:
+    """Return the adapter with version, variant and number of passes of a cell."""
     repeats = f", mean of {score.repeats} passes" if score.repeats > 1 else ""
     return f"evalsuite {score.cell.task} {score.cell.manifest['version']}, {score.cell.identity['variant']}{repeats}"
 
 
-def _caption(suite: SuiteComparison) -> str:
-    """Return the baseline and the settings: first those of most tasks, then those of the others."""
+def _caption(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layout) -> str:
+    """Return the baseline and the settings that cards state: first those of most tasks, then what others differ in."""
     sentences: list[str] = []
     for baseline in dict.fromkeys(pair.baseline for pair in suite.pairs):
         cell = next(cell for cell in suite.table.cells if cell.model == baseline)
-        sentences.append(f"Baseline: {cell.identity.get('checkpoint') or cell.title}.")
-    by_settings: dict[str, list[str]] = {}
-    for score in suite.scores:
-        by_settings.setdefault(_settings(score), []).append(score.cell.task)
-    usual = max(by_settings, key=lambda settings: len(by_settings[settings]), default="")
+        name = str(cell.identity.get("checkpoint") or "").rpartition("/")[2]
+        sentences.append(f"Baseline: {name or cell.title}.")
+    by_settings: dict[tuple[str, ...], list[str]] = {}
+    for score in scores:
+        by_settings.setdefault(_brief(score), []).append(score.cell.task)
+    usual = max(by_settings, key=lambda settings: len(by_settings[settings]), default=())
     if usual:
-        sentences.append(f"Benchmarked with {usual}.")
+        sentences.append(f"Benchmarked with {', '.join(usual)}.")
     for settings, tasks in by_settings.items():
-        if settings != usual:
-            sentences.append(f"For {', '.join(benchmark_title(task) for task in dict.fromkeys(tasks))}: {settings}.")
-    protocols = dict.fromkeys(f"{score.benchmark}: {_protocol(score)}" for score in suite.scores)
-    parts = [
-        f"{score.cell.title}, {score.benchmark}: {score.cell.partial}" for score in suite.scores if score.cell.partial
-    ]
-    sentences.append(f"Protocols: {'; '.join(protocols)}.")
+        differing = [part for part in settings if part not in usual]
+        if differing:
+            names = ", ".join(map(layout.benchmark, dict.fromkeys(tasks)))
+            sentences.append(f"For {names} we use {', '.join(differing)}.")
+    parts = [f"{layout.titles[score.cell.model]}, {layout.benchmark(score.cell.task)}: {score.cell.partial}"
+             for score in scores if score.cell.partial]  # fmt: skip
     return " ".join([*sentences, *([f"Parts of a task only: {'; '.join(parts)}."] if parts else [])])
 
 
-def _settings(score: CellScore) -> str:
+def _brief(score: CellScore) -> tuple[str, ...]:
+    """Return the settings that a caption states."""
+    sampling = score.cell.identity.get("sampling")
+    if sampling is None:
+        return ("settings unknown (recorded elsewhere)",)
+    thinking = f"thinking {'on' if score.cell.identity.get('thinking') else 'off'}"
+    return (*(_setting(name, sampling[name]) for name in _STATED if sampling.get(name) is not None), thinking)
+
+
+def _details(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layout) -> Iterator[str]:
+    """Yield the lines below the fold."""
+
+    def subject(score: CellScore) -> str:
+        return f"{layout.titles[score.cell.model]}, {layout.benchmark(score.cell.task)}"
+
+    intervals = [
+        f"{subject(score)} {interval_text(score.scored, 1, 3)}" for score in scores if score.scored is not None
+    ]
+    yield f"95 % confidence intervals: {'; '.join(intervals)}."
+    ordered = sorted(suite.comparisons, key=lambda row: layout.tasks.index(row.task))
+    changes = [
+        f"{subject(row.candidate)} {_signed(row.delta)}" + (f" {formats.bounds(row.ci95, _signed)}" if row.ci95 else "")
+        for row in ordered
+        if row.delta is not None
+    ]
+    if changes:
+        yield f"Change against the baseline, paired by question, with 95 % interval: {'; '.join(changes)}."
+    settings: dict[str, list[str]] = {}
+    for score in scores:
+        settings.setdefault(settings_text(score), []).append(layout.benchmark(score.cell.task))
+    for setting, names in settings.items():
+        yield f"Settings of {', '.join(dict.fromkeys(names))}: {setting}."
+    protocols = dict.fromkeys(f"{layout.benchmark(score.cell.task)}: {protocol_text(score)}" for score in scores)
+    yield f"Protocols: {'; '.join(protocols)}."
+
+
+def _setting(name: str, value: object) -> str:
+    return f"{_WORDS[name]} {value}" if name in _WORDS else f"{name}={value}"
+
+
+def settings_text(score: CellScore) -> str:
+    """Return all sampling fields of a cell, and its thinking switch."""
     sampling, thinking = score.cell.identity.get("sampling"), score.cell.identity.get("thinking")
     if sampling is None:
         return "settings unknown (recorded elsewhere)"
-    parts = [f"{_WORDS[name]} {value}" if name in _WORDS else f"{name}={value}" for name, value in sampling.items()]
+    parts = [_setting(name, value) for name, value in sampling.items()]
     return ", ".join([*parts, f"thinking {'on' if thinking else 'off'}"])
-
-
-def _intervals(scores: Iterable[CellScore]) -> list[str]:
-    return [
-        f"{score.cell.title}, {score.benchmark} {_interval(score.scored, 1, 3)}"
-        for score in scores
-        if score.scored is not None
-    ]
-
-
-def _changes(suite: SuiteComparison) -> list[str]:
-    return [
-        f"{row.candidate.cell.title}, {row.benchmark} {_signed(row.delta)}"
-        + (f" [{_signed(row.ci95[0])}, {_signed(row.ci95[1])}]" if row.ci95 else "")
-        for row in suite.comparisons
-        if row.delta is not None
-    ]
 
 
 def _signed(value: float) -> str:
@@ -188,7 +190,7 @@ def _signed(value: float) -> str:
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
-def _strata(cells: Sequence[CellScore], group: str) -> str:
+def _strata(cells: Sequence[CellScore], group: str, layout: _Layout) -> str:
     """Return a table with one row per group value."""
     shown = [cell for cell in cells if group in cell.groups]
     if not shown:
@@ -202,7 +204,7 @@ def _strata(cells: Sequence[CellScore], group: str) -> str:
         texts = (UNKNOWN if part is None else rounding.fixed(part.scored.score, 3) for part in group_scores)
         rows.append([value, f"{n:,}", *texts])
     total = ["TOTAL", f"{shown[0].items:,}", *(_value(cell) for cell in shown)]
-    return _table([group.capitalize(), "Items", *(cell.cell.title for cell in shown)], [*rows, total])
+    return _table([group.capitalize(), "Items", *(layout.titles[cell.cell.model] for cell in shown)], [*rows, total])
 
 
 def _value(score: CellScore | None) -> str:
@@ -211,14 +213,11 @@ def _value(score: CellScore | None) -> str:
     return rounding.fixed(score.scored.score, 3) + (" (part)" if score.cell.partial else "")
 
 
-def _interval(scored: ScoreInterval | None, scale: int, digits: int) -> str:
+def interval_text(scored: ScoreInterval | None, scale: int, digits: int) -> str:
+    """Return the 95 % interval of a score, times ``scale``."""
     if scored is None or scored.ci95 is None:
         return UNKNOWN
     return formats.bounds(scored.ci95, lambda end: rounding.fixed(scale * end, digits))
-
-
-def _percent(scored: ScoreInterval | None) -> float | None:
-    return None if scored is None else float(rounding.percent(scored.score, 2))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -34,9 +34,13 @@ def _visible(match: re.Match[str]) -> str:
 
 def markdown(text: str) -> str:
     """``text`` on one line of Markdown, in a table or a paragraph: no markup, no HTML, no link."""
+    return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], markdown_html(text))
+
+
+def markdown_html(text: str) -> str:
+    """``text`` on one line of HTML within Markdown, where signs of Markdown mean nothing: no HTML, no link."""
     line = " ".join(terminal(text).split("\n"))
-    line = _ENTITIES.sub(lambda match: "&lt;" if match[0] == "<" else f"&#{ord(match[0])};", line)
-    return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], line)
+    return _ENTITIES.sub(lambda match: "&lt;" if match[0] == "<" else f"&#{ord(match[0])};", line)
 
 
 def html(text: str) -> str:

@@ -10,13 +10,16 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from evalsuite.analysis.suite import compare_all
+from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
 from evalsuite.config.settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import OUTCOMES
 from evalsuite.report.build import DEMO_NOTE
+from evalsuite.report.model_card import card_text
 from tests.report.conftest import Reported
-from tests.support.cells import Answer, Made, answers, write
+from tests.support.cells import SAMPLING, Answer, Made, answers, write
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -99,7 +102,9 @@ def test_card_table_has_the_layout_and_the_numbers_of_a_card(real_report: Report
     table = text.split("\n\n")[2].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert cells[0] == ["Precision", "GPQA Diamond", "IFBench"]
-    scores = {(cell["title"], cell["task"]): cell for cell in content["cells"]}
+    titles = {"fp8": "FP8", "nvfp4_v2": "NVFP4 V2"}  # the published card's
+    scores = {(titles[cell["model"]], cell["task"]): cell for cell in content["cells"]}
+    assert [cell[0] for cell in cells[2:]] == list(titles.values())
     for title, *values in cells[2:]:
         assert values == [f"{scores[title, task]['score']:.3f}" for task in ("gpqa_diamond", "ifbench")]
     for (title, _), cell in scores.items():
@@ -107,11 +112,42 @@ def test_card_table_has_the_layout_and_the_numbers_of_a_card(real_report: Report
         assert re.search(rf"{title}, \S+ ?\S* \[{low:.3f}, {high:.3f}\]", text)
     for row in content["rows"]:
         assert f"{row['delta']:+.3f}".replace("-0.000", "0.000").replace("+0.000", "0.000") in text
-    assert "Baseline: Qwen/Qwen3.5-397B-A17B-FP8." in text
+    assert "Baseline: Qwen3.5-397B-A17B-FP8." in text
     assert "temperature=0.6, top_p=0.95, max num tokens 64000, thinking on" in text
-    strata = text.split("### IFBench by subject")[1]
+    above, strata = text.split("<details>")[0], text.split("<summary>IFBench by subject</summary>")[1]
+    assert "[" not in above
     for part in content["cells"][1]["groups"]["subject"].items():
         assert re.search(rf"\| {part[0]} \| {part[1]['n']} \|.*{part[1]['score']:.3f}", strata)
+
+
+def test_the_card_of_the_release_suite_has_columns_titles_order_and_caption_of_the_published_one(
+    tmp_path: Path,
+) -> None:
+    tasks = ("tau2_telecom", "gsm8k", "ifbench", "aa_lcr", "scicode", "mmmu_pro", "gpqa_diamond")
+    checkpoints = {
+        "another": "me/another",
+        "nvfp4_v2": "nvidia/Qwen3.5-397B-A17B-NVFP4-V2",
+        "fp8": "Qwen/Qwen3.5-397B-A17B-FP8",
+    }
+    made = [
+        Made(model, answers([1, 0, 1]), task, title=f"title of {model}", baseline="fp8" if model != "fp8" else None,
+             identity={"checkpoint": checkpoint, "sampling": SAMPLING | limit})
+        for task in tasks
+        for limit in ({"max_tokens": 128000} if task == "tau2_telecom" else {},)
+        for model, checkpoint in checkpoints.items()
+    ]  # fmt: skip
+    text = card_text(compare_all(load_run(write(tmp_path / "r", *made))), "")
+    lines = text.split("<details>")[0].splitlines()
+    assert lines[:3] == ["## Evaluation", "", "The accuracy benchmark results are presented in the table below:"]
+    assert lines[4] == (
+        "| Precision | MMMU Pro | GPQA Diamond | SciCode | AA-LCR | IFBench | Tau2 Bench Telecom | GSM8K |"
+    )
+    score = " 0.667 |" * 7
+    assert lines[6:9] == [f"| FP8 |{score}", f"| NVFP4 V2 |{score}", f"| title of another |{score}"]
+    assert lines[10].replace("\\", "") == (
+        "Baseline: Qwen3.5-397B-A17B-FP8. Benchmarked with temperature=0.6, top_p=0.95, max num tokens 64000, "
+        "thinking on. For Tau2 Bench Telecom we use max num tokens 128000."
+    )
 
 
 def test_hub_metadata_round_trips(real_report: Reported) -> None:
