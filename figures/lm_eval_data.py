@@ -38,6 +38,12 @@ def lay_out(folder: Path, size: int, shared: Path | None) -> None:
     _repository(hub / "google-research-datasets/nq_open", "default", {"train": asked[:6], "validation": asked})
     fractions = [_fraction(number) for number in range(short)]
     _repository(hub / "EleutherAI/hendrycks_math", "algebra", {"train": fractions[:6], "test": fractions})
+    _repository(hub / "google/IFEval", "default", {"train": [_instructions(number) for number in range(short)]})
+    contest = [{"id": str(n), "problem": f"Find the sum of {n} and 300.", "answer": str(n + 300)} for n in range(short)]
+    _repository(hub / "math-ai/aime25", "default", {"test": contest})
+    plus = [_sum_problem(2000 + number) for number in range(short)]
+    plus = [{"question": row["question"], "solution": row["answer"]} for row in plus]
+    _repository(hub / "qintongli/GSM-Plus", "default", {"test": plus})
 
 
 @contextlib.contextmanager
@@ -114,6 +120,16 @@ def _passage(number: int) -> dict[str, Any]:
         "question": "Who won?",
         "answer": {"number": "", "date": nowhere, "spans": spans[:1]},
         "validated_answers": {"number": [""], "date": [nowhere], "spans": [spans[1:]]},
+    }
+
+
+def _instructions(number: int) -> dict[str, Any]:
+    """Two of IFEval's instructions, with its columns."""
+    return {
+        "key": number,
+        "prompt": f"Name the pens on desk {number} in {1 + number % 3} bullet points, with the word desk{number}.",
+        "instruction_id_list": ["detectable_format:number_bullet_lists", "keywords:existence"],
+        "kwargs": [{"num_bullets": 1 + number % 3, "keywords": None}, {"keywords": [f"desk{number}"]}],
     }
 
 

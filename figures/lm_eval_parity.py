@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import nltk
+
 from evalsuite.config.paths import shipped
 from evalsuite.records import Item, Reply, canonical_sha
 from evalsuite.store.manifest import cell_folders
@@ -23,10 +25,11 @@ from figures.lm_eval_data import laid_out, lay_out
 from tests.support.scripted_endpoint import Answer, Server, scripted_endpoint
 
 OURS = ("evalsuite_gsm8k", "evalsuite_mmlu_pro")
-STOCK = ("gsm8k", "mmlu_pro", "drop", "nq_open", "hendrycks_math_algebra")
+STOCK = ("gsm8k", "mmlu_pro", "drop", "nq_open", "hendrycks_math_algebra", "ifeval", "aime25", "gsm_plus")
 """gsm8k: 5 shots drawn at random, two filters. mmlu_pro: a group of 14, system message, 5 first shots. drop:
 ``process_docs``, ``process_results``, fractional F1. nq_open: description, two filter steps, several right answers.
-hendrycks_math_algebra: ``process_docs`` and ``process_results`` without filters."""
+hendrycks_math_algebra: ``process_docs`` and ``process_results`` without filters. ifeval: verifiers of instructions,
+lists beside its numbers. aime25: answers in a box. gsm_plus: examples from the split that is asked."""
 OWN: Mapping[str, Callable[..., GSM8K | MMLUPro]] = {"evalsuite_gsm8k": GSM8K, "evalsuite_mmlu_pro": MMLUPro}
 SEED = 42
 CONCURRENCY = 32
@@ -74,6 +77,8 @@ class Parity:
 def parity(folder: Path, size: int, shared: Path | None, names: tuple[str, ...] = OURS + STOCK) -> Parity:
     """Ask with both programs: ``size`` questions of tasks on GSM8K and MMLU-Pro, up to 40 of the others."""
     lay_out(folder, size, shared)
+    if shared:
+        nltk.data.path.append(str(shared / "nltk_data"))  # ifeval would fetch it when it is imported
     with laid_out(folder):
         asked = {name: _asked(LMEvalTask(task=name, seed=SEED)) for name in names}
     script = {
@@ -112,21 +117,20 @@ def stock_verdicts(folder: Path, names: tuple[str, ...], base_url: str) -> Verdi
         assert task, file
         for line in file.read_text(encoding="utf-8").splitlines():
             sample = json.loads(line)
-            numbers = {f"{metric},{sample['filter']}": float(sample[metric]) for metric in sample["metrics"]}
+            numbers = {
+                f"{metric},{sample['filter']}": float(sample[metric])
+                for metric in sample["metrics"]
+                if not isinstance(sample[metric], list)
+            }
             verdicts.setdefault(f"{task[1]}/{sample['doc_id']}", {}).update(numbers)
     return verdicts
 
 
 def our_rows(folder: Path, names: tuple[str, ...], base_url: str) -> dict[str, Row]:
     """Item id -> what ``evalsuite run`` recorded, all tasks in one run of the real engine."""
-    for name in names:
-        path = folder / "conf" / "task" / f"via_{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stated = f"adapter: lm_eval\nvariant: task\noptions: {{task: {name}}}\n"
-        path.write_text(f"# @package tasks.via_{name}\n{stated}", encoding="utf-8")
-    command = [sys.executable, "-m", "evalsuite", "run", "--config-dir", str(folder / "conf"), "model=fp8"]
+    command = [sys.executable, "-m", "evalsuite", "run", "model=fp8"]
     command += [f"models.fp8.base_url={base_url}", f"models.fp8.concurrency={CONCURRENCY}", "engine.probe=false"]
-    command += [f"task=[{','.join(f'via_{name}' for name in names)}]", f"seed={SEED}", "run_id=parity"]
+    command += [f"task=[{','.join(f'lm_eval:{name}' for name in names)}]", f"seed={SEED}", "run_id=parity"]
     _run([*command, f"results_dir={folder / 'results'}"], folder)
     rows = {}
     for cell in cell_folders(folder / "results" / "parity"):
@@ -139,6 +143,7 @@ def _run(command: list[str], folder: Path) -> None:
     """One of the two programs, working where the hub's names are folders, without a network."""
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "PYTHONPATH": path}
+    offline["NLTK_DATA"] = os.pathsep.join(nltk.data.path)
     done = subprocess.run(
         command,
         cwd=folder / "hub",
@@ -217,6 +222,15 @@ def _texts(name: str, item: Item) -> tuple[list[str], list[str]]:
         right, wrong = [f"team {number}", f"Team {number}. Beyond doubt"], [f"team {number} of the coast", "nobody"]
     elif name == "nq_open":
         right, wrong = [f"The {number + 1}", f" {number + 1}\nindeed"], [f"{number}", f"{number + 1} or so"]
+    elif name == "ifeval":
+        bullets = [f"* pens {line} of desk{number}" for line in range(1 + number % 3)]
+        right = ["\n".join(bullets), "\n".join(["Of course", *bullets])]
+        wrong = ["\n".join([*bullets, "* a card"]), "\n".join(bullets).replace("desk", "shelf")]
+    elif name == "aime25":
+        right, wrong = ["So \\boxed{@}.", "$@$", "@"], ["\\boxed{@1}", "it is @"]
+    elif name == "gsm_plus":
+        target = target.rpartition("#### ")[2]
+        right, wrong = ["So it is\n#### @", "That makes\n#### @."], ["#### 1@", "It is @"]
     else:
         right, wrong = ["$@$", "It is $@$", "@"], ["$\\frac{9}{7}$", "the number @"]
     return [text.replace("@", target) for text in right], [text.replace("@", target) for text in wrong]

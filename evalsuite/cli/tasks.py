@@ -6,7 +6,7 @@ from typing import Any
 
 from evalsuite.config import paths
 from evalsuite.config.address import shown_url, shown_urls
-from evalsuite.config.files import ConfigSource, config_source, read_yaml
+from evalsuite.config.files import GUEST, ConfigSource, config_source, read_yaml
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from evalsuite.report.console import Column, Table, show, standard_output
@@ -76,23 +76,21 @@ def _benchmark(source: ConfigSource, name: str) -> tuple[str, ...]:
     variants = [default, *(variant for variant in card.get("variants") or {} if variant != default)]
     adapter = str(task.get("adapter", ""))
     return (
-        name,
+        f"{GUEST}NAME" if name == GUEST[:-1] else name,
         str(card.get("title") or ("any generate_until task of lm-eval" if adapter == "lm_eval" else adapter)),
         str(card.get("version", "")),
         f"{card['items']:,}" if isinstance(card.get("items"), int) else "",
         ", ".join(variants),
         str((card.get("dataset") or {}).get("uri", "")).removeprefix("https://"),
         str(card.get("license", "")),
-        ", ".join(_needs(adapter, card)),
+        ", ".join(_needs(card)),
     )
 
 
-def _needs(adapter: str, card: Mapping[str, Any]) -> Iterator[str]:
+def _needs(card: Mapping[str, Any]) -> Iterator[str]:
     if card.get("gated"):
         yield "an accepted licence (gated)"
     yield from (str(need) for need in card.get("needs") or [])
-    if adapter == "lm_eval":
-        yield "options.task="
 
 
 def _names(chosen: Any) -> str:

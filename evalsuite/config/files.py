@@ -14,6 +14,9 @@ MULTI = {"model": "models", "task": "tasks"}
 SECRETS = ("headers",)
 """Dictionaries whose values are never repeated in a message."""
 
+GUEST = "lm_eval:"
+"""A task of lm-eval is chosen as ``lm_eval:NAME``: the file ``task/lm_eval.yaml`` with ``options.task: NAME``."""
+_GUEST_KEY = "lm_eval_"
 
 REMOVED = {
     "wheels": "pip collects the packages: pip download -d DIR/wheels evalsuite setuptools wheel "
@@ -47,8 +50,18 @@ class ConfigSource:
 
     def file(self, config_path: str) -> Path:
         """The file from which a configuration such as ``model/fp8`` is read."""
-        candidates = [folder / f"{config_path}.yaml" for folder in self.folders]
+        candidates = [folder / f"{stored_path(config_path)}.yaml" for folder in self.folders]
         return next((file for file in candidates if file.is_file()), candidates[0])
+
+
+def config_key(name: str) -> str:
+    """The key and folder of a chosen file: its name; ``lm_eval_ifeval`` for ``lm_eval:ifeval``."""
+    return re.sub(r"[^\w-]", "_", name)
+
+
+def stored_path(config_path: str) -> str:
+    """The path, without extension, of a configuration's file: ``task/lm_eval`` for ``task/lm_eval:ifeval``."""
+    return config_path.partition(":")[0] if config_path.startswith(f"task/{GUEST}") else config_path
 
 
 def config_source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
@@ -103,6 +116,7 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
         group, _, name = config_path.partition("/")
         if group not in source.groups:
             continue
+        name = config_key(name) if name.startswith(GUEST) else name
         expected = f"{MULTI[group]}.{name}" if group in MULTI else group
         if group == "suite" or (group, name) == ("judge", "later"):  # "no judge" cannot stand inside the judge
             expected = ""
@@ -147,6 +161,10 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
         if key in source.options(group):
             taken = ", ".join(sorted(names)) or "none"
             return BadInput(f"{group} '{key}' is not chosen (chosen: {taken}); add it to {group}=")
+        if group == "task" and key.startswith(_GUEST_KEY):
+            chosen = [re.sub(f"^{_GUEST_KEY}", GUEST, name) for name in [*sorted(names), key]]
+            taken = ", ".join(chosen[:-1]) or "none"
+            return BadInput(f"task '{key}' is not chosen (chosen: {taken}); add it: 'task=[{','.join(chosen)}]'")
         return unknown_name(group, key, source.options(group))
     if key in REMOVED and not parents:
         return BadInput(f"{key}= is no setting any more; {REMOVED[key]}")
@@ -164,6 +182,12 @@ def missing_values(source: ConfigSource, keys: Iterable[str]) -> BadInput:
     for key in sorted(keys):
         head, _, rest = key.partition(".")
         name, _, leaf = rest.partition(".")
+        if (head, leaf) == ("tasks", "options.task") and name == GUEST[:-1]:
+            problems.append(
+                "task=lm_eval does not name a task of lm-eval: write task=lm_eval:gsm8k, or "
+                "'task=[lm_eval:ifeval,lm_eval:aime25]' for several; `lm_eval ls tasks` lists their names"
+            )
+            continue
         entry = "defaults: [/server: sglang, _self_]" if leaf == "server.dialect" else f"{leaf}: ..."
         where = f", or add `{entry}` to {source.file(f'{groups[head]}/{name}')}" if head in groups else ""
         problems.append(f"{key} is missing: give {key}=VALUE{where}")

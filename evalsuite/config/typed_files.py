@@ -12,6 +12,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
+from evalsuite.config.files import GUEST, config_key, stored_path
 from evalsuite.config.paths import shipped
 from evalsuite.config.schema_types import ANYTHING, Kind, kind_at, typed
 from evalsuite.config.settings import Report, Run, Server
@@ -29,15 +30,26 @@ class TypedFiles(FileConfigSource):
         """The scheme of folders that this class reads."""
         return SCHEME
 
+    def is_config(self, config_path: str) -> bool:
+        """Whether there is such a file here."""
+        return super().is_config(stored_path(config_path))
+
     def load_config(self, config_path: str) -> ConfigResult:
-        """The content of a file with the types of the schema. Raises ``ConfigLoadError`` if there is none."""
-        file = Path(self.path, self._normalize_file_name(config_path))
+        """The content of a file with the types of the schema; ``task/lm_eval:NAME`` names a task of lm-eval.
+
+        Raises ``ConfigLoadError`` if there is no such file.
+        """
+        file = Path(self.path, self._normalize_file_name(stored_path(config_path)))
         if not file.is_file():
             raise ConfigLoadError(f"Config not found : {file}")
         with file.open(encoding="utf-8") as opened:
             header = ConfigSource._get_header_dict(opened.read(512))
             opened.seek(0)
             content = _load(opened, _kind_of(config_path, header.get("package")))
+        if isinstance(content, dict) and config_path.startswith(f"task/{GUEST}"):
+            name = config_path.partition("/")[2]
+            content.setdefault("options", {})["task"] = name.removeprefix(GUEST)
+            header["package"] = f"tasks.{config_key(name)}"
         config = OmegaConf.create() if content is None else OmegaConf.create(content)
         return ConfigResult(self.provider, f"{SCHEME}://{self.path}", config, header)
 

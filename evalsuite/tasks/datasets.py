@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.files import read_yaml
+from evalsuite.config.files import GUEST, config_key, read_yaml
 from evalsuite.config.paths import shipped
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.sandbox.archives import lines, parse_json
@@ -61,10 +61,10 @@ def card(task: str) -> dict[str, Any]:
 def benchmark_title(task: str) -> str:
     """Return the title of a benchmark from its card, such as ``GPQA Diamond`` for gpqa_diamond.
 
-    A task without a card (a user's own, or one of lm-eval) keeps its name.
+    A task without a card keeps its name; that of ``lm_eval:ifeval`` is lm-eval's own, ``ifeval``.
     """
     described = {path.parent.name for path in shipped("tasks").glob("*/card.yaml")}
-    return str(card(task)["title"]) if task in described else task
+    return str(card(task)["title"]) if task in described else task.removeprefix(config_key(GUEST))
 
 
 def chance_level(task: str, variant: str) -> float | None:

@@ -132,8 +132,8 @@ WRONG = {
     ),
     "missing option": (
         ["model=fp8", "task=lm_eval"],
-        f"tasks.lm_eval.options.task is missing: give tasks.lm_eval.options.task=VALUE, or add `options.task: ...` to "
-        f"{ROOT}/conf/task/lm_eval.yaml",
+        "task=lm_eval does not name a task of lm-eval: write task=lm_eval:gsm8k, or "
+        "'task=[lm_eval:ifeval,lm_eval:aime25]' for several; `lm_eval ls tasks` lists their names",
     ),
     "missing data folder": ([*GOOD, "data=local"], "data=local needs data.root=DIR"),
     "unknown redo": (

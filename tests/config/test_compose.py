@@ -19,7 +19,7 @@ from evalsuite.config.files import config_source
 from evalsuite.config.settings import DEMO, Engine, Model, Run, Sampling, Server, Task
 from evalsuite.endpoint.thinking import switch_fields, tags_of
 from evalsuite.errors import BadInput
-from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.datasets import Source, benchmark_title
 from evalsuite.tasks.registry import COMMON, build
 
 SHIPPED = config_source("run", Run, ("model", "task", "suite", "sampling", "data"), None)
@@ -88,6 +88,42 @@ def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
     }
     assert task.variant == known["variant"]
     assert task.options == {**options, **needed}
+
+
+def test_tasks_of_lm_eval_stand_beside_each_other_each_with_its_own_key(tmp_path: Path) -> None:
+    run = load("model=fp8", "task=[lm_eval:ifeval,lm_eval:1e3,gsm8k,lm_eval:a_0.5k]", "tasks.lm_eval_ifeval.repeats=4")
+    chosen = {key: (task.adapter, task.options.get("task"), task.repeats) for key, task in run.tasks.items()}
+    assert chosen == {
+        "lm_eval_ifeval": ("lm_eval", "ifeval", 4),
+        "lm_eval_1e3": ("lm_eval", "1e3", 1),
+        "gsm8k": ("gsm8k", None, 1),
+        "lm_eval_a_0_5k": ("lm_eval", "a_0.5k", 1),
+    }
+    assert run.tasks["lm_eval_ifeval"].options["stops"] == "task"
+    assert benchmark_title("lm_eval_ifeval") == "ifeval"
+    words = config.sweep_jobs(["model=fp8", "task=lm_eval:ifeval,lm_eval:aime25"])
+    assert [list(load(*job).tasks) for job in words] == [["lm_eval_ifeval"], ["lm_eval_aime25"]]
+    (tmp_path / "suite").mkdir()
+    text = "# @package _global_\ndefaults:\n  - override /task: [lm_eval:ifeval]\nsuite: guests\n"
+    (tmp_path / "suite" / "guests.yaml").write_text(f"{text}tasks:\n  lm_eval_ifeval: {{repeats: 3}}\n")
+    assert config.load_settings(["model=fp8", "suite=guests"], str(tmp_path)).tasks["lm_eval_ifeval"].repeats == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=lm_eval"], r"write task=lm_eval:gsm8k, or 'task=\[lm_eval:ifeval,lm_eval:aime25\]' for several"),
+        (["task=[lm_eval:]"], "lm_eval: stands before a name, such as task=lm_eval:gsm8k"),
+        (["task=[lm_eval:a.b,lm_eval:a_b]"], "lm_eval:a.b, lm_eval:a_b have one key, lm_eval_a_b; choose one of them"),
+        (
+            ["task=[gsm8k,lm_eval:aime25]", "tasks.lm_eval_ifeval.repeats=2"],
+            r"'lm_eval_ifeval' is not chosen .*; add it: 'task=\[gsm8k,lm_eval:aime25,lm_eval:ifeval\]'",
+        ),
+    ],
+)
+def test_a_task_of_lm_eval_that_is_named_wrongly_names_the_line_that_works(words: list[str], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        load("model=fp8", *words)
 
 
 def test_demo_suite_brings_models_task_and_sampling() -> None:

@@ -19,6 +19,7 @@ from evalsuite.records import Reply, Request, data_sha
 from evalsuite.tasks.base import SLOW_TEXT, Tools
 from evalsuite.tasks.datasets import HUB, Source, pin
 from evalsuite.tasks.lm_eval.adapter import LMEvalTask, _loaded
+from evalsuite.tasks.lm_eval.imports import code_at_import
 from evalsuite.tasks.registry import build
 from figures.lm_eval_data import SUBJECTS, laid_out, lay_out
 from figures.lm_eval_parity import OURS, STOCK, parity
@@ -69,7 +70,7 @@ def test_verdicts_equal_stock_lm_eval_and_our_own_adapters_item_by_item(tmp_path
         assert outcomes["wrong"] >= 30
         assert outcomes["no_answer"] >= 10
         assert outcomes["truncated"] >= 10
-    assert found.prompts == 520
+    assert found.prompts == 640
     assert found.only_one_side == 0
 
 
@@ -121,12 +122,16 @@ def test_tasks_that_need_logprobs_are_refused_by_name(name: str, kind: str) -> N
     ("options", "message"),
     [
         ({}, "has no task; name one"),
-        ({"task": "gsm8"}, "unknown lm-eval task 'gsm8'; near names: gsm8k"),
+        ({"task": "gsm8"}, r"unknown lm-eval task 'gsm8'; near names: gsm8k.* \(task=lm_eval:gsm8k\)"),
         ({"task": "gsm8k", "include_path": "/nowhere"}, "include_path '/nowhere' is not a folder"),
         ({"task": "gsm8k", "filter": "strict"}, "unknown filter .*'strict'; did you mean 'strict-match'"),
         ({"task": "gsm8k", "metric": "f1"}, "unknown metric .*'f1'.* Known: exact_match"),
         ({"task": "evalsuite_gsm8k", "num_fewshot": 4}, "0-shot by its own definition"),
         ({"task": "humaneval"}, "would run the model's code"),
+        (
+            {"task": "medtext"},
+            r"'medtext' runs code when it is imported.*: evaluate.load\('bleu'\) in line \d+ of medtext/",
+        ),
         ({"task": "gsm8k_cot_self_consistency"}, "grades 64 replies together"),
         ({"task": "drop"}, r"no validation\.jsonl\[\.gz\] for lm-eval task 'drop' in .*local/drop: check"),
         ({"task": "bbh_cot_zeroshot_snarks"}, r"in .*local/bbh_cot_zeroshot_snarks or .*local/cot_zeroshot: check"),
@@ -138,6 +143,31 @@ def test_what_cannot_be_asked_is_one_clear_line(data: Path, options: dict[str, A
     with pytest.raises(BadInput, match=message) as error:
         _local(data, **options).items()
     assert "\n" not in str(error.value)
+
+
+def test_a_module_that_loads_a_metric_on_import_is_read_and_not_run(tmp_path: Path) -> None:
+    """Whatever its import is called and whichever of lm-eval's modules brings it; inside a function it may stand."""
+    top = {
+        "import evaluate as hf\ntry:\n    metric = hf.load('code_eval')\nexcept Exception:\n    raise\n": True,
+        "from evaluate import load as fetch\nclass A:\n    metric = fetch('bleu')\n": True,
+        "from lm_eval.tasks.mbpp.utils import pass_at_1\n": True,
+        "from lm_eval.tasks.mbpp import utils as other\n": True,
+        "from .utils_of_mine import x\n": True,
+        "import evaluate\ndef results(doc, results):\n    return evaluate.load('bleu')\n": False,
+        "from lm_eval.tasks.gsm8k import x\nload = print\n": False,
+    }
+    (tmp_path / "utils_of_mine.py").write_text("import evaluate\nx = evaluate.load('bleu')\n", encoding="utf-8")
+    for text, runs in top.items():
+        (tmp_path / "utils.py").write_text(text, encoding="utf-8")
+        assert bool(code_at_import({"metric_list": [{"metric": str(tmp_path / "utils.results")}]})) == runs, text
+    marker = tmp_path / "imported"
+    (tmp_path / "utils.py").write_text(f"import evaluate\nopen({str(marker)!r}, 'w')\nevaluate.load('x')\n")
+    (tmp_path / "own.yaml").write_text(
+        "task: own\ndataset_path: json\nprocess_results: !function utils.results\n", encoding="utf-8"
+    )
+    with pytest.raises(BadInput, match="'own' runs code when it is imported"):
+        LMEvalTask(task="own", include_path=str(tmp_path)).items()
+    assert not marker.exists()
 
 
 def test_local_questions_without_the_tasks_columns_are_a_clear_error(tmp_path: Path, data: Path) -> None:

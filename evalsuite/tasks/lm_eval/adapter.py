@@ -120,8 +120,9 @@ class _Loaded:
 def _loaded(adapter: LMEvalTask) -> _Loaded:
     """Return the tasks and items of an adapter; they are loaded once per process and set of options."""
     if not adapter.task:
-        example = "tasks.lm_eval.options.task=evalsuite_gsm8k"
-        raise BadInput(f"adapter lm_eval has no task; name one ({example}); `lm_eval ls tasks` lists lm-eval's own")
+        raise BadInput(
+            "adapter lm_eval has no task; name one: task=lm_eval:gsm8k; `lm_eval ls tasks` lists their names"
+        )
     folder = Path(adapter.include_path) if adapter.include_path else shipped("tasks")
     with reproducible(adapter.seed):
         built = build(adapter.task, folder, adapter.source)

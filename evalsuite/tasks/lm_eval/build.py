@@ -13,6 +13,7 @@ from typing import Any
 from evalsuite.errors import BadInput
 from evalsuite.tasks import hub
 from evalsuite.tasks.datasets import Source, local_path
+from evalsuite.tasks.lm_eval.imports import code_at_import
 from evalsuite.tasks.registry import new_import
 
 
@@ -31,6 +32,11 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
         shipped = {leaf: index[leaf] for leaf in _leaves(index, name)}
         for leaf, entry in shipped.items():
             refuse_unsupported(leaf, entry.cfg or {})
+            if call := code_at_import(entry.cfg or {}):
+                raise BadInput(
+                    f"lm-eval task '{leaf}' runs code when it is imported, in this process and without a sandbox:"
+                    f" {call}. It is not loaded; lm_eval itself runs it."
+                )
         try:
             if source.kind == "local":
                 index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
@@ -57,7 +63,7 @@ def _manager_for(name: str, folder: Path) -> Any:
     if name in index:
         return manager
     similar = difflib.get_close_matches(name, index, n=5)
-    hint = f"; near names: {', '.join(similar)}" if similar else ""
+    hint = f"; near names: {', '.join(similar)} (task=lm_eval:{similar[0]})" if similar else ""
     raise BadInput(
         f"unknown lm-eval task '{name}'{hint}. `lm_eval ls tasks` lists {len(index)} names; further YAMLs are read from"
         f" include_path (now '{folder}')."

@@ -1,0 +1,74 @@
+"""Which tasks of lm-eval run code as soon as they are imported: their Python modules are read, not imported.
+
+``humaneval`` and ``mbpp`` load the metric ``code_eval`` at the top of their module and execute programs with it at
+once; others load a metric's script from the hub, where its code runs (lm-eval 0.4.13, ``tasks/*/utils.py``).
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_TASKS = "lm_eval.tasks"
+
+
+def code_at_import(config: Mapping[str, Any]) -> str:
+    """Return the first call that loads a metric's script (``evaluate.load``) on import, and where; empty if none does.
+
+    ``config`` is a task's YAML content, in which functions are ``<folder>/<module>.<function>``. Modules of
+    ``lm_eval.tasks`` that the task's own modules import are read as well.
+    """
+    pending = list(dict.fromkeys(_modules(config)))
+    for path in pending:  # grows while it is read
+        names: dict[str, str] = {}
+        for node in _run_on_import(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names |= _imported(node)
+                pending += [other for other in _task_modules(node, path) if other not in pending]
+            elif isinstance(node, ast.Call):
+                root, _, rest = ast.unparse(node.func).partition(".")
+                if f"{names.get(root, root)}.{rest}".rstrip(".") == "evaluate.load":
+                    return f"{ast.unparse(node)} in line {node.lineno} of {path.parent.name}/{path.name}"
+    return ""
+
+
+def _modules(value: Any) -> Iterator[Path]:
+    """The files of the modules whose functions a task names."""
+    if isinstance(value, str) and value.startswith("/"):
+        path = Path(f"{value.rpartition('.')[0]}.py")
+        if path.is_file():
+            yield path
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _modules(part)
+
+
+def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes that are evaluated when a module is imported, in order: not the bodies of its functions."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _run_on_import(child)
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """Name in the module -> dotted name of what it is."""
+    prefix = f"{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
+    return {alias.asname or alias.name: f"{prefix}{alias.name}" for alias in node.names}
+
+
+def _task_modules(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[Path]:
+    """The files of lm-eval's tasks that an import statement of the module ``path`` reads."""
+    spec = find_spec(_TASKS)
+    home = Path(spec.origin).parent if spec and spec.origin else path.parent
+    for dotted in _imported(node).values():
+        relative = node.level if isinstance(node, ast.ImportFrom) else 0
+        if not relative and not dotted.startswith(f"{_TASKS}."):
+            continue
+        folder = path.parents[relative - 1] if relative else home
+        parts = dotted.removeprefix(f"{_TASKS}.").strip(".").split(".")
+        for end in (len(parts), len(parts) - 1):  # the last part may be a name inside the module
+            file = folder.joinpath(*parts[:end]).with_suffix(".py")
+            if end and file.is_file():
+                yield file
