@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from evalsuite.cli.json_output import Content
 from evalsuite.config.settings import Run
-from evalsuite.endpoint.identity.differences import differing_facts
+from evalsuite.endpoint.identity.differences import Difference, differing_facts
 from evalsuite.endpoint.identity.facts import canonical
 from evalsuite.engine.embedded import serve_demo
 from evalsuite.engine.identity.checkup import (
@@ -32,19 +33,33 @@ def doctor(settings: Run) -> Exit:
 
     Returns ``DONE``, or ``ENDPOINT`` if one of them cannot be used. Raises ``BadInput`` when no endpoint is named.
     """
+    checkups = _checkups(settings)
+    checks = [check for checkup in checkups for check in checkup.checks]
+    headline = f"doctor: {len(checks)} checks, {_failed(checkups)} failed"
+    console.show([_checks_table(checks), *_facts_tables(checkups)], headline, console.standard_output())
+    return Exit.ENDPOINT if _failed(checkups) else Exit.DONE
+
+
+def doctor_json(settings: Run) -> Content:
+    """The same checks as the document of ``output=json``."""
+    checkups = _checkups(settings)
+    return Exit.ENDPOINT if _failed(checkups) else Exit.DONE, _to_json(checkups)
+
+
+def _checkups(settings: Run) -> list[EndpointCheckup]:
+    """Probe all endpoints; with ``to=FILE`` write what was found. Raises ``BadInput`` when no endpoint is named."""
     if not (settings.models or settings.judge):
         raise BadInput("no endpoint to check: add model=NAME (`evalsuite tasks` lists all names), or judge=NAME")
     names = [*settings.models, *(["the judge"] if settings.judge else [])]
     print(f"examining the servers of {', '.join(names)} ...", file=sys.stderr)
     checkups = asyncio.run(_check_all(settings))
-    checks = [check for checkup in checkups for check in checkup.checks]
-    failed = sum(check.state == "fail" for check in checks)
-    output = console.standard_output()
-    headline = f"doctor: {len(checks)} checks, {failed} failed"
-    console.show([_checks_table(checks), *_facts_tables(checkups)], headline, output)
     if settings.to is not None:
-        write_json(Path(settings.to), _to_json(checkups))
-    return Exit.ENDPOINT if failed else Exit.DONE
+        write_json(Path(settings.to), {"schema": SCHEMA, **_to_json(checkups)})
+    return checkups
+
+
+def _failed(checkups: Sequence[EndpointCheckup]) -> int:
+    return sum(check.state == "fail" for checkup in checkups for check in checkup.checks)
 
 
 async def _check_all(settings: Run) -> list[EndpointCheckup]:
@@ -87,16 +102,23 @@ def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
     columns = (Column("fact", number=False), *(Column(checkup.name, number=False) for checkup in shown))
     rows = tuple((name, *(str(stated[checkup.name].get(name, "")) for checkup in shown)) for name in names)
     tables = [Table("What the servers state", columns, rows, ("Empty: not stated.",))]
-    models = [checkup for checkup in shown if checkup.name not in ("judge", "simulator")]
-    lines = [
-        (difference.name, other.name, f"{difference.baseline} -> {difference.candidate}", difference.kind)
+    lines = tuple(
+        (line.name, name, f"{line.baseline} -> {line.candidate}", line.kind) for name, line in _differences(shown)
+    )
+    if lines:
+        titles = ("fact", "model", f"{shown[0].name} -> it", "kind")
+        tables.append(Table("What differs", tuple(Column(title, number=False) for title in titles), lines))
+    return tables
+
+
+def _differences(checkups: Sequence[EndpointCheckup]) -> list[tuple[str, Difference]]:
+    """(model, fact in which its server differs from that of the first model)."""
+    models = [checkup for checkup in checkups if checkup.facts and checkup.name not in ("judge", "simulator")]
+    return [
+        (other.name, difference)
         for other in models[1:]
         for difference in differing_facts(_server(models[0]), _server(other))
     ]
-    if lines:
-        titles = ("fact", "model", f"{models[0].name} -> it", "kind")
-        tables.append(Table("What differs", tuple(Column(title, number=False) for title in titles), tuple(lines)))
-    return tables
 
 
 def _server(checkup: EndpointCheckup) -> dict[str, Any]:
@@ -108,12 +130,16 @@ def _to_json(checkups: Sequence[EndpointCheckup]) -> dict[str, Any]:
     """Machine-readable: checks, facts without secrets, fingerprints."""
     checks = [check for checkup in checkups for check in checkup.checks]
     return {
-        "schema": SCHEMA,
+        "failed": _failed(checkups),
         "checks": [
             {"who": check.endpoint, "what": check.check, "state": check.state, "says": check.finding}
             for check in checks
         ],
         "facts": {checkup.name: checkup.facts for checkup in checkups},
         "canonical": {checkup.name: canonical(checkup.facts) for checkup in checkups},
+        "differences": [
+            {"model": name, "fact": line.name, "first": line.baseline, "this": line.candidate, "kind": line.kind}
+            for name, line in _differences(checkups)
+        ],
         "fingerprints": {checkup.name: checkup.print.to_json() for checkup in checkups if checkup.print is not None},
     }

@@ -11,14 +11,15 @@ last night is unfinished.
 import io
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
-from evalsuite.analysis.drift import read_series, select_runs
+from evalsuite.analysis.drift import Series, read_series, select_runs
 from evalsuite.analysis.suite import SuiteComparison, apply_gate, choose_pairs, compare_all
+from evalsuite.cli.json_output import Content
 from evalsuite.config.settings import Gate, Report
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
 from evalsuite.report import console, drift
@@ -37,6 +38,15 @@ JUNIT = "junit.xml"
 _WORST: tuple[Call, ...] = ("fail", "undecided", "pass")
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the gate found: the exit code, the fields of the JSON document, the lines and tables for people."""
+
+    code: Exit
+    content: Mapping[str, Any]
+    lines: Sequence[str | Table]
+
+
 def gate(settings: Report) -> Exit:
     """Compute the verdict on every candidate of the runs (or only ``model``), write it, and return it as exit code.
 
@@ -44,10 +54,36 @@ def gate(settings: Report) -> Exit:
     without anything to compare, for refused comparisons, and for a baseline that is not what was published
     (``baseline_waiver="reason"`` goes on).
     """
+    margins = _margins(settings)
+    if margins.drift:
+        series, file = _drift(settings)
+        drift.show(series)
+        word = {Exit.DONE: "PASS", Exit.FAIL: "FAIL", Exit.UNDECIDED: "UNDECIDED"}[series.verdict]
+        console.standard_output().print(f"{word}: {file}", soft_wrap=True, markup=False)
+        return series.verdict
+    judged = _judged(settings, margins)
+    _print(judged.lines)
+    return judged.code
+
+
+def gate_json(settings: Report) -> Content:
+    """The same verdict, written in the same way, as the document of ``output=json``."""
+    margins = _margins(settings)
+    if margins.drift:
+        series, file = _drift(settings)
+        return series.verdict, {**series.to_json(), "file": str(file)}
+    judged = _judged(settings, margins)
+    return judged.code, judged.content
+
+
+def _margins(settings: Report) -> Gate:
     if settings.gate is None:
         raise BadInput("no margins: add gate=release, or gate=NAME with your own --config-dir DIR/gate/NAME.yaml")
-    if settings.gate.drift:
-        return _drift(settings)
+    return settings.gate
+
+
+def _judged(settings: Report, margins: Gate) -> _Judged:
+    """Compute and write the verdict."""
     out = report_folder(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -56,17 +92,18 @@ def gate(settings: Report) -> Exit:
     for name in (VERDICT, JUNIT):  # an old verdict must not stand where no new one was reached
         _remove(out / name)
     with open_inputs(settings) as inputs:
-        suite = _compared(settings, settings.gate, inputs)
-        incomplete = _incomplete_rows(suite, settings.gate)
+        suite = _compared(settings, margins, inputs)
+        incomplete = _incomplete_rows(suite, margins)
         if incomplete:
-            _print([f"no verdict: {'; '.join(incomplete)}", *inputs.notes])
-            return Exit.INCOMPLETE
+            problem = f"no verdict: {'; '.join(incomplete)}"
+            fields = {"error": problem, "notes": list(inputs.notes)}
+            return _Judged(Exit.INCOMPLETE, fields, [problem, *inputs.notes])
         implausible = implausible_baselines(suite, settings.config_dir)
         if implausible and not settings.baseline_waiver:
             problems = "; ".join(baseline.text for baseline in implausible)
             remedy = 'mend the baseline, or go on with baseline_waiver="reason"'
             raise BadInput(f"{problems}. Nothing can be compared with a broken baseline: {remedy}")
-        suite = apply_gate(suite, settings.gate)
+        suite = apply_gate(suite, margins)
         if not suite.releases:
             raise BadInput("nothing was judged: every pair here is one model asked twice")
         count = _candidate_count(suite, inputs)
@@ -77,8 +114,8 @@ def gate(settings: Report) -> Exit:
         if settings.format == "day0":
             _write_day0(suite, content, out)
         summary = verdict_summary(suite, inputs, implausible, count, settings)
-        _print([*summary, f"{call.upper()}: {out / VERDICT}"])
-        return EXITS[call]
+        lines = [*summary, f"{call.upper()}: {out / VERDICT}"]
+        return _Judged(EXITS[call], {**content, "file": str(out / VERDICT)}, lines)
 
 
 def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> None:
@@ -187,8 +224,8 @@ def _remove(path: Path) -> None:
         raise StorageFailed(f"cannot replace {path}: {error.strerror or error}") from None
 
 
-def _drift(settings: Report) -> Exit:
-    """The verdict over a series of nights: charts, ``drift.json``, ``junit.xml``, a plot, and the exit code."""
+def _drift(settings: Report) -> tuple[Series, Path]:
+    """The series of nights with its verdict; writes charts, ``drift.json`` (returned), ``junit.xml`` and a plot."""
     if settings.limit is not None:
         raise BadInput("limit= shows a part of one comparison; a series of nights has none")
     series = read_series(settings)
@@ -199,7 +236,4 @@ def _drift(settings: Report) -> Exit:
         (out / JUNIT).write_text(drift_junit(series), encoding="utf-8")
     except OSError as error:
         raise StorageFailed(f"cannot write to {out}: {error.strerror or error}") from None
-    drift.show(series)
-    word = {Exit.DONE: "PASS", Exit.FAIL: "FAIL", Exit.UNDECIDED: "UNDECIDED"}[series.verdict]
-    console.standard_output().print(f"{word}: {out / drift.FILE}", soft_wrap=True, markup=False)
-    return series.verdict
+    return series, out / drift.FILE

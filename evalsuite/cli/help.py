@@ -29,7 +29,7 @@ DOES = {
     "judge": "grade stored free answers with a judge, without asking the models",
     "forget": "archive a cell that was a mistake, with the reason",
     "show": "list runs, or one item in all precisions",
-    "tasks": "what can run: benchmarks, models, suites",
+    "tasks": "what can be named: benchmarks, models, suites, cards, gates, judges, hardware",
     "tasks new": "the configuration of a task of your own, over a JSONL file of questions",
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
@@ -90,6 +90,7 @@ KEYS = {
   baseline_run=FILE              a baseline artefact whose scores, repeats and lengths are used (else: the baseline's
                                  cells in results_dir, else typical values of tasks/*/card.yaml)
   to=FILE                        the plan as JSON, too (docs/reference/plan.md)
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 """,
     "report": """\
   evalsuite report run=ID
@@ -107,6 +108,7 @@ KEYS = {
   report.svg=true                plots/ as SVG, too (evalsuite run takes it as well)
   card=NAME                      published values beside the measured ones: reproduced, not reproduced, not comparable;
                                  without run= the card alone is checked (possible numbers, intervals)
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 """,
     "gate": """\
   evalsuite gate run=ID gate=release
@@ -126,6 +128,7 @@ KEYS = {
   accepted=FILE                  gate=drift: the accepted checkpoint's artefact, where baseline_run is of another one
   out=DIR                        where verdict.json and junit.xml go (else: <run>/report)
   format=day0                    day0.json, too: the verdict in the shape of NVIDIA's public day-0 gate
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 
   exit 0 pass, 1 fail, 2 undecided: only after a verdict was computed; everything else has another code
 """,
@@ -170,9 +173,14 @@ KEYS = {
   task=NAME item=ID              one item in all precisions, the first difference from the baseline marked
   repeat=N                       only this repeat of it, from 0
   include_gated_text=true        answers to gated items, too: not for publication
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 """,
     "tasks": """\
   evalsuite tasks
+  evalsuite tasks output=json
+
+  Benchmarks, models, suites, published cards, gates, judges, simulators and machines, shipped and your own.
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 """,
     "tasks new": """\
   evalsuite tasks new mine file=questions.jsonl
@@ -201,6 +209,7 @@ KEYS = {
   results_dir=results            whose models they are held against (nothing is written there)
   engine.fingerprint=false       do not ask the 20 short questions that tell checkpoints apart
   to=FILE                        checks, facts and fingerprints as JSON
+  output=json                    one JSON document instead of tables (docs/reference/json.md)
 
   Exit 0, or 69 when something cannot be used.
 """,

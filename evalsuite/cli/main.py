@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from evalsuite.cli import json_output
 from evalsuite.cli.arguments import Arguments, split
 from evalsuite.cli.help import command_help, overview
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
@@ -74,22 +75,32 @@ def main() -> NoReturn:
         code = dispatch(sys.argv[1:])
         sys.stdout.flush()
     except EvalsuiteError as error:
-        _print_error(str(error))
-        code = error.exit_code
+        code = _failed(error.exit_code, str(error))
     except KeyboardInterrupt:
-        code = Exit.SIGINT
+        code = _failed(Exit.SIGINT)
     except BrokenPipeError:  # `evalsuite tasks | head` has closed the pipe: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _output_closed()
     except OSError as error:  # a full table of files, a disk, a library that cannot be loaded: this machine's, not ours
-        _print_error(_os_error(error))
-        code = Exit.STORAGE
+        code = _failed(Exit.STORAGE, _os_error(error))
     except SystemExit as stop:  # a signal, a stopped sweep; Rich leaves with 1 at a closed pipe
-        code = _output_closed() if stop.code in (None, 0, 1) else Exit(int(stop.code))
+        code = _output_closed() if stop.code in (None, 0, 1) else _failed(Exit(int(stop.code)))
     except Exception:  # noqa: BLE001  whatever arrives here is a bug of ours, which has an exit code of its own
-        _print_error(_crash_log())
-        code = Exit.BUG
+        code = _failed(Exit.BUG, _crash_log())
     sys.exit(int(code))
+
+
+def _failed(code: Exit, text: str = "") -> Exit:
+    """Report an error on standard error, and with ``output=json`` also as the document on standard output.
+
+    Without a text a signal has ended the command, or its message stands there already.
+    """
+    if text:
+        _print_error(text)
+    words = sys.argv[1:]
+    if json_output.is_requested(words):
+        json_output.print_error(words, code, text or f"ended with exit code {code.value} ({code.name})")
+    return code
 
 
 def _replace_unencodable() -> None:
@@ -143,8 +154,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
         from evalsuite.cli.sweep import run_sweep
 
         return run_sweep(arguments, _function(COMMANDS[name]))
-    if name in LISTING and not arguments.overrides:
-        return _function(COMMANDS[name])(_defaults(name, arguments.config_dir))
+    if name in LISTING and set(arguments.overrides) <= {json_output.WORD}:
+        return _run_command(name, _defaults(name, arguments))
     from evalsuite.cli.startup import importing
 
     with importing():
@@ -163,7 +174,14 @@ def dispatch(argv: Sequence[str]) -> Exit:
             return launch_on_ray(arguments, settings)
         jobs = per_model(arguments.overrides, list(settings.models))
         return launch_jobs(jobs, settings.launch, arguments.config_dir)
-    return _function(COMMANDS[name])(settings)
+    return _run_command(name, settings)
+
+
+def _run_command(name: str, settings: "Run | Report") -> Exit:
+    if settings.output != "json":
+        return _function(COMMANDS[name])(settings)
+    content: Callable[[Any], json_output.Content] = _attribute(json_output.COMMANDS[name])
+    return json_output.print_result(name, lambda: content(settings))
 
 
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
@@ -177,23 +195,28 @@ def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
     return with_baseline(arguments.overrides, arguments.config_dir)
 
 
-def _defaults(command: str, config_dir: str | None) -> "Run | Report":
+def _defaults(command: str, arguments: Arguments) -> "Run | Report":
     """The settings of a listing for which nothing was chosen: Hydra would compose these, half a second later."""
     from evalsuite.config.files import config_source
     from evalsuite.config.settings import Report, Run
 
-    schema = Report if command in REPORTING else Run
-    config_source("report" if schema is Report else "run", schema, (), config_dir)  # refuses a folder that is not there
-    return schema(config_dir=config_dir)
+    schema, folder = Report if command in REPORTING else Run, arguments.config_dir
+    config_source("report" if schema is Report else "run", schema, (), folder)  # refuses a folder that is not there
+    return schema(config_dir=folder, output="json" if arguments.overrides else "text")
 
 
 def _function(path: str) -> Callable[[Any], Exit]:
+    function: Callable[[Any], Exit] = _attribute(path)
+    return function
+
+
+def _attribute(path: str) -> Any:
+    """What ``module:name`` names; its module is imported now."""
     module, _, name = path.partition(":")
     from evalsuite.cli.startup import importing
 
     with importing():
-        function: Callable[[Any], Exit] = getattr(import_module(module), name)
-    return function
+        return getattr(import_module(module), name)
 
 
 def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:

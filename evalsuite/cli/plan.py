@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from evalsuite.cli.json_output import Content
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
+from evalsuite.plan import document
 from evalsuite.plan.build import make_plan
-from evalsuite.plan.document import plan_json
 from evalsuite.plan.hardware import Placement, commands
 from evalsuite.report.console import show, standard_output
 from evalsuite.report.plan import tables
@@ -24,9 +25,17 @@ def plan(settings: Run) -> Exit:
     for line in _commands(run_plan.placement):
         output.print(line, soft_wrap=True, markup=False)
     if settings.to is not None:
-        write_json(Path(settings.to), plan_json(run_plan))
+        write_json(Path(settings.to), document.plan_json(run_plan))
         output.print(f"\nplan: {settings.to}", soft_wrap=True, markup=False)
     return Exit.DONE
+
+
+def plan_json(settings: Run) -> Content:
+    """The same plan as the document of ``output=json``; ``to=FILE`` writes it, too."""
+    content = document.plan_json(make_plan(settings))
+    if settings.to is not None:
+        write_json(Path(settings.to), content)
+    return Exit.DONE, content
 
 
 def _commands(placement: Placement | None) -> list[str]:

@@ -1,15 +1,19 @@
 """The ``report`` command: a report on runs, on a series of nights, or on a model card alone."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from evalsuite.analysis.collect import open_inputs, report_folder
 from evalsuite.analysis.drift import read_series
 from evalsuite.analysis.suite import apply_gate, compare_all
+from evalsuite.cli.json_output import Content
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.records import SCHEMA
-from evalsuite.report import console, drift, markdown
-from evalsuite.report.build import write
+from evalsuite.report import build, console, drift, markdown
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.plausibility import implausible_baselines
@@ -18,27 +22,16 @@ from evalsuite.store.manifest import write_json
 from evalsuite.tasks.published import card_named
 
 
-def _check_card(settings: Report) -> Exit:
-    """Print the tables of a model card without a run; with ``out=DIR`` write them, too.
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A report that was written: its exit code, its fields as JSON, and how it is printed for people."""
 
-    Raises ``BadInput`` for an unknown or unreadable card, ``StorageFailed`` where nothing can be written.
-    """
-    card = card_named(str(settings.card), settings.config_dir)
-    tables = published_tables(None, (card,))
-    headline = f"evalsuite: {card.title}; no run, so that nothing is measured beside it"
-    output = console.standard_output()
-    console.show(tables, headline, output)
-    if settings.out is not None:
-        out = Path(settings.out)
-        content = {"schema": SCHEMA, "cards": [card_report.to_json() for card_report in card_reports(None, (card,))]}
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "report.md").write_text(markdown.document(headline, (), tables, ()), encoding="utf-8")
-        except OSError as error:
-            raise StorageFailed(f"cannot write to {out}: {error.strerror or error}") from None
-        write_json(out / "comparison.json", content)
-        output.print(f"\nreport: {out / 'report.md'}", soft_wrap=True, markup=False)
-    return Exit.DONE
+    code: Exit
+    content: Mapping[str, Any]
+    show: Callable[[], None]
+    notes: tuple[str, ...] = ()
+    refused: str = ""
+    """Why a comparison was refused, which ends the command with ``BadInput`` after the report was written."""
 
 
 def report(settings: Report) -> Exit:
@@ -48,10 +41,28 @@ def report(settings: Report) -> Exit:
     was refused, and before for unknown runs, baselines and cards. With ``gate`` every row has its verdict; no candidate
     is counted, as only ``evalsuite gate`` decides.
     """
+    finished = _finished(settings)
+    finished.show()
+    for note in finished.notes:
+        console.standard_output().print(note, soft_wrap=True, markup=False)
+    if finished.refused:
+        raise BadInput(finished.refused)
+    return finished.code
+
+
+def report_json(settings: Report) -> Content:
+    """The same report, written in the same way, as the document of ``output=json``."""
+    finished = _finished(settings)
+    if finished.refused:
+        return BadInput.exit_code, {"error": finished.refused, **finished.content}
+    return finished.code, {**finished.content, "notes": list(finished.notes)}
+
+
+def _finished(settings: Report) -> _Finished:
     if not settings.run and settings.card is not None:
         return _check_card(settings)
     if any("*" in name for name in settings.run):
-        return _report_trend(settings)
+        return _trend(settings)
     out = report_folder(settings)
     with open_inputs(settings) as inputs:
         notes = list(inputs.notes)
@@ -63,15 +74,39 @@ def report(settings: Report) -> Exit:
         elif implausible:
             problems = "; ".join(baseline.text for baseline in implausible)
             notes.append(f'no verdicts, see baseline_waiver="reason": {problems}')
-        write(suite, out, cards_for(suite, settings.card, settings.config_dir), svg=settings.svg)
-    for note in notes:
-        console.standard_output().print(note, soft_wrap=True, markup=False)
-    if suite.refused:
-        raise BadInput("; ".join(suite.refused))
-    return Exit.DONE if suite.complete else Exit.INCOMPLETE
+        written = build.write(suite, out, cards_for(suite, settings.card, settings.config_dir), svg=settings.svg)
+    return _Finished(
+        Exit.DONE if suite.complete else Exit.INCOMPLETE,
+        {**written.content, "page": str(written.page)},
+        partial(build.show, written),
+        tuple(notes),
+        "; ".join(suite.refused),
+    )
 
 
-def _report_trend(settings: Report) -> Exit:
+def _check_card(settings: Report) -> _Finished:
+    """The tables of a model card without a run; with ``out=DIR`` they are written, too.
+
+    Raises ``BadInput`` for an unknown or unreadable card, ``StorageFailed`` where nothing can be written.
+    """
+    card = card_named(str(settings.card), settings.config_dir)
+    tables = published_tables(None, (card,))
+    headline = f"evalsuite: {card.title}; no run, so that nothing is measured beside it"
+    content = {"schema": SCHEMA, "cards": [card_report.to_json() for card_report in card_reports(None, (card,))]}
+    notes: tuple[str, ...] = ()
+    if settings.out is not None:
+        out = Path(settings.out)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "report.md").write_text(markdown.document(headline, (), tables, ()), encoding="utf-8")
+        except OSError as error:
+            raise StorageFailed(f"cannot write to {out}: {error.strerror or error}") from None
+        write_json(out / "comparison.json", content)
+        notes = (f"\nreport: {out / 'report.md'}",)
+    return _Finished(Exit.DONE, content, lambda: console.show(tables, headline, console.standard_output()), notes)
+
+
+def _trend(settings: Report) -> _Finished:
     """The drift of a series of nights, named by a pattern, from a frozen baseline."""
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
@@ -79,6 +114,6 @@ def _report_trend(settings: Report) -> Exit:
         raise BadInput("limit= shows a part of one comparison; a series of nights has none")
     series = read_series(settings)
     drift.write(series, Path(settings.out), svg=settings.svg)
-    drift.show(series)
-    console.standard_output().print(f"trend: {Path(settings.out) / drift.FILE}", soft_wrap=True, markup=False)
-    return Exit.INCOMPLETE if series.unfinished else Exit.DONE
+    code = Exit.INCOMPLETE if series.unfinished else Exit.DONE
+    note = f"trend: {Path(settings.out) / drift.FILE}"
+    return _Finished(code, series.to_json(), partial(drift.show, series), (note,))

@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.analysis.completeness import count_samples, failed_text
+from evalsuite.cli.json_output import Content
 from evalsuite.config.settings import Report
 from evalsuite.errors import BadInput, Exit, unknown_name
+from evalsuite.records import OUTCOMES
 from evalsuite.report import console, formats
 from evalsuite.report.console import Column, Table
+from evalsuite.report.formats import Interval
 from evalsuite.store import lock, manifest
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.runs import SUPERSEDED, TableCell, find_run, run_cells, run_ids
 from evalsuite.store.samples import is_current
+
+if TYPE_CHECKING:
+    from evalsuite.report.item import Answers
 
 _COLUMNS = (
     Column("run", number=False),
@@ -41,19 +45,43 @@ class ListedCell:
     state: str
     """``running``, ``incomplete``, ``complete`` (every answer is there, the table is not), ``sealed``, ``superseded``
     or ``damaged``."""
-    score: str = formats.UNKNOWN
-    samples: str = ""
-    truncated: str = ""
+    score: float | None = None
+    """Fraction of 1."""
+    ci95: Interval | None = None
+    measured: int | None = None
+    """Samples with a value; None where the cell cannot be read."""
+    planned: int | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Outcome -> number of samples; empty where they were not counted."""
+    partial: bool = False
     part: str = ""
+    """What part of the task was asked, and how often, in words."""
     title: str = ""
     note: str = ""
     demo: bool = False
 
     @property
+    def samples(self) -> str:
+        """The number of samples in words, with those that lack a value."""
+        if self.measured is None:
+            return ""
+        whole = self.measured == self.planned
+        parts = [f"{self.measured:,}" if whole else f"{self.measured:,} of {self.planned:,}"]
+        parts += [f"{self.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if self.outcomes.get(name)]
+        return ", ".join(parts) + (" (part)" if self.partial else "")
+
+    @property
     def row(self) -> tuple[str, ...]:
         """The values in the order of the columns."""
-        names = (self.run, self.model, self.task, self.state, self.score, self.samples, self.truncated)
-        return (*names, self.part, self.title)
+        truncated = formats.count(self.outcomes.get("truncated", 0)) if self.outcomes else ""
+        names = (self.run, self.model, self.task, self.state, formats.score(self.score, self.ci95), self.samples)
+        return (*names, truncated, self.part, self.title)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of the JSON document."""
+        names = ("model", "task", "title", "state", "score", "measured", "planned", "part", "note", "demo")
+        fields = {name: getattr(self, name) for name in names}
+        return fields | {"ci95": None if self.ci95 is None else list(self.ci95), "outcomes": dict(self.outcomes)}
 
 
 def show(settings: Report) -> Exit:
@@ -61,15 +89,39 @@ def show(settings: Report) -> Exit:
 
     Raises ``BadInput`` for names that do not exist.
     """
-    results = Path(settings.results_dir)
     output = console.standard_output()
     if settings.item is not None:
-        _show_item(settings, str(settings.item), results, output)
+        from evalsuite.report.item import print_item
+
+        print_item(*_item(settings), output, include_gated_text=settings.include_gated_text)
         return Exit.DONE
+    cells = _listed_cells(settings)
+    if not cells:
+        output.print(f"no runs in {settings.results_dir} yet; `evalsuite run suite=demo` makes one", markup=False)
+        return Exit.DONE
+    console.show(_tables(cells, output.width), "", output)
+    return Exit.DONE
+
+
+def show_json(settings: Report) -> Content:
+    """The same list, or the same item, as the document of ``output=json``."""
+    if settings.item is not None:
+        from evalsuite.report.item import item_json
+
+        return Exit.DONE, item_json(*_item(settings), include_gated_text=settings.include_gated_text)
+    cells = _listed_cells(settings)
+    runs = dict.fromkeys(cell.run for cell in cells)
+    listed = [{"run": run, "cells": [cell.to_json() for cell in cells if cell.run == run]} for run in runs]
+    return Exit.DONE, {"runs": listed}
+
+
+def _listed_cells(settings: Report) -> list[ListedCell]:
+    """The cells that the settings choose."""
     if settings.repeat is not None:
         raise BadInput(
             f"repeat={settings.repeat} needs run=R, task=T and item=I; `evalsuite show` lists runs and tasks"
         )
+    results = Path(settings.results_dir)
     folders = [find_run(run, results) for run in settings.run] or [results / run for run in run_ids(results)]
     cells = [cell for folder in folders for cell in list_cells(folder)]
     if settings.task is not None:
@@ -77,11 +129,7 @@ def show(settings: Report) -> Exit:
         if settings.task not in tasks:
             raise unknown_name("task", settings.task, tasks)
         cells = [cell for cell in cells if cell.task == settings.task]
-    if not cells:
-        output.print(f"no runs in {results} yet; `evalsuite run suite=demo` makes one", markup=False)
-        return Exit.DONE
-    console.show(_tables(cells, output.width), "", output)
-    return Exit.DONE
+    return cells
 
 
 def list_cells(run: Path) -> list[ListedCell]:
@@ -118,44 +166,52 @@ def _tables(cells: Sequence[ListedCell], width: int) -> list[Table]:
 
 def _listed(cell: TableCell) -> ListedCell:
     writer = lock.holder_of(cell.folder)
-    summary, failed = _summary(cell), ""
+    summary, note = _summary(cell), ""
+    score: _Score = (None, None)
     if summary is None:
         counts = count_samples(cell)
-        complete, truncated, failed = (
-            counts.measured == cell.planned,
-            counts.outcomes["truncated"],
-            failed_text(counts.failed),
-        )
-        score, failed = _computed_score(cell) if complete else (formats.UNKNOWN, failed)
-        faults = [f"{counts.outcomes[name]:,} {name}" for name in ("failed", "ungraded") if counts.outcomes[name]]
-        measured = f"{counts.measured:,}" if complete else f"{counts.measured:,} of {cell.planned:,}"
-        samples = ", ".join([measured, *faults])
+        measured, outcomes, note = counts.measured, dict(counts.outcomes), failed_text(counts.failed)
+        if measured == cell.planned:
+            score, note = _computed_score(cell)
     else:
-        complete, truncated = True, summary["outcomes"]["truncated"]
-        score, samples = _score(summary), formats.count(cell.planned)
-    samples += " (part)" if cell.partial else ""
+        measured, outcomes, score = cell.planned, summary["outcomes"], _score(summary)
+    complete = measured == cell.planned
     state = "running" if writer else "incomplete" if not complete else "complete"
     if state == "complete" and is_current(cell.folder):
         state = "sealed"
     part = cell.partial
     if (repeats := int(cell.manifest["repeats"])) > 1:
         part = f"{part or formats.count(len(cell.manifest['items'])) + ' items'} x {repeats}"
-    note = f"written by {writer}" if writer else failed
-    truncations = formats.count(truncated)
     return ListedCell(
-        cell.run, cell.model, cell.task, state, score, samples, truncations, part, cell.title, note, cell.demo
+        cell.run,
+        cell.model,
+        cell.task,
+        state,
+        *score,
+        measured=measured,
+        planned=cell.planned,
+        outcomes={name: outcomes.get(name, 0) for name in OUTCOMES},
+        partial=bool(cell.partial),
+        part=part,
+        title=cell.title,
+        note=f"written by {writer}" if writer else note,
+        demo=cell.demo,
     )
 
 
-def _computed_score(cell: TableCell) -> tuple[str, str]:
+_Score = tuple[float | None, Interval | None]
+"""A score with its 95 % interval, fractions of 1."""
+
+
+def _computed_score(cell: TableCell) -> tuple[_Score, str]:
     """(the score of a measured cell without a summary of its present plan, why it has none)."""
     from evalsuite.analysis.scores import score_cell  # pandas and scipy, which no other cell of a listing needs
     from evalsuite.analysis.table import table_of
 
     found = score_cell(table_of([cell]), cell)
     if found.scored is None:
-        return formats.UNKNOWN, found.withheld
-    return formats.score(found.scored.score, found.scored.ci95), ""
+        return (None, None), found.withheld
+    return (found.scored.score, found.scored.ci95), ""
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:
@@ -164,16 +220,16 @@ def _archived(run: str, folder: Path, path: Path) -> ListedCell:
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
     at = path.name.removeprefix(f"{folder.name}-")
     summary = _read(path / "summary.json") or {}
-    score = _score(summary) if summary.get("complete") else formats.UNKNOWN
+    score: _Score = _score(summary) if summary.get("complete") else (None, None)
     note = f"superseded {at}, its answers are kept" + (f" (reason: {why})" if why else "")
-    count = formats.count(summary["samples"]) if "samples" in summary else ""
-    truncated = formats.count(summary["outcomes"]["truncated"]) if "outcomes" in summary else ""
-    return ListedCell(run, folder.parent.name, folder.name, "superseded", score, count, truncated, note=note)
+    samples, outcomes = summary.get("samples"), summary.get("outcomes", {})
+    counts = {"measured": samples, "planned": samples, "outcomes": outcomes}
+    return ListedCell(run, folder.parent.name, folder.name, "superseded", *score, **counts, note=note)
 
 
-def _score(summary: Mapping[str, Any]) -> str:
+def _score(summary: Mapping[str, Any]) -> _Score:
     bounds = summary["ci95"]
-    return formats.score(summary["score"], (bounds[0], bounds[1]) if bounds else None)
+    return summary["score"], (bounds[0], bounds[1]) if bounds else None
 
 
 def _summary(cell: TableCell) -> Mapping[str, Any] | None:
@@ -193,9 +249,11 @@ def _read(path: Path) -> dict[str, Any] | None:
     return summary
 
 
-def _show_item(settings: Report, item: str, results: Path, output: Console) -> None:
-    from evalsuite.report.item import answers_of, print_item
+def _item(settings: Report) -> "tuple[list[Answers], list[int]]":
+    """The answers to one item, and the repeats of it to be shown."""
+    from evalsuite.report.item import answers_of
 
+    item, results = str(settings.item), Path(settings.results_dir)
     if not settings.run or settings.task is None:
         raise BadInput(f"item={item} needs run=R and task=T; `evalsuite show` lists both")
     cells = [cell for run in settings.run for cell in run_cells(find_run(run, results))]
@@ -209,5 +267,4 @@ def _show_item(settings: Report, item: str, results: Path, output: Console) -> N
     repeats = {repeat for answer in answers for repeat in answer.rows}
     if settings.repeat is not None and settings.repeat not in repeats:
         raise BadInput(f"no repeat {settings.repeat} of item '{item}'; there are {min(repeats)} to {max(repeats)}")
-    chosen = sorted(repeats) if settings.repeat is None else [settings.repeat]
-    print_item(answers, chosen, output, include_gated_text=settings.include_gated_text)
+    return answers, sorted(repeats) if settings.repeat is None else [settings.repeat]

@@ -274,6 +274,8 @@ class Run:
     """``import``: field with the answer; None: ``output``, ``text``, ``response`` or ``generated_text``."""
     answers: int | None = None
     """``probe``: stored answers that are read; None: 200."""
+    output: str = "text"
+    """``tasks``, ``doctor``, ``plan``: ``json`` prints one JSON document instead of tables."""
     to: str | None = None
     """``fetch``: folder that is filled; None: ``evalsuite-data``. ``plan``: file that is written; None: none."""
     port: int = 0
@@ -334,6 +336,8 @@ class Report:
     """``show``: only this repeat of the item, from 0; None: all."""
     include_gated_text: bool = False
     """``show``: also answers to gated items; that output is not for publication."""
+    output: str = "text"
+    """``show``, ``report``, ``gate``: ``json`` prints one JSON document instead of tables."""
     data: Data = field(default_factory=Data)
     """``rescore``, ``judge``: where the questions are."""
     judge: AuxiliaryModel | None = None

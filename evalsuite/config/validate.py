@@ -26,6 +26,8 @@ _ONLY = {
     "accept_degenerate": ("gate", "report"),
 }
 """Keys of reports that only some commands understand."""
+_JSON = ("show", "tasks", "doctor", "plan", "report", "gate")
+"""Commands that take ``output=json``."""
 _REASON = 'accept_degenerate= gives a score to answers of a sick server: say why with accept_degenerate="reason"'
 
 
@@ -49,6 +51,7 @@ def check_run(run: Run, command: str = "run") -> None:
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
     problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
+    problems += _output(command, run.output)
     if command in ("run", "plan"):
         if not run.models:
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
@@ -71,6 +74,13 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
             problems.append(f"demo serves one embedded model: add model=NAME. Known: {', '.join(demos)}.")
     if problems:
         raise BadInput("\n".join(problems))
+
+
+def _output(command: str, output: str) -> Iterator[str]:
+    if output not in ("text", "json"):
+        yield f"output={output}: must be text or json"
+    elif output == "json" and command not in _JSON:
+        yield f"output=json is for {', '.join(_JSON)}, not for {command}"
 
 
 def _probe(run: Run, models: Sequence[str]) -> Iterator[str]:
@@ -101,7 +111,11 @@ def check_report(command: str, report: Report) -> None:
         pattern = "*" in run and command in ("report", "gate")  # is resolved there
         if not pattern and not Path(run).is_dir() and not (root / run).is_dir():
             raise unknown_name("run", run, known, f"Looked in {root}; another folder: results_dir=DIR.")
-    problems = [*_data(report.data.kind, report.data.root), *auxiliary_problems("judge", report.judge)]
+    problems = [
+        *_output(command, report.output),
+        *_data(report.data.kind, report.data.root),
+        *auxiliary_problems("judge", report.judge),
+    ]
     if problems:
         raise BadInput("\n".join(problems))
 

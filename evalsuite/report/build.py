@@ -3,8 +3,10 @@
 It is used by the ``report`` command and at the end of a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER, ReportInputs
 from evalsuite.analysis.interruptions import cut_answers
@@ -41,7 +43,7 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
     except BadInput as error:
         cards = ()
         console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
-    write(suite, folder / REPORT_FOLDER, cards, svg=svg)
+    show(write(suite, folder / REPORT_FOLDER, cards, svg=svg))
     if not suite.pairs:
         names = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
         problem = f"no cells of the baseline {' or '.join(sorted(names))}" if names else "no baseline is declared"
@@ -49,8 +51,27 @@ def report_run(folder: Path, baseline: str | None, config_dir: str | None = None
         console.standard_output().print(f"{problem}: scores only; {advice}", soft_wrap=True, markup=False)
 
 
-def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool = False) -> None:
-    """Write all files of a report into the folder ``out`` and print its tables.
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A report on disk, with what a terminal shows of it."""
+
+    content: Mapping[str, Any]
+    """The content of ``comparison.json``."""
+    page: Path
+    """``report.html``."""
+    headline: str
+    tables: tuple[console.Table, ...]
+
+
+def show(report: WrittenReport) -> None:
+    """Print the tables of a report and where its page is."""
+    output = console.standard_output()
+    console.show(report.tables, report.headline, output)
+    output.print(f"\nreport: {report.page}", soft_wrap=True, markup=False)
+
+
+def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool = False) -> WrittenReport:
+    """Write all files of a report into the folder ``out``.
 
     ``cards`` are the published model cards that the measured scores are compared with; ``svg`` adds plots as SVG.
     """
@@ -77,9 +98,8 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
     except OSError as error:
         raise StorageFailed(f"cannot write the report to {out}: {error.strerror or error}") from None
     write_json(out / "comparison.json", content)
-    output = console.standard_output()
-    console.show([*shown, *differing], headline + (f" ({caption})" if caption else ""), output)
-    output.print(f"\nreport: {page}", soft_wrap=True, markup=False)
+    title = headline + (f" ({caption})" if caption else "")
+    return WrittenReport(content, page, title, (*shown, *differing))
 
 
 def _facts(suite: SuiteComparison) -> list[str]:

@@ -5,7 +5,7 @@ It shows the outcomes of all repeats, and the texts with the first difference ma
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.box import ROUNDED, SIMPLE_HEAD
@@ -48,14 +48,60 @@ class Answers:
     rows: Mapping[int, Mapping[str, Any]]
     """Repeat -> the sample with all its columns."""
 
+    @property
+    def mean(self) -> float | None:
+        """Mean of the measured values, a fraction of 1; None without any."""
+        values = [row["value"] for row in self.rows.values() if row["value"] is not None]
+        return sum(values) / len(values) if values else None
+
 
 def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
     """Read all answers to an item from ``cells``, the baseline's first."""
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
-    rows = [[_shown(row) for row in read_rows(cell.folder, item=item)] for cell in ordered]
-    pairs = zip(ordered, rows, strict=True)
-    return [Answers(cell, {int(row["repeat"]): row for row in of_cell}) for cell, of_cell in pairs]
+    return [Answers(cell, {int(row["repeat"]): row for row in read_rows(cell.folder, item=item)}) for cell in ordered]
+
+
+_WITHHELD_FIELDS = ("answer", "stage", "note", "text", "reasoning")
+_FIELDS = ("repeat", "outcome", "value", *_WITHHELD_FIELDS[:3], "finish_reason", "prompt_tokens", "completion_tokens",
+           "reasoning_tokens", "seconds", "text", "reasoning")  # fmt: skip
+
+
+def item_json(
+    answers: Sequence[Answers], repeats: Sequence[int], *, include_gated_text: bool = False
+) -> dict[str, Any]:
+    """Return the given ``repeats`` of an item as the JSON document of ``evalsuite show``.
+
+    Answers and texts of gated tasks are null without ``include_gated_text``.
+    """
+    first = next(row for answer in answers for row in answer.rows.values())
+    gated = _is_gated(answers)
+    withheld = _WITHHELD_FIELDS if gated and not include_gated_text else ()
+    return {
+        "task": answers[0].cell.task,
+        "item": first["item_id"],
+        "groups": json.loads(first["groups"] or "{}"),
+        "gated": gated,
+        "answers": [
+            {
+                "run": answer.cell.run,
+                "model": answer.cell.model,
+                "title": answer.cell.title,
+                "demo": answer.cell.demo,
+                "mean": answer.mean,
+                "samples": [
+                    {name: None if name in withheld else answer.rows[repeat][name] for name in _FIELDS}
+                    for repeat in repeats
+                    if repeat in answer.rows
+                ],
+            }
+            for answer in answers
+        ],
+    }
+
+
+def _is_gated(answers: Sequence[Answers]) -> bool:
+    return any(is_gated(answer.cell.manifest, answer.cell.task) for answer in answers)
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +116,9 @@ def print_item(
 
     Texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication.
     """
+    answers = [replace(answer, rows={repeat: _shown(row) for repeat, row in answer.rows.items()}) for answer in answers]
     cell = answers[0].cell
-    is_gated_task = any(is_gated(answer.cell.manifest, answer.cell.task) for answer in answers)
+    is_gated_task = _is_gated(answers)
     gated = is_gated_task and not include_gated_text
     first = next(row for answer in answers for row in answer.rows.values())
     stamp = "  NOT FOR PUBLICATION: the items of this task are gated" if is_gated_task and not gated else ""
@@ -110,9 +157,8 @@ def _verdicts(answers: Sequence[Answers]) -> Group:
             outcome = str(row["outcome"]) if row else ""
             outcomes |= {outcome} - {""}
             signs.append(*SIGNS.get(outcome, (_ABSENT, "dim")))
-        values = [row["value"] for row in answer.rows.values() if row["value"] is not None]
         lengths = [row["completion_tokens"] for row in answer.rows.values() if row["completion_tokens"] is not None]
-        mean = formats.percent(sum(values) / len(values)) if values else formats.UNKNOWN
+        mean = formats.percent(answer.mean)
         tokens = formats.tokens(sum(lengths) / len(lengths)) if lengths else formats.UNKNOWN
         table.add_row(Text(_heading(answer.cell, answers)), signs, mean, tokens)
     entries = [f"{sign} {formats.OUTCOME_TITLES[name]}" for name, (sign, _) in SIGNS.items() if name in outcomes]
