@@ -8,6 +8,7 @@ __all__ = [
     "completeness",
     "degenerate",
     "drift",
+    "effects",
     "fidelity",
     "groups",
     "interruptions",

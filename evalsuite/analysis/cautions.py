@@ -6,9 +6,10 @@ Answers can change from wrong to truncated, or into loops, while the score stays
 
 from typing import TYPE_CHECKING
 
+from evalsuite.analysis.comparability import checkpoint_of
 from evalsuite.analysis.degenerate import DIFFERENT
 from evalsuite.analysis.pairing import Paired
-from evalsuite.endpoint.identity.differences import numeric_differences
+from evalsuite.endpoint.identity.differences import NUMERIC, differing_facts
 from evalsuite.stats import rounding
 from evalsuite.tasks.datasets import chance_level
 
@@ -53,19 +54,30 @@ def floor(row: "Comparison") -> str:
 
 
 def _server(row: "Comparison", paired: Paired) -> str:
-    """A loss that the server's settings can have caused as well, and the control run that would tell which."""
+    """A loss that the server's settings can have caused as well, and the control run that would tell which.
+
+    Between arms of one checkpoint it is the server's; facts that differ on purpose (``varies``) are named as such.
+    """
     failed = row.verdict is not None and row.verdict.decision.call == "fail"
     p_loss = paired.change.p_loss
     if not failed and (p_loss is None or p_loss >= _SIGNIFICANT):
         return ""
-    facts = numeric_differences(row.baseline.cell.manifest, row.candidate.cell.manifest)
+    old, new = row.baseline.cell, row.candidate.cell
+    varies = {name for cell in (old, new) for name in cell.manifest.get("varies") or ()}
+    facts = [fact for fact in differing_facts(old.manifest, new.manifest) if fact.name in NUMERIC | varies]
     if not facts:
         return ""
     named = ", ".join(f"{fact.name} {fact.baseline} → {fact.candidate}" for fact in facts)
+    unplanned = ", ".join(fact.name for fact in facts if fact.name not in varies)
+    if checkpoint_of(old) and checkpoint_of(old) == checkpoint_of(new):
+        purpose = f" ({unplanned} not declared in varies)" if unplanned else " on purpose (varies)"
+        return f"server effect, not the checkpoint's: both arms are one checkpoint, and {named} differ{purpose}"
+    if not unplanned:
+        return f"checkpoint or server: {named} differ, too, on purpose (varies); see checkpoint and server effects"
     equal = ", ".join(f"{fact.name} {fact.candidate}" for fact in facts)
     return (
-        f"checkpoint or server: {named} differ, too. One control run would decide: serve "
-        f"{row.baseline.cell.title} with {equal} and ask it again"
+        f"checkpoint or server: {named} differ, too. One control run would decide: serve {old.title} with {equal} and "
+        "ask it again"
     )
 
 

@@ -87,8 +87,15 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
         brought = baseline if settings.baseline_run is not None else None
         table, notes = _with_equal_grading(table_of(cells), settings.data, home / "graded", brought)
         reasons = {"degenerate": settings.accept_degenerate, "log_disagreement": settings.accept_log_disagreement}
-        table = RunTable(table.samples, accepting(table.cells, reasons))
+        table = RunTable(table.samples, _varying(accepting(table.cells, reasons), settings.varies))
         yield ReportInputs(table, baseline, artefact, notes)
+
+
+def _varying(cells: Sequence[TableCell], varies: Sequence[str]) -> tuple[TableCell, ...]:
+    """Return the cells with these facts declared to differ on purpose, where any are given."""
+    return tuple(
+        replace(cell, manifest={**cell.manifest, "varies": list(varies)}) if varies else cell for cell in cells
+    )
 
 
 def _separate_baseline(

@@ -79,6 +79,12 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
     return Comparable(tuple(differences), tuple(unknown), _prompt_tokens(baseline, base, cand))
 
 
+def checkpoint_of(cell: TableCell) -> tuple[Any, ...]:
+    """Return what a cell's checkpoint is declared to be, thinking switch included; empty for imported answers."""
+    known = tuple(cell.identity.get(key) for key in ("checkpoint", "revision", "thinking"))
+    return () if known[0] is None else known
+
+
 def prompt_depends_on_repeat(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
     """Return whether an item's prompt depends on the repeat, as with a random order of the options."""
     for rows in (base, cand):

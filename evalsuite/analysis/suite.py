@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.comparison import Comparison, compare_scored, scored_rows
+from evalsuite.analysis.effects import Effects, effects_of
 from evalsuite.analysis.groups import adjusted_together
 from evalsuite.analysis.release import ReleaseVerdict, release_verdict, with_verdicts
 from evalsuite.analysis.scores import CellScore
@@ -77,6 +78,10 @@ class SuiteComparison:
     """The margins of the verdicts; None without verdicts."""
     releases: tuple[ReleaseVerdict, ...] = ()
     """One verdict per candidate; empty without a gate."""
+    effects: tuple[Effects, ...] = ()
+    """Effects of checkpoints and servers, where arms declare that they differ on purpose (``varies``)."""
+    no_effects: str = ""
+    """Why there are no such effects although arms declare it; empty when there are, or none does."""
 
     @property
     def demo(self) -> bool:
@@ -103,6 +108,7 @@ class SuiteComparison:
             "demo": self.demo,
             "rows": [row.to_json() for row in rows],
             "suite": {mean.pair.candidate: mean.to_json() for mean in self.means},
+            "effects": [effects.to_json() for effects in self.effects],
             "gate": None if self.gate is None else gate_json(self.gate),
             "releases": {release.candidate: release.to_json() for release in self.releases},
             "comparable": {
@@ -155,7 +161,10 @@ def compare_all(
     for pair in pairs:
         _adjust_groups(pair, comparisons)
     means = tuple(mean for pair in pairs if (mean := _suite_mean(pair, comparisons)) is not None)
-    suite = SuiteComparison(table, tuple(cell.score for cell in cells.values()), pairs, tuple(comparisons), means)
+    scored = tuple(cell.score for cell in cells.values())
+    baselines = dict.fromkeys(pair.baseline for pair in pairs if not pair.aa)
+    effects, problem = effects_of(list(cells.values()), list(baselines))
+    suite = SuiteComparison(table, scored, pairs, tuple(comparisons), means, effects=effects, no_effects=problem)
     return suite if gate is None else apply_gate(suite, gate)
 
 

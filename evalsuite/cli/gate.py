@@ -134,6 +134,8 @@ def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> N
 def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteComparison:
     """All comparisons, or those of ``settings.model``, without verdicts yet."""
     suite = compare_all(inputs.table, inputs.baseline, allow_incomplete=settings.allow_incomplete, alpha=gate.alpha)
+    if settings.varies and suite.no_effects:
+        raise BadInput(suite.no_effects)
     if settings.model is not None:
         candidates = [pair.candidate for pair in suite.pairs]
         if settings.model not in candidates:

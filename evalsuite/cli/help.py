@@ -101,6 +101,8 @@ KEYS = {
   baseline_run=FILE | RUN        a baseline artefact (`evalsuite baseline save`), or another run that holds it
   baseline_max_gb=50             most gigabytes that the artefact may unpack to
   gate=NAME                      a verdict on every row, against these margins (evalsuite gate decides)
+  varies=[speculative]           server facts in which arms of one checkpoint differ on purpose: effects of checkpoint,
+                                 server and both, each by itself (run, gate and models.M take it as well)
   limit=20                       only this part of each task, as `run limit=20` asks it; nothing on disk changes
   allow_incomplete=0.05          bound up to this share of missing answers: all wrong ... all right
   out=DIR                        report folder (else: <run>/report): report.html with its texts/, report.md, card.md,

@@ -68,6 +68,8 @@ def _finished(settings: Report) -> _Finished:
         notes = list(inputs.notes)
         alpha = settings.gate.alpha if settings.gate else 0.05
         suite = compare_all(inputs.table, inputs.baseline, allow_incomplete=settings.allow_incomplete, alpha=alpha)
+        if settings.varies and suite.no_effects:
+            raise BadInput(suite.no_effects)
         implausible = implausible_baselines(suite, settings.config_dir) if settings.gate else ()
         if settings.gate is not None and (not implausible or settings.baseline_waiver):
             suite = apply_gate(suite, settings.gate)

@@ -64,7 +64,7 @@ def _shown_urls() -> Iterator[None]:
 def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
     """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
-    loaded, chosen = _load(source, [_as_list(override, "file") for override in overrides])
+    loaded, chosen = _load(source, [_as_list(override, "file", "varies") for override in overrides])
     run: Run = loaded
     run.config_dir = config_dir
     settle_sampling(run, source, overrides, next(iter(chosen["sampling"]), ""))
@@ -79,7 +79,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
-    report: Report = _load(source, [_as_list(override, "run") for override in overrides])[0]
+    report: Report = _load(source, [_as_list(override, "run", "varies") for override in overrides])[0]
     report.config_dir = config_dir
     check_report(command, report)
     return report
@@ -162,13 +162,13 @@ _REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or 
 """Type as OmegaConf names it -> what to give."""
 
 
-def _as_list(override: str, name: str) -> str:
-    """``NAME=VALUE`` as a list of one element, whose text is taken literally."""
+def _as_list(override: str, *names: str) -> str:
+    """``NAME=VALUE`` of one of ``names`` as a list of one element, whose text is taken literally."""
     key, _, value = override.partition("=")
-    if key != name or not value or value.startswith("["):
+    if key not in names or not value or value.startswith("["):
         return override
     escaped = _unquoted(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{name}=['{escaped}']"
+    return f"{key}=['{escaped}']"
 
 
 def _unquoted(value: str) -> str:

@@ -77,6 +77,8 @@ class Model:
     """Key of the model that this one is compared with."""
     same_as: str | None = None
     """Key of a model that this one is known to equal (A/A runs)."""
+    varies: list[str] = field(default_factory=list)
+    """Server facts in which this arm differs on purpose from another arm of its checkpoint, such as ``speculative``."""
     base_url: Any = MISSING
     """Root of the OpenAI API, ending in ``/v1``, or a list of them: replicas that serve the same checkpoint. ``demo``
     starts the embedded server for the run."""
@@ -233,6 +235,8 @@ class Run:
     """Items per task, stratified by group, seeded and nested."""
     baseline: str | None = None
     """Model that the report compares with; None: each model's own."""
+    varies: list[str] = field(default_factory=list)
+    """Server facts that differ on purpose between arms of one checkpoint; given here, they are those of every model."""
     redo: str | None = None
     """A task whose cells are archived and asked again (needs ``reason``), or ``failed``."""
     reason: str | None = None
@@ -294,6 +298,9 @@ class Report:
     """Run ids or folders."""
     results_dir: str = "results"
     baseline: str | None = None
+    varies: list[str] = field(default_factory=list)
+    """``report``, ``gate``: server facts that differ on purpose between arms of one checkpoint (``[speculative]``);
+    given here, they replace those that the cells declare."""
     out: str | None = None
     """Report folder; None: ``<run>/report``."""
     svg: bool = False

@@ -45,6 +45,8 @@ def run_spec(settings: Run) -> RunSpec:
     models = with_second_arms(settings.models) if settings.aa else dict(settings.models)
     if settings.thinking is not None:
         models = {name: replace(model, thinking=settings.thinking) for name, model in models.items()}
+    if settings.varies:
+        models = {name: replace(model, varies=settings.varies) for name, model in models.items()}
     tasks = load_tasks(settings)
     for task in tasks.values():
         task.first_request()  # what is missing for a prompt shows before anything is sent
@@ -91,6 +93,7 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
         "quantized": dict(model.quantized),
         "baseline": model.same_as if arm else baseline or model.baseline,
         "same_as": model.same_as,
+        **({"varies": list(model.varies)} if model.varies else {}),
         "sampling_origin": dict(task.origin),
         "items": [item.id for item in task.items],
         "total_items": task.total,

@@ -16,6 +16,7 @@ from evalsuite.endpoint.identity.differences import server_warnings
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.report import console, data_files, html, hub_metadata, markdown, model_card, tables
 from evalsuite.report.confounders import confounders, confounders_table
+from evalsuite.report.effects import effects_table
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.tables import published_tables
@@ -79,7 +80,8 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
 
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in suite.table.cells))}"
     caption = DEMO_NOTE if suite.demo else ""
-    comparison_tables = [tables.delta_table(suite), *tables.group_tables(suite), tables.causes_table(suite)]
+    changes = [tables.delta_table(suite), effects_table(suite)]
+    comparison_tables = [*changes, *tables.group_tables(suite), tables.causes_table(suite)]
     shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
     shown += published_tables(suite, cards)
     card_json = [report.to_json() for report in card_reports(suite, cards)]

@@ -32,8 +32,10 @@ def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
     tasks_of: dict[tuple[str, str, str, str, str], list[str]] = {}
     for row in suite.comparisons:
         title = row.candidate.cell.title
+        varies = row.candidate.cell.manifest.get("varies") or ()
         for fact in differing_facts(row.baseline.cell.manifest, row.candidate.cell.manifest):
-            tasks_of.setdefault((fact.name, fact.kind, title, fact.baseline, fact.candidate), []).append(row.benchmark)
+            name = f"{fact.name} (on purpose)" if fact.name in varies else fact.name
+            tasks_of.setdefault((name, fact.kind, title, fact.baseline, fact.candidate), []).append(row.benchmark)
         for warning in row.comparable.confounders:
             tasks_of.setdefault(("prompt_tokens", "confounder", title, "", warning), []).append(row.benchmark)
     for cell in suite.table.cells:

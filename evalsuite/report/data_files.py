@@ -53,6 +53,7 @@ def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     tables = {
         "scores": _scores(content["cells"]),
         "deltas": _deltas(content["rows"]),
+        "effects": _effects(content["effects"]),
         "groups": _groups(content["rows"]),
         "causes": _causes(content["rows"]),
         "suite": _suite(content["suite"]),
@@ -94,6 +95,18 @@ def _deltas(rows: Iterable[Row]) -> list[Row]:
         | _bounds("ci90", row["ci90"])
         | {f"{side}_{name}": row["outcomes"][side][name] for side in ("baseline", "candidate") for name in OUTCOMES}
         for row in rows
+    ]
+
+
+def _effects(tables: Iterable[Row]) -> list[Row]:
+    return [
+        {"task": table["task"], "effect": effect["effect"], "at": effect["at"], "items": table["items"]}
+        | {"checkpoints": " | ".join(table["checkpoints"]), "settings": " | ".join(table["settings"])}
+        | {name: effect[name] for name in ("delta", "stderr", "p_value", "method")}
+        | _bounds("ci95", effect["ci95"])
+        | {"besides": "; ".join(effect["besides"])}
+        for table in tables
+        for effect in table["effects"]
     ]
 
 

@@ -153,6 +153,8 @@ def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
         old, new = row.baseline.cell, row.candidate.cell
         if old.run != new.run:
             yield f"{subject}: the baseline is from run {old.run}, {_age(old.recorded, new.recorded)}."
+    if suite.no_effects:
+        yield f"Checkpoint and server effects: {suite.no_effects}."
     unknown: dict[tuple[str, ...], list[str]] = {}
     for row in suite.comparisons:
         if row.comparable.ok and row.comparable.unknown:

@@ -6,6 +6,7 @@ __all__ = [
     "decision",
     "delta",
     "distributions",
+    "effects",
     "fidelity",
     "grim",
     "heterogeneity",

@@ -4,7 +4,7 @@ Pure functions on manifests; ``analysis.comparability`` refuses comparisons by t
 screen.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +47,12 @@ NUMERIC = frozenset(
     }
 )
 """What is known to change the numbers of a checkpoint."""
+_NOT_SET = "not set"
+_NULL_MEANS: Mapping[str, str] = {
+    **dict.fromkeys(NUMERIC - {"server_version", "speculative_tokens"}, _NOT_SET),
+    "speculative": "off",
+}
+"""What a server means that states a setting as null (``speculative_algorithm: null``) instead of not at all."""
 SOURCES = frozenset(source for sources in CANONICAL.values() for source in sources)
 
 
@@ -76,6 +82,8 @@ def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -
     for name in [*CANONICAL, *sorted({*old, *new} - CANONICAL.keys())]:
         if name not in old or name not in new or old[name] == new[name]:
             continue
+        if not one_dialect and _NOT_SET in (*old[name], *new[name]):  # the default of another server
+            continue
         expected = name in EXPECTED or table.precision.fullmatch(name)
         kind: Kind = "refuses" if name in REFUSING else "expected" if expected else "confounder"
         if one_dialect or name in CANONICAL or name == "dialect" or name.startswith(("file.", "probe_")):
@@ -84,9 +92,15 @@ def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -
     return tuple(sorted(found, key=lambda difference: order.index(difference.kind)))
 
 
-def numeric_differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """The differing facts that can move a score although the checkpoints are equal (see ``differing_facts``)."""
-    return tuple(difference for difference in differing_facts(baseline, candidate) if difference.name in NUMERIC)
+def differing(baseline: Mapping[str, Any], candidate: Mapping[str, Any], names: Collection[str]) -> tuple[str, ...]:
+    """The differences in these facts, as ``name baseline → candidate``."""
+    found = differing_facts(baseline, candidate)
+    return tuple(f"{fact.name} {fact.baseline} → {fact.candidate}" for fact in found if fact.name in names)
+
+
+def stated(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Every fact that the servers of a cell state, as text; several values of one fact joined by `` then ``."""
+    return {name: " then ".join(values) for name, values in _stated(manifest, _table(manifest)).items()}
 
 
 def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -157,9 +171,20 @@ def _stated(manifest: Mapping[str, Any], table: FactTable) -> dict[str, list[str
     for entry in entries:
         raw = entry.get("facts") or {}
         facts = {name: value for name, value in raw.items() if name not in SOURCES and not table.idle.fullmatch(name)}
-        for name, value in {**facts, **canonical(raw)}.items():
+        for name, value in {**facts, **_nulls(raw), **canonical(raw)}.items():
             if value is not None:
                 values = found.setdefault(name, [])
                 if str(value) not in values:
                     values.append(str(value))
     return found
+
+
+def _nulls(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that a server states as null, or whose whole object it does (vLLM's ``speculative_config``)."""
+
+    def null(source: str) -> bool:
+        parts = source.split(".")
+        names = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        return any(name in raw and raw[name] is None for name in names)
+
+    return {name: word for name, word in _NULL_MEANS.items() if any(map(null, CANONICAL[name]))}

@@ -66,6 +66,25 @@ def test_an_arm_served_twice_shows_both_settings() -> None:
     assert [(line.baseline, line.candidate) for line in found] == [("0.5.12", "0.5.12 then 0.5.23")]
 
 
+def test_a_setting_stated_as_null_is_compared() -> None:
+    plain = {"dialect": "sglang", "speculative_algorithm": None, "speculative_num_draft_tokens": None}
+    other = {**plain, "speculative_algorithm": "NEXTN", "speculative_num_draft_tokens": 6, "mamba_ssm_dtype": None}
+    vllm = {
+        "dialect": "vllm",
+        "vllm_config.speculative_config": None,
+        "vllm_config.cache_config.mamba_cache_dtype": "x",
+    }
+
+    def found(*facts: dict[str, Any]) -> list[tuple[str, str, str]]:
+        lines = differing_facts(*(manifest(one) for one in facts))
+        return [(line.name, line.baseline, line.candidate) for line in lines if line.name != "dialect"]
+
+    assert found(plain, other) == [("speculative", "off", "NEXTN")]
+    assert found(other, {**other, "mamba_ssm_dtype": "bfloat16"}) == [("ssm_dtype", "not set", "bfloat16")]
+    assert found(vllm, other) == [("speculative", "off", "NEXTN")], "a null of one dialect is its own default"
+    assert found({"dialect": "sglang"}, other) == [], "what is not stated at all is unknown"
+
+
 def test_imported_cells_state_nothing() -> None:
     assert differing_facts({"server": []}, manifest({"tp_size": 4})) == ()
 

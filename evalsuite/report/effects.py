@@ -1,0 +1,72 @@
+"""The table of checkpoint effect, server effect and interaction."""
+
+from collections.abc import Iterator
+
+from evalsuite.analysis.effects import Effect, Effects
+from evalsuite.analysis.suite import SuiteComparison
+from evalsuite.report import formats
+from evalsuite.report.console import Column, Table
+from evalsuite.tasks.datasets import benchmark_title
+
+TITLE = "Checkpoint and server effects"
+_MEAN = {"checkpoint": "mean of both servers", "server": "mean of both checkpoints", "interaction": ""}
+
+
+def effects_table(suite: SuiteComparison) -> Table:
+    """Build the table of all effects, where arms differ in server facts on purpose (``varies``); else it is empty."""
+    columns = (
+        Column("benchmark", number=False),
+        Column("effect", number=False),
+        Column("of", number=False),
+        Column("measured at", number=False),
+        Column("pt [95 %]"),
+        Column("p"),
+        Column("items", essential=False),
+    )
+    rows = tuple(row for table in suite.effects for row in _rows(table))
+    notes = dict.fromkeys(note for table in suite.effects for note in _notes(table))
+    if rows:
+        notes["Paired by item; intervals are 95 %, uncorrected."] = None
+    return Table(TITLE, columns, rows, tuple(notes))
+
+
+def _rows(table: Effects) -> Iterator[tuple[str, ...]]:
+    if table.reason:
+        unknown = (formats.UNKNOWN, formats.UNKNOWN, formats.UNKNOWN)
+        yield benchmark_title(table.task), "none", " \u2192 ".join(table.checkpoints), "", *unknown
+    yield from (_row(table, effect) for effect in table.effects)
+
+
+def _row(table: Effects, effect: Effect) -> tuple[str, ...]:
+    checkpoints, settings = (" \u2192 ".join(names) for names in (table.checkpoints, table.settings))
+    subject = {"checkpoint": checkpoints, "server": settings, "interaction": f"{checkpoints}, {settings}"}[effect.kind]
+    return (
+        benchmark_title(table.task),
+        " or ".join([effect.kind, *dict.fromkeys(text.split(" ")[0] for text in effect.besides)]),
+        subject,
+        effect.at or _MEAN[effect.kind],
+        formats.change(effect.change.delta, effect.change.ci95),
+        formats.probability(effect.change.p_value),
+        formats.count(effect.change.n),
+    )
+
+
+def _notes(table: Effects) -> Iterator[str]:
+    """Yield what is missing in a table, and how its rows are to be read."""
+    benchmark = benchmark_title(table.task)
+    if table.reason:
+        yield f"{benchmark}: no effects. {table.reason}."
+        return
+    if table.missing:
+        yield (
+            f"{benchmark}: no interaction, and no effect at both settings, without a fourth arm: {table.missing}. "
+            "Each effect holds where it was measured."
+        )
+    interaction = next((effect.change for effect in table.effects if effect.kind == "interaction"), None)
+    if interaction is not None and interaction.ci95 is not None and not interaction.ci95[0] <= 0 <= interaction.ci95[1]:
+        yield f"{benchmark}: the checkpoint's effect depends on the server; read the single rows, not the means."
+    if besides := dict.fromkeys(text for effect in table.effects for text in effect.besides):
+        yield (
+            f"{benchmark}: {', '.join(besides)} differ, too, and are not in varies: what they cause cannot be told "
+            "from an effect that names them. Serve the arms alike, or declare them."
+        )
