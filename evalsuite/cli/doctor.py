@@ -2,12 +2,15 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalsuite.cli.json_output import Content
+from evalsuite.cli.missing import MissingPiece, missing_pieces, missing_table, to_json
 from evalsuite.config.settings import Run
 from evalsuite.endpoint.identity.differences import Difference, differing_facts
 from evalsuite.endpoint.identity.facts import canonical
@@ -16,6 +19,7 @@ from evalsuite.engine.identity.checkup import (
     CheckResult,
     CheckupPlan,
     EndpointCheckup,
+    begin_checkups,
     check_auxiliary,
     check_models,
 )
@@ -25,46 +29,83 @@ from evalsuite.records import SCHEMA
 from evalsuite.report import console
 from evalsuite.report.console import Column, Table
 from evalsuite.store.manifest import write_json
-from evalsuite.tasks.loading import load_tasks
+from evalsuite.tasks.availability import load_available
+from evalsuite.tasks.loading import LoadedTask
+
+WAITING_SECONDS = 5.0
+"""Time between two lines on what the servers are still examined for."""
 
 
 def doctor(settings: Run) -> Exit:
-    """Probe all endpoints of a configuration and print what was found; ``to=FILE`` also writes it as JSON.
+    """Probe all endpoints of a configuration and print what was found and what a run lacks; ``to=FILE`` also writes it
+    as JSON.
 
-    Returns ``DONE``, or ``ENDPOINT`` if one of them cannot be used. Raises ``BadInput`` when no endpoint is named.
+    Returns ``DONE``, ``ENDPOINT`` if an endpoint cannot be used, or ``BAD_INPUT`` if a run would not start for want of
+    something else. Raises ``BadInput`` when neither an endpoint nor a task is named.
     """
-    checkups = _checkups(settings)
-    checks = [check for checkup in checkups for check in checkup.checks]
-    headline = f"doctor: {len(checks)} checks, {_failed(checkups)} failed"
-    console.show([_checks_table(checks), *_facts_tables(checkups)], headline, console.standard_output())
-    return Exit.ENDPOINT if _failed(checkups) else Exit.DONE
+    examined = _examine(settings)
+    tables = [*_missing_tables(examined), _checks_table(examined.checks), *_facts_tables(examined.checkups)]
+    headline = f"doctor: {len(examined.checks)} checks, {examined.failed} failed"
+    console.show(tables, headline, console.standard_output())
+    return examined.exit_code
 
 
 def doctor_json(settings: Run) -> Content:
     """The same checks as the document of ``output=json``."""
-    checkups = _checkups(settings)
-    return Exit.ENDPOINT if _failed(checkups) else Exit.DONE, _to_json(checkups)
+    examined = _examine(settings)
+    return examined.exit_code, _to_json(examined)
 
 
-def _checkups(settings: Run) -> list[EndpointCheckup]:
-    """Probe all endpoints; with ``to=FILE`` write what was found. Raises ``BadInput`` when no endpoint is named."""
-    if not (settings.models or settings.judge):
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What was found at the endpoints, and what a run lacks here."""
+
+    checkups: list[EndpointCheckup]
+    pieces: list[MissingPiece]
+
+    @property
+    def checks(self) -> list[CheckResult]:
+        return [check for checkup in self.checkups for check in checkup.checks]
+
+    @property
+    def failed(self) -> int:
+        return sum(check.state == "fail" for check in self.checks)
+
+    @property
+    def exit_code(self) -> Exit:
+        blocked = any(piece.blocks for piece in self.pieces)
+        return Exit.ENDPOINT if self.failed else Exit.BAD_INPUT if blocked else Exit.DONE
+
+
+def _examine(settings: Run) -> _Examined:
+    """Probe all endpoints; with ``to=FILE`` write what was found.
+
+    Raises ``BadInput`` when neither an endpoint nor a task is named.
+    """
+    if not (settings.models or settings.judge or settings.tasks):
         raise BadInput("no endpoint to check: add model=NAME (`evalsuite tasks` lists all names), or judge=NAME")
-    names = [*settings.models, *(["the judge"] if settings.judge else [])]
-    print(f"examining the servers of {', '.join(names)} ...", file=sys.stderr)
-    checkups = asyncio.run(_check_all(settings))
+    available = load_available(settings)
+    pieces = missing_pieces(settings, available, servers=False) if settings.tasks else []
+    checkups: list[EndpointCheckup] = []
+    if settings.models or settings.judge:
+        names = [*settings.models, *(["the judge"] if settings.judge else [])]
+        print(f"examining the servers of {', '.join(names)} ...", file=sys.stderr)
+        checkups = asyncio.run(_check_all(settings, list(available.tasks.values())))
+    examined = _Examined(checkups, pieces)
     if settings.to is not None:
-        write_json(Path(settings.to), {"schema": SCHEMA, **_to_json(checkups)})
-    return checkups
+        write_json(Path(settings.to), {"schema": SCHEMA, **_to_json(examined)})
+    return examined
 
 
-def _failed(checkups: Sequence[EndpointCheckup]) -> int:
-    return sum(check.state == "fail" for checkup in checkups for check in checkup.checks)
+def _missing_tables(examined: _Examined) -> list[Table]:
+    return [missing_table(examined.pieces)] if examined.pieces else []
 
 
-async def _check_all(settings: Run) -> list[EndpointCheckup]:
-    """Check all models, then the judge, and the simulator if a task needs it (one is always configured)."""
-    tasks = list(load_tasks(settings).values())
+async def _check_all(settings: Run, tasks: list[LoadedTask]) -> list[EndpointCheckup]:
+    """Check all models side by side, with the judge, and the simulator if a task needs it (one is always configured).
+
+    Every ``WAITING_SECONDS`` a line on standard error names what each of them is waiting for.
+    """
     declared = [(name, model.same_as) for name, model in settings.models.items() if model.same_as]
     plan = CheckupPlan(
         tasks,
@@ -72,13 +113,30 @@ async def _check_all(settings: Run) -> list[EndpointCheckup]:
         settings.engine,
         EarlierServers(Path(settings.results_dir), settings.baseline_run, declared),
     )
+    needed = {role for task in tasks for role in task.needs}
+    auxiliaries = {"judge": settings.judge, "simulator": settings.simulator}
     with ExitStack() as stack:
-        checkups = await check_models(serve_demo(settings.models, stack), plan)
-        needed = {role for task in tasks for role in task.needs}
-        for role, model in (("judge", settings.judge), ("simulator", settings.simulator)):
-            if model is not None and (role in needed or role == "judge"):
-                checkups.append(await check_auxiliary(role, model, settings.engine))
-    return checkups
+        begun = begin_checkups(serve_demo(settings.models, stack), settings.engine)
+        others = begin_checkups(
+            {role: model for role, model in auxiliaries.items() if model and (role in needed or role == "judge")},
+            settings.engine,
+        )
+        waiting = asyncio.create_task(_report_waiting([*begun, *others]))
+        try:
+            await asyncio.gather(check_models(begun, plan), *(check_auxiliary(checkup) for checkup in others))
+        finally:
+            waiting.cancel()
+    return [*begun, *others]
+
+
+async def _report_waiting(checkups: Sequence[EndpointCheckup]) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(WAITING_SECONDS)
+        for checkup in checkups:
+            if checkup.current:
+                place = f"{checkup.name} ({checkup.model.base_url})"
+                print(f"waiting for {place}: {checkup.current}, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
 def _checks_table(checks: Sequence[CheckResult]) -> Table:
@@ -126,14 +184,15 @@ def _server(checkup: EndpointCheckup) -> dict[str, Any]:
     return {"server": [{"facts": checkup.facts}]}
 
 
-def _to_json(checkups: Sequence[EndpointCheckup]) -> dict[str, Any]:
-    """Machine-readable: checks, facts without secrets, fingerprints."""
-    checks = [check for checkup in checkups for check in checkup.checks]
+def _to_json(examined: _Examined) -> dict[str, Any]:
+    """Machine-readable: checks, facts without secrets, fingerprints, and what a run lacks here."""
+    checkups = examined.checkups
     return {
-        "failed": _failed(checkups),
+        "failed": examined.failed,
+        "missing": to_json(examined.pieces),
         "checks": [
             {"who": check.endpoint, "what": check.check, "state": check.state, "says": check.finding}
-            for check in checks
+            for check in examined.checks
         ],
         "facts": {checkup.name: checkup.facts for checkup in checkups},
         "canonical": {checkup.name: canonical(checkup.facts) for checkup in checkups},

@@ -11,15 +11,13 @@ unchanged is not downloaded again, one that was changed is named and not touched
 keep the others from being fetched.
 """
 
-import logging
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.text import Text
 
-from evalsuite.config.settings import Run
+from evalsuite.config.settings import FETCH_FOLDER, Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report.console import standard_output
 from evalsuite.sandbox import archives
@@ -28,8 +26,6 @@ from evalsuite.tasks import datasets, hub
 from evalsuite.tasks import downloads as sources
 from evalsuite.tasks.provenance import FETCHED
 
-FOLDER = "evalsuite-data"
-"""The folder of ``fetch`` without ``to=``."""
 LIST = FETCHED
 
 
@@ -48,13 +44,8 @@ class FetchedFile:
 
 def fetch(settings: Run) -> Exit:
     """Fetch the files of the chosen tasks; ``INCOMPLETE`` if one could not be had. Raises ``StorageFailed``."""
-    root = Path(settings.to or FOLDER).expanduser().absolute()
+    root = Path(settings.to or FETCH_FOLDER).expanduser().absolute()
     tasks = list(dict.fromkeys(task.adapter for task in settings.tasks.values()))
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries only confuse
-    if not sys.stderr.isatty():
-        from huggingface_hub.utils.tqdm import disable_progress_bars
-
-        disable_progress_bars()
     try:
         root.mkdir(parents=True, exist_ok=True)
         problems = _fill(root, tasks)
@@ -65,10 +56,7 @@ def fetch(settings: Run) -> Exit:
         for problem in problems:
             _print(f"  {problem}")
         return Exit.INCOMPLETE
-    _print(f"\nAll is there. A run reads it with: data=local data.root={root}")
-    for variable, path in (("NLTK_DATA", root / "nltk_data"), ("SCICODE_TARGETS", root / "scicode/test_data.h5")):
-        if path.exists():
-            _print(f"  export {variable}={path}")
+    _print(f"\nAll is there. A run reads it with: data.root={root}")
     return Exit.DONE
 
 

@@ -53,7 +53,7 @@ KEYS = {
   sampling=card | card_literal   the model card's settings, with and without the fields that it does not state
   thinking=on | off              for all models; part of what is measured
   judge=NAME simulator=NAME      who grades free answers (later: evalsuite judge), who plays the user in dialogues
-  data=local data.root=DIR       questions from DIR/<task>/<split>.jsonl[.gz] instead of the hub
+  data.root=DIR                  questions from DIR/<task>/<split>.jsonl[.gz] instead of the hub
   run_id=ID                      the run to add to or resume (else: the newest that fits, or a new one)
   launch=joblib | slurm | ray    processes of this machine, jobs, or tasks of a cluster (docs/guide/scale.md)
   dry_run=true                   print the first full request of each task, send nothing
@@ -77,7 +77,7 @@ KEYS = {
   name=NAME                      the model's name in the run
   id_field= text_field=          fields with item id and answer, where they are not found by themselves
   task=NAME tasks.T.variant=V    which benchmark, graded how
-  data=local data.root=DIR       questions from a folder
+  data.root=DIR                  questions from a folder
 """,
     "plan": """\
   evalsuite plan 'model=[fp8,nvfp4_v2]' suite=release rate=2500 window=4h hardware=b300x8
@@ -148,7 +148,7 @@ KEYS = {
   run=ID | 'run=[A,B]'           runs by id or folder
   results_dir=results            where runs lie
   task=NAME                      only this task
-  data=local data.root=DIR       questions from a folder
+  data.root=DIR                  questions from a folder
 """,
     "judge": """\
   evalsuite judge run=ID judge=qwen3_235b_instruct
@@ -156,7 +156,7 @@ KEYS = {
   run=ID | 'run=[A,B]'           runs by id or folder: all their judged cells, by one judge in one pass
   judge=NAME judge.base_url=URL  who grades, and where it is served
   task=NAME                      only this task
-  data=local data.root=DIR       questions from a folder
+  data.root=DIR                  questions from a folder
 """,
     "forget": """\
   evalsuite forget run=ID model=fp8 task=gsm8k reason="wrong chat template"
@@ -193,7 +193,7 @@ KEYS = {
     "fetch": """\
   evalsuite fetch suite=nightly to=DIR
 
-  task=NAME | suite=NAME         whose data, in the layout that data=local data.root=DIR reads
+  task=NAME | suite=NAME         whose data, in the layout that data.root=DIR reads
   to=evalsuite-data              folder to fill; what is there and unchanged is not loaded again
 """,
     "demo": """\
@@ -213,7 +213,8 @@ KEYS = {
   to=FILE                        checks, facts and fingerprints as JSON
   output=json                    one JSON document instead of tables (docs/reference/json.md)
 
-  Exit 0, or 69 when something cannot be used.
+  First a table of all that a run would lack here: data, packages, judge, simulator, keys, sandbox, disk.
+  Exit 0, 69 when an endpoint cannot be used, or 64 when a run would not start for want of something else.
 """,
     "release": """\
   evalsuite release model=nvfp4_v2 baseline=fp8 suite=card
@@ -236,7 +237,7 @@ KEYS = {
   answers=200                    how many of them: by subject, right and wrong ones
   accepted=FILE                  probe/NAME.json of the last accepted candidate of this precision: alarms are sizes
                                  relative to it (divergence x 10, other likeliest tokens x 2, one subject x 5)
-  data=local data.root=DIR       questions from a folder
+  data.root=DIR                  questions from a folder
   run_id=ID to=FILE              where the result goes (else: probe/ in the baseline's run)
 
   Servers: vLLM, SGLang, the demo. Exit 0 no alarm, 1 alarm, 3 nothing can be seen here. Never a pass.

@@ -164,6 +164,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
 
         load = compose.load_report if name in REPORTING else compose.load_settings
         settings = load(_overrides(name, arguments), arguments.config_dir, name)
+    if isinstance(settings, Run) and name == "run" and not settings.models:
+        return _function(COMMANDS[name])(settings)  # lists this beside all else that is missing
     if isinstance(settings, Run) and name == "run" and settings.dry_run:
         return _function(DRY_RUN)(settings)
     if isinstance(settings, Run) and name == "run" and settings.launch.kind != "here":

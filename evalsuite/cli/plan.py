@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from evalsuite.cli.json_output import Content
+from evalsuite.cli.missing import MissingPiece, missing_pieces, missing_table, to_json
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from evalsuite.plan import document
@@ -11,6 +12,7 @@ from evalsuite.plan.hardware import Placement, commands
 from evalsuite.report.console import show, standard_output
 from evalsuite.report.plan import tables
 from evalsuite.store.manifest import write_json
+from evalsuite.tasks.availability import load_available
 
 
 def plan(settings: Run) -> Exit:
@@ -21,21 +23,28 @@ def plan(settings: Run) -> Exit:
     run_plan = make_plan(settings)
     output = standard_output()
     models = ", ".join(settings.models)
-    show(tables(run_plan), f"evalsuite plan: {models}; nothing was sent", output)
+    pieces = _missing(settings)
+    listed = [missing_table(pieces)] if pieces else []
+    show([*tables(run_plan), *listed], f"evalsuite plan: {models}; nothing was sent", output)
     for line in _commands(run_plan.placement):
         output.print(line, soft_wrap=True, markup=False)
     if settings.to is not None:
-        write_json(Path(settings.to), document.plan_json(run_plan))
+        write_json(Path(settings.to), document.plan_json(run_plan) | {"missing": to_json(pieces)})
         output.print(f"\nplan: {settings.to}", soft_wrap=True, markup=False)
     return Exit.DONE
 
 
 def plan_json(settings: Run) -> Content:
     """The same plan as the document of ``output=json``; ``to=FILE`` writes it, too."""
-    content = document.plan_json(make_plan(settings))
+    content = document.plan_json(make_plan(settings)) | {"missing": to_json(_missing(settings))}
     if settings.to is not None:
         write_json(Path(settings.to), content)
     return Exit.DONE, content
+
+
+def _missing(settings: Run) -> list[MissingPiece]:
+    """What a run would lack here, found without loading a question."""
+    return missing_pieces(settings, load_available(settings, without_items=True), servers=False)
 
 
 def _commands(placement: Placement | None) -> list[str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from evalsuite.cli.dry_run import dry_run
 from evalsuite.cli.ending import exit_code
+from evalsuite.cli.missing import check_complete
 from evalsuite.cli.progress import progress_display
 from evalsuite.cli.startup import give_back_large_blocks
 from evalsuite.config.deadline import open_window
@@ -38,7 +39,7 @@ def run(settings: Run) -> Exit:
         return dry_run(settings)
     console = lines_output(stderr=True)
     window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
-    spec = run_spec(settings)
+    spec = run_spec(settings, check_complete(settings))
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)
     spec = replace(spec, models=prepared.models)
     for note in (unmet_margins(settings), *prepared.notes, *(task.lacks for task in spec.tasks.values())):

@@ -41,6 +41,7 @@ from evalsuite.config.files import (
 )
 from evalsuite.config.model_sampling import settle_sampling
 from evalsuite.config.override_values import as_word, parse
+from evalsuite.config.paths import complete_data
 from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
 from evalsuite.config.settings import Report, Run
 from evalsuite.config.typed_files import SearchPath, TypedFiles
@@ -68,6 +69,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
     run: Run = loaded
     run.config_dir = config_dir
     settle_sampling(run, source, overrides, next(iter(chosen["sampling"]), ""))
+    complete_data(run.data)
     for model in run.models.values():
         model.thinking = model.thinking if run.thinking is None else run.thinking
     check_run(run, command)
@@ -81,6 +83,7 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [_as_list(override, "run", "varies") for override in overrides])[0]
     report.config_dir = config_dir
+    complete_data(report.data)
     check_report(command, report)
     return report
 

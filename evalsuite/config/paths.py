@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from evalsuite.config.settings import FETCH_FOLDER, Data
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -20,3 +22,11 @@ def shipped(name: Literal["conf", "tasks"]) -> Path:
 def cache_folder() -> Path:
     """evalsuite's own cache folder, which may be removed at any time: below ``XDG_CACHE_HOME``, else ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalsuite"
+
+
+def complete_data(data: Data) -> None:
+    """A folder of questions makes them local; ``data=local`` alone takes the folder that ``fetch`` fills by default."""
+    if data.root is not None:
+        data.kind = "local" if data.kind == "hub" else data.kind
+    elif data.kind == "local" and Path(FETCH_FOLDER, "fetched.json").is_file():
+        data.root = FETCH_FOLDER

@@ -144,7 +144,7 @@ class Data:
     kind: str = "hub"
     """``hub``: pinned revision from the Hugging Face hub or its cache; ``local``: files below ``root``."""
     root: str | None = None
-    """With ``local``: the folder that holds ``<task>/<split>.jsonl[.gz]``."""
+    """The folder that holds ``<task>/<split>.jsonl[.gz]``, as ``fetch`` fills it; with it ``kind`` is ``local``."""
 
 
 @dataclass(slots=True)
@@ -354,6 +354,8 @@ class Report:
     """Folder of the user's own configuration files (``--config-dir``)."""
 
 
+FETCH_FOLDER = "evalsuite-data"
+"""The folder that ``fetch`` fills without ``to=``, and that ``data=local`` reads without ``data.root=``."""
 DEMO = "demo"
 """The ``base_url`` of embedded models, which evalsuite serves itself during a run."""
 SEQUENTIAL = "sequential"

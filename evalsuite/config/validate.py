@@ -53,7 +53,7 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
     problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
     problems += _output(command, run.output)
     if command in ("run", "plan"):
-        if not run.models:
+        if not run.models and not (command == "run" and run.tasks):  # there it is listed with all that is missing
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
         if not run.tasks:
             problems.append(f"no task chosen: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")

@@ -36,8 +36,8 @@ class RunSpec:
         return {role: model for role, model in roles.items() if role in needed and model is not None}
 
 
-def run_spec(settings: Run) -> RunSpec:
-    """Load the questions of all tasks of a run and describe its cells. Sends nothing.
+def run_spec(settings: Run, tasks: Mapping[str, LoadedTask] | None = None) -> RunSpec:
+    """Describe the cells of a run, whose questions are loaded unless ``tasks`` holds them. Sends nothing.
 
     Raises ``BadInput`` for data that cannot be had, and for a name that is reserved for a second arm.
     """
@@ -47,9 +47,10 @@ def run_spec(settings: Run) -> RunSpec:
         models = {name: replace(model, thinking=settings.thinking) for name, model in models.items()}
     if settings.varies:
         models = {name: replace(model, varies=settings.varies) for name, model in models.items()}
-    tasks = load_tasks(settings)
-    for task in tasks.values():
-        task.first_request()  # what is missing for a prompt shows before anything is sent
+    if tasks is None:
+        tasks = load_tasks(settings)
+        for task in tasks.values():
+            task.first_request()  # what is missing for a prompt shows before anything is sent
     manifests = {
         (model_label(name, model.thinking), task.name): cell_manifest(
             name, model, task.for_model(model), settings.baseline

@@ -1,6 +1,7 @@
 """Runs benchmarks: their items, prompts and grading."""
 
 __all__ = [
+    "availability",
     "base",
     "datasets",
     "downloads",

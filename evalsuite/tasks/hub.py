@@ -7,13 +7,24 @@ mapped into memory, is in evalsuite's own cache folder and depends on the file's
 
 import contextlib
 import hashlib
+import logging
+import os
+import socket
+import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 from evalsuite.config.paths import cache_folder
 from evalsuite.errors import BadInput, StorageFailed
+
+CONNECT_SECONDS = 1.5
+"""Seconds within which the hub, or the proxy on the way to it, must accept a connection; names are resolved in them."""
 
 
 class DatasetUnreachable(BadInput):
@@ -87,6 +98,9 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
     from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # its HTTP client's own
 
+    if not is_cached(dataset, name):
+        check_reachable(dataset, name, advice)
+    _silence()
     try:
         return Path(hf_hub_download(dataset.hub, name, repo_type="dataset", revision=dataset.revision))
     except GatedRepoError:
@@ -102,10 +116,73 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
             f"HF_TOKEN of this shell ({type(error).__name__}): mend them, {advice}"
         ) from None
     except (OSError, EntryNotFoundError, TransportError):
-        raise DatasetUnreachable(
-            f"{dataset.hub} {name} is not in the hub's cache (HF_HOME) and the hub cannot be reached: load it once "
-            f"where there is a network, {advice}"
-        ) from None
+        raise _unreachable(dataset, name, advice) from None
+
+
+def is_cached(dataset: Dataset, name: str) -> bool:
+    """Return whether a file of the pinned commit is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(dataset.hub, name, revision=dataset.revision, repo_type="dataset")
+    return isinstance(found, str)
+
+
+def check_reachable(dataset: Dataset, name: str, advice: str) -> None:
+    """Raise ``DatasetUnreachable`` for a file when the hub accepts no connection, or must not be asked."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or not accepts_connections(constants.ENDPOINT):
+        raise _unreachable(dataset, name, advice)
+
+
+def _unreachable(dataset: Dataset, name: str, advice: str) -> DatasetUnreachable:
+    return DatasetUnreachable(
+        f"{dataset.hub} {name} is not in the hub's cache (HF_HOME) and the hub cannot be reached"
+        f"{_by_proxy()}: load it once where there is a network, {advice}"
+    )
+
+
+def _by_proxy() -> str:
+    """Return the variables of this shell that name a proxy, in words; empty if none is set."""
+    names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
+    return f" by the proxy in ${names[0]} (if it is dead: unset {' '.join(names)})" if names else ""
+
+
+@cache
+def accepts_connections(url: str, *, direct: bool = False) -> bool:
+    """Return whether a server, or the proxy of this shell on the way to it, accepts a connection within
+    ``CONNECT_SECONDS``; nothing is sent. A name server that does not answer counts as no connection.
+
+    ``direct``: without looking for a proxy.
+    """
+    parts = urlsplit(url)
+    stated = getproxies_environment()
+    proxy = stated.get(parts.scheme) or stated.get("all")
+    if not direct and proxy and not proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if parts.scheme not in ("http", "https"):
+            return True  # whether such a proxy can be used is found by the client
+    connected = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError, UnicodeError, ValueError):
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((parts.hostname or "", port), timeout=CONNECT_SECONDS).close()
+            connected.set()
+
+    thread = threading.Thread(target=connect, daemon=True)  # a resolver has a time limit of its own, and a longer one
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    return connected.is_set()
+
+
+def _silence() -> None:
+    """Keep the retries of ``huggingface_hub`` from the screen, and its progress bars unless it is a terminal."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()
 
 
 def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:

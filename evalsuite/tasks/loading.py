@@ -87,19 +87,24 @@ def load_tasks(settings: Run) -> dict[str, LoadedTask]:
 
     Raises ``BadInput`` for unknown adapters and options, data that cannot be had, and selections that leave nothing.
     """
-    return {name: _load_task(name, task, settings) for name, task in settings.tasks.items()}
+    return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
 
-def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
+def load_task(name: str, task: Task, settings: Run, *, without_items: bool = False) -> LoadedTask:
+    """Build one adapter and load its questions, or with ``without_items`` the adapter alone, whose data is not here.
+
+    Raises ``BadInput`` as ``load_tasks``.
+    """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
     with gated_datasets() as gated_read:
-        items = tuple(adapter.items())
+        items = () if without_items else tuple(adapter.items())
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
-    order = tuple(item.id for item in selected_items(items, task.select, settings.limit, settings.seed))
+    selected = () if without_items else selected_items(items, task.select, settings.limit, settings.seed)
+    order = tuple(item.id for item in selected)
     asked = frozenset(order)
     chosen = tuple(item for item in items if item.id in asked)
     part = {"limit": settings.limit, "groups": dict(task.select.groups), "ids": task.select.ids}
@@ -112,7 +117,7 @@ def _load_task(name: str, task: Task, settings: Run) -> LoadedTask:
         order=order,
         total=max(len(items), declared_items(task.adapter, task.variant) or 0),
         found=len(items),
-        data=data_facts(task.adapter, source),
+        data={} if without_items else data_facts(task.adapter, source),
         selection=part if len(chosen) < len(items) else None,
         data_sha=data_sha(items),
         seed=settings.seed,

@@ -180,7 +180,7 @@ def test_what_was_fetched_is_the_hubs_data_and_is_not_loaded_twice(site: Site) -
     licences = (root / "LICENSES.md").read_text(encoding="utf-8")
     assert "## GPQA Diamond\n\n- licence: CC-BY-4.0" in licences
     assert "its terms forbid to publish" in licences
-    assert f"data=local data.root={root}" in done.stdout
+    assert f"data.root={root}" in done.stdout
     assert f"export SCICODE_TARGETS={root}/scicode/test_data.h5" in done.stdout
     assert "[1/15] gsm8k/test.jsonl: loaded, 7 rows, " in done.stdout
 
@@ -219,15 +219,15 @@ def test_ifbench_finds_its_rows_and_its_language_in_the_fetched_folder(site: Sit
     done = site.fetch("task=ifbench")
     assert done.returncode == 0, done.stdout
     root = site.home / "all"
-    assert f"export NLTK_DATA={root}/nltk_data\n" in done.stdout
+    assert f"A run reads it with: data.root={root}\n" in done.stdout
     code = """
 import json, sys
 from evalsuite.tasks.registry import build
 from evalsuite.tasks.datasets import Source
 from evalsuite.records import Reply
 root, nltk = sys.argv[1], sys.argv[1] + "/nltk_data"
-for source in (Source("local", root), Source()):
-    made = build("ifbench", variant="prompts300", options={"nltk_data": nltk}, source=source, seed=42)
+for source, options in ((Source("local", root), {}), (Source(), {"nltk_data": nltk})):
+    made = build("ifbench", variant="prompts300", options=options, source=source, seed=42)
     print([(item.id, item.inputs, item.target) for item in made.items()])
     print([made.score(item, 0, Reply("It is 1, 2 or 3.")).outcome for item in made.items()])
 """

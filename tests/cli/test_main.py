@@ -104,7 +104,7 @@ WRONG = {
         [*GOOD, "+tasks.mmlu_pro.repeats=2"],
         "task 'mmlu_pro' is not chosen (chosen: gsm8k); add it to task=",
     ),
-    "no model": (["task=gsm8k"], "no model chosen: add model=NAME. Known: bf16, demo_bf16, "),
+    "no model": (["task=word_problems"], "no model chosen: add model=NAME. Known: bf16, demo_bf16, "),
     "no task": (
         ["model=fp8"],
         "no task chosen: add task=NAME or suite=NAME. Known tasks: aa_lcr, aime, gpqa_diamond, gsm8k, ",

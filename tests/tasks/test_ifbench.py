@@ -19,7 +19,7 @@ from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.ifbench import language, layout, official
 from evalsuite.tasks.ifbench.adapter import IFBench
 from evalsuite.tasks.ifbench.merged import MERGED, with_merged_rows
-from evalsuite.tasks.ifbench.models import RESOURCES, Language, load
+from evalsuite.tasks.ifbench.models import RESOURCES, Language, _roots, load
 from evalsuite.tasks.ifbench.verify import SEMANTICS, VERIFIERS, followed, own, variants
 from evalsuite.tasks.registry import build
 from figures import ifbench as figures
@@ -355,3 +355,8 @@ def test_without_the_official_package_the_run_stops(root: Path) -> None:
         list(task(root, verifiers="official").items())
     with pytest.raises(BadInput, match="option verifiers of ifbench is 'ours'"):
         task(root, verifiers="ours")
+
+
+def test_the_folders_of_nltk() -> None:
+    data = pytest.importorskip("nltk.data")
+    assert [folder for folder in _roots(None, None) if folder in data.path] == list(dict.fromkeys(data.path))

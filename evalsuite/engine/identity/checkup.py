@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evalsuite.config.sampling import fields, model_sampling
-from evalsuite.config.settings import AuxiliaryModel, Engine, Model, Sampling
+from evalsuite.config.settings import Engine, Model, Sampling
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.identity import fingerprint
 from evalsuite.endpoint.identity.facts import canonical
@@ -63,6 +63,8 @@ class EndpointCheckup:
     facts: dict[str, Any] = field(default_factory=dict)
     """What the servers state, and what the checks have shown."""
     print: Fingerprint | None = None
+    current: str = ""
+    """The check that is being made; empty before the first and after the last."""
 
     def note(self, check: str, state: CheckState, finding: str) -> None:
         """Add a result."""
@@ -73,6 +75,7 @@ class EndpointCheckup:
 
         ``finding`` is noted as ok if the probe succeeds.
         """
+        self.current = check
         try:
             result = await probe
         except EndpointUnusable as error:
@@ -100,9 +103,13 @@ class CheckupPlan:
         return self.tasks[0].sampling if self.tasks else fields(self.sampling)
 
 
-async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[EndpointCheckup]:
+def begin_checkups(models: Mapping[str, Model], engine: Engine) -> list[EndpointCheckup]:
+    """One empty checkup for each model, judge or simulator."""
+    return [EndpointCheckup(name, model, list(connect_all(model, engine))) for name, model in models.items()]
+
+
+async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -> None:
     """Check all models side by side, and compare each with those before it."""
-    checkups = [EndpointCheckup(name, model, list(connect_all(model, plan.engine))) for name, model in models.items()]
 
     async def check(checkup: EndpointCheckup) -> None:
         tasks = [task.for_model(checkup.model) for task in plan.tasks]
@@ -110,25 +117,24 @@ async def check_models(models: Mapping[str, Model], plan: CheckupPlan) -> list[E
         try:
             await _check_model(checkup, replace(plan, tasks=tasks, sampling=sampling))
         finally:
+            checkup.current = ""
             await close_all(checkup.clients)
 
     await asyncio.gather(*(check(checkup) for checkup in checkups))
     for number, checkup in enumerate(checkups):
         _compare(checkup, checkups[:number])
-    return checkups
 
 
-async def check_auxiliary(role: str, model: AuxiliaryModel, engine: Engine) -> EndpointCheckup:
+async def check_auxiliary(checkup: EndpointCheckup) -> None:
     """Check that a judge or simulator can be reached, and what it serves."""
-    checkup = EndpointCheckup(role, model, list(connect_all(model, engine)))
     try:
         identity = await checkup.result_of("who it is", identify(checkup.clients[0]))
     finally:
+        checkup.current = ""
         await close_all(checkup.clients)
     if identity is not None:
         checkup.facts = dict(identity.facts)
-        checkup.note("who it is", "ok", f"serves {identity.served_name} ({model.base_url})")
-    return checkup
+        checkup.note("who it is", "ok", f"serves {identity.served_name} ({checkup.model.base_url})")
 
 
 async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
@@ -202,12 +208,14 @@ async def _check_against_reference(checkup: EndpointCheckup, plan: CheckupPlan) 
     wrong, or whether the server is, has to be looked at."""
     request = reference_request(plan.fields, context_of(checkup.facts), tools=tools_needed(plan.tasks))
     for check, streamed in (("OpenAI client", False), ("OpenAI client, streamed", True)):
+        checkup.current = check
         comparison = await compare_with_reference(checkup.clients[0], request, streamed=streamed)
         checkup.note(check, "ok" if comparison.same else "warn", comparison.finding)
 
 
 async def _check_logprobs(checkup: EndpointCheckup) -> None:
     """Whether ``evalsuite probe`` can be used: log-probabilities of given tokens, found out with short requests."""
+    checkup.current = "probe"
     try:
         scorer = await find_scorer(checkup.clients[0])
     except EvalsuiteError as error:

@@ -36,8 +36,8 @@ class IFBench:
     verifiers: Verifiers = "own"
     """``own``, or ``official`` for the ``ifbench`` package of allenai/IFBench when it is installed."""
     nltk_data: str | None = None
-    """Folder with NLTK's punkt_tab, stopwords and averaged_perceptron_tagger_eng; None searches ``NLTK_DATA`` and
-    NLTK's own folders."""
+    """Folder with NLTK's punkt_tab, stopwords and averaged_perceptron_tagger_eng; None searches ``NLTK_DATA``, what
+    ``fetch`` wrote below ``data.root``, and NLTK's own folders."""
 
     version: ClassVar[str] = "1.0"
     variants: ClassVar[tuple[str, ...]] = ("prompts300", "prompts294")
@@ -49,12 +49,21 @@ class IFBench:
 
         Raises ``BadInput`` also when a resource for grading is missing, so that no answer is generated in vain.
         """
-        models.check(self.nltk_data)
-        if self.verifiers == "official":
-            official.load(self.nltk_data)
         prompts = rows("ifbench", pin("ifbench"), "test", self.source)
+        self.check_installed()
         for row in with_merged_rows(prompts) if self.variant == "prompts294" else prompts:
             yield _item(row)
+
+    def check_installed(self) -> None:
+        """Raise ``BadInput`` when a resource for grading is missing."""
+        models.check(self.nltk_data, self._fetched)
+        if self.verifiers == "official":
+            official.load(self.nltk_data)
+
+    @property
+    def _fetched(self) -> str | None:
+        """The folder where ``fetch`` lays NLTK's resources."""
+        return None if self.source.root is None else f"{self.source.root}/nltk_data"
 
     def prompt(self, item: Item, repeat: int) -> Request:
         """Return the prompt as one user message."""
@@ -62,7 +71,7 @@ class IFBench:
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Score the reply: correct when all instructions are followed, loosely; the stage names the verifiers."""
-        follows, stage = _follows(self.verifiers, self.nltk_data)
+        follows, stage = _follows(self)
         verdict = followed(item.target, reply.text, follows)
         answer = "".join("01"[follows_loosely] for follows_loosely in verdict.loose) if reply.text.strip() else None
         note = _note(item.target, verdict)
@@ -75,11 +84,11 @@ class IFBench:
         return await asyncio.to_thread(self.score, item, repeat, reply)
 
 
-def _follows(verifiers: Verifiers, nltk_data: str | None) -> tuple[Follows, str]:
+def _follows(task: IFBench) -> tuple[Follows, str]:
     """Return the verifiers and the name of their version."""
-    if verifiers == "official":
-        return official.load(nltk_data), official.version()
-    return own(models.load(nltk_data)), SEMANTICS
+    if task.verifiers == "official":
+        return official.load(task.nltk_data), official.version()
+    return own(models.load(task.nltk_data, task._fetched)), SEMANTICS
 
 
 def _item(row: Mapping[str, Any]) -> Item:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from evalsuite.errors import BadInput, ContextOverflow
@@ -60,7 +61,8 @@ class SciCode:
     timeout: float = 1800.0
     """Seconds for a step's code and all its tests, after the imports."""
     targets: str | None = None
-    """Path of ``test_data.h5``; None takes the environment variable ``SCICODE_TARGETS``."""
+    """Path of ``test_data.h5``; None takes the environment variable ``SCICODE_TARGETS``, else what ``fetch`` wrote
+    below ``data.root``."""
     sandbox: str = "auto"
     """The wall around the answers' code: ``auto`` (bubblewrap, else podman or apptainer), or one of ``bubblewrap``,
     ``podman``, ``docker``, ``apptainer``. Without one answers stay ``ungraded``."""
@@ -78,11 +80,12 @@ class SciCode:
         Raises ``BadInput`` without targets, and for a test that cannot be graded outside the sandbox.
         """
         check_name(self.sandbox)
-        path = targets.targets_path(self.targets)
+        loaded = {name: rows("scicode", pin("scicode"), name, self.source) for name in SPLITS[self.variant]}
+        path = self._targets()
         shared = {"targets": targets.targets_sha256(path)}
         tests: dict[str, int] = {}
-        for name in SPLITS[self.variant]:
-            for row in rows("scicode", pin("scicode"), name, self.source):
+        for name, split_rows in loaded.items():
+            for row in split_rows:
                 steps = [{field: step[field] for field in STEP_FIELDS} for step in row["sub_steps"]]
                 numbers = [step["step_number"] for step in steps]
                 inputs = {"required_dependencies": row["required_dependencies"], "steps": steps}
@@ -95,6 +98,13 @@ class SciCode:
                 groups = {"split": name}
                 yield Item(str(row["problem_id"]), inputs, shared, groups, weight=float(len(scored)))
         targets.check_targets(path, tests)
+
+    def check_installed(self) -> None:
+        """Raise ``BadInput`` when the targets are missing."""
+        self._targets()
+
+    def _targets(self) -> Path:
+        return targets.targets_path(self.targets, self.source.root)
 
     def step_prompt(self, item: Item, number: int, codes: list[str]) -> Request:
         """Return the request for step ``number`` (from 0); ``codes`` has the code of the steps before it."""
@@ -130,7 +140,7 @@ class SciCode:
             has_code = any(step.code.strip() for step in answered.values())
             return Score(None, "ungraded", f"{len(answered)} steps" if has_code else None, note=refusal)
         sandbox = grading.sandbox_pool(self.sandbox)
-        path = targets.targets_path(self.targets)
+        path = self._targets()
         jobs = dict(self._jobs(item, codes))
         target_readers = {name: partial(targets.read_targets, path, name, len(job.tests)) for name, job in jobs.items()}
         results = await asyncio.gather(

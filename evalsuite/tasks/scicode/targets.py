@@ -20,18 +20,23 @@ GIVEN_SOURCE = "https://github.com/scicode-bench/SciCode/tree/588b4069d73d211434
 """Where the code of the given steps is published."""
 
 
-def targets_path(option: str | None) -> Path:
-    """Return the path of the targets: the option, else ``SCICODE_TARGETS``.
+def targets_path(option: str | None, root: str | None = None) -> Path:
+    """Return the path of the targets: the option, else ``SCICODE_TARGETS``, else where ``fetch`` lays them below
+    ``root``.
 
     Raises ``BadInput`` with the download address when the file does not exist.
     """
     given = option or os.environ.get(VARIABLE)
     if given and Path(given).is_file():
         return Path(given)
+    fetched = Path(root or "") / "scicode" / "test_data.h5"
+    if root and not given and fetched.is_file():
+        return fetched
     problem = f"{given} does not exist" if given else f"{VARIABLE} is not set"
     raise BadInput(
-        f"SciCode's targets: {problem}. Download test_data.h5 (1 GB, by the benchmark's authors: {DOWNLOAD}) and set "
-        f"{VARIABLE}=path/test_data.h5 or tasks.scicode.options.targets=path/test_data.h5"
+        f"SciCode's targets: {problem}{f' and {fetched} does not exist' if root and not given else ''}. Download "
+        f"test_data.h5 (1 GB, by the benchmark's authors: {DOWNLOAD}) and set {VARIABLE}=path/test_data.h5 or "
+        "tasks.scicode.options.targets=path/test_data.h5"
     )
 
 

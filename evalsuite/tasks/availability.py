@@ -1,0 +1,71 @@
+"""What the tasks of a run lack on this machine: questions, packages, resources for grading."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalsuite.config.settings import Run, Task
+from evalsuite.errors import BadInput
+from evalsuite.tasks import datasets, hub
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.downloads import has_card, required_files
+from evalsuite.tasks.loading import LoadedTask, load_task
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableTasks:
+    """The tasks of a run as far as this machine has what they need."""
+
+    tasks: Mapping[str, LoadedTask]
+    """Every task whose adapter can be built; without items where ``problems`` has the task."""
+    problems: Mapping[str, tuple[str, ...]]
+    """Task -> one message for each thing that it lacks."""
+
+
+def load_available(settings: Run, *, without_items: bool = False) -> AvailableTasks:
+    """Load every task of a run that can be loaded, and collect what the others lack.
+
+    ``without_items``: no question is loaded or downloaded; it is only looked whether there are files of them.
+    """
+    tasks: dict[str, LoadedTask] = {}
+    problems: dict[str, tuple[str, ...]] = {}
+    for name, task in settings.tasks.items():
+        messages = list(_missing_files(task, settings)) if without_items else []
+        try:
+            if not without_items:
+                tasks[name] = load_task(name, task, settings)
+                tasks[name].first_request()
+        except BadInput as error:
+            messages.append(str(error))
+        try:
+            if messages or without_items:
+                tasks[name] = load_task(name, task, settings, without_items=True)
+                getattr(tasks[name].adapter, "check_installed", lambda: None)()
+        except BadInput as error:
+            messages.append(str(error))
+        if messages:
+            problems[name] = tuple(dict.fromkeys(messages))
+    return AvailableTasks(tasks, problems)
+
+
+def _missing_files(task: Task, settings: Run) -> Iterator[str]:
+    """A message if no file of a benchmark's questions is here and none can be loaded from the hub."""
+    if not has_card(task.adapter):
+        return
+    try:
+        list(required_files(task.adapter))  # of a package: whether it is installed
+        if "hub" not in datasets.card(task.adapter)["dataset"]:
+            return
+        source = Source(settings.data.kind, settings.data.root)
+        pinned = datasets.pin(task.adapter)
+        splits = [(pinned.holding(split), file) for split in pinned.splits for file in pinned.splits[split].files]
+        if source.kind == "hub" and not any(hub.is_cached(dataset, file) for dataset, file in splits):
+            hub.check_reachable(*splits[0], "or use data.root=DIR with what `evalsuite fetch` wrote")
+        folder = Path(str(source.root)) / task.adapter
+        if source.kind == "local" and not any((folder / file).exists() for _, file in splits):
+            for split in pinned.splits:
+                if (folder / f"{split}.jsonl").exists():
+                    return
+            datasets.local_path(Path(str(source.root)), task.adapter, next(iter(pinned.splits)))
+    except BadInput as error:
+        yield str(error)
