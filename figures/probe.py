@@ -27,7 +27,6 @@ from evalsuite.stats.fidelity import above_floor
 from evalsuite.store.runs import run_cells
 from evalsuite.store.samples import read_rows
 from figures.line import Line
-from figures.probe_load import memory_and_cpu
 from figures.unchanged import demo as demo_run
 
 TOP = 20
@@ -53,7 +52,7 @@ def probe_lines(folder: Path, limit: int | None = None, seeds: int = 200) -> lis
     run = comparison.parents[1]
     readings = read(run)
     lines = [*needed(readings, seeds), *planted(readings, seeds), *again(readings, seeds), *subjects(run, readings)]
-    return [*lines, confident(readings), *memory_and_cpu(folder)]
+    return [*lines, confident(readings)]
 
 
 def read(run: Path) -> Readings:

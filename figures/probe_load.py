@@ -8,7 +8,6 @@ import json
 import random
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -44,7 +43,7 @@ print(used.ru_utime + used.ru_stime)
 """
 
 
-def memory_and_cpu(folder: Path, answers: int = ANSWERS, tokens: int = TOKENS) -> list[Line]:
+def memory_and_cpu(answers: int = ANSWERS, tokens: int = TOKENS) -> list[Line]:
     """The reference, the floor, and both passes of one candidate."""
     server = [sys.executable, "-m", "figures.probe_load", "serve"]
     with subprocess.Popen(server, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:

@@ -8,7 +8,7 @@ reply of about 1 kB a token is reduced to arrays as soon as it has arrived.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -69,17 +69,29 @@ class Scorer:
     """What the first request showed, in words."""
 
 
-async def score(scorer: Scorer, prompt: Sequence[int], answer: Sequence[int], *, first: int = 0) -> TokenScores:
-    """Score ``answer`` after ``prompt`` (token ids); ``first``: only its tokens from this one on.
+async def score(
+    scorer: Scorer, prompt: Sequence[int], answer: Sequence[int], spans: Sequence[tuple[int, int]] = ()
+) -> TokenScores:
+    """Score ``answer`` after ``prompt`` (token ids); ``spans``: (first, end) of the tokens wanted, all without.
+
+    vLLM computes a whole prompt in any case and is asked once; SGLang computes what is wanted, one request a span.
 
     Raises ``NoLogprobs`` for a reply without them, ``Transient`` and others as ``Client`` does.
     """
-    start = len(prompt) + first
-    body = _score_body(scorer.dialect, scorer.client.served_name, [*prompt, *answer], start, scorer.top)
-    reply = await _post(scorer.client, scorer.dialect, body)
-    with _malformed():
-        entries = _prompt_entries(scorer.dialect, reply, start, len(prompt) + len(answer))
-    return _reduced(entries, list(answer[first:]))
+    wanted = list(spans) or [(0, len(answer))]
+    requests = [[span] for span in wanted] if scorer.dialect == "sglang" else [wanted]
+    parts = []
+    for places in requests:
+        start, end = len(prompt) + places[0][0], len(prompt) + places[-1][1]
+        body = _score_body(scorer.dialect, scorer.client.served_name, [*prompt, *answer][:end], start, scorer.top)
+        reply = await _post(scorer.client, scorer.dialect, body)
+        with _malformed():
+            if scorer.dialect == "sglang":
+                parts.append(_flat(_entries_sglang(reply, end - start)))
+            else:
+                parts.append(_listed_vllm(reply, [(len(prompt) + at, len(prompt) + to) for at, to in places]))
+    lengths, tokens, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return _reduced(_Lists(lengths, tokens, values), [token for first, end in wanted for token in answer[first:end]])
 
 
 async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenScores:
@@ -96,7 +108,7 @@ async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenSco
         entries = [dict([own, *entry]) for own, entry in zip(chosen, listed, strict=True)]
     if not entries:
         raise NoLogprobs("the server generates without log-probabilities")
-    return _reduced(entries, [token for token, _ in chosen])
+    return _reduced(_flat(entries), [token for token, _ in chosen])
 
 
 async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
@@ -182,17 +194,49 @@ def _generate_body(tokens: Sequence[int], most: int, top: int, *, start: int, te
     }
 
 
-def _prompt_entries(dialect: str, reply: Mapping[str, Any], start: int, end: int) -> list[Mapping[int, float]]:
-    """Token -> log-probability of each place from ``start`` to ``end``."""
-    if dialect == "vllm":
-        places = _list(_choice(reply).get("prompt_logprobs"))[start:end]
-        return [
-            {int(token): float(_mapping(value).get("logprob", "nan")) for token, value in _mapping(place).items()}
-            for place in places
-        ]
+class _Lists(NamedTuple):
+    """The listed tokens of some places, those of one place after those of another."""
+
+    lengths: NDArray[np.intp]
+    """How many are listed at each place."""
+    tokens: NDArray[np.int64]
+    values: NDArray[np.float64]
+    """Their log-probabilities."""
+
+
+def _flat(entries: Sequence[Mapping[int, float]]) -> _Lists:
+    return _lists(
+        [len(entry) for entry in entries],
+        [token for entry in entries for token in entry],
+        [value for entry in entries for value in entry.values()],
+    )
+
+
+def _listed_vllm(reply: Mapping[str, Any], spans: Sequence[tuple[int, int]]) -> _Lists:
+    """What is listed at the places of ``spans``: ``{token: {"logprob": value, ...}}`` each."""
+    every = _list(_choice(reply).get("prompt_logprobs"))
+    places = [place for first, end in spans for place in every[first:end]]
+    return _lists(
+        [len(place) for place in places],
+        [int(token) for place in places for token in place],
+        [value["logprob"] for place in places for value in place.values()],
+    )
+
+
+def _lists(lengths: Sequence[int], tokens: Sequence[int], values: Sequence[float]) -> _Lists:
+    size = sum(lengths)
+    return _Lists(
+        np.array(lengths, np.intp),
+        np.fromiter(tokens, np.int64, size),
+        np.fromiter(values, np.float64, size),
+    )
+
+
+def _entries_sglang(reply: Mapping[str, Any], count: int) -> list[Mapping[int, float]]:
+    """Token -> log-probability of each of the last ``count`` places of the prompt."""
     meta = _mapping(reply.get("meta_info"))
-    own = _list(meta.get("input_token_logprobs"))[start - end :]
-    listed = _list(meta.get("input_top_logprobs"))[start - end :]
+    own = _list(meta.get("input_token_logprobs"))[-count:]
+    listed = _list(meta.get("input_top_logprobs"))[-count:]
     if len(own) != len(listed):
         return []
     return [dict([*_triples([entry]), *_triples(places)]) for entry, places in zip(own, listed, strict=True)]
@@ -222,7 +266,7 @@ def _malformed() -> Iterator[None]:
     """Turns what a reply of an unforeseen shape raises into ``NoLogprobs``."""
     try:
         yield
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise NoLogprobs(f"its log-probabilities have an unknown shape ({error})") from None
 
 
@@ -231,20 +275,20 @@ def _triples(entries: Any) -> Listed:
     return [(int(token), float(value)) for value, token, *_ in _list(entries) if value is not None]
 
 
-def _reduced(entries: Sequence[Mapping[int, float]], tokens: Sequence[int]) -> TokenScores:
-    if len(entries) != len(tokens) or any(token not in entry for token, entry in zip(tokens, entries, strict=True)):
+def _reduced(lists: _Lists, tokens: Sequence[int]) -> TokenScores:
+    """The places of ``lists`` as arrays; ``tokens`` are those that stand there."""
+    scored = np.array(tokens, np.int64)
+    shape = (len(lists.lengths), int(lists.lengths.max(initial=1)))
+    listed, values = np.full(shape, -1, np.int64), np.full(shape, -np.inf)
+    filled = np.arange(shape[1]) < lists.lengths[:, None]
+    listed[filled], values[filled] = lists.tokens, lists.values
+    own = listed == scored[:, None] if len(scored) == shape[0] else np.zeros((1, 1), bool)
+    if not own.any(axis=1).all():
         raise NoLogprobs("the reply holds no log-probability for some of the tokens")
-    width = max(map(len, entries), default=1)
-    listed = np.full((len(entries), width), -1, np.int64)
-    values = np.full((len(entries), width), -np.inf)
-    for place, entry in enumerate(entries):
-        listed[place, : len(entry)] = list(entry)
-        values[place, : len(entry)] = list(entry.values())
     order = np.argsort(-values, axis=1, kind="stable")
-    own = np.array([entry[token] for token, entry in zip(tokens, entries, strict=True)], np.float64)
     return TokenScores(
-        np.array(tokens, np.int64),
-        own,
+        scored,
+        np.take_along_axis(values, own.argmax(axis=1)[:, None], 1)[:, 0],
         np.take_along_axis(listed, order, 1),
         np.take_along_axis(values, order, 1).astype(np.float32),
     )
@@ -285,7 +329,7 @@ def _token_id(name: str) -> int:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}  # quicker than to ask for a Mapping
 
 
 def _list(value: Any) -> list[Any]:

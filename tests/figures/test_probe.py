@@ -24,5 +24,5 @@ def test_planted_faults_alarm_and_the_baseline_again_does_not(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
-    few, more = (float(memory_and_cpu(tmp_path, answers, 300)[0].measured.partition(" MB")[0]) for answers in (8, 32))
+    few, more = (float(memory_and_cpu(answers, 300)[0].measured.partition(" MB")[0]) for answers in (8, 32))
     assert more < few + 40

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +39,8 @@ def windows(length: int, prompt: int) -> list[tuple[int, int]]:
 
 
 async def read_answer(scorer: Scorer, answer: TokenizedAnswer) -> TokenScores:
-    """Score one answer's windows, one after another. Raises as ``endpoint.logprobs.score``."""
-    parts = []
-    for first, end in windows(len(answer.answer), len(answer.prompt)):
-        parts.append(await score(scorer, answer.prompt, answer.answer[:end], first=first))
-    return joined(parts)
+    """Score one answer's windows. Raises as ``endpoint.logprobs.score``."""
+    return await score(scorer, answer.prompt, answer.answer, windows(len(answer.answer), len(answer.prompt)))
 
 
 async def read_all(
@@ -99,18 +95,3 @@ async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnsw
 def listed(scores: TokenScores) -> Listed:
     """The part of ``scores`` that divergences are computed from."""
     return Listed(scores.top_tokens, scores.top_logprobs.astype(np.float64))
-
-
-def joined(parts: Sequence[TokenScores]) -> TokenScores:
-    """Scores of several windows in one; lists of unequal lengths are padded."""
-    width = max(part.top_tokens.shape[1] for part in parts)
-
-    def padded(values: NDArray[Any], filler: float) -> NDArray[Any]:
-        return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=filler)
-
-    return TokenScores(
-        np.concatenate([part.tokens for part in parts]),
-        np.concatenate([part.logprobs for part in parts]),
-        np.concatenate([padded(part.top_tokens, -1) for part in parts]).astype(np.int64),
-        np.concatenate([padded(part.top_logprobs, -np.inf) for part in parts]).astype(np.float32),
-    )
