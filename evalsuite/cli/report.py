@@ -76,7 +76,8 @@ def _finished(settings: Report) -> _Finished:
         elif implausible:
             problems = "; ".join(baseline.text for baseline in implausible)
             notes.append(f'no verdicts, see baseline_waiver="reason": {problems}')
-        written = build.write(suite, out, cards_for(suite, settings.card, settings.config_dir), svg=settings.svg)
+        cards = cards_for(suite, settings.card, settings.config_dir)
+        written = build.write(suite, out, cards, audit=settings.card is not None, svg=settings.svg)
     return _Finished(
         Exit.DONE if suite.complete else Exit.INCOMPLETE,
         {**written.content, "page": str(written.page)},

@@ -16,7 +16,7 @@ from evalsuite.config.margins import unmet_margins
 from evalsuite.config.settings import Run
 from evalsuite.endpoint import environment
 from evalsuite.engine.manifests import run_spec
-from evalsuite.engine.session import Session
+from evalsuite.engine.session import Session, SessionResult
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
 from evalsuite.errors import Exit
 from evalsuite.report.console import lines_output
@@ -58,30 +58,32 @@ def run(settings: Run) -> Exit:
     session.prepare()
     check_can_create(folder)
     give_back_large_blocks()
-    code, written = _work(session)
-    if settings.report and written:
-        _report(folder, settings, console)
-    return SIGNALS[stop.reason] if code is None else code
+    result = _work(session)
+    with console.capture() as ending:
+        code = SIGNALS[stop.reason] if result is None else exit_code(result, limits, console)
+    try:
+        if settings.report and result is not None and result.cells:
+            _report(folder, settings, console)
+    finally:  # the last lines are what is missing or refused; without such lines, the verdict
+        console.print(ending.get(), end="")
+    return code
 
 
-def _work(session: Session) -> tuple[Exit | None, bool]:
-    """Do the work of a run; returns its exit code (None if a second signal ended it at once), and whether any cell was
-    written or is there as it was asked for.
-    """
+def _work(session: Session) -> SessionResult | None:
+    """Do the work of a run; returns its cells and how it ended, None if a second signal ended it at once."""
     console = session.console
     try:
         with progress_display(console) as draw:
-            result = asyncio.run(session.run(draw))
+            return asyncio.run(session.run(draw))
     except asyncio.CancelledError:
         console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
-        return None, False
-    return exit_code(result, session.limits, console), bool(result.cells)
+        return None
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:
     if any(folder.glob("*/*/summary.json")):
         from evalsuite.report.build import report_run  # pandas and matplotlib: not before there is a cell
 
-        report_run(folder, settings.baseline, settings.config_dir, svg=settings.svg)
+        report_run(folder, settings.baseline, settings.config_dir, gate=settings.gate, svg=settings.svg)
     else:
         console.print("nothing to report yet")

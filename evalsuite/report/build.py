@@ -3,22 +3,24 @@
 It is used by the ``report`` command and at the end of a run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER, ReportInputs
 from evalsuite.analysis.interruptions import cut_answers
-from evalsuite.analysis.suite import SuiteComparison, compare_all, find_baselines
+from evalsuite.analysis.suite import SuiteComparison, apply_gate, compare_all, find_baselines
 from evalsuite.analysis.table import table_of
+from evalsuite.config.settings import Gate
 from evalsuite.endpoint.identity.differences import server_warnings
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.report import console, data_files, html, hub_metadata, markdown, model_card, tables
+from evalsuite.report import console, data_files, formats, html, hub_metadata, markdown, model_card, tables
 from evalsuite.report.confounders import confounders, confounders_table
 from evalsuite.report.effects import effects_table
 from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
+from evalsuite.report.published.plausibility import ImplausibleBaseline, implausible_baselines
 from evalsuite.report.published.tables import published_tables
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell, run_cells
@@ -26,30 +28,69 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 
 
-def report_run(folder: Path, baseline: str | None, config_dir: str | None = None, *, svg: bool = False) -> None:
+def report_run(
+    folder: Path,
+    baseline: str | None,
+    config_dir: str | None = None,
+    *,
+    gate: Gate | None = None,
+    svg: bool = False,
+) -> None:
     """Write the report at the end of a run: its cells compared with their baselines, or with published scores.
 
     ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
-    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. Refused
-    comparisons and unreadable cards of ``config_dir`` are shown, not raised: the run itself is complete.
+    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. With
+    ``gate`` every comparison has its verdict, unless the baseline is implausible. Refused comparisons and unreadable
+    cards of ``config_dir`` are shown, not raised: the run itself is complete. The last lines printed are the verdict
+    or the refusal of each candidate.
     """
     cells = run_cells(folder)
     if not cells:
         return
     table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
     inputs = ReportInputs(table, baseline if baseline in table.models else None, None, ())
-    suite = compare_all(inputs.table, inputs.baseline, fallback_to_first=False)
+    alpha = gate.alpha if gate else 0.05
+    suite = compare_all(inputs.table, inputs.baseline, fallback_to_first=False, alpha=alpha)
+    doubts: tuple[ImplausibleBaseline, ...] = ()
     try:
         cards = cards_for(suite, None, config_dir)
+        doubts = implausible_baselines(suite, config_dir) if gate else ()
     except BadInput as error:
         cards = ()
         console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
+    if gate is not None and not doubts:
+        suite = apply_gate(suite, gate)
     show(write(suite, folder / REPORT_FOLDER, cards, svg=svg))
+    lines = [f"no verdict, the baseline is implausible: {doubt.text}" for doubt in doubts] + list(_conclusions(suite))
     if not suite.pairs:
         names = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
         problem = f"no cells of the baseline {' or '.join(sorted(names))}" if names else "no baseline is declared"
-        advice = f"to compare: evalsuite report run={folder.name} baseline=NAME"
-        console.standard_output().print(f"{problem}: scores only; {advice}", soft_wrap=True, markup=False)
+        lines.append(f"{problem}: scores only; to compare: evalsuite report run={folder.name} baseline=NAME")
+    for line in lines:
+        console.standard_output().print(line, soft_wrap=True, markup=False)
+
+
+def _conclusions(suite: SuiteComparison) -> Iterator[str]:
+    """Yield the verdict or the refusal of each candidate; without a gate its changes."""
+    verdicts = {(release.baseline, release.candidate): release for release in suite.releases}
+    for pair in suite.pairs:
+        title = f"{suite.table.title(pair.candidate)} against {suite.table.title(pair.baseline)}"
+        models = (pair.baseline, pair.candidate)
+        rows = [row for row in suite.comparisons if (row.baseline.cell.model, row.candidate.cell.model) == models]
+        refusals = dict.fromkeys(row.reason for row in rows if not row.comparable.ok)
+        changes = [
+            f"{row.benchmark} {formats.change(row.delta, row.ci95)} pt" if row.delta is not None
+            else f"{row.benchmark}: {row.reason}"
+            for row in rows
+            if row.comparable.ok
+        ]  # fmt: skip
+        if refusals:
+            yield f"{title}: REFUSED: {'; '.join(refusals)}"
+        if models in verdicts:
+            yield f"{title}: {verdicts[models].call.upper()}: {verdicts[models].reason}"
+        elif changes:
+            why = "declared to be the same model" if pair.aa else "no margins, so no verdict (gate=release has some)"
+            yield f"{title}: {'; '.join(changes)}; {why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +112,13 @@ def show(report: WrittenReport) -> None:
     output.print(f"\nreport: {report.page}", soft_wrap=True, markup=False)
 
 
-def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool = False) -> WrittenReport:
+def write(
+    suite: SuiteComparison, out: Path, cards: Sequence[Card], *, audit: bool = False, svg: bool = False
+) -> WrittenReport:
     """Write all files of a report into the folder ``out``.
 
-    ``cards`` are the published model cards that the measured scores are compared with; ``svg`` adds plots as SVG.
+    ``cards`` are the published model cards that the measured scores are compared with, ``audit`` shows whether the
+    cards themselves are sound, too; ``svg`` adds plots as SVG.
     """
     from evalsuite.report.plots.save import save_all
 
@@ -83,7 +127,7 @@ def write(suite: SuiteComparison, out: Path, cards: Sequence[Card], *, svg: bool
     changes = [tables.delta_table(suite), effects_table(suite)]
     comparison_tables = [*changes, *tables.group_tables(suite), tables.causes_table(suite)]
     shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
-    shown += published_tables(suite, cards)
+    shown += published_tables(suite, cards, audit=audit)
     card_json = [report.to_json() for report in card_reports(suite, cards)]
     differing = [table for table in (confounders_table(confounders(suite)),) if table.rows]
     content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)

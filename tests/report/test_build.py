@@ -9,7 +9,7 @@ import pytest
 
 from evalsuite.analysis.summary import summarize
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.settings import Gate, Margin, Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.build import DEMO_NOTE, report_run
 from tests.report.conftest import Reported
@@ -140,6 +140,23 @@ def test_the_end_of_a_run_finds_the_baseline_of_an_earlier_one(
     report_run(run, None)
     assert rows_of(run / "report")[0]["baseline"] == "fp8"
     assert "the baseline is from run march, recorded 2026-11-20" in capsys.readouterr().out
+
+
+def test_the_last_lines_of_a_run_are_verdict_and_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write(
+        tmp_path / "r",
+        Made("a", answers([1, 0] * 20)),
+        Made("b", answers([0, 0] * 20), baseline="a"),
+        Made("c", answers([1, 0] * 20), baseline="a", identity={"sampling": SAMPLING | {"top_p": 1.0}}),
+    )
+    report_run(run, None, gate=Gate({"mmlu_pro": Margin(2.0, "tests", "fixed")}))
+    *_, path, verdict, refusal, undecided = capsys.readouterr().out.splitlines()
+    assert path == f"report: {run / 'report' / 'report.html'}"
+    assert verdict.startswith("b against a: FAIL: ")
+    assert refusal.startswith("c against a: REFUSED: MMLU-Pro: cannot compare c with a, they differ in sampling.top_p")
+    assert undecided.startswith("c against a: UNDECIDED: ")
+    report_run(run, None)
+    assert "b against a: MMLU-Pro -50.00 [" in capsys.readouterr().out.splitlines()[-2]
 
 
 def test_a_cell_that_was_asked_again_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

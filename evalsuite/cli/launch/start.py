@@ -69,7 +69,7 @@ def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
     code = run_on_ray(arguments.overrides, arguments.config_dir, settings, console)
     if settings.report:
         folder = Path(settings.results_dir) / str(settings.run_id)
-        report_run(folder, settings.baseline, settings.config_dir, svg=settings.svg)
+        report_run(folder, settings.baseline, settings.config_dir, gate=settings.gate, svg=settings.svg)
     return code
 
 
@@ -89,5 +89,5 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
     code = launch(plan, lines_output(stderr=True))
-    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, svg=first.svg)
+    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, gate=first.gate, svg=first.svg)
     return code

@@ -14,25 +14,26 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import NOT_STATED, Card
 
 
-def published_tables(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[Table, ...]:
+def published_tables(suite: SuiteComparison | None, cards: Sequence[Card], *, audit: bool = True) -> tuple[Table, ...]:
     """Build the tables of each card: measured and published scores, group values, the card's own differences, and GRIM.
 
-    Without a comparison of measured cells only the published numbers are shown.
+    Without a comparison of measured cells only the published numbers are shown. Without ``audit`` the tables do not
+    judge the card itself: no errata, no differences of its columns, no GRIM.
     """
     card_tables: list[Table] = []
     for report in card_reports(suite, cards):
         measured = [match.score for match in matches(suite, report.card)] if suite is not None else []
         if report.checks:
-            card_tables.append(_comparison_table(report))
+            card_tables.append(_comparison_table(report, audit=audit))
         else:
             card_tables.append(_published_table(report))
         for group in report.card.data.get("groups") or ():
             card_tables.append(_strata(report.card, group, _measured(group, report.card, measured)))
-        card_tables += [table for table in (_deltas(report), _grim(report)) if table.rows]
+        card_tables += [table for table in (_deltas(report), _grim(report)) if audit and table.rows]
     return tuple(card_tables)
 
 
-def _comparison_table(report: CardReport) -> Table:
+def _comparison_table(report: CardReport, *, audit: bool) -> Table:
     columns = (
         Column("benchmark", number=False),
         Column("model", number=False),
@@ -56,6 +57,7 @@ def _comparison_table(report: CardReport) -> Table:
         *_source(report.card),
         *_protocol_notes(report.checks),
         *_row_notes(report.card, {item.task for item in report.checks}),
+        *(_errata(report.card) if audit else ()),
     ]
     notes.append(
         "Reproduced: the difference is within both sides' sampling error (the card's: of one pass, if unstated)."
@@ -80,7 +82,7 @@ def _published_table(report: CardReport) -> Table:
             cells.append(formats.score(share, interval))
         rows.append((benchmark_title(str(row["task"])), formats.UNKNOWN if n is None else f"{n:,}", *cells))
     tasks = {str(row["task"]) for row in report.card.data.get("rows") or ()}
-    notes = [*_source(report.card), *_row_notes(report.card, tasks)]
+    notes = [*_source(report.card), *_row_notes(report.card, tasks), *_errata(report.card)]
     if rows:
         notes.append("Intervals are Wilson's for one pass over the items: none is published, nor how many passes.")
     else:
@@ -111,11 +113,14 @@ def _protocol_notes(checks: Iterable[CardCheck]) -> list[str]:
 
 
 def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
-    """Return the notes on the card's rows, and its errata."""
+    """Return the notes on the card's rows."""
     known = set(tasks)
     rows = [row for row in card.data.get("rows") or () if row.get("task") in known and row.get("note")]
-    notes = [f"{benchmark_title(str(row['task']))}: {' '.join(str(row['note']).split())}" for row in rows]
-    return notes + [f"Erratum: {' '.join(str(line).split())}" for line in card.data.get("errata") or ()]
+    return [f"{benchmark_title(str(row['task']))}: {' '.join(str(row['note']).split())}" for row in rows]
+
+
+def _errata(card: Card) -> list[str]:
+    return [f"Erratum: {' '.join(str(line).split())}" for line in card.data.get("errata") or ()]
 
 
 def _measured(group: Mapping[str, Any], card: Card, scores: Iterable[CellScore]) -> CellScore | None:
