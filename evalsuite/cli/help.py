@@ -31,6 +31,7 @@ DOES = {
     "show": "list runs, or one item in all precisions",
     "tasks": "what can be named: benchmarks, models, suites, cards, gates, judges, hardware",
     "tasks new": "the configuration of a task of your own, over a JSONL file of questions",
+    "models new": "the configuration of a model of your own, from its server and its checkpoint",
     "fetch": "collect what a run without a network needs",
     "demo": "serve one embedded model in the foreground",
     "doctor": "is every endpoint what it should be? asks a few short questions",
@@ -189,6 +190,14 @@ KEYS = {
 
   file=FILE                      JSONL, one question a line; names of fields are found, or written into the file below
   --config-dir DIR               where task/NAME.yaml is written (else: mine)
+""",
+    "models new": """\
+  evalsuite models new mine checkpoint=ORG/REPO base_url=http://HOST:PORT/v1
+
+  checkpoint=ORG/REPO | DIR      whose generation_config.json, config.json, hf_quant_config.json, chat template and
+                                 README.md are read (else: what the server states); the hub need not be reachable
+  base_url=URL                   the server; its family and facts are found, no question is asked
+  --config-dir DIR               where model/NAME.yaml is written (else: mine), every value with its source
 """,
     "fetch": """\
   evalsuite fetch suite=nightly to=DIR

@@ -39,6 +39,7 @@ COMMANDS = {
     "show": "evalsuite.cli.show:show",
     "tasks": "evalsuite.cli.tasks:tasks",
     "tasks new": "evalsuite.cli.tasks_new:tasks_new",
+    "models new": "evalsuite.cli.models_new:models_new",
     "fetch": "evalsuite.cli.fetch:fetch",
     "demo": "evalsuite.cli.demo:demo",
     "doctor": "evalsuite.cli.doctor:doctor",
@@ -187,8 +188,8 @@ def _run_command(name: str, settings: "Run | Report") -> Exit:
 
 
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
-    """What the command line sets: ``tasks new NAME`` names a task, ``release`` one model with its baseline."""
-    if command == "tasks new":  # the name stands by itself
+    """What the command line sets: ``tasks new``, ``models new`` get a name, ``release`` one model and its baseline."""
+    if command in ("tasks new", "models new"):  # the name stands by itself
         return [f"name={word}" if "=" not in word else word for word in arguments.overrides]
     if command != "release":
         return arguments.overrides

@@ -29,7 +29,7 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
     """Problems of the settings of a model that has no name of its own: a judge or simulator; None: there is none."""
     if model is None:
         return
-    yield from _urls(f"{key}.base_url", model.base_url)
+    yield from address_problems(f"{key}.base_url", model.base_url)
     if model.concurrency < 1:
         yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
     if model.server.dialect not in DIALECTS:
@@ -113,7 +113,7 @@ def _thinking_switch(key: str, model: Model) -> Iterator[str]:
             yield f"{key}.tags={value}: must be pairs of an opening and a closing tag, such as [[<think>, </think>]]"
 
 
-def _urls(key: str, urls: object) -> Iterator[str]:
+def address_problems(key: str, urls: object) -> Iterator[str]:
     """Problems of a base URL, or of a list of different ones for replicas of one checkpoint."""
     listed = urls if isinstance(urls, list | tuple) else [urls]
     if not listed or not all(isinstance(url, str) for url in listed):

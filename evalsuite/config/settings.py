@@ -272,6 +272,10 @@ class Run:
     """``import``: reason for scoring answers whose own log has other verdicts than ours on over 2 %."""
     name: str | None = None
     """``import``: the model's key in the run."""
+    checkpoint: str | None = None
+    """``models new``: repository or folder whose files are read; None: what the server states."""
+    base_url: str | None = None
+    """``models new``: where it is served."""
     id_field: str | None = None
     """``import``: field with the item id; None: the task's own."""
     text_field: str | None = None

@@ -37,6 +37,7 @@ def check_run(run: Run, command: str = "run") -> None:
         *(problem for name, model in run.models.items() for problem in model_problems(f"models.{name}", name, model)),
         *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
         *(shared_endpoint_problems(run) if command != "release" else ()),
+        *(line for name, model in run.models.items() for line in _sampling(f"models.{name}.sampling", model.sampling)),
         *auxiliary_problems("judge", run.judge),
         *auxiliary_problems("simulator", run.simulator),
         *_sampling("sampling", run.sampling),

@@ -60,13 +60,13 @@ async def identify(client: Client) -> Identity:
     Raises ``EndpointUnusable`` when it cannot be reached, or serves something else than was configured.
     """
     model = client.model
-    listed = await _models(client)
+    listed = await listed_models(client)
     name = _served_name(model, listed)
     entry = next((listed_model for listed_model in listed if listed_model.get("id") == name), {})
     facts: dict[str, Any] = {"base_url": model.base_url, "served_name": name, "dialect": model.server.dialect}
     facts |= {key: value for key, value in scalars(entry).items() if key not in ("id", "created", "object")}
     for path in model.server.identity:
-        facts |= scalars(await _get(client, path))
+        facts |= scalars(await stated_at(client, path))
     if model.server.dialect == "transformers":
         facts["root"] = name  # it loads what a request names
     facts |= await asyncio.to_thread(checkpoint_facts, facts, model.base_url, model.revision)
@@ -118,7 +118,8 @@ def with_name(client: Client, identity: Identity) -> Client:
     return replace(client, served_name=identity.served_name)
 
 
-async def _models(client: Client) -> list[dict[str, Any]]:
+async def listed_models(client: Client) -> list[dict[str, Any]]:
+    """What ``/v1/models`` lists; nothing where there is no such path. Raises ``EndpointUnusable`` without a server."""
     try:
         response = await client.get("/models")
     except Transient as fault:
@@ -133,7 +134,7 @@ async def _models(client: Client) -> list[dict[str, Any]]:
     return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
 
-async def _get(client: Client, path: str) -> Any:
+async def stated_at(client: Client, path: str) -> Any:
     """JSON below the server's root, or nothing where the server has no such path."""
     try:
         return _json(await persist(lambda: client.get(path, root=True), client.engine, most=1))
