@@ -12,6 +12,7 @@ __all__ = [
     "fidelity",
     "groups",
     "interruptions",
+    "recipes",
     "release",
     "scores",
     "suite",

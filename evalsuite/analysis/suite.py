@@ -8,6 +8,7 @@ from typing import Any
 from evalsuite.analysis.comparison import Comparison, compare_scored, scored_rows
 from evalsuite.analysis.effects import Effects, effects_of
 from evalsuite.analysis.groups import adjusted_together
+from evalsuite.analysis.recipes import RecipeChoice, choose_recipes
 from evalsuite.analysis.release import ReleaseVerdict, release_verdict, with_verdicts
 from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.table import RunTable
@@ -74,6 +75,8 @@ class SuiteComparison:
     """One for each task and pair that both hold."""
     means: tuple[SuiteMean, ...]
     """Mean deltas of the candidates with more than one compared task."""
+    recipes: tuple[RecipeChoice, ...] = ()
+    """The choice among the candidates of each baseline that has more than two."""
     gate: Gate | None = None
     """The margins of the verdicts; None without verdicts."""
     releases: tuple[ReleaseVerdict, ...] = ()
@@ -109,6 +112,7 @@ class SuiteComparison:
             "rows": [row.to_json() for row in rows],
             "suite": {mean.pair.candidate: mean.to_json() for mean in self.means},
             "effects": [effects.to_json() for effects in self.effects],
+            "recipes": [choice.to_json() for choice in self.recipes],
             "gate": None if self.gate is None else gate_json(self.gate),
             "releases": {release.candidate: release.to_json() for release in self.releases},
             "comparable": {
@@ -164,7 +168,11 @@ def compare_all(
     scored = tuple(cell.score for cell in cells.values())
     baselines = dict.fromkeys(pair.baseline for pair in pairs if not pair.aa)
     effects, problem = effects_of(list(cells.values()), list(baselines))
-    suite = SuiteComparison(table, scored, pairs, tuple(comparisons), means, effects=effects, no_effects=problem)
+    candidates = [(pair.baseline, pair.candidate) for pair in pairs if not pair.aa]
+    recipes = () if effects else choose_recipes(candidates, comparisons, cells)  # arms that vary are no recipes
+    suite = SuiteComparison(
+        table, scored, pairs, tuple(comparisons), means, recipes, effects=effects, no_effects=problem
+    )
     return suite if gate is None else apply_gate(suite, gate)
 
 

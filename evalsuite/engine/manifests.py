@@ -92,6 +92,7 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
         "title": model.title,
         "precision": model.precision,
         "quantized": dict(model.quantized),
+        **({} if model.launch.weights_gb is None else {"weights_gb": model.launch.weights_gb}),
         "baseline": model.same_as if arm else baseline or model.baseline,
         "same_as": model.same_as,
         **({"varies": list(model.varies)} if model.varies else {}),

@@ -22,6 +22,7 @@ from evalsuite.report.published.check import card_reports
 from evalsuite.report.published.match import cards_for
 from evalsuite.report.published.plausibility import ImplausibleBaseline, implausible_baselines
 from evalsuite.report.published.tables import published_tables
+from evalsuite.report.recipes import recipe_tables
 from evalsuite.store.manifest import replace_text, write_json
 from evalsuite.store.runs import TableCell, run_cells
 from evalsuite.tasks.datasets import benchmark_title
@@ -124,7 +125,7 @@ def write(
 
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in suite.table.cells))}"
     caption = DEMO_NOTE if suite.demo else ""
-    changes = [tables.delta_table(suite), effects_table(suite)]
+    changes = [tables.delta_table(suite), effects_table(suite), *recipe_tables(suite)]
     comparison_tables = [*changes, *tables.group_tables(suite), tables.causes_table(suite)]
     shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
     shown += published_tables(suite, cards, audit=audit)

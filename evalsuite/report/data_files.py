@@ -57,6 +57,7 @@ def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         "groups": _groups(content["rows"]),
         "causes": _causes(content["rows"]),
         "suite": _suite(content["suite"]),
+        "recipes": _recipes(content["recipes"]),
         "lengths": _lengths(content["series"]),
         "budgets": _budgets(content["series"]),
     }
@@ -137,6 +138,14 @@ def _suite(suite: Mapping[str, Row]) -> list[Row]:
         | {"delta": mean["delta"], "stderr": mean["stderr"], "p_value": mean["p_value"]}
         | _bounds("ci95", mean["ci95"])
         for candidate, mean in suite.items()
+    ]
+
+
+def _recipes(choices: Iterable[Row]) -> list[Row]:
+    return [
+        {"baseline": choice["baseline"], "tasks": " ".join(choice["tasks"])} | recipe | _bounds("ci95", recipe["ci95"])
+        for choice in choices
+        for recipe in choice["candidates"]
     ]
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "ratios",
     "reply_lengths",
     "rounding",
+    "selection",
     "sequential",
     "variance",
 ]
