@@ -81,6 +81,8 @@ class SuiteComparison:
     """The margins of the verdicts; None without verdicts."""
     releases: tuple[ReleaseVerdict, ...] = ()
     """One verdict per candidate; empty without a gate."""
+    no_verdicts: str = ""
+    """Why there are no verdicts although a gate was asked for; empty otherwise."""
     effects: tuple[Effects, ...] = ()
     """Effects of checkpoints and servers, where arms declare that they differ on purpose (``varies``)."""
     no_effects: str = ""

@@ -1,7 +1,7 @@
 """The ``report`` command: a report on runs, on a series of nights, or on a model card alone."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ def _finished(settings: Report) -> _Finished:
             suite = apply_gate(suite, settings.gate)
         elif implausible:
             problems = "; ".join(baseline.text for baseline in implausible)
-            notes.append(f'no verdicts, see baseline_waiver="reason": {problems}')
+            suite = replace(suite, no_verdicts=f'see baseline_waiver="reason": {problems}')
+            notes.append(f"no verdicts, {suite.no_verdicts}")
         cards = cards_for(suite, settings.card, settings.config_dir)
         written = build.write(suite, out, cards, audit=settings.card is not None, svg=settings.svg)
     return _Finished(

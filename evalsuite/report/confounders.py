@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalsuite.analysis.suite import SuiteComparison
-from evalsuite.endpoint.identity.differences import changes_within, differing_facts
+from evalsuite.endpoint.identity.differences import NUMERIC, changes_within, differing_facts
 from evalsuite.report.console import Column, Table
 from evalsuite.tasks.datasets import benchmark_title
+
+_FIRST = 5
+"""Facts of a candidate, and lines, on the first screen of the page."""
+_LONGEST = 40
+"""Characters of a value on the first screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,30 @@ def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
         Confounder(name, kind, title, ", ".join(tasks), old, new)
         for (name, kind, title, old, new), tasks in tasks_of.items()
     )
+
+
+def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
+    """Return lines about what differed besides the checkpoint, for the first screen of the page.
+
+    Candidates with the same differences share a line. Facts that are known to change numbers come first; of further
+    facts and lines the number is stated.
+    """
+    titles_of: dict[str, list[str]] = {}
+    for title in dict.fromkeys(fact.candidate for fact in facts):
+        own = [fact for fact in facts if fact.candidate == title and fact.kind != "expected"]
+        own.sort(key=lambda fact: fact.key.split(" ")[0] not in NUMERIC)
+        texts = dict.fromkeys(f"{fact.key} {_short(fact.old)} → {_short(fact.new)}" for fact in own if fact.old)
+        texts |= dict.fromkeys(f"{fact.key}: {fact.new}" for fact in own if not fact.old)
+        more = f", and {len(texts) - _FIRST} more" if len(texts) > _FIRST else ""
+        if texts:
+            titles_of.setdefault(f"{', '.join(list(texts)[:_FIRST])}{more}.", []).append(title)
+    lines = [f"{', '.join(titles)}: {text}" for text, titles in titles_of.items()]
+    further = [f"{len(lines) - _FIRST:,} further candidates: see there."] if len(lines) > _FIRST else []
+    return (*lines[:_FIRST], *further)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
 
 
 def confounders_table(facts: Sequence[Confounder]) -> Table:

@@ -17,10 +17,10 @@ def effects_table(suite: SuiteComparison) -> Table:
     columns = (
         Column("benchmark", number=False),
         Column("effect", number=False),
-        Column("of", number=False),
         Column("measured at", number=False),
         Column("pt [95 %]"),
         Column("p"),
+        Column("of", number=False, essential=False),
         Column("items", essential=False),
     )
     rows = tuple(row for table in suite.effects for row in _rows(table))
@@ -32,21 +32,24 @@ def effects_table(suite: SuiteComparison) -> Table:
 
 def _rows(table: Effects) -> Iterator[tuple[str, ...]]:
     if table.reason:
-        unknown = (formats.UNKNOWN, formats.UNKNOWN, formats.UNKNOWN)
-        yield benchmark_title(table.task), "none", " \u2192 ".join(table.checkpoints), "", *unknown
+        subject = " \u2192 ".join(table.checkpoints)
+        yield benchmark_title(table.task), "none", "", formats.UNKNOWN, formats.UNKNOWN, subject, formats.UNKNOWN
     yield from (_row(table, effect) for effect in table.effects)
 
 
 def _row(table: Effects, effect: Effect) -> tuple[str, ...]:
-    checkpoints, settings = (" \u2192 ".join(names) for names in (table.checkpoints, table.settings))
+    first, second = table.settings
+    if len(table.varies) == 1:
+        second = second.removeprefix(f"{table.varies[0]} ")
+    checkpoints, settings = (" \u2192 ".join(names) for names in (table.checkpoints, (first, second)))
     subject = {"checkpoint": checkpoints, "server": settings, "interaction": f"{checkpoints}, {settings}"}[effect.kind]
     return (
         benchmark_title(table.task),
         " or ".join([effect.kind, *dict.fromkeys(text.split(" ")[0] for text in effect.besides)]),
-        subject,
         effect.at or _MEAN[effect.kind],
         formats.change(effect.change.delta, effect.change.ci95),
         formats.probability(effect.change.p_value),
+        subject,
         formats.count(effect.change.n),
     )
 

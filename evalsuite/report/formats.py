@@ -5,7 +5,7 @@ Scores and deltas are fractions of 1 in the arguments, percent and percentage po
 """
 
 from collections.abc import Callable
-from math import floor, isfinite, log10
+from math import floor, isfinite, log10, sqrt
 
 from evalsuite.stats import rounding
 
@@ -86,6 +86,17 @@ def tokens(number: float | None) -> str:
     if number < 1:
         return f"{number:.1f}"
     return f"{round(number, 2 - floor(log10(number))):,.0f}"
+
+
+def heterogeneity(title: str, q: float, df: int, p_value: float, tau2: float) -> str:
+    """Format a test of whether group values changed differently: ``FP8 Q 10.2 on 13 df, p 0.680, spread 0.4 pt``."""
+    return f"{title} Q {q:.1f} on {df} df, p {probability(p_value)}, spread {percent(sqrt(tau2), 2)} pt"
+
+
+HETEROGENEITY = (
+    "Did the values change differently? (Cochran's Q; a small p says yes; spread: between their true changes)"
+)
+"""What these tests answer."""
 
 
 def amount(number: float) -> str:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.report import flips, formats, sections
-from evalsuite.report.confounders import confounders
+from evalsuite.report.confounders import confounders, first_confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.report.probe import probes_of
@@ -65,6 +65,7 @@ def write_page(
     benchmarks = {task: benchmark_title(task) for task in suite.table.tasks}
     data = {"content": content, "titles": titles, "benchmarks": benchmarks, "tasks": tasks, "slots": slots}
     data["stamp"] = stamp
+    differing = confounders(suite)
     view = {
         "runs": ", ".join(content["runs"]),
         "demo": demo,
@@ -72,12 +73,13 @@ def write_page(
         "verdicts": sections.verdicts(suite, content),
         "warnings": warnings(suite),
         "strata": sections.strata(suite, content),
-        "confounders": confounders(suite),
+        "confounders": differing,
+        "first_confounders": first_confounders(differing),
         "limits": sections.limits(suite, content),
         "tokens": sections.tokens(suite, content),
         "tables": {table.title: table for table in tables},
         "compared": any(row["delta"] is not None for row in content["rows"]),
-        "judged": any(row["verdict"] for row in content["rows"]),
+        "without_verdict": sections.without_verdict(suite),
         "withheld": withheld,
         "probes": probes_of(suite),
         "slots": bool(slots),

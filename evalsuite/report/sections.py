@@ -106,6 +106,8 @@ class StrataTable:
     """Titles of the candidate models."""
     rows: tuple[tuple[str, str, str, tuple[Stratum | None, ...]], ...]
     """(group value, items, baseline %, one entry per candidate), the worst drop first."""
+    heterogeneity: str
+    """Tests of whether the values changed differently; empty without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,20 @@ def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candid
         call = str(release.get("call") or "")
         candidates.append(Candidate(*titles, call, "; ".join(lines), tuple(_verdict_card(row) for row in rows)))
     return tuple(candidates)
+
+
+def without_verdict(suite: SuiteComparison) -> str:
+    """Return why no comparison has a verdict; empty when any has one."""
+    if any(row.verdict for row in suite.comparisons):
+        return ""
+    if suite.no_verdicts:
+        return f"No verdicts: {suite.no_verdicts}."
+    if suite.gate is not None:
+        return "The gate gives no verdict here: nothing that it judges could be compared."
+    return (
+        "No margins were given to this report, so there is no verdict: how much may be lost is for people to say "
+        "(gate=release)."
+    )
 
 
 def strata(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
@@ -260,7 +276,10 @@ def _strata_table(suite: SuiteComparison, task: str, group: str, rows: Sequence[
         lines.append((value, formats.count(first["n"]), formats.percent(first["baseline_score"]), cells))
     titles = tuple(suite.table.title(row["candidate"]) for row in rows)
     baseline = suite.table.title(rows[0]["baseline"]) if rows else ""
-    return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines))
+    tests = [(title, row["heterogeneity"].get(group)) for title, row in zip(titles, rows, strict=True)]
+    texts = "; ".join(formats.heterogeneity(title, **test) for title, test in tests if test)
+    heterogeneity = f"{formats.HETEROGENEITY}: {texts}." if texts else ""
+    return StrataTable(task, benchmark_title(task), group, baseline, titles, tuple(lines), heterogeneity)
 
 
 def _shown_values(row: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:

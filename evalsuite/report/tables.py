@@ -264,7 +264,10 @@ def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
         )
     family = "all strata of all groups and benchmarks shown of a model"
     note = f"* p < {SIGNIFICANT} after Holm's correction over {family}. Intervals are 95 %, uncorrected."
-    return Table(f"{benchmark_title(task)} by {name}", tuple(columns), tuple(lines), (note,))
+    tests = [(row.candidate.cell.title, row.paired.heterogeneity.get(name)) for row in rows if row.paired]
+    texts = [formats.heterogeneity(title, test.q, test.df, test.p_value, test.tau2) for title, test in tests if test]
+    notes = (note, f"{formats.HETEROGENEITY}: {'; '.join(texts)}.") if texts else (note,)
+    return Table(f"{benchmark_title(task)} by {name}", tuple(columns), tuple(lines), notes)
 
 
 def _change_text(part: GroupChange | None) -> str:

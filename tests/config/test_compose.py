@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,41 @@ def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert model.checkpoint in model.launch.command
     monkeypatch.setenv(f"EVALSUITE_{name.upper()}_URL", "https://elsewhere:9/v1")
     assert load(f"model={name}", "task=gsm8k").models[name].base_url == "https://elsewhere:9/v1"
+
+
+FREE_FLAGS = {"model", "port", "served-model-name", "quantization", "tensor-parallel-size"}
+"""Flags in which arms of a pair differ by their nature; the last one follows the size of the weights."""
+CARDS_OWN = {"nvfp4_community", "qwen3_5_27b_nvfp4"}
+"""Models whose command is that of their card, unchanged: a report names what differs from their baseline's server."""
+
+
+def flags(command: str) -> dict[str, str]:
+    """The flags of a launch command with their values, without those that differ by their nature."""
+    words = shlex.split(command)
+    found = {
+        word.removeprefix("--"): value if not value.startswith("--") else ""
+        for word, value in pairwise([*words, ""])
+        if word.startswith("--")
+    }
+    return {name: value for name, value in found.items() if name not in FREE_FLAGS} | {"server": " ".join(words[:3])}
+
+
+def test_models_of_one_family_are_launched_with_equal_flags() -> None:
+    models = load(f"model=[{','.join(MODELS)}]", "task=gsm8k").models
+    real = {name: model for name, model in models.items() if model.base_url != DEMO}
+    families: dict[str, set[str]] = {}
+    for name in real:
+        base = name
+        while baseline := models[base].baseline:
+            base = baseline
+        families.setdefault(base, set()).add(name)
+    assert {"bf16", "fp8", "nvfp4", "nvfp4_v2"} <= families["bf16"]
+    for base, names in families.items():
+        for name in names - CARDS_OWN:
+            assert flags(real[name].launch.command) == flags(real[base].launch.command), name
+    for name in CARDS_OWN:
+        assert "The card's command" in real[name].launch.note
+        assert "serve the baseline with the same flags" in real[name].launch.note
 
 
 def test_addresses_and_checkpoints_are_used_once() -> None:

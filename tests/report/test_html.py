@@ -162,6 +162,48 @@ def test_without_a_gate_the_page_says_why_there_is_no_verdict(demo_report: Repor
     assert 'class="badge' not in text
 
 
+def test_with_a_gate_the_page_never_says_that_no_margins_were_given(tmp_path: Path) -> None:
+    identity = {"checkpoint": "Qwen/Qwen3.5-397B-A17B-FP8"}
+    low = answers([float(item % 3 > 0) for item in range(90)])
+    cells = [Made(model, low, "gpqa_diamond", baseline="fp8", identity=identity) for model in ("fp8", "b")]
+    run = write(tmp_path / "doubted", *cells)
+    gate = Gate({"gpqa_diamond": Margin(2.0, "tests", "fixed")})
+    text, content = page_of(run, gate=gate)
+    assert content["rows"][0]["verdict"] is None
+    assert "No margins were given" not in text
+    assert "No verdicts: see baseline_waiver=" in unescape(text)
+    other = write(tmp_path / "other", Made("a", low, planned=[*low, "lost"]), Made("b", low, planned=[*low, "lost"]))
+    text, content = page_of(other, gate=gate)
+    assert content["rows"][0]["verdict"] is None
+    assert "No margins were given" not in text
+    assert "nothing that it judges could be compared" in text
+
+
+def test_heterogeneity_stands_beside_the_strata(demo_report: Reported) -> None:
+    (section,) = re.findall(r'<section id="strata-1".*?</section>', demo_report.page, re.DOTALL)
+    for row in demo_report.content["rows"]:
+        test = row["heterogeneity"]["subject"]
+        words = f"Q {test['q']:.1f} on {test['df']} df, p "
+        assert words in section
+        assert words in (demo_report.folder / "report.md").read_text("utf-8")
+
+
+def test_what_differs_between_the_servers_stands_on_the_first_screen(tmp_path: Path) -> None:
+    plain = {"dialect": "sglang", "kv_cache_dtype": "auto", "schedule_policy": "fcfs", "tp_size": 8, "x0": "a"}
+    other = {"dialect": "sglang", "kv_cache_dtype": "fp8", "schedule_policy": "lpm", "tp_size": 4, "x0": "b" * 90}
+    right = answers([1.0] * 20)
+    run = write(
+        tmp_path / "r",
+        Made("a", right, server={"facts": plain | {f"x{n}": "a" for n in range(1, 5)}}),
+        *(Made(n, right, baseline="a", server={"facts": other | {f"x{m}": "b" for m in range(1, 5)}}) for n in "bc"),
+    )
+    text, _ = page_of(run)
+    head = unescape(text[text.index('<section id="verdict">') : text.index('<div class="cards">')])
+    assert "b, c: kv_cache_dtype auto → fp8, tensor_parallel 8 → 4, schedule_policy fcfs → lpm, x0 a → bbb" in head
+    assert f"{'b' * 39}…" in head
+    assert ", and 3 more." in head
+
+
 def test_demo_label(demo: tuple[str, dict[str, Any]], real_report: Reported) -> None:
     assert f'role="note">{DEMO_NOTE}</p>' in demo[0]
     assert "<title>Demo: " in demo[0]

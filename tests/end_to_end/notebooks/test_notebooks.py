@@ -15,7 +15,7 @@ ITEMS, REPEATS = 60, 4
 LARGEST = 150_000
 """Bytes of a picture in the repository."""
 TELLS = {
-    "per_subject_drops": ["mul", "p_holm"],
+    "per_subject_drops": ["mul", "p_holm", "tau2"],
     "power_planning": ["mmlu_pro", "repeats_needed", "repeats_for_1_pt"],
     "anatomy_of_flips": ["demo_nvfp4__aa", "excess", "fluctuating", "truncated", "evalsuite show run=demo-"],
 }
