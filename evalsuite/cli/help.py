@@ -45,6 +45,7 @@ KEYS = {
   evalsuite run model=nvfp4_v2 suite=nightly
 
   model=NAME | 'model=[A,B]'     what is evaluated; `evalsuite tasks` lists all names
+  'urls=[URL,URL]'               two servers that no file describes, the first being the baseline
   task=NAME | 'task=[A,B]'       which benchmarks; lm_eval:NAME is a task of lm-eval, with the key lm_eval_NAME
   suite=NAME                     a named set of benchmarks (and models, and settings)
   limit=20                       items per task: stratified, seeded, nested

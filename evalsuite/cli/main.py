@@ -157,14 +157,9 @@ def dispatch(argv: Sequence[str]) -> Exit:
         return run_sweep(arguments, _function(COMMANDS[name]))
     if name in LISTING and set(arguments.overrides) <= {json_output.WORD}:
         return _run_command(name, _defaults(name, arguments))
-    from evalsuite.cli.startup import importing
+    from evalsuite.config.settings import Run
 
-    with importing():
-        from evalsuite.config import compose  # Hydra costs 0.2 s
-        from evalsuite.config.settings import Run
-
-        load = compose.load_report if name in REPORTING else compose.load_settings
-        settings = load(_overrides(name, arguments), arguments.config_dir, name)
+    settings = _load(name, arguments)
     if isinstance(settings, Run) and name == "run" and not settings.models:
         return _function(COMMANDS[name])(settings)  # lists this beside all else that is missing
     if isinstance(settings, Run) and name == "run" and settings.dry_run:
@@ -196,6 +191,32 @@ def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
     from evalsuite.cli.release import with_baseline
 
     return with_baseline(arguments.overrides, arguments.config_dir)
+
+
+def _load(command: str, arguments: Arguments) -> "Run | Report":
+    """The settings of a command, composed from files and the command line."""
+    from evalsuite.cli.startup import importing
+
+    with importing():
+        from evalsuite.config import compose  # Hydra costs 0.2 s
+
+        overrides, folder = _overrides(command, arguments), arguments.config_dir
+        if command in REPORTING:
+            return compose.load_report(overrides, folder, command)
+        if any(word.startswith("urls=") for word in overrides):
+            return _at_urls(command, overrides, folder)
+        return compose.load_settings(overrides, folder, command)
+
+
+def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> "Run":
+    """The settings of a run of the models at ``urls=[A,B]``, which are asked what they serve."""
+    from evalsuite.cli.urls import models_at, print_models
+    from evalsuite.config.compose import load_settings
+
+    others, models = models_at(command, overrides, config_dir)
+    settings = load_settings(others, config_dir, command, models)
+    print_models(settings)
+    return settings
 
 
 def _defaults(command: str, arguments: Arguments) -> "Run | Report":

@@ -39,8 +39,9 @@ from evalsuite.config.files import (
     missing_values,
     wrong_key,
 )
+from evalsuite.config.given_models import GivenModels, add_models
 from evalsuite.config.model_sampling import settle_sampling
-from evalsuite.config.override_values import as_word, parse
+from evalsuite.config.override_values import as_list, as_word, parse, unquoted
 from evalsuite.config.paths import complete_data
 from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
 from evalsuite.config.settings import Report, Run
@@ -62,11 +63,17 @@ def _shown_urls() -> Iterator[None]:
 
 
 @_shown_urls()
-def load_settings(overrides: Sequence[str], config_dir: str | None = None, command: str = "run") -> Run:
-    """The settings of a command that is composed from ``run.yaml``, checked. Raises ``BadInput``."""
+def load_settings(
+    overrides: Sequence[str], config_dir: str | None = None, command: str = "run", models: GivenModels | None = None
+) -> Run:
+    """The settings of a command that is composed from ``run.yaml``, checked; ``models`` are added to the chosen ones.
+
+    Raises ``BadInput``.
+    """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
-    loaded, chosen = _load(source, [_as_list(override, "file", "varies") for override in overrides])
-    run: Run = loaded
+    listed = [as_list(override, "file", "varies") for override in overrides]
+    run: Run
+    run, chosen = _load(source, listed, models or {})
     run.config_dir = config_dir
     settle_sampling(run, source, overrides, next(iter(chosen["sampling"]), ""))
     complete_data(run.data)
@@ -81,7 +88,7 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None, comma
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
-    report: Report = _load(source, [_as_list(override, "run", "varies") for override in overrides])[0]
+    report: Report = _load(source, [as_list(override, "run", "varies") for override in overrides], {})[0]
     report.config_dir = config_dir
     complete_data(report.data)
     check_report(command, report)
@@ -134,7 +141,7 @@ def register(schema: type = Run) -> None:
         Plugins.instance().register(plugin)
 
 
-def _load(source: ConfigSource, overrides: Sequence[str]) -> tuple[Any, dict[str, set[str]]]:
+def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -> tuple[Any, dict[str, set[str]]]:
     """(the settings, chosen names per group)."""
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
@@ -146,6 +153,8 @@ def _load(source: ConfigSource, overrides: Sequence[str]) -> tuple[Any, dict[str
         if any(item.get_key_element() == other.get_key_element() for other in groups[:number]):
             raise BadInput(f"{item.key_or_group}= is given twice; several names are {item.key_or_group}=[A,B]")
     chosen, cfg = _compose(source, [as_word(item) for item in groups])
+    add_models(source, cfg, models)
+    chosen["model"] |= models.keys()
     for item in [*(item for item in parsed if item not in groups), *map(_literal, literal)]:
         _set(source, cfg, item)
     for group in MULTI.keys() & source.groups:
@@ -165,22 +174,6 @@ _REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or 
 """Type as OmegaConf names it -> what to give."""
 
 
-def _as_list(override: str, *names: str) -> str:
-    """``NAME=VALUE`` of one of ``names`` as a list of one element, whose text is taken literally."""
-    key, _, value = override.partition("=")
-    if key not in names or not value or value.startswith("["):
-        return override
-    escaped = _unquoted(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}=['{escaped}']"
-
-
-def _unquoted(value: str) -> str:
-    """The text between quotes, in which a backslash may stand before the same quote."""
-    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
-        return value
-    return value[1:-1].replace(f"\\{value[0]}", value[0])
-
-
 def _kind_of(source: ConfigSource, key: str) -> Kind:
     """The type that the schema states for a key; names for the groups of files."""
     return NAMES if key in source.groups else kind_at(source.schema, key.split(".")) or ANYTHING
@@ -195,7 +188,7 @@ def _is_literal(source: ConfigSource, override: str) -> bool:
 def _literal(override: str) -> Override:
     """The override that sets a text; ``null`` takes it away."""
     key, _, text = override.partition("=")
-    plain = _unquoted(text)
+    plain = unquoted(text)
     if plain == text and key.startswith(tuple(f"{dictionary}." for dictionary in MULTI.values())):
         plain = re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", text)  # as Hydra escapes the words of a sweep
     value = None if text == "null" else QuotedString(plain, Quote.single)

@@ -127,3 +127,19 @@ def protected(override: str) -> str:
     if kept.value_type not in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.ELEMENT):
         return override
     return override if as_word(kept) == as_word(guessed) else as_word(kept)
+
+
+def as_list(override: str, *names: str) -> str:
+    """``NAME=VALUE`` of one of ``names`` as a list of one element, whose text is taken literally."""
+    key, _, value = override.partition("=")
+    if key not in names or not value or value.startswith("["):
+        return override
+    escaped = unquoted(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}=['{escaped}']"
+
+
+def unquoted(value: str) -> str:
+    """The text between quotes, in which a backslash may stand before the same quote."""
+    if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
+        return value
+    return value[1:-1].replace(f"\\{value[0]}", value[0])
