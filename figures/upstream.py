@@ -32,6 +32,7 @@ CHECKOUTS = {
     "NeMo-Skills": "NVIDIA/NeMo-Skills",
     "hle": "centerforaisafety/hle",
     "nvidia-simple-evals": "nvidia-simple-evals",
+    "sgl-eval": "sgl-eval",
     "sglang": "sgl-project/sglang",
     "simple-evals": "openai/simple-evals",
 }

@@ -73,8 +73,9 @@ KEYS = {
     "import": """\
   evalsuite import task=mmlu_pro file=answers.jsonl name=NAME run_id=ID
 
-  file=FILE                      lm-eval's samples_*.jsonl, a log of inspect (.eval), evalscope's reviews/*/*.jsonl, or
-                                 JSONL with one answer a line; also '[A,B]', a pattern or a folder
+  file=FILE                      lm-eval's samples_*.jsonl, a log of inspect (.eval), evalscope's reviews/*/*.jsonl,
+                                 output*.jsonl of NeMo-Skills or sgl-eval, or JSONL with one answer a line; also
+                                 '[A,B]', a pattern or a folder
   accept_log_disagreement="..."  why a log is scored although its own verdicts differ from ours on over 2 %
   name=NAME                      the model's name in the run
   id_field= text_field=          fields with item id and answer, where they are not found by themselves

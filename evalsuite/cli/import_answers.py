@@ -1,10 +1,10 @@
 """The ``import`` command: answers recorded elsewhere are graded here and become a cell like any other.
 
-A file is a log of lm-eval, inspect or evalscope (``engine.stored.harness_logs``), or JSONL (or ``.jsonl.gz``) with
-one answer a line: an id, a text, and where they are known ``finish_reason``, ``repeat`` (from 0) and ``choices``, in
-the order in which they were shown. It is read twice: a mistake anywhere in it is found before anything is written, and
-only one answer is held in memory. Model settings, sampling and prompts of such a cell are null, and comparisons with it
-carry a warning. Grades that contradict the log's own verdicts give no score.
+A file is a log of lm-eval, inspect, evalscope, NeMo-Skills or sgl-eval (``engine.stored.harness_logs``), or JSONL (or
+``.jsonl.gz``) with one answer a line: an id, a text, and where they are known ``finish_reason``, ``repeat`` (from 0)
+and ``choices``, in the order in which they were shown. It is read twice: a mistake anywhere in it is found before
+anything is written, and only one answer is held in memory. Model settings, sampling and prompts of such a cell are
+null, and comparisons with it carry a warning. Grades that contradict the log's own verdicts give no score.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from evalsuite.analysis.summary import summarize
 from evalsuite.config.settings import Run
 from evalsuite.engine.stored.imported import graded, import_manifest, scan
 from evalsuite.engine.stored.other_variants import unread
+from evalsuite.engine.stored.output_files import HARNESSES
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import Sample
 from evalsuite.report.console import lines_output
@@ -59,7 +60,8 @@ def import_answers(settings: Run) -> Exit:
         console.print(line)
     if agreement:
         equal = f"{agreement[True]:,} of {agreement.total():,} verdicts are the same"
-        console.print(f"written by {answers.harness}: {equal} as in the log")
+        harness = HARNESSES.get(answers.harness, answers.harness)
+        console.print(f"written by {harness}: {equal} as in the log")
     if contradiction := TableCell(choice.run_id, folder, manifest).contradiction:
         console.print(contradiction)
     console.print(f"in {folder} (run {choice.run_id}: {choice.why})")

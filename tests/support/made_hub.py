@@ -100,6 +100,19 @@ def lm_eval_log(path: Path, count: int) -> None:
     path.write_bytes(b"".join(lines))
 
 
+def nemo_skills_outputs(folder: Path, count: int) -> None:
+    """The same questions as NeMo-Skills answers and grades them, two repeats; one of ``bf16``'s answers is lost."""
+    for model, lost in {"bf16": 11, "nvfp4": 12}.items():
+        for repeat in range(2):
+            rows = []
+            for number, row in enumerate(_gsm8k("test", count, {})):
+                right = number % 11 > 0 and number != lost
+                text = rf"They are $\boxed{{{number + (5 if right else 4)}}}$."
+                about = {"problem": row["question"], "expected_answer": number + 5, "symbolic_correct": right}
+                rows.append({"generation": text, "num_generated_tokens": 9, "finish_reason": "stop", **about})
+            _write(folder / model / "eval-results" / "gsm8k" / f"output-rs{repeat}.jsonl", rows)
+
+
 @cache
 def _dialogues() -> dict[int, Script]:
     """Request seed -> both sides' lines, for every task and repeat."""

@@ -97,6 +97,7 @@ def execute(steps: Sequence[Step], folder: Path, shared: Site) -> Iterator[Ended
     for name in ("examples", "notebooks"):
         (work / name).symlink_to(shared.checkout / name)
     made_hub.lm_eval_log(work / "samples_gsm8k_2026-11-20.jsonl", 1319)
+    made_hub.nemo_skills_outputs(work, 1319)
     with ExitStack() as stack:
         environment = _environment(folder, shared, steps, stack)
         shell = stack.enter_context(_bash(work, environment, folder / "shell.log"))

@@ -1,4 +1,4 @@
-"""Logs of other harnesses as plain rows of answers, for ``import``: lm-eval, inspect and evalscope.
+"""Logs of other harnesses as plain rows of answers, for ``import``: lm-eval, inspect, evalscope, NeMo-Skills, sgl-eval.
 
 A row has the fields of the JSONL that ``import`` documents (``id``, ``output``, ``finish_reason``, ``repeat``), and
 where the log holds them ``reasoning``, ``prompt_tokens``, ``completion_tokens``, ``reasoning_tokens`` and ``verdict``
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalsuite.engine.stored.output_files import HARNESSES, Questions, output_harness, output_rows
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
 from evalsuite.sandbox.archives import check_ratio
@@ -29,21 +30,23 @@ ID, TEXT = "id", "output"
 
 
 def harness_of(path: Path) -> str:
-    """The harness that wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, or ``""`` for plain answers.
+    """The harness that wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, ``nemo_skills``, ``sgl_eval``, or ``""``.
+
+    An empty text stands for plain answers.
 
     Raises ``BadInput`` if the file cannot be read.
     """
     if path.suffix in (".eval", ".json"):
         return "inspect"
-    first = next((row for _, row in read_jsonl(path)), {})
+    first = next((row for _, row in read_jsonl(path) if row), {})
     if "doc_id" in first and "resps" in first:
         return "lm_eval"
     if "sample_score" in first and "messages" in first:
         return "evalscope"
-    return ""
+    return output_harness(first)
 
 
-def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Rows]:
+def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) -> Callable[[], Rows]:
     """A function that reads the answers of ``path`` from the start each time it is called.
 
     Rows whose item is not known keep the log's own name in ``id``, so that the error message can show it.
@@ -52,6 +55,7 @@ def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Row
         path: A log, or plain answers.
         items: The items of the task.
         id_field: Name under which the log's own copy of a question may hold the item's id.
+        repeat: Number of the repeat, from 0, whose answers the file holds, where a harness writes one file for each.
 
     Raises:
         BadInput: The log is damaged, or its reader is not installed.
@@ -59,6 +63,9 @@ def reader(path: Path, items: Iterable[Item], id_field: str) -> Callable[[], Row
     harness = harness_of(path)
     if not harness:
         return lambda: read_jsonl(path)
+    if harness in HARNESSES:
+        questions = Questions(items, id_field)
+        return lambda: output_rows(path, repeat, questions)
     read = {"lm_eval": _lm_eval, "inspect": _inspect, "evalscope": _evalscope}[harness]
     known = _Items(items, id_field)
     return lambda: read(path, known)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from evalsuite.endpoint.thinking import split_thinking
 from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, reader
+from evalsuite.engine.stored.output_files import HARNESSES, output_files, repeats
 from evalsuite.engine.stored.shown_choices import order_shown, score_shown
 from evalsuite.errors import BadInput
 from evalsuite.records import SCHEMA, Item, Reply, Sample, Score, Usage
@@ -55,8 +56,9 @@ class RecordedAnswers:
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
     """The files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once.
 
-    Of a folder the logs count: those of inspect if there are any, else lm-eval's samples, else all JSONL files but
-    evalscope's ``predictions``. Raises ``BadInput`` for a name without any file.
+    Of a folder the logs count: those of inspect if there are any, else lm-eval's samples, else the ``output*.jsonl`` of
+    NeMo-Skills and sgl-eval, else all JSONL files but evalscope's ``predictions``. Raises ``BadInput`` for a name
+    without any file.
     """
     files: dict[Path, None] = {}
     for name in names:
@@ -75,8 +77,13 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _logs_below(folder: Path) -> list[Path]:
-    for pattern in ("*.eval", "samples_*.jsonl", "*.jsonl", "*.jsonl.gz"):
-        files = sorted(path for path in folder.rglob(pattern) if "predictions" not in path.relative_to(folder).parts)
+    for pattern in ("*.eval", "samples_*.jsonl", "output*.jsonl*", "*.jsonl", "*.jsonl.gz"):
+        if pattern.startswith("output"):
+            files = output_files(folder)
+        else:
+            files = sorted(
+                path for path in folder.rglob(pattern) if "predictions" not in path.relative_to(folder).parts
+            )
         if files:
             return files
     return []
@@ -98,7 +105,8 @@ def scan(
     if len(harnesses) > 1:
         raise BadInput(f"file=: logs of several harnesses ({', '.join(sorted(harnesses))}); import them one by one")
     own: str = getattr(task.adapter, "id_field", "id")
-    readers = tuple(reader(path, items, id_field or own) for path in paths)
+    number_of = repeats(paths)
+    readers = tuple(reader(path, items, id_field or own, number_of[path]) for path in paths)
     fields = (ID, TEXT) if harnesses != {""} else None
     places: dict[AttemptKey, str] = {}
     for path, read in zip(paths, readers, strict=True):
@@ -109,8 +117,10 @@ def scan(
             _check_types(where, row, fields[1])
             if key[0] not in known:
                 examples = ", ".join(item.id for item in task.items[:3])
+                other = f"; file= takes the output files of one benchmark, such as file={path.parent}"
                 raise BadInput(
                     f"{where}: '{key[0]}' is not an item of {task.name} ({task.found:,} items: {examples} ...)"
+                    + (other if harnesses <= set(HARNESSES) else "")
                 )
             if key in places:
                 raise BadInput(f"{where}: item {key[0]} repeat {key[1]} is answered in {places[key]} already")

@@ -48,6 +48,11 @@ def score_shown(single: SingleTurn, item: Item, repeat: int, reply: Reply, order
     return replace(score, answer=answer, note=f"{score.note}; {note}" if score.note else note)
 
 
+def plain(text: str) -> str:
+    """A text with single spaces, and GPQA's mark of a heading as harnesses show it."""
+    return " ".join(text.replace(" [title]", ". ").split())
+
+
 def noted_order(note: str | None) -> Order | None:
     """The order that ``score_shown`` has noted in a score."""
     found = _NOTE.search(note or "")
@@ -72,7 +77,7 @@ def _own(item: Item) -> list[str] | None:
 def _texts(choices: Any) -> list[str] | None:
     if not isinstance(choices, list | tuple) or not 2 <= len(choices) <= len(LETTERS):
         return None
-    texts = [" ".join(choice.split()) for choice in choices if isinstance(choice, str) and choice != "N/A"]
+    texts = [plain(choice) for choice in choices if isinstance(choice, str) and choice != "N/A"]
     return texts if len(texts) + choices.count("N/A") == len(choices) else None
 
 

@@ -69,7 +69,7 @@ def test_a_whole_file_is_a_complete_cell(tmp_path: Path, capsys: pytest.CaptureF
     assert (first["answer"], first["stage"], first["text"]) == ("A", "answer_is", "The answer is (A).")
     assert json.loads(first["groups"]) == {"subject": "law"}
     said = capsys.readouterr().out
-    assert "theirs · mmlu_pro (official): 50.00 % of 6 items (3 correct, 3 no answer)" in said
+    assert "theirs · mmlu_pro (official): 50.0 % of 6 items (3 correct, 3 no answer)" in said
     assert str(folder) in said
 
 
