@@ -15,6 +15,7 @@ from figures.line import Line
 from figures.simulate import BENCHES, SETS, STEPS, Bench
 
 CANDIDATES, SEED, TAU = 12, 20261126, 0.05
+LARGEST_ERROR = 0.0003
 DIFFERENCES = {"all twelve equal": 0.0, "one better": 0.02, "one worse": -0.02}
 """True difference of the first candidate from the eleven others, a fraction."""
 _BY_NAME = {bench.task: bench for bench in BENCHES}
@@ -46,16 +47,21 @@ class Recipes:
     """Monte Carlo standard error of ``corrected``."""
     covers: float
     """Share in which all simultaneous intervals hold the true changes."""
+    count: int
+    """Number of simulations."""
 
 
 def measure(benches: tuple[Bench, ...], difference: float, count: int) -> Recipes:
-    """Draw ``count`` comparisons of twelve candidates, the first ``difference`` better than the others."""
+    """Draw ``count`` comparisons of twelve candidates, the first ``difference`` better than the others.
+
+    Up to three times as many are drawn while the Monte Carlo error is above ``LARGEST_ERROR``.
+    """
     rng = np.random.default_rng([SEED, round(1e4 * (1 + difference)), sum(bench.n for bench in benches)])
     true = np.zeros(CANDIDATES)
     true[0] = difference
     best = 1 if difference < 0 else 0
-    rows = []
-    for _ in range(count):
+    rows: list[tuple[float, ...]] = []
+    while len(rows) % count or not rows or (len(rows) < 3 * count and _error(rows) > LARGEST_ERROR):
         found = select_best([_drawn(bench, true, rng) for bench in benches])
         assert found.corrected is not None
         covered = all(
@@ -67,7 +73,11 @@ def measure(benches: tuple[Bench, ...], difference: float, count: int) -> Recipe
         excess = found.deltas[winner] - true[winner] - shared, found.corrected - true[winner] - shared
         rows.append((kept[best], sum(kept), *excess, covered))
     holds, size, raw, corrected, covers = np.mean(rows, axis=0).tolist()
-    return Recipes(holds, size, raw, corrected, float(np.std(rows, axis=0)[3]) / sqrt(count), covers)
+    return Recipes(holds, size, raw, corrected, _error(rows), covers, len(rows))
+
+
+def _error(rows: list[tuple[float, ...]]) -> float:
+    return float(np.std([row[3] for row in rows])) / sqrt(len(rows))
 
 
 def _drawn(bench: Bench, true: Floats, rng: np.random.Generator) -> ManyScores:
@@ -91,8 +101,8 @@ def recipe_lines(count: int = 2_000) -> list[Line]:
             found = measure(benches, difference, count)
             lines.append(
                 Line(
-                    f"twelve candidates, {what} ({100 * difference:+g} pt), {suite}, {count:,} simulations: the set "
-                    "holds the best; the winner's corrected loss",
+                    f"twelve candidates, {what} ({100 * difference:+g} pt), {suite}, {found.count:,} simulations: the "
+                    "set holds the best; the winner's corrected loss",
                     "at least 95 %; unbiased within 0.1 point",
                     f"{100 * found.holds_best:.1f} % (mean size {found.size:.1f}); {100 * found.corrected:+.3f} pt "
                     f"(Monte Carlo error {100 * found.error:.3f}; uncorrected {100 * found.raw:+.2f} pt); all "
