@@ -11,6 +11,7 @@ from evalsuite.plan.build import Plan
 from evalsuite.plan.cost import ModelCost, TaskCost
 from evalsuite.plan.decisions import ReleaseChance, StratumChance, TaskChance, VerdictChances
 from evalsuite.plan.hardware import PlacedServer, Placement, commands
+from evalsuite.plan.screen import Screen, screens
 from evalsuite.records import SCHEMA
 from evalsuite.stats.power import ReleaseChances
 
@@ -36,6 +37,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "windows": _sum([entry.windows for entry in plan.costs]),
             "disk_bytes": sum(entry.total("disk") for entry in plan.costs),
         },
+        "screens": [_screen(screen) for screen in screens(plan)],
         "hardware": None if plan.placement is None else _placement(plan.placement),
         "notes": list(plan.notes),
     }
@@ -133,6 +135,24 @@ def _cost(task: TaskCost) -> dict[str, Any]:
         "fits_window": task.fits,
         "unfit_attempts": task.unfit,
         "disk_bytes": task.disk,
+    }
+
+
+def _screen(screen: Screen) -> dict[str, Any]:
+    return {
+        "baseline": screen.baseline or None,
+        "candidates": list(screen.candidates),
+        "kept": screen.kept,
+        "whole": asdict(screen.whole),
+        "options": [
+            {
+                "limit": option.limit,
+                "screen": asdict(option.screen),
+                "total": asdict(option.total),
+                "best_dropped": [{"lead": lead, "chance": chance} for lead, chance in option.dropped.items()],
+            }
+            for option in screen.options
+        ],
     }
 
 

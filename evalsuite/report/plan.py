@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from evalsuite.plan.benchmarks import SourcedNumber
 from evalsuite.plan.build import Plan
 from evalsuite.plan.decisions import TARGET_CHANCE, ReleaseChance, StratumChance, TaskChance, VerdictChances
+from evalsuite.plan.screen import screens
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
-from evalsuite.report.plan_cost import cost_table, placement_table
+from evalsuite.report.plan_cost import cost_table, placement_table, screen_table
 from evalsuite.stats.power import Chances
 from evalsuite.tasks.datasets import benchmark_title
 
@@ -17,6 +18,7 @@ _GENERATED = "generated"
 def tables(plan: Plan) -> list[Table]:
     """Build the tables of a plan: what it can decide, its costs, the placement on machines, and the assumptions."""
     plan_tables = [_decision_table(plan), *_strata_tables(plan.chances), cost_table(plan)]
+    plan_tables += map(screen_table, screens(plan))
     if plan.placement is not None:
         plan_tables.append(placement_table(plan.placement, plan.node_hours))
     return [*plan_tables, _assumption_table(plan)]

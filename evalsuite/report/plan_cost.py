@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from evalsuite.plan.build import Plan
 from evalsuite.plan.cost import ModelCost, TaskCost
 from evalsuite.plan.hardware import PlacedServer, Placement
+from evalsuite.plan.screen import LEADS, Price, Screen
 from evalsuite.report import formats
 from evalsuite.report.console import Column, Table
 from evalsuite.report.formats import amount, hours
@@ -95,6 +96,61 @@ def _probe_note(plan: Plan) -> str:
         f"evalsuite probe before the questions: {amount(read)} tokens of prefill a candidate, no generated one, "
         f"{fast:.0f} to {slow:.0f} minutes at {PROBE_RATES[0]:,} to {PROBE_RATES[1]:,} tokens a second."
     )
+
+
+def screen_table(screen: Screen) -> Table:
+    """Build the table of a screen of all candidates that is followed by the whole suite for the best of them."""
+    unit = "GPU-hours" if screen.whole.gpu_hours is not None else "hours" if screen.whole.hours is not None else ""
+    columns = (
+        Column("items of each benchmark, once", number=False),
+        Column("tokens of the screen"),
+        Column("tokens together"),
+        *([Column(f"{unit} together")] if unit else []),
+        *(Column(f"best dropped %, {100 * lead:g} pt ahead") for lead in LEADS),
+    )
+    rows = [
+        (
+            str(option.limit),
+            amount(option.screen.tokens),
+            amount(option.total.tokens),
+            *([_hours(option.total)] if unit else []),
+            *(formats.percent(option.dropped[lead]) for lead in LEADS),
+        )
+        for option in screen.options
+    ]
+    everything = amount(screen.whole.tokens)
+    rows.append(("no screen", "", everything, *([_hours(screen.whole)] if unit else []), *[""] * len(LEADS)))
+    against = f" against {screen.baseline}" if screen.baseline else ""
+    title = f"A screen of {len(screen.candidates)} candidates{against}, then the suite for the best {screen.kept}"
+    return Table(title, columns, tuple(rows), tuple(_screen_notes(screen, unit)))
+
+
+def _screen_notes(screen: Screen, unit: str) -> list[str]:
+    low, high = LEADS
+    option, saved = screen.recommended, f"dropping {len(screen.candidates) - screen.kept} candidates"
+    lines = [
+        f"No size of a screen drops a candidate that leads by {100 * high:g} points in at most 5 %: {saved} is a bet."
+    ]
+    if option is not None:
+        hours = f" ({_hours(option.total)} instead of {_hours(screen.whole)} {unit})" if unit else ""
+        lines = [
+            f"{option.limit} items of each benchmark, asked once (limit={option.limit} and tasks.NAME.repeats=1), cost "
+            f"{amount(option.screen.tokens)} tokens for all; with the suite for the best {screen.kept}, "
+            f"{amount(option.total.tokens)} instead of {amount(screen.whole.tokens)} tokens{hours}. A best "
+            f"candidate that is {100 * high:g} points ahead of all others on the mean is dropped with chance "
+            f"{formats.percent(option.dropped[high])} %, one that is {100 * low:g} point ahead with "
+            f"{formats.percent(option.dropped[low])} %; where all are equal, dropping costs nothing."
+        ]
+    return [
+        *lines,
+        "The same run_id= with the suite's own items and repeats then asks the best ones only what is left. The "
+        "baseline is extra: once, at full size.",
+    ]
+
+
+def _hours(price: Price) -> str:
+    hours_together = price.hours if price.gpu_hours is None else price.gpu_hours
+    return f"{hours_together or 0:,.1f}"
 
 
 def _windows(cost: ModelCost) -> str:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from evalsuite.stats.delta import FEW_MOVED, effective_sources, sources_resolution
+from evalsuite.stats.distributions import norm_sf
 from evalsuite.stats.intervals import DIGITS, Bounds, Codes, Floats, cluster_sums
 
 DRAWS, SPLITS, FOLDS = 4_000, 20, 10
@@ -97,6 +99,32 @@ def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
         int(np.argmax(means[1:])),
         _assessed(units, rng),
     )
+
+
+def chance_best_dropped(stderr: float, lead: float, candidates: int, kept: int) -> float:
+    """Compute the chance that the best candidate is not among the highest scores of a screen, in the normal model.
+
+    All others are equal and ``lead`` behind (the least favourable case, Bechhofer 1954); the best one is dropped where
+    at least ``kept`` of them score higher.
+
+    Args:
+        stderr: Standard error of a candidate's own score, without what all candidates share.
+        lead: True lead of the best one, in the unit of ``stderr``.
+        candidates: Number of candidates, the best one included.
+        kept: Number of candidates that are kept.
+
+    Returns:
+        The chance, a fraction; 0 where all are kept.
+    """
+    if kept >= candidates:
+        return 0.0
+    if stderr == 0:
+        return 0.0 if lead > 0 else 1 - kept / candidates
+    score = np.linspace(-8.0, 8.0, 2_001)
+    density = np.exp(-(score**2) / 2)
+    above = norm_sf(score + lead / stderr)
+    beaten = special.betainc(kept, candidates - kept, above)  # at least kept of candidates - 1 are above
+    return float(density @ beaten / density.sum())
 
 
 _Units = tuple[Floats, Floats]

@@ -26,6 +26,7 @@ from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts, TypicalLengths, 
 from evalsuite.plan.build import Plan, default_gate, make_plan
 from evalsuite.plan.cost import Speed, model_cost, task_cost
 from evalsuite.plan.document import plan_json
+from evalsuite.plan.screen import screens
 from evalsuite.report.console import standard_output
 from evalsuite.report.plan import tables
 from evalsuite.store.baseline import write_artefact
@@ -540,6 +541,30 @@ def test_the_release_is_planned_with_what_its_verdicts_were_calibrated_on() -> N
     run = load_settings(["model=nvfp4_v2", "suite=release", "gate=release", "results_dir=/nonexistent"], None, "plan")
     designs = {one.facts.name: (one.design, one.margin and one.margin.points / 100) for one in make_plan(run).chances}
     assert designs == {bench.task: (bench.design(0.05), bench.margin) for bench in BENCHES}
+
+
+def test_a_screen_of_many_candidates_is_priced(plan: Callable[..., Plan]) -> None:
+    models = "model=[fp8,nvfp4,nvfp4_v2,nvfp4_community]"
+    made = plan(models, "baseline=bf16", "suite=card", "gate=card", "rate=2500", "hardware=b300x8")
+    (screen,) = screens(made)
+    assert (screen.baseline, screen.kept, len(screen.candidates)) == ("bf16", 2, 4)
+    assert screen.whole.tokens == pytest.approx(sum(cost.total("completion") for cost in made.costs))
+    risks = [tuple(option.dropped.values()) for option in screen.options]
+    assert risks == sorted(risks, reverse=True)
+    for option in screen.options:
+        assert option.total.tokens == pytest.approx((option.screen.tokens + screen.whole.tokens) / 2)  # half are kept
+        assert option.screen.gpu_hours is not None
+        assert option.screen.hours is not None
+        assert option.screen.gpu_hours > option.screen.hours
+    found = screen.recommended
+    assert found is not None
+    text = " ".join(" ".join((*table.notes, table.title)) for table in tables(made))
+    assert f"limit={found.limit} and tasks.NAME.repeats=1" in text
+    assert "A screen of 4 candidates against bf16" in text
+    json.dumps(plan_json(made), allow_nan=False)
+    assert screens(plan("model=[fp8,nvfp4]", "baseline=bf16", "suite=card")) == ()
+    unknown = screens(plan(models, "baseline=bf16", "suite=card"))[0].whole
+    assert (unknown.hours, unknown.gpu_hours) == (None, None)
 
 
 def test_typical_lengths_say_who_states_them() -> None:
