@@ -119,6 +119,13 @@ def unfriendly(folder: Path) -> list[Line]:
     return unfriendly_lines()
 
 
+def two_by_two(folder: Path) -> list[Line]:
+    """Checkpoint and server effects of the embedded model, planted and measured."""
+    from figures.two_by_two import lines
+
+    return lines(folder)
+
+
 def sequential(folder: Path) -> list[Line]:
     """Errors and savings of stopping early."""
     from figures.arrivals import arrival_lines
@@ -212,6 +219,7 @@ TOPICS: dict[str, Topic] = {
     "promises": Topic("What plan promises", promises),
     "recipes": Topic("Which of twelve recipes", recipes),
     "unfriendly": Topic("Verdicts where the world is unfriendly", unfriendly),
+    "two_by_two": Topic("Checkpoint or server", two_by_two),
     "sequential": Topic("Stopping early", sequential),
     "drift": Topic("Nightly drift", drift),
     "makespan": Topic("Slots with a heavy tail", makespan),
