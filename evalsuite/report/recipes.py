@@ -58,7 +58,8 @@ def _notes(suite: SuiteComparison, choice: RecipeChoice) -> Iterable[str]:
             f"having been chosen among {number} (chosen on nine tenths of the items, scored on the rest)."
         )
     names = ", ".join(map(benchmark_title, choice.tasks))
-    yield f"Mean over {names}; the intervals hold for all candidates together, so for the chosen one, too."
+    few = "; none is given where at most five items changed" if any(not one.ci95 for one in choice.recipes) else ""
+    yield f"Mean over {names}; the intervals hold for all candidates together, so for the chosen one, too{few}."
     absent = list(_absent(suite, choice))
     if choice.left_out or absent:
         yield f"Not counted, as answers are missing: {', '.join([*map(benchmark_title, choice.left_out), *absent])}."

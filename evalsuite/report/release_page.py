@@ -76,7 +76,7 @@ def _candidate(
                 "delta": formats.change(row["delta"], tuple(row["ci95"]) if row["ci95"] else None),
                 "margin": formats.points(-row["limit"]["margin"]) if row["limit"] else formats.UNKNOWN,
                 "owner": f"{row['limit']['owner']}: {row['limit']['reason']}" if row["limit"] else "",
-                "undecided": (verdict or {}).get("needed") or {},
+                "undecided": _undecided(verdict or {}),
                 "partial": row["partial"],
                 "cautions": row.get("cautions") or [],
                 "reason": row["reason"] or (verdict or {}).get("reason", ""),
@@ -84,6 +84,13 @@ def _candidate(
         )
     missing = [benchmark_title(task) for task in release["missing"]]
     return {"name": name, "release": release, "rows": shown, "missing": missing}
+
+
+def _undecided(verdict: Mapping[str, Any]) -> str:
+    """Return what would decide an undecided verdict, or else why it is undecided; empty for any other verdict."""
+    if verdict.get("call") != "undecided":
+        return ""
+    return str((verdict["wanted"] or {}).get("text") or verdict["reason"])
 
 
 def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
