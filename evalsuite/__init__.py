@@ -2,6 +2,8 @@
 
 The public API is small and loaded on use, so that ``import evalsuite`` costs nothing::
 
+    result = evalsuite.run(["demo_bf16", "demo_nvfp4"], "word_problems", overrides={"limit": 200})
+    print(result.deltas)
     table = evalsuite.load_run("demo-20261120T190000Z")
     print(evalsuite.compare(table, task="word_problems", baseline="demo_bf16", candidate="demo_nvfp4").delta)
 """
@@ -13,18 +15,20 @@ from evalsuite.version import __version__
 if TYPE_CHECKING:
     from evalsuite.analysis.comparison import Comparison, compare
     from evalsuite.analysis.table import RunTable, load_run
-    from evalsuite.cli.run import run
-    from evalsuite.plan.build import make_plan
+    from evalsuite.cli.python import RunResult, make_plan, run
+    from evalsuite.errors import EvalsuiteError
     from evalsuite.records import Item, Reply, Request, Score
     from evalsuite.tasks.base import Tools, graded, single_turn
     from evalsuite.tasks.datasets import HUB, Source, pin, rows
 
 _HOME = {
     "Comparison": "evalsuite.analysis.comparison",
+    "EvalsuiteError": "evalsuite.errors",
     "HUB": "evalsuite.tasks.datasets",
     "Item": "evalsuite.records",
     "Reply": "evalsuite.records",
     "Request": "evalsuite.records",
+    "RunResult": "evalsuite.cli.python",
     "RunTable": "evalsuite.analysis.table",
     "Score": "evalsuite.records",
     "Source": "evalsuite.tasks.datasets",
@@ -32,10 +36,10 @@ _HOME = {
     "compare": "evalsuite.analysis.comparison",
     "graded": "evalsuite.tasks.base",
     "load_run": "evalsuite.analysis.table",
-    "make_plan": "evalsuite.plan.build",
+    "make_plan": "evalsuite.cli.python",
     "pin": "evalsuite.tasks.datasets",
     "rows": "evalsuite.tasks.datasets",
-    "run": "evalsuite.cli.run",
+    "run": "evalsuite.cli.python",
     "single_turn": "evalsuite.tasks.base",
 }
 """Public name -> the module that defines it."""
@@ -43,9 +47,11 @@ _HOME = {
 __all__ = [
     "HUB",
     "Comparison",
+    "EvalsuiteError",
     "Item",
     "Reply",
     "Request",
+    "RunResult",
     "RunTable",
     "Score",
     "Source",

@@ -87,4 +87,4 @@ def test_the_whole_public_api_is_looked_at() -> None:
     names = set(labels(OBJECTS))
 
     assert {f"evalsuite.stats.delta.{name}" for name in ("Delta", "paired_delta")} <= names
-    assert {"evalsuite.tasks.base.Adapter", "evalsuite.tasks.datasets.rows", "evalsuite.cli.run.run"} <= names
+    assert {"evalsuite.tasks.base.Adapter", "evalsuite.tasks.datasets.rows", "evalsuite.cli.python.run"} <= names

@@ -1,3 +1,3 @@
 """The command line: one module per command."""
 
-__all__ = ["main", "run"]
+__all__ = ["main", "python"]

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import StringIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,6 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evalsuite.engine.progress import Draw, Progress
+from evalsuite.report.console import SafeConsole
+from evalsuite.sandbox import safe_text
 
 WINDOW_SECONDS = 60.0
 """Tokens per second are taken over this long."""
@@ -30,6 +33,8 @@ LINE_SECONDS_MOST = 300.0
 BAR = 20
 STATE = 30
 """Columns of text that the state of an endpoint needs."""
+NOTEBOOK_WIDTH = 120
+"""Columns of text of the table in a notebook."""
 WITH_BAR = 110
 """Columns of text from which there is room for bars."""
 
@@ -116,6 +121,9 @@ def progress_display(console: Console) -> Iterator[Draw]:
             rows.append(ProgressLine(name, progress, rate, time_left(progress, rate, seconds)))
         return rows
 
+    if console.is_jupyter:
+        yield _notebook_table(lines, elapsed)
+        return
     if not console.is_interactive or os.environ.get("CI"):
         yield _log_lines(console, lines, elapsed)
         return
@@ -142,6 +150,22 @@ def _log_lines(
             console.print(log_line(rows, seconds), markup=False)
 
     return draw
+
+
+def _notebook_table(
+    lines: Callable[[Mapping[str, Progress], float], list[ProgressLine]], elapsed: Callable[[], float]
+) -> Draw:
+    """The same table in the output of a notebook's cell, replaced at every call (rich's own needs ipywidgets)."""
+    from IPython.display import display
+
+    def shown(endpoints: Mapping[str, Progress]) -> dict[str, str]:
+        seconds, text = elapsed(), StringIO()
+        console = SafeConsole(file=text, width=NOTEBOOK_WIDTH, force_terminal=False)
+        console.print(view(lines(endpoints, seconds), seconds, console))
+        return {"text/plain": text.getvalue(), "text/html": f"<pre>{safe_text.html(text.getvalue())}</pre>"}
+
+    handle = display(shown({}), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    return lambda endpoints: handle.update(shown(endpoints), raw=True)
 
 
 def pause_after(seconds: float) -> float:

@@ -1,7 +1,11 @@
 """The ``run`` command: the cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,11 +20,32 @@ from evalsuite.config.margins import unmet_margins
 from evalsuite.config.settings import Run
 from evalsuite.endpoint import environment
 from evalsuite.engine.manifests import run_spec
+from evalsuite.engine.progress import Draw
 from evalsuite.engine.session import Session, SessionResult
 from evalsuite.engine.stopping import SIGNALS, RunLimits, Stop, TokenBudget
-from evalsuite.errors import Exit
+from evalsuite.errors import EvalsuiteError, Exit
 from evalsuite.report.console import lines_output
 from evalsuite.store.runs import check_can_create, choose_run
+
+POLL_SECONDS = 0.2
+"""Where a run has a thread of its own: longest time until Ctrl-C is seen that was delivered to another thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a run did before its report."""
+
+    code: Exit
+    folder: Path
+    """The run's folder."""
+    written: bool
+    """Whether any cell was written, or is there as it was asked for."""
+    stop: Stop
+    """What stopped it early, if anything."""
+    faults: Mapping[str, EvalsuiteError]
+    """Model or endpoint -> why it was refused or given up."""
+    ending: str
+    """Lines on what is missing or refused, and how to go on."""
 
 
 def run(settings: Run) -> Exit:
@@ -38,6 +63,20 @@ def run(settings: Run) -> Exit:
     if settings.dry_run:
         return dry_run(settings)
     console = lines_output(stderr=True)
+    executed = execute(settings, console)
+    try:
+        if settings.report and executed.written:
+            _report(executed.folder, settings, console)
+    finally:  # the last lines are what is missing or refused; without such lines, the verdict
+        console.print(executed.ending, end="", markup=False)
+    return executed.code
+
+
+def execute(settings: Run, console: Console) -> Executed:
+    """Generate and grade the requested cells; progress and messages go to ``console``.
+
+    Raises ``EvalsuiteError`` for what prevents the run, before any request is sent.
+    """
     window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
     spec = run_spec(settings, check_complete(settings))
     prepared = environment.prepare(spec.models, spec.auxiliaries, settings.engine.connect_seconds)
@@ -58,26 +97,51 @@ def run(settings: Run) -> Exit:
     session.prepare()
     check_can_create(folder)
     give_back_large_blocks()
-    result = _work(session)
-    with console.capture() as ending:
-        code = SIGNALS[stop.reason] if result is None else exit_code(result, limits, console)
-    try:
-        if settings.report and result is not None and result.cells:
-            _report(folder, settings, console)
-    finally:  # the last lines are what is missing or refused; without such lines, the verdict
-        console.print(ending.get(), end="")
-    return code
-
-
-def _work(session: Session) -> SessionResult | None:
-    """Do the work of a run; returns its cells and how it ended, None if a second signal ended it at once."""
-    console = session.console
     try:
         with progress_display(console) as draw:
-            return asyncio.run(session.run(draw))
+            result = run_in_loop(session, draw)
     except asyncio.CancelledError:
         console.print("Ended at once. Everything that arrived is kept; the same command goes on from here.")
-        return None
+        return Executed(SIGNALS[stop.reason], folder, False, stop, {}, "")
+    with console.capture() as ending:
+        code = exit_code(result, limits, console)
+    return Executed(code, folder, bool(result.cells), stop, result.ended.faults, ending.get())
+
+
+def run_in_loop(session: Session, draw: Draw) -> SessionResult:
+    """Run a session in an event loop of its own: in a thread if this one has a loop already, as in a notebook.
+
+    Python delivers Ctrl-C to the first thread only, which waits here and hands it on. Raises ``CancelledError`` where a
+    second one has ended the run.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(session.run(draw))
+    stop = session.limits.stop
+
+    async def interruptible() -> SessionResult:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def end(name: str) -> None:
+            stop.reason = name
+            if task is not None:
+                task.cancel()
+
+        stop.on_signal = lambda name: loop.call_soon_threadsafe(end, name)  # until the session handles signals
+        return await session.run(draw)
+
+    with ThreadPoolExecutor(1) as thread:
+        context = copy_context()  # by which a notebook knows whose output it is
+        future = thread.submit(context.run, asyncio.run, interruptible())
+        while True:
+            try:
+                if wait([future], POLL_SECONDS).done:
+                    return future.result()
+            except KeyboardInterrupt:
+                with suppress(RuntimeError):  # the loop has just closed
+                    if stop.on_signal is not None:
+                        stop.on_signal("SIGINT")
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:

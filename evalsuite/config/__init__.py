@@ -17,6 +17,7 @@ __all__ = [
     "model_checks",
     "override_values",
     "paths",
+    "python_values",
     "sampling",
     "scale",
     "schema_types",

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -24,6 +26,8 @@ class Stop:
     reason: str = ""
     until: float | None = None
     """Loop time at which requests that are still running are cut; None: they may take as long as they need."""
+    on_signal: Callable[[str], object] | None = None
+    """Handles a signal of this name, from any thread; None before there is anything to stop."""
     _event: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,7 +95,8 @@ class RunLimits:
 def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
     """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one cancels the calling task.
 
-    The end of the window does not count as the first signal.
+    The end of the window does not count as the first signal. In another thread than the first, to which Python delivers
+    signals, nothing is handled by itself: ``stop.on_signal`` is to be called in the event loop.
     """
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
@@ -104,5 +109,7 @@ def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
         stop.request(name, drain_seconds)
         console.print(f"{name}: running requests may finish, no new ones start (once more: end now)")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number.name)
+    stop.on_signal = lambda name: loop.call_soon_threadsafe(on_signal, name)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal, number.name)

@@ -3,6 +3,7 @@
 __all__ = [
     "build",
     "console",
+    "data_files",
     "day0",
     "drift",
     "formats",

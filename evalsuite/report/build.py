@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER, ReportInputs
+from evalsuite.analysis.collect import DEMO_NOTE, REPORT_FOLDER
 from evalsuite.analysis.interruptions import cut_answers
 from evalsuite.analysis.suite import SuiteComparison, apply_gate, compare_all, find_baselines
 from evalsuite.analysis.table import table_of
@@ -29,6 +29,47 @@ from evalsuite.tasks.datasets import benchmark_title
 from evalsuite.tasks.published import Card
 
 
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """The cells of a run compared with their baselines, and what a report states beside the numbers."""
+
+    suite: SuiteComparison
+    cards: tuple[Card, ...]
+    """The published model cards that name its checkpoints."""
+    notes: tuple[str, ...]
+    """Why there are no published scores or no verdicts; usually empty."""
+
+
+def compare_run(
+    folder: Path, baseline: str | None, config_dir: str | None = None, *, gate: Gate | None = None
+) -> RunComparison | None:
+    """Compare the cells of a run with their baselines; None if no model has answered yet.
+
+    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
+    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. With
+    ``gate`` every comparison has its verdict, unless the baseline is implausible. Refused comparisons and unreadable
+    cards of ``config_dir`` are stated, not raised: the run itself is complete.
+    """
+    cells = run_cells(folder)
+    if not cells:
+        return None
+    table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
+    named, alpha = baseline if baseline in table.models else None, gate.alpha if gate else 0.05
+    suite = compare_all(table, named, fallback_to_first=False, alpha=alpha)
+    cards: tuple[Card, ...] = ()
+    doubts: tuple[ImplausibleBaseline, ...] = ()
+    notes: list[str] = []
+    try:
+        cards = cards_for(suite, None, config_dir)
+        doubts = implausible_baselines(suite, config_dir) if gate else ()
+    except BadInput as error:
+        notes.append(f"no published scores: {error}")
+    if gate is not None and not doubts:
+        suite = apply_gate(suite, gate)
+    notes += [f"no verdict, the baseline is implausible: {doubt.text}" for doubt in doubts]
+    return RunComparison(suite, cards, tuple(notes))
+
+
 def report_run(
     folder: Path,
     baseline: str | None,
@@ -37,34 +78,19 @@ def report_run(
     gate: Gate | None = None,
     svg: bool = False,
 ) -> None:
-    """Write the report at the end of a run: its cells compared with their baselines, or with published scores.
+    """Write and print the report at the end of a run (``compare_run``), if any model has answered.
 
-    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
-    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. With
-    ``gate`` every comparison has its verdict, unless the baseline is implausible. Refused comparisons and unreadable
-    cards of ``config_dir`` are shown, not raised: the run itself is complete. The last lines printed are the verdict
-    or the refusal of each candidate.
+    The last lines printed are the verdict or the refusal of each candidate.
     """
-    cells = run_cells(folder)
-    if not cells:
+    compared = compare_run(folder, baseline, config_dir, gate=gate)
+    if compared is None:
         return
-    table = table_of([*cells, *find_baselines(cells, folder.parent, baseline)])
-    inputs = ReportInputs(table, baseline if baseline in table.models else None, None, ())
-    alpha = gate.alpha if gate else 0.05
-    suite = compare_all(inputs.table, inputs.baseline, fallback_to_first=False, alpha=alpha)
-    doubts: tuple[ImplausibleBaseline, ...] = ()
-    try:
-        cards = cards_for(suite, None, config_dir)
-        doubts = implausible_baselines(suite, config_dir) if gate else ()
-    except BadInput as error:
-        cards = ()
-        console.standard_output().print(f"no published scores: {error}", soft_wrap=True, markup=False)
-    if gate is not None and not doubts:
-        suite = apply_gate(suite, gate)
-    show(write(suite, folder / REPORT_FOLDER, cards, svg=svg))
-    lines = [f"no verdict, the baseline is implausible: {doubt.text}" for doubt in doubts] + list(_conclusions(suite))
+    suite = compared.suite
+    show(write(suite, folder / REPORT_FOLDER, compared.cards, svg=svg))
+    lines = [*compared.notes, *_conclusions(suite)]
     if not suite.pairs:
-        names = {name for name in (baseline, *(cell.manifest["baseline"] for cell in cells)) if name}
+        declared = (cell.manifest["baseline"] for cell in run_cells(folder))
+        names = {name for name in (baseline, *declared) if name}
         problem = f"no cells of the baseline {' or '.join(sorted(names))}" if names else "no baseline is declared"
         lines.append(f"{problem}: scores only; to compare: evalsuite report run={folder.name} baseline=NAME")
     for line in lines:

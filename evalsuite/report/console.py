@@ -70,12 +70,14 @@ class SafeConsole(Console):
         soft_wrap: bool = False,
         force_terminal: bool | None = None,
     ) -> None:
+        """Without a ``file`` the output goes to standard output or error, in a notebook to its cell."""
         super().__init__(
             file=file,
             width=width,
             stderr=stderr,
             soft_wrap=soft_wrap,
             force_terminal=force_terminal,
+            force_jupyter=None if file is None else False,
             markup=False,
             emoji=False,
             highlight=False,

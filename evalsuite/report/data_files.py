@@ -45,12 +45,12 @@ def _cell(score: CellScore) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if key not in RUN_KEYS}
 
 
-def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Write every table of a report as CSV into ``folder``, with unrounded numbers; returns the names of the files.
+def flat_tables(content: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """Return the tables of ``comparison.json`` with one plain value a column and unrounded numbers.
 
-    Scores, deltas and their bounds are fractions of 1; an empty field is unknown.
+    Scores, deltas and their bounds are fractions of 1.
     """
-    tables = {
+    return {
         "scores": _scores(content["cells"]),
         "deltas": _deltas(content["rows"]),
         "effects": _effects(content["effects"]),
@@ -61,6 +61,14 @@ def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         "lengths": _lengths(content["series"]),
         "budgets": _budgets(content["series"]),
     }
+
+
+def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """Write every table of a report as CSV into ``folder``; returns the names of the files.
+
+    An empty field is unknown.
+    """
+    tables = flat_tables(content)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.csv"):
         old.unlink()

@@ -1,0 +1,198 @@
+"""The commands ``run`` and ``plan`` as functions, for Python and notebooks; they call what the commands call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Never
+
+from evalsuite.cli.run import Executed, execute
+from evalsuite.config.compose import load_settings
+from evalsuite.config.python_values import override_words
+from evalsuite.config.settings import Run
+from evalsuite.errors import BadInput, EndpointDown, EndpointUnusable, Exit, Stopped
+from evalsuite.report.console import lines_output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evalsuite.analysis.suite import SuiteComparison
+    from evalsuite.analysis.table import RunTable
+    from evalsuite.plan.build import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run with its comparisons; scores and changes are fractions of 1."""
+
+    folder: Path
+    """The run's folder, below the folder of all runs."""
+    suite: "SuiteComparison"
+    """Every cell of the run compared with its baseline, where one was found; what the report shows."""
+    notes: tuple[str, ...]
+    """Why there are no published scores or no verdicts; usually empty."""
+    page: Path | None
+    """``report.html``; None with ``report=False``."""
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run: the same call with ``overrides={"run_id": ...}`` goes on with it."""
+        return self.folder.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample that was asked for has a value; an incomplete cell has no score."""
+        return self.suite.complete
+
+    @property
+    def table(self) -> "RunTable":
+        """The samples of the run and of its baselines, as ``load_run`` returns them."""
+        return self.suite.table
+
+    @property
+    def scores(self) -> "pd.DataFrame":
+        """One row for each cell: score, standard error, interval, outcomes, tokens per sample."""
+        return self.frame("scores")
+
+    @property
+    def deltas(self) -> "pd.DataFrame":
+        """One row for each comparison: change, interval, p value, lost and gained items, smallest detectable change."""
+        return self.frame("deltas")
+
+    @property
+    def groups(self) -> "pd.DataFrame":
+        """One row for each comparison and group value, such as each subject."""
+        return self.frame("groups")
+
+    def frame(self, name: str) -> "pd.DataFrame":
+        """Build one table of the report, as its ``tables/*.csv`` hold it.
+
+        Args:
+            name: ``scores``, ``deltas``, ``groups``, ``causes``, ``suite``, ``lengths`` or ``budgets``.
+
+        Returns:
+            The table with unrounded numbers; empty when the run has nothing of the kind.
+
+        Raises:
+            BadInput: There is no table of this name.
+        """
+        import pandas as pd
+
+        from evalsuite.errors import unknown_name
+        from evalsuite.report.data_files import comparison_content, flat_tables
+
+        tables = flat_tables(comparison_content(self.suite))
+        if name not in tables:
+            raise unknown_name("table", name, tables)
+        return pd.DataFrame(tables[name])
+
+
+def run(
+    models: str | Sequence[str] = (),
+    tasks: str | Sequence[str] = (),
+    *,
+    suite: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    config_dir: str | Path | None = None,
+) -> RunResult:
+    """Ask models, grade their answers and compare them: ``evalsuite run`` as a function.
+
+    Calling it again with equal arguments continues the run, as the command does. The report is written beside the
+    results and not printed. Progress is shown in the cell of a notebook, on a terminal, or as lines on standard error.
+
+    Args:
+        models: Names of models (``evalsuite tasks`` lists them); may be empty with a suite that names its own.
+        tasks: Names of benchmarks.
+        suite: Name of a suite.
+        overrides: Further keys of the command line with Python values, such as ``{"limit": 20, "sampling": "greedy",
+            "models.fp8.base_url": "http://localhost:8001/v1"}``.
+        config_dir: Folder with configuration files of your own.
+
+    Returns:
+        The run with its comparisons. It may be incomplete: some samples have no value.
+
+    Raises:
+        BadInput: A name, key or value is wrong, or nothing fits the time window.
+        EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
+        EndpointDown: A server was down for too long; the same call goes on.
+        Stopped: The deadline or the token budget ended the run; the same call goes on.
+        StorageFailed: The results cannot be written.
+        KeyboardInterrupt: Ctrl-C ended the run; everything that arrived is kept.
+    """
+    settings = _settings("run", models, tasks, suite, overrides, config_dir)
+    if settings.dry_run or settings.launch.kind != "here":
+        raise BadInput("evalsuite.run asks and waits here; dry_run= and launch= belong to `evalsuite run`")
+    console = lines_output(stderr=True)
+    executed = execute(settings, console)
+    console.print(executed.ending, end="", markup=False)
+    from evalsuite.analysis.collect import REPORT_FOLDER
+    from evalsuite.report.build import compare_run, write
+
+    compared = None
+    if executed.written:
+        compared = compare_run(executed.folder, settings.baseline, settings.config_dir, gate=settings.gate)
+    page = None
+    if compared is not None and settings.report:
+        page = write(compared.suite, executed.folder / REPORT_FOLDER, compared.cards, svg=settings.svg).page
+    if compared is None or executed.code not in (Exit.DONE, Exit.INCOMPLETE):
+        _raise(executed)
+    return RunResult(executed.folder, compared.suite, compared.notes, page)
+
+
+def make_plan(
+    models: str | Sequence[str] = (),
+    tasks: str | Sequence[str] = (),
+    *,
+    suite: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    config_dir: str | Path | None = None,
+) -> "Plan":
+    """Plan a run without sending anything: ``evalsuite plan`` as a function.
+
+    Args:
+        models: Names of models.
+        tasks: Names of benchmarks.
+        suite: Name of a suite.
+        overrides: Further keys of the command line with Python values, such as ``{"rate": 2500, "window": "4h"}``.
+        config_dir: Folder with configuration files of your own.
+
+    Returns:
+        What the run can decide (fractions of 1), what it costs (tokens, seconds, bytes) and where it fits;
+        ``evalsuite.plan.document.plan_json`` turns it into the fields of ``docs/reference/plan.md``.
+
+    Raises:
+        BadInput: A name, key, machine, gate or baseline file is unknown or wrong, or no task can be planned.
+    """
+    from evalsuite.plan.build import make_plan as build
+
+    return build(_settings("plan", models, tasks, suite, overrides, config_dir))
+
+
+def _settings(
+    command: str,
+    models: str | Sequence[str],
+    tasks: str | Sequence[str],
+    suite: str | None,
+    overrides: Mapping[str, Any] | None,
+    config_dir: str | Path | None,
+) -> Run:
+    chosen = {"model": _names(models), "task": _names(tasks), "suite": suite}
+    words = override_words({key: value for key, value in chosen.items() if value} | dict(overrides or {}))
+    return load_settings(words, None if config_dir is None else str(config_dir), command)
+
+
+def _names(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _raise(executed: Executed) -> Never:
+    """Raise the error for a run that ended early."""
+    faults = "; ".join(f"{name}: {fault}" for name, fault in executed.faults.items())
+    kept = f"{executed.folder} keeps what arrived; the same call goes on"
+    if executed.code in (Exit.SIGINT, Exit.SIGTERM):
+        raise KeyboardInterrupt(f"stopped by {executed.stop.reason}. {kept}")
+    if executed.code == Exit.BAD_INPUT:
+        raise BadInput(f"nothing was sent: no request fits {executed.stop.reason}. Use a longer one")
+    if executed.code == Exit.STOPPED and not faults:
+        raise Stopped(f"stopped by {executed.stop.reason or 'a missing simulator'}. {kept}")
+    error = EndpointDown if executed.code == Exit.STOPPED else EndpointUnusable
+    raise error(f"{faults or 'no answer arrived'}. {kept}")
