@@ -98,6 +98,10 @@ class Reply:
     """Name of the model in the server's reply."""
     fingerprint: str = ""
     """``system_fingerprint`` of the reply; empty when the server sends none."""
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt; empty unless they were asked for (``engine.token_ids``)."""
+    token_ids: tuple[int, ...] = ()
+    """Token ids of all that was generated, reasoning and end marker included; empty as ``prompt_ids``."""
 
     @property
     def truncated(self) -> bool:

@@ -34,7 +34,7 @@ from figures.gate_process import gate_lines
 from figures.line import Line
 from figures.nightly import nightly_lines
 from figures.probe import probe_lines
-from figures.probe_load import memory_and_cpu
+from figures.probe_load import memory_and_cpu, token_ids_cost
 from figures.tiers import house, tiers
 from figures.unchanged import unchanged
 from figures.verdict import verdicts
@@ -236,7 +236,7 @@ TOPICS: dict[str, Topic] = {
     "unchanged": Topic("Before and after", unchanged),
     "contract": Topic("Real servers", contract),
     "probe": Topic("The fidelity probe", probe_lines),
-    "probe_load": Topic("What a probe costs", lambda _: memory_and_cpu()),
+    "probe_load": Topic("What a probe costs", lambda _: [*memory_and_cpu(), *token_ids_cost()]),
     "artefacts": Topic("Crafted baselines", security.crafted_artefacts),
     "damages": Topic("Damaged files", security.random_damages),
     "checksums": Topic("Checksums of journals", checksums.checksum_cost),

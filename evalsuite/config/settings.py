@@ -172,6 +172,9 @@ class Engine:
     """Check the identity of the server and the thinking switch before the run."""
     probe_answer: bool = True
     """Refuse a server whose answer to the test question ("What is 2 + 2?") is not 4. False: for base models."""
+    token_ids: bool = False
+    """Ask the servers for the token ids of prompts and answers and keep them in the journal, for ``probe``. vLLM gives
+    them always, SGLang where ``server.stream`` is false; an event of a stream costs three times the CPU."""
     fingerprint: bool = True
     """Compare the server's answers to five prompts with those of all other models on record."""
     reprobe_seconds: float = 900.0

@@ -72,14 +72,18 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
 
 async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json) -> Json:
     """The body of an answer that is sent in one piece."""
-    pieces, entries = [], []
+    pieces, entries, ids = [], [], []
     async with aclosing(service.generate(job, answer)) as generation:
         async for token, piece in generation:
             pieces.append(piece)
+            ids.append(token.token)
             if token.logprobs is not None:
                 entries.append(logprob_entry(service.codec, token.token, token.logprobs))
     logprobs = None if chat.sampling.top_logprobs is None else {"content": entries}
-    return completion(head, pieces, answer, logprobs, usage(len(job.prompt), answer))
+    body = completion(head, pieces, answer, logprobs, usage(len(job.prompt), answer))
+    if chat.token_ids:
+        body["prompt_token_ids"], body["choices"][0]["token_ids"] = list(job.prompt), ids
+    return body
 
 
 def _job(service: Service, chat: ChatRequest) -> Generation:
@@ -101,19 +105,21 @@ async def _stream(
     # Every chunk of an answer begins alike; only the delta is encoded token by token.
     opening = "data: " + json.dumps({**head, "object": "chat.completion.chunk"})[:-1]
 
-    def chunk(change: Json, logprobs: Json | None, finish: str | None) -> bytes:
-        choice = f'{json.dumps(change)}, "logprobs": {json.dumps(logprobs)}, "finish_reason": {json.dumps(finish)}'
-        return f'{opening}, "choices": [{{"index": 0, "delta": {choice}}}]}}\n\n'.encode()
+    def chunk(change: Json, logprobs: Json | None, finish: str | None, ids: str = "", rest: str = "") -> bytes:
+        choice = f'{json.dumps(change)}, "logprobs": {json.dumps(logprobs)}, "finish_reason": {json.dumps(finish)}{ids}'
+        return f'{opening}, "choices": [{{"index": 0, "delta": {choice}}}]{rest}}}\n\n'.encode()
 
     try:
-        await response.write(chunk({"role": "assistant", "content": ""}, None, None))
+        prompt_ids = f', "prompt_token_ids": {json.dumps(job.prompt)}' if chat.token_ids else ""
+        await response.write(chunk({"role": "assistant", "content": ""}, None, None, rest=prompt_ids))
         async with aclosing(service.generate(job, answer)) as generation:
             async for token, piece in generation:
                 change = delta(piece)
                 values = token.logprobs
                 entry = None if values is None else {"content": [logprob_entry(service.codec, token.token, values)]}
-                if change or entry:
-                    await response.write(chunk(change, entry, None))
+                ids = f', "token_ids": [{token.token}]' if chat.token_ids else ""
+                if change or entry or ids:
+                    await response.write(chunk(change, entry, None, ids))
         await response.write(chunk({}, None, answer.finish))
         if chat.include_usage:
             tokens = json.dumps(usage(len(job.prompt), answer))

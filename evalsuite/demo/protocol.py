@@ -38,6 +38,8 @@ class ChatRequest:
     include_usage: bool
     """Whether a stream ends with a usage chunk."""
     thinking: bool
+    token_ids: bool
+    """Whether the token ids of prompt and answer are sent (vLLM's ``return_token_ids``)."""
 
 
 def parse(body: object, served: str) -> ChatRequest:
@@ -68,6 +70,7 @@ def parse(body: object, served: str) -> ChatRequest:
         stream=body.get("stream") is True,
         include_usage=options.get("include_usage") is True,
         thinking=template.get("enable_thinking") is not False,
+        token_ids=body.get("return_token_ids") is True,
     )
 
 

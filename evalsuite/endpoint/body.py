@@ -55,6 +55,20 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
     return body
 
 
+def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
+    """``body`` with the question for token ids, where this server answers it.
+
+    vLLM takes ``return_token_ids``; SGLang (sgl-project/sglang#30917) has another field for those of the prompt, and
+    refuses both for a chat that is streamed.
+    """
+    dialect = model.server.dialect
+    if dialect == "vllm":
+        return {**body, "return_token_ids": True}
+    if dialect == "sglang" and not streams(model, request):
+        return {**body, "return_token_ids": True, "return_prompt_token_ids": True}
+    return dict(body)
+
+
 def streams(model: Model, request: Request) -> bool:
     """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
     return model.server.stream and not request.tools

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from evalsuite.config.settings import Engine, Model
-from evalsuite.endpoint.body import encode, request_body, streams
+from evalsuite.endpoint.body import encode, request_body, streams, with_token_ids
 from evalsuite.endpoint.fault_mapping import (
     broken_fault,
     connection_fault,
@@ -75,7 +75,10 @@ class Client:
         stream = ReplyStream(largest(request))
         if progress is not None:
             progress.reply = stream.assembler
-        path, body = "/completions" if request.raw else "/chat/completions", encode(self.body(request))
+        path, fields = "/completions" if request.raw else "/chat/completions", self.body(request)
+        if self.engine.token_ids:
+            fields = with_token_ids(self.model, request, fields)
+        body = encode(fields)
         answered = False
         try:
             async with asyncio.timeout_at(limits.first) as timer:

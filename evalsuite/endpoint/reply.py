@@ -6,6 +6,7 @@ server), which ``thinking.py`` splits.
 """
 
 import json
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ class Assembler:
     """Collects one reply. What it cannot be made of raises ``NoCompletion``, an error event ``ErrorEvent``, and text
     behind the end of the answer ``SampleFailed``."""
 
-    __slots__ = ("_calls", "_fingerprint", "_finish", "_names", "_reasoning", "_text", "_usage")
+    __slots__ = ("_calls", "_fingerprint", "_finish", "_ids", "_names", "_prompt_ids", "_reasoning", "_text", "_usage")
 
     def __init__(self) -> None:
         self._text = TextBuffer()
@@ -78,6 +79,7 @@ class Assembler:
         self._usage: Mapping[str, Any] = {}
         self._names: list[str] = []
         self._fingerprint = ""
+        self._prompt_ids, self._ids = TokenIds(), TokenIds()
 
     def add(self, body: Mapping[str, Any]) -> bool:
         """Take one event or body; True if it held generated text or a tool call."""
@@ -90,6 +92,8 @@ class Assembler:
             self._names.append(name)
         if fingerprint and isinstance(fingerprint, str):
             self._fingerprint = fingerprint
+        if prompt_ids := body.get("prompt_token_ids"):
+            self._prompt_ids.add(prompt_ids)
         choice = first_choice(body.get("choices"))
         return choice is not None and self._add_choice(choice)
 
@@ -107,6 +111,10 @@ class Assembler:
             calls = None
         elif whole and (self.characters or self._calls):
             raise NoCompletion("a whole message behind parts of another one")
+        if prompt_ids := choice.get("prompt_token_ids"):  # SGLang
+            self._prompt_ids.add(prompt_ids)
+        if ids := choice.get("token_ids"):
+            self._ids.add(ids)
         generated = bool(text or reasoning or calls)
         self._unfinished(generated=generated)
         if text:
@@ -163,7 +171,37 @@ class Assembler:
         text, reasoning = storable(self._text.whole()), storable(self._reasoning.whole())
         text, reasoning = split_thinking(text, reasoning, tags=tags, cut=thinking and finish == "length")
         model, fingerprint = storable(self.model), storable(self._fingerprint)
-        return Reply(text, reasoning, finish, self._calls.whole(), usage, seconds, first, model, fingerprint)
+        ids = self._prompt_ids.whole(usage.prompt_tokens), self._ids.whole(usage.completion_tokens)
+        return Reply(text, reasoning, finish, self._calls.whole(), usage, seconds, first, model, fingerprint, *ids)
+
+
+class TokenIds:
+    """Token ids that come with the pieces of a reply. They are dropped, never an answer with them, where some are no
+    ids or are missing: parsers of some servers swallow tokens (vllm-project/vllm#27482)."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: array[int] | None = array("i")
+        """None: something else came."""
+
+    def add(self, ids: Any) -> None:
+        """Take the next ones."""
+        if (
+            self._ids is None
+            or not isinstance(ids, list)
+            or not all(type(token) is int and token >= 0 for token in ids)
+        ):
+            self._ids = None
+            return
+        try:
+            self._ids.extend(ids)
+        except OverflowError:
+            self._ids = None
+
+    def whole(self, count: int | None) -> tuple[int, ...]:
+        """All of them; empty where the server counts another number of tokens."""
+        return tuple(self._ids) if self._ids and count in (None, len(self._ids)) else ()
 
 
 class ToolCallParts:

@@ -141,7 +141,8 @@ def _only_text(body: Mapping[str, Any]) -> tuple[str, str] | None:
     if not isinstance(choices, list) or len(choices) != 1:
         return None
     delta = choices[0].get("delta")
-    if not isinstance(delta, Mapping) or delta.get("tool_calls") or choices[0].get("finish_reason"):
+    further = ("finish_reason", "token_ids", "prompt_token_ids")
+    if not isinstance(delta, Mapping) or delta.get("tool_calls") or any(choices[0].get(name) for name in further):
         return None
     found = [(field, delta[field]) for field in FIELDS if delta.get(field)]
     return found[0] if len(found) == 1 and isinstance(found[0][1], str) else None

@@ -88,7 +88,8 @@ async def connect_auxiliaries(
             missing[role] = f"no {role} is configured"
             continue
         try:
-            clients[role] = await connect_auxiliary(model, replace(engine, outage_seconds=patience[role]))
+            patient = replace(engine, outage_seconds=patience[role], token_ids=False)
+            clients[role] = await connect_auxiliary(model, patient)
         except EndpointUnusable as error:
             missing[role] = str(error)
     return Auxiliaries(clients.get("judge"), clients.get("simulator"), missing)

@@ -128,7 +128,7 @@ class Cell:
         now = time.time()
         span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was sent and answered, for the timeline
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
-        event["reply"] = reply
+        event["reply"] = _reply_fields(reply)
         file = self._journal()
         offset = await self._writer.write(file, event, sync=True)
         attempt = self._index.setdefault(key, StoredAttempt())
@@ -357,8 +357,18 @@ def _event(kind: str, key: AttemptKey, turn: Turn) -> dict[str, Any]:
     return {"event": kind, "item": key[0], "repeat": key[1], "who": turn[0], "turn": turn[1]}
 
 
+def _reply_fields(reply: Reply) -> dict[str, Any]:
+    """The JSON form of a reply; token ids only where there are any."""
+    return {name: getattr(reply, name) for name in _WITH_IDS if name not in _IDS or getattr(reply, name)}
+
+
+_WITH_IDS = tuple(Reply.__dataclass_fields__)
+_IDS = ("prompt_ids", "token_ids")
+
+
 def _reply_from(data: Mapping[str, Any]) -> Reply:
     """A ``Reply`` from its JSON form; fields that this version does not know are left out."""
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
-    return Reply(**{**known, "usage": Usage(**usage), "tool_calls": tuple(data.get("tool_calls", ()))})
+    sequences = {name: tuple(data.get(name, ())) for name in ("tool_calls", *_IDS)}
+    return Reply(**{**known, **sequences, "usage": Usage(**usage)})

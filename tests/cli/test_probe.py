@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from evalsuite.demo.process import serving
@@ -93,3 +95,32 @@ def test_what_is_missing_is_named(folder: Path, words: tuple[str, ...], code: in
     assert done.returncode == code, done.stderr
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_token_ids_of_a_run_are_what_the_probe_reads(tmp_path: Path) -> None:
+    words = ("suite=demo", "model=[demo_bf16]", "limit=12", "report=false")
+    plain = evalsuite(tmp_path, "run", *words, "run_id=plain")
+    asked = evalsuite(
+        tmp_path, "run", *words, "run_id=ids", "engine.token_ids=true", "server@models.demo_bf16.server=vllm"
+    )
+    assert plain.returncode == asked.returncode == 0, asked.stderr
+    replies = {run: _replies(tmp_path / "results" / run) for run in ("plain", "ids")}
+    for item, reply in replies["ids"].items():
+        assert len(reply["token_ids"]) == reply["usage"]["completion_tokens"]
+        assert len(reply["prompt_ids"]) == reply["usage"]["prompt_tokens"]
+        assert reply["text"] == replies["plain"][item]["text"]
+    assert not any("token_ids" in reply or "prompt_ids" in reply for reply in replies["plain"].values())
+    read = evalsuite(tmp_path, "probe", "baseline_run=ids", "answers=12", "model=demo_bf16")
+    assert read.returncode == 0, read.stderr
+    (file,) = (tmp_path / "results" / ".probe").iterdir()
+    with np.load(file) as arrays:
+        lengths = np.cumsum(arrays["answer_lengths"])[:-1]
+        for key, ids in zip(arrays["keys"], np.split(arrays["answer"], lengths), strict=True):
+            assert ids.tolist() == replies["ids"][str(key).split("/")[1]]["token_ids"]
+
+
+def _replies(run: Path) -> dict[str, dict[str, Any]]:
+    lines = (line for path in run.glob("*/*/journal-*.jsonl") for line in path.read_text().splitlines())
+    events = (json.loads(line) for line in lines)
+    return {event["item"]: event["reply"] for event in events if event["event"] == "reply"}

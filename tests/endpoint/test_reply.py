@@ -4,11 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalsuite.config.settings import Model, Server
+from evalsuite.endpoint.body import with_token_ids
 from evalsuite.endpoint.faults import retry_after
 from evalsuite.endpoint.reply import Assembler
 from evalsuite.endpoint.sse import SSEReader
+from evalsuite.endpoint.stream import ReplyStream
 from evalsuite.errors import SampleFailed
-from evalsuite.records import Reply, Usage
+from evalsuite.records import Reply, Request, Usage
 from tests.support.shared import shared_data
 
 
@@ -136,3 +139,47 @@ def test_bodies_recorded_from_a_real_vllm() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+def test_token_ids_are_kept_where_all_came_and_never_cost_an_answer() -> None:
+    counts = {"prompt_tokens": 2, "completion_tokens": 3}
+    whole = body("stop", counts, content="ab") | {"prompt_token_ids": [7, 8]}
+    whole["choices"][0]["token_ids"] = [1, 2, 3]
+    pieces = [delta(content="a"), delta(content="b"), delta("stop")]
+    pieces[0]["choices"][0]["prompt_token_ids"] = [7, 8]
+    for number, piece in enumerate(pieces):
+        piece["choices"][0]["token_ids"] = [number + 1]
+    ended = {"choices": [], "usage": counts}
+    for reply in (assembled(whole), assembled(*pieces, ended)):
+        assert (reply.text, reply.prompt_ids, reply.token_ids) == ("ab", (7, 8), (1, 2, 3))
+    for odd in (None, [], [2, 2], ["2"], [True], [-1], [2**40], "2", {"2": 2}, 2):
+        pieces[1]["choices"][0]["token_ids"] = odd
+        reply = assembled(*pieces, ended)
+        assert (reply.text, reply.token_ids) == ("ab", ())
+    assert not assembled(body(content="ab")).token_ids
+
+
+def test_equal_events_of_a_stream_each_add_their_token_id() -> None:
+    event = {"choices": [{"delta": {"content": "ha"}, "token_ids": [5]}]}
+    stream = ReplyStream(1 << 20)
+    for part in (*[event] * 3, delta("stop"), {"choices": [], "usage": {"completion_tokens": 3}}):
+        stream.feed(b"data: " + json.dumps(part).encode() + b"\n\n")
+    reply = stream.reply(Request(()), 0.0, thinking=False)
+    assert (reply.text, reply.token_ids) == ("hahaha", (5, 5, 5))
+
+
+def test_token_ids_are_asked_for_where_the_server_gives_them() -> None:
+    asked = {}
+    for dialect in ("vllm", "sglang", "llama_cpp"):
+        for stream in (True, False):
+            model = Model("M", "org/m", precision="bf16", server=Server(dialect, stream=stream))
+            asked[dialect, stream] = sorted(with_token_ids(model, Request(()), {}))
+    both = ["return_prompt_token_ids", "return_token_ids"]
+    assert asked == {
+        ("vllm", True): both[1:],
+        ("vllm", False): both[1:],
+        ("sglang", True): [],
+        ("sglang", False): both,
+        ("llama_cpp", True): [],
+        ("llama_cpp", False): [],
+    }

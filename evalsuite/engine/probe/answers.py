@@ -14,6 +14,8 @@ from evalsuite.endpoint.logprobs import tokenize
 from evalsuite.engine.stored.rescore import load
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Request, canonical_sha
+from evalsuite.store import journal
+from evalsuite.store.attempts import checked_reply, scan
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import read_rows
 from evalsuite.tasks.base import SingleTurn
@@ -45,6 +47,10 @@ class StoredAnswer:
     prompt_tokens: int | None
     """As the baseline's server counted them."""
     completion_tokens: int | None
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt, where the run stored them."""
+    token_ids: tuple[int, ...] = ()
+    """Those of all that was generated, where the run stored them."""
 
     @property
     def key(self) -> str:
@@ -71,6 +77,7 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
     Raises ``BadInput`` where no such answer is stored, and where the questions cannot be loaded.
     """
     strata: dict[tuple[str, bool], list[StoredAnswer]] = {}
+    cells = list(cells)
     for cell in cells:
         for answer in _stored(cell, data):
             strata.setdefault((answer.stratum, answer.right), []).append(answer)
@@ -85,7 +92,28 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
     chosen: list[StoredAnswer] = []
     while len(chosen) < count and any(queues):
         chosen += [queue.pop() for queue in queues if queue]
-    return chosen[:count]
+    return _with_ids(chosen[:count], cells)
+
+
+def _with_ids(chosen: Sequence[StoredAnswer], cells: Iterable[TableCell]) -> list[StoredAnswer]:
+    """The answers with the token ids that the journals of their cells hold."""
+    indexes = {cell.task: scan(cell.folder) for cell in cells}
+    with journal.reading() as event_at:
+
+        def whole(answer: StoredAnswer) -> StoredAnswer:
+            attempt = indexes[answer.task].get((answer.item, answer.repeat))
+            if attempt is None or attempt.last is None:
+                return answer
+            reply = checked_reply(event_at(attempt.last.path, attempt.last.offset), attempt.last)
+            return replace(answer, prompt_ids=_ids(reply, "prompt_ids"), token_ids=_ids(reply, "token_ids"))
+
+        return [whole(answer) for answer in chosen]
+
+
+def _ids(reply: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    value = reply.get(name)
+    known = isinstance(value, list) and all(type(token) is int and token >= 0 for token in value)
+    return tuple(value) if known and value else ()
 
 
 def _stored(cell: TableCell, data: Data) -> Iterable[StoredAnswer]:
@@ -131,10 +159,12 @@ async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
 
 
 async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
-    """Token ids of the answer's text, if their number is the stored one; None: they would be others.
+    """Token ids that were stored, else of the answer's text if their number is the stored one; None: others.
 
     The end marker, which no text shows, counts as one token.
     """
+    if answer.token_ids:
+        return list(answer.token_ids)
     for text in answer.texts:
         ids = await tokenize(client, {"prompt": text, "add_special_tokens": False})
         if answer.completion_tokens is None or answer.completion_tokens - len(ids) in (0, 1):
@@ -145,6 +175,13 @@ async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
 def identity_of(answers: Sequence[StoredAnswer], checkpoint: str) -> str:
     """Sixteen hex digits that stand for these answers and their baseline."""
     return canonical_sha([checkpoint, [[answer.key, answer.texts] for answer in answers]])[:16]
+
+
+def _as_stored(stored: StoredAnswer, prompt: Sequence[int]) -> bool:
+    """Whether these token ids of a prompt are those of the run; of runs without ids their number."""
+    if stored.prompt_ids:
+        return tuple(prompt) == stored.prompt_ids
+    return stored.prompt_tokens in (None, len(prompt))
 
 
 async def tokenized_answers(
@@ -162,18 +199,17 @@ async def tokenized_answers(
             return await prompt_ids(client, stored), await answer_ids(client, stored)
 
     pairs = await asyncio.gather(*(rendered(stored) for stored in chosen))
-    counted = [pair for stored, pair in zip(chosen, pairs, strict=True) if stored.prompt_tokens is not None]
-    known = [stored.prompt_tokens for stored in chosen if stored.prompt_tokens is not None]
-    unequal = sum(len(prompt) != count for (prompt, _), count in zip(counted, known, strict=True))
-    if 10 * unequal > len(counted):
+    known = sum(stored.prompt_tokens is not None or bool(stored.prompt_ids) for stored in chosen)
+    unequal = sum(not _as_stored(stored, prompt) for stored, (prompt, _) in zip(chosen, pairs, strict=True))
+    if 10 * unequal > known:
         raise EndpointUnusable(
-            f"{client.model.base_url} renders {unequal} of {len(counted)} prompts with another number of tokens than "
-            "the baseline's run: another chat template, tokenizer or thinking switch. Serve the baseline as it was"
+            f"{client.model.base_url} renders {unequal} of {known} prompts with other tokens than the baseline's run: "
+            "another chat template, tokenizer or thinking switch. Serve the baseline as it was"
         )
     kept = [
         TokenizedAnswer(stored, tuple(prompt), tuple(answer))
         for stored, (prompt, answer) in zip(chosen, pairs, strict=True)
-        if answer and stored.prompt_tokens in (None, len(prompt))
+        if answer and _as_stored(stored, prompt)
     ]
     if 2 * len(kept) < len(chosen):
         raise EndpointUnusable(
