@@ -36,6 +36,8 @@ SCHEMA = 2
 MAX_LINE = 1 << 28
 """Longest line in bytes: what is longer is damage."""
 _CRC = b',"crc":'
+_HEADER = (b'{"schema":', b'{"event":"open"')
+"""How the first line begins, in both schemas."""
 _LINE_START = re.compile(rb'\{"(?:event|schema)":')
 _LINE_END = re.compile(rb',"crc":\d{1,10}\}')
 _REPLY_HEAD = re.compile(
@@ -146,26 +148,43 @@ def close(file: JournalFile) -> None:
 
 
 def ordered(folder: Path) -> list[Path]:
-    """The journals of a cell, oldest first: by the number in their first line, which copies keep, unlike file times."""
-    return sorted(folder.glob(PATTERN), key=lambda path: (_number(path), path.stat().st_mtime_ns, path.name))
+    """The journals of a cell, oldest first: by the number in their header, which copies keep, unlike file times.
+
+    One whose header is damaged stands behind the last one that was written before it.
+    """
+    numbers = {path: _number(path) for path in folder.glob(PATTERN)}
+    times = {path: path.stat().st_mtime_ns for path in numbers}
+    paths = sorted(numbers, key=lambda path: (numbers[path] or 0, times[path], path.name))
+    known = [path for path in paths if numbers[path] is not None]
+    for path in paths:
+        if numbers[path] is None:
+            before = [place for place, other in enumerate(known, 1) if times[other] <= times[path]]
+            known.insert(max(before, default=0), path)
+    return known
 
 
 def next_number(folder: Path) -> int:
     """The number of the next journal in a folder."""
-    return max((_number(path) for path in folder.glob(PATTERN)), default=0) + 1
+    return max((_number(path) or 0 for path in folder.glob(PATTERN)), default=0) + 1
 
 
-def _number(path: Path) -> int:
-    """The number in a journal's first line; 0 where it has none (journals of earlier versions)."""
-    number = _head(path).get("number", 0)
-    return number if isinstance(number, int) else 0
+def _number(path: Path) -> int | None:
+    """The number in a journal's header; 0 where there is none (earlier versions), None where it is damaged."""
+    head = _head(path)
+    number = 0 if head is None else head.get("number", 0) if head else None
+    return number if isinstance(number, int) else None
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """The first line of a journal; empty where it is damaged."""
+def _head(path: Path) -> dict[str, Any] | None:
+    """The header of a journal: its first line, or a later one where lines were swapped. Empty: damaged; None: none."""
     with path.open("rb") as file:
-        line = file.readline(10_000)
+        line = first = file.readline(10_000)
+        if not first.startswith(_HEADER):
+            line = next((line for line in file if line.startswith(_HEADER)), b"")
     try:
+        if not line:
+            decode(first)
+            return None
         head = decode(line)
     except (KeyError, ValueError, RecursionError):
         return {}
@@ -186,7 +205,7 @@ def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[i
     Raises:
         BadInput: It is the journal of another cell, or of a later version.
     """
-    head = _head(path)
+    head = _head(path) or {}
     schema = head.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise BadInput(f"{path} has schema {schema}; this evalsuite reads up to {SCHEMA}: upgrade it")
