@@ -110,7 +110,9 @@ def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = 
     ``kind`` is the kind of name, such as ``model``; ``remedy`` is a sentence at the end.
     """
     names = sorted(known)
-    similar = difflib.get_close_matches(requested, names, n=1)
+    plain = requested.lower().replace("-", "_")
+    similar = difflib.get_close_matches(requested, names, n=1) or difflib.get_close_matches(plain, names, n=1)
+    similar = similar or [name for name in names if len(plain) > 2 and plain in name.lower()]
     hint = f"; did you mean '{similar[0]}'?" if similar else "."
     choices = ", ".join(names) if names else "none"
     return BadInput(f"unknown {kind} '{requested}'{hint} Known: {choices}.{' ' + remedy if remedy else ''}")

@@ -83,6 +83,13 @@ def mistakes(folder: Path) -> list[Line]:
     return lines(folder)
 
 
+def user_mistakes(folder: Path) -> list[Line]:
+    """Twenty-five mistakes of a new user."""
+    from figures.user_mistakes import user_mistake_lines
+
+    return user_mistake_lines(folder)
+
+
 def calibration(folder: Path) -> list[Line]:
     """Simulated suites through the real decision code."""
     from figures.calibration import release_lines
@@ -228,6 +235,7 @@ TOPICS: dict[str, Topic] = {
     "identity": Topic("Who is on the port", identity),
     "families": Topic("Checkpoints of other families", families.families),
     "mistakes": Topic("Ten common mistakes", mistakes),
+    "user_mistakes": Topic("Twenty-five mistakes of a new user", user_mistakes),
     "faults": Topic("Faults", faults),
     "sick": Topic("Sick servers", sick.lines),
     "smollm2": Topic("SmolLM2 in llama.cpp", smollm2),

@@ -1,5 +1,6 @@
 """Splits a command line into flags and overrides."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,15 @@ def split(words: Sequence[str]) -> Arguments:
         elif word in ("-h", "--help"):
             help_asked = True
         elif word.startswith("-"):
-            raise unknown_name("flag", flag, ["--config-dir", "--multirun", "--help", "-m", "-h"])
+            known = ["--config-dir", "--multirun", "--help", "-m", "-h"]
+            if not flag.startswith("--") or difflib.get_close_matches(flag, known, n=1, cutoff=0.8):
+                raise unknown_name("flag", flag, known)
+            from evalsuite.config.hints import flag_hint  # costs 0.1 s
+
+            after = value if equals else next(rest, "")
+            raise BadInput(
+                flag_hint(flag, "" if after.startswith("-") or (not equals and "=" in after) else after, words)
+            )
         else:
             overrides.append(word)
     return Arguments(tuple(overrides), config_dir, multirun, help_asked)

@@ -26,7 +26,10 @@ def judge(settings: Report) -> Exit:
     Raises ``BadInput`` without a judge or judged cells, ``EndpointUnusable`` if the judge cannot be reached.
     """
     if settings.judge is None:
-        raise BadInput("no judge chosen: add judge=NAME, and judge.base_url=... if it is served elsewhere")
+        raise BadInput(
+            "no judge chosen: add judge=qwen3_235b_instruct, or your own judge=NAME, and judge.base_url=URL if it is "
+            "served elsewhere"
+        )
     console = lines_output()
     results = Path(settings.results_dir)
     every_cell = [folder for run in settings.run for folder in cell_folders(find_run(run, results))]

@@ -144,7 +144,11 @@ def dispatch(argv: Sequence[str]) -> Exit:
     words = 2 if " ".join(argv[:2]) in COMMANDS else 1
     name = " ".join(argv[:words])
     if name not in COMMANDS:
-        raise unknown_name("command", name, COMMANDS, "Usage: evalsuite COMMAND [KEY=VALUE ...].")
+        from evalsuite.config.hints import command_hint
+
+        line = command_hint(argv, list(COMMANDS))
+        usage = f"Write {line}" if line else "Usage: evalsuite COMMAND [KEY=VALUE ...]."
+        raise unknown_name("command", name, COMMANDS, usage)
     arguments = split(argv[words:])
     if arguments.help:
         print(command_help(name))

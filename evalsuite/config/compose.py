@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -24,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from evalsuite.config import hints
 from evalsuite.config.address import shown_urls
 from evalsuite.config.files import (
     GUEST,
@@ -145,6 +146,7 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
     """(the settings, chosen names per group)."""
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
+    hints.check_words(source, overrides)
     literal = [override for override in overrides if _is_literal(source, override)]
     parsed = parse([override for override in overrides if override not in literal], partial(_kind_of, source))
     groups = [item for item in parsed if _is_group(source, item)]
@@ -156,7 +158,11 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
     add_models(source, cfg, models)
     chosen["model"] |= models.keys()
     for item in [*(item for item in parsed if item not in groups), *map(_literal, literal)]:
-        _set(source, cfg, item)
+        try:
+            _set(source, cfg, item)
+        except BadInput as error:
+            composed = cast("dict[str, Any]", OmegaConf.to_container(cfg))
+            raise hints.key_hint(error, str(item.input_line), composed) from None
     for group in MULTI.keys() & source.groups:
         with open_dict(cfg):  # a suite may set options of tasks that the command line replaced; they are not chosen
             for name in set(cfg[MULTI[group]]) - chosen[group]:
@@ -208,7 +214,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
     if item.is_add() or item.is_force_add() or item.is_delete():
         raise BadInput(f"{line}: write {group}=NAME. Known: {', '.join(source.options(group))}.")
     if item.is_sweep_override():
-        several = f", or '{group}=[A,B]' for several in one run" if group in MULTI else ""
+        several = f", or '{group}=[{line.partition('=')[2]}]' for several in one run" if group in MULTI else ""
         raise BadInput(f"{line}: comma-separated values need -m (one run after the other){several}")
     value = item.value()
     if value is None:
@@ -225,7 +231,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
                 raise BadInput(f"{line}: {GUEST} stands before a name, such as task=lm_eval:gsm8k")
             continue  # lm-eval knows its tasks; the name is checked when they are loaded
         if str(name) not in source.options(group):
-            raise unknown_name(group, str(name), source.options(group), f"Your own: --config-dir DIR with {group}/.")
+            raise unknown_name(group, str(name), source.options(group), hints.other_group(source, group, str(name)))
         if group == "suite":
             check_suite(source, str(name))
 

@@ -140,6 +140,8 @@ def _url(key: str, url: str) -> Iterator[str]:
     if secret:
         yield f"{key}: holds a user or password; put it into headers or the variable named by api_key_env"
     elif parts.scheme not in ("http", "https") or not host:
-        yield f"{key}={url}: must begin with http:// or https:// (or be '{DEMO}')"
+        line = f"{key}=http://{url.rpartition('://')[2]}{'' if '/' in url.rpartition('://')[2] else '/v1'}"
+        yield f"{key}={url}: must begin with http:// or https:// (or be '{DEMO}'), such as {line}"
     elif parts.path.rstrip("/").endswith(("/completions", "/models")):
-        yield f"{key}={url}: give the root of the API, such as http://HOST:PORT/v1"
+        root = re.sub(r"(/chat)?/(completions|models)/*$", "", url)
+        yield f"{key}={url}: give the root of the API, such as {key}={root}"

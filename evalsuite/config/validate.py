@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evalsuite.config.deadline import SLURM, duration, point_in_time, unreadable
+from evalsuite.config.hints import newest_run
 from evalsuite.config.model_checks import (
     auxiliary_problems,
     model_name_problems,
@@ -28,6 +29,8 @@ _ONLY = {
 """Keys of reports that only some commands understand."""
 _JSON = ("show", "tasks", "doctor", "plan", "report", "gate")
 """Commands that take ``output=json``."""
+_IMPORTED = (("file", "ANSWERS.jsonl"), ("name", "MODEL"))
+"""Settings that ``import`` needs, with a word for their values."""
 _REASON = 'accept_degenerate= gives a score to answers of a sick server: say why with accept_degenerate="reason"'
 
 
@@ -58,8 +61,13 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
             problems.append(f"no model chosen: add model=NAME. Known: {', '.join(models)}.")
         if not run.tasks:
             problems.append(f"no task chosen: add task=NAME or suite=NAME. Known tasks: {', '.join(tasks)}.")
+    if command != "models new" and (run.base_url or run.checkpoint):
+        name = next(iter(run.models), "NAME")
+        given = {"base_url": run.base_url, "checkpoint": run.checkpoint}
+        lines = [f"models.{name}.{key}={value}" for key, value in given.items() if value]
+        problems.append(f"base_url= and checkpoint= at the top are for models new; write {' '.join(lines)}")
     if command == "import":
-        problems += [f"{key}= is missing" for key in ("file", "name") if not getattr(run, key)]
+        problems += [f"{key}= is missing: add {key}={word}" for key, word in _IMPORTED if not getattr(run, key)]
         if len(run.tasks) != 1:
             problems.append(f"exactly one task is imported at a time: add task=NAME. Known: {', '.join(tasks)}.")
         if run.models:
@@ -107,7 +115,8 @@ def check_report(command: str, report: Report) -> None:
     known = [path.name for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
     alone = command == "show" or (command == "report" and report.card is not None)
     if not report.run and not alone:
-        raise BadInput(f"no run chosen: add run=ID. In {root}: {', '.join(known) or 'none'}.")
+        newest = f", such as run={newest_run(root)}" if known else ""
+        raise BadInput(f"no run chosen: add run=ID{newest}. In {root}: {', '.join(known) or 'none'}.")
     for run in report.run:
         pattern = "*" in run and command in ("report", "gate")  # is resolved there
         if not pattern and not Path(run).is_dir() and not (root / run).is_dir():

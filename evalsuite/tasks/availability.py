@@ -25,11 +25,14 @@ class AvailableTasks:
 def load_available(settings: Run, *, without_items: bool = False) -> AvailableTasks:
     """Load every task of a run that can be loaded, and collect what the others lack.
 
+    Raises ``BadInput`` for an adapter, a variant or an option that does not exist.
+
     ``without_items``: no question is loaded or downloaded; it is only looked whether there are files of them.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}
     for name, task in settings.tasks.items():
+        bare = tasks[name] = load_task(name, task, settings, without_items=True)  # an unknown variant is a mistake
         messages = list(_missing_files(task, settings)) if without_items else []
         try:
             if not without_items:
@@ -39,8 +42,8 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
             messages.append(str(error))
         try:
             if messages or without_items:
-                tasks[name] = load_task(name, task, settings, without_items=True)
-                getattr(tasks[name].adapter, "check_installed", lambda: None)()
+                tasks[name] = bare
+                getattr(bare.adapter, "check_installed", lambda: None)()
         except BadInput as error:
             messages.append(str(error))
         if messages:

@@ -185,6 +185,24 @@ def _silence() -> None:
         disable_progress_bars()
 
 
+@contextlib.contextmanager
+def settled_client() -> Iterator[None]:
+    """For a ``with`` block in which a library asks the hub by itself: its retries are silent, and where the hub accepts
+    no connection it reads the cache alone.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    _silence()
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    if not before[0] and not accepts_connections(constants.ENDPOINT):
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
+
+
 def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
     """Return the path of one file of a split, as ``cached_file``; raises ``BadInput`` for another content."""
     path, expected = cached_file(dataset, name, advice), dataset.splits[split].expected_sha256(name)

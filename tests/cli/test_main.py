@@ -80,7 +80,7 @@ WRONG = {
     "unknown model in a list": (["model=[fp8,nvfp5]"], "unknown model 'nvfp5'; did you mean 'nvfp4'? Known: bf16, "),
     "unknown task": (
         ["model=fp8", "task=gpqa"],
-        "unknown task 'gpqa'. Known: aa_lcr, aime, gpqa_diamond, gsm8k, ",
+        "unknown task 'gpqa'; did you mean 'gpqa_diamond'? Known: aa_lcr, aime, gpqa_diamond, gsm8k, ",
     ),
     "unknown suite": (
         ["suite=nigthly"],
@@ -91,7 +91,7 @@ WRONG = {
         "unknown sampling 'crad'; did you mean 'card'? Known: card, card_literal, ",
     ),
     "unknown server": ([*GOOD, "server@models.fp8.server=vlm"], "unknown server 'vlm'; did you mean 'vllm'? Known: "),
-    "server without a place": ([*GOOD, "server=vllm"], "a server belongs to a model: server@models.NAME.server=vllm"),
+    "server without a place": ([*GOOD, "server=vllm"], "unknown key 'server'; write server@models.fp8.server=vllm"),
     "server of a model that is not there": (
         [*GOOD, "server@models.bf16.server=vllm"],
         "'server@models.bf16.server': there is nothing to choose",
@@ -120,10 +120,10 @@ WRONG = {
         "suite=null: write suite=NAME, or leave it out. Known: all, card, card_instruct, ",
     ),
     "a choice twice": (["model=fp8", "model=bf16"], "model= is given twice; several names are model=[A,B]"),
-    "no value": (["model=fp8", "gsm8k"], "'gsm8k' is not an override: write KEY=VALUE, such as model=fp8 or limit=20"),
+    "no value": (["model=fp8", "gsm8k"], "'gsm8k' is not an override (KEY=VALUE): write task=gsm8k"),
     "several values": (
         ["model=fp8,bf16", "task=gsm8k"],
-        "model=fp8,bf16: comma-separated values need -m (one run after the other), or 'model=[A,B]' for several in ",
+        "model=fp8,bf16: comma-separated values need -m (one run after the other), or 'model=[fp8,bf16]' for several ",
     ),
     "unreadable value": (["limit=("], "cannot read limit=( (a value with special characters: 'limit=\"...\"')"),
     "bad URL": (
@@ -141,7 +141,7 @@ WRONG = {
         "unknown task 'mmlu'. Known: failed, gsm8k. (redo= takes a chosen ",
     ),
     "redo without a reason": ([*GOOD, "redo=gsm8k"], 'redo=gsm8k archives results: say why with reason="..."'),
-    "unknown flag": (["--dry-run"], "unknown flag '--dry-run'. Known: --config-dir, --help, --multirun, -h, -m."),
+    "unknown flag": (["--dry-run"], "settings have no dashes: write dry_run=true instead of --dry-run"),
     "no such folder": (["--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
     "mistake in a sweep": (
         ["-m", "model=fp8,nvfp5", "task=gsm8k"],

@@ -259,7 +259,7 @@ def test_a_task_overrides_the_run_field_by_field() -> None:
 PROBLEMS = {
     "models.fp8.base_url=ftp://x/v1": "models.fp8.base_url=ftp://x/v1: must begin with http:// or https:// (or",
     "tasks.gsm8k.select.groups.subject=law": "tasks.gsm8k.select.groups.subject=law: ",
-    "models.fp8.base_url=http://x/v1/chat/completions": "give the root of the API, such as http://HOST:PORT/v1",
+    "models.fp8.base_url=http://x/v1/chat/completions": "give the root of the API, such as models.fp8.base_url=http://x/v1",
     "models.fp8.base_url=http://me:pw@x/v1": "models.fp8.base_url: holds a user or password; put it into headers",
     "models.fp8.base_url='http://x:port/v1'": "models.fp8.base_url: 'http://x:port/v1' is no URL",
     "models.fp8.server.dialect=sglan": "unknown models.fp8.server.dialect 'sglan'; did you mean 'sglang'?",

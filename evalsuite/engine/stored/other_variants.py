@@ -43,9 +43,10 @@ def _unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
     best = max(readable, key=lambda name: readable[name])
     if not tried or readable[best] < _READABLE * len(tried):
         return ""
+    line = f"tasks.{folder.name}.variant={best}"
     return (
-        f"{count:,} of {len(outcomes):,} answers are no answer to variant={adapter.variant}, but variant={best} would "
-        f"read {readable[best]:,} of {len(tried):,} that were tried: is it the one that was asked?"
+        f"{count:,} of {len(outcomes):,} answers are no answer to variant={adapter.variant}, but {line} would read "
+        f"{readable[best]:,} of {len(tried):,} that were tried: is it the one that was asked?"
     )
 
 

@@ -40,7 +40,8 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
         try:
             if source.kind == "local":
                 index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
-            return list(manager.load([name])["tasks"].values())
+            with hub.settled_client() if source.kind == "hub" else contextlib.nullcontext():
+                return list(manager.load([name])["tasks"].values())
         finally:
             index.update(shipped)
     except ImportError as error:
