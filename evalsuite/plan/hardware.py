@@ -225,6 +225,8 @@ def _command(model: Model, devices: int | None, machine: Machine) -> str:
     if devices is None or not model.launch.command:
         return model.launch.command
     text = re.sub(r"(--(?:tensor|expert)-parallel-size) \S+", rf"\g<1> {devices}", model.launch.command)
+    if devices > 1 and "--tensor-parallel-size" not in text and model.server.dialect in ("sglang", "vllm"):
+        text += f" --tensor-parallel-size {devices}"
     flags = list(machine.launch_flags.get(_precision_class(model.precision) or "", ()))
     missing = bool(flags) and flags[0] not in text and "sglang" in text
     return " ".join([text, *flags]) if missing else text

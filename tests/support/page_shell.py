@@ -36,6 +36,8 @@ SECONDS = 3000
 ASIDE = ("pip", "huggingface-cli", "jupyter", "docker", "make")
 """Programs that are noted and end with 0."""
 _URL = re.compile(r"\b(EVALSUITE_(\w+)_URL)=https?://([\w.-]+:\d+)/v1")
+_GIVEN = re.compile(r"base_url=https?://([\w.-]+:\d+)/v1")
+"""The address of a server that a page's command names, and no file of the page."""
 _CHECKPOINTS = ("fp8", "nvfp4_v2", "nvfp4", "bf16")
 _END = "page-command-ended"
 
@@ -166,12 +168,18 @@ def _checkpoints(steps: Sequence[Step]) -> dict[str, dict[str, object]]:
         found[str(model.checkpoint)] = {"/server_info": facts}
     found["Qwen/Qwen3-235B-A22B-Instruct-2507"] = {}
     found |= {str(model["checkpoint"]): {} for model in _models(steps)}
-    return found
+    return found | {f"me/{place.partition(':')[2]}": {} for place in _given(steps)}
+
+
+def _given(steps: Sequence[Step]) -> list[str]:
+    """ "host:port" of the servers that commands name."""
+    return [place for step in steps if isinstance(step, Command) for place in _GIVEN.findall(step.text)]
 
 
 def _places(steps: Sequence[Step]) -> dict[str, str]:
     """ "host:port" -> checkpoint, for the addresses that a page names."""
-    places = {str(model["base_url"]).split("/")[2]: str(model["checkpoint"]) for model in _models(steps)}
+    places = {place: f"me/{place.partition(':')[2]}" for place in _given(steps)}
+    places |= {str(model["base_url"]).split("/")[2]: str(model["checkpoint"]) for model in _models(steps)}
     for step in steps:
         for _, name, place in _URL.findall(step.text):
             if not place.startswith("localhost"):
