@@ -15,10 +15,9 @@ from evalsuite.stats.decision import Tier, release_arrays
 from evalsuite.stats.power import PlannedBenchmark, chance_to_pass, release_chances, threshold_rule
 from figures.calibration import suite_calls
 from figures.line import Line
+from figures.plan import SUITES
 from figures.simulate import ALPHA, BENCHES, DAY0, Bench, Drawn, simulate
 
-SUITES = {"card": "at least 60 %", "release": "at least 80 %", "day0": "stated"}
-"""Suites, each with the gate of its name; asked: how often an identical model passes the gate."""
 TAUS = (0.0, 0.05)
 SEED, THRESHOLD = 20261126, 0.01
 

@@ -94,9 +94,15 @@ def user_mistakes(folder: Path) -> list[Line]:
 def calibration(folder: Path) -> list[Line]:
     """Simulated suites through the real decision code."""
     from figures.calibration import release_lines
+
+    return release_lines()
+
+
+def identical(folder: Path) -> list[Line]:
+    """How often anything is marked on the page of a model that did not change."""
     from figures.identical import identical_lines
 
-    return [*release_lines(), *identical_lines()]
+    return identical_lines()
 
 
 def smollm2(folder: Path) -> list[Line]:
@@ -111,6 +117,13 @@ def promises(folder: Path) -> list[Line]:
     from figures.promises import promise_lines
 
     return promise_lines()
+
+
+def walk_through(folder: Path) -> list[Line]:
+    """The documentation's walk-through on one port."""
+    from figures.walk_through import lines
+
+    return lines(folder)
 
 
 def recipes(folder: Path) -> list[Line]:
@@ -223,7 +236,9 @@ TOPICS: dict[str, Topic] = {
     "cost": Topic("What it costs in memory", cost.measure),
     "streams": Topic("What streams and a start cost", cost.measure_streams),
     "page": Topic("The report's page", page),
+    "walk_through": Topic("The walk-through", walk_through),
     "calibration": Topic("Calibrated verdicts", calibration),
+    "identical": Topic("Identical suites", identical),
     "promises": Topic("What plan promises", promises),
     "recipes": Topic("Which of twelve recipes", recipes),
     "unfriendly": Topic("Verdicts where the world is unfriendly", unfriendly),
