@@ -73,7 +73,7 @@ def _server(row: "Comparison", paired: Paired) -> str:
         purpose = f" ({unplanned} not declared in varies)" if unplanned else " on purpose (varies)"
         return f"server effect, not the checkpoint's: both arms are one checkpoint, and {named} differ{purpose}"
     if not unplanned:
-        return f"checkpoint or server: {named} differ, too, on purpose (varies); see checkpoint and server effects"
+        return f"checkpoint or server: {named} differ, too, on purpose (varies); the report has each effect by itself"
     equal = ", ".join(f"{fact.name} {fact.candidate}" for fact in facts)
     return (
         f"checkpoint or server: {named} differ, too. One control run would decide: serve {old.title} with {equal} and "

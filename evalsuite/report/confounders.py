@@ -18,17 +18,17 @@ _LONGEST = 40
 class Confounder:
     """A fact of the servers that differs between baseline and candidate, or that changed while a cell was measured."""
 
-    key: str
+    fact: str
     """Name of the fact."""
     kind: str
     """``refuses``, ``confounder``, ``expected`` (the subject of the comparison), or ``changed`` within one cell."""
-    candidate: str
+    model: str
     """Title of the candidate model."""
-    tasks: str
-    """Names of the tasks, separated by commas."""
-    old: str
-    """Value of the baseline."""
-    new: str
+    benchmarks: str
+    """Titles of the benchmarks, separated by commas."""
+    baseline: str
+    """Value of the baseline; empty where ``candidate`` says all."""
+    candidate: str
     """Value of the candidate."""
 
 
@@ -60,17 +60,22 @@ def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
     facts and lines the number is stated.
     """
     titles_of: dict[str, list[str]] = {}
-    for title in dict.fromkeys(fact.candidate for fact in facts):
-        own = [fact for fact in facts if fact.candidate == title and fact.kind != "expected"]
-        own.sort(key=lambda fact: fact.key.split(" ")[0] not in NUMERIC)
-        texts = dict.fromkeys(f"{fact.key} {_short(fact.old)} → {_short(fact.new)}" for fact in own if fact.old)
-        texts |= dict.fromkeys(f"{fact.key}: {fact.new}" for fact in own if not fact.old)
+    for title in dict.fromkeys(fact.model for fact in facts):
+        own = [fact for fact in facts if fact.model == title and fact.kind != "expected"]
+        own.sort(key=lambda fact: fact.fact.split(" ")[0] not in NUMERIC)
+        texts = dict.fromkeys(_difference(fact) for fact in own)
         more = f", and {len(texts) - _FIRST} more" if len(texts) > _FIRST else ""
         if texts:
             titles_of.setdefault(f"{', '.join(list(texts)[:_FIRST])}{more}.", []).append(title)
     lines = [f"{', '.join(titles)}: {text}" for text, titles in titles_of.items()]
     further = [f"{len(lines) - _FIRST:,} further candidates: see there."] if len(lines) > _FIRST else []
     return (*lines[:_FIRST], *further)
+
+
+def _difference(fact: Confounder) -> str:
+    if not fact.baseline:
+        return f"{fact.fact}: {fact.candidate}"
+    return f"{fact.fact} {_short(fact.baseline)} → {_short(fact.candidate)}"
 
 
 def _short(value: str) -> str:
@@ -88,7 +93,8 @@ def confounders_table(facts: Sequence[Confounder]) -> Table:
     )
     shown = [confounder for confounder in facts if confounder.kind != "expected"]
     rows = tuple(
-        (confounder.key, confounder.candidate, confounder.old, confounder.new, confounder.tasks) for confounder in shown
+        (confounder.fact, confounder.model, confounder.baseline, confounder.candidate, confounder.benchmarks)
+        for confounder in shown
     )
     expected = len(facts) - len(shown)
     notes = (f"{expected} further differences are what is compared (checkpoint, quantization).",) if expected else ()

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from evalsuite.analysis.scores import CellScore
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.summary import summary_json
 from evalsuite.records import OUTCOMES
+from evalsuite.report.confounders import confounders
 from evalsuite.report.plots.data import QUANTILES, lengths, token_budgets
 from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
@@ -27,7 +29,8 @@ def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
     """Return all numbers of tables and plots, except those that describe how a run went (timeline, rate, retries).
 
     In addition to the documented keys of a comparison: ``cells`` (the numbers of each cell as in ``summary.json``, with
-    its run and title) and ``series`` (task -> ``lengths`` and ``budgets``, null when no lengths are known).
+    its run and title), ``confounders`` (server facts that differ) and ``series`` (task -> ``lengths`` and ``budgets``,
+    null when no lengths are known).
     """
     cells = [_cell(score) for score in suite.scores]
     series: dict[str, Any] = {}
@@ -37,7 +40,8 @@ def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
             "lengths": distribution.to_json() if distribution else None,
             "budgets": budgets.to_json() if budgets else None,
         }
-    return suite.to_json() | {"cells": cells, "series": series}
+    differing = [asdict(fact) for fact in confounders(suite)]
+    return suite.to_json() | {"cells": cells, "series": series, "confounders": differing}
 
 
 def _cell(score: CellScore) -> dict[str, Any]:

@@ -5,7 +5,7 @@ published value, what else differed between the servers, the settings, and hashe
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evalsuite.errors import StorageFailed
 from evalsuite.report import formats
+from evalsuite.report.confounders import Confounder, first_confounders
 from evalsuite.report.probe import read_probes, verdict_line
 from evalsuite.report.verdict_file import VERDICT
 from evalsuite.sandbox import safe_text
@@ -47,13 +48,15 @@ def _render(verdict: Mapping[str, Any], comparison: Mapping[str, Any], run: Path
         finalize=lambda value: safe_text.terminal(value) if type(value) is str else value,
     )
     rows = {(row["candidate"], row["task"]): row for row in comparison["rows"]}
+    confounders = [Confounder(**fact) for fact in comparison.get("confounders") or ()]
     return environment.get_template("release.html").render(
         verdict=verdict,
         style=(_HERE / "templates" / "page.css").read_text(encoding="utf-8"),
         candidates=[_candidate(name, release, rows) for name, release in verdict["candidates"].items()],
         validation=[_validation(cell) for cell in comparison["cells"]],
         published=[check for card in comparison["cards"] for check in _published(card)],
-        confounders=_confounders(comparison["rows"]),
+        confounders=[fact for fact in confounders if fact.kind != "expected"],
+        first_confounders=first_confounders(confounders),
         probes=[f"{probe['model']}: {verdict_line(probe)}" for probe in read_probes(run)],
         settings=[_settings(cell) for cell in verdict["cells"]],
         superseded=_superseded(run),
@@ -121,14 +124,6 @@ def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _published(card: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = card.get("rows") or card.get("scores") or []
     return [{"card": card.get("title", ""), **row} for row in rows if isinstance(row, Mapping)]
-
-
-def _confounders(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    found: dict[str, None] = {}
-    for row in rows:
-        for line in row["comparable"]["confounders"]:
-            found.setdefault(f"{row['candidate']}: {line}", None)
-    return list(found)
 
 
 def _settings(cell: Mapping[str, Any]) -> dict[str, str]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from evalsuite.cli.gate import gate
 from evalsuite.cli.report import report
 from evalsuite.config.settings import Gate, Margin, Report
 from evalsuite.report import flips as browse
 from evalsuite.report import formats, html
 from evalsuite.report.build import DEMO_NOTE
+from evalsuite.report.release_page import write_release_page
 from tests.report.conftest import Reported
 from tests.support.cells import Answer, Made, answers, write
 from tests.support.made_runs import demo_run
@@ -202,6 +204,23 @@ def test_what_differs_between_the_servers_stands_on_the_first_screen(tmp_path: P
     assert "b, c: kv_cache_dtype auto → fp8, tensor_parallel 8 → 4, schedule_policy fcfs → lpm, x0 a → bbb" in head
     assert f"{'b' * 39}…" in head
     assert ", and 3 more." in head
+
+
+def test_the_page_to_sign_names_what_differs_and_what_was_not_decided(tmp_path: Path) -> None:
+    old, new = ({"dialect": "sglang", "kv_cache_dtype": kv_cache} for kv_cache in ("auto", "fp8_e4m3"))
+    right = answers([float(item % 10 > 0) for item in range(100)])
+    cells = [
+        Made(name, right, "gsm8k", baseline="a", server={"facts": facts}) for name, facts in (("a", old), ("b", new))
+    ]
+    run = write(tmp_path / "r", *cells)
+    settings = Report(run=[str(run)], gate=Gate({"gsm8k": Margin(1.0, "tests", "fixed")}))
+    report(settings)
+    gate(settings)
+    text = unescape(write_release_page(run, run / "report").read_text("utf-8"))
+    first = text.index("What else differed, b: kv_cache_dtype auto → fp8_e4m3.")
+    assert first < text.index("<h2>b against a: UNDECIDED</h2>") < text.index("<td>kv_cache_dtype</td>")
+    not_decided = text[text.index("<h3>Not decided</h3>") :]
+    assert "GSM8K: no number of repeats on these items would; " in not_decided
 
 
 def test_demo_label(demo: tuple[str, dict[str, Any]], real_report: Reported) -> None:
