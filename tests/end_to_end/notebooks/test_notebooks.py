@@ -68,6 +68,26 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     ] == []
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_in_a_notebook_shows_its_progress_and_returns_frames(tmp_path: Path) -> None:
+    """The thread of a notebook's cell has an event loop already; the cell's output holds one table, kept up to date."""
+    import nbformat
+
+    overrides = {"limit": 30, "sampling": "greedy", "run_id": "r", "engine.fingerprint": False}
+    code = f"import evalsuite\nevalsuite.run('demo_fp8', 'word_problems', overrides={overrides!r}).scores[['model', 'score']]"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])  # type: ignore[no-untyped-call]
+    path = tmp_path / "run.ipynb"
+    path.write_text(nbformat.writes(notebook), encoding="utf-8")  # type: ignore[no-untyped-call]
+    (cell,) = executed(path, tmp_path, {}).cells
+    shown = [output["data"].get("text/html", "") for output in cell.outputs if "data" in output]
+    assert sum("30/30" in text for text in shown) == 1
+    assert all("\x1b" not in text for text in shown)
+    assert "demo_fp8" in shown[-1]
+    assert (tmp_path / "results" / "r" / "report" / "report.html").is_file()
+    assert [output for output in cell.outputs if output.get("name") in ("stdout", "stderr")] == []
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stored_without_outputs(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
