@@ -56,6 +56,13 @@ def page(folder: Path) -> list[Line]:
     return page_lines(folder)
 
 
+def pages(folder: Path) -> list[Line]:
+    """Whether pages show everything at every width, and ``card.md`` beside the release card."""
+    from figures.page_layout import layout_lines
+
+    return layout_lines(folder)
+
+
 def extractors(folder: Path) -> list[Line]:
     """Readers beside the code that published them, and on answers that never end."""
     from figures.extractors import lines
@@ -237,6 +244,7 @@ TOPICS: dict[str, Topic] = {
     "streams": Topic("What streams and a start cost", cost.measure_streams),
     "page": Topic("The report's page", page),
     "walk_through": Topic("The walk-through", walk_through),
+    "pages": Topic("Pages at three widths, and card.md", pages),
     "calibration": Topic("Calibrated verdicts", calibration),
     "identical": Topic("Identical suites", identical),
     "promises": Topic("What plan promises", promises),

@@ -4,7 +4,7 @@ Scores and deltas are fractions of 1 in the arguments, percent and percentage po
 (None) is an en dash.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import floor, isfinite, log10, sqrt
 
 from evalsuite.stats import rounding
@@ -22,7 +22,7 @@ OUTCOME_TITLES = {
 }
 """Outcome -> its name in tables."""
 
-Interval = tuple[float, float]
+Interval = Sequence[float]
 """Lower and upper end, fractions."""
 
 

@@ -22,6 +22,7 @@ from evalsuite.report.confounders import confounders, first_confounders
 from evalsuite.report.console import Table
 from evalsuite.report.plots.data import slot_use
 from evalsuite.report.probe import probes_of
+from evalsuite.report.strata import strata
 from evalsuite.report.warnings import warnings
 from evalsuite.sandbox import safe_text
 from evalsuite.store.manifest import replace_text
@@ -72,7 +73,7 @@ def write_page(
         "facts": facts,
         "verdicts": sections.verdicts(suite, content),
         "warnings": warnings(suite),
-        "strata": sections.strata(suite, content),
+        "strata": strata(suite, content),
         "confounders": differing,
         "first_confounders": first_confounders(differing),
         "limits": sections.limits(suite, content),
@@ -83,6 +84,7 @@ def write_page(
         "withheld": withheld,
         "probes": probes_of(suite),
         "slots": bool(slots),
+        "series": any(series[kind] for series in content["series"].values() for kind in ("lengths", "budgets")),
     }
     page = out / PAGE
     replace_text(page, _render(view, data))

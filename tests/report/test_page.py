@@ -13,6 +13,7 @@ from evalsuite.config.settings import Report
 from evalsuite.report import formats
 from evalsuite.stats import rounding
 from figures.page import READY, listen
+from figures.page_layout import FAULTS
 from tests.report.test_html import HOSTILE, hostile_run
 from tests.support.browser import chromium
 from tests.support.cells import Answer, Made, write
@@ -220,7 +221,9 @@ def test_narrow_wide_dark_and_print(browser: "Browser", run: Path) -> None:
             page = context.new_page()
             page.goto((run / "report" / "report.html").as_uri())
             page.wait_for_selector(READY)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(FAULTS) == []
+            page.add_style_tag(content="nav { flex-wrap: nowrap; width: 2000px }")
+            assert ("leaves the screen" in str(page.evaluate(FAULTS))) == (width < 1000)
             paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
             page.emulate_media(media="print")

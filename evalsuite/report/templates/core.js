@@ -40,7 +40,7 @@ const page = (() => {
   const nav = document.querySelector("nav");
   for (const section of document.querySelectorAll("main > section[id]")) {
     const words = section.dataset.nav ?? section.querySelector("h2").textContent;
-    nav.append(element("a", { href: `#${section.id}` }, words));
+    if (words) nav.append(element("a", { href: `#${section.id}` }, words));
   }
 
   const redraw = [];

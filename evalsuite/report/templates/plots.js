@@ -10,10 +10,34 @@
   const causeColour = (cause) => colour(causeColours[cause] ?? "--o-f");
   const several = content.rows.length && new Set(content.rows.map((row) => row.task)).size > 1;
   const label = (row) => (several ? `${title(row.candidate)} · ${benchmark(row.task)}` : title(row.candidate));
-  const room = (labels) => Math.min(260, 22 + 7.2 * Math.max(...labels.map((text) => text.length)));
+  const ruler = document.createElement("canvas").getContext("2d");
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const widthOf = (text) => ruler.measureText(text).width;
+  // The text in lines of at most so many pixels; a word is split only where it is wider than that.
+  function lines(text, most) {
+    const made = [""];
+    for (const word of text.split(/(?<=[\s_·/-])/)) {
+      for (const part of widthOf(word) > most ? word : [word]) {
+        if (made.at(-1) && widthOf((made.at(-1) + part).trimEnd()) > most) made.push("");
+        made[made.length - 1] += part;
+      }
+    }
+    return made.map((line) => line.trim());
+  }
+  // The vertical axis of named rows: its room, and rows high enough for labels in several lines.
+  function rowsAxis(labels, width, row) {
+    const texts = new Map(labels.map((label) => [label, lines(label, Math.min(260, 0.38 * width))]));
+    const all = [...texts.values()];
+    const most = Math.max(0, ...all.map((some) => some.length));
+    return {
+      room: 16 + Math.max(0, ...all.flat().map(widthOf)), row: Math.max(row, 13 * most + 6),
+      y: { domain: labels, label: null, tickSize: 0, tickFormat: (label) => texts.get(label).join("\n") },
+    };
+  }
   const base = (width, more) => ({
     width, marginBottom: 42, style: { fontSize: "12px", background: "transparent", color: colour("--ink"), fontFamily: "inherit" }, ...more,
   });
+  const ticks = (width) => Math.max(3, Math.min(8, Math.floor(width / 90)));
   const zero = () => Plot.ruleX([0], { stroke: colour("--ink"), strokeWidth: 1.2 });
   const grid = () => Plot.gridX({ stroke: colour("--line"), strokeOpacity: 1 });
 
@@ -23,10 +47,10 @@
     const bounded = rows.filter((row) => row.ci95);
     const narrow = rows.filter((row) => row.ci90);
     const margins = rows.filter((row) => row.margin !== null);
+    const axis = rowsAxis(labels, width, 34);
     return Plot.plot(base(width, {
-      marginLeft: room(labels), marginRight: 24, height: 72 + 34 * rows.length,
-      x: { label: "percentage points", labelAnchor: "center", labelOffset: 36, domain: reach(rows) },
-      y: { domain: labels, label: null, tickSize: 0 },
+      marginLeft: axis.room, marginRight: 24, height: 72 + axis.row * rows.length,
+      x: { label: "percentage points", labelAnchor: "center", labelOffset: 36, domain: reach(rows), ticks: ticks(width) }, y: axis.y,
       marks: [
         grid(), zero(),
         Plot.tickX(margins, { x: (row) => -100 * row.margin, y: "label", stroke: colour("--accent"), strokeWidth: 5,
@@ -60,10 +84,10 @@
   function scores(width) {
     const cells = content.cells.filter((cell) => cell.score !== null)
       .map((cell) => ({ ...cell, label: `${cell.title} · ${benchmark(cell.task)}` }));
-    const labels = cells.map((cell) => cell.label);
+    const axis = rowsAxis(cells.map((cell) => cell.label), width, 30);
     return Plot.plot(base(width, {
-      marginLeft: room(labels), height: 64 + 30 * cells.length, x: { label: "score, %", labelAnchor: "center", labelOffset: 36, inset: 12 },
-      y: { domain: labels, label: null, tickSize: 0 },
+      marginLeft: axis.room, height: 64 + axis.row * cells.length, y: axis.y,
+      x: { label: "score, %", labelAnchor: "center", labelOffset: 36, inset: 12, ticks: ticks(width) },
       marks: [
         grid(),
         Plot.ruleY(cells.filter((cell) => cell.ci95), { y: "label", x1: (cell) => 100 * cell.ci95[0],
@@ -87,14 +111,14 @@
     const values = [...worst.keys()].sort((a, b) => worst.get(a) - worst.get(b) || d3.ascending(a, b));
     const reach = Math.max(4, d3.max(cells, (one) => Math.abs(one.z ?? 0))); // as HEAT_LIMIT in plots/changes.py
     const names = rows.map((row) => title(row.candidate));
-    const longest = 7 * Math.max(...names.map((name) => name.length));
-    const whole = Math.min(width, room(values) + Math.max(110, longest + 16) * names.length + 20);
-    const slanted = longest + 8 > (whole - room(values) - 20) / names.length;
-    const top = slanted ? 24 + longest / 2 : 34;
-    return Plot.plot(base(whole, {
-      marginLeft: room(values), marginTop: top, marginBottom: 8, marginRight: slanted ? 20 + longest / 2 : 20,
-      height: top + 14 + 25 * values.length, padding: 0.04,
-      x: { domain: names, label: null, axis: "top", tickSize: 0, tickRotate: slanted ? -30 : 0 }, y: { domain: values, label: null, tickSize: 0 },
+    const axis = rowsAxis(values, width, 25);
+    const column = Math.min(Math.max(110, 16 + Math.max(...names.map(widthOf))), (width - axis.room - 20) / names.length);
+    const heads = new Map(names.map((name) => [name, lines(name, column - 6)]));
+    const top = 18 + 13 * Math.max(...[...heads.values()].map((some) => some.length));
+    return Plot.plot(base(axis.room + column * names.length + 20, {
+      marginLeft: axis.room, marginTop: top, marginBottom: 8, marginRight: 20,
+      height: top + 14 + axis.row * values.length, padding: 0.04, y: axis.y,
+      x: { domain: names, label: null, axis: "top", tickSize: 0, tickFormat: (name) => heads.get(name).join("\n") },
       color: { type: "diverging", scheme: "PuOr", reverse: true, domain: [-reach, reach], pivot: 0 },
       marks: [
         Plot.cell(cells.filter((one) => one.z !== null), { x: "model", y: "value", fill: "z",
@@ -111,11 +135,11 @@
     const parts = compared.flatMap((row) => Object.entries(row.causes)
       .map(([cause, part]) => ({ cause, part: 100 * part, label: label(row), row })));
     const shown = [...new Set(parts.filter((one) => one.part !== 0).map((one) => one.cause))];
-    const labels = compared.map(label);
+    const axis = rowsAxis(compared.map(label), width, 30);
     const chart = Plot.plot(base(width, {
-      marginLeft: room(labels), marginRight: 24, height: 64 + 30 * labels.length,
-      x: { label: "percentage points", labelAnchor: "center", labelOffset: 36, inset: 12 },
-      y: { domain: labels, label: null, tickSize: 0 }, color: { type: "identity" },
+      marginLeft: axis.room, marginRight: 24, height: 64 + axis.row * compared.length,
+      x: { label: "percentage points", labelAnchor: "center", labelOffset: 36, inset: 12, ticks: ticks(width) },
+      y: axis.y, color: { type: "identity" },
       marks: [
         grid(),
         Plot.barX(parts.filter((one) => one.part !== 0), { x: "part", y: "label", fill: (one) => causeColour(one.cause), insetTop: 4, insetBottom: 4,
@@ -157,7 +181,7 @@
       Object.entries(parts).flatMap(([outcome, row]) =>
         row.map((count, at) => ({ model, outcome: outcome.replaceAll("_", " "), count, x: Math.sqrt(found.edges[at] * found.edges[at + 1]) }))));
     const chart = Plot.plot(base(width, {
-      height: 70 + 90 * present.length, marginTop: 24, marginLeft: 48, marginRight: 70, x: { type: "log", label: "generated tokens", ticks: 6, tickFormat: (value) => value.toLocaleString("en") },
+      height: 70 + 90 * present.length, marginTop: 24, marginLeft: 48, marginRight: 16 + Math.max(...present.map(widthOf)), x: { type: "log", label: "generated tokens", ticks: 6, tickFormat: (value) => value.toLocaleString("en") },
       y: { label: "answers", ticks: 3 }, fy: { domain: present.map((name) => name.replaceAll("_", " ")), label: null },
       marks: [
         ...Object.keys(found.counts).map((model) => Plot.lineY(steps.filter((one) => one.model === model),
@@ -190,10 +214,10 @@
 
   const holder = document.getElementById("series");
   for (const [task, found] of Object.entries(content.series)) {
-    for (const [name, words] of [["lengths", "Length of answers by outcome"], ["budgets", "Score against token budget: answers beyond the budget count as not right"]]) {
+    for (const [name, words] of [["lengths", "lengths"], ["budgets", "budgets"]]) {
       if (found[name]) {
         holder.append(element("figure", { class: "plot", "data-plot": name, "data-task": task },
-          element("div", { class: "canvas" }), element("figcaption", {}, `${words}, ${benchmark(task)}.`)));
+          element("div", { class: "canvas" }), element("figcaption", {}, `${benchmark(task)}: ${words}`)));
       }
     }
   }
@@ -224,5 +248,8 @@
   const figures = document.querySelectorAll("figure.plot");
   for (const figure of figures) near.observe(figure);
   page.redraw.push(() => figures.forEach((figure) => figure.dataset.width && draw(figure)));
-  addEventListener("beforeprint", () => figures.forEach(draw));
+  addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    figures.forEach(draw);
+  });
 })();
