@@ -98,6 +98,13 @@ def user_mistakes(folder: Path) -> list[Line]:
     return user_mistake_lines(folder)
 
 
+def servers(folder: Path) -> list[Line]:
+    """Fifteen kinds of servers."""
+    from figures.servers import server_lines
+
+    return server_lines(folder)
+
+
 def calibration(folder: Path) -> list[Line]:
     """Simulated suites through the real decision code."""
     from figures.calibration import release_lines
@@ -260,6 +267,7 @@ TOPICS: dict[str, Topic] = {
     "own": Topic("Own server, own questions", own.lines),
     "families": Topic("Checkpoints of other families", families.families),
     "mistakes": Topic("Ten common mistakes", mistakes),
+    "servers": Topic("Fifteen kinds of servers", servers),
     "user_mistakes": Topic("Twenty-five mistakes of a new user", user_mistakes),
     "faults": Topic("Faults", faults),
     "sick": Topic("Sick servers", sick.lines),

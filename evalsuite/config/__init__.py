@@ -12,6 +12,7 @@ __all__ = [
     "compose",
     "deadline",
     "files",
+    "hints",
     "load_settings",
     "margins",
     "model_checks",

@@ -187,7 +187,9 @@ def _kind_of(source: ConfigSource, key: str) -> Kind:
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
     """Whether the value of an override is a text, which is taken as it stands, whatever characters it has."""
-    key, equals, _ = override.partition("=")
+    key, equals, value = override.partition("=")
+    if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query
+        return True
     return bool(equals) and key not in (*source.groups, "config_dir") and _kind_of(source, key).is_text
 
 

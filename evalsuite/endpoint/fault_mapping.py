@@ -68,7 +68,8 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
     if status in REFUSED_STATUS:
         what = {401: "needs a valid key", 403: "refuses this key", 404: "does not know this model or path"}[status]
         key = f" (key from ${model.api_key_env})" if status != 404 else f" (checkpoint {model.checkpoint})"
-        return EndpointUnusable(f"{model.base_url} {what}{key}: {message}")
+        own = " (where the key has a header of its own: models.NAME.headers)" if status == 401 else ""
+        return EndpointUnusable(f"{model.base_url} {what}{key}: {message}{own}")
     if status in BUSY_STATUS:
         return Busy(message, wait)
     if status in DOWN_STATUS:
@@ -83,9 +84,12 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
 
 
 def _remedy(words: str) -> str:
-    """The setting that leaves out a field which a server's words name; empty if they name none."""
-    named = next((name for name in SENT if re.search(rf"\b{name}\b", words)), None)
-    return "" if named is None else f" (to leave it out: +models.NAME.server.body.{named}=null)"
+    """The settings that leave out the fields which a server's words name; empty if they name none."""
+    named = [name for name in SENT if re.search(rf"\b{name}\b", words)]
+    if {"max_tokens", "max_completion_tokens"} <= set(named):
+        return " (to rename it: models.NAME.server.max_tokens_field=max_completion_tokens)"
+    lines = " ".join(f"+models.NAME.server.body.{name}=null" for name in named)
+    return f" (to leave it out: {lines})" if named else ""
 
 
 def event_fault(event: Any, model: Model, request: Request) -> Exception:
