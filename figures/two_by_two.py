@@ -151,7 +151,7 @@ def real_run(folder: Path, limit: int | None = None) -> tuple[Mapping[str, Any],
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Planted:
     """Which effects are planted."""
 
     what: str
@@ -161,16 +161,16 @@ class Case:
 
 
 CASES = (
-    Case("both effects and an interaction", checkpoint=True, server=(0.04, 0.07)),
-    Case("only a checkpoint effect", checkpoint=True, server=(0.0, 0.0)),
-    Case("only a server effect", checkpoint=False, server=(0.04, 0.04)),
+    Planted("both effects and an interaction", checkpoint=True, server=(0.04, 0.07)),
+    Planted("only a checkpoint effect", checkpoint=True, server=(0.0, 0.0)),
+    Planted("only a server effect", checkpoint=False, server=(0.04, 0.04)),
 )
 MOVED = 0.02
 """Share of right answers that any other arm answers wrong by chance, as it answers as many wrong ones right."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PlantedResult:
     """What became of the seeds of one case."""
 
     covered: Mapping[Kind, int]
@@ -180,7 +180,7 @@ class Found:
     """Seeds in which the planted effect was not found, and the other one was."""
 
 
-def simulate(case: Case, pool: Mapping[Place, Floats], seeds: int, items: int) -> Found:
+def simulate(case: Planted, pool: Mapping[Place, Floats], seeds: int, items: int) -> PlantedResult:
     """Runs of ``items`` drawn from the pool, in which each arm has its planted changes."""
     population = {0: pool[0, 0], 1: pool[1, 0] if case.checkpoint else pool[0, 0]}
     means = {checkpoint: float(values.mean()) for checkpoint, values in population.items()}
@@ -204,7 +204,7 @@ def simulate(case: Case, pool: Mapping[Place, Floats], seeds: int, items: int) -
             shown |= set() if ci95[0] <= 0 <= ci95[1] else {kind}
         planted = {kind for kind in KINDS[:2] if truth[kind] != 0}
         misplaced += bool(shown & set(KINDS[:2]) - planted) and not planted <= shown
-    return Found(covered, excluded, misplaced)
+    return PlantedResult(covered, excluded, misplaced)
 
 
 def _moved(values: Floats, mean: float, rng: np.random.Generator) -> Floats:

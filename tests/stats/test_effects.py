@@ -8,7 +8,7 @@ from scipy import stats
 
 from evalsuite.stats.delta import Delta
 from evalsuite.stats.effects import Kind, effect
-from figures.two_by_two import CASES, Case, real_run, simulate
+from figures.two_by_two import CASES, Planted, real_run, simulate
 
 PLACES = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
@@ -56,7 +56,7 @@ def test_clusters_and_weights_count() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-def test_planted_effects_are_found_and_put_down_to_nothing_else(case: Case) -> None:
+def test_planted_effects_are_found_and_put_down_to_nothing_else(case: Planted) -> None:
     rng = np.random.default_rng(7)
     right = (rng.random(1_500) < 0.9).astype(float)
     found = simulate(case, {(0, 0): right, (1, 0): np.where(rng.random(1_500) < 0.06, 0.0, right)}, 100, 1_500)
