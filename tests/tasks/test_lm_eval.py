@@ -178,7 +178,8 @@ def test_local_questions_without_the_tasks_columns_are_a_clear_error(tmp_path: P
 
 
 def test_a_dataset_that_is_not_here_is_named(data: Path) -> None:
-    with pytest.raises(BadInput, match=r"lm-eval task 'triviaqa' cannot be built: .*trivia_qa"):
+    where = r"DIR/triviaqa/validation.jsonl\[.gz\]"
+    with pytest.raises(BadInput, match=rf"lm-eval task 'triviaqa' has no data here: .*trivia_qa.*; .*{where}"):
         LMEvalTask(task="triviaqa").items()
 
 

@@ -5,15 +5,17 @@ import difflib
 import functools
 import logging
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput
 from evalsuite.tasks import hub
 from evalsuite.tasks.datasets import Source, local_path
-from evalsuite.tasks.lm_eval.imports import code_at_import
+from evalsuite.tasks.lm_eval.imports import code_at_import, imports_nltk
 from evalsuite.tasks.registry import new_import
 
 
@@ -37,19 +39,43 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
                     f"lm-eval task '{leaf}' runs code when it is imported, in this process and without a sandbox:"
                     f" {call}. It is not loaded; lm_eval itself runs it."
                 )
+        reads_nltk = any(imports_nltk(entry.cfg or {}) for entry in shipped.values())
+        if reads_nltk and source.root:
+            import_module("nltk.data").path.insert(0, f"{source.root}/nltk_data")
         try:
-            if source.kind == "local":
-                index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
-            with hub.settled_client() if source.kind == "hub" else contextlib.nullcontext():
-                return list(manager.load([name])["tasks"].values())
+            with contextlib.redirect_stdout(sys.stderr):  # some modules print when they are imported
+                if source.kind == "local":
+                    index.update({leaf: _redirected(entry, Path(source.root or "")) for leaf, entry in shipped.items()})
+                with hub.settled_client() if source.kind == "hub" else contextlib.nullcontext():
+                    built = list(manager.load([name])["tasks"].values())
         finally:
             index.update(shipped)
+        if reads_nltk:
+            _check_nltk(name)
+        return built
     except ImportError as error:
         hint = new_import(error)
         moved = f"; {hint}" if hint else ""
         raise BadInput(f"lm-eval task '{name}' needs a package that is missing: {error}{moved}") from error
+    except ConnectionError as error:
+        leaf, entry = next(iter(shipped.items()))
+        raise BadInput(
+            f"lm-eval task '{name}' has no data here: {error}; without the hub: data=local data.root=DIR with"
+            f" DIR/{leaf}/{_splits(entry.cfg or {})[0]}.jsonl[.gz] in the dataset's own columns"
+        ) from error
     except (OSError, ValueError, KeyError, TemplateError, datasets.exceptions.DatasetsError) as error:
         raise BadInput(f"lm-eval task '{name}' cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _check_nltk(name: str) -> None:
+    """Raise ``BadInput`` without NLTK's ``punkt_tab``, which a task's module fetches on import where it can."""
+    try:
+        import_module("nltk.data").find("tokenizers/punkt_tab")
+    except LookupError:
+        raise BadInput(
+            f"lm-eval task '{name}' splits sentences with NLTK's punkt_tab, which is not here: `python -m"
+            " nltk.downloader -d DIR punkt_tab` and NLTK_DATA=DIR, or DIR/nltk_data with data=local data.root=DIR"
+        ) from None
 
 
 def _manager_for(name: str, folder: Path) -> Any:

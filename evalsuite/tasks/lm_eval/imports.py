@@ -1,4 +1,4 @@
-"""Which tasks of lm-eval run code as soon as they are imported: their Python modules are read, not imported.
+"""What the Python modules of lm-eval's tasks do as soon as they are imported; they are read, not imported.
 
 ``humaneval`` and ``mbpp`` load the metric ``code_eval`` at the top of their module and execute programs with it at
 once; others load a metric's script from the hub, where its code runs (lm-eval 0.4.13, ``tasks/*/utils.py``).
@@ -19,18 +19,31 @@ def code_at_import(config: Mapping[str, Any]) -> str:
     ``config`` is a task's YAML content, in which functions are ``<folder>/<module>.<function>``. Modules of
     ``lm_eval.tasks`` that the task's own modules import are read as well.
     """
+    names: dict[str, str] = {}
+    for path, node in _on_import(config):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= _imported(node)
+        elif isinstance(node, ast.Call):
+            root, _, rest = ast.unparse(node.func).partition(".")
+            if f"{names.get(root, root)}.{rest}".rstrip(".") == "evaluate.load":
+                return f"{ast.unparse(node)} in line {node.lineno} of {path.parent.name}/{path.name}"
+    return ""
+
+
+def imports_nltk(config: Mapping[str, Any]) -> bool:
+    """Return whether a task's modules import NLTK, whose data is on disk or must be fetched."""
+    nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
+    return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())
+
+
+def _on_import(config: Mapping[str, Any]) -> Iterator[tuple[Path, ast.AST]]:
+    """The file and node of everything that importing a task's modules evaluates."""
     pending = list(dict.fromkeys(_modules(config)))
     for path in pending:  # grows while it is read
-        names: dict[str, str] = {}
         for node in _run_on_import(ast.parse(path.read_text(encoding="utf-8"))):
+            yield path, node
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names |= _imported(node)
                 pending += [other for other in _task_modules(node, path) if other not in pending]
-            elif isinstance(node, ast.Call):
-                root, _, rest = ast.unparse(node.func).partition(".")
-                if f"{names.get(root, root)}.{rest}".rstrip(".") == "evaluate.load":
-                    return f"{ast.unparse(node)} in line {node.lineno} of {path.parent.name}/{path.name}"
-    return ""
 
 
 def _modules(value: Any) -> Iterator[Path]:
