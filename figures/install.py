@@ -62,11 +62,11 @@ def fresh(folder: Path, extra: str) -> Environment:
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     wanted = f"{ROOT}[{extra}]" if extra else str(ROOT)
-    began, cpu = time.monotonic(), _children_seconds()
+    began, cpu = time.monotonic(), children_seconds()
     command = [str(python), "-m", "pip", "install", "-q", wanted]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    minutes, cpu_minutes = (time.monotonic() - began) / 60, (_children_seconds() - cpu) / 60
+    minutes, cpu_minutes = (time.monotonic() - began) / 60, (children_seconds() - cpu) / 60
     listed = subprocess.run([str(python), "-c", LIST], capture_output=True, text=True, check=True)
     return Environment(python, minutes, cpu_minutes, _megabytes(folder) - before, tuple(json.loads(listed.stdout)))
 
@@ -149,7 +149,8 @@ def _ended(ran: Ran) -> str:
     return f"exit {ran.code}, {'which names the extra card' if 'evalsuite[card]' in ran.said else ran.said}"
 
 
-def _children_seconds() -> float:
+def children_seconds() -> float:
+    """CPU seconds of the processes that this one started and that have ended."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

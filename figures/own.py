@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures.install import FOREIGN
+from figures.install import FOREIGN, children_seconds
 from figures.line import Line
 from tests.support.pages import commands
 from tests.support.scripted_endpoint import Answer, scripted_endpoint
@@ -29,6 +29,7 @@ class Own:
     codes: tuple[int, ...]
     minutes: float
     """Wall time, the clone included."""
+    cpu_minutes: float
     correct: int
     asked: int
     said: str
@@ -40,13 +41,14 @@ def answer(prompt: str) -> Answer:
     if "2 + 2" in prompt:
         return Answer("4", reasoning="2 + 2")
     numbers = [int(word.strip("?")) for word in prompt.split() if word.strip("?").isdigit()][:2]
-    right = sum(numbers)
-    return Answer(f"The answer is {right + (numbers[0] % 10 == 0)}", reasoning="so")
+    if "How many are" not in prompt:  # asked to tell checkpoints apart
+        return Answer(f"I have read {len(prompt)} characters.", reasoning="so")
+    return Answer(f"The answer is {sum(numbers) + (numbers[0] % 10 == 0)}", reasoning="so")
 
 
 def own(folder: Path, items: int = ITEMS, *, install: bool = True) -> Own:
     """Give the commands of the page in a clone; without ``install`` with the evalsuite that runs here."""
-    began = time.monotonic()
+    began, cpu = time.monotonic(), children_seconds()
     clone = folder / "evalsuite"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     _write_questions(clone / "questions.jsonl", items)
@@ -69,8 +71,10 @@ def own(folder: Path, items: int = ITEMS, *, install: bool = True) -> Own:
                 said = done.stderr.strip()[-300:]
     (path, *_) = [*(clone / "results").glob("first/mine/ours/summary.json"), None]
     outcomes = json.loads(path.read_text(encoding="utf-8"))["outcomes"] if path else {}
-    minutes = (time.monotonic() - began) / 60
-    return Own(len(page) + 1, tuple(codes), minutes, outcomes.get("correct", 0), sum(outcomes.values()), said)
+    minutes, cpu_minutes = (time.monotonic() - began) / 60, (children_seconds() - cpu) / 60
+    return Own(
+        len(page) + 1, tuple(codes), minutes, cpu_minutes, outcomes.get("correct", 0), sum(outcomes.values()), said
+    )
 
 
 def _programs(folder: Path) -> Path:
@@ -95,10 +99,11 @@ def lines(folder: Path) -> list[Line]:
     """The figure."""
     found = own(folder)
     failed = f"; failed: {found.said}" if any(found.codes) else ""
+    spent = f"{found.minutes:.1f} minutes ({found.cpu_minutes:.1f} CPU)"
     return [
         Line(
             "own server and own 200 questions from a fresh clone, by docs/start/own_server.md alone",
             "at most 6 commands, 10 minutes",
-            f"{found.commands} commands, {found.minutes:.1f} minutes; {found.correct} of {found.asked} right{failed}",
+            f"{found.commands} commands, {spent}; {found.correct} of {found.asked} right{failed}",
         )
     ]

@@ -59,7 +59,7 @@ def describe(name: str, checkpoint: str, files: CheckpointFiles, server: Survey,
         found.put("checkpoint", next(iter(server.names), name), "/v1/models; the server states no model path")
     _add_precision(found, files, server)
     _add_baseline(found, files, source)
-    found.put("base_url", server.base_url, "given" if server.names or server.facts else "not asked")
+    found.put("base_url", server.base_url, "given")
     if len(server.names) > 1:
         listed = ", ".join(map(_comment, server.names))
         found.missing["served_name"] = f"/v1/models lists {listed}: name the one that is meant"
@@ -86,7 +86,8 @@ def _add_precision(found: Description, files: CheckpointFiles, server: Survey) -
 def _add_baseline(found: Description, files: CheckpointFiles, source: ConfigSource) -> None:
     base, relation = stated.base_model(files)
     if base is None:
-        found.missing["baseline"] = "README.md states no base_model"
+        read = "README.md" in files.texts
+        found.missing["baseline"] = "README.md states no base_model" if read else "no README.md was found"
         return
     if relation not in ("", "quantized"):
         found.missing["baseline"] = f"README.md: {relation} of {base}, which is another model"
@@ -146,11 +147,9 @@ def _add_sampling(found: Description, files: CheckpointFiles, server: Survey, so
         sources["sampling.max_tokens"] = "ours: no source states the context"
     lacking = [name for name in ("temperature", "top_p", "top_k") if name not in values]
     if lacking:
-        where = (
-            "generation_config.json" if "generation_config.json" in files.texts else "no generation_config.json that"
-        )
-        verb = "states none" if where.endswith(".json") else "could be read states any"
-        found.missing["sampling." + ", ".join(lacking)] = f"{where} {verb}: not sent, the server's default holds"
+        read = "generation_config.json" in files.texts
+        why = "generation_config.json states none" if read else "no generation_config.json was found"
+        found.missing["sampling." + ", ".join(lacking)] = f"{why}: not sent, the server's default holds"
     found.put("sampling", values | ({"origin": origin} if origin else {}), "")
     found.sources |= sources
 

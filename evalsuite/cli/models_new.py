@@ -14,9 +14,11 @@ from evalsuite.endpoint.identity.checkpoint import read_files
 from evalsuite.endpoint.identity.survey import Survey, survey
 from evalsuite.errors import BadInput, EndpointUnusable, Exit, StorageFailed
 from evalsuite.report import console
+from evalsuite.tasks import hub
 
 USAGE = "write evalsuite models new NAME checkpoint=ORG/REPO base_url=URL [--config-dir DIR]"
 PORT_ONLY = "http://localhost:8000/v1"
+OTHERS = "sglang, vllm and llama_cpp take the thinking switch and top_k, too"
 
 
 def models_new(settings: Run) -> Exit:
@@ -42,7 +44,7 @@ def models_new(settings: Run) -> Exit:
     server, note = _server(url)
     if not checkpoint:
         checkpoint = str(server.canonical.get("checkpoint") or "")
-    files = read_files(checkpoint)
+    files = read_files(checkpoint, download=_hub_answers())
     where = str(folder) if folder.is_dir() else None
     given = settings.checkpoint or ""
     found = describe(name, given, files, server, config_source("run", Run, ("model",), where))
@@ -57,14 +59,21 @@ def models_new(settings: Run) -> Exit:
     return Exit.DONE
 
 
+def _hub_answers() -> bool:
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and hub.accepts_connections(constants.ENDPOINT)
+
+
 def _server(url: str | None) -> tuple[Survey, str]:
     """(what the server states, why it states nothing)."""
     if url is None:
-        return Survey(PORT_ONLY), "base_url= was not given; the address is ours"
+        where = f"ours: no server was asked; {OTHERS}"
+        return Survey(PORT_ONLY, dialect_source=where), "base_url= was not given; the address is ours"
     try:
         return asyncio.run(survey(url)), ""
     except EndpointUnusable as error:
-        return Survey(url), str(error)
+        return Survey(url, dialect_source=f"ours: the server did not answer; {OTHERS}"), str(error)
 
 
 def _write(path: Path, text: str) -> None:

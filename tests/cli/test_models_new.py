@@ -54,7 +54,7 @@ def test_a_checkpoint_whose_server_and_hub_are_away() -> None:
     assert (content["checkpoint"], content["precision"]) == ("org/mine", "unknown")
     text = Path("mine/model/mine.yaml").read_text()
     assert "# the server: left out; no server answers" in text
-    assert "# the checkpoint's files: left out; the hub cannot be reached for org/mine" in text
+    assert "# the checkpoint's files: left out; the hub cannot be reached" in text
     with pytest.raises(BadInput, match="is there already"):
         written("checkpoint=org/mine")
 

@@ -87,7 +87,8 @@ def _from_hub(repository: str, download: bool) -> CheckpointFiles:
             return CheckpointFiles(texts, f"the hub cannot be asked for {repository} ({type(error).__name__})")
         if (text := _text(Path(path))) is not None:
             texts[name] = text
-    return CheckpointFiles(texts, "" if texts else f"no file of {repository} is in the hub's cache")
+    away = "" if download else "the hub cannot be reached, or was not asked: "
+    return CheckpointFiles(texts, "" if texts else f"{away}no file of {repository} is in the hub's cache (HF_HOME)")
 
 
 def _text(path: Path) -> str | None:
