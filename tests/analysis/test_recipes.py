@@ -59,12 +59,13 @@ def test_the_choice_among_three_candidates(tmp_path: Path) -> None:
 def test_the_scores_are_means_of_what_all_have(tmp_path: Path) -> None:
     """A fourth candidate that was asked one task makes that task the common one, and the note names the other."""
     extra = Made("fourth", _arm(3, 0.85, 90), "gsm8k", baseline="bf16")
-    suite = compare_all(load_run(made(tmp_path / "r", extra=extra)))
+    table = load_run(made(tmp_path / "r", extra=extra))
+    suite = compare_all(table)
     (choice,) = suite.recipes
     assert (choice.tasks, choice.left_out) == (("gsm8k",), ("mmlu_pro",))
     deltas = {row.candidate.cell.model: row.delta for row in suite.comparisons if row.task == "gsm8k"}
     assert {recipe.model: pytest.approx(recipe.delta) for recipe in choice.recipes} == deltas
-    assert compare_all(load_run(made(tmp_path / "two")), "near").recipes[0].baseline == "near"
+    assert compare_all(table, "near").recipes[0].baseline == "near"
 
 
 def test_two_candidates_are_no_choice(tmp_path: Path) -> None:
