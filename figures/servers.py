@@ -34,7 +34,7 @@ MOST_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ServerKind:
     """A kind of server and the model's file that the documents lead to."""
 
     what: str
@@ -83,20 +83,20 @@ server: {thinking_via: body}
 thinking: true
 """
 KINDS = (
-    Kind("OpenAI's rules", "openai", _openai, listed=("gpt-a", "m")),
-    Kind("gpt-oss (reasoning_effort)", "vllm", thinks=lambda body: True, config=_EFFORT,
+    ServerKind("OpenAI's rules", "openai", _openai, listed=("gpt-a", "m")),
+    ServerKind("gpt-oss (reasoning_effort)", "vllm", thinks=lambda body: True, config=_EFFORT,
          sent=lambda body: body.get("reasoning_effort") == "high"),
-    Kind("DeepSeek's thinking switch", "vllm", thinks=_switch("thinking", True), config="thinking: false\n"),
-    Kind("Qwen's thinking switch", "vllm", thinks=_switch("enable_thinking", True), config="thinking: false\n"),
-    Kind("a strict server (FastAPI)", "sglang", _strict, status=422,
+    ServerKind("DeepSeek's thinking switch", "vllm", thinks=_switch("thinking", True), config="thinking: false\n"),
+    ServerKind("Qwen's thinking switch", "vllm", thinks=_switch("enable_thinking", True), config="thinking: false\n"),
+    ServerKind("a strict server (FastAPI)", "sglang", _strict, status=422,
          words=("sampling.top_k=20", "sampling.min_p=0.1")),
-    Kind("one without /models", "vllm", listed=None),
-    Kind("its own route prefix", "vllm", prefix="/team/llm/api/v1"),
-    Kind("Azure (api-version, api-key)", "openai", _openai, listed=None, prefix="/openai/deployments/m",
+    ServerKind("one without /models", "vllm", listed=None),
+    ServerKind("its own route prefix", "vllm", prefix="/team/llm/api/v1"),
+    ServerKind("Azure (api-version, api-key)", "openai", _openai, listed=None, prefix="/openai/deployments/m",
          query="api-version=2024-10-21", header="api-key", config="headers: {api-key: made-up}\n"),
-    Kind("no stream_options", "vllm",
+    ServerKind("no stream_options", "vllm",
          lambda body: "stream_options is not supported" if "stream_options" in body else ""),
-    Kind("a cap of max_tokens", "vllm",
+    ServerKind("a cap of max_tokens", "vllm",
          lambda body: "max_tokens must be at most 100" if (body.get("max_tokens") or 0) > 100 else ""),
 )  # fmt: skip
 
@@ -121,7 +121,7 @@ Call = Callable[[Path, Sequence[str]], tuple[int, str]]
 """Runs ``evalsuite WORDS`` in a folder; returns exit code and what it printed."""
 
 
-def try_kind(kind: Kind, folder: Path, call: Call) -> Served:
+def try_kind(kind: ServerKind, folder: Path, call: Call) -> Served:
     """Run three questions; after a refusal again with the settings that it names."""
     _write(kind, folder)
     with served(_app(kind)) as root:
@@ -152,7 +152,7 @@ def _settings(message: str) -> list[str]:
     return settings
 
 
-def _write(kind: Kind, folder: Path) -> None:
+def _write(kind: ServerKind, folder: Path) -> None:
     (folder / "conf" / "model").mkdir(parents=True)
     (folder / "data" / "gsm8k").mkdir(parents=True)
     rows = [{"idx": n, "question": f"What is {n} plus {n + 1}?", "answer": f"#### {2 * n + 1}"} for n in range(3)]
@@ -164,7 +164,7 @@ def _write(kind: Kind, folder: Path) -> None:
     )
 
 
-def _app(kind: Kind) -> web.Application:
+def _app(kind: ServerKind) -> web.Application:
     async def models(request: web.Request) -> web.Response:
         if problem := _turned_away(kind, request):
             return problem
@@ -203,7 +203,7 @@ def _app(kind: Kind) -> web.Application:
     return app
 
 
-def _turned_away(kind: Kind, request: web.Request) -> web.Response | None:
+def _turned_away(kind: ServerKind, request: web.Request) -> web.Response | None:
     if kind.query and kind.query not in request.query_string:
         return web.json_response({"error": {"message": "Resource not found"}}, status=404)
     if kind.header and not request.headers.get(kind.header):

@@ -105,6 +105,20 @@ def servers(folder: Path) -> list[Line]:
     return server_lines(folder)
 
 
+def missing(folder: Path) -> list[Line]:
+    """The whole list of what a bare machine lacks."""
+    from figures.missing import bare_machine
+
+    return bare_machine(folder)
+
+
+def air_gapped(folder: Path) -> list[Line]:
+    """The air-gapped page in a namespace without network."""
+    from figures.missing import air_gapped as page_lines
+
+    return page_lines(folder)
+
+
 def calibration(folder: Path) -> list[Line]:
     """Simulated suites through the real decision code."""
     from figures.calibration import release_lines
@@ -268,6 +282,8 @@ TOPICS: dict[str, Topic] = {
     "families": Topic("Checkpoints of other families", families.families),
     "mistakes": Topic("Ten common mistakes", mistakes),
     "servers": Topic("Fifteen kinds of servers", servers),
+    "missing": Topic("What is missing on a bare machine", missing),
+    "air_gapped": Topic("The air-gapped page without a network", air_gapped),
     "user_mistakes": Topic("Twenty-five mistakes of a new user", user_mistakes),
     "faults": Topic("Faults", faults),
     "sick": Topic("Sick servers", sick.lines),

@@ -367,7 +367,7 @@ def test_replicas_are_a_list_of_addresses() -> None:
         ("[http://a:1/v1,http://a:1/v1/]", "models.fp8.base_url: http://a:1/v1 is named 2 times"),
         ("[http://a:1/v1,b:1]", "models.fp8.base_url=b:1: must begin with http:// or https://"),
         ("[demo]", "'demo' starts one embedded server; it cannot be one of several replicas"),
-        ("7", "models.fp8.base_url=7: must be an address"),
+        ("7", "models.fp8.base_url=7: must begin with http://"),
     ],
 )
 def test_a_list_of_addresses_is_checked_one_by_one(value: str, said: str) -> None:
