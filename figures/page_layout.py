@@ -46,7 +46,7 @@ FAULTS = (Path(__file__).parent / "page_layout.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PageShape:
     """What a made page shows."""
 
     tasks: int
@@ -54,10 +54,17 @@ class Shape:
     cjk: bool = False
 
 
-SHAPES = (Shape(1, 1), Shape(1, 2), Shape(2, 3), Shape(3, 4, cjk=True), Shape(6, 2), Shape(8, 4))
+SHAPES = (
+    PageShape(1, 1),
+    PageShape(1, 2),
+    PageShape(2, 3),
+    PageShape(3, 4, cjk=True),
+    PageShape(6, 2),
+    PageShape(8, 4),
+)
 
 
-def made_run(folder: Path, shape: Shape) -> Path:
+def made_run(folder: Path, shape: PageShape) -> Path:
     """A run of that many tasks and models; the first model is the baseline."""
     subjects = CJK_SUBJECTS if shape.cjk else SUBJECTS
     titles = CJK_TITLES if shape.cjk else [title for _, title in CHECKPOINTS.values()]
@@ -127,7 +134,7 @@ def layout_lines(folder: Path, pictures: Path | None = None) -> list[Line]:
 def card_line(folder: Path) -> Line:
     """``card.md`` of the release suite beside the release card."""
     card = card_named(CARD)
-    made = made_run(folder / "card", Shape(6, 2))
+    made = made_run(folder / "card", PageShape(6, 2))
     table = (made / "report" / "card.md").read_text(encoding="utf-8").split("\n\n")[2].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     wanted = ["Precision", *(str(row["title"]) for row in card.data["rows"])]

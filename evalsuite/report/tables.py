@@ -1,6 +1,7 @@
 """Builds the tables of a report: rows of text, the same for terminal, page and Markdown."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from evalsuite.analysis.comparison import CAUSES, FAULTS, Comparison, GroupChange
@@ -125,14 +126,17 @@ def causes_table(suite: SuiteComparison) -> Table:
 
 
 def group_tables(suite: SuiteComparison) -> tuple[Table, ...]:
-    """Build one table for each task and group, with the group values sorted by the worst drop."""
+    """Build one table for each task and group, with the group values sorted by the worst drop.
+
+    What a star means stands below the first.
+    """
     built: list[Table] = []
     for task in suite.table.tasks:
         compared = [row for row in suite.comparisons if row.task == task and row.paired is not None]
         for baseline in dict.fromkeys(row.baseline.cell.model for row in compared):
             rows = [row for row in compared if row.baseline.cell.model == baseline]
             built += [_group_table(task, name, rows) for name in suite.table.groups(task)]
-    return tuple(built)
+    return tuple(replace(table, notes=table.notes[1:]) if number else table for number, table in enumerate(built))
 
 
 def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
