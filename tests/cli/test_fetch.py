@@ -148,6 +148,7 @@ def stated(site: Site) -> dict[str, dict[str, Any]]:
     return {entry["file"]: entry for entry in loaded["files"]}
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_the_hubs_data_and_is_not_loaded_twice(site: Site) -> None:
     targets = site.home / "test_data.h5"
     targets.write_bytes(b"targets")
@@ -195,6 +196,7 @@ def test_what_was_fetched_is_the_hubs_data_and_is_not_loaded_twice(site: Site) -
     assert site.asked() == before
 
 
+@pytest.mark.slow
 def test_ifbench_finds_its_rows_and_its_language_in_the_fetched_folder(site: Site) -> None:
     """NLTK's resources as its archives have them, packed here; nested columns survive as they are."""
     card = site.checkout / "tasks" / "ifbench" / "card.yaml"
@@ -256,6 +258,7 @@ def test_one_thing_that_cannot_be_had_does_not_keep_the_others_away(site: Site) 
     assert not list((site.home / "all").rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_what_somebody_changed_is_named_and_left_alone(site: Site) -> None:
     assert site.fetch("task=gsm8k").returncode == 0
     file = site.home / "all" / "gsm8k" / "test.jsonl"
@@ -277,6 +280,7 @@ def test_what_somebody_changed_is_named_and_left_alone(site: Site) -> None:
     assert file.read_bytes() == b"mine\n"
 
 
+@pytest.mark.slow
 def test_another_pin_replaces_what_was_fetched_for_the_old_one(site: Site) -> None:
     assert site.fetch("task=gsm8k").returncode == 0
     card = site.checkout / "tasks" / "gsm8k" / "card.yaml"

@@ -32,6 +32,7 @@ def noisy() -> Iterator[str]:
         yield urls["demo_bf16"]
 
 
+@pytest.mark.slow
 def test_a_candidate_is_held_against_the_baseline_read_before(folder: Path) -> None:
     first = evalsuite(folder, *WORDS, "model=demo_fp8", "run_id=r")
     assert first.returncode == 0, first.stderr
@@ -47,6 +48,7 @@ def test_a_candidate_is_held_against_the_baseline_read_before(folder: Path) -> N
     assert "accepted=FILE gives a size" in shown or "no difference" in shown
 
 
+@pytest.mark.slow
 def test_alarms_are_sizes_relative_to_the_accepted_candidate(folder: Path) -> None:
     accepted = folder / "accepted.json"
     evalsuite(folder, *WORDS, "model=demo_fp8", f"to={accepted}")
@@ -72,6 +74,7 @@ def test_the_baseline_behind_another_kernel_is_no_alarm(folder: Path, noisy: str
     assert json.loads((folder / "noisy.json").read_text())["nats"]["value"] < 5e-5
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_probe(folder: Path) -> None:
     evalsuite(folder, *WORDS, "model=demo_fp8", "run_id=r")
     assert evalsuite(folder, "report", "run=r").returncode == 0

@@ -88,10 +88,12 @@ def greedy_traces(precision: str, items: int) -> dict[str, Trace]:
     return run_jobs(precision, [jobs])
 
 
+@pytest.mark.slow
 def test_batch_invariance() -> None:
     assert check_batch_invariance(25) == dict.fromkeys(PRECISIONS, 25)
 
 
+@pytest.mark.slow
 def test_accuracy_is_what_the_figures_say() -> None:
     table = check_accuracy(200)
     assert set(table) == set(PRECISIONS)

@@ -303,6 +303,7 @@ def test_four_servers_start_side_by_side_and_stop() -> None:
             get(f"{address}/models")
 
 
+@pytest.mark.slow
 def test_an_unknown_model_and_a_taken_port_are_one_line(url: str) -> None:
     with pytest.raises(BadInput, match="demo_nvfp4"), serving(["demo_nvfp5"]):
         pass

@@ -46,6 +46,7 @@ def shown(folder: Path) -> tuple[int, float]:
     return row["items"], row["delta"]
 
 
+@pytest.mark.slow
 def test_reports_show_any_nested_part_and_gates_only_what_was_asked_for_in_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

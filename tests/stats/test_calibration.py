@@ -12,6 +12,7 @@ from figures.simulate import ALPHA, BENCHES, STEPS
 COUNT = 600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", calibration.TAUS)
 def test_verdicts_are_calibrated(tau: float) -> None:
     found = calibration.release(tau, COUNT)

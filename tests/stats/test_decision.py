@@ -111,6 +111,7 @@ def test_the_vectorised_rule_is_the_rule(rows: list[tuple[float, float, float, T
     assert release_arrays(calls, [row[3] for row in rows])[0] == CODES[decide_release(found).call]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_adjusted_p_values_are_those_of_statsmodels(p_values: list[float]) -> None:
