@@ -45,6 +45,17 @@ def lines_with(text: str, *words: str) -> list[list[str]]:
     return [row for row in rows if row[: len(words)] == list(words)]
 
 
+def sections() -> dict[str, str]:
+    """Command -> its section of the page."""
+    page = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+
+
+def documented(command: str) -> set[str]:
+    """Names of fields in the section of a command, those of entries in braces included."""
+    return {name for code in re.findall(r"`([^`]+)`", sections()[command]) for name in re.findall(r"\w+", code)}
+
+
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path) -> Path:
     """A run with a baseline that the candidate lost 3 of 40 items against, and one with a gated, incomplete cell."""
@@ -129,6 +140,8 @@ def test_doctor_reports_the_checks_of_the_table(folder: Path) -> None:
     assert human.returncode == (69 if content["failed"] else 0)
     names = [row[1] for row in lines_with(human.stdout, "fp8")]
     assert [check["what"] for check in content["checks"]] == names
+    assert content.keys() - {"schema", "command", "exit"} <= documented("doctor")
+    assert {name for check in content["checks"] for name in check} <= documented("doctor")
     assert "examining" in asked.stderr
     dead = document(
         evalsuite(folder, "doctor", "model=fp8", "models.fp8.base_url=http://127.0.0.1:9/v1", "output=json"), 69
@@ -212,22 +225,18 @@ def test_a_closed_output_leaves_the_exit_code(folder: Path) -> None:
 
 def test_every_command_with_json_has_its_fields_documented(folder: Path) -> None:
     """Each field of each document stands in the page, in the section of its command."""
-    page = (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
-    assert sections.keys() == json_output.COMMANDS.keys()
+    assert sections().keys() == json_output.COMMANDS.keys()
     documents = {
         "show": document(evalsuite(folder, "show", "output=json")),
         "tasks": document(evalsuite(folder, "tasks", "output=json")),
     }
     for command, content in documents.items():
-        named = set(re.findall(r"`(\w+)`", sections[command]))
         lists = [value for value in content.values() if isinstance(value, list)]
         entries = [entry for value in lists for entry in value] + [
             c for r in content.get("runs", []) for c in r["cells"]
         ]
         fields = {name for entry in entries for name in entry} | content.keys()
-        assert fields - named - {"schema", "command", "exit"} == set()
+        assert fields - documented(command) - {"schema", "command", "exit"} == set()
     item = document(evalsuite(folder, "show", "run=r", "task=mmlu_pro", "item=7", "output=json"))
     (first, *_) = item["answers"]
-    named = set(re.findall(r"`(\w+)`", sections["show"]))
-    assert {*item, *first, *first["samples"][0]} - named - {"schema", "command", "exit"} == set()
+    assert {*item, *first, *first["samples"][0]} - documented("show") - {"schema", "command", "exit"} == set()
