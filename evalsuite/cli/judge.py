@@ -13,6 +13,7 @@ from evalsuite.endpoint import environment
 from evalsuite.engine.stored.judge import judge_cells
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.console import lines_output
+from evalsuite.store.attempts import scan
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.runs import find_run
 from evalsuite.store.samples import read_samples, seal
@@ -62,7 +63,7 @@ def _is_judged(folder: Path) -> bool:
         return True
     asked = manifest["identity"]
     adapter = build(asked["adapter"], variant=asked["variant"], options=asked["options"], source=HUB, seed=0)
-    return (
-        "judge" in getattr(adapter, "needs", ())
-        and "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
-    )
+    if "judge" not in getattr(adapter, "needs", ()):
+        return False
+    waiting = "ungraded" in read_samples(folder, ["outcome"])["outcome"].to_pylist()
+    return waiting or any(attempt.verdicts for attempt in scan(folder).values())  # an earlier pass was interrupted

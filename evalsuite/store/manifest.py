@@ -1,5 +1,6 @@
 """``manifest.json``: the identity of a cell, what is planned in it, and the facts that its servers stated."""
 
+import contextlib
 import json
 import os
 import re
@@ -130,6 +131,8 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
         if durable:
             sync_folder(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
 
 

@@ -5,6 +5,7 @@
  *
  *     io_fault_arm("/folder/", k, errno, onwards)    onwards: every call from the k-th on fails, not only the k-th
  *                                                  (pictures are left out: they are many calls, and derived)
+ *     (errno 0: the process is killed there, SIGKILL)
  *     io_fault_count()                               calls so far
  *
  * A program that knows nothing of this can be given a disk that is slow: IO_FAULT_SYNC_SECONDS=1.5 is how long every
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -59,6 +61,7 @@ static int open_below(int fd) {
 static int fails(void) {
     long number = atomic_fetch_add(&calls, 1) + 1;
     if (fault_at == 0 || (fault_onwards ? number < fault_at : number != fault_at)) return 0;
+    if (fault_errno == 0) raise(SIGKILL);
     errno = fault_errno;
     return 1;
 }

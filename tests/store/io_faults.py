@@ -33,14 +33,16 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Runs commands on a disk that can fail."""
+    """Runs commands on a disk that can fail, or at whose calls the process is killed."""
 
     process: "subprocess.Popen[str]"
 
     def run(
         self, words: Sequence[str], below: Path, said: Path, *, at: int = 0, error: int = 0, onwards: bool = False
     ) -> Ended:
-        """``evalsuite WORDS``; call number ``at`` below the folder (0: none) fails, or every one from it on."""
+        """``evalsuite WORDS``; call number ``at`` below the folder (0: none) fails, or every one from it on; without
+        an ``error`` the process is killed there, and its code is -9.
+        """
         wanted = {"words": list(words), "below": f"{below}/", "said": str(said), "at": at, "error": error}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -70,15 +72,15 @@ def slow_disk(folder: Path, sync_seconds: float) -> dict[str, str]:
 
 
 @contextmanager
-def failing_disk(folder: Path, environment: Mapping[str, str]) -> Iterator[Disk]:
-    """Start the process that forks, behind the shim."""
+def failing_disk(folder: Path, environment: Mapping[str, str], checkout: Path = ROOT) -> Iterator[Disk]:
+    """Start the process that forks, behind the shim, with the evalsuite of a checkout."""
     call = [sys.executable, "-m", "tests.store.io_faults"]
     with subprocess.Popen(
         call,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=checkout,
         env={**environment, "LD_PRELOAD": str(built(folder)), "MPLBACKEND": "Agg"},
     ) as process:
         yield Disk(process)
