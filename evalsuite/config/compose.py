@@ -27,12 +27,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from evalsuite.config import hints
 from evalsuite.config.address import shown_urls
 from evalsuite.config.files import (
-    GUEST,
     MULTI,
     ConfigSource,
-    check_suite,
     chosen_names,
-    config_key,
     config_source,
     is_secret,
     key_names,
@@ -224,18 +221,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
     names = value if isinstance(value, list) else [value]
     if len(names) > 1 and group not in MULTI:
         raise BadInput(f"{line}: {group} takes one name. Known: {', '.join(source.options(group))}.")
-    keys = [config_key(str(name)) for name in names]
-    if doubled := [str(name) for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:
-        raise BadInput(f"{line}: {', '.join(doubled)} have one key, {config_key(doubled[0])}; choose one of them")
-    for name in names:
-        if group == "task" and str(name).startswith(GUEST):
-            if str(name) == GUEST:
-                raise BadInput(f"{line}: {GUEST} stands before a name, such as task=lm_eval:gsm8k")
-            continue  # lm-eval knows its tasks; the name is checked when they are loaded
-        if str(name) not in source.options(group):
-            raise unknown_name(group, str(name), source.options(group), hints.other_group(source, group, str(name)))
-        if group == "suite":
-            check_suite(source, str(name))
+    hints.check_names(source, group, line, [str(name) for name in names])
 
 
 def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:

@@ -7,10 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from evalsuite.config.files import MULTI, ConfigSource
+from evalsuite.config.files import GUEST, MULTI, ConfigSource, check_suite, config_key
 from evalsuite.config.schema_types import kind_at
 from evalsuite.config.settings import Data, Engine, Model, Run, Sampling, Select, Server, Task
-from evalsuite.errors import BadInput
+from evalsuite.errors import BadInput, unknown_name
 
 _PLACES = (
     (Run, ""), (Sampling, "sampling."), (Task, "tasks.TASK."), (Select, "tasks.TASK.select."),
@@ -164,6 +164,22 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
                 raise BadInput(f"'{word}' is not an override (KEY=VALUE): write {lines}")
 
 
+def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
+    """Raise ``BadInput`` unless the chosen names of a group are files of it, or tasks of lm-eval, with unequal keys."""
+    keys = [config_key(name) for name in names]
+    if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:
+        raise BadInput(f"{line}: {', '.join(doubled)} have one key, {config_key(doubled[0])}; choose one of them")
+    for name in names:
+        if group == "task" and name.startswith(GUEST):
+            if name == GUEST:
+                raise BadInput(f"{line}: {GUEST} stands before a name, such as task=lm_eval:gsm8k")
+            continue  # lm-eval knows its tasks; the name is checked when they are loaded
+        if name not in source.options(group):
+            raise unknown_name(group, name, source.options(group), other_group(source, group, name))
+        if group == "suite":
+            check_suite(source, name)
+
+
 def other_group(source: ConfigSource, group: str, name: str) -> str:
     """A sentence on the line that works, for a name that is one of another group or of somebody's own model."""
     for other in source.groups:
@@ -176,7 +192,8 @@ def other_group(source: ConfigSource, group: str, name: str) -> str:
         )
     if group == "sampling":
         return f"A single value: sampling.temperature={name}."
-    return f"Your own: --config-dir DIR with {group}/."
+    guests = "A task of lm-eval: task=lm_eval:NAME. " if group == "task" else ""
+    return f"{guests}Your own: --config-dir DIR with {group}/."
 
 
 def newest_run(results: Path) -> str:
