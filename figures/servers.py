@@ -102,7 +102,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServerTrial:
     """What came of one kind."""
 
     what: str
@@ -121,7 +121,7 @@ Call = Callable[[Path, Sequence[str]], tuple[int, str]]
 """Runs ``evalsuite WORDS`` in a folder; returns exit code and what it printed."""
 
 
-def try_kind(kind: ServerKind, folder: Path, call: Call) -> Served:
+def try_kind(kind: ServerKind, folder: Path, call: Call) -> ServerTrial:
     """Run three questions; after a refusal again with the settings that it names."""
     _write(kind, folder)
     with served(_app(kind)) as root:
@@ -138,7 +138,7 @@ def try_kind(kind: ServerKind, folder: Path, call: Call) -> Served:
             named += further
     summary = next(folder.glob("results/r/*/gsm8k/summary.json"), None)
     correct = json.loads(summary.read_text())["outcomes"].get("correct", 0) if summary else 0
-    return Served(kind.what, 0 if correct == 3 else code, correct, tuple(named), message)
+    return ServerTrial(kind.what, 0 if correct == 3 else code, correct, tuple(named), message)
 
 
 def _settings(message: str) -> list[str]:
