@@ -27,7 +27,7 @@ class Slip:
     """The words of the message that can be typed; URL stands for a server that works, CLOSED for a dead port."""
     mended: Words
     code: int = 0
-    """The exit code of the mended command."""
+    """The exit code of the mended command; 69 where its host exists nowhere, which is then looked for directly."""
     env: tuple[tuple[str, str], ...] = ()
     mended_env: tuple[tuple[str, str], ...] = ()
 
@@ -76,10 +76,10 @@ SLIPS = (
     Slip("judge without a name", (*RUN, DRY, "judge="), "judge=qwen3_235b_instruct",
          (*RUN, DRY, "judge=qwen3_235b_instruct")),
     Slip("lm_eval without a task", (*OTHER, DRY, "task=lm_eval"), "task=lm_eval:gsm8k",
-         (*OTHER, DRY, "task=lm_eval:evalsuite_gsm8k"), code=64),
+         (*OTHER, DRY, "task=lm_eval:gsm8k", "data.root=DATA")),
     Slip("dead proxy", (*RUN, "models.demo_fp8.base_url=http://node.invalid:8000/v1"), "NO_PROXY=node.invalid",
-         (*RUN, "models.demo_fp8.base_url=URL"), env=(("HTTP_PROXY", "CLOSED"),),
-         mended_env=(("HTTP_PROXY", "CLOSED"), ("NO_PROXY", "node.invalid"))),
+         (*RUN, "models.demo_fp8.base_url=http://node.invalid:8000/v1", "engine.outage_seconds=0"), code=69,
+         env=(("HTTP_PROXY", "CLOSED"),), mended_env=(("HTTP_PROXY", "CLOSED"), ("NO_PROXY", "node.invalid"))),
     Slip("wrong variant of GSM8K", ("import", "task=gsm8k", "file=answers.jsonl", "name=m", "data.root=DATA"),
          "tasks.gsm8k.variant=flexible",
          ("import", "task=gsm8k", "file=answers.jsonl", "name=m", "data.root=DATA", "tasks.gsm8k.variant=flexible",
