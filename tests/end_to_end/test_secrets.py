@@ -1,6 +1,7 @@
 """No secret reaches a file, the output or a message, wherever it stands and whoever quotes it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,57 @@ def test_no_marker_is_written_or_printed(tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert len(files) > 5
     assert [(path, place) for path in files for place in _markers_in(path.read_bytes().decode("latin-1"))] == []
+
+
+RECORDED = """# Notes every process that this one starts: its program and its arguments.
+import json, os, sys
+def note(event, values):
+    if event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
+        line = json.dumps([event, *map(str, values[:2])]) + "\\n"
+        handle = os.open(os.environ.get("PROCESS_LIST", "/dev/null"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, line.encode())
+        os.close(handle)
+sys.addaudithook(note)
+"""
+"""``sitecustomize`` of every Python process of a test."""
+
+
+@pytest.mark.slow
+def test_no_marker_is_passed_to_a_process(tmp_path: Path) -> None:
+    """The process list of runs whose configuration and environment hold secrets, launched through joblib and SLURM."""
+    pytest.importorskip("submitit")
+    conf = proving.configure(tmp_path / "conf", items=3, repeats=1)
+    hook, listed = tmp_path / "hook", tmp_path / "processes"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(RECORDED)
+    environment = proving.environment(tmp_path / "acks")
+    environment |= {"MY_KEY": MARKERS["key"], "MY_HEADER": MARKERS["header"], "PROCESS_LIST": str(listed)}
+    environment["PYTHONPATH"] = f"{hook}:{environment['PYTHONPATH']}"
+    with scripted_endpoint(lambda _: Answer("4"), model=proving.MODELS[0]) as server:
+        query, user = quote(MARKERS["query"], safe=""), quote(MARKERS["user"], safe="")
+        file = conf / "model" / f"{proving.MODELS[0]}.yaml"
+        text = file.read_text().replace("http://localhost:9/v1", f"'{server.base_url}?api-key={query}&user={user}'")
+        file.write_text(text + "api_key_env: MY_KEY\nheaders: {X-Auth: '${oc.env:MY_HEADER}'}\n")
+        words = ["run", f"model={proving.MODELS[0]}", f"task={proving.TASKS[0]}", "--config-dir", str(conf)]
+        words += ["engine.probe=false", "engine.fingerprint=false"]
+        for launch in (["launch=joblib"], ["launch=slurm", "launch.cluster=local"]):
+            command = [sys.executable, "-m", "evalsuite", *words, f"run_id={launch[0][7:]}", *launch]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            assert (done.returncode, _markers_in(done.stdout + done.stderr)) == (0, []), done.stderr
+        assert len(server.requests) == 6
+    shutil.rmtree(conf)
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != hook]
+    assert [(path, place) for path in files for place in _markers_in(path.read_bytes().decode("latin-1"))] == []
+    assert [line for line in listed.read_text().splitlines() if "evalsuite" in line and "run_id=slurm" in line]
+
+
+@pytest.mark.slow
+def test_what_evaluates_answers_has_no_key_in_its_environment(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from evalsuite.tasks.grading import expressions as e\n"]
+    command[-1] += "import pathlib\nprint(e.value('1+1'), e._WORKER.process.pid)\n"
+    command[-1] += "print(pathlib.Path(f'/proc/{e._WORKER.process.pid}/environ').read_text())"
+    environment = proving.environment(tmp_path / "acks") | {"EVALSUITE_API_KEY": MARKERS["key"]}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("2 ")
+    assert "PATH=" in done.stdout
+    assert _markers_in(done.stdout) == []

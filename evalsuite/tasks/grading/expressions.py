@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from evalsuite.errors import SampleFailed
 from evalsuite.tasks.grading.expression_worker import READY
 
 _COMMAND = (sys.executable, "-P", "-m", "evalsuite.tasks.grading.expression_worker")
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
+"""Variables that the process gets: what Python needs, and none of the keys that a run has in its environment."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 text=True,
                 start_new_session=True,  # Ctrl-C at the terminal is meant for the run, not for this process
             )
