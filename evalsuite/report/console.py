@@ -126,7 +126,8 @@ def _show_table(table: Table, console: Console) -> None:
         heading = Text(table.title, style="bold")
         rich = RichTable(title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for index, title in zip(kept, titles, strict=True):
-            rich.add_column(Text(title), justify="right" if table.columns[index].number else "left")
+            number = table.columns[index].number  # folded: a path is never cut
+            rich.add_column(Text(title), justify="right" if number else "left", overflow="fold")
         for row in rows:
             rich.add_row(*(Text(cell, style=_style(cell)) for cell in row))
         console.print(rich)
