@@ -19,7 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from evalsuite.engine.stored.output_files import Questions, output_rows
 from evalsuite.store.samples import read_samples
+from evalsuite.tasks.datasets import Source
+from evalsuite.tasks.registry import build, load
 from figures import upstream, upstream_script
 from figures.line import Line
 from figures.replay import MODELS, SOLVERS
@@ -124,23 +127,23 @@ def imported(files: Path, task: str) -> Compared:
     """Import a folder with the command and compare each verdict with that in the files."""
     name, home = files.name, files.parent
     _command("import", f"task={task}", f"file={files}", f"name={name}", "run_id=R", f"results_dir={home / 'results'}")
-    samples = {
-        (row["text"].strip(), row["repeat"]): row
-        for row in read_samples(home / "results" / "R" / name / task).to_pylist()
-        if row["text"] is not None
-    }
-    answers, same, right, differences = 0, 0, 0, Counter[str]()
+    table = read_samples(home / "results" / "R" / name / task, ["item_id", "repeat", "value", "answer"]).to_pylist()
+    ours = {(row["item_id"], row["repeat"]): row for row in table}
+    adapter = build(
+        task, variant=load(task).variants[0], options={}, source=Source("local", str(shared_data())), seed=42
+    )
+    questions = Questions(adapter.items(), "id")
+    answers, right, differences = 0, 0, Counter[str]()
     for repeat, path in enumerate(sorted(files.glob("output*.jsonl"))):
-        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-            ours = samples[row["generation"].strip(), repeat]
-            theirs = (
-                row["symbolic_correct"] if "symbolic_correct" in row else row["loose_eval"]["follow_all_instructions"]
-            )
-            answers, right = answers + 1, right + (ours["value"] == 1)
-            same += theirs == ours["value"]
-            if theirs != ours["value"]:
-                differences[f"theirs {row.get('predicted_answer')!r}, ours {ours['answer']!r}"] += 1
-    return Compared(answers, same, right, differences)
+        read = [json.loads(line).get("predicted_answer") for line in path.read_text(encoding="utf-8").splitlines()]
+        for theirs, (_, row) in zip(read, output_rows(path, repeat, questions), strict=True):
+            sample = ours[row["id"], repeat]
+            answers, right = answers + 1, right + (sample["value"] == 1)
+            if row["verdict"] != sample["value"]:
+                boxed = len(theirs or "") > 1 and len(sample["answer"] or "") == 1
+                other = f"theirs {theirs!r}, ours {sample['answer']!r}"
+                differences["a box without a letter is their answer, the letter after it ours" if boxed else other] += 1
+    return Compared(answers, answers - differences.total(), right, differences)
 
 
 def gated(folder: Path) -> str:
