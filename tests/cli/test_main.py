@@ -280,7 +280,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 def test_commands_over_runs_say_what_they_lack(tmp_path: Path) -> None:
     (tmp_path / "results" / "nightly-1").mkdir(parents=True)
-    assert evalsuite(tmp_path, "report").stderr == "evalsuite: no run chosen: add run=ID. In results: nightly-1.\n"
+    assert (
+        evalsuite(tmp_path, "report").stderr
+        == "evalsuite: no run chosen: add run=ID, such as run=nightly-1. In results: nightly-1.\n"
+    )
     wrong = evalsuite(tmp_path, "report", "run=nightly-2")
     assert wrong.stderr.startswith("evalsuite: unknown run 'nightly-2'; did you mean 'nightly-1'? Known: nightly-1. ")
     assert wrong.returncode == 64
