@@ -5,6 +5,7 @@ once; others load a metric's script from the hub, where its code runs (lm-eval 0
 """
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,9 @@ def _on_import(config: Mapping[str, Any]) -> Iterator[tuple[Path, ast.AST]]:
     """The file and node of everything that importing a task's modules evaluates."""
     pending = list(dict.fromkeys(_modules(config)))
     for path in pending:  # grows while it is read
-        for node in _run_on_import(ast.parse(path.read_text(encoding="utf-8"))):
+        with warnings.catch_warnings(action="ignore"):  # about escape sequences in the modules
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in _run_on_import(tree):
             yield path, node
             if isinstance(node, ast.Import | ast.ImportFrom):
                 pending += [other for other in _task_modules(node, path) if other not in pending]
