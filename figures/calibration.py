@@ -144,7 +144,7 @@ def suite_calls(
     delta, lower, upper, p_loss = (np.column_stack(part) for part in zip(*columns, strict=True))
     margins = np.array([*(bench.margin for bench in benches), suite_margin])
     resolutions = np.array([*(one.resolution for one in rows), 0.0])
-    return decide_arrays(delta, lower, upper, p_loss, margins, ALPHA, resolutions)
+    return decide_arrays(delta, (lower, upper), p_loss, margins, ALPHA, resolutions)
 
 
 def _release_shares(calls: Calls) -> Shares:

@@ -47,22 +47,22 @@ class Nights:
     """Share of charts whose first confirmed alarm came after the loss began."""
 
 
-def nights(
-    items: int,
-    loss: float,
-    charts: int,
-    length: int,
-    seed: int = 9,
-    *,
-    accepted: float = 0.0,
-    correlated: bool = False,
-    begin: int = 0,
-) -> Nights:
-    """``charts`` baselines, each with ``length`` nights of real answers drawn item by item, on the real chart.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What happens to a checkpoint over the nights."""
 
-    ``loss`` is there from night ``begin`` on. With ``accepted`` the baseline is of another checkpoint, which is better
-    by this much, and the charts start from the offset that a release of as many repeats measured.
-    """
+    loss: float = 0.0
+    """Fraction lost from night ``begin`` on."""
+    begin: int = 0
+    accepted: float = 0.0
+    """The baseline is of another checkpoint, which is better by this fraction; the charts start from the offset that a
+    release of as many repeats measured. 0: the baseline is the checkpoint's own."""
+    correlated: bool = False
+
+
+def nights(items: int, course: Course, charts: int, length: int, seed: int = 9) -> Nights:
+    """``charts`` baselines, each with ``length`` nights of real answers drawn item by item, on the real chart."""
+    loss, begin, accepted, correlated = course.loss, course.begin, course.accepted, course.correlated
     rng = np.random.default_rng([seed, items, round(loss * 1000), round(accepted * 1000), correlated])
     design = Design(items, items, SCORE, PHI, 0.0, drift.RATIO, 1)
     total = PHI / (1 - PHI)
@@ -131,7 +131,7 @@ def drift_lines(charts: int = 2_000) -> list[Line]:
     where = f"{ITEMS:,} MMLU-Pro items a night, baseline x {drift.RATIO}, {charts:,} simulated charts"
     lines = []
     for accepted, correlated in CASES:
-        same = nights(ITEMS, 0.0, charts, drift.NIGHTS, accepted=accepted, correlated=correlated)
+        same = nights(ITEMS, Course(accepted=accepted, correlated=correlated), charts, drift.NIGHTS)
         kind = "correlated nights (0.5 SE, AR(1) 0.8)" if correlated else "independent nights"
         reference = f"accepted offset -{100 * accepted:g} pt" if accepted else "its own frozen answers"
         error = 100 * sqrt(max(same.failed, 1 / charts) / charts)
@@ -144,7 +144,7 @@ def drift_lines(charts: int = 2_000) -> list[Line]:
             )
         )
     for correlated in (False, True):
-        lost = nights(ITEMS, 0.02, charts // 2, 50, begin=20, correlated=correlated)
+        lost = nights(ITEMS, Course(0.02, 20, correlated=correlated), charts // 2, 50)
         kind = "correlated" if correlated else "independent"
         lines.append(
             Line(

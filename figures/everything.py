@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -214,7 +213,7 @@ def evalsuite(folder: Path, *words: str, columns: int = 100) -> subprocess.Compl
 def prepare(task: str, root: Path, source: Source, play: Play) -> list[str]:
     """Write what ``made`` does not, script the servers' answers, and return the words of the command line."""
     if task == "aa_lcr":
-        _documents(root)
+        made.documents(root)
     elif task == "scicode":
         return _problems(root, source, play)
     elif task == "tau2_telecom":
@@ -261,22 +260,6 @@ def _wrong(task: str, right: str) -> str:
     if task in ("gpqa_diamond", "mmmu_pro"):
         return f"Answer: {'B' if right.endswith('A') else 'A'}"
     return made.WRONG.get(task, "No idea.")
-
-
-def _documents(root: Path) -> None:
-    """Five questions on two sets of documents."""
-    home = root / "aa_lcr"
-    row = {"document_category": "reports", "data_source_filenames": "one.txt;two.txt", "input_tokens": 90}
-    numbers = range(5)
-    each = [{"question_id": n, "document_set_id": f"set{n % 2}", "question": f"What is {n}?"} for n in numbers]
-    made.write(
-        home / "test.jsonl", [{**row, **one, "answer": f"It is {n}."} for n, one in zip(numbers, each, strict=True)]
-    )
-    (home / "extracted_text").mkdir()
-    with zipfile.ZipFile(home / "extracted_text" / "AA-LCR_extracted-text.zip", "w") as archive:
-        for name in ("set0", "set1"):
-            for number in ("one", "two"):
-                archive.writestr(f"lcr/reports/{name}/{number}.txt", f"Document {number} of {name}.")
 
 
 def _problems(root: Path, source: Source, play: Play) -> list[str]:

@@ -17,6 +17,7 @@ import random
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,9 +197,6 @@ def _turned(x: Any, cosine: Any, sine: Any) -> Any:
     return (x.float() * cosine + swapped.float() * sine).to(x.dtype)
 
 
-# ---------------------------------------------------------------- servers and takes
-
-
 def make_app(model: TorchModel) -> web.Application:
     """The demo's application with a fresh engine on the device: a restarted server."""
     made = demo_app.make_app("demo_bf16")
@@ -228,8 +226,7 @@ async def take(model: TorchModel, load_: int, rng: random.Random) -> Fingerprint
     client = connect(Model("m", "m", None, "m", base_url=url, server=Server("sglang")), Engine(), "demo_bf16", 64)
     others = [asyncio.create_task(_busy(url, rng.randrange(10**6))) for _ in range(load_)]
     try:
-        if others:
-            await asyncio.sleep(0.05)  # the others are under way; how far does not matter
+        await asyncio.sleep(0.05 if others else 0)  # they are under way; how far does not matter
         found, _ = await capture.take_fingerprint(client)
     finally:
         for other in others:
@@ -273,9 +270,7 @@ def measure(takes: int, device: str, seconds: float) -> dict[str, Any]:
     known = {scheme: asyncio.run(take(model, 0, rng)) for scheme, model in models.items()}
     again: dict[str, list[dict[str, Any]]] = {scheme: [] for scheme in SCHEMES}
     prints: dict[str, list[Fingerprint]] = {scheme: [] for scheme in SCHEMES}
-    for number in range(takes):
-        if time.monotonic() > end:
-            break
+    for number in itertools.takewhile(lambda _: time.monotonic() < end, range(takes)):
         for scheme, model in models.items():
             if number % EVERY[scheme]:
                 continue
@@ -283,9 +278,8 @@ def measure(takes: int, device: str, seconds: float) -> dict[str, Any]:
             found = asyncio.run(take(model, load_, rng))
             prints[scheme].append(found)
             compared = fingerprint.compare(known[scheme], found)
-            again[scheme].append(
-                {"load": load_, "spread": found.spread, "distance": compared.distance, "verdict": compared.verdict}
-            )
+            row = {"load": load_, "spread": found.spread, "distance": compared.distance}
+            again[scheme].append({**row, "verdict": compared.verdict})
     pairs = {
         f"{one} {other}": [
             fingerprint.compare(left, right).verdict for left in prints[one][:20] for right in prints[other][:20]
@@ -301,14 +295,12 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     for scheme, rows in found["again"].items():
         spreads = sorted(row["spread"] for row in rows)
         distances = sorted(row["distance"] or 0.0 for row in rows)
-        verdicts = [row["verdict"] for row in rows]
-        counts = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
-        lines.append(
-            f"{scheme}: {len(rows)} restarts, spread {statistics.median(spreads):.4f} at most {spreads[-1]:.4f} nats, "
-            f"distance {statistics.median(distances):.4f} at most {distances[-1]:.4f}, {counts}"
-        )
+        counts = dict(Counter(row["verdict"] for row in rows))
+        spread = f"spread {statistics.median(spreads):.4f} at most {spreads[-1]:.4f} nats"
+        distance = f"distance {statistics.median(distances):.4f} at most {distances[-1]:.4f}"
+        lines.append(f"{scheme}: {len(rows)} restarts, {spread}, {distance}, {counts}")
     for pair, verdicts in found["pairs"].items():
-        lines.append(f"{pair}: {dict(zip(*np.unique(verdicts, return_counts=True), strict=True))} of {len(verdicts)}")
+        lines.append(f"{pair}: {dict(Counter(verdicts))} of {len(verdicts)}")
     return lines
 
 

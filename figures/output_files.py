@@ -74,7 +74,7 @@ print("\\n=====\\n" + "null")
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedVerdicts:
     """One import: the verdicts of the file beside ours."""
 
     answers: int
@@ -103,7 +103,7 @@ def lines(folder: Path, size: int | None = None) -> list[Line]:
     return measured
 
 
-def compared(folder: Path, checkout: str, size: int | None) -> dict[str, Compared]:
+def compared(folder: Path, checkout: str, size: int | None) -> dict[str, ComparedVerdicts]:
     """What was imported -> how its verdicts compare."""
     data, found = shared_data(), {}
     for place, model in enumerate(MODELS):
@@ -123,7 +123,7 @@ def compared(folder: Path, checkout: str, size: int | None) -> dict[str, Compare
     return found
 
 
-def imported(files: Path, task: str) -> Compared:
+def imported(files: Path, task: str) -> ComparedVerdicts:
     """Import a folder with the command and compare each verdict with that in the files."""
     name, home = files.name, files.parent
     _command("import", f"task={task}", f"file={files}", f"name={name}", "run_id=R", f"results_dir={home / 'results'}")
@@ -143,7 +143,7 @@ def imported(files: Path, task: str) -> Compared:
                 boxed = len(theirs or "") > 1 and len(sample["answer"] or "") == 1
                 other = f"theirs {theirs!r}, ours {sample['answer']!r}"
                 differences["a box without a letter is their answer, the letter after it ours" if boxed else other] += 1
-    return Compared(answers, answers - differences.total(), right, differences)
+    return ComparedVerdicts(answers, answers - differences.total(), right, differences)
 
 
 def gated(folder: Path) -> str:

@@ -103,10 +103,8 @@ def _scores(model: LanguageModel, answer: TokenizedAnswer) -> TokenScores:
 
 
 def _pass(model: LanguageModel, reference: Reference) -> list[AnswerDivergence]:
-    return [
-        against(old, _scores(model, answer), answer)
-        for old, answer in zip(reference.scores, reference.answers, strict=True)
-    ]
+    pairs = zip(reference.scores, reference.answers, strict=True)
+    return [against(old, _scores(model, answer), answer) for old, answer in pairs]
 
 
 def needed(readings: Readings, seeds: int) -> list[Line]:
@@ -149,8 +147,7 @@ def _variation_test(candidate: Sequence[AnswerDivergence], floor: Sequence[Answe
 
 def planted(readings: Readings, seeds: int) -> list[Line]:
     """Faults in the FP8 model, each against the accepted FP8 candidate, on 20 answers drawn ``seeds`` times."""
-    accepted = _evaluated(readings, "demo_fp8", range(len(readings.answers))).to_json()
-    known = json.loads(json.dumps(accepted))
+    known = json.loads(json.dumps(_evaluated(readings, "demo_fp8").to_json()))
     lines = []
     for name, (visible, fault) in FAULTS.items():
         broken = _pass(fault(_model("demo_fp8")), readings.reference)
@@ -232,7 +229,7 @@ FAULTS: Mapping[str, tuple[bool, Callable[[LanguageModel], LanguageModel]]] = {
 
 def again(readings: Readings, seeds: int) -> list[Line]:
     """The baseline under noise, another seed each time, on 20 answers: an alarm would be a false one."""
-    known = json.loads(json.dumps(_evaluated(readings, "demo_fp8", range(len(readings.answers))).to_json()))
+    known = json.loads(json.dumps(_evaluated(readings, "demo_fp8").to_json()))
     alarms = 0
     exact = _model(BASELINE)
     for seed, draw in enumerate(_draws(readings, 20, seeds)):
@@ -249,8 +246,8 @@ def _draws(readings: Readings, n: int, seeds: int) -> list[list[int]]:
     return [sorted(rng.choice(len(readings.answers), n, replace=False).tolist()) for _ in range(seeds)]
 
 
-def _evaluated(readings: Readings, name: str, draw: Sequence[int]) -> Probe:
-    return _probe(readings, readings.passes[name], draw, None)
+def _evaluated(readings: Readings, name: str) -> Probe:
+    return _probe(readings, readings.passes[name], range(len(readings.answers)), None)
 
 
 def _probe(
@@ -275,31 +272,25 @@ def _evaluate(
         tuple(whole.floor_flips[i] for i in draw),
         whole.decode_nats,
     )
-    return evaluate((BASELINE, "candidate"), answers, part, (parts, parts), greedy=True, accepted=known)
+    return evaluate((BASELINE, "candidate"), part, (parts, parts), greedy=True, accepted=known)
 
 
 def subjects(run: Path, readings: Readings) -> list[Line]:
     """Whether the subject with the largest share of right answers that diverge is the one that loses most."""
-    right = {cell.model: _right(cell.folder) for cell in run_cells(run)}
+    rows = {cell.model: read_rows(cell.folder, ["item_id", "value"]) for cell in run_cells(run)}
+    right = {model: {str(row["item_id"]): float(row["value"] or 0) for row in known} for model, known in rows.items()}
+    names = {item.rpartition("-")[0] for item in right[BASELINE]}
     same, shown = 0, []
     for name in CANDIDATES:
-        strata = _evaluated(readings, name, range(len(readings.answers))).strata
+        strata = _evaluated(readings, name).strata
         named = max(strata, key=lambda part: part.right_diverging / max(1, part.right)).name.partition(": ")[2]
         lost = {subject: sum(right[BASELINE][item] - right[name][item] for item in right[BASELINE]
-                             if item.startswith(f"{subject}-")) for subject in _subjects(right[BASELINE])}  # fmt: skip
+                             if item.startswith(f"{subject}-")) for subject in names}  # fmt: skip
         worst = max(lost, key=lambda subject: lost[subject])
         same += named == worst
         shown.append(f"{name}: {named}, loses most: {worst}")
     return [Line("right in the baseline and diverging names the subject that loses most", "3 of 3",
                  f"{same} of {len(CANDIDATES)} ({'; '.join(shown)})")]  # fmt: skip
-
-
-def _right(folder: Path) -> dict[str, float]:
-    return {str(row["item_id"]): float(row["value"] or 0) for row in read_rows(folder, ["item_id", "value"])}
-
-
-def _subjects(right: Mapping[str, float]) -> set[str]:
-    return {item.rpartition("-")[0] for item in right}
 
 
 def confident(readings: Readings) -> Line:
@@ -311,8 +302,9 @@ def confident(readings: Readings) -> Line:
     words = [verdict_line(content), *probe.alarms, *(table.title for table in probe_tables(content))]
     rows = [cell for table in probe_tables(content) for row in table.rows for cell in row]
     claims = sum("accura" in text.lower() for text in [*words, *rows])
+    effect = f"{probe.nats.value:.2g} nats a token, {probe.diverging} answers change under greedy decoding"
     return Line(
-        f"half the logits: {probe.nats.value:.2g} nats a token, {probe.diverging} answers change under greedy decoding",
+        f"half the logits: {effect}",
         "the page claims nothing about accuracy",
         f"{claims} claims in verdict, alarms and tables; the note states what cannot be claimed",
     )

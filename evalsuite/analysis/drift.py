@@ -351,8 +351,5 @@ def confirm_command(series: Series, chart: Chart) -> str:
     night = next(past_night for past_night in series.nights if past_night.run == run)
     row = night.rows[chart.candidate, chart.task]
     seed = int(row.candidate.cell.identity.get("seed") or 0) + FRESH_SEED
-    suite = run.rsplit("-", 1)[0]
-    return (
-        f"evalsuite run model={chart.candidate} suite={suite} run_id={run}{CONFIRM} seed={seed} "
-        f"tasks.{chart.task}.repeats={row.baseline.repeats}"
-    )
+    words = f"model={chart.candidate} suite={run.rsplit('-', 1)[0]} run_id={run}{CONFIRM} seed={seed}"
+    return f"evalsuite run {words} tasks.{chart.task}.repeats={row.baseline.repeats}"

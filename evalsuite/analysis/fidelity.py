@@ -108,7 +108,6 @@ class Probe:
 
 def evaluate(
     names: tuple[str, str],
-    answers: Sequence[TokenizedAnswer],
     reference: Reference,
     passes: tuple[Sequence[AnswerDivergence], Sequence[AnswerDivergence]],
     *,
@@ -120,8 +119,7 @@ def evaluate(
 
     Args:
         names: (baseline, candidate).
-        answers: The answers that were read.
-        reference: The baseline's reading.
+        reference: The baseline's reading, with the answers that were read.
         passes: The candidate's, with many requests at a time and with one.
         prompts_differ: Answers whose prompt has other token ids at the candidate's server.
         greedy: Whether the baseline's answers were decoded greedily.
@@ -130,6 +128,7 @@ def evaluate(
     Returns:
         The figures, with their alarms.
     """
+    answers = reference.answers
     candidate, alone = passes
     tokens = np.array([len(part.places) for part in candidate], np.float64)
     nats = np.array([part.divergence.nats.sum() for part in candidate])

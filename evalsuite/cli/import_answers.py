@@ -22,8 +22,8 @@ from evalsuite.errors import BadInput, Exit
 from evalsuite.records import Sample
 from evalsuite.report.console import lines_output
 from evalsuite.stats import rounding
+from evalsuite.store.imported import write_imported
 from evalsuite.store.runs import TableCell, choose_run
-from evalsuite.store.samples import write_imported
 from evalsuite.tasks.loading import load_tasks
 
 

@@ -83,7 +83,6 @@ async def _candidate(
     try:
         result = evaluate(
             (baseline, name),
-            reference.answers,
             reference,
             (reading.together, reading.alone),
             prompts_differ=reading.prompts_differ,

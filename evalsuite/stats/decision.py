@@ -188,8 +188,7 @@ def decide_release(
 
 def decide_arrays(
     delta: Floats,
-    lower: Floats,
-    upper: Floats,
+    bounds: tuple[Floats, Floats],
     p_loss: Floats,
     margins: Floats,
     alpha: float = 0.05,
@@ -201,8 +200,7 @@ def decide_arrays(
 
     Args:
         delta: Candidate minus baseline, fractions, shape (suites, benchmarks).
-        lower: One-sided lower bounds, same shape.
-        upper: One-sided upper bounds, same shape.
+        bounds: One-sided lower and upper bounds, each of the same shape.
         p_loss: One-sided p values of "no loss", same shape.
         margins: Margins, fractions above 0, shape (benchmarks,).
         alpha: One-sided error of the bounds.
@@ -212,6 +210,7 @@ def decide_arrays(
         Verdicts of shape (suites, benchmarks): 1 pass, -1 fail, 0 undecided.
     """
     holm = holm_arrays(p_loss)
+    lower, upper = bounds
     passes = (lower > -margins) & (margins > resolutions)
     fails = (upper < -margins) | ((holm <= alpha) & (delta < -margins / 2))
     return np.where(passes, 1, np.where(fails, -1, 0)).astype(np.int8)

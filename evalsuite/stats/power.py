@@ -306,7 +306,7 @@ def release_chances(
         )
         loss = np.column_stack((loss, _loss(mean, spread, np.inf)))
         margins, tiers, resolutions = [*margins, suite_margin], [*tiers, "critical"], np.append(resolutions, 0.0)
-    calls = decide_arrays(estimates, lower, upper, loss, np.array(margins), alpha, resolutions)
+    calls = decide_arrays(estimates, (lower, upper), loss, np.array(margins), alpha, resolutions)
     released = release_arrays(calls, tiers)
     counted = [tier != "advisory" for tier in tiers]
     return ReleaseChances(

@@ -6,6 +6,7 @@ __all__ = [
     "baseline",
     "cell",
     "extents",
+    "imported",
     "journal",
     "lock",
     "manifest",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput
-from evalsuite.records import OUTCOMES, JudgeVerdict, Sample
+from evalsuite.records import OUTCOMES, JudgeVerdict, Reply, Sample, Usage
 from evalsuite.store import journal
 from evalsuite.store.manifest import MANIFEST, read_manifest
 
@@ -21,6 +21,8 @@ MODEL = "model"
 """Role of the model under test in a ``Turn``."""
 SIMULATOR = "simulator"
 """Role of the simulated user in a ``Turn``."""
+_IDS = ("prompt_ids", "token_ids")
+"""Fields of a reply that are stored only where a server gave them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +175,18 @@ def score_event(sample: Sample) -> dict[str, Any]:
         "rerolled": sample.rerolled,
         "degenerate": sample.degenerate,
     }
+
+
+def reply_fields(reply: Reply) -> dict[str, Any]:
+    """The JSON form of a reply; token ids only where there are any."""
+    return {
+        name: getattr(reply, name) for name in Reply.__dataclass_fields__ if name not in _IDS or getattr(reply, name)
+    }
+
+
+def reply_from(data: Mapping[str, Any]) -> Reply:
+    """A ``Reply`` from its JSON form; fields that this version does not know are left out."""
+    known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
+    usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
+    sequences = {name: tuple(data.get(name, ())) for name in ("tool_calls", *_IDS)}
+    return Reply(**{**known, **sequences, "usage": Usage(**usage)})

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import BadInput, CellInUse, StorageFailed
-from evalsuite.records import JudgeVerdict, Reply, Sample, Usage
+from evalsuite.records import JudgeVerdict, Reply, Sample
 from evalsuite.store import extents, journal, lock
 from evalsuite.store.attempts import (
     MODEL,
@@ -32,6 +32,8 @@ from evalsuite.store.attempts import (
     answered,
     checked_reply,
     has_results,
+    reply_fields,
+    reply_from,
     scan,
     score_event,
 )
@@ -116,7 +118,7 @@ class Cell:
                 f"{self.folder}: item {key[0]} was asked with prompt {event['prompt_sha']}, now it is {prompt_sha}. "
                 "The task has changed; use a new run_id, or redo=TASK reason=..."
             )
-        return _reply_from(event["reply"]), event["attempts"]
+        return reply_from(event["reply"]), event["attempts"]
 
     async def record_request(self, key: AttemptKey, turn: Turn) -> None:
         """Record a request before it is sent, so that a request that is sent twice is always marked."""
@@ -128,7 +130,7 @@ class Cell:
         now = time.time()
         span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was sent and answered, for the timeline
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
-        event["reply"] = _reply_fields(reply)
+        event["reply"] = reply_fields(reply)
         file = self._journal()
         offset = await self._writer.write(file, event, sync=True)
         attempt = self._index.setdefault(key, StoredAttempt())
@@ -355,20 +357,3 @@ def _extended(
 
 def _event(kind: str, key: AttemptKey, turn: Turn) -> dict[str, Any]:
     return {"event": kind, "item": key[0], "repeat": key[1], "who": turn[0], "turn": turn[1]}
-
-
-def _reply_fields(reply: Reply) -> dict[str, Any]:
-    """The JSON form of a reply; token ids only where there are any."""
-    return {name: getattr(reply, name) for name in _WITH_IDS if name not in _IDS or getattr(reply, name)}
-
-
-_WITH_IDS = tuple(Reply.__dataclass_fields__)
-_IDS = ("prompt_ids", "token_ids")
-
-
-def _reply_from(data: Mapping[str, Any]) -> Reply:
-    """A ``Reply`` from its JSON form; fields that this version does not know are left out."""
-    known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
-    usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
-    sequences = {name: tuple(data.get(name, ())) for name in ("tool_calls", *_IDS)}
-    return Reply(**{**known, **sequences, "usage": Usage(**usage)})

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalsuite.errors import BadInput, StorageFailed
-from evalsuite.records import Sample
 from evalsuite.store import journal
-from evalsuite.store.attempts import CutRequest, StoredAttempt, checked_reply, scan, score_event
-from evalsuite.store.manifest import MANIFEST, differences, read_manifest, sync_folder, write_json
+from evalsuite.store.attempts import CutRequest, StoredAttempt, checked_reply, scan
+from evalsuite.store.manifest import read_manifest, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +112,7 @@ def seal(folder: Path) -> None:
         index = scan(folder)
         stated = {"journals": _journals(folder), "cuts": _cuts(index)}
         signs = _signs(index)
-        _write(folder, _rows(folder, manifest, index), stated, signs)
+        write_table(folder, _rows(folder, manifest, index), stated, signs)
 
 
 def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Table":
@@ -262,41 +261,6 @@ def _signs(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]] | 
     return None if any(sign is None for *_, sign in signs) else [row for row in signs if row[-1]]
 
 
-def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
-    """Write a cell of answers that were recorded elsewhere. Raises ``BadInput`` if another cell is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / MANIFEST).exists():
-        lines = differences(read_manifest(folder)["identity"], manifest["identity"])
-        if lines or read_manifest(folder)["imported"] != manifest["imported"]:
-            what = "; ".join(lines) or "another file"
-            raise BadInput(f"{folder} holds another cell ({what}); choose another name= or run_id=")
-    identity = manifest["identity"]
-    signs: list[list[Any]] = []
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for sample in samples:
-            if sample.degenerate:
-                signs.append([sample.item_id, sample.repeat, sample.degenerate])
-            event = score_event(sample)
-            yield sample_row(identity["task"], identity["variant"], folder.parent.name, event, _reply(sample))
-
-    _write(folder, rows(), {"journals": {}, "cuts": []}, signs)
-    write_json(folder / MANIFEST, dict(manifest))
-
-
-def _reply(sample: Sample) -> dict[str, Any]:
-    if sample.reply is None:
-        return {}
-    reply, usage = sample.reply, sample.reply.usage
-    counts = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
-    texts = {"text": reply.text, "reasoning": reply.reasoning, "finish_reason": reply.finish_reason}
-    return texts | {"usage": counts, "seconds": reply.seconds or None}
-
-
 def _rows(
     folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], StoredAttempt], *, texts: bool = True
 ) -> Iterator[dict[str, Any]]:
@@ -321,7 +285,7 @@ def _journals(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 
-def _write(
+def write_table(
     folder: Path, rows: Iterable[dict[str, Any]], stated: Mapping[str, Any], signs: list[list[Any]] | None
 ) -> None:
     """Write the table; ``stated`` is its metadata, ``signs`` (complete after the last row) is added to it."""

@@ -6,7 +6,7 @@ import pytest
 from evalsuite.stats import cusum as drift
 from evalsuite.stats.delta import paired_delta
 from evalsuite.stats.power import Design
-from figures.drift import nights
+from figures.drift import Course, nights
 
 DESIGN = Design(300, 300, 0.878, 0.4, 0.0, 8, 1)
 
@@ -91,7 +91,7 @@ def test_the_error_of_the_night_and_of_the_offset_enter_the_confirmation() -> No
 
 def test_nights_of_real_answers() -> None:
     """120 charts of 100 nights; the full size is in the figures."""
-    same = nights(300, 0.0, 120, 100)
+    same = nights(300, Course(), 120, 100)
     assert same.false_alarms <= 1 + 3 * same.error
     assert same.confirmed <= same.false_alarms
-    assert nights(300, 0.03, 30, 40).median <= 8
+    assert nights(300, Course(0.03), 30, 40).median <= 8

@@ -106,7 +106,7 @@ def test_the_vectorised_rule_is_the_rule(rows: list[tuple[float, float, float, T
     deltas = np.array([[row[0] for row in rows]])
     half = np.array([[row[1] for row in rows]])
     p_loss = np.array([[row[2] for row in rows]])
-    calls = decide_arrays(deltas, deltas - half, deltas + half, p_loss, np.full(len(rows), 0.01))
+    calls = decide_arrays(deltas, (deltas - half, deltas + half), p_loss, np.full(len(rows), 0.01))
     assert calls[0].tolist() == [CODES[one.call] for one in decide(found)]
     assert release_arrays(calls, [row[3] for row in rows])[0] == CODES[decide_release(found).call]
 
@@ -122,5 +122,5 @@ def test_adjusted_p_values_are_those_of_statsmodels(p_values: list[float]) -> No
 
 def test_a_missing_number_is_no_evidence_in_arrays() -> None:
     nan = np.array([[np.nan]])
-    assert decide_arrays(nan, nan, nan, nan, np.array([0.01])).tolist() == [[0]]
+    assert decide_arrays(nan, (nan, nan), nan, np.array([0.01])).tolist() == [[0]]
     assert holm_arrays(np.array([[np.nan, 0.01]])).tolist() == [[1.0, 0.02]]

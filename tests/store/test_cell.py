@@ -12,8 +12,9 @@ import pytest
 from evalsuite.errors import BadInput, CellInUse
 from evalsuite.records import Sample
 from evalsuite.store.cell import open_cell
+from evalsuite.store.imported import write_imported
 from evalsuite.store.manifest import cell_folders, read_manifest
-from evalsuite.store.samples import read_rows, read_samples, seal, write_imported
+from evalsuite.store.samples import read_rows, read_samples, seal
 from evalsuite.store.writer import JournalWriter
 from tests.support.journals import answer, manifest, reply, sample
 

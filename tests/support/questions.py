@@ -5,6 +5,7 @@ Nothing here is a benchmark's item; GPQA's terms ask for that, and the others' d
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,17 @@ def _gpqa_row(number: int) -> dict[str, Any]:
         "Subdomain": "Made",
         "Writer's Difficulty Estimate": "made",
     }
+
+
+def documents(root: Path) -> None:
+    """Five questions of AA-LCR on two sets of documents."""
+    home = root / "aa_lcr"
+    row = {"document_category": "reports", "data_source_filenames": "one.txt;two.txt", "input_tokens": 90}
+    numbers = range(5)
+    each = [{"question_id": n, "document_set_id": f"set{n % 2}", "question": f"What is {n}?"} for n in numbers]
+    write(home / "test.jsonl", [{**row, **one, "answer": f"It is {n}."} for n, one in zip(numbers, each, strict=True)])
+    (home / "extracted_text").mkdir()
+    with zipfile.ZipFile(home / "extracted_text" / "AA-LCR_extracted-text.zip", "w") as archive:
+        for name in ("set0", "set1"):
+            for number in ("one", "two"):
+                archive.writestr(f"lcr/reports/{name}/{number}.txt", f"Document {number} of {name}.")

@@ -14,7 +14,8 @@ from evalsuite.errors import BadInput, SampleFailed
 from evalsuite.records import Item, Reply, Sample, Score, Usage, data_sha
 from evalsuite.store.attempts import SIMULATOR
 from evalsuite.store.cell import Cell, open_cell
-from evalsuite.store.samples import read_samples, seal, write_imported
+from evalsuite.store.imported import write_imported
+from evalsuite.store.samples import read_samples, seal
 from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Adapter, SingleTurn, Tools
 from evalsuite.tasks.datasets import Source
