@@ -295,7 +295,7 @@ def test_commands_over_runs_say_what_they_lack(tmp_path: Path) -> None:
         "evalsuite: model= is for gate and baseline save and forget, not for show\n",
     )
     lacking = evalsuite(tmp_path, "import", "task=gsm8k")
-    assert lacking.stderr == "evalsuite: file= is missing\nname= is missing\n"
+    assert lacking.stderr == "evalsuite: file= is missing: add file=ANSWERS.jsonl\nname= is missing: add name=MODEL\n"
     demo = evalsuite(tmp_path, "demo", "model=fp8")
     assert demo.stderr.startswith(
         "evalsuite: demo serves one embedded model: add model=NAME. Known: demo_bf16, demo_fp8, "
