@@ -182,7 +182,6 @@ def test_what_was_fetched_is_the_hubs_data_and_is_not_loaded_twice(site: Site) -
     assert "## GPQA Diamond\n\n- licence: CC-BY-4.0" in licences
     assert "its terms forbid to publish" in licences
     assert f"data.root={root}" in done.stdout
-    assert f"export SCICODE_TARGETS={root}/scicode/test_data.h5" in done.stdout
     assert "[1/15] gsm8k/test.jsonl: loaded, 7 rows, " in done.stdout
 
     hubs = site.items("hub")
