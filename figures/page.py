@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from figures.line import Line
 from figures.replay import MODELS, mmlu_pro_imports
 from tests.support.browser import chromium

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.tasks.published import card_named
 from figures.line import Line
 from figures.page import READY, listen

@@ -19,7 +19,7 @@ _PROGRAM = """
 import sys, time
 started = time.perf_counter()
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 code = report(Report(run=[sys.argv[1]], out=sys.argv[2]))
 print("\\n" + __import__("json").dumps([int(code), time.perf_counter() - started]))
 """

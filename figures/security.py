@@ -14,7 +14,8 @@ from evalsuite.analysis.collect import open_inputs
 from evalsuite.analysis.suite import compare_all
 from evalsuite.cli import judge, rescore, show
 from evalsuite.cli.run import run
-from evalsuite.config.settings import AuxiliaryModel, Report, Server
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import AuxiliaryModel, Server
 from evalsuite.errors import BadInput, EvalsuiteError, Exit
 from evalsuite.store.artefact import open_artefact
 from evalsuite.store.baseline import write_artefact

@@ -14,7 +14,8 @@ from typing import Any
 
 from evalsuite.analysis.degenerate import accepting
 from evalsuite.analysis.table import RunTable, table_of
-from evalsuite.config.settings import Data, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Data
 from evalsuite.engine.stored import rescore
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import canonical_sha

@@ -20,7 +20,7 @@ from evalsuite.analysis.collect import open_inputs
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.pairing import ASSUMED_PHI
 from evalsuite.analysis.suite import compare_all
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
 from evalsuite.stats import cusum

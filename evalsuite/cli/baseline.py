@@ -7,7 +7,7 @@ from typing import Any
 from evalsuite.analysis.collect import REPORT_FOLDER
 from evalsuite.analysis.scores import score_cell
 from evalsuite.analysis.table import table_of
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit, unknown_name
 from evalsuite.report import console
 from evalsuite.report.verdict_file import VERDICT

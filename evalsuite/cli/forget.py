@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit, unknown_name
 from evalsuite.report.console import standard_output
 from evalsuite.store.manifest import cell_folders

@@ -20,7 +20,8 @@ from evalsuite.analysis.collect import ReportInputs, open_inputs, report_folder
 from evalsuite.analysis.drift import Series, read_series, select_runs
 from evalsuite.analysis.suite import SuiteComparison, apply_gate, choose_pairs, compare_all
 from evalsuite.cli.json_output import Content
-from evalsuite.config.settings import Gate, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate
 from evalsuite.errors import BadInput, Exit, StorageFailed, unknown_name
 from evalsuite.report import console, drift
 from evalsuite.report.console import Table

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalsuite.analysis.summary import summarize
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.endpoint import environment
 from evalsuite.engine.stored.judge import judge_cells
 from evalsuite.errors import BadInput, Exit

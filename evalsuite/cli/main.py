@@ -24,7 +24,8 @@ from evalsuite.sandbox import safe_text
 from evalsuite.version import __version__
 
 if TYPE_CHECKING:
-    from evalsuite.config.settings import Report, Run
+    from evalsuite.config.report_settings import Report
+    from evalsuite.config.settings import Run
 
 COMMANDS = {
     "run": "evalsuite.cli.run:run",
@@ -226,7 +227,8 @@ def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> 
 def _defaults(command: str, arguments: Arguments) -> "Run | Report":
     """The settings of a listing for which nothing was chosen: Hydra would compose these, half a second later."""
     from evalsuite.config.files import config_source
-    from evalsuite.config.settings import Report, Run
+    from evalsuite.config.report_settings import Report
+    from evalsuite.config.settings import Run
 
     schema, folder = Report if command in REPORTING else Run, arguments.config_dir
     config_source("report" if schema is Report else "run", schema, (), folder)  # refuses a folder that is not there

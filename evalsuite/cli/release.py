@@ -19,7 +19,8 @@ from evalsuite.cli.run import run
 from evalsuite.config.compose import load_settings
 from evalsuite.config.margins import unmet_margins
 from evalsuite.config.paths import shipped
-from evalsuite.config.settings import Model, Report, Run
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Model, Run
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError, Exit
 from evalsuite.plan.build import make_plan
 from evalsuite.report import console

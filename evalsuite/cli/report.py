@@ -10,7 +10,7 @@ from evalsuite.analysis.collect import open_inputs, report_folder
 from evalsuite.analysis.drift import read_series
 from evalsuite.analysis.suite import apply_gate, compare_all
 from evalsuite.cli.json_output import Content
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.records import SCHEMA
 from evalsuite.report import build, console, drift, markdown

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from evalsuite.analysis.summary import summarize
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.engine.stored.rescore import Changes, grade, load
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.console import lines_output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.analysis.completeness import count_samples, failed_text
 from evalsuite.cli.json_output import Content
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit, unknown_name
 from evalsuite.records import OUTCOMES
 from evalsuite.report import console, formats

@@ -19,6 +19,7 @@ __all__ = [
     "override_values",
     "paths",
     "python_values",
+    "report_settings",
     "sampling",
     "scale",
     "schema_types",

@@ -41,8 +41,9 @@ from evalsuite.config.given_models import GivenModels, add_models
 from evalsuite.config.model_sampling import settle_sampling
 from evalsuite.config.override_values import as_list, as_word, parse, unquoted
 from evalsuite.config.paths import complete_data
+from evalsuite.config.report_settings import Report
 from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
-from evalsuite.config.settings import Report, Run
+from evalsuite.config.settings import Run
 from evalsuite.config.typed_files import SearchPath, TypedFiles
 from evalsuite.config.validate import check_command, check_report, check_run
 from evalsuite.errors import BadInput, unknown_name

@@ -14,8 +14,9 @@ from omegaconf._utils import get_yaml_loader
 
 from evalsuite.config.files import GUEST, config_key, stored_path
 from evalsuite.config.paths import shipped
+from evalsuite.config.report_settings import Report
 from evalsuite.config.schema_types import ANYTHING, Kind, kind_at, typed
-from evalsuite.config.settings import Report, Run, Server
+from evalsuite.config.settings import Run, Server
 
 SCHEME = "evalsuite"
 """Scheme of the folders that ``TypedFiles`` reads, in place of Hydra's own ``file``."""

@@ -12,7 +12,8 @@ from evalsuite.config.model_checks import (
     name_problems,
     shared_endpoint_problems,
 )
-from evalsuite.config.settings import DEMO, Engine, Report, Run, Sampling, Task
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import DEMO, Engine, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
 
 _ONLY = {

@@ -11,7 +11,7 @@ from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.release import ReleaseVerdict
 from evalsuite.analysis.suite import SuiteComparison, gate_json
 from evalsuite.analysis.table import RunTable
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import SCHEMA, canonical_sha
 from evalsuite.report import formats

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from evalsuite.cli.gate import gate
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import Exit
 from tests.support.cells import Answer, Made, answers, write
 

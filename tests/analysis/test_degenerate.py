@@ -14,7 +14,8 @@ from evalsuite.analysis.table import load_run
 from evalsuite.cli.gate import gate
 from evalsuite.cli.report import report
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Engine, Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Engine, Gate, Margin
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.warnings import warnings
 from evalsuite.store.samples import read_signs

@@ -10,7 +10,8 @@ import pytest
 from evalsuite.cli.baseline import save
 from evalsuite.cli.gate import gate
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import BadInput, Exit
 from tests.support.cells import Answer, Made, write
 

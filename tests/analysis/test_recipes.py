@@ -11,7 +11,7 @@ import pytest
 from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.store.manifest import MANIFEST
 from tests.support.cells import Answer, Made, write
 

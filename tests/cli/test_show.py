@@ -9,7 +9,7 @@ import pytest
 from evalsuite.analysis.summary import summarize
 from evalsuite.cli import show
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.item import first_difference
 from evalsuite.store.cell import open_cell

@@ -14,7 +14,7 @@ import pytest
 
 from evalsuite.cli import show
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit
 from evalsuite.store import journal
 from evalsuite.store.attempts import score_event

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit
 from tests.support.made_runs import demo_run, real_run
 

@@ -7,7 +7,8 @@ import pytest
 
 from evalsuite.cli.report import report
 from evalsuite.config.paths import shipped
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import Exit
 from evalsuite.tasks.datasets import benchmark_title, card
 from tests.support.cells import Made, answers, write

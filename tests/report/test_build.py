@@ -9,7 +9,8 @@ import pytest
 
 from evalsuite.analysis.summary import summarize
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report.build import DEMO_NOTE, report_run
 from tests.report.conftest import Reported

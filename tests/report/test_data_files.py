@@ -13,7 +13,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import OUTCOMES
 from evalsuite.report.build import DEMO_NOTE

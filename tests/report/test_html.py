@@ -13,7 +13,8 @@ import pytest
 
 from evalsuite.cli.gate import gate
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.report import flips as browse
 from evalsuite.report import formats, html
 from evalsuite.report.build import DEMO_NOTE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.report import formats
 from evalsuite.stats import rounding
 from figures.page import READY, listen

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from evalsuite.cli.gate import gate
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import Exit
 from evalsuite.report.release_page import write_release_page
 from tests.support.cells import Made, answers, write

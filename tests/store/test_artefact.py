@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.cli.baseline import save
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.sandbox import archives
 from evalsuite.store import artefact

@@ -12,7 +12,7 @@ import pytest
 from evalsuite.analysis.collect import open_inputs
 from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.artefact import INDEX, open_artefact
 from evalsuite.store.baseline import compared_candidates, record_compared

@@ -9,7 +9,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from evalsuite.cli import gate, report, show
-from evalsuite.config.settings import Gate, Margin, Report
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Gate, Margin
 from tests.support.cells import Answer, Made, write
 
 KINDS: Mapping[str, str] = {

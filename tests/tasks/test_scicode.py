@@ -15,7 +15,8 @@ import pytest
 
 from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Data, Report, Run, Task
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Data, Run, Task
 from evalsuite.errors import BadInput, ContextOverflow, Exit, SampleFailed
 from evalsuite.records import Item, Reply, Request, Score, data_sha
 from evalsuite.sandbox.isolation import missing

@@ -17,7 +17,8 @@ from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Engine, Gate, Margin, Report, Run
+from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Engine, Gate, Margin, Run
 from evalsuite.engine.early_stopping.sequential_test import ArmScores, SequentialTest, random_order, rule_for
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest

@@ -5,7 +5,7 @@ import pytest
 
 from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples

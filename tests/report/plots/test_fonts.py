@@ -11,7 +11,7 @@ from matplotlib.font_manager import fontManager
 from evalsuite.analysis.suite import SuiteComparison, compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.report.plots import fonts, style
 from evalsuite.report.plots.save import forest_figure
 from tests.support.cells import Made, write

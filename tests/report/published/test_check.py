@@ -9,7 +9,7 @@ import pytest
 from evalsuite.analysis.suite import SuiteComparison, compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.cli.report import report
-from evalsuite.config.settings import Report
+from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.report import console
 from evalsuite.report.published.check import CardCheck, check
