@@ -63,16 +63,23 @@ class Artefact:
 
 @contextmanager
 def open_artefact(path: Path, max_gb: float = MAX_GB) -> Iterator[Artefact]:
-    """Check an artefact and unpack its cells for the time of a ``with`` block.
+    """Check a baseline artefact and yield it, its cells unpacked in a temporary folder that is deleted after the
+    ``with`` block.
 
-    Raises ``BadInput`` when the file is missing, no artefact, torn, edited, or larger than ``max_gb`` when unpacked.
+    ``max_gb``: most GB (10^9 bytes) of unpacked files. Raises ``BadInput`` when the file is missing, no artefact, torn,
+    edited, or larger than that (or than a set multiple of its own size); ``StorageFailed`` when it cannot be unpacked.
     """
     with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         yield unpack(path, Path(home), max_gb)
 
 
 def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
-    """Check an artefact and unpack its cells into ``folder``, where they stay. Raises as ``open_artefact``."""
+    """Check a baseline artefact and unpack its cells into ``folder``, where they stay: ``folder/<file
+    stem>/<model>/<task>``.
+
+    ``max_gb``: most GB (10^9 bytes) of unpacked files. Returns the artefact with its cells; raises as
+    ``open_artefact``.
+    """
     if not path.is_file():
         raise BadInput(f"baseline_run={path}: there is no such file")
     run = folder / (path.stem if NAME.fullmatch(path.stem) else "baseline")
@@ -90,9 +97,10 @@ def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
 
 
 def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    """The index of an artefact, checked: kind, schema, types, its own hash, and that the archive holds what it lists.
+    """The parsed ``artefact.json`` of an artefact, checked: kind, schema, types, its own hash, and that the archive
+    holds exactly the files that it lists.
 
-    The archive must hold exactly the files of the index. ``path`` is for messages. Raises ``BadInput``.
+    ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails.
     """
     names = archive.namelist()
     if INDEX not in names:
@@ -111,7 +119,8 @@ def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 
 
 def _accepted(index: Mapping[str, Any]) -> dict[str, Offset]:
-    """The accepted offsets of a checked index."""
+    """Task -> offset from the baseline with which a release accepted the model, from a checked index; empty if none is
+    recorded."""
     accepted = index.get("accepted") or {}
     baseline = str(accepted.get("baseline"))
     return {
@@ -121,7 +130,8 @@ def _accepted(index: Mapping[str, Any]) -> dict[str, Offset]:
 
 
 def _accepted_problem(accepted: Any) -> str:
-    """What makes the accepted offsets of an index impossible; empty when nothing does."""
+    """What is wrong with the ``accepted`` entry of an index (types, or numbers outside -1 to 1); empty if nothing
+    is."""
     if not isinstance(accepted, dict) or not isinstance(accepted.get("baseline"), str):
         return "its accepted offsets name no baseline"
     tasks = accepted.get("tasks")
@@ -135,7 +145,8 @@ def _accepted_problem(accepted: Any) -> str:
 
 
 def _index_problem(index: Mapping[str, Any]) -> str:
-    """What makes an index impossible: names that are no names, files that no cell has, sizes and hashes of no file."""
+    """What is wrong with an index, as a clause for a message: invalid names, files that no cell has, sizes or hashes
+    that cannot be, impossible accepted offsets; empty if nothing is."""
     model, title, files, journals = (index.get(name) for name in ("model", "title", "files", "journals"))
     if not isinstance(model, str) or not is_name(model):
         return f"model {str(model)[:100]!r} is no name"
@@ -164,12 +175,17 @@ def _index_problem(index: Mapping[str, Any]) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether a model or task in a foreign file may name a folder below a run."""
+    """Whether ``name`` may be a model's or task's folder: of the allowed form, and none of the reserved names
+    (``report``, ``superseded``, ``lock`` ...)."""
     return bool(NAME.fullmatch(name)) and name not in (*RESERVED, "superseded", "lock")
 
 
 def _members(index: Mapping[str, Any], path: Path, max_gb: float) -> list[archives.Member]:
-    """The files to unpack, below ``<model>/``. Raises ``BadInput`` for more than ``max_gb``."""
+    """The files to unpack, with target path below ``<model>/``, size and SHA-256.
+
+    Raises ``BadInput`` if they sum to more than ``max_gb`` (10^9 bytes) or to too large a multiple of the archive
+    ``path``.
+    """
     total = sum(facts["bytes"] for facts in index["files"].values())
     if total > max_gb * 1e9:
         raise BadInput(
@@ -185,7 +201,11 @@ def _members(index: Mapping[str, Any], path: Path, max_gb: float) -> list[archiv
 
 
 def _check_cells(index: Mapping[str, Any], run: Path, path: Path) -> None:
-    """Check manifests and tables of the unpacked cells, and give the journals times in their order."""
+    """Check manifests and tables of the cells unpacked below ``run``; set the journals' file times to the order in the
+    index.
+
+    ``path`` is the artefact's, for messages. Raises ``BadInput`` for a damaged or impossible cell.
+    """
     for task, names in index["journals"].items():
         folder = run / index["model"] / task
         try:
@@ -200,9 +220,10 @@ def _check_cells(index: Mapping[str, Any], run: Path, path: Path) -> None:
 
 @contextmanager
 def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[str, Path]]:
-    """Task -> cell folder of ``baseline_run=``: of an artefact, unpacked for the time of the block, or of a run folder.
+    """Yields task -> cell folder of ``baseline_run=``: a run's folder, or an artefact, unpacked for the time of the
+    block.
 
-    Raises ``BadInput`` for a file that is no artefact.
+    ``path`` None yields an empty dictionary. ``max_gb`` and errors as in ``open_artefact``.
     """
     if path is None:
         yield {}
@@ -214,7 +235,8 @@ def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[st
 
 
 def manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(task, manifest) of every cell of an artefact, read without unpacking it. Raises ``BadInput``."""
+    """Yields (task, checked manifest) of every cell of the artefact ``path`` without unpacking it. Raises ``BadInput``
+    for a file that is no artefact, ``ValueError`` for an invalid manifest."""
     with archives.open_zip(path, _TITLE) as archive:
         for task in read_index(archive, path)["journals"]:
             manifest = archives.parse_json(archives.read_entry(archive, f"{task}/{MANIFEST}", _MAX_MANIFEST))

@@ -67,21 +67,23 @@ class StoredAttempt:
     """Whether a turn was sent a second time: the first reply to it is lost, even where a later process got one."""
 
     def record_request(self, turn: Turn) -> None:
-        """Note that the request of ``turn`` was sent."""
+        """Note in memory that the request of ``turn`` was sent, and set ``sent_twice`` if it had been sent before."""
         self.sent_twice = self.sent_twice or turn in self.sent
         self.sent.add(turn)
 
     @property
     def last(self) -> JournalPlace | None:
-        """The model's last reply."""
+        """Place of the latest reply (highest turn) of the model under test; None if it has not replied."""
         turns = [number for role, number in self.replies if role == MODEL]
         return self.replies[MODEL, max(turns)] if turns else None
 
 
 def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
-    """All attempts in the journals of a cell, in the order in which they were first sent.
+    """(item id, repeat) -> state of the attempt, from the journals in a cell's folder, in the order of their first
+    events.
 
-    Raises ``BadInput`` for the journal of another cell.
+    Only reads. Damaged lines are left out and logged. Raises ``BadInput`` for the journal of another cell or a later
+    version.
     """
     cell = journal.cell_hash(read_manifest(folder)["identity"]) if (folder / MANIFEST).exists() else ""
     index: dict[AttemptKey, StoredAttempt] = {}
@@ -98,12 +100,12 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
 
 
 def answered(index: Mapping[AttemptKey, StoredAttempt]) -> set[AttemptKey]:
-    """The attempts with an answer on record: a reply, or a score of one."""
+    """Keys (item id, repeat) of the attempts with a reply on record, or with a score other than ``failed``."""
     return {key for key, attempt in index.items() if attempt.replies or attempt.outcome not in ("", "failed")}
 
 
 def has_results(index: Mapping[AttemptKey, StoredAttempt]) -> bool:
-    """Whether any attempt has a reply or a score, failures included."""
+    """Whether any attempt has a reply or a score, a ``failed`` one included."""
     return any(attempt.replies or attempt.outcome for attempt in index.values())
 
 
@@ -111,7 +113,11 @@ _KINDS = frozenset(("sent", "reply", "score", "judged", "spoiled", "cut"))
 
 
 def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place: JournalPlace) -> None:
-    """Add one event to its attempt. Raises ``KeyError`` or ``TypeError`` for one that lacks something."""
+    """Add one journal event, which stands at ``place``, to its attempt in ``index``; ``spoiled`` resets the attempt but
+    keeps its cuts.
+
+    Raises ``KeyError`` or ``TypeError`` for an event that lacks a field or has a value that no version writes.
+    """
     key = item, repeat = event["item"], event["repeat"]
     if type(item) is not str or type(repeat) is not int:
         raise TypeError
@@ -139,7 +145,10 @@ def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place
 
 
 def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, Any]:
-    """The reply in an event, with the types that a reply has; raises ``BadInput`` for another (a file of others)."""
+    """The ``reply`` object of a journal event, once the types of its texts and counts have been checked.
+
+    Raises ``BadInput``, naming ``place``, for one that is missing or of another form.
+    """
     reply = event.get("reply")
     if isinstance(reply, dict) and isinstance(reply.get("usage"), dict):
         texts = (reply.get("text"), reply.get("reasoning"), reply.get("finish_reason") or "")
@@ -154,7 +163,8 @@ _NUMBER = (int, float, type(None))
 
 
 def score_event(sample: Sample) -> dict[str, Any]:
-    """The journal line of a score: a row of the table without the texts."""
+    """The journal event (``"event": "score"``) of a sample's score: the fields of its table row that do not come from
+    the reply."""
     score = sample.score
     return {
         "event": "score",
@@ -178,14 +188,15 @@ def score_event(sample: Sample) -> dict[str, Any]:
 
 
 def reply_fields(reply: Reply) -> dict[str, Any]:
-    """The JSON form of a reply; token ids only where there are any."""
+    """Field -> value of a reply, for its journal line; ``prompt_ids`` and ``token_ids`` only where they are not
+    empty."""
     return {
         name: getattr(reply, name) for name in Reply.__dataclass_fields__ if name not in _IDS or getattr(reply, name)
     }
 
 
 def reply_from(data: Mapping[str, Any]) -> Reply:
-    """A ``Reply`` from its JSON form; fields that this version does not know are left out."""
+    """The ``Reply`` of the ``reply`` object in a journal; fields that this version does not know are ignored."""
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
     sequences = {name: tuple(data.get(name, ())) for name in ("tool_calls", *_IDS)}

@@ -41,11 +41,13 @@ class CandidateCount:
 
 
 def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str, Any] | None = None) -> str:
-    """Write ``cells`` (of one model, one per task) as an artefact and return its hash.
+    """Write ``cells`` (all of one model, one per task) as a baseline artefact at ``path`` and return the hash of its
+    index.
 
-    ``accepted``: ``baseline`` and ``tasks`` (task -> ``delta`` and ``stderr``) of the release that accepted this model.
-    Equal cells and offsets give equal bytes. Raises ``BadInput`` if another file is there, ``StorageFailed`` if it
-    cannot be written.
+    ``accepted``: ``baseline`` (name) and ``tasks`` (task -> ``delta`` and ``stderr``, fractions of 1) of the release
+    that accepted this model; None: none. Equal cells and offsets give equal bytes. A cell without ``samples.parquet``
+    gets one first. Raises ``BadInput`` if a file with other content is at ``path``, ``StorageFailed`` if it cannot be
+    written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -92,7 +94,8 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], accepted: Mappin
 
 
 def _facts(cell: TableCell) -> dict[str, Any]:
-    """Facts of a cell that can be read without unpacking it."""
+    """Facts of a cell for the index, which can be read without unpacking: task, run, item count, date, identity,
+    version."""
     manifest = cell.manifest
     recorded = None if cell.recorded is None else cell.recorded.isoformat()
     known = {name: manifest[name] for name in ("identity", "version", "repeats", "total_items")}
@@ -100,7 +103,8 @@ def _facts(cell: TableCell) -> dict[str, Any]:
 
 
 def _info(name: str, method: int) -> zipfile.ZipInfo:
-    """The entry of a member, without time and owner; tables are compressed already."""
+    """The zip entry of a member: fixed time and mode, and compression ``method`` (of ``zipfile``), none for Parquet
+    files."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, 0o644 << 16
     info.compress_type = zipfile.ZIP_STORED if name.endswith(".parquet") else method
@@ -122,7 +126,11 @@ def _file_sha(path: Path) -> str:
 
 
 def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
-    """The candidates that were compared with an artefact, oldest first, each once. Torn lines are left out."""
+    """Entries of ``<path>.compared.jsonl``: the candidates compared with the artefact ``path``, oldest first, each
+    once.
+
+    Unreadable lines are left out; without the file the result is empty.
+    """
     record = path.with_name(path.name + COMPARED)
     entries: dict[str, dict[str, Any]] = {}
     if record.is_file():
@@ -137,11 +145,11 @@ def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> CandidateCount:
-    """Add candidates (one cell of each) to those compared with an artefact and count all of them.
+    """Append new candidates (one cell of each) to the artefact's ``.compared.jsonl`` and count all that are there.
 
-    The same checkpoint in the same run counts once, however often it is compared; asked again in another run it counts
-    again. One line is one ``write``, so that concurrent processes lose none. A file that cannot be written is no error:
-    the count is right now, and the note gives the reason why it was not recorded.
+    The same model and checkpoint in the same run counts once; in another run it counts again. One line is one
+    ``write``, so that concurrent processes lose none. A file that cannot be written is no error: the count includes the
+    candidates all the same, and the result's ``note`` gives the reason why they were not recorded.
     """
     known = {entry["candidate"] for entry in compared_candidates(artefact.path)}
     new = {key: cell for cell in candidates if (key := _candidate(cell)) not in known}
@@ -173,7 +181,10 @@ def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
 
 
 def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
-    """A copy of a cell below ``folder``, of a model named ``label`` if that is given; the original is not changed."""
+    """Copy a cell to ``folder/<run>/<model>/<task>``, without lock and hidden files, and return the copy.
+
+    ``label`` replaces the model's name if it is given. Raises ``StorageFailed`` if it cannot be copied.
+    """
     target = folder / cell.run / (label or cell.model) / cell.task
     ignore = shutil.ignore_patterns("lock", ".*")
     try:

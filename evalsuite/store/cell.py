@@ -61,31 +61,36 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The model's name in folders and tables."""
+        """The name of the model's folder: its key, with ``-nothink`` where thinking is off."""
         return self.folder.parent.name
 
     def outcome(self, key: AttemptKey) -> str:
-        """The outcome on record, empty if there is none."""
+        """The outcome on record for the attempt ``key`` (item id, repeat); empty if it has no score."""
         attempt = self._index.get(key)
         return attempt.outcome if attempt else ""
 
     def needs_attempt(self, key: AttemptKey, *, judged: bool = False) -> bool:
-        """Whether an attempt is still to be made: not scored, or failed; with a judge also if it is ``ungraded``."""
+        """Whether the attempt ``key`` is still to be made: it has no score, or is ``failed``, or, with ``judged`` (a
+        judge is there), ``ungraded``."""
         return self.outcome(key) in ("", "failed", *(["ungraded"] if judged else []))
 
     def reply_counts(self) -> dict[AttemptKey, int]:
-        """Attempt -> replies on record, for every attempt that has any."""
+        """(item id, repeat) -> number of whole replies on record, of every role, for attempts that have any."""
         return {key: len(attempt.replies) for key, attempt in self._index.items() if attempt.replies}
 
     def verdicts(self, key: AttemptKey) -> Verdicts:
-        """The verdicts on record for an attempt."""
+        """(hash of what was judged, judge) -> verdict on record for an attempt; empty if there is none."""
         attempt = self._index.get(key)
         return attempt.verdicts if attempt else {}
 
     async def record_verdict(
         self, key: AttemptKey, answer_sha: str, judge: str, verdict: JudgeVerdict, words: str
     ) -> None:
-        """Record a judge's verdict and its words; returns once it is durable. Raises ``StorageFailed``."""
+        """Record a judge's verdict and its reply (``words``) on an answer with hash ``answer_sha``; returns once it is
+        durable.
+
+        Raises ``StorageFailed``.
+        """
         event = {"event": "judged", "item": key[0], "repeat": key[1], "answer_sha": answer_sha, "judge": judge}
         event |= {"right": verdict.right, "words": words}
         if verdict.confidence is not None:
@@ -96,7 +101,8 @@ class Cell:
     def rerolled(self, key: AttemptKey) -> bool:
         """Whether a request of this attempt was sent before and its reply is lost.
 
-        Also where its replies were put aside, and where one turn was sent twice though it was answered in the end.
+        Also where its earlier replies were invalidated, and where one turn was sent twice though it was answered in the
+        end.
         """
         attempt = self._index.get(key)
         if attempt is None:
@@ -104,9 +110,10 @@ class Cell:
         return attempt.spoiled or attempt.sent_twice or any(turn not in attempt.replies for turn in attempt.sent)
 
     def stored_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
-        """(the reply on disk, number of requests sent for it); None if the request is still to be sent.
+        """(the reply on disk to ``turn`` of an attempt, number of requests sent for it); None if there is no reply yet.
 
-        Raises ``BadInput`` if the turn was answered for another prompt: the task has changed since.
+        Raises ``BadInput`` if the prompt that was answered has another hash than ``prompt_sha``: the task has changed
+        since.
         """
         attempt = self._index.get(key)
         place = attempt.replies.get(turn) if attempt else None
@@ -121,12 +128,17 @@ class Cell:
         return reply_from(event["reply"]), event["attempts"]
 
     async def record_request(self, key: AttemptKey, turn: Turn) -> None:
-        """Record a request before it is sent, so that a request that is sent twice is always marked."""
+        """Record that a request is about to be sent; returns once the line is written (not synced), so that a second
+        sending shows after a crash. Raises ``StorageFailed``."""
         self._index.setdefault(key, StoredAttempt()).record_request(turn)
         await self._writer.write(self._journal(), _event("sent", key, turn), sync=False)
 
     async def record_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
-        """Record a whole reply; returns once it is durable. Raises ``StorageFailed``."""
+        """Record the whole reply to ``turn`` and the number of requests sent for it (``attempts``); returns once it is
+        durable.
+
+        Raises ``StorageFailed``.
+        """
         now = time.time()
         span = [round(now - reply.seconds, 3), round(now, 3)]  # when it was sent and answered, for the timeline
         event = _event("reply", key, turn) | {"span": span, "prompt_sha": prompt_sha, "attempts": attempts}
@@ -138,12 +150,21 @@ class Cell:
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
 
     def record_cut(self, key: AttemptKey, turn: Turn, cut: CutRequest, why: str) -> None:
-        """Record that an answer was cut while it arrived: asking again favours answers that happen to be shorter."""
+        """Record, without waiting for the disk, that the answer to ``turn`` was cut while it arrived (``why``:
+        deadline, stop).
+
+        Asking again favours answers that happen to be shorter, so cuts are counted. Raises ``StorageFailed`` after a
+        write fault.
+        """
         self._writer.append(self._journal(), _event("cut", key, turn) | asdict(cut) | {"why": why})
         self._index.setdefault(key, StoredAttempt()).cuts.append(cut)
 
     def lengths(self) -> dict[AttemptKey, float]:
-        """(item, repeat) -> generated tokens of all the model's replies in it, for attempts with a score."""
+        """(item id, repeat) -> generated tokens of all the model's replies in it, for attempts with a score other than
+        ``failed``.
+
+        Attempts with 0 or unknown tokens are left out. Reads replies that this process did not write from the journals.
+        """
         sums: dict[AttemptKey, float] = {}
         with journal.reading() as event_at:
             for key, attempt in self._index.items():
@@ -157,28 +178,38 @@ class Cell:
         return {key: tokens for key, tokens in sums.items() if tokens}
 
     def cuts(self) -> dict[AttemptKey, list[CutRequest]]:
-        """(item, repeat) -> its answers that were cut."""
+        """(item id, repeat) -> its requests that were cut while the answer arrived, for attempts that have any."""
         return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
     def record_score(self, sample: Sample) -> None:
-        """Record a score, without waiting for the disk: it can be computed again from the reply."""
+        """Record a sample's score without waiting for the disk: it can be computed again from the reply.
+
+        Raises ``StorageFailed`` if an earlier line could not be written.
+        """
         self._writer.append(self._journal(), score_event(sample))
         attempt = self._index.setdefault((sample.item_id, sample.repeat), StoredAttempt())
         attempt.outcome = sample.score.outcome
 
     def invalidate(self, key: AttemptKey) -> None:
-        """Let the next attempt start from the first turn; the turns on record stay in the journal and do not count."""
+        """Discard the replies and the score of an attempt, so that it starts from the first turn and counts as
+        rerolled.
+
+        Its lines stay in the journal, and an event there invalidates them; cuts still count.
+        """
         self._writer.append(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Change facts of the manifest (never its identity); before ``open`` in memory only."""
+        """Merge ``changes`` (facts, never the identity) into the manifest; written to disk if the cell is open, else in
+        memory only."""
         self.manifest |= changes
         if self._lock is not None:
             write_json(self.folder / MANIFEST, self.manifest)
 
     def open(self) -> None:
-        """Take the cell for writing and write its manifest: called once its server is accepted.
+        """Lock the cell for writing, create its folder and write its manifest: called once its server is accepted.
+
+        With a reason to redo, the cell that is there is archived first.
 
         Raises:
             CellInUse: Another process writes it, or has written it since it was read.
@@ -206,34 +237,43 @@ class Cell:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing is on record that it goes on with."""
+        """Whether this cell begins anew: there was no manifest on disk, or the old cell is archived (``redo``)."""
         return self._seen.manifest is None or self._redo is not None
 
     @property
     def set_aside(self) -> int:
-        """Items that counted before this command and no longer do, as it asks for fewer."""
+        """Number of items that the manifest on disk planned and this command, which asks for fewer, does not; 0 for a
+        new cell."""
         before = self._seen.manifest
         return 0 if before is None or self._redo else len(set(before["items"]) - set(self.manifest["items"]))
 
     @property
     def is_open(self) -> bool:
-        """Whether this process writes it."""
+        """Whether this process holds the cell's lock and may write."""
         return self._lock is not None
 
     def show_alive(self) -> None:
-        """Show other processes that this one is alive, at most every ``lock.BEAT_SECONDS``."""
+        """Touch the lock file in a thread, at most every ``lock.BEAT_SECONDS``, so that other hosts see that the holder
+        is alive.
+
+        Does nothing for a cell that is not open; needs a running event loop.
+        """
         now = time.monotonic()
         if self._lock is not None and now - self._shown_alive > lock.BEAT_SECONDS:
             self._shown_alive = now
             asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
     async def flush(self) -> None:
-        """Return when everything recorded so far is durable. Raises ``StorageFailed``."""
+        """Return when everything recorded so far is durable (synced to disk). Raises ``StorageFailed``."""
         if self._file is not None:
             await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
-        """Sync the journal and release the lock; a new cell without a single answer is no cell and is taken away."""
+        """Sync and close the journal and release the lock; does nothing if the cell is not open.
+
+        A new cell without any reply or score is removed, with its empty folders. Raises ``StorageFailed`` if the sync
+        fails.
+        """
         if self._lock is None:
             return
         file, self._file = self._file, None
@@ -275,7 +315,7 @@ def _state(folder: Path) -> _State:
 
 
 def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter, redo: str | None = None) -> Cell:
-    """A cell as a command would go on with it; reads, and writes nothing.
+    """The cell in ``folder`` as a command would continue it, not yet open; only reads.
 
     Args:
         folder: The cell's folder.
@@ -284,7 +324,7 @@ def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWrite
         redo: Why a cell that is there is archived instead of continued; None: it is continued.
 
     Raises:
-        BadInput: The cell there has another identity; names the differing keys.
+        BadInput: The cell there has another identity (names the keys), is damaged, or holds another's journal.
         CellInUse: Another process writes it.
     """
     if holder := lock.holder_of(folder):
@@ -298,14 +338,15 @@ def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWrite
 
 
 def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) -> Cell:
-    """``planned_cell``, opened: for cells that no server answers any more. Raises as both."""
+    """``planned_cell`` and ``Cell.open`` in one, for a cell that needs no server any more (judging, grading). Raises as
+    both."""
     cell = planned_cell(folder, manifest, writer)
     cell.open()
     return cell
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove the folders of a cell, its model and its run as far as nothing is in them."""
+    """Remove the folders of a cell, its model and its run, in this order, up to the first that is not empty."""
     with contextlib.suppress(OSError):
         for place in folder, *folder.parents[:2]:
             place.rmdir()
@@ -314,7 +355,7 @@ def _remove_empty(folder: Path) -> None:
 async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
     """Flush and close cells; they are closed even where the disk has failed.
 
-    Raises ``StorageFailed`` if it fails now.
+    Raises ``StorageFailed`` if it fails now, not for an earlier failure of ``writer``.
     """
     closing = list(cells)
     try:
@@ -327,7 +368,8 @@ async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Make the folders of a cell, its model and its run durable."""
+    """Make the new folder of a cell, and those of its model and run, durable by syncing their parents. Raises
+    ``StorageFailed``."""
     try:
         for parent in folder.parents[:3]:
             sync_folder(parent)
@@ -341,7 +383,11 @@ def _extended(
     manifest: Mapping[str, Any],
     index: Mapping[AttemptKey, StoredAttempt],
 ) -> dict[str, Any]:
-    """The manifest of a cell that is continued with the extent asked for. Raises ``BadInput`` for another identity."""
+    """The manifest of a continued cell: ``known`` (on disk) updated by ``manifest`` (asked for now), its extents
+    extended.
+
+    ``index`` holds the attempts on record. Raises ``BadInput`` naming the keys for another identity.
+    """
     lines = differences(known["identity"], manifest["identity"])
     if lines:
         raise BadInput(

@@ -19,7 +19,11 @@ EXTENTS = "extents"
 
 
 def new_extent(order: Sequence[str], selection: Mapping[str, Any] | None, repeats: int) -> Extent:
-    """The extent that a command asks for; ``order`` holds the items in nested order."""
+    """The extent, declared now, of a command that asks for ``order`` (item ids in the order in which smaller limits are
+    nested).
+
+    ``selection``: ``limit``, ``groups`` and ``ids`` as given; None: the whole task.
+    """
     asked = dict(selection or {"limit": None, "groups": {}, "ids": None})
     return {
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -31,7 +35,10 @@ def new_extent(order: Sequence[str], selection: Mapping[str, Any] | None, repeat
 
 
 def history(manifest: Mapping[str, Any]) -> list[Extent]:
-    """The extents of a cell, oldest first; one of unknown age for cells of earlier versions."""
+    """The extents in a manifest, oldest first.
+
+    A manifest of an earlier version, which has none, yields one made of its items and repeats, with ``at`` None.
+    """
     if manifest.get(EXTENTS):
         return [dict(entry) for entry in manifest[EXTENTS]]
     chosen = manifest["selection"] or {"limit": None, "groups": {}, "ids": None}
@@ -39,12 +46,14 @@ def history(manifest: Mapping[str, Any]) -> list[Extent]:
 
 
 def extended(known: Mapping[str, Any], asked: Mapping[str, Any], answered: Collection[tuple[str, int]]) -> list[Extent]:
-    """The history of a cell that a command goes on with.
+    """The history of extents of a cell that a command continues: the known ones, then the extent asked for if new.
+
+    The new one is ``declared`` if it holds all answers on record and more, or none of them, or was declared before.
 
     Args:
-        known: Its manifest.
+        known: The manifest on disk.
         asked: The manifest as it is asked for now.
-        answered: (item, repeat) of all answers on record.
+        answered: (item id, repeat) of all answers on record.
     """
     extents, new = history(known), history(asked)[-1]
     last = extents[-1]
@@ -60,17 +69,19 @@ def extended(known: Mapping[str, Any], asked: Mapping[str, Any], answered: Colle
 
 
 def asked_at_all(manifest: Mapping[str, Any]) -> tuple[set[str], int]:
-    """The items and the most repeats that any command asked for."""
+    """(ids of all items, largest number of repeats) that any command has asked for in a cell."""
     extents = history(manifest)
     items = {item for entry in extents for item in entry["items"]} | set(manifest["items"])
     return items, max(int(manifest["repeats"]), *(int(entry["repeats"]) for entry in extents))
 
 
 def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
-    """A manifest with the extent of ``limit`` items per task; with None as it is.
+    """A copy of a manifest whose items and repeats are those of an extent of ``limit`` items; unchanged for None or a
+    stopped cell.
 
-    An extent that a command asked for is taken before a part of a larger one; ``part_declared`` states whether it is
-    declared. Raises ``BadInput`` where the cell has no such part.
+    An extent that a command asked for is taken before the first items of a larger one; ``part_declared`` in the result
+    states whether it is declared. Raises ``BadInput`` where the cell was asked for too few items, or keeps no order of
+    them.
     """
     if limit is None or manifest.get("stopped"):  # the plan of a stopped cell is what its comparison needed
         return manifest
@@ -93,7 +104,8 @@ def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any
 
 
 def undeclared(manifest: Mapping[str, Any]) -> str:
-    """Why the extent of a manifest, as it is or as ``narrowed``, cannot decide a release; empty if it can."""
+    """Why the items of a manifest, as it is or as ``narrowed``, cannot decide a release (a message); empty if they
+    can."""
     extents = history(manifest)
     if manifest.get("stopped") or manifest.get("part_declared", extents[-1]["declared"]):
         return ""
@@ -106,7 +118,8 @@ def undeclared(manifest: Mapping[str, Any]) -> str:
 
 
 def check(manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` unless the history in a manifest, if there is one, has the types that this module needs."""
+    """Raise ``ValueError`` unless the ``extents`` of a manifest, if it has any, have the keys and types that this
+    module needs."""
     for entry in manifest.get(EXTENTS) or ():
         items = entry.get("items") if isinstance(entry, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

@@ -22,7 +22,11 @@ _VALUES = ("item_id", "repeat", "outcome", "value", "weight", "groups", "parts")
 
 
 def check_table(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` unless ``path`` is a table that evalsuite could have written for such a ``manifest``."""
+    """Raise ``ValueError`` with the reason unless the Parquet file ``path`` is one that evalsuite could have written
+    for ``manifest``.
+
+    Checks columns, sizes in memory, and that every sample is planned, there once, and has a valid score.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -52,7 +56,11 @@ def _check_sizes(file: "pq.ParquetFile", planned: int) -> None:
 
 
 def _check_texts(file: "pq.ParquetFile", texts: list[str], most: int) -> None:
-    """Count what the texts become when they no longer share a dictionary, without making it."""
+    """Raise ``ValueError`` if the text columns (``texts``) would take more than ``most`` bytes without their
+    dictionaries.
+
+    Only lengths are computed; the texts are not expanded.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -69,7 +77,8 @@ def _check_texts(file: "pq.ParquetFile", texts: list[str], most: int) -> None:
 
 
 def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
-    """Every sample is planned, is there once, and has an outcome and a value that a grader gives."""
+    """Raise ``ValueError`` unless every row is a planned sample, is there once, and has an outcome, finite numbers, and
+    groups and parts of the right form."""
     items, repeats = asked_at_all(manifest)
     seen: set[tuple[str, int]] = set()
     for row in _rows(file):

@@ -12,7 +12,10 @@ from evalsuite.store.samples import sample_row, write_table
 
 
 def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
-    """Write a cell of answers that were recorded elsewhere. Raises ``BadInput`` if another cell is there."""
+    """Write ``samples.parquet`` and the manifest of a cell of answers recorded elsewhere; creates ``folder``.
+
+    A cell there of the same identity and the same source file is replaced. Raises ``BadInput`` for any other.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).exists():
         lines = differences(read_manifest(folder)["identity"], manifest["identity"])

@@ -59,7 +59,10 @@ class JournalFile:
 
 
 def write_whole(file: JournalFile, data: bytes) -> int:
-    """Append all of ``data`` or nothing; returns where it begins."""
+    """Append all of ``data`` to an open journal, or nothing; returns the offset in bytes where it begins.
+
+    Raises ``OSError`` after a failed write, once the file is cut back to its former size.
+    """
     rest, offset = memoryview(data), file.size
     try:
         while rest:
@@ -72,7 +75,10 @@ def write_whole(file: JournalFile, data: bytes) -> int:
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """The line of an event; a dataclass in it becomes an object. Lone surrogates, which servers do send, are kept."""
+    """The journal line of an event: JSON with a ``crc`` and a line feed; a dataclass in it becomes an object.
+
+    Lone surrogates, which servers do send, are kept.
+    """
     try:
         line = orjson.dumps(event)
     except TypeError:  # a surrogate, or a number beyond 64 bits
@@ -82,12 +88,16 @@ def encode(event: dict[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """The event of one line. Raises ``ValueError`` for a line that is not a JSON object, or has another checksum."""
+    """The event of one line, without its ``crc``. Raises ``ValueError`` for a line that is not a JSON object, or has a
+    wrong checksum; a line without one is accepted."""
     return _checked(line) if line.rfind(_CRC, -_CRC_SPACE) >= 0 else _parsed(line)
 
 
 def _checked(line: bytes, *, brief: bool = False) -> dict[str, Any]:
-    """The event of a line with a checksum; ``brief``: of a reply only item, repeat, role and turn."""
+    """The event of a line that must have a checksum; ``brief``: of a reply only event, item, repeat, role and turn.
+
+    Raises ``ValueError`` if there is no checksum, or another one than that of the line.
+    """
     place = line.rindex(_CRC, -_CRC_SPACE)
     if crc32(b"}", crc32(line[:place])) != int(line[place + 7 :].rstrip()[:-1]):
         raise ValueError("a journal line has another checksum than it states")
@@ -109,9 +119,10 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def cell_hash(identity: Mapping[str, Any]) -> str:
-    """The cell that a journal belongs to: a hash of its identity, whatever its run and folder are called.
+    """Hash (16 hexadecimal digits) of a cell's identity, by which a journal names its cell; independent of run and
+    folder.
 
-    A key that is null is as one that is missing, because later versions add keys.
+    A key that is null counts as missing, because later versions add keys.
     """
     return canonical_sha(_without_nulls(identity))[:16]
 
@@ -123,7 +134,8 @@ def _without_nulls(value: Any) -> Any:
 
 
 def create(folder: Path) -> JournalFile:
-    """A new journal of this process in ``folder``. Raises ``StorageFailed``."""
+    """Create an empty journal of this process in ``folder``, with a new name, and return it open. Raises
+    ``StorageFailed``."""
     host = "".join(letter if letter.isalnum() else "_" for letter in socket.gethostname())[:40]
     path = folder / f"journal-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
     try:
@@ -135,7 +147,7 @@ def create(folder: Path) -> JournalFile:
 
 
 def close(file: JournalFile) -> None:
-    """Sync and close; a journal without a line is removed. Raises ``StorageFailed``."""
+    """Sync and close a journal; one to which nothing was written is removed. Raises ``StorageFailed``."""
     try:
         try:
             os.fsync(file.handle)
@@ -148,9 +160,9 @@ def close(file: JournalFile) -> None:
 
 
 def ordered(folder: Path) -> list[Path]:
-    """The journals of a cell, oldest first: by the number in their header, which copies keep, unlike file times.
+    """Paths of the journals in a cell's folder, oldest first: by the number in their header, then by file time.
 
-    One whose header is damaged stands behind the last one that was written before it.
+    A journal whose header is damaged stands behind the last one that was written before it.
     """
     numbers = {path: _number(path) for path in folder.glob(PATTERN)}
     times = {path: path.stat().st_mtime_ns for path in numbers}
@@ -164,19 +176,22 @@ def ordered(folder: Path) -> list[Path]:
 
 
 def next_number(folder: Path) -> int:
-    """The number of the next journal in a folder."""
+    """The number for a new journal in ``folder``: the highest in the headers there plus 1; 1 if there is none."""
     return max((_number(path) or 0 for path in folder.glob(PATTERN)), default=0) + 1
 
 
 def _number(path: Path) -> int | None:
-    """The number in a journal's header; 0 where there is none (earlier versions), None where it is damaged."""
+    """The number in a journal's header; 0 where there is none (earlier versions), None where the header is damaged."""
     head = _head(path)
     number = 0 if head is None else head.get("number", 0) if head else None
     return number if isinstance(number, int) else None
 
 
 def _head(path: Path) -> dict[str, Any] | None:
-    """The header of a journal: its first line, or a later one where lines were swapped. Empty: damaged; None: none."""
+    """The header of a journal: its first line, or a later one where lines were swapped.
+
+    Empty: it is damaged; None: the journal has none.
+    """
     with path.open("rb") as file:
         line = first = file.readline(10_000)
         if not first.startswith(_HEADER):
@@ -231,7 +246,8 @@ def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[i
 
 
 def _pieces(line: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(place, event) of whole lines within one whose line break was damaged: each ends where its checksum holds."""
+    """(place in bytes, event) of whole events within one line whose line break was damaged: each ends where its
+    checksum holds."""
     start = 0
     for match in _LINE_END.finditer(line):
         for begin in _LINE_START.finditer(line, start, match.start()):
@@ -246,7 +262,8 @@ def _pieces(line: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @cache
 def log_damage(path: Path, damaged: int) -> None:
-    """State once how many lines of a journal are left out."""
+    """Log a warning of how many lines of a journal are damaged and left out; nothing for 0, and equal calls log
+    once."""
     if damaged == 0:
         return
     lines = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
@@ -254,14 +271,16 @@ def log_damage(path: Path, damaged: int) -> None:
 
 
 def read_at(path: Path, offset: int) -> dict[str, Any]:
-    """The event at an offset that ``read`` or ``write`` returned."""
+    """The event of the journal ``path`` at ``offset`` (bytes), as ``read`` yielded or ``JournalWriter.write`` returned
+    it."""
     with reading() as event_at:
         return event_at(path, offset)
 
 
 @contextmanager
 def reading() -> Iterator[Callable[[Path, int], dict[str, Any]]]:
-    """``read_at`` for many events: every journal is opened once."""
+    """Yields a function (journal, offset in bytes) -> event, as ``read_at`` for many events: every journal is opened
+    once and closed at the end of the block."""
     with ExitStack() as stack:
         files: dict[Path, BinaryIO] = {}
 

@@ -17,7 +17,8 @@ BEAT_SECONDS = 20.0
 
 
 def _started(pid: int) -> str:
-    """Start time of a process in clock ticks of the kernel; empty where it cannot be read."""
+    """Start time of a process on this host in clock ticks of the kernel; empty where it cannot be read (no such
+    process)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -32,7 +33,7 @@ def _boot() -> str:
 
 
 def _pid_namespace() -> str:
-    """The namespace in which this process has its number; empty where the kernel has none."""
+    """Identifier of the kernel's namespace in which this process has its id; empty where the kernel has none."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -40,7 +41,11 @@ def _pid_namespace() -> str:
 
 
 def _dead(path: Path, now: float) -> tuple[bool, str]:
-    """(whether the holder of a lock file is certainly dead, the holder in words); ``now`` is in file time, seconds."""
+    """(whether the holder of the lock file ``path`` is dead, the holder in words; empty if there is no lock).
+
+    On this host the process is looked up; elsewhere a lock untouched for ``STALE_SECONDS`` counts as dead. ``now``:
+    seconds in file time.
+    """
     try:
         age = now - path.stat().st_mtime
         holder = json.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +62,10 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
 
 
 def acquire(folder: Path) -> Path:
-    """Take the lock of a cell and return its path. Raises ``CellInUse`` naming the holder."""
+    """Take the lock of the cell in ``folder``, replacing that of a dead holder, and return the lock file's path.
+
+    Raises ``CellInUse`` naming the holder, ``StorageFailed`` if the file cannot be written.
+    """
     path = folder / LOCK
     pid = os.getpid()
     holder = {"host": socket.gethostname(), "pid": pid, "boot": _boot(), "started": _started(pid)}
@@ -84,18 +92,18 @@ def acquire(folder: Path) -> Path:
 
 
 def holder_of(folder: Path) -> str:
-    """The process that writes a cell now, in words; empty if there is none, or it is certainly dead."""
+    """The process that holds a cell's lock, in words for messages; empty if there is no lock or its holder is dead."""
     dead, process = _dead(folder / LOCK, time.time())
     return "" if dead else process
 
 
 def show_alive(path: Path) -> None:
-    """Touch the lock: its holder is alive. A disk that refuses this is reported by the journal's own writes."""
+    """Set the time of the lock file ``path`` to now: its holder is alive. Errors of the disk are ignored."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def release(path: Path) -> None:
-    """Release the lock. Where it cannot be removed, it ends with the death of its holder."""
+    """Remove the lock file ``path``. Where that fails nothing is raised: the lock ends with the death of its holder."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

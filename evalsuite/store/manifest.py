@@ -24,7 +24,10 @@ def cell_folders(run: Path) -> list[Path]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a cell. Raises ``BadInput`` when it is missing, torn or of a later schema."""
+    """The checked manifest of the cell in ``folder``.
+
+    Raises ``BadInput`` when it is missing, damaged or of a later schema, ``StorageFailed`` when it cannot be read.
+    """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -92,7 +95,8 @@ def _check_types(where: str, values: Mapping[str, Any], types: Mapping[str, tupl
 
 
 def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Differing identity keys as ``key: known -> asked``, nested keys with dots."""
+    """Lines ``key: known -> asked`` for the keys in which two identities differ, sorted; nested keys with dots; empty
+    if they are equal."""
     lines: list[str] = []
     for key in sorted({*known, *asked}):
         old, new = known.get(key), asked.get(key)
@@ -104,19 +108,21 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 
 def accept(folder: Path, reasons: Mapping[str, str]) -> None:
-    """Add what a person accepts in a cell (``accepted``: what -> reason) to its manifest."""
+    """Add what a person accepts in a cell (what -> reason) to ``accepted`` in its manifest on disk."""
     manifest = read_manifest(folder)
     write_json(folder / MANIFEST, {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}})
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` durably and atomically. Raises ``StorageFailed``."""
+    """Write ``value`` as indented JSON to ``path``, durably and atomically. Raises ``StorageFailed``; ``ValueError``
+    for NaN or infinity."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     replace_text(path, safe_text.json(text) + "\n", durable=True)
 
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a whole file atomically: readers get the old content or the new. Raises ``StorageFailed``.
+    """Write ``text`` as the whole file ``path``, atomically: readers get the old content or the new. Raises
+    ``StorageFailed``.
 
     ``durable``: returns once the file survives the death of the machine.
     """
@@ -137,7 +143,7 @@ def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make files that were created or replaced in ``folder`` durable."""
+    """Sync a folder, so that files created or replaced in it survive a power loss. Raises ``OSError``."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

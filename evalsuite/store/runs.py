@@ -29,21 +29,23 @@ class RunChoice:
 
 
 def model_label(model: str, thinking: bool) -> str:
-    """The name of a model's folder: the thinking switch is part of what is measured."""
+    """Name of a model's folder: its key, with ``-nothink`` appended where ``thinking`` is off, because that is part of
+    what is measured."""
     return model if thinking else f"{model}-nothink"
 
 
 def _new_run_id(suite: str | None) -> str:
-    """``<suite>-<UTC time>``."""
+    """``<suite>-<UTC time>``, with ``run`` where ``suite`` is None."""
     return f"{suite or 'run'}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def choose_run(
     results: Path, run_id: str | None, suite: str | None, asked: Mapping[CellName, Mapping[str, Any]]
 ) -> RunChoice:
-    """The run to write into: the one named, else the newest of this suite into which all asked cells fit, else new.
+    """The run to write into, and why: ``run_id`` if it is given (not checked), else the newest run of this suite in
+    ``results`` if all asked cells fit into it, else a new one.
 
-    ``asked`` holds the manifests of the cells that are asked for.
+    ``asked``: (model label, task) -> manifest of the cells that are asked for. Creates nothing.
     """
     if run_id is not None:
         state = "continued" if (results / run_id).is_dir() else "new"
@@ -59,7 +61,7 @@ def choose_run(
 
 
 def _misfit(run: Path, asked: Mapping[CellName, Mapping[str, Any]]) -> str | None:
-    """Why the asked cells cannot go into ``run``; None if they can."""
+    """Why the asked cells cannot go into ``run`` (the first cell there with another identity); None if they can."""
     for (model, task), manifest in asked.items():
         folder = run / model / task
         if (folder / MANIFEST).exists():
@@ -74,7 +76,8 @@ SUPERSEDED, REASON = "superseded", "reason.txt"
 
 
 def archive(folder: Path, reason: str) -> Path:
-    """Move a cell into ``superseded/`` in its model's folder, with the reason; reports show that it was asked again.
+    """Move a cell to ``superseded/<task>-<UTC time>`` in its model's folder, with ``reason`` in a file there that
+    reports show.
 
     Returns the new folder. Raises ``CellInUse`` for a locked cell, ``StorageFailed`` if it cannot be moved.
     """
@@ -96,7 +99,7 @@ MOST_DISAGREEMENT = 0.02
 
 
 def check_can_create(folder: Path) -> None:
-    """Raise ``StorageFailed`` where a folder cannot be created or written into; nothing of it is there afterwards.
+    """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, written into; it is not created.
 
     A run that is refused must leave nothing, and one that cannot be stored must send nothing.
     """
@@ -137,37 +140,41 @@ class TableCell:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The keys that a continuation of the cell must share."""
+        """The manifest's ``identity``: the keys (model, task, sampling ...) that a continuation of the cell must
+        share."""
         identity: Mapping[str, Any] = self.manifest["identity"]
         return identity
 
     @property
     def title(self) -> str:
-        """The model's title for people."""
+        """The model's title for people (its folder's name where it has none), marked if it is the baseline's copy or
+        does not think."""
         title = str(self.manifest.get("title") or self.model)
         title += " (baseline)" if self.model.endswith(BASELINE_SUFFIX) else ""
         return f"{title} (no thinking)" if self.identity.get("thinking") is False else title
 
     @property
     def planned(self) -> int:
-        """Samples asked for: items x repeats."""
+        """Number of samples asked for: items x repeats."""
         return len(self.manifest["items"]) * int(self.manifest["repeats"])
 
     @property
     def partial(self) -> str:
-        """What part of the task was asked, in words; empty for the whole task."""
+        """What part of the task was asked, as ``20 of 1,319 items``; empty for the whole task."""
         asked, total = len(self.manifest["items"]), int(self.manifest["total_items"])
         return f"{asked:,} of {total:,} items" if asked < total else ""
 
     @property
     def short(self) -> str:
-        """What the data lacked of the task although no ``limit`` or ``select`` left it out; empty if nothing."""
+        """As ``partial``, if the data themselves lacked items (no ``limit``, ``select`` or early stop left them out);
+        else empty."""
         declared = self.manifest["selection"] is not None or self.manifest.get("stopped")
         return "" if declared else self.partial
 
     @property
     def contradiction(self) -> str:
-        """Why an imported cell has no score: its grades are not those of its log; empty if they are, or accepted."""
+        """Why an imported cell gets no score: more than 2 % of its grades differ from its log's own; empty if not, or
+        accepted."""
         found = self.manifest.get("log_agreement") or {}
         same, verdicts = found.get("same"), found.get("verdicts")
         accepted = (self.manifest.get("accepted") or {}).get("log_disagreement")
@@ -185,24 +192,25 @@ class TableCell:
 
     @property
     def dataset_revision(self) -> str | None:
-        """The commit of the dataset; None unless the questions were verified to be those of it."""
+        """The commit of the dataset; None unless the questions were verified to be those of that commit."""
         revision = (self.manifest.get("data") or {}).get("revision")
         return revision if isinstance(revision, str) else None
 
     @property
     def demo(self) -> bool:
-        """Whether the embedded demo model answered: no claim about any real checkpoint."""
+        """Whether the embedded demo model answered: its scores are no claim about any real checkpoint."""
         return bool(self.manifest.get("demo"))
 
     @property
     def superseded(self) -> tuple[str, ...]:
-        """The reasons why earlier cells of this model and task were archived and asked again, oldest first."""
+        """The reasons why earlier cells of this model and task were archived, oldest first; read from disk; empty if
+        none were."""
         reasons = sorted(self.folder.parent.glob(f"{SUPERSEDED}/{self.task}-*/{REASON}"))
         return tuple(path.read_text(encoding="utf-8").strip() for path in reasons)
 
     @property
     def recorded(self) -> datetime | None:
-        """When a server last began to answer in this cell; None for answers recorded elsewhere."""
+        """Time at which a server last began to answer in this cell; None if none did (answers recorded elsewhere)."""
         served = self.manifest.get("server") or ()
         return datetime.fromisoformat(served[-1]["at"]) if served else None
 
@@ -213,7 +221,8 @@ class TableCell:
 
 
 def forgotten(cells: Sequence[TableCell]) -> tuple[tuple[str, str, str], ...]:
-    """(model, task, reason) of archived cells in the runs of ``cells`` that were not asked again, oldest first."""
+    """(model, task, reason) of archived cells in the runs of ``cells`` that have no successor among ``cells``, by
+    folder and time."""
     there = {cell.folder for cell in cells}
     runs = dict.fromkeys(cell.folder.parents[1] for cell in cells)
     archived = sorted(path for run in runs for path in run.glob(f"*/{SUPERSEDED}/*/{REASON}"))
@@ -226,7 +235,12 @@ def forgotten(cells: Sequence[TableCell]) -> tuple[tuple[str, str, str], ...]:
 
 
 def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple[TableCell, ...]:
-    """The cells of one or several runs. Raises ``BadInput`` as ``load_run``."""
+    """The cells of one or several runs (ids below ``results_dir``, or paths), in the order of the runs, then of model
+    and task.
+
+    Raises ``BadInput`` if no run is named, one does not exist or has no cells, no model has answered yet, or a model
+    and task occur in two of the runs.
+    """
     if not runs:
         known = ", ".join(run_ids(Path(results_dir))) or "none"
         raise BadInput(f"no run was named; runs in {results_dir}: {known}. Name one with run=R")
@@ -245,7 +259,10 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
 
 
 def find_run(run: str | Path, results_dir: Path) -> Path:
-    """The folder of a run, given its id or its path. Raises ``BadInput`` naming the runs that exist."""
+    """The absolute folder of a run, given its id below ``results_dir`` or its path.
+
+    Raises ``BadInput`` if there is no such run (naming those that exist), or it holds no cells.
+    """
     for folder in (results_dir / run, Path(run)):
         if folder.is_dir() and cell_folders(folder):
             return folder.resolve()
@@ -255,7 +272,8 @@ def find_run(run: str | Path, results_dir: Path) -> Path:
 
 
 def run_ids(results_dir: Path) -> tuple[str, ...]:
-    """Names of all runs with at least one cell, archived ones included, oldest first."""
+    """Names of all runs in ``results_dir`` with at least one cell, archived or not, oldest first; empty without that
+    folder."""
     if not results_dir.is_dir():
         return ()
     folders = [
@@ -267,10 +285,13 @@ def run_ids(results_dir: Path) -> tuple[str, ...]:
 
 
 def run_cells(folder: Path) -> tuple[TableCell, ...]:
-    """The cells of one run, sorted by model and task; a model that has not answered yet has none."""
+    """The cells in a run's folder that have a table, a reply or a score, sorted by model and task.
+
+    Raises ``BadInput`` for a damaged manifest.
+    """
     return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cell_folders(folder) if _begun(path))
 
 
 def _begun(folder: Path) -> bool:
-    """Whether a cell holds anything; one whose process was killed before the first answer does not."""
+    """Whether a cell has a table, a reply or a score; one whose process was killed before the first answer has none."""
     return (folder / SAMPLES).exists() or has_results(scan(folder))

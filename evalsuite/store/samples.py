@@ -60,7 +60,10 @@ _SORTED = json.JSONEncoder(sort_keys=True)
 def sample_row(
     task: str, variant: str, model: str, event: Mapping[str, Any], reply: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """One row, from the journal line of a score and the last reply (empty if there is none)."""
+    """Column -> value of one row of the table, in the order of ``COLUMNS``.
+
+    ``event``: the journal event of the score; ``reply``: the model's last reply as JSON, empty if there is none.
+    """
     usage = reply.get("usage") or {}
     return {
         "task": task,
@@ -99,14 +102,18 @@ def _sorted_json(value: Mapping[str, Any]) -> str:
 
 
 def _clean(text: str | None) -> str | None:
-    """The text as valid UTF-8, which Parquet needs; the journal keeps what was sent."""
+    """The text as valid UTF-8, which Parquet needs: a lone surrogate becomes ``?``; None stays None."""
     if text is None or text.isascii():
         return text
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def seal(folder: Path) -> None:
-    """Write ``samples.parquet`` of a cell from its journals, atomically. Imported cells stay as they are."""
+    """Write ``samples.parquet`` of the cell in ``folder`` from its journals, atomically; does nothing for an imported
+    cell.
+
+    Raises ``StorageFailed``, and ``BadInput`` for a damaged manifest or a journal of another cell.
+    """
     manifest = read_manifest(folder)
     if manifest["imported"] is None:
         index = scan(folder)
@@ -116,9 +123,10 @@ def seal(folder: Path) -> None:
 
 
 def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Table":
-    """The rows of a cell: from Parquet when that is up to date, else from the journals.
+    """The rows of a cell as an Arrow table: from ``samples.parquet`` when that is up to date, else from the journals.
 
-    ``columns`` names a part of ``COLUMNS``; leaving out the texts makes it quick.
+    ``columns`` names a part of ``COLUMNS`` (None: all); leaving out the texts makes it quick. Raises ``BadInput`` for a
+    damaged cell.
     """
     import pyarrow as pa
 
@@ -130,9 +138,10 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Tabl
 
 
 def read_rows(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> list[dict[str, Any]]:
-    """``read_samples`` as plain values, of one item or of all: for few columns, or few rows.
+    """The rows of a cell as dictionaries, of all items or of the one with id ``item``: for few columns, or few rows.
 
-    Makes no Arrow table of the journals, for which Arrow would import pandas (0.5 s).
+    ``columns``, source and errors as ``read_samples``. Makes no Arrow table of the journals, for which Arrow would
+    import pandas (0.5 s).
     """
     wanted = list(columns or COLUMNS)
     rows = _from_parquet(folder, lambda file: _rows_of(file, wanted, item))
@@ -142,7 +151,8 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None, item: str | No
 
 
 def _from_parquet(folder: Path, read: "Callable[[pq.ParquetFile], T]") -> "T | None":
-    """What ``read`` takes from a cell's Parquet file; None where the journals hold more, or the file is damaged.
+    """What ``read`` returns for a cell's open Parquet file; None where there is none, the journals hold more, or it is
+    damaged.
 
     Raises ``BadInput`` for a damaged file of an imported cell, which has no journals.
     """
@@ -167,7 +177,7 @@ def _from_parquet(folder: Path, read: "Callable[[pq.ParquetFile], T]") -> "T | N
 
 
 def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -> list[dict[str, Any]]:
-    """All rows, or one item's: then no text is read of a row group that has none of them."""
+    """All rows of an open table, or (``item``) one item's: then only row groups that hold the item are read whole."""
     if item is None:
         return list(file.read(columns).to_pylist())
     rows: list[dict[str, Any]] = []
@@ -181,7 +191,11 @@ def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -
 
 
 def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a cell a few at a time, for columns with texts."""
+    """Yields the rows of a cell as lists of dictionaries, for columns with texts that would not fit into memory.
+
+    From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else all rows from the journals, with all
+    columns, in one list.
+    """
     import pyarrow.parquet as pq
 
     if not is_current(folder):
@@ -199,17 +213,21 @@ def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None)
 
 
 def is_current(folder: Path) -> bool:
-    """Whether a cell's Parquet file holds all that its journals hold."""
+    """Whether a cell has a Parquet file that was made from its journals as they are now (always so for imported
+    cells)."""
     return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
 
 
 def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """``is_current`` where there is such a file."""
+    """``is_current`` for a cell that is known to have a Parquet file, with its manifest."""
     return manifest["imported"] is not None or _stated(folder / SAMPLES, "journals", {}) == _journals(folder)
 
 
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
-    """(item, repeat) -> its answers that were cut by a deadline or a stop, from wherever ``read_samples`` reads."""
+    """(item id, repeat) -> its requests that were cut by a deadline or a stop, for attempts that have any.
+
+    Read from the Parquet file's metadata if that is current, else from the journals.
+    """
     rows = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
     if rows is None:
         rows = _cuts(scan(folder))
@@ -220,9 +238,9 @@ def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
 
 
 def read_signs(folder: Path) -> dict[tuple[str, int], str] | None:
-    """(item, repeat) -> sign of a degenerate answer (``Sample.degenerate``), for answers that have one.
+    """(item id, repeat) -> sign of a degenerate answer (``Sample.degenerate``), for answers that have one.
 
-    None: some of the cell's answers were graded by a version that did not look for signs.
+    None: unknown, because some answers were graded by a version that did not look for signs, or the table is damaged.
     """
     rows = _stated(folder / SAMPLES, "degenerate", None) if is_current(folder) else _signs(scan(folder))
     try:
@@ -232,14 +250,15 @@ def read_signs(folder: Path) -> dict[tuple[str, int], str] | None:
 
 
 def schema() -> "pa.Schema":
-    """The schema of ``samples.parquet``."""
+    """The Arrow schema of ``samples.parquet``: the columns of ``TYPES``."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in TYPES.items()])
 
 
 def _stated(path: Path, what: str, nothing: Any) -> Any:
-    """An entry of a table's metadata, ``nothing`` if it is missing; None if the table is damaged."""
+    """The parsed JSON under ``what`` in the metadata of the Parquet file ``path``; ``nothing`` if it is missing; None
+    if the file is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -251,12 +270,13 @@ def _stated(path: Path, what: str, nothing: Any) -> Any:
 
 
 def _cuts(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]]:
-    """Item, repeat, tokens and seconds of every answer that was cut."""
+    """[item id, repeat, tokens (None: unknown), seconds] of every request that was cut."""
     return [[*key, cut.tokens, cut.seconds] for key, attempt in index.items() for cut in attempt.cuts]
 
 
 def _signs(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]] | None:
-    """Item, repeat and sign of every degenerate answer; None where some scores state none."""
+    """[item id, repeat, sign] of every degenerate answer; None where some scores do not state whether they have a
+    sign."""
     signs = [[*key, attempt.sign] for key, attempt in index.items() if attempt.score is not None]
     return None if any(sign is None for *_, sign in signs) else [row for row in signs if row[-1]]
 
@@ -264,7 +284,11 @@ def _signs(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]] | 
 def _rows(
     folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], StoredAttempt], *, texts: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Rows of all graded or failed attempts, by repeat and then in the planned order of items."""
+    """Yields the table rows of all attempts with a score, by repeat and then in the manifest's order of items.
+
+    ``texts=False`` leaves ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no version
+    writes.
+    """
     identity = manifest["identity"]
     place = {item: number for number, item in enumerate(manifest["items"])}
     with journal.reading() as event_at:
@@ -281,14 +305,19 @@ def _rows(
 
 
 def _journals(folder: Path) -> dict[str, int]:
-    """Name and size in bytes of every journal: what a Parquet file was made from."""
+    """Name -> size in bytes of every journal in a cell's folder: what a Parquet file states that it was made from."""
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 
 def write_table(
     folder: Path, rows: Iterable[dict[str, Any]], stated: Mapping[str, Any], signs: list[list[Any]] | None
 ) -> None:
-    """Write the table; ``stated`` is its metadata, ``signs`` (complete after the last row) is added to it."""
+    """Write ``rows`` to ``samples.parquet`` in ``folder``, durably and atomically, with ``stated`` as JSON in its
+    metadata.
+
+    ``signs`` ([item id, repeat, sign] of degenerate answers, read after the last row) is added to it as ``degenerate``;
+    None: unknown, not added. Raises ``StorageFailed``.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -64,11 +64,13 @@ class JournalWriter:
         self._threads = ()
 
     def append(self, file: JournalFile, event: dict[str, Any]) -> None:
-        """Append without waiting. Raises ``StorageFailed`` if an earlier line could not be written."""
+        """Append the line of an event to ``file`` in the writing thread, without waiting. Raises ``StorageFailed`` if
+        an earlier line could not be written."""
         self._put(_Line(file, encode(event)))
 
     async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
-        """Append, wait until the line is written, and return its offset. Raises ``StorageFailed``.
+        """Append the line of an event to ``file``, wait until it is written, and return its offset in bytes. Raises
+        ``StorageFailed``.
 
         The line then survives the death of the process, and with ``sync`` that of the machine.
         """
@@ -77,7 +79,7 @@ class JournalWriter:
         return await written
 
     def wait_until_idle(self) -> None:
-        """Return when the threads are done with all lines so far, written or failed: their files may be closed then."""
+        """Block until the threads are done with all lines so far, written or failed: their files may be closed then."""
         self._send_pending()
         if self._threads:
             done = threading.Event()
@@ -100,7 +102,8 @@ class JournalWriter:
             self._to_write.put(lines)
 
     def _write_all(self) -> None:
-        """The writing thread."""
+        """Body of the writing thread: writes groups of lines as they come and hands on what must be synced, until None
+        arrives."""
         while True:
             group = self._to_write.get()
             if isinstance(group, list):
@@ -111,7 +114,10 @@ class JournalWriter:
                     return
 
     def _write(self, lines: list[_Line]) -> None:
-        """Write a group, the lines of one file at once; after a fault refuse everything that is not written."""
+        """Write a group of lines, those of one file with one call, and acknowledge them or hand them on to be synced.
+
+        After a fault everything that is not written is refused: its waiting tasks get the failure.
+        """
         files: dict[int, list[_Line]] = {}
         for line in lines:
             files.setdefault(id(line.file), []).append(line)
@@ -127,9 +133,9 @@ class JournalWriter:
             self._to_sync.put(durable)
 
     def _append(self, lines: list[_Line]) -> int:
-        """Append lines to their file with one call, because each call hands the interpreter to another thread; returns
-        how many are written. Where that fails, they are written one by one: those that still fit are kept, and the
-        file ends with its last whole line."""
+        """Append lines of one file to it with one call, because each call hands the interpreter to another thread; sets
+        their offsets and returns how many are written. Where that fails, they are written one by one: those that still
+        fit are kept, the file ends with its last whole line, and ``failure`` is set."""
         file = lines[0].file
         with contextlib.suppress(OSError):
             offset = write_whole(file, b"".join([line.data for line in lines]))
@@ -146,7 +152,8 @@ class JournalWriter:
         return len(lines)
 
     def _sync_all(self) -> None:
-        """The syncing thread."""
+        """Body of the syncing thread: syncs the lines that have come since the last sync together, until None
+        arrives."""
         while True:
             group = self._to_sync.get()
             lines: list[_Line] = []
@@ -163,7 +170,8 @@ class JournalWriter:
                 return
 
     def _sync(self, lines: list[_Line]) -> None:
-        """Sync every file of a group once. After a fault it is not known what is on disk, so all of it is refused."""
+        """Sync every file of a group once and acknowledge its lines; after a fault it is not known what is on disk, so
+        all of them are refused."""
         for file in {id(line.file): line.file for line in lines}.values():
             if self.failure is not None:
                 break
@@ -180,7 +188,7 @@ class JournalWriter:
 
 
 def _acknowledge(lines: list[_Line], failure: StorageFailed | None) -> None:
-    """Set the results of lines that tasks wait for, all in one turn of their event loop."""
+    """Give waiting tasks the offsets of their lines, or ``failure``, all in one turn of their event loop."""
     waiting: dict[asyncio.AbstractEventLoop, list[_Line]] = {}
     for line in lines:
         if line.written is not None:
