@@ -44,7 +44,9 @@ class Anomaly:
     """The usual causes that were found; empty when none was."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``verdict.json``."""
+        """Return the gain as an entry of ``verdict.json``: a dict of the fields, with ``status`` ("anomalous") and
+        ``checked`` (names of all causes that were looked for).
+        """
         return {
             "status": "anomalous",
             "candidate": self.candidate,
@@ -59,15 +61,17 @@ class Anomaly:
         }
 
     def with_cause(self, cause: str) -> "Anomaly":
-        """Return the same gain with one more cause."""
+        """Return a copy of this gain with the text ``cause`` appended to its causes."""
         return replace(self, causes=(*self.causes, cause))
 
 
 def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, ...]:
-    """Return the significant gains above the margin among the comparisons of one candidate that have a verdict.
+    """Return the gains that are significant (one-sided p, Holm-adjusted over ``rows``, at most ``alpha``) and above the
+    margin, in the order of ``rows``; empty without any.
 
-    With missing answers the gain must be there when all of the candidate's were wrong. Comparisons that stopped early
-    have no valid p value.
+    ``rows``: the comparisons of one candidate. Those without numbers or without a verdict are skipped, and those that
+    stopped early, whose p values are not valid. With missing answers the gain must be there even when all of the
+    candidate's missing answers are wrong and the baseline's right.
     """
     shown = [row for row in rows if row.paired is not None and row.verdict is not None and not row.stopped]
     changes = [row.bounded.worst.change if row.bounded else row.paired.change for row in shown if row.paired]
@@ -83,7 +87,9 @@ def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, .
 
 
 def _causes(row: Comparison) -> Iterator[str]:
-    """Yield what usually makes a gain and is there."""
+    """Yield a line of text for each usual cause of a false gain that is present: fewer truncated, unreadable or refused
+    answers (at least ``SHARE`` of the gain), differing server facts or prompt tokens, unknown parts of the protocol.
+    """
     assert row.paired is not None
     gain = row.paired.change.delta
     for outcome, text in _CHECKED.items():

@@ -37,7 +37,9 @@ class BudgetedScores:
     """The same fraction of the candidate's answers."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: a dict of the fields and ``delta`` (candidate minus baseline
+        score).
+        """
         return {
             "tokens": self.tokens,
             "baseline_score": self.baseline_score,
@@ -66,7 +68,7 @@ class Stability:
     """The rest of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: a dict of all fields."""
         return {
             "lost": self.lost,
             "gained": self.gained,
@@ -77,17 +79,23 @@ class Stability:
 
 
 def split_delta(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
-    """Split the delta into parts by cause: a map from outcome (or fault) to its part; the parts add up to the delta.
+    """Split the delta into parts by cause: a map from each of ``CAUSES`` and ``FAULTS`` to its part; the parts add up
+    to the delta.
 
-    ``base`` and ``cand`` are rows that all have a value (see ``fill_missing``). ``means`` are the items with their
-    weights, as ``scores.item_means`` returns them.
+    A part is what the outcome costs the baseline's weighted mean score less what it costs the candidate's, a fraction
+    of 1. ``base`` and ``cand`` are sample rows that all have a value (see ``fill_missing``). ``means`` are the items
+    with their weights, as ``scores.item_means`` returns them.
     """
     before, after = _lost_points(base, means), _lost_points(cand, means)
     return {cause: before[cause] - after[cause] for cause in (*CAUSES, *FAULTS)}
 
 
 def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
-    """Return for each outcome the points that it costs the (weighted) mean score."""
+    """Return, for each of ``CAUSES`` and ``FAULTS``, how much of the weighted mean score it costs (a fraction of 1).
+
+    ``rows`` are samples with ``value`` and ``outcome``, ``means`` the items with their weights. What no other outcome
+    explains counts as "wrong".
+    """
     lost = (1 - rows["value"].to_numpy(dtype=np.float64)) * _row_weights(rows, means)
     named = [cause for cause in (*CAUSES, *FAULTS) if cause != "wrong"]
     parts = {cause: float(lost[(rows["outcome"] == cause).to_numpy(dtype=bool)].sum()) for cause in named}
@@ -95,7 +103,9 @@ def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
 
 
 def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
-    """Return each row's weight in the mean score; the weights of all rows add up to 1."""
+    """Return each row's weight in the mean score, shape (rows,), adding up to 1: the item's weight in ``means``
+    (indexed by item id) divided equally among its rows.
+    """
     position = means.index.get_indexer(pd.Index(rows["item_id"]))
     repeats = np.bincount(position, minlength=len(means))
     weight = means["weight"].to_numpy(dtype=np.float64)
@@ -106,11 +116,13 @@ def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
 def scores_at_budgets(
     base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame, caps: tuple[int | None, int | None]
 ) -> tuple[BudgetedScores, ...]:
-    """Compute both scores at smaller token ``BUDGETS`` from stored lengths; an answer longer than the budget scores 0.
+    """Compute both scores at each smaller token budget of ``BUDGETS`` from stored lengths; an answer longer than the
+    budget scores 0.
 
-    Only for attempts of one reply, because the table holds the length of the last reply. ``caps`` are the maximum
-    tokens of baseline and candidate; budgets from the larger one on are left out, because nothing would be truncated.
-    Returns an empty tuple when lengths are unknown.
+    Only for attempts of one reply, because the table holds the length of the last reply. ``base`` and ``cand`` are
+    sample rows, ``means`` the items with weights; ``caps`` are the maximum tokens of baseline and candidate, None for
+    unknown. Budgets not below the larger cap (below the longest answer, if a cap is unknown) are left out, because
+    nothing would be truncated. Returns an empty tuple when the length of any answer is unknown.
     """
     if any(bool(rows["completion_tokens"].isna().any()) for rows in (base, cand)):
         return ()
@@ -125,7 +137,9 @@ def scores_at_budgets(
 
 
 def _truncated_at(rows: pd.DataFrame, means: pd.DataFrame, budgets: Sequence[int]) -> list[tuple[float, float]]:
-    """Return (score, fraction of truncated answers) at each budget."""
+    """Return (weighted score, weighted fraction of answers that are longer or were already truncated) for each budget
+    in tokens, in the order of ``budgets``.
+    """
     share, length = _row_weights(rows, means), rows["completion_tokens"].to_numpy(dtype=np.float64)
     value = rows["value"].to_numpy(dtype=np.float64) * share
     cut = (rows["outcome"] == "truncated").to_numpy(dtype=bool)
@@ -133,10 +147,10 @@ def _truncated_at(rows: pd.DataFrame, means: pd.DataFrame, budgets: Sequence[int
 
 
 def stability(base: pd.DataFrame, cand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> Stability | None:
-    """Separate stable changes from random variation between repeats.
+    """Separate items that changed in all repeats from items that vary between repeats of a model.
 
-    ``base`` and ``cand`` are rows, ``before`` and ``after`` item means. Returns None when a model has a single answer
-    per item.
+    ``base`` and ``cand`` are sample rows of the same items, ``before`` and ``after`` their item means
+    (``scores.item_means``). Returns None when some item has a single answer in a model.
     """
     spans = [rows.groupby("item_id", sort=True)["value"].agg(["min", "max", "size"]) for rows in (base, cand)]
     if any(int(span["size"].min()) < 2 for span in spans):
@@ -155,10 +169,12 @@ def stability(base: pd.DataFrame, cand: pd.DataFrame, before: pd.DataFrame, afte
 
 
 def fill_missing(rows: pd.DataFrame, plan: pd.DataFrame, value: float) -> pd.DataFrame:
-    """Return all planned samples of a cell, with ``value`` for the missing ones and the fault as their outcome.
+    """Return one row per planned sample, sorted by item and repeat; a missing one gets the score ``value`` and its
+    fault, such as ``server_fault``, as outcome.
 
-    ``plan`` has one row per item and repeat with the item's ``weight``, ``cluster`` and groups. A sample that was never
-    asked counts as a fault of the server.
+    ``rows``: the samples of a cell; a row without value counts as missing. ``plan`` has one row per item and repeat
+    with the item's ``weight``, ``cluster`` and groups. A sample that was never requested counts as a fault of the
+    server.
     """
     keys = ["item_id", "repeat"]
     own = rows.drop(columns=[name for name in plan.columns if name in rows.columns and name not in keys])

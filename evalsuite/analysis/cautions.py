@@ -23,7 +23,9 @@ _SIGNIFICANT = 0.05
 
 
 def cautions(row: "Comparison") -> tuple[str, ...]:
-    """The statements on one comparison; none without a delta."""
+    """Return the warnings on one comparison: floor or ceiling, server effect, shifted kinds of outcome, more or fewer
+    degenerate answers; empty without any or without paired numbers.
+    """
     if row.paired is None:
         return ()
     statements = (floor(row), _server(row, row.paired), _shift(row.paired), _degenerate(row.paired))
@@ -31,7 +33,9 @@ def cautions(row: "Comparison") -> tuple[str, ...]:
 
 
 def floor(row: "Comparison") -> str:
-    """Why this task cannot show a loss of the candidate; empty when it can."""
+    """Explain why this task cannot show a loss of the candidate: the baseline scores 0, not above guessing, at most the
+    declared margin above guessing, or 99 % or more. Empty when it can, or without paired numbers.
+    """
     if row.paired is None:
         return ""
     score, scored = row.paired.baseline_score, row.baseline.scored
@@ -54,9 +58,11 @@ def floor(row: "Comparison") -> str:
 
 
 def _server(row: "Comparison", paired: Paired) -> str:
-    """A loss that the server's settings can have caused as well, and the control run that would tell which.
+    """Return the warning that a loss can come from the servers' settings as well, with the control run that would
+    separate them; empty without a loss (verdict fail or significant) or without differing settings.
 
-    Between arms of one checkpoint it is the server's; facts that differ on purpose (``varies``) are named as such.
+    Between arms of one checkpoint it is the server's effect; facts that differ on purpose (``varies``) are named as
+    such.
     """
     failed = row.verdict is not None and row.verdict.decision.call == "fail"
     p_loss = paired.change.p_loss

@@ -51,7 +51,8 @@ class ReportInputs:
 
 
 def report_folder(settings: Report) -> Path:
-    """Return the folder of a report on the named runs.
+    """Return the folder to write a report to: ``settings.out``, else the folder ``report`` in the only named run.
+    Creates nothing.
 
     Raises ``BadInput`` for an unknown run, or for several runs without ``out``.
     """
@@ -64,9 +65,13 @@ def report_folder(settings: Report) -> Path:
 
 @contextmanager
 def open_inputs(settings: Report) -> Iterator[ReportInputs]:
-    """Yield the cells of ``settings.run`` with the baseline of ``settings.baseline_run``, for a ``with`` block.
+    """Yield the cells of ``settings.run`` and of the baseline in ``settings.baseline_run`` (a run or a baseline file;
+    None for none), loaded into one table, for a ``with`` block.
 
-    Raises ``BadInput`` for unknown runs, and for a baseline that is missing, incomplete on disk or edited.
+    ``settings`` also says to take only ``limit`` items per task, to accept withheld scores, and which facts vary. Cells
+    of a task that were graded by different versions are graded again in temporary copies; these and unpacked baseline
+    files are deleted when the block ends. The runs stay unchanged. Raises ``BadInput`` for unknown runs, cells without
+    such a part, and a baseline that is missing, ambiguous, incomplete on disk or edited.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:
@@ -93,7 +98,9 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
 
 
 def _varying(cells: Sequence[TableCell], varies: Sequence[str]) -> tuple[TableCell, ...]:
-    """Return the cells with these facts declared to differ on purpose, where any are given."""
+    """Return the cells with ``varies`` (names of server facts) written into their manifests in memory as declared to
+    differ on purpose; unchanged when ``varies`` is empty.
+    """
     return tuple(
         replace(cell, manifest={**cell.manifest, "varies": list(varies)}) if varies else cell for cell in cells
     )
@@ -102,9 +109,11 @@ def _varying(cells: Sequence[TableCell], varies: Sequence[str]) -> tuple[TableCe
 def _separate_baseline(
     cells: Sequence[TableCell], baseline_cells: Sequence[TableCell], home: Path
 ) -> tuple[tuple[TableCell, ...], tuple[TableCell, ...]]:
-    """Remove the cells of the baseline from the cells of the runs, and give the baseline a name of its own.
+    """Remove the cells of the baseline from the cells of the runs, and rename the baseline when a model of the runs has
+    its name.
 
-    Returns the remaining cells and the baseline's cells; these are copied into ``home`` when their name must change.
+    Returns (remaining cells, baseline's cells); renamed ones are copied into a folder in ``home``. Raises ``BadInput``
+    when nothing remains.
     """
     baseline_keys = {_content_key(cell) for cell in baseline_cells}
     rest = tuple(
@@ -118,7 +127,9 @@ def _separate_baseline(
 
 
 def _content_key(cell: TableCell) -> tuple[str, str]:
-    """Return a key that is equal for two cells with the same answers."""
+    """Return (task, SHA-256 of the samples file), equal for two cells with the same answers; (task, folder) when the
+    cell has no samples file.
+    """
     samples = cell.folder / SAMPLES
     if not samples.exists():
         return cell.task, str(cell.folder)
@@ -127,7 +138,9 @@ def _content_key(cell: TableCell) -> tuple[str, str]:
 
 
 def _check_classes(cells: Sequence[TableCell], baseline_cells: Sequence[TableCell]) -> None:
-    """Raise ``BadInput`` where a baseline names a class that no own cell names: a file of others imports no code."""
+    """Raise ``BadInput`` when a baseline cell names an adapter class that is neither built in nor named by any of
+    ``cells``, so that a foreign file cannot make code be imported.
+    """
     own = {cell.identity.get("adapter") for cell in cells}
     for cell in baseline_cells:
         adapter = str(cell.identity.get("adapter"))
@@ -144,7 +157,11 @@ def _check_name(requested: str | None, artefact: Artefact) -> None:
 
 
 def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
-    """Return the baseline's cells from the folder of another run."""
+    """Return the cells of the baseline model from the run ``settings.baseline_run``: of the model
+    ``settings.baseline``, else of the run's only model, else of the one that ``cells`` declare as baseline.
+
+    Raises ``BadInput`` for an unknown run or model, or when no single model can be chosen.
+    """
     available = run_cells(find_run(str(settings.baseline_run), Path(settings.results_dir)))
     models = list(dict.fromkeys(cell.model for cell in available))
     declared = {cell.manifest.get("baseline") for cell in cells} & set(models)
@@ -159,10 +176,13 @@ def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[Tabl
 def _with_equal_grading(
     table: RunTable, data: Data, home: Path, brought: str | None
 ) -> tuple[RunTable, tuple[str, ...]]:
-    """Return the table with one grading version per task, and notes about what was graded again.
+    """Return the table with the samples of each task graded by one version, and notes about what was graded again or
+    could not be.
 
-    When the questions cannot be loaded, or differ, a task stays unchanged; its comparison is then refused. A task of
-    which only the model ``brought`` has a cell stays unchanged, because its file would choose the grader.
+    New grades are written to copies in ``home``; ``data`` says where the questions are loaded from. When they cannot be
+    loaded, or differ, a task stays unchanged; its comparison is then refused. A task of which only the model
+    ``brought`` (from a baseline file or another run; None for none) has a cell stays unchanged, because its file would
+    choose the grader.
     """
     replaced: dict[tuple[str, str], TableCell] = {}
     notes: list[str] = []
@@ -191,9 +211,11 @@ def _with_equal_grading(
 def _regrade(
     cell: TableCell, own: Mapping[str, Any] | None, versions: set[str], data: Data, home: Path
 ) -> tuple[TableCell, str]:
-    """Return the cell graded by the present version of its grader, with a note; the cell itself when it already is.
+    """Return the cell graded by the present version of its grader, in a copy in ``home``, and a note; (the cell itself,
+    "") when ``versions``, those that graded it, already are the present one.
 
-    ``own`` states where a run here had its questions from; the file of others does not choose a folder.
+    ``own`` states where a run here had its questions from, so that a baseline file of others does not choose a folder.
+    Raises ``BadInput`` when the questions cannot be loaded or differ.
     """
     adapter, items = rescore.load(cell.folder, {**cell.manifest, "data": own}, data)
     if versions == {adapter.version}:

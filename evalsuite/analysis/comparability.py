@@ -36,7 +36,9 @@ class Comparable:
         return not self.differences
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``comparable`` of ``comparison.json``."""
+        """Return the entry ``comparable`` of ``comparison.json``: a dict of ``ok`` and the lists of differences,
+        unknown keys and confounders.
+        """
         return {
             "ok": self.ok,
             "differences": list(self.differences),
@@ -46,7 +48,12 @@ class Comparable:
 
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
-    """Compare identities, grading versions and prompts of two cells, given their rows ``base`` and ``cand``."""
+    """Compare identities, grading versions, prompts and server facts of two cells of one task; ``base`` and ``cand``
+    are their sample rows.
+
+    Returns what is known to differ (such a comparison is refused), what is unknown, and a warning about differing
+    prompt token counts. Raises nothing for differences.
+    """
     differences: list[str] = []
     unknown: list[str] = []
     for key in MUST_AGREE:
@@ -80,13 +87,17 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
 
 
 def checkpoint_of(cell: TableCell) -> tuple[Any, ...]:
-    """Return what a cell's checkpoint is declared to be, thinking switch included; empty for imported answers."""
+    """Return a cell's declared (checkpoint, revision, thinking switch), for comparing cells; empty when no checkpoint
+    is recorded, as for imported answers.
+    """
     known = tuple(cell.identity.get(key) for key in ("checkpoint", "revision", "thinking"))
     return () if known[0] is None else known
 
 
 def prompt_depends_on_repeat(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
-    """Return whether an item's prompt depends on the repeat, as with a random order of the options."""
+    """Return whether any item in the rows of either cell has different prompts in different repeats, as with a random
+    order of the options; rows without a prompt hash are ignored.
+    """
     for rows in (base, cand):
         known = rows[_has_hash(rows)]
         if bool((known.groupby("item_id")["prompt_sha"].nunique() > 1).any()):
@@ -95,7 +106,8 @@ def prompt_depends_on_repeat(base: pd.DataFrame, cand: pd.DataFrame) -> bool:
 
 
 def is_single_turn(cell: TableCell) -> bool:
-    """Return whether an attempt consists of one request and one reply, so that its token counts are those of its row.
+    """Return whether an attempt consists of one request and one reply, so that the token counts in its row cover the
+    whole attempt.
 
     False for dialogues, tasks of several steps and adapters that are not installed here.
     """
@@ -106,9 +118,11 @@ def is_single_turn(cell: TableCell) -> bool:
 
 
 def _prompt_tokens(cell: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> tuple[str, ...]:
-    """Return a warning when equal items have different numbers of prompt tokens, as a tuple of at most one line.
+    """Return a warning when the servers counted different prompt tokens for the same item and repeat, as a tuple of at
+    most one line.
 
-    Tasks with several requests are not checked, because their prompts contain earlier answers.
+    ``base`` and ``cand`` are the rows of both cells; ``cell`` gives the adapter. Tasks with several requests are not
+    checked, because their prompts contain earlier answers.
     """
     if not is_single_turn(cell):
         return ()
@@ -127,7 +141,7 @@ def _difference_lines(key: str, old: Any, new: Any) -> list[str]:
 
 
 def _prompts(base: pd.DataFrame, cand: pd.DataFrame) -> tuple[list[str], bool]:
-    """Return the items whose prompt hash differs at an equal repeat, and whether any hashes could be compared."""
+    """Return (ids of items whose prompt hash differs at an equal repeat, whether any hashes could be compared)."""
     keys = ["item_id", "repeat", "prompt_sha"]
     both = base.loc[_has_hash(base), keys].merge(cand.loc[_has_hash(cand), keys], on=keys[:2])
     differing = both.loc[both["prompt_sha_x"] != both["prompt_sha_y"], "item_id"]
@@ -156,7 +170,9 @@ class PromptTokens:
     """Difference candidate - baseline of most differing attempts; None when there is no such majority."""
 
     def describe(self) -> str:
-        """Return a line of text for reports; empty when nothing differs."""
+        """Return a warning of one line for reports with the number of differing answers and example items; empty when
+        nothing differs.
+        """
         if not self.differing:
             return ""
         detail = f"{self.usual:+d} in most" if self.usual else "by varying amounts"
@@ -167,10 +183,11 @@ class PromptTokens:
 
 
 def differing_prompt_tokens(baseline: pd.DataFrame, candidate: pd.DataFrame) -> PromptTokens:
-    """Compare the prompt tokens of two cells.
+    """Compare the numbers of prompt tokens of two cells at equal items and repeats.
 
     Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; rows without a positive count are left
-    out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model.
+    out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model. The result's
+    ``usual`` difference is None unless most differing rows share it.
     """
     keys = ["item_id", "repeat"]
     after, before = (rows[[*keys, "prompt_tokens"]].astype({"prompt_tokens": float}) for rows in (candidate, baseline))

@@ -48,12 +48,12 @@ class Comparison:
 
     @property
     def task(self) -> str:
-        """The name of the task."""
+        """The name of the task, such as ``mmlu_pro``."""
         return self.candidate.cell.task
 
     @property
     def benchmark(self) -> str:
-        """The title of the benchmark."""
+        """The title of the benchmark for reports, such as "MMLU-Pro"."""
         return self.candidate.benchmark
 
     @property
@@ -68,7 +68,9 @@ class Comparison:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Why the task cannot show a loss, and what changed that the score does not show; usually empty."""
+        """Warnings as lines of text: why the task cannot show a loss, and what changed that the score does not show;
+        usually empty.
+        """
         return cautions(self)
 
     @property
@@ -82,10 +84,11 @@ class Comparison:
         return self.baseline.cell.demo or self.candidate.cell.demo
 
     def to_json(self) -> dict[str, Any]:
-        """Build one row of ``comparison.json``.
+        """Build one row of ``comparison.json``: names, scores, paired numbers (null or empty without them), margin,
+        verdict, outcome counts, comparability and cautions.
 
         Returns:
-            The row, of JSON types.
+            The row, of JSON types; scores and deltas are fractions.
         """
         numbers = self.paired.to_json() if self.paired else {**dict.fromkeys(pairing.KEYS), **pairing.EMPTY}
         return {
@@ -134,7 +137,9 @@ def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Compar
 
 
 def _compare_cells(table: RunTable, baseline: TableCell, candidate: TableCell) -> Comparison:
-    """Compare two cells; when they may not be compared, the result has no numbers and gives the reason."""
+    """Compare two cells of one task without a gate; when they may not be compared, the result has no paired numbers and
+    gives the reason. Never raises for that.
+    """
     return compare_scored(table, scored_rows(table, baseline), scored_rows(table, candidate))
 
 
@@ -149,7 +154,7 @@ class ScoredRows:
 
 
 def scored_rows(table: RunTable, cell: TableCell) -> ScoredRows:
-    """Select the planned rows of a cell of the table and compute its numbers."""
+    """Select the planned sample rows of a cell of the table and compute the cell's numbers; returns both."""
     rows = scores.planned_rows(table, cell)
     return ScoredRows(scores.score_rows(table, cell, rows), rows)
 
@@ -163,10 +168,12 @@ def compare_scored(
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
-    """Compare two scored cells.
+    """Compare two scored cells of one task; the result has no verdict yet.
 
-    ``aa_rows``: model -> planned rows of a second run of the baseline (A/A). ``allow_incomplete``: largest fraction of
-    missing samples in either cell that is bounded instead of refused. ``alpha``: error of each one-sided bound.
+    When they may not be compared, share no graded item or lack answers, the result has no paired numbers and gives the
+    reason; nothing is raised. ``aa_rows``: model -> planned rows of a second run of the baseline (A/A).
+    ``allow_incomplete``: largest fraction of missing samples in either cell that is bounded instead of refused; None
+    refuses any. ``alpha``: error of each one-sided bound.
     """
     old, new = baseline.score, candidate.score
     comparable = comparability.check(old.cell, new.cell, baseline.rows, candidate.rows)
@@ -202,7 +209,12 @@ def _incomplete(
     allowed: float | None,
     alpha: float,
 ) -> tuple[str, MissingAnswerBounds | None]:
-    """Return why there is no delta of incomplete cells (empty when it is allowed) and the bounds of the delta."""
+    """Return (why there is no delta of incomplete cells, bounds of the delta); exactly one is there: the reason is
+    empty when the missing fraction is allowed, else the bounds are None.
+
+    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples; None allows none. ``alpha``:
+    error of each one-sided bound.
+    """
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
     reason = f"incomplete: {'; '.join(descriptions)}"
@@ -219,7 +231,9 @@ def _incomplete(
 
 
 def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:
-    """Return the maximum tokens of a reply in baseline and candidate; None for attempts of several replies."""
+    """Return the declared maximum tokens of a reply in (baseline, candidate), each None when unknown; None as a whole
+    for attempts of several replies.
+    """
     if not comparability.is_single_turn(candidate):
         return None
     caps = [(cell.identity.get("sampling") or {}).get("max_tokens") for cell in (baseline, candidate)]

@@ -24,7 +24,9 @@ class SampleCounts:
 
 
 def count_samples(cell: TableCell) -> SampleCounts:
-    """Count the samples of a cell; when an item and repeat has several rows, the last written one counts."""
+    """Count the planned samples of a cell by reading its samples file, by outcome, with a value, and failed; when an
+    item and repeat has several rows, the last written one counts.
+    """
     items, repeats = set(cell.manifest["items"]), int(cell.manifest["repeats"])
     rows = read_rows(cell.folder, ["item_id", "repeat", "outcome", "value"])
     last = {(row["item_id"], row["repeat"]): row for row in rows if row["item_id"] in items and row["repeat"] < repeats}
@@ -34,6 +36,8 @@ def count_samples(cell: TableCell) -> SampleCounts:
 
 
 def failed_text(failed: Sequence[str]) -> str:
-    """Name the failed items in a line of text (the first ones when there are many); empty without any."""
+    """Return a line "failed items: ..." that names the given item ids (at most ``MAX_LISTED``, then how many more);
+    empty without any.
+    """
     more = f" and {len(failed) - MAX_LISTED:,} more (summary.json)" if len(failed) > MAX_LISTED else ""
     return f"failed items: {', '.join(failed[:MAX_LISTED])}{more}" if failed else ""

@@ -44,28 +44,32 @@ class DegenerateAnswers:
 
     @property
     def share(self) -> float:
-        """Fraction of the answers that are degenerate."""
+        """Fraction of the answers that are degenerate; 0 without answers."""
         return sum(self.counts.values()) / self.answers if self.answers else 0.0
 
     @property
     def flagged(self) -> bool:
-        """Whether they are stated with the cell's score."""
+        """Whether they are frequent enough (2 % of the answers) to be stated with the cell's score."""
         return self.share >= FLAGGED
 
     @property
     def withheld(self) -> bool:
-        """Whether the cell has no score because of them."""
+        """Whether the cell has no score because of them: half of the answers or more, and not accepted with a
+        reason.
+        """
         return self.share >= WITHHELD and not self.accepted
 
     @property
     def count_text(self) -> str:
-        """Their number by sign, such as ``5 of 100 (5 loops)``."""
+        """Their number, that of all answers, and the number by kind, such as ``5 of 100 (5 loops)``."""
         parts = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in self.counts.items())
         return f"{sum(self.counts.values()):,} of {self.answers:,}" + (f" ({parts})" if parts else "")
 
     @property
     def text(self) -> str:
-        """The line that states them; empty below the threshold."""
+        """The warning for reports, with a remedy where the score is withheld and the reason where accepted; empty below
+        2 %.
+        """
         if not self.flagged:
             return ""
         if self.withheld:
@@ -79,7 +83,9 @@ NO_DEGENERATE = DegenerateAnswers({}, 0)
 
 
 def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers:
-    """Count the degenerate answers among the planned ``rows`` of a cell."""
+    """Count the degenerate answers (column ``degenerate``) among the planned ``rows`` of a cell, failed attempts left
+    out; whether they were accepted comes from the cell's manifest.
+    """
     signs = rows.loc[rows["outcome"] != "failed", "degenerate"].fillna("")
     counts = signs.value_counts()
     accepted = (cell.manifest.get("accepted") or {}).get("degenerate") or ""
@@ -88,20 +94,29 @@ def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers
 
 
 def accepting(cells: Iterable[TableCell], reasons: Mapping[str, str | None]) -> tuple[TableCell, ...]:
-    """The cells with further ``reasons`` for accepting what withholds their score, for this command only."""
+    """Return copies of the cells whose manifests, in memory only, also hold ``reasons`` for accepting what withholds a
+    score: kind (``degenerate``, ``log_disagreement``) -> reason; None values are ignored.
+    """
     given = {kind: reason for kind, reason in reasons.items() if reason is not None}
     return tuple(TableCell(cell.run, cell.folder, with_accepted(cell.manifest, given)) for cell in cells)
 
 
 def with_accepted(manifest: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
-    """A copy of a manifest whose ``accepted`` holds these reasons, too."""
+    """Return a copy of a manifest whose entry ``accepted`` also holds ``reasons`` (kind of problem -> reason),
+    replacing those of the same kind.
+    """
     if not reasons:
         return dict(manifest)
     return {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}}
 
 
 def signs_of(cell: TableCell, rows: pd.DataFrame) -> list[str]:
-    """The sign of every one of a cell's ``rows``; empty for ordinary answers."""
+    """Return, for each of a cell's ``rows`` in order, the kind of degenerate answer (one of ``KINDS``) or "" for an
+    ordinary one.
+
+    Stored signs are read from the cell's folder; for a cell that was graded without them they are computed from its
+    texts, one for each stored row, so that ``rows`` must be all of the cell's.
+    """
     signs = read_signs(cell.folder)
     if signs is None:
         return _signs_of_texts(cell)
@@ -111,10 +126,11 @@ def signs_of(cell: TableCell, rows: pd.DataFrame) -> list[str]:
 
 
 def _signs_of_texts(cell: TableCell) -> list[str]:
-    """The signs of a cell that was graded by a version that did not look, from its texts.
+    """Return the kind of degenerate answer, or "", of each stored row of a cell graded by a version that recorded none,
+    by reading its texts.
 
     Neither the item nor the tool calls are known there, so foreign scripts and empty answers of tool calls are not
-    signs.
+    counted.
     """
     columns = ("outcome", "answer", "stage", "finish_reason", "text", "reasoning")
     return [_sign_of_row(row) for batch in read_batches(cell.folder, columns) for row in batch]

@@ -30,7 +30,7 @@ class ArmRows:
     """Number of items."""
 
     def means(self, column: str) -> Floats:
-        """Return the item means of a column; NaN for an item with an unknown value."""
+        """Return the mean of a numeric column for each item, shape (items,); NaN for an item with an unknown value."""
         values = self.rows[column].to_numpy(dtype=np.float64)
         count = np.bincount(self.codes, minlength=self.items)
         mean: Floats = np.bincount(self.codes, weights=values, minlength=self.items) / count
@@ -49,7 +49,9 @@ class ShareChange:
     """The paired change."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: both fractions, their delta, its 95 % interval, p value and
+        method.
+        """
         change = self.change
         return {
             "baseline": self.baseline,
@@ -71,7 +73,9 @@ class FlipNoise:
     """Origin of the floor: ``repeats``, or the name of the model that was run twice."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry ``noise`` of ``comparison.json``: source of the floor, observed flips, floor, excess with
+        its interval, and the root mean square shift.
+        """
         flips = self.excess
         return {
             "source": self.source,
@@ -88,7 +92,12 @@ Marks = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
 def share_change(base: ArmRows, cand: ArmRows, clusters: Codes | None, marks: Marks, *, single: bool) -> ShareChange:
-    """Compute the paired change of the fraction of answers of one kind; every item counts once, without its weight."""
+    """Compute the fractions of answers of one kind in both models and their paired change; every item counts once,
+    without its weight.
+
+    ``marks`` maps rows to whether each is of the kind. ``clusters``: code of each item's cluster, None for independent
+    items. ``single``: every item has one answer in each model.
+    """
     old, new = (_shares(side, marks) for side in (base, cand))
     return ShareChange(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
 
@@ -112,12 +121,17 @@ class OutcomeShift:
     """Adjusted p value."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: outcome, adjusted p value, both fractions and their change."""
         return {"outcome": self.outcome, "p_holm": self.p_holm, **self.share.to_json()}
 
 
 def outcome_shifts(shares: Mapping[str, ShareChange], significant: float = 0.05) -> tuple[OutcomeShift, ...]:
-    """Select the outcomes whose fraction changed; ``shares``: outcome -> its fractions, without ``correct``."""
+    """Select the outcomes whose fraction changed: those with a p value, adjusted by Holm over ``shares``, below
+    ``significant``.
+
+    ``shares``: outcome -> its fractions and change, without ``correct``. Returns them in the same order; empty without
+    any.
+    """
     adjusted = adjust([share.change.p_value for share in shares.values()]).holm
     return tuple(
         OutcomeShift(name, share, p_holm)
@@ -127,7 +141,9 @@ def outcome_shifts(shares: Mapping[str, ShareChange], significant: float = 0.05)
 
 
 def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[str, TokenRatio]:
-    """Compute the ratio of tokens for each kind of token count that both models have."""
+    """Compute the ratio of the candidate's to the baseline's tokens: "completion" and "reasoning" -> ratio; a kind
+    without usable counts in both is left out. ``clusters``: code of each item's cluster, None for independent items.
+    """
     ratios: dict[str, TokenRatio] = {}
     for kind in KINDS:
         ratio = token_ratio(base.means(f"{kind}_tokens"), cand.means(f"{kind}_tokens"), clusters=clusters)
@@ -137,9 +153,10 @@ def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[s
 
 
 def tokens_json(ratios: Mapping[str, TokenRatio]) -> dict[str, Any]:
-    """Return the entry ``tokens`` of ``comparison.json``.
+    """Return the entry ``tokens`` of ``comparison.json``: kind of count -> ``total``, ``typical`` and ``p_longer``.
 
-    ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean over items.
+    ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean of the ratios over items; each has
+    ``ratio``, ``ci95`` and ``items``.
     """
     return {
         kind: {"total": _ratio_json(ratio.total), "typical": _ratio_json(ratio.typical), "p_longer": ratio.p_longer}
@@ -154,8 +171,8 @@ def _ratio_json(ratio: Ratio) -> dict[str, Any]:
 def significantly_above(ratio: Ratio, threshold: float, alpha: float) -> bool:
     """Return whether a ratio of candidate to baseline is above ``threshold`` beyond chance.
 
-    It is where its one-sided lower t bound at level 1 - ``alpha`` is; without a standard error, or where that is 0, the
-    estimate itself counts, given more than one item.
+    True when its one-sided lower t bound at level 1 - ``alpha`` is above; without a standard error, or when that is 0,
+    when the estimate itself is and there is more than one item.
     """
     if not ratio.stderr:
         return ratio.n > 1 and ratio.ratio > threshold
@@ -163,7 +180,9 @@ def significantly_above(ratio: Ratio, threshold: float, alpha: float) -> bool:
 
 
 def variance_json(parts: VarianceParts) -> dict[str, Any]:
-    """Return the entry ``variance`` of ``comparison.json``: the variance components of the delta."""
+    """Return the entry ``variance`` of ``comparison.json``: ``phi`` and ``within`` as [baseline, candidate], and
+    ``tau2``; null where unknown.
+    """
     return {
         "phi": [parts.phi_base, parts.phi_cand],
         "within": [parts.within_base, parts.within_cand],
@@ -172,7 +191,9 @@ def variance_json(parts: VarianceParts) -> dict[str, Any]:
 
 
 def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
-    """Return the entry ``estimands`` of ``comparison.json``: the standard error for each of the two questions."""
+    """Return the entry ``estimands`` of ``comparison.json``: standard error and 95 % interval of the delta for
+    questions like these and for exactly these questions (the latter null without repeats).
+    """
     exact = None
     if parts.stderr_exact is not None:
         ends = exact_questions_interval(change.delta, parts.stderr_exact)
@@ -182,7 +203,9 @@ def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
 
 
 def first_answers(side: ArmRows) -> Floats:
-    """Return the value of the first repeat of every item."""
+    """Return the value of the first row of every item, shape (items,); NaN for items without a row. The rows must be
+    sorted by repeat.
+    """
     first = np.full(side.items, np.nan)
     values = side.rows["value"].to_numpy(dtype=np.float64)
     first[side.codes[::-1]] = values[::-1]  # rows are sorted by repeat: the first one is written last

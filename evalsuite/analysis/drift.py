@@ -67,7 +67,9 @@ class Point:
     """Result of the alarm of this night; empty when there was none."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``drift.json``."""
+        """Return the entry of ``drift.json``: run, delta, ci95, ``cusum`` (the chart's value) and alarm (null when
+        there was none).
+        """
         bounds = None if self.ci95 is None else list(self.ci95)
         return {"run": self.run, "delta": self.delta, "ci95": bounds, "cusum": self.value, "alarm": self.alarm or None}
 
@@ -97,11 +99,13 @@ class Chart:
 
     @property
     def state(self) -> AlarmState:
-        """Result of the latest alarm; empty without alarms."""
+        """Result of the latest alarm: "confirmed", "dismissed" or "open" (not yet measured again); empty without
+        alarms.
+        """
         return next((point.alarm for point in reversed(self.points) if point.alarm), "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``drift.json``."""
+        """Return the chart as an entry of ``drift.json``: names, limit, offset, state, points and detection delays."""
         return {
             "candidate": self.candidate,
             "task": self.task,
@@ -120,9 +124,10 @@ class Chart:
 
 
 def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
-    """Return the folders of the runs that names, folders or patterns (``results/nightly-*``) match, oldest first.
+    """Return the folders of the runs that match ``patterns``: run ids in ``results_dir``, folders, or patterns such as
+    ``results/nightly-*``; sorted by id, so that dated ids are oldest first.
 
-    Confirmations are left out. Raises ``BadInput`` when nothing matches.
+    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when nothing matches.
     """
     folders: dict[str, Path] = {}
     for pattern in patterns:
@@ -138,11 +143,12 @@ def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
 
 
 def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
-    """Compare one run with the frozen baseline (``settings.baseline_run``), or with its own baseline without one.
+    """Compare the run in ``folder`` with the frozen baseline ``settings.baseline_run``, or, when that is None, with its
+    own baseline.
 
     ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is compared. A night has a
-    ``problem`` instead of numbers where the run cannot be read, the baseline is missing or edited, or nothing can be
-    compared.
+    ``problem`` and no comparisons where the run cannot be read, the baseline is missing or edited, or there is nothing
+    to compare; where single comparisons have no numbers, ``problem`` has their reasons.
     """
     try:
         with open_inputs(replace(settings, run=[str(folder)])) as inputs:
@@ -161,24 +167,26 @@ def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
 def build_charts(
     nights: Sequence[Night], confirmations: Mapping[str, Night], offsets: Mapping[str, Offset] | None = None
 ) -> tuple[Chart, ...]:
-    """Build a chart for every candidate and benchmark.
+    """Build a CUSUM chart for every candidate and benchmark of the nights, given oldest first.
 
     The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
     night -> its confirmation, compared at ``confirm_alpha``. ``offsets``: task -> accepted offset, for a baseline of
-    another checkpoint. Raises ``BadInput`` when the baseline has too few repeats, or is of another checkpoint without
-    an accepted offset.
+    another checkpoint; None for none. Raises ``BadInput`` when no night of a chart has numbers, or the baseline has too
+    few repeats or is of another checkpoint without an accepted offset.
     """
     keys = chart_keys(nights)
     return tuple(_chart(key, len(keys), nights, confirmations, (offsets or {}).get(key[1])) for key in keys)
 
 
 def chart_keys(nights: Sequence[Night]) -> tuple[ChartKey, ...]:
-    """Return the charts that these nights have points for."""
+    """Return (candidate, task) of every comparison in these nights, each once, in order of first appearance."""
     return tuple(dict.fromkeys(key for night in nights for key in night.rows))
 
 
 def confirm_alpha(charts: int) -> float:
-    """Return the one-sided error of a confirmation: the error of the series, shared by its charts."""
+    """Return the one-sided error of the test that confirms an alarm: ``cusum.CONFIRM_ALPHA`` divided by the number of
+    charts.
+    """
     return cusum.CONFIRM_ALPHA / max(charts, 1)
 
 
@@ -217,10 +225,11 @@ def _chart(
 
 
 def _reference(row: Comparison, offset: Offset | None) -> Offset:
-    """Return what a checkpoint's nights are charted against: its own frozen answers, or an accepted offset.
+    """Return the offset that a checkpoint's nights are charted against: 0 when the baseline is of the same checkpoint,
+    else the given one.
 
-    Raises ``BadInput`` for a baseline of another checkpoint without an offset: a loss that a release accepted would be
-    an alarm every night.
+    Raises ``BadInput`` for a baseline of another checkpoint without an offset (None): a loss that a release accepted
+    would be an alarm every night.
     """
     old, new = row.baseline.cell, row.candidate.cell
     if same_checkpoint(old, new):
@@ -236,7 +245,9 @@ def _reference(row: Comparison, offset: Offset | None) -> Offset:
 
 
 def same_checkpoint(old: TableCell, new: TableCell) -> bool:
-    """Return whether two cells are of one checkpoint; by the model's name where no checkpoint is known."""
+    """Return whether two cells are of one checkpoint and revision (an unknown revision equals any); by the model's name
+    where a checkpoint is unknown.
+    """
     known = [(cell.identity.get("checkpoint"), cell.identity.get("revision")) for cell in (old, new)]
     if any(checkpoint is None for checkpoint, _ in known):
         return old.model.removesuffix(BASELINE_SUFFIX) == new.model
@@ -245,7 +256,12 @@ def same_checkpoint(old: TableCell, new: TableCell) -> bool:
 
 
 def _design(row: Comparison) -> Design:
-    """Describe one night's measurement; the chart's limit depends only on the repeats, its delays also on the score."""
+    """Describe one night's measurement (items, repeats of both sides, baseline score, assumed variation) as input of
+    the CUSUM functions.
+
+    The chart's limit depends only on the repeats, its delays also on the score. The comparison must have paired
+    numbers.
+    """
     assert row.paired is not None
     n = row.paired.change.n
     repeats = (row.baseline.repeats, row.candidate.repeats)
@@ -254,7 +270,12 @@ def _design(row: Comparison) -> Design:
 
 
 def _alarm_state(confirmation: Night | None, key: ChartKey, offset: float, error: float, count: int) -> AlarmState:
-    """Return the result of an alarm from the confirmation of its night."""
+    """Return "confirmed" or "dismissed" from the confirmation of a night, "open" when it is missing (None), incomplete
+    or without a bound.
+
+    ``key``: (candidate, task). ``offset``: accepted delta, a fraction. ``error``: standard deviation of night effect
+    and offset, a fraction. ``count``: number of charts that share the error.
+    """
     row = confirmation.rows.get(key) if confirmation else None
     if row is None or row.paired is None:
         return "open"
@@ -273,7 +294,7 @@ class Series:
 
     @property
     def unfinished(self) -> str:
-        """Why the last night is incomplete; empty when it is complete."""
+        """Why the last night is incomplete, as text; empty when it is complete."""
         return self.nights[-1].problem
 
     @property
@@ -283,15 +304,17 @@ class Series:
 
     @property
     def verdict(self) -> Exit:
-        """Exit code: a confirmed loss is a failure; else an unfinished night or an open alarm is undecided; else
-        done.
+        """Exit code of the series: FAIL when the latest alarm of any chart is confirmed; else UNDECIDED when the last
+        night is unfinished or an alarm is open; else DONE.
         """
         if any(chart.state == "confirmed" for chart in self.charts):
             return Exit.FAIL
         return Exit.UNDECIDED if self.unfinished or self.waiting else Exit.DONE
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``drift.json``."""
+        """Return the content of ``drift.json``: verdict, nights, charts, assumptions, the present time, and the
+        commands that measure open alarms again.
+        """
         word = {Exit.DONE: "pass", Exit.FAIL: "fail"}.get(self.verdict, "undecided")
         return {
             "schema": SCHEMA,
@@ -314,9 +337,11 @@ class Series:
 
 
 def read_series(settings: Report) -> Series:
-    """Read all nights and their confirmations.
+    """Read and compare all nights that ``settings.run`` matches and their confirmations (folders ``<night>-confirm``),
+    and build the charts.
 
-    Raises ``BadInput`` for unknown runs and unusable baselines.
+    Baseline files are unpacked into a temporary folder. Raises ``BadInput`` without ``baseline_run``, for unknown runs,
+    unusable baselines, or an ``accepted`` file that no release accepted.
     """
     if settings.baseline_run is None:
         raise BadInput("drift is measured against a frozen baseline: add baseline_run=FILE (evalsuite baseline save)")
@@ -343,9 +368,10 @@ def read_series(settings: Report) -> Series:
 
 
 def confirm_command(series: Series, chart: Chart) -> str:
-    """Return the command that measures the benchmark of the last open alarm again.
+    """Return the ``evalsuite run`` command line that measures the benchmark of the chart's last open alarm again, with
+    a new seed and as many repeats as the baseline has.
 
-    It asks for as many repeats as the baseline has.
+    The chart must have an open alarm.
     """
     run = next(point.run for point in reversed(chart.points) if point.alarm == "open")
     night = next(past_night for past_night in series.nights if past_night.run == run)

@@ -38,7 +38,9 @@ class Effect:
     """Facts outside ``varies`` that are known to change numbers and differ between its arms, too."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return an entry of ``effects[].effects`` in ``comparison.json``."""
+        """Return an entry of ``effects[].effects`` in ``comparison.json``: kind, setting or checkpoint, delta, its
+        error, 95 % interval, p value and method, and what else differs.
+        """
         change = self.change
         return {
             "effect": self.kind,
@@ -75,14 +77,18 @@ class Effects:
 
     @property
     def missing(self) -> str:
-        """The arm that the interaction lacks, such as ``FP8 with speculative off``; empty if none does."""
+        """The arm of the four (checkpoint, setting) that the interaction lacks, such as ``FP8 with speculative off``;
+        empty if none does or there is only one checkpoint.
+        """
         places = [place for place in _PLACES if place not in self.arms] if len(self.checkpoints) > 1 else []
         return "".join(
             f"{self.checkpoints[checkpoint]} with {self.settings[setting]}" for checkpoint, setting in places
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return one entry of ``effects`` in ``comparison.json``."""
+        """Return one entry of ``effects`` in ``comparison.json``: task, varied facts, checkpoints, settings, arms, the
+        effects and the reason for none.
+        """
         arms = [
             {"model": cell.model, "checkpoint": self.checkpoints[place[0]], "setting": self.settings[place[1]]}
             for place, cell in self.arms.items()
@@ -108,8 +114,9 @@ def effects_of(scored: Sequence[ScoredRows], baselines: Sequence[str]) -> tuple[
         baselines: Names of baseline models; the first that a task has is its reference, else the task's first cell.
 
     Returns:
-        The effects by task, checkpoint and setting, and why there are none although cells declare facts: one is
-        unknown, is not stated by the servers, or does not differ between arms of one checkpoint.
+        (The effects by task, checkpoint and setting; why there are none although cells declare facts). The text is
+        empty when there are effects or nothing is declared; else a fact is unknown, is not stated by the servers, or
+        does not differ between arms of one checkpoint.
     """
     declared = (side.score.cell.manifest.get("varies") or () for side in scored)
     varies = tuple(dict.fromkeys(str(name) for names in declared for name in names))
@@ -136,17 +143,24 @@ def _rank(model: str, baselines: Sequence[str]) -> int:
 
 
 def _group(side: ScoredRows) -> tuple[str, str]:
-    """Return the task and the thinking switch, which all arms of a table share."""
+    """Return (task, thinking switch as text), which all arms of one comparison table share."""
     return side.score.cell.task, str(side.score.cell.identity.get("thinking"))
 
 
 def _setting(varies: Sequence[str], facts: Mapping[str, str]) -> str:
-    """Return the values of the varied facts as text; empty when the server does not state all of them."""
+    """Return the values of the varied facts as text, such as ``speculative off``; empty when ``facts`` (name -> value
+    as the server states it) lacks one.
+    """
     return ", ".join(f"{name} {facts[name]}" for name in varies) if all(name in facts for name in varies) else ""
 
 
 def _tables(varies: tuple[str, ...], sides: Sequence[ScoredRows], settings: Sequence[str]) -> Iterator[Effects]:
-    """Yield the effects of every checkpoint and setting beside those of the first arm of one task."""
+    """Yield the effects between the arms of one task: for each other checkpoint and setting, those of the four arms
+    with the first checkpoint and setting when at least three exist; then settings of one checkpoint that no such table
+    covers.
+
+    ``settings``: text of each side's server setting, in the order of ``sides``; sides with an empty one are ignored.
+    """
     grid: dict[tuple[Any, str], ScoredRows] = {}
     for side, setting in zip(sides, settings, strict=True):
         if setting and (checkpoint := comparability.checkpoint_of(side.score.cell)):
@@ -170,7 +184,11 @@ def _tables(varies: tuple[str, ...], sides: Sequence[ScoredRows], settings: Sequ
 
 
 def _measured(varies: tuple[str, ...], arms: Mapping[Place, ScoredRows], settings: tuple[str, str]) -> Effects:
-    """Compute all effects that two, three or four arms show."""
+    """Compute all effects that two, three or four arms of one task show, paired on their common items; without numbers
+    the result gives a reason.
+
+    ``arms``: (checkpoint, setting), each 0 or 1, -> its rows. ``settings``: the texts of settings 0 and 1.
+    """
     cells = {place: side.score.cell for place, side in arms.items()}
     first = {checkpoint: cell for (checkpoint, _), cell in reversed(cells.items())}
     titles = tuple(first[checkpoint].title for checkpoint in sorted(first))
@@ -197,7 +215,9 @@ def _measured(varies: tuple[str, ...], arms: Mapping[Place, ScoredRows], setting
 
 
 def _common_rows(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Select the rows of the items that all arms have; of the repeats, too, where the prompt depends on them."""
+    """Select from each arm's sample rows those of the items that all arms have, and only the common repeats where
+    prompts depend on the repeat; in the order of ``rows``.
+    """
     items = set.intersection(*(set(part["item_id"].astype(str)) for part in rows))
     rows = [scores.select_items(part, items) for part in rows]
     if any(comparability.prompt_depends_on_repeat(part, part) for part in rows):
@@ -207,7 +227,9 @@ def _common_rows(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _reason(arms: Sequence[ScoredRows], rows: Mapping[Place, pd.DataFrame]) -> str:
-    """Return why these arms give no numbers; empty when they do."""
+    """Return why these arms give no numbers (incomplete, stopped early, not comparable, no common item); empty when
+    they do. ``rows``: their common sample rows.
+    """
     for side in arms:
         if not side.score.complete:
             return f"{side.score.cell.title}: {side.score.missing_text}"
@@ -224,7 +246,12 @@ def _reason(arms: Sequence[ScoredRows], rows: Mapping[Place, pd.DataFrame]) -> s
 def _shown(
     cells: Mapping[Place, TableCell], varies: Sequence[str]
 ) -> Iterator[tuple[Kind, int | None, tuple[str, ...]]]:
-    """Yield every effect that the arms show with what else differs: the mean of both first, then each by itself."""
+    """Yield every effect that the arms show as (kind, setting or checkpoint at which it is measured, other facts that
+    differ and can change numbers); the place is None for the mean of both, which comes first, and for the interaction.
+
+    ``cells``: (checkpoint, setting), each 0 or 1, -> cell. ``varies``: facts that differ on purpose, left out of the
+    third part.
+    """
     names = NUMERIC - set(varies)
     pairs: dict[Kind, list[tuple[int, Place, Place]]] = {
         "checkpoint": [(setting, (0, setting), (1, setting)) for setting in (0, 1)],
@@ -248,7 +275,11 @@ def _shown(
 
 
 def _problem(sides: Sequence[ScoredRows], settings: Sequence[str]) -> str:
-    """Return why no effect can be separated on a task, and what to do."""
+    """Return why no effect can be separated on a task (setting not stated, equal in all arms, or changing with the
+    checkpoint), and what to run.
+
+    ``settings``: text of each side's server setting, in the order of ``sides``; empty when not stated.
+    """
     cells = [side.score.cell for side in sides]
     arms = [(cell, setting) for cell, setting in zip(cells, settings, strict=True) if setting]
     silent = [cell.model for cell, setting in zip(cells, settings, strict=True) if not setting]

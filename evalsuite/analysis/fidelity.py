@@ -102,7 +102,9 @@ class Probe:
     """Whether an accepted candidate was given, which alone makes alarms of sizes."""
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``probe.json``."""
+        """Return the content of ``probe.json``: a dict of all fields, the schema version, and the statement of what a
+        probe can show.
+        """
         return {"schema": SCHEMA, **asdict(self), "claim": CLAIM}
 
 
@@ -115,18 +117,20 @@ def evaluate(
     greedy: bool = False,
     accepted: Mapping[str, Any] | None = None,
 ) -> Probe:
-    """Evaluate a candidate.
+    """Compute what a probe reports from a candidate's token divergences: mean sizes, floor tests, strata, worst tokens,
+    alarms.
 
     Args:
         names: (baseline, candidate).
         reference: The baseline's reading, with the answers that were read.
-        passes: The candidate's, with many requests at a time and with one.
-        prompts_differ: Answers whose prompt has other token ids at the candidate's server.
-        greedy: Whether the baseline's answers were decoded greedily.
-        accepted: ``probe.json`` of the last accepted candidate of this precision; None: no size alarms.
+        passes: The candidate's divergences by answer, in the order of ``reference.answers``: sent with many requests at
+            a time, and one at a time.
+        prompts_differ: Number of answers whose prompt has other token ids at the candidate's server.
+        greedy: Whether the baseline's answers were decoded greedily; only then accuracy bounds are computed.
+        accepted: Content of ``probe.json`` of the last accepted candidate of this precision; None: no alarms of size.
 
     Returns:
-        The figures, with their alarms.
+        The figures, with their alarms; texts around the worst tokens are still empty.
     """
     answers = reference.answers
     candidate, alone = passes

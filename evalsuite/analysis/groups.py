@@ -45,18 +45,22 @@ class GroupChange:
 
     @property
     def significant(self) -> bool:
-        """Whether the change is marked: significant after Holm over everything that is shown of the candidate."""
+        """Whether the change is marked: p value below 0.05 after Holm over all values shown of the candidate; False
+        before that adjustment.
+        """
         return self.p_page is not None and self.p_page < SIGNIFICANT
 
     @property
     def z(self) -> float | None:
-        """The change in its standard errors; None without one."""
+        """The change divided by its standard error; 0 for no change, None without a standard error above 0."""
         if self.change.delta == 0:
             return 0.0
         return self.change.delta / self.change.stderr if self.change.stderr else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: value, number of items, scores, delta with its error and p values,
+        items lost and gained.
+        """
         return {
             "value": self.value,
             "n": self.change.n,
@@ -81,7 +85,9 @@ Groups = Mapping[str, tuple[GroupChange, ...]]
 
 
 def adjusted_together(tasks: Sequence[Groups]) -> tuple[Groups, ...]:
-    """Return the groups of several tasks with ``p_page``: Holm's adjustment over all of their values together."""
+    """Return the groups of several tasks of one candidate with ``p_page`` set: Holm's adjustment over all of their
+    values together. Same order as ``tasks``.
+    """
     parts = [part for groups in tasks for values in groups.values() for part in values]
     adjusted = iter(adjust([part.change.p_value for part in parts]).holm)
     return tuple(
@@ -101,8 +107,8 @@ def group_changes(
 
     ``before`` and ``after`` are item means of baseline and candidate (``scores.item_means``), ``flips`` has the
     expected ``lost`` and ``gained`` of every item; all have the same items in the same order. ``single``: each item has
-    one answer in both models. Returns the changes sorted by group value, the change on all items of values with fewer
-    than ten items (None without such values), and the heterogeneity test (None with too few values).
+    one answer in both models. Returns (changes sorted by group value, with adjusted p values; the change on all items
+    of values with fewer than ten items, None without such values; the heterogeneity test, None with too few values).
     """
     column = before[group_column(name)]
     rows = [_change(str(value), old, after, flips, single=single) for value, old in before.groupby(column, sort=True)]
@@ -122,7 +128,9 @@ def group_changes(
 
 
 def _change(title: str, old: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool) -> GroupChange:
-    """The change on the items of ``old``."""
+    """Compute the paired change on the items of ``old`` (item means of the baseline), named ``title``; ``after`` and
+    ``flips`` may hold more items and are reduced to these. Adjusted p values are None.
+    """
     new, weights, moved = after.loc[old.index], scores.weights_of(old), flips.loc[old.index]
     change = paired_delta(
         scores.values_of(old), scores.values_of(new), single=single, weights=weights, clusters=scores.clusters_of(old)

@@ -40,11 +40,13 @@ class CutAnswers:
     length."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``cut`` of ``summary.json``."""
+        """Return the entry ``cut`` of ``summary.json``: a dict of all fields."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def describe(self) -> str:
-        """Return one sentence for reports."""
+        """Return a text for reports: how many answers were interrupted and requested again, and how many new ones are
+        shorter.
+        """
         return (
             f"{self.samples:,} answers ({rounding.percent(self.share)} %) were cut by a deadline or a stop and asked "
             f"again; {self.redrawn_shorter} of {self.redrawn} came out shorter than what had been cut off. Asking "
@@ -53,7 +55,9 @@ class CutAnswers:
 
 
 def cut_answers(folder: Path, planned: int) -> CutAnswers:
-    """Count the interrupted answers of the cell in ``folder``, which has ``planned`` samples."""
+    """Count the interrupted answers of the cell in ``folder``, reading its record of interruptions and its samples;
+    ``planned`` is its planned number of samples. All zero and None when nothing was interrupted.
+    """
     cuts = read_cuts(folder)
     if not cuts:
         return CutAnswers(0, 0.0, False, None, None, 0, None, 0)

@@ -25,7 +25,9 @@ class Extreme:
     """Outcome or fault -> its part of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: both scores, delta with error and intervals, method, and the parts
+        of the delta by cause.
+        """
         change = self.change
         return {
             "baseline_score": self.baseline_score,
@@ -53,7 +55,9 @@ class MissingAnswerBounds:
     """The candidate's missing answers count as right, the baseline's as wrong."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``bounded`` of ``comparison.json``."""
+        """Return the entry ``bounded`` of ``comparison.json``: a dict of the missing numbers and share, and both
+        extremes.
+        """
         return {
             "missing": list(self.missing),
             "share": self.share,
@@ -65,10 +69,10 @@ class MissingAnswerBounds:
 def bound_missing(
     base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str], repeats: tuple[int, int], alpha: float = 0.05
 ) -> MissingAnswerBounds:
-    """Compute both extremes from the rows of baseline and candidate, which may have missing values or missing rows.
+    """Compute the delta with all missing answers counted against the candidate, and with all counted for it.
 
-    ``items`` are the planned items that both share, ``repeats`` the planned repeats of each model, ``alpha`` the error
-    of each one-sided bound.
+    ``base`` and ``cand`` are sample rows, which may lack values or whole rows. ``items`` are the planned items that
+    both share, ``repeats`` the planned repeats of baseline and candidate, ``alpha`` the error of each one-sided bound.
     """
     item_rows = _items(base, cand, items)
     plans = [_plan(item_rows, count) for count in repeats]
@@ -84,7 +88,9 @@ def bound_missing(
 
 
 def _items(base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str]) -> pd.DataFrame:
-    """Return one row per item with its weight, cluster and groups from either model."""
+    """Return one row per item of ``items``, sorted by id, with its weight, cluster and groups from the rows of either
+    model; weight 1 and no cluster where neither has a row.
+    """
     names = ["item_id", "weight", "cluster", *(str(name) for name in base.columns if str(name).startswith("group."))]
     item_rows = pd.concat([base[names], cand[names]]).drop_duplicates("item_id").set_index("item_id")
     full = item_rows.reindex(sorted(items)).rename_axis("item_id").reset_index()

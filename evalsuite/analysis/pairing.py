@@ -56,12 +56,12 @@ class Arms:
 
     @property
     def sides(self) -> tuple[ArmRows, ArmRows]:
-        """The rows of baseline and candidate with their item codes."""
+        """The rows of (baseline, candidate) with their item codes."""
         return ArmRows(self.base, self.codes[0], len(self.before)), ArmRows(self.cand, self.codes[1], len(self.before))
 
     @property
     def repeats(self) -> tuple[Repeated, Repeated]:
-        """Mean, variance and number of each item's answers, for baseline and candidate."""
+        """Mean, variance and number of each item's answers, for (baseline, candidate)."""
         old, new = (
             repeated(side.rows["value"].to_numpy(dtype=np.float64), side.codes, side.items) for side in self.sides
         )
@@ -120,7 +120,9 @@ class Paired:
     """Stable losses separated from random variation; None without repeats."""
 
     def shown_groups(self, name: str) -> tuple[GroupChange, ...]:
-        """The changes on the values of a group as people see them: values under ten items only together."""
+        """Return the changes on the values of the group ``name`` for display: values with at least ten items, then one
+        entry for all smaller ones together, if any. Raises ``KeyError`` for an unknown group.
+        """
         large = tuple(part for part in self.groups[name] if part.change.n >= FEWEST_ITEMS)
         return (*large, self.small_groups[name]) if name in self.small_groups else large
 
@@ -133,7 +135,7 @@ class Paired:
 
     @property
     def mde(self) -> float | None:
-        """Minimum detectable effect: the smallest true difference that these data detect.
+        """Minimum detectable effect, a fraction: the smallest true difference that these data detect.
 
         Computed for power 0.8 and two-sided alpha 0.05; None without a standard error.
         """
@@ -145,7 +147,9 @@ class Paired:
         return recovery(self.baseline_score, self.candidate_score)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers of one row of ``comparison.json``."""
+        """Return the numbers of one row of ``comparison.json``: a dict with the keys of ``KEYS``; scores and deltas are
+        fractions, unknown values null.
+        """
         change = self.change
         return {
             "items": change.n,
@@ -204,7 +208,7 @@ EMPTY: Mapping[str, Any] = {
 
 
 def shared_rows(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the rows of the common items from the rows of baseline and candidate.
+    """Select the rows of the common ``items`` from the sample rows of (baseline, candidate).
 
     When the prompt depends on the repeat, only the repeats that both models have are kept.
     """
@@ -216,7 +220,11 @@ def shared_rows(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tupl
 
 
 def arms_of(base: pd.DataFrame, cand: pd.DataFrame) -> Arms:
-    """Pair the rows of baseline and candidate on the items for which both have a measured answer."""
+    """Pair the sample rows of baseline and candidate on the items for which both have an answer with a value; rows
+    without value and other items are dropped.
+
+    The rows must be sorted by item and repeat.
+    """
     base, cand = base[base["value"].notna()], cand[cand["value"].notna()]
     both = set(base["item_id"].unique()) & set(cand["item_id"].unique())
     base, cand = scores.select_items(base, both), scores.select_items(cand, both)
@@ -233,11 +241,12 @@ def pair(
     aa_rows: Mapping[str, pd.DataFrame] | None = None,
     alpha: float = 0.05,
 ) -> Paired:
-    """Compute all numbers of a comparison.
+    """Compute all numbers of a comparison: change, scores, flips, causes, groups, tokens, variance and others.
 
-    ``group_names``: groups of the task. ``caps``: maximum tokens of the single reply of an attempt in baseline and
-    candidate, each None when unknown; None for attempts of several replies. ``aa_rows``: model -> rows of a second run
-    of the baseline (A/A), when there is one. ``alpha``: error of each one-sided bound.
+    ``group_names``: groups of the task. ``arms``: the paired rows, at least one item. ``caps``: maximum tokens of the
+    single reply of an attempt in baseline and candidate, each None when unknown; None for attempts of several replies,
+    which get no scores at budgets. ``aa_rows``: model -> rows of a second run of the baseline (A/A); None for none.
+    ``alpha``: error of each one-sided bound.
     """
     base, cand, before, after = arms.base, arms.cand, arms.before, arms.after
     flips = _item_flips(arms)
@@ -280,7 +289,8 @@ def _is_outcome(name: str, rows: pd.DataFrame) -> "pd.Series[bool]":
 def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str, pd.DataFrame]) -> FlipNoise | None:
     """Compare the flips with the A/A floor; None when the floor is unknown.
 
-    The floor comes from the repeats of both models, or from a second run of the baseline in ``aa_rows``.
+    The floor comes from ``repeats`` (item summaries of baseline and candidate) when every item has several, else from
+    the first second run of the baseline in ``aa_rows`` (model -> rows) that has all items.
     """
     excess = flips_excess(*repeats)
     if excess is not None:
@@ -296,7 +306,9 @@ def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str,
 
 
 def _item_flips(arms: Arms) -> pd.DataFrame:
-    """Return a frame with the expected ``lost`` and ``gained`` of every item."""
+    """Return a frame, indexed by item as ``arms.before``, with the expected number of flips of each item (0 to 1) in
+    columns ``lost`` and ``gained``.
+    """
     before, after = arms.before, arms.after
     if arms.binary:
         lost, gained = binary_flips(scores.values_of(before), scores.values_of(after))

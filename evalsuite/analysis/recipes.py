@@ -41,7 +41,7 @@ class Recipe:
     """Mean generated tokens of an answer, the tasks with equal weight; None when unknown."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: a dict of all fields."""
         return {
             "model": self.model,
             "score": self.score,
@@ -69,7 +69,9 @@ class RecipeChoice:
     """Change of the first one against the baseline, corrected for its having been chosen."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``recipes`` of ``comparison.json``."""
+        """Return an entry of the list ``recipes`` of ``comparison.json``: baseline, tasks, candidates, the best one and
+        its delta, raw and corrected for the choice.
+        """
         return {
             "baseline": self.baseline,
             "tasks": list(self.tasks),
@@ -84,10 +86,12 @@ class RecipeChoice:
 def choose_recipes(
     pairs: Sequence[tuple[str, str]], comparisons: Sequence[Comparison], cells: Cells
 ) -> tuple[RecipeChoice, ...]:
-    """Compare the candidates of each baseline with each other, where there are at least ``FEWEST``.
+    """Compare the candidates of each baseline with each other, where there are at least ``FEWEST``; one entry per
+    baseline.
 
-    ``pairs``: (baseline, candidate). Candidates without any complete comparison are left out; of the
-    tasks, those count that all the others have. A baseline without such a task gets no entry.
+    ``pairs``: (baseline, candidate) names; ``comparisons`` say which tasks are complete; ``cells`` hold the rows.
+    Candidates without any complete comparison are left out; of the tasks, those count that all the others have. A
+    baseline without such a task gets no entry.
     """
     choices: list[RecipeChoice] = []
     for baseline in dict.fromkeys(baseline for baseline, _ in pairs):
@@ -105,7 +109,9 @@ def choose_recipes(
 
 
 def _tasks(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> set[str]:
-    """Return the tasks with a complete comparison of fixed size."""
+    """Return the tasks on which these two models have a complete comparison of fixed size: paired, no missing answers,
+    not stopped early.
+    """
     return {
         row.task
         for row in comparisons
@@ -138,7 +144,11 @@ def _choice(
 
 
 def _scores(arms: Sequence[ScoredRows]) -> ManyScores:
-    """Return the item means of the baseline and its candidates on the items that all have a value of."""
+    """Return one task's item means of the baseline and its candidates (columns in the order of ``arms``) on the items
+    that all have a value of, with weights and clusters.
+
+    Where prompts depend on the repeat, only the repeats that all have are used.
+    """
     frames = [arm.rows[arm.rows["value"].notna()] for arm in arms]
     if any(comparability.prompt_depends_on_repeat(frames[0], frame) for frame in frames[1:]):
         shared = set.intersection(*(set(frame["repeat"]) for frame in frames))

@@ -54,7 +54,9 @@ class ReleaseVerdict:
         return self.mean.delta if self.mean else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json`` and ``verdict.json``."""
+        """Return the entry of ``comparison.json`` and ``verdict.json``: baseline, call, reason, missing benchmarks,
+        suite mean, mean delta, anomalies, and the behaviour of a bare threshold.
+        """
         return {
             "baseline": self.baseline,
             "call": self.call,
@@ -70,11 +72,12 @@ class ReleaseVerdict:
 def release_verdict(
     baseline: str, candidate: str, rows: Sequence[Comparison], gate: Gate
 ) -> tuple[ReleaseVerdict, dict[str, Verdict]]:
-    """Decide on a candidate from its comparisons with one baseline.
+    """Decide on a candidate from its comparisons ``rows`` with one baseline.
 
     Tasks without a margin in the gate are compared with their detectable difference and decide nothing. Tasks of the
-    gate that were not compared leave the release undecided when they are critical. Returns the verdict on the candidate
-    and those on each task. Raises ``BadInput`` for a wrong margin.
+    gate that were not compared leave the release undecided when they are critical. Returns (the verdict on the
+    candidate, task -> verdict on each compared task with a margin or a detectable difference). Raises ``BadInput`` for
+    a margin that is not above 0 or an unknown tier.
     """
     compared = {row.task: row for row in rows}
     limits = _margins(compared, gate)
@@ -105,13 +108,17 @@ def release_verdict(
 
 
 def _threshold(rows: Sequence[Comparison]) -> ThresholdRule | None:
-    """Return what "no more than one point lost on any benchmark" does at the errors of these comparisons."""
+    """Return what the rule "no more than one point lost on any benchmark" does at the standard errors of these
+    comparisons; None when none has a standard error above 0.
+    """
     errors = [row.paired.change.stderr for row in rows if row.paired is not None and row.paired.change.stderr]
     return threshold_rule(errors) if errors else None
 
 
 def _reason(suite_decision: decision.SuiteDecision) -> str:
-    """Return the reason of the decision, with all benchmarks that were not measured in one clause."""
+    """Return the reason of the decision as text; where two or more critical benchmarks were not measured, all of them
+    in one clause.
+    """
     parts = (*suite_decision.parts, suite_decision.suite_mean)
     undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
     absent = [part for part in undecided if part.rule == "no evidence"]
@@ -123,12 +130,16 @@ def _reason(suite_decision: decision.SuiteDecision) -> str:
 
 
 def with_verdicts(rows: Sequence[Comparison], verdicts: Mapping[str, Verdict]) -> tuple[Comparison, ...]:
-    """Return copies of the comparisons with the verdict of their task."""
+    """Return copies of the comparisons of one candidate with the verdict of their task, None for tasks without one.
+    ``verdicts``: task -> verdict.
+    """
     return tuple(replace(row, verdict=verdicts.get(row.task)) for row in rows)
 
 
 def _margins(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginChoice]:
-    """Return task -> margin for every task that the gate names or that was compared."""
+    """Return task -> margin for every task that the gate names or that was compared (``compared``: task -> comparison);
+    tasks without margin and without detectable difference are left out.
+    """
     limits: dict[str, MarginChoice] = {}
     for task in dict.fromkeys([*gate.margins, *compared]):
         row = compared.get(task)
@@ -157,10 +168,11 @@ def _suite_limit(gate: Gate) -> MarginChoice:
 def _suite_mean(
     compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[MeanDelta | None, Evidence | None]:
-    """Return the mean delta over the critical benchmarks and the evidence for its decision.
+    """Return (mean delta over the critical benchmarks with equal weight, evidence for its decision).
 
-    (None, None) when the gate does not ask for it; (None, evidence without numbers) when a critical benchmark has no
-    delta.
+    ``compared``: task -> comparison; ``limits``: task -> declared margin. (None, None) when the gate does not ask for
+    it or no benchmark is critical; (None, evidence without numbers) when a critical benchmark has no delta or was
+    tested sequentially.
     """
     rows = [compared.get(task) for task, limit in limits.items() if limit.tier == "critical"]
     if gate.suite_points is None or not rows:
@@ -186,7 +198,7 @@ def _suite_mean(
 
 
 def _lower(row: Comparison) -> float | None:
-    """Return the one-sided lower bound of a delta; None without one.
+    """Return the one-sided lower bound of a delta, a fraction; None without one.
 
     With missing answers it is that of the worst extreme.
     """
@@ -200,11 +212,12 @@ def _mean_decision(
     limits: Mapping[str, MarginChoice],
     limit: MarginChoice,
 ) -> EarlyDecision:
-    """Decide on the suite's mean when some of its tasks were tested sequentially.
+    """Decide on the suite's mean when some of its tasks were tested sequentially: "pass" or "undecided".
 
-    No interval of the mean is valid then, but the verdicts on its tasks imply one: a mean that lost more than the mean
-    of the margins lost more than the margin in some task, so the chance that all tasks pass is at most that of this
-    task (intersection-union, as in ``stats.decision``).
+    ``rows``: the critical comparisons; ``early``: their sequential decisions in the same order, None for a fixed size;
+    ``limits``: task -> margin; ``limit``: margin of the mean. No interval of the mean is valid then, but the verdicts
+    on its tasks imply one: a mean that lost more than the mean of the margins lost more than the margin in some task,
+    so the chance that all tasks pass is at most that of this task (intersection-union, as in ``stats.decision``).
     """
     margins = sum(limits[row.task].margin for row in rows) / len(rows)
     passed = all(
@@ -223,7 +236,12 @@ def _mean_decision(
 def _with_tokens(
     call: Call, reason: str, compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[Call, str]:
-    """Turn the verdict into a fail when a benchmark generates significantly more tokens than the gate allows."""
+    """Turn the verdict into a fail when a benchmark that is not advisory generates significantly more tokens than
+    ``gate.tokens_ratio_max`` times the baseline's.
+
+    Returns (call, reason), unchanged when none does or the gate sets no such limit. ``compared``: task -> comparison;
+    ``limits``: task -> declared margin.
+    """
     if gate.tokens_ratio_max is None:
         return call, reason
     over = [

@@ -62,7 +62,7 @@ class RetriedSamples:
     """Mean value of the samples that were generated once."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``rerolled`` of ``summary.json``."""
+        """Return the entry ``rerolled`` of ``summary.json``: a dict of all fields."""
         return asdict(self)
 
 
@@ -114,17 +114,23 @@ class CellScore:
 
     @property
     def withheld(self) -> str:
-        """Why the cell has no score although it is measured: its answers are degenerate, or contradict their log."""
+        """Why the cell has no score although it is measured: its answers are degenerate, or contradict their log; empty
+        when nothing withholds it.
+        """
         return self.cell.contradiction or (self.degenerate.text if self.degenerate.withheld else "")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What bears on the score and is not the model's: degenerate answers, answers that another variant reads."""
+        """Lines on what bears on the score and is not the model's: degenerate answers, answers that another variant
+        reads; usually empty.
+        """
         return tuple(text for text in (self.degenerate.text, self.cell.manifest.get("unread")) if text)
 
     @property
     def missing_text(self) -> str:
-        """Description of what an incomplete cell lacks; empty when the cell is complete."""
+        """Description of what a cell without a score lacks: counts of measured, failed, ungraded and unrequested
+        samples, or why the score is withheld; empty when complete.
+        """
         if self.complete:
             return ""
         if self.measured == self.cell.planned:
@@ -136,12 +142,18 @@ class CellScore:
 
 
 def score_cell(table: RunTable, cell: TableCell) -> CellScore:
-    """Compute all numbers of one cell of the table."""
+    """Compute all numbers of one cell of the table; score, interval and groups stay empty while the cell is incomplete
+    or withheld.
+    """
     return score_rows(table, cell, planned_rows(table, cell))
 
 
 def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScore:
-    """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them."""
+    """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them; the table only
+    gives the names of groups.
+
+    Score, interval and groups stay empty while the cell is incomplete or withheld.
+    """
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
     degenerate = degenerate_answers(cell, rows)
@@ -170,7 +182,9 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
 
 
 def _calibration_error(cell: TableCell) -> float | None:
-    """Read the stated confidences of a cell (``parts``), which the table of samples does not hold."""
+    """Compute the calibration error (a fraction) from the confidences that the cell's answers state, read from its
+    samples file, and whether they are right; None for too few.
+    """
     rows = read_rows(cell.folder, ["value", "parts"])
     stated = [(json.loads(row["parts"] or "{}").get("confidence"), row["value"]) for row in rows]
     pairs = np.array([pair for pair in stated if None not in pair], dtype=np.float64).reshape(-1, 2)
@@ -197,9 +211,9 @@ def _pass_power(rows: pd.DataFrame, repeats: int) -> dict[int, float]:
 
 
 def planned_rows(table: RunTable, cell: TableCell) -> pd.DataFrame:
-    """Select the rows that the cell's plan asks for, sorted by item and repeat.
+    """Select the rows that the cell's plan (items and repeats of its manifest) asks for, sorted by item and repeat.
 
-    When an item and repeat has several rows, the last written one counts.
+    When an item and repeat has several rows, the last written one counts. Planned samples without a row are not added.
     """
     rows = table.rows(cell)
     rows = select_items(rows[rows["repeat"] < int(cell.manifest["repeats"])], cell.manifest["items"])
@@ -214,20 +228,22 @@ def planned_rows(table: RunTable, cell: TableCell) -> pd.DataFrame:
 
 
 def select_items(rows: pd.DataFrame, items: Collection[str]) -> pd.DataFrame:
-    """Select the rows of some items; returns ``rows`` itself when it holds no others."""
+    """Select the rows whose ``item_id`` is in ``items``; returns ``rows`` itself when it holds no others."""
     codes, known = pd.factorize(rows["item_id"])
     selected = np.isin(np.asarray(known, dtype=object).astype(str), np.asarray(list(items), dtype=str))
     return rows if selected.all() else rows[selected[codes]]
 
 
 def _outcome_counts(rows: pd.DataFrame) -> dict[str, int]:
-    """Return the number of samples of each outcome, zeros included."""
+    """Return the number of samples of each outcome in ``OUTCOMES``, zeros included."""
     counts = rows["outcome"].value_counts()
     return {name: int(counts.get(name, 0)) for name in OUTCOMES}
 
 
 def item_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame with one row per item: mean ``value`` over its repeats, weight, cluster and groups."""
+    """Return a frame indexed by sorted item id: mean ``value`` over the item's rows (missing values left out),
+    ``weight``, ``cluster`` and ``group.<name>`` columns.
+    """
     first = {str(name): (str(name), "first") for name in rows.columns if str(name).startswith("group.")}
     means = rows.groupby("item_id", sort=True).agg(
         value=("value", "mean"), weight=("weight", "first"), cluster=("cluster", "first"), **first
@@ -236,13 +252,17 @@ def item_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def weights_of(means: pd.DataFrame) -> Floats | None:
-    """Return the item weights as an array; None when all are equal. ``means`` is a result of ``item_means``."""
+    """Return the item weights as an array of shape (items,); None when all are equal. ``means`` is a result of
+    ``item_means``.
+    """
     weights = means["weight"].to_numpy(dtype=np.float64)
     return None if np.ptp(weights) == 0 else weights
 
 
 def clusters_of(means: pd.DataFrame) -> Codes | None:
-    """Return integer codes of the items' clusters; None when no two items share one."""
+    """Return integer codes of the items' clusters, shape (items,), each item without a cluster by itself; None when no
+    two items share one. ``means`` is a result of ``item_means``.
+    """
     names = means["cluster"].fillna("").astype(str).to_numpy(dtype=object)
     alone = names == ""
     codes = np.unique(np.where(alone, "", names).astype(str), return_inverse=True)[1].astype(np.int64)
@@ -251,7 +271,7 @@ def clusters_of(means: pd.DataFrame) -> Codes | None:
 
 
 def values_of(means: pd.DataFrame) -> Floats:
-    """Return the item means as an array of shape (items,)."""
+    """Return the item means as an array of shape (items,), in the order of ``means``, a result of ``item_means``."""
     return means["value"].to_numpy(dtype=np.float64)
 
 
@@ -265,9 +285,10 @@ def _mean(column: "pd.Series[float]") -> float | None:
 
 
 def retried_samples(rows: pd.DataFrame, *, complete: bool) -> RetriedSamples:
-    """Compare the planned samples of a cell that were generated again with the others.
+    """Compare the samples of a cell that were generated again (column ``rerolled``) with the others: number, fraction,
+    mean scores.
 
-    Scores are computed only when ``complete`` is true.
+    ``rows``: planned rows. The scores are None unless ``complete``.
     """
     marked = rows["rerolled"].fillna(False).astype(bool)
     share = float(marked.mean()) if len(rows) else 0.0

@@ -50,7 +50,9 @@ class SuiteMean:
     """The mean delta with its interval."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``suite`` of ``comparison.json``."""
+        """Return the candidate's entry in ``suite`` of ``comparison.json``: baseline, tasks, mean delta, standard
+        error, 95 % interval and p value.
+        """
         return {
             "baseline": self.pair.baseline,
             "tasks": list(self.tasks),
@@ -95,16 +97,20 @@ class SuiteComparison:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """The reasons of all refused comparisons."""
+        """The reasons of all comparisons that were refused because their cells are known to differ; empty
+        without any.
+        """
         return tuple(row.reason for row in self.comparisons if not row.comparable.ok)
 
     @property
     def complete(self) -> bool:
-        """Whether every cell has a value for every planned sample."""
+        """Whether every cell has a score: a value for every planned sample, and nothing that withholds it."""
         return all(score.complete for score in self.scores)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``comparison.json``."""
+        """Return the content of ``comparison.json``: runs, one row per comparison, suite means, effects, recipes, gate,
+        release verdicts and comparability.
+        """
         rows = self.comparisons
         checks = [(f"{row.task} {row.candidate.cell.model}", row.comparable) for row in rows]
         return {
@@ -126,7 +132,9 @@ class SuiteComparison:
 
 
 def gate_json(gate: Gate) -> dict[str, Any]:
-    """Return the contents of a gate with their SHA-256, which proves that it was fixed before the run."""
+    """Return a dict of the ``contents`` of a gate and their ``sha256``, which can prove that the gate was fixed before
+    the run.
+    """
     contents = asdict(gate)
     return {"contents": contents, "sha256": canonical_sha(contents)}
 
@@ -140,12 +148,14 @@ def compare_all(
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
 ) -> SuiteComparison:
-    """Compare every model with its baseline on every task that both hold.
+    """Compare every model with its baseline on every task that both hold, with suite means, effects of varied servers
+    and the choice among many candidates.
 
     ``baseline`` names one model for all. Without it each cell's own declared baseline is used when it is in the table,
-    and else, if ``fallback_to_first``, the first model. ``gate`` gives verdicts against its margins at its ``alpha``;
-    ``allow_incomplete`` and ``alpha`` as in ``compare_scored``. Raises ``BadInput`` for an unknown ``baseline`` and for
-    a wrong margin.
+    and else, if ``fallback_to_first``, the first model. ``gate`` gives verdicts against its margins at its ``alpha``,
+    None gives none. ``allow_incomplete``: largest fraction of missing samples that is bounded instead of refused, None
+    for none; ``alpha``: error of each one-sided bound without a gate. Raises ``BadInput`` for an unknown ``baseline``
+    and for a wrong margin.
     """
     cells = {(cell.model, cell.task): scored_rows(table, cell) for cell in table.cells}
     pairs = choose_pairs(table, baseline, fallback_to_first=fallback_to_first)
@@ -179,9 +189,10 @@ def compare_all(
 
 
 def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
-    """Return the same comparisons with verdicts against the margins of ``gate``.
+    """Return the same comparisons with verdicts against the margins of ``gate``, and one release verdict per candidate;
+    A/A pairs get none.
 
-    Raises ``BadInput`` for a wrong margin.
+    Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """
     releases: list[ReleaseVerdict] = []
     with_verdict: dict[int, Comparison] = {}
@@ -201,9 +212,11 @@ def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
 def choose_pairs(
     table: RunTable, requested: str | None = None, *, fallback_to_first: bool = True
 ) -> tuple[ModelPair, ...]:
-    """Choose a baseline for every model; models without a baseline are left out.
+    """Choose a baseline for every model of the table; models without a baseline are left out.
 
-    ``requested`` names one baseline for all models; the other rules are those of ``compare_all``.
+    ``requested`` names one baseline for all models. None takes the baseline that a model's cells declare, if it is in
+    the table, and else, with ``fallback_to_first``, the first model when both think or both do not. A declared second
+    run of a model (A/A) is always paired with that model. Raises ``BadInput`` for an unknown ``requested``.
     """
     models = table.models
     if requested is not None:
@@ -236,7 +249,8 @@ def choose_pairs(
 
 
 def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str | None) -> tuple[TableCell, ...]:
-    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``.
+    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``; at most one per model and task,
+    damaged cells are ignored.
 
     ``requested`` names one baseline for all cells; None takes the one that each cell declares. Of several cells the
     best is returned: one with the same protocol before others, a sealed one before unfinished ones, then the newest.
@@ -258,7 +272,9 @@ def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str
 
 
 def _read_cell(folder: Path) -> TableCell | None:
-    """Return a cell of another run; None when it is damaged, because that must not stop this run's report."""
+    """Read the cell in ``folder``, in another run; None when its manifest is damaged, because that must not stop this
+    run's report.
+    """
     try:
         return TableCell(folder.parents[1].name, folder, read_manifest(folder))
     except BadInput:
@@ -266,7 +282,9 @@ def _read_cell(folder: Path) -> TableCell | None:
 
 
 def _preference(choice: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
-    """Return a sort key of a possible baseline of ``cell``; the largest one is the best."""
+    """Return a sort key of a possible baseline of ``cell`` (same protocol, sealed, modification time); the largest one
+    is the best.
+    """
     same_protocol = all(choice.identity.get(key) == cell.identity.get(key) for key in MUST_AGREE)
     samples = choice.folder / SAMPLES
     return same_protocol, samples.exists(), (samples if samples.exists() else choice.folder).stat().st_mtime
@@ -279,14 +297,18 @@ def with_same_thinking(baseline: str, model: str) -> str:
 
 
 def _declared(table: RunTable, model: str) -> str | None:
-    """Return the baseline that a model's cells declare, if it is in the table."""
+    """Return the name of the baseline that a model's first cell declares; None if it declares none, or that is not in
+    the table or the model itself.
+    """
     name = next((cell.manifest["baseline"] for cell in table.cells if cell.model == model), None)
     baseline = with_same_thinking(name, model) if name else model
     return baseline if baseline in table.models and baseline != model else None
 
 
 def _second_runs(table: RunTable) -> dict[str, str]:
-    """Return a map from each second run (A/A) to the model of the table that it is declared to equal."""
+    """Return a map from each second run (A/A) to the model of the table that its manifest (``same_as``) declares it to
+    equal.
+    """
     second_runs: dict[str, str] = {}
     for model in table.models:
         manifests = [cell.manifest for cell in table.cells if cell.model == model]
@@ -302,7 +324,7 @@ def _aa_pair(original: str, model: str) -> ModelPair:
 
 
 def _is_second_run(other: ModelPair, pair: ModelPair) -> bool:
-    """Return whether ``other`` is a second run of the baseline of ``pair``."""
+    """Return whether the candidate of ``other`` is a declared second run (A/A) of the baseline of ``pair``."""
     return other.aa and other is not pair and other.baseline == pair.baseline
 
 
@@ -311,7 +333,9 @@ def _belongs_to(pair: ModelPair, row: Comparison) -> bool:
 
 
 def _adjust_groups(pair: ModelPair, comparisons: list[Comparison]) -> None:
-    """Adjust the p values of all group values of one candidate together: they stand on one page."""
+    """Set ``p_page`` of all group values of one candidate, adjusted together over its tasks, by replacing its rows in
+    the list ``comparisons`` in place.
+    """
     rows = [(place, row, row.paired) for place, row in enumerate(comparisons) if _belongs_to(pair, row) and row.paired]
     adjusted = adjusted_together([paired.groups for _, _, paired in rows])
     for (place, row, paired), groups in zip(rows, adjusted, strict=True):

@@ -16,9 +16,9 @@ SUMMARY = "summary.json"
 
 
 def summarize(folder: Path) -> dict[str, Any]:
-    """Compute the summary of the cell in ``folder``, write it and return it.
+    """Compute the summary of the cell in ``folder``, write it to ``summary.json`` there and return it.
 
-    Scores are fractions of 1, tokens are means per sample.
+    Scores are fractions of 1, tokens are means per sample. Raises ``BadInput`` for a damaged cell.
     """
     cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
     scored = score_cell(table_of([cell]), cell)
@@ -31,7 +31,9 @@ def summarize(folder: Path) -> dict[str, Any]:
 
 
 def summary_json(scored: CellScore) -> dict[str, Any]:
-    """Return the documented fields; ``score``, ``stderr`` and ``ci95`` are null while the cell is incomplete."""
+    """Return the numbers of a cell as a dict of JSON types, as documented for ``summary.json``; ``score``, ``stderr``
+    and ``ci95`` are null while the cell is incomplete.
+    """
     cell, total = scored.cell, scored.scored
     return {
         "schema": SCHEMA,

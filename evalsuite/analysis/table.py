@@ -117,7 +117,7 @@ class RunTable:
 
 
 def group_column(name: str) -> str:
-    """Return the name of the column of ``RunTable.samples`` that holds the values of the group ``name``."""
+    """Return the column of ``RunTable.samples`` that holds the values of the group ``name``: ``group.<name>``."""
     return _GROUP + name
 
 
@@ -138,7 +138,10 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
 
 
 def table_of(cells: Sequence[TableCell]) -> RunTable:
-    """Read the samples of ``cells`` without their texts into one table."""
+    """Read the samples of ``cells`` without their texts into one table; columns with repeated names become categories.
+
+    There must be at least one cell.
+    """
     frames = [_with_groups(_read(cell, LIGHT_COLUMNS)) for cell in cells]
     samples = pd.concat(frames, ignore_index=True)
     for name in ("task", "model", "version", "variant", "outcome", "degenerate"):
@@ -153,8 +156,9 @@ def _read(cell: TableCell, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _faults(cell: TableCell, frame: pd.DataFrame) -> list[str]:
-    """Return for each row of ``frame`` the cause of a missing value: ``server``, ``judge``, ``simulator``,
-    ``sandbox``, or empty."""
+    """Return for each row of ``frame``, the cell's samples, the cause of a missing value: ``server``, ``judge``,
+    ``simulator`` or ``sandbox``; "" where there is a value. Reads the notes from the cell's folder.
+    """
     missing = frame["value"].isna().to_numpy()
     if not missing.any():
         return [""] * len(frame)
@@ -175,7 +179,9 @@ def _fault(outcome: str, note: str) -> str:
 
 
 def _with_groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Replace the JSON column of group values by one column per group."""
+    """Return the frame with the column ``groups`` (JSON texts) replaced by one column ``group.<name>`` per group; None
+    where an item lacks it.
+    """
     parsed = {text: json.loads(text or "{}") for text in frame["groups"].unique()}
     names = sorted({name for groups in parsed.values() for name in groups})
     columns = {

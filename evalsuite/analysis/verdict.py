@@ -44,11 +44,11 @@ class MarginChoice:
 
     @property
     def declared(self) -> bool:
-        """Whether the margin was set before the run."""
+        """Whether the margin was set by a person before the run, not derived from the data."""
         return self.owner != NO_OWNER
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``verdict.json``."""
+        """Return the entry of ``verdict.json``: a dict of all fields; ``margin`` is a fraction."""
         return {"margin": self.margin, "tier": self.tier, "owner": self.owner, "reason": self.reason}
 
 
@@ -67,7 +67,7 @@ class NeededToDecide:
     """The same as a line of text for reports."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry ``wanted`` of a verdict in ``comparison.json``: a dict of all fields."""
         return {"towards": self.towards, "repeats": self.repeats, "items": self.items, "text": self.text}
 
 
@@ -87,7 +87,7 @@ class LostStratum:
     """P value adjusted over all values of all groups and tasks of the candidate."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return an entry of the list ``where`` of a verdict in ``comparison.json``: a dict of all fields."""
         numbers = {"delta": self.delta, "p_holm": self.p_holm, "p_page": self.p_page}
         return {"group": self.group, "value": self.value, **numbers}
 
@@ -117,7 +117,9 @@ class Verdict:
         return self.decision.call
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json`` and ``verdict.json``."""
+        """Return the entry of ``comparison.json`` and ``verdict.json``: call, rule, reason, bounds as fractions, alpha,
+        what would decide, and the group values that lost.
+        """
         decision = self.decision
         return {
             "call": decision.call,
@@ -136,7 +138,8 @@ class Verdict:
 
 
 def margin_for(task: str, gate: Gate, detectable: float | None) -> MarginChoice | None:
-    """Return the margin that the gate sets for a task, or else an advisory one equal to the detectable difference.
+    """Return the margin that the gate sets for a task, or else an advisory one equal to the detectable difference
+    ``detectable`` (a fraction).
 
     None when there is neither. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """
@@ -157,11 +160,12 @@ def _declared(task: str, margin: Margin) -> MarginChoice:
 def evidence_of(
     task: str, limit: MarginChoice, change: Delta | MeanDelta | None, extremes: tuple[Any, Any] | None = None
 ) -> Evidence:
-    """Build the input of the decision rule from a measured change or, with missing answers, from its extremes.
+    """Build the input of the decision rule from a measured change (None when not measured) or, with missing answers,
+    from its extremes.
 
-    ``extremes`` (worst, best) replace ``change`` when answers are missing. The lower bound is then that of the worst
-    extreme and everything that indicates a loss that of the best one, so that a verdict holds for every possible value
-    of the missing answers.
+    ``task``: title of the benchmark. ``extremes`` (worst, best) replace ``change`` when answers are missing. The lower
+    bound is then that of the worst extreme and everything that indicates a loss that of the best one, so that a verdict
+    holds for every possible value of the missing answers.
     """
     if extremes is None:
         return evidence(task, change, limit.margin, limit.tier)
@@ -170,16 +174,18 @@ def evidence_of(
 
 
 def extremes_of(bounded: MissingAnswerBounds | None) -> tuple[Delta, Delta] | None:
-    """Return the changes at the (worst, best) extreme of missing answers; None when none are missing."""
+    """Return the paired changes at the (worst, best) extreme of missing answers; None when none are missing."""
     return None if bounded is None else (bounded.worst.change, bounded.best.change)
 
 
 def verdict_of(
     measured: Evidence, decision: Decision, limit: MarginChoice, alpha: float, row: "Comparison | None" = None
 ) -> Verdict:
-    """Combine the decision on a benchmark with its bounds, what would decide it, and its lost group values.
+    """Combine the decision on a benchmark with its bounds, what would decide it if undecided, and the group values with
+    a significant loss, largest first.
 
-    ``row``: the comparison that was decided; None for a mean over several tasks.
+    ``row``: the comparison that was decided; None for a mean over several tasks, which gets neither of the last two.
+    ``alpha``: error of each one-sided bound.
     """
     needed = _needed(measured, limit, alpha, row) if row is not None and decision.call == "undecided" else None
     lost = sorted(_lost_strata(row.paired), key=lambda stratum: stratum.delta) if row and row.paired else ()
@@ -187,7 +193,12 @@ def verdict_of(
 
 
 def _needed(measured: Evidence, limit: MarginChoice, alpha: float, row: "Comparison") -> NeededToDecide | None:
-    """Return what would decide an undecided comparison; None when that cannot be computed."""
+    """Return what would decide an undecided comparison; None when that cannot be computed: no design, no delta, or a
+    sequential test.
+
+    Missing answers come first, without numbers. Else repeats and items are computed at half of ``alpha``, which pays
+    for the second look.
+    """
     if row.bounded is not None:
         text = f"the {sum(row.bounded.missing):,} missing answers come first: the run's own command asks them again"
         return NeededToDecide("undecided", None, None, text)
@@ -209,7 +220,9 @@ def _needed(measured: Evidence, limit: MarginChoice, alpha: float, row: "Compari
 
 
 def _lost_strata(paired: Paired) -> Iterator[LostStratum]:
-    """Yield the group values with a significant loss."""
+    """Yield the group values with a loss that is significant over everything shown of the candidate, in the order of
+    the groups.
+    """
     for name, parts in paired.groups.items():
         for part in parts:
             if part.significant and part.change.delta < 0:
@@ -217,7 +230,9 @@ def _lost_strata(paired: Paired) -> Iterator[LostStratum]:
 
 
 def _describe_needed(target: WouldDecide, design: Design, models: str) -> NeededToDecide:
-    """Describe the repeats or items that would decide; ``models`` names the models that need the repeats."""
+    """Describe the repeats or items that would decide, as numbers and as text; ``models`` ("both arms" or "the
+    candidate") needs the repeats.
+    """
     single = design.repeats_base == design.repeats_cand == 1
     lines: list[str] = []
     if target.repeats is not None:
@@ -244,8 +259,10 @@ def early_decision(
 ) -> EarlyDecision | None:
     """Return the decision of a sequential test between two cells, for a gate with this ``margin`` (fraction).
 
-    None when the cells were compared at a fixed size. ``lower`` is the one-sided lower bound of the delta over all
-    items; it decides passing only when the sequential rule had no looks, so that there was a single test of passing.
+    None when the cells were compared at a fixed size. Undecided when they stopped or looked early in another
+    comparison, or the recorded decision does not hold for ``margin``. ``lower`` is the one-sided lower bound of the
+    delta over all items; it decides passing only when the sequential rule had no looks, so that there was a single test
+    of passing.
     """
     rule = candidate.manifest.get("sequential")
     stopped = [cell.model for cell in (baseline, candidate) if cell.manifest.get("stopped")]
@@ -258,7 +275,11 @@ def early_decision(
 
 
 def _recorded_decision(rule: Mapping[str, Any], version: str, margin: float, lower: float | None) -> EarlyDecision:
-    """Return the decision that the sequential ``rule`` of a cell recorded, as far as it holds for ``margin``."""
+    """Return the decision that the sequential ``rule`` (an entry of the candidate's manifest) recorded, as far as it
+    holds for ``margin`` (a fraction) and the grading ``version``; else undecided with the reason.
+
+    ``lower``: one-sided lower bound of the delta, a fraction, or None; it lets a rule without looks pass at its end.
+    """
     decision = rule["decision"]
     if decision is None:
         return EarlyDecision("undecided", "sequential: not decided yet; the run's own command goes on")
