@@ -58,11 +58,16 @@ class AALCR:
 
     @property
     def longest_prompt(self) -> int:
-        """Tokens of the longest prompt as the dataset counts them (cl100k); other tokenizers differ somewhat."""
+        """Length of the longest prompt in tokens, as the dataset states it (tokenizer cl100k); loads all questions."""
         return max(int(item.inputs["input_tokens"]) for item in self.items())
 
     def items(self) -> Iterable[Item]:
-        """Yield all questions; one cluster is one set of documents."""
+        """Load and yield all questions; inputs name the documents (without their text), the target is the reference
+        answer.
+
+        The group is the category of documents, the cluster the set of documents. Raises ``BadInput`` when the data
+        cannot be loaded.
+        """
         for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
             inputs = {
                 "question": row["question"],
@@ -75,7 +80,10 @@ class AALCR:
             yield Item(str(row["question_id"]), inputs, row["answer"], groups, cluster=str(row["document_set_id"]))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the request; the documents are read here. Raises ``BadInput`` when a document is missing."""
+        """Build the request: one user message with the item's documents, read from the archive, then the question.
+
+        ``repeat`` is not used. Raises ``BadInput`` when the archive cannot be loaded or lacks a document.
+        """
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
         blocks = (f"BEGIN DOCUMENT {number}:\n{text}\nEND DOCUMENT {number}" for number, text in enumerate(texts, 1))
@@ -83,7 +91,12 @@ class AALCR:
         return Request(({"role": "user", "content": text},))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question and let the judge grade the answer."""
+        """Send the question to the model once and let the judge compare the answer with the reference answer: value 1
+        or 0.
+
+        An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
+        with value None. Raises ``SampleFailed`` when no reply arrives.
+        """
         reply: Reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()
         if not answer:
@@ -99,9 +112,10 @@ class AALCR:
 
 @cache
 def _names(archive: Path) -> dict[str, str]:
-    """Return the path of each document as the dataset writes it -> its name in the archive.
+    """Return, for each document in the zip ``archive``, its path as the dataset writes it -> its name in the zip's
+    list.
 
-    The archive's names were written as UTF-8 and are read back as code page 437, unless it declares otherwise.
+    They differ where UTF-8 names were read as code page 437. Cached per process.
     """
     with open_zip(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]

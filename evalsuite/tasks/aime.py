@@ -124,11 +124,15 @@ class AIME:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The judge, for ``aa``."""
+        """The auxiliary models that the task uses: ``judge`` in the variant ``aa``, else none."""
         return ("judge",) if self.variant == "aa" else ()
 
     def items(self) -> Iterable[Item]:
-        """Yield the problems of the year; a group is one contest. Raises ``BadInput`` for a key that is no integer."""
+        """Load and yield the problems of the year; the target is the key as text, an integer without leading zeros.
+
+        The group is the contest, ``I`` or ``II``. Raises ``BadInput`` when the data cannot be loaded, and for a key
+        that is no integer from 0 to 999.
+        """
         for place, row in enumerate(rows("aime", pin("aime"), SPLITS[self.year], self.source)):
             name = str(row["id"])
             key = extract.boxed_number(f"\\boxed{{{row['answer']}}}")
@@ -137,18 +141,28 @@ class AIME:
             yield Item(name, {"problem": row["problem"]}, str(int(key.answer)), {"contest": self._contest(row, place)})
 
     def _contest(self, row: dict[str, str], place: int) -> str:
-        """``I`` or ``II``: from the problem's address, or by its place among the 30 (I stands first)."""
+        """Return ``I`` or ``II``: from the row's ``url``, else by the position ``place`` (from 0; the first
+        15 are I).
+        """
         found = _CONTEST.search(str(row.get("url", "")))
         return found[1] if found else ("I" if place < 15 else "II")
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the request: one user message."""
+        """Build the request: one user message with the variant's instruction and the problem. ``repeat`` is
+        not used.
+        """
         problem = item.inputs["problem"]
         text = f"{INSTRUCTION}\n\n{problem}" if self.variant == "boxed" else AA_PROMPT.format(problem=problem)
         return Request(({"role": "user", "content": text},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply; an answer of ``aa`` that is not one number is ``ungraded``: its judge is still to come."""
+        r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key, else 0. ``repeat`` is
+        not used.
+
+        In the variant ``aa`` a box of up to 1,000 characters that is not one plain number gets value None and outcome
+        ``ungraded``, because a judge must compare it. ``boxed`` can take seconds and raise ``SampleFailed`` for
+        arithmetic.
+        """
         if self.variant == "aa":
             return _score_aa(reply, item.target)
         found = extract.boxed_number(reply.text)
@@ -157,7 +171,11 @@ class AIME:
         return graded(reply, right=right, answer=found.answer, stage=found.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the problem once and score the reply, with the judge where the answer is not one number."""
+        """Send the problem to the model once and grade the reply: value 1 or 0.
+
+        In the variant ``aa`` the judge decides about an answer that is not one number; without a judge, or when it
+        gives no verdict, the score is ``ungraded`` with value None. Raises ``SampleFailed`` when no reply arrives.
+        """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 
         reply = await tools.chat(self.prompt(item, repeat))
@@ -184,9 +202,10 @@ def _score_aa(reply: Reply, target: str) -> Score:
 
 
 def last_box(text: str) -> str:
-    r"""Return the answer as ``aa`` extracts it: from the last ``\boxed{`` to the last ``}`` of the text; else ''.
+    r"""Return the answer as the variant ``aa`` extracts it: from behind the last ``\boxed{`` to the last ``}`` of the
+    text.
 
-    It is the one match of the package's ``(?s)(?i)\\boxed{((?!.*\\boxed{).*)}`` in linear time.
+    Empty when there is no box or no ``}`` behind it. ``\boxed`` may be written in any case.
     """
     start = max((match.end() for match in _BOX.finditer(text)), default=-1)
     end = text.rfind("}")

@@ -23,11 +23,11 @@ class AvailableTasks:
 
 
 def load_available(settings: Run, *, without_items: bool = False) -> AvailableTasks:
-    """Load every task of a run that can be loaded, and collect what the others lack.
+    """Load the tasks of a run that can be loaded, and collect as messages what the others lack on this machine.
 
-    Raises ``BadInput`` for an adapter, a variant or an option that does not exist.
-
-    ``without_items``: no question is loaded or downloaded; it is only looked whether there are files of them.
+    ``without_items``: no question is loaded or downloaded; only the presence of their files (or of a connection to the
+    hub) and of what grading needs is checked. Returns ``AvailableTasks``. Raises ``BadInput`` for an adapter, a variant
+    or an option that does not exist; missing data and packages raise nothing.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}
@@ -52,7 +52,11 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
 
 
 def _missing_files(task: Task, settings: Run) -> Iterator[str]:
-    """A message if no file of a benchmark's questions is here and none can be loaded from the hub."""
+    """Yield at most one message: what is missing to get a task's questions; none when they are there or can be loaded.
+
+    Checked are the package that holds them, and for datasets of the hub the cached or local files, or else whether the
+    hub accepts connections. Adapters without a card yield nothing.
+    """
     if not has_card(task.adapter):
         return
     try:

@@ -18,13 +18,13 @@ class Chat(Protocol):
     """
 
     async def __call__(self, request: Request) -> Reply:
-        """Send a request with the run's sampling.
+        """Send one request to the model, with the sampling of the run, and wait for the reply.
 
         Args:
             request: The messages, tools and stop strings.
 
         Returns:
-            The whole reply.
+            The whole reply; in a resumed run that of the journal, without a request.
 
         Raises:
             SampleFailed: No whole reply arrived after all retries.
@@ -66,7 +66,9 @@ class Judge(Protocol):
         ...
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
-        """Decide by a benchmark's own rubric; otherwise as ``__call__``, which uses the rubric of AA-LCR.
+        """Decide whether an answer agrees with the reference answer, with the prompt and reading of a given rubric.
+
+        The verdict is journaled and reused for the same rubric and answer. (``__call__`` uses the rubric of AA-LCR.)
 
         Args:
             rubric: Prompt and reading of the benchmark.
@@ -75,7 +77,7 @@ class Judge(Protocol):
             candidate: The answer to judge.
 
         Returns:
-            The verdict.
+            The verdict: whether the answer is right, and the confidence that it states if the rubric reads one.
 
         Raises:
             JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.
@@ -188,18 +190,18 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *
 
 
 def graded(reply: Reply, *, right: bool, answer: str | None, stage: str = "", note: str = "") -> Score:
-    """Build the score of a 0/1 answer; truncated, refused and empty replies get outcomes of their own.
+    """Build the score of a 0/1 answer; wrong replies that are truncated, refused or empty get outcomes of their own.
 
     Args:
         reply: The graded reply.
-        right: Whether the answer is correct.
+        right: Whether the answer is correct; a correct answer counts even in a truncated or refused reply.
         answer: The extracted answer; None when none was found.
         stage: The stage of the extractor that found it.
         note: A remark for people.
 
     Returns:
-        A score with value 1 and outcome ``correct``, or with value 0 and outcome ``truncated``, ``refused``,
-            ``no_answer`` or ``wrong``.
+        A score with value 1 and outcome ``correct``, or with value 0 and outcome ``truncated`` (token limit),
+            ``refused`` (content filter), ``no_answer`` (``answer`` is None) or ``wrong``, checked in this order.
     """
     if right:
         return Score(1.0, "correct", answer, stage, note=note)

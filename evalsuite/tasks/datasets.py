@@ -34,7 +34,9 @@ class Source:
     """Folder with ``<task>/<split>.jsonl[.gz]``; only for ``local``."""
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` for an unknown kind and for ``local`` without a folder."""
+        """Raise ``BadInput`` when ``kind`` is neither ``hub`` nor ``local``, and when it is ``local`` without
+        ``root``.
+        """
         if self.kind not in KINDS:
             raise unknown_name("data", self.kind, KINDS)
         if self.kind == "local" and not self.root:
@@ -46,7 +48,8 @@ HUB = Source()
 
 
 def card(task: str) -> dict[str, Any]:
-    """Return the content of ``tasks/<task>/card.yaml``.
+    """Return the content of ``tasks/<task>/card.yaml``, the description of a benchmark and its dataset, as a
+    dictionary.
 
     Raises ``BadInput`` when the task has no card or the file is not YAML.
     """
@@ -61,14 +64,17 @@ def card(task: str) -> dict[str, Any]:
 def benchmark_title(task: str) -> str:
     """Return the title of a benchmark from its card, such as ``GPQA Diamond`` for gpqa_diamond.
 
-    A task without a card keeps its name; that of ``lm_eval:ifeval`` is lm-eval's own, ``ifeval``.
+    A task without a card keeps its name, without the prefix ``lm_eval_`` of lm-eval's tasks. Cached per process.
     """
     described = {path.parent.name for path in shipped("tasks").glob("*/card.yaml")}
     return str(card(task)["title"]) if task in described else task.removeprefix(config_key(GUEST))
 
 
 def chance_level(task: str, variant: str) -> float | None:
-    """Return the score of guessing, a fraction, by the benchmark's card; None for tasks without choices or a card."""
+    """Return the expected score of random guessing in a variant, a fraction of 1, as the benchmark's card states it.
+
+    None when the task has no card, or the card states no chance level (for this variant).
+    """
     stated = card(task).get("chance") if (shipped("tasks") / task / "card.yaml").is_file() else None
     level = stated.get(variant) if isinstance(stated, Mapping) else stated
     return None if level is None else float(level)
@@ -114,7 +120,10 @@ _GATED: ContextVar[list[str] | None] = ContextVar("_GATED", default=None)
 
 @contextmanager
 def gated_datasets() -> Iterator[list[str]]:
-    """Note the repositories of gated datasets that are read in a ``with`` block, by whatever adapter."""
+    """Context manager: yields a list that collects the repository ids of the gated datasets read in the ``with`` block.
+
+    Every read through this module is noted, also that of a user's own adapter; an id can occur more than once.
+    """
     noted: list[str] = []
     token = _GATED.set(noted)
     try:
@@ -130,7 +139,7 @@ def _note(dataset: Dataset) -> None:
 
 
 def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[str, Any]]:
-    """Load all rows of a split.
+    """Load all rows of a split; where the card names a picture column, rows with a picture are left out.
 
     Args:
         task: Name of the task.
@@ -142,7 +151,7 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
         The rows in the dataset's order, each a dictionary of its columns.
 
     Raises:
-        BadInput: The rows cannot be loaded, are damaged, or lack a column that the task needs.
+        BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs.
     """
     if split not in dataset.splits:
         raise unknown_name(f"split of {task}", split, dataset.splits)
@@ -153,7 +162,10 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
 
 
 def local_path(root: Path, task: str, split: str) -> Path:
-    """Return the file of a split below ``root``; raises ``BadInput`` with both possible paths when there is none."""
+    """Return the path of a split's file in a local folder: ``root/<task>/<split>.jsonl``, else the same with ``.gz``.
+
+    Raises ``BadInput`` with both paths when neither exists.
+    """
     plain = root / task / f"{split}.jsonl"
     for path in (plain, plain.with_name(f"{plain.name}.gz")):
         if path.is_file():
@@ -194,7 +206,11 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 
 
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
-    """Return the rows of a split on the hub, as ``hub.tables`` does."""
+    """Return the rows of a split on the Hugging Face hub: one ``datasets.Dataset`` (slices are Arrow tables) per file.
+
+    Files that are not in the hub's cache are downloaded. Raises ``BadInput`` when they cannot be loaded or differ from
+    the card; its message names the local files to use instead (``DIR/<task>/<split>.jsonl``).
+    """
     _note(dataset)
     advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
     return hub.tables(dataset.holding(split), split, advice)
@@ -216,9 +232,10 @@ def _from_hub(task: str, dataset: Dataset, split: str) -> list[dict[str, Any]]:
 
 
 def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
-    """Return the path of a further file of a dataset, such as an archive: ``root/<task>/<name>``, or the hub's copy.
+    """Return the path of a further file of a dataset, such as an archive, by its path ``name`` in the hub's repository.
 
-    Raises ``BadInput`` when it cannot be loaded.
+    With a local ``source`` it is ``root/<task>/<name>``; otherwise the copy in the hub's cache, downloaded when
+    missing. Raises ``BadInput`` when it does not exist or cannot be downloaded.
     """
     _note(dataset)
     if source.kind == "local":

@@ -40,19 +40,20 @@ class RequiredFile:
 
     @property
     def host(self) -> str:
-        """The server that the file comes from."""
+        """The host name in ``source`` when it is a URL; ``the hub`` for a repository of the Hugging Face hub."""
         return urlsplit(self.source).hostname or "the hub"
 
 
 def has_card(task: str) -> bool:
-    """Return whether a task has a card; False for ``lm_eval`` and for a user's own adapter."""
+    """Return whether ``tasks/<task>/card.yaml`` exists; it does not for ``lm_eval`` tasks and a user's own adapter."""
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 
 def required_files(task: str) -> Iterator[RequiredFile]:
-    """Yield the files that a task needs; none when evalsuite or an installed package has all of its data.
+    """Yield each file that ``fetch`` must write for a task (source and loader), from URLs, the user, or the hub.
 
-    Raises ``BadInput`` when data cannot be loaded at all.
+    Nothing is yielded when evalsuite or an installed package holds all of the data. Nothing is downloaded here. Raises
+    ``BadInput`` for a task without a card, and when the package that holds the data is not installed.
     """
     if not has_card(task):
         raise BadInput(f"{task}: no card says what it needs; lay its data out as DIR/<task>/<split>.jsonl yourself")
@@ -76,7 +77,11 @@ def required_files(task: str) -> Iterator[RequiredFile]:
 
 
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
-    """Yield splits of one file as JSONL, and splits of several files (images) and further files unchanged."""
+    """Yield the files of a task's hub dataset, written below the folder ``<task>/``.
+
+    A split of one file becomes ``<split>.jsonl``; the files of a split of several parts, and the dataset's extra files,
+    are copied unchanged.
+    """
 
     def required(
         name: str, source: str, load: Callable[[Path], int | None], home: hub.Dataset, expected: str | None = None

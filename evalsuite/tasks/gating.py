@@ -17,32 +17,49 @@ from evalsuite.tasks.registry import ADAPTERS
 
 @cache
 def _gated_cards() -> Mapping[str, str]:
-    """Gated benchmark -> repository of its dataset, in lower case."""
+    """Return, for each benchmark whose card states ``gated``, its name -> repository id of its dataset in lower case.
+
+    The cards in ``tasks/*/card.yaml`` are read once per process.
+    """
     names = sorted(path.parent.name for path in shipped("tasks").glob("*/card.yaml"))
     cards = {name: card(name) for name in names}
     return {name: str(cards[name]["dataset"].get("hub", name)).lower() for name in names if cards[name].get("gated")}
 
 
 def is_gated_dataset(name: str) -> bool:
-    """Whether ``name`` is, or contains, the name of a gated dataset: ``Idavidrein/gpqa``, ``leaderboard_gpqa_main``."""
+    """Return whether ``name`` contains the name of a gated benchmark, or of its dataset's repository without the owner.
+
+    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``.
+    """
     text = name.lower()
     stems = {part for stem, repository in _gated_cards().items() for part in (stem, repository.rpartition("/")[2])}
     return any(_mentions(text, stem) for stem in stems)
 
 
 def _mentions(text: str, stem: str) -> bool:
-    """Whether a name contains a stem; one of three letters (``hle``) only as a word of its own, not in "mathlete"."""
+    """Return whether a name (``text``, lower case) contains ``stem``.
+
+    A stem of at most three letters (``hle``) must not have a letter directly before or after it: not in "mathlete".
+    """
     return stem in text and (len(stem) > 3 or re.search(rf"(?<![a-z]){stem}(?![a-z])", text) is not None)
 
 
 def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
-    """Whether an adapter's items are gated: it says so, or they come from the gated datasets that it ``read``."""
+    """Return whether an adapter's items must not be shown.
+
+    True when ``read``, the gated datasets that it loaded, is not empty, when its attribute ``gated`` is true, or when
+    one of the names in its attribute ``datasets`` is that of a gated dataset.
+    """
     own: tuple[str, ...] = getattr(adapter, "datasets", ())
     return bool(read) or bool(getattr(adapter, "gated", False)) or any(map(is_gated_dataset, own))
 
 
 def is_gated(manifest: Mapping[str, Any], task: str = "") -> bool:
-    """Whether the items of a cell with this manifest, in the folder ``task``, must not be shown."""
+    """Return whether the items of a cell (results of one task and model) must not be shown.
+
+    True when its ``manifest`` (with ``identity``) states ``gated``, or when a gated dataset is named by ``task`` (the
+    name of the cell's folder) or by the manifest's task, adapter or option values.
+    """
     identity = manifest["identity"]
     adapter = str(identity.get("adapter"))
     shipped_name = next((name for name, path in ADAPTERS.items() if path == adapter), adapter)

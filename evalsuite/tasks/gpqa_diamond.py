@@ -52,14 +52,21 @@ class GPQADiamond:
     """A letter has no meaning without the order of the choices: imported answers cannot be graded."""
 
     def items(self) -> Iterable[Item]:
-        """Yield all records; the correct choice is the first of ``choices``."""
+        """Load and yield all questions; inputs are the question and four ``choices``, the correct one first (target 0).
+
+        Groups are domain and subdomain. Raises ``BadInput`` when the data cannot be loaded.
+        """
         for row in rows("gpqa_diamond", pin("gpqa_diamond"), "train", self.source):
             inputs = {"question": row["Question"], "choices": [row[name] or "" for name in CHOICES]}
             groups = {"domain": row["High-level domain"], "subdomain": row["Subdomain"]}
             yield Item(row["Record ID"], inputs, 0, groups)
 
     def order(self, item: Item, repeat: int) -> tuple[int, ...]:
-        """Return the indices of the choices in the order in which they are shown as A to D."""
+        """Return the order in which the item's four choices are shown as A to D: a tuple of their indices (0 is the
+        correct one).
+
+        It is a pseudo-random function of seed and item id, in the variant ``simple_evals`` also of ``repeat``.
+        """
         drawn_for = 0 if self.variant == "nvidia" else repeat
 
         def rank(index: int) -> bytes:
@@ -68,7 +75,9 @@ class GPQADiamond:
         return tuple(sorted(range(len(LETTERS)), key=rank))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the question and its choices as one user message."""
+        """Build the request: one user message with instruction, question and the choices as A) to D) in this repeat's
+        order.
+        """
         question, choices = item.inputs["question"], item.inputs["choices"]
         if self.variant == "nvidia":
             question, choices = question.strip("\n"), [_cleaned(choice) for choice in choices]
@@ -78,7 +87,11 @@ class GPQADiamond:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when it names the letter under which this repeat showed the correct choice."""
+        """Grade a reply: value 1 when the extracted letter is the one under which ``repeat`` showed the correct choice,
+        else 0.
+
+        The note states the order and the correct letter.
+        """
         order = self.order(item, repeat)
         key = LETTERS[order.index(item.target)]
         extracted = CHAINS[self.variant](reply.text, LETTERS)
@@ -86,10 +99,12 @@ class GPQADiamond:
         return graded(reply, right=extracted.answer == key, answer=extracted.answer, stage=extracted.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply."""
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+        """
         return await single_turn(self, item, repeat, tools)
 
 
 def _cleaned(text: str) -> str:
-    """Clean a choice as NeMo-Skills' ``dataset/gpqa/prepare.py`` does."""
+    """Return a choice cleaned as NeMo-Skills does: stripped, ``" [title]"`` -> ``". "``, then two spaces -> one."""
     return text.strip().replace(" [title]", ". ").replace("  ", " ")

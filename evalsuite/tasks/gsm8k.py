@@ -56,12 +56,16 @@ class GSM8K:
     id_field: ClassVar[str] = "idx"
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` for an ``api`` that the variant does not have."""
+        """Raise ``BadInput`` for ``api=completion`` with the variant ``boxed``, which is a chat protocol."""
         if self.api == "completion" and self.variant == "boxed":
             raise BadInput("gsm8k variant=boxed is a chat protocol; api=completion is for the few-shot variants")
 
     def items(self) -> Iterable[Item]:
-        """Yield all problems of the test split; their ids are their positions in it."""
+        """Load and yield all problems of the test split; the target is the reference number as text.
+
+        The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` when the data cannot be loaded or a
+        solution does not end in ``#### `` and a number.
+        """
         for index, row in enumerate(rows("gsm8k", pin("gsm8k"), "test", self.source)):
             name, key = str(row.get("idx", index)), extract.gsm8k_key(row["answer"])
             if key is None:
@@ -69,7 +73,12 @@ class GSM8K:
             yield Item(name, {"question": row["question"]}, key)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the request; the few-shot variants read their examples on first use."""
+        """Build the request: one message, in few-shot variants with five worked examples before the problem and stop
+        strings.
+
+        The examples are loaded on first use. Few-shot requests are sent raw (no chat template) unless ``api=chat``.
+        ``repeat`` is not used. Raises ``BadInput`` when the examples cannot be loaded.
+        """
         question = item.inputs["question"]
         if self.variant == "boxed":
             return Request(({"role": "user", "content": f"{INSTRUCTION}\n\n{question}"},))
@@ -78,9 +87,11 @@ class GSM8K:
         return Request((message,), stop=STOP[self.variant], raw=self.api != "chat")
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when the variant's extractor finds the reference number.
+        """Grade a reply: value 1 when the number that the variant's extractor finds is the reference number, else 0.
 
-        Numbers are compared by value (``boxed``), as text, or as SGLang reads both.
+        ``boxed`` compares by value, ``flexible`` and ``strict`` as text, ``sglang`` the last integers of both.
+        ``repeat`` is not used. ``boxed`` can take seconds and raise ``SampleFailed`` when arithmetic in the box cannot
+        be evaluated.
         """
         extracted = EXTRACTORS[self.variant](reply.text)
         if extracted.answer is None or not extracted.in_range:
@@ -96,7 +107,11 @@ class GSM8K:
         return graded(reply, right=right, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the problem once and score the reply; the arithmetic of a box can take seconds to evaluate."""
+        """Send the problem to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+
+        The variant ``boxed`` is graded in a thread, because arithmetic in a box can take seconds to evaluate.
+        """
         return await single_turn(self, item, repeat, tools, slow=self.variant == "boxed")
 
 
@@ -106,7 +121,10 @@ def _unreadable(extracted: extract.Extracted) -> str:
 
 @cache
 def _shots(source: Source, split: str) -> str:
-    """Return the first five items of a split with their solutions, as the beginning of a prompt."""
+    """Return the first five problems of a split with their solutions, as the beginning of a few-shot prompt. Cached.
+
+    Raises ``BadInput`` when the split has fewer or cannot be loaded.
+    """
     examples = rows("gsm8k", pin("gsm8k"), split, source)[:SHOTS]
     if len(examples) < SHOTS:
         raise BadInput(f"the {split} split of gsm8k has {len(examples)} items: the few-shot variants need {SHOTS}")

@@ -70,7 +70,10 @@ r"""A line of a judge that writes text; "0|\%|" and Markdown around the words do
 
 
 def judge_prompt(variant: str, question: str, official: str, candidate: str) -> str:
-    """Return the prompt of the judge."""
+    """Return the text of the request to the judge in a variant (``official`` or ``strict``).
+
+    ``official`` is the reference answer, ``candidate`` the whole answer of the model, cut to 100,000 characters.
+    """
     template = JUDGE
     if variant == "strict":
         for label, other in LABELS.items():
@@ -79,7 +82,11 @@ def judge_prompt(variant: str, question: str, official: str, candidate: str) -> 
 
 
 def read_json(text: str) -> JudgeVerdict | None:
-    """Return the verdict of a reply that is one JSON object with the official fields; None for any other text."""
+    """Return the verdict of a judge's reply that is one JSON object with exactly the official fields; None for other
+    texts.
+
+    The percentage ``confidence`` becomes a fraction; None when it is outside of 0 to 100.
+    """
     from pydantic import ValidationError
 
     try:
@@ -91,7 +98,11 @@ def read_json(text: str) -> JudgeVerdict | None:
 
 
 def read_labelled(text: str) -> JudgeVerdict | None:
-    """Return the verdict of a reply as JSON, or as lines "correct: yes" and "confidence: 80"; None for any other."""
+    """Return the verdict of a judge's reply in JSON, or in lines such as ``correct: yes`` and ``confidence: 80``.
+
+    The last confidence line counts, as a fraction (None without one or above 100). None instead of a verdict when no
+    line says yes or no, or lines contradict each other.
+    """
     verdict = read_json(text)
     if verdict is not None:
         return verdict
@@ -106,7 +117,9 @@ def read_labelled(text: str) -> JudgeVerdict | None:
 
 @cache
 def _model() -> Any:
-    """The official ``ExtractedAnswer``; pydantic is imported when a judge has answered."""
+    """Return the pydantic model of the official judge's reply, ``ExtractedAnswer``; pydantic is imported on
+    first use.
+    """
     from typing import Literal
 
     from pydantic import create_model
@@ -144,18 +157,28 @@ class HLE:
     needs: ClassVar[tuple[str, ...]] = ("judge",)
 
     def items(self) -> Iterable[Item]:
-        """Yield the questions without a picture."""
+        """Load and yield the questions without a picture; the target is the reference answer.
+
+        Groups are the category and the type of answer. Raises ``BadInput`` when the data cannot be loaded.
+        """
         for row in rows("hle", pin("hle"), "test", self.source):
             groups = {"category": row["category"], "answer_type": row["answer_type"]}
             yield Item(str(row["id"]), {"question": row["question"]}, row["answer"], groups)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the request: the variant's system message, and the question."""
+        """Build the request: the variant's system message, then the question as user message. ``repeat`` is
+        not used.
+        """
         system = {"role": "system", "content": SYSTEM[self.variant]}
         return Request((system, {"role": "user", "content": item.inputs["question"]}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question and let the judge grade the answer; an empty answer is wrong without it."""
+        """Send the question to the model once and let the judge grade the answer: value 1 or 0, part ``confidence`` if
+        stated.
+
+        An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
+        with value None. Raises ``SampleFailed`` when no reply arrives.
+        """
         reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()
         if not answer:

@@ -54,11 +54,13 @@ class Split:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of this split's files inside the hub's repository, in the order of ``parts``."""
+        """Paths of this split's files in the hub's repository: one for each of ``parts``, in their order, else ``file``
+        alone.
+        """
         return tuple(self.file.replace("*", part) for part in self.parts) or (self.file,)
 
     def expected_sha256(self, file: str) -> str | None:
-        """Return the expected SHA-256 of one of the files; None when unknown."""
+        """Return the expected SHA-256 (hex) of ``file``, one of ``files``; None when the card states none."""
         return self.sha256[self.files.index(file)] if isinstance(self.sha256, tuple) else self.sha256
 
 
@@ -80,19 +82,25 @@ class Dataset:
     """Further files of the repository that a run reads."""
 
     def holding(self, split: str) -> "Dataset":
-        """Return the dataset with the repository and commit that hold a split."""
+        """Return the dataset with ``hub`` and ``revision`` of the split named ``split``, which may be in another
+        repository.
+        """
         pinned = self.splits[split]
         return replace(self, hub=pinned.hub, revision=pinned.revision) if pinned.hub else self
 
     def place(self, file: str) -> str:
-        """Return the name of a file of the dataset for messages: repository, commit and path."""
+        """Return a text for messages: repository, first 12 digits of the commit, and ``file``, a path in the
+        repository.
+        """
         return f"{self.hub}@{self.revision[:12]} {file}"
 
 
 def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
-    """Return the path of a file of the pinned commit in the hub's cache; it is downloaded when missing.
+    """Return the local path of a file of the pinned commit (``name``: its path in the repository), downloaded when
+    missing.
 
-    Raises ``BadInput`` when the file cannot be loaded; the message ends with ``advice``, the alternative for the user.
+    Raises ``BadInput`` (``DatasetUnreachable`` without a connection) when the file cannot be loaded; the message ends
+    with ``advice``, what the user can do instead.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
@@ -120,7 +128,7 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
 
 
 def is_cached(dataset: Dataset, name: str) -> bool:
-    """Return whether a file of the pinned commit is in the hub's cache."""
+    """Return whether a file of the pinned commit (``name``: its path in the repository) is in the hub's local cache."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(dataset.hub, name, revision=dataset.revision, repo_type="dataset")
@@ -128,7 +136,12 @@ def is_cached(dataset: Dataset, name: str) -> bool:
 
 
 def check_reachable(dataset: Dataset, name: str, advice: str) -> None:
-    """Raise ``DatasetUnreachable`` for a file when the hub accepts no connection, or must not be asked."""
+    """Raise ``DatasetUnreachable`` when the hub accepts no connection or the client is set offline
+    (``HF_HUB_OFFLINE``).
+
+    ``dataset`` and ``name`` (a file's path) are named in the message, which ends with ``advice``, what the user can do
+    instead. The file itself is not looked for.
+    """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or not accepts_connections(constants.ENDPOINT):
@@ -143,17 +156,18 @@ def _unreachable(dataset: Dataset, name: str, advice: str) -> DatasetUnreachable
 
 
 def _by_proxy() -> str:
-    """Return the variables of this shell that name a proxy, in words; empty if none is set."""
+    """Return a phrase for messages that names the proxy variables set in the environment; empty if none is set."""
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
     return f" by the proxy in ${names[0]} (if it is dead: unset {' '.join(names)})" if names else ""
 
 
 @cache
 def accepts_connections(url: str, *, direct: bool = False) -> bool:
-    """Return whether a server, or the proxy of this shell on the way to it, accepts a connection within
-    ``CONNECT_SECONDS``; nothing is sent. A name server that does not answer counts as no connection.
+    """Return whether the server of ``url``, or the proxy of the environment before it, accepts a TCP connection in 1.5
+    s.
 
-    ``direct``: without looking for a proxy.
+    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable. ``direct``: a
+    proxy is not looked for. The result is cached for the process.
     """
     parts = urlsplit(url)
     stated = getproxies_environment()
@@ -177,7 +191,9 @@ def accepts_connections(url: str, *, direct: bool = False) -> bool:
 
 
 def _silence() -> None:
-    """Keep the retries of ``huggingface_hub`` from the screen, and its progress bars unless it is a terminal."""
+    """Hide warnings of ``huggingface_hub`` in this process, and its progress bars unless standard error is a
+    terminal.
+    """
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -187,8 +203,10 @@ def _silence() -> None:
 
 @contextlib.contextmanager
 def settled_client() -> Iterator[None]:
-    """For a ``with`` block in which a library asks the hub by itself: its retries are silent, and where the hub accepts
-    no connection it reads the cache alone.
+    """Context manager for a block in which another library loads from the hub by itself.
+
+    Warnings about retries are hidden, and when the hub accepts no connection the libraries ``datasets`` and
+    ``huggingface_hub`` are set offline for the block, so that they read their cache alone.
     """
     import datasets
     from huggingface_hub import constants
@@ -204,7 +222,11 @@ def settled_client() -> Iterator[None]:
 
 
 def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
-    """Return the path of one file of a split, as ``cached_file``; raises ``BadInput`` for another content."""
+    """Return the local path of one file of a split (``name``: its path in the repository), downloaded when missing.
+
+    Raises ``BadInput`` when it cannot be loaded (the message ends with ``advice``, what the user can do instead), and
+    when its SHA-256 is not the one that the card states.
+    """
     path, expected = cached_file(dataset, name, advice), dataset.splits[split].expected_sha256(name)
     if expected is not None and sha256(path) != expected:
         place = dataset.place(name)
@@ -213,10 +235,11 @@ def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
 
 
 def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
-    """Return the rows of each file of a split, as a ``datasets.Dataset`` that gives Arrow tables.
+    """Load a split; return one ``datasets.Dataset`` per file, in order, whose slices are Arrow tables.
 
-    A JSONL file has one column, ``text``. ``advice`` is the end of error messages. Raises ``BadInput`` when the files
-    cannot be loaded or are not those that the task's card states.
+    A JSONL file has one column, ``text``, with its lines. ``advice``, what the user can do instead, ends the message of
+    loading errors. Raises ``BadInput`` when a file cannot be loaded, or hash, columns or row count differ from the
+    card.
     """
     pinned = dataset.splits[split]
     loaded, count = [], 0
@@ -236,7 +259,10 @@ def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
 
 
 def check_columns(place: str, needed: Sequence[str], known: Sequence[str]) -> None:
-    """Raise ``BadInput`` when columns are missing; the message names them and the present ones."""
+    """Raise ``BadInput`` when a column of ``needed`` is not in ``known``.
+
+    The message names ``place`` (the file), the missing columns and the present ones.
+    """
     missing = [column for column in needed if column not in known]
     if missing:
         raise BadInput(f"{place} lacks {', '.join(missing)}: it has {', '.join(known) or 'nothing'}")
@@ -250,7 +276,7 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence progress bars and log messages of ``datasets`` for a ``with`` block."""
+    """Context manager: hides progress bars and log messages of the library ``datasets`` in the ``with`` block."""
     import datasets
 
     bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
@@ -265,7 +291,12 @@ def quiet() -> Iterator[None]:
 
 
 def _read(path: Path) -> Any:
-    """Read a file with ``datasets``; values stay as in the file, and the texts of a CSV file are not converted."""
+    """Read a Parquet, CSV or JSONL file as a ``datasets.Dataset`` in Arrow format; its cache is in evalsuite's cache
+    folder.
+
+    All values of a CSV file are texts; a JSONL file has one column ``text`` with its lines. Raises ``BadInput`` for a
+    damaged file and ``StorageFailed`` when the file or the cache folder cannot be used.
+    """
     import datasets
     import pyarrow as pa
     from datasets.data_files import DataFilesDict, DataFilesList
@@ -297,7 +328,7 @@ def _read(path: Path) -> Any:
 
 
 def _header(path: Path) -> list[str]:
-    """Return the column names of a CSV file."""
+    """Return the first row of a CSV file, its column names; empty for an empty file."""
     import csv
 
     with path.open(encoding="utf-8", newline="") as file:

@@ -76,7 +76,9 @@ class JSONLTask:
     id_field: ClassVar[str] = "id"
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` for a file, a pattern or a template that cannot be used."""
+        """Check the options. Raises ``BadInput`` without ``file``, for a file that does not exist, for a ``pattern``
+        that is no regular expression (variant ``regex``), and for templates with unknown fields in braces.
+        """
         if not self.file:
             raise BadInput("task jsonl needs its file: tasks.NAME.options.file=questions.jsonl")
         if not Path(self.file).is_file():
@@ -97,16 +99,21 @@ class JSONLTask:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The judge, for ``judge``."""
+        """The auxiliary models that the task uses: ``judge`` in the variant ``judge``, else none."""
         return ("judge",) if self.variant == "judge" else ()
 
     @property
     def images(self) -> int:
-        """Most pictures of one request."""
+        """Largest number of pictures in one request: 1 when the option ``image`` names a field, else 0."""
         return 1 if self.image else 0
 
     def items(self) -> Iterable[Item]:
-        """Yield the questions. Raises ``BadInput`` naming the line that lacks a field or whose key is unknown."""
+        """Read the file of questions and yield one item a line: question, choices and picture as inputs, the key as
+        target.
+
+        Ids are from the field ``id``, or the line number when no line has it; the key of ``letter`` becomes a letter.
+        Raises ``BadInput`` naming the line that lacks a field, or whose choices or key cannot be used.
+        """
         rows = list(read_jsonl(Path(self.file)))
         named = any(self.id in row for _, row in rows)
         for number, row in rows:
@@ -134,7 +141,12 @@ class JSONLTask:
         return row[name]
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the question as one user message, with its picture."""
+        """Build the request: one user message from ``prompt_template``, or question, choices and a line on the answer's
+        form.
+
+        A picture of the item is read from disk and put before the text as a data URL (addresses stay). ``repeat`` is
+        not used. Raises ``BadInput`` when the picture cannot be read.
+        """
         lettered = zip(ascii_uppercase, item.inputs.get("choices", ()), strict=False)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in lettered)
         if self.prompt_template:
@@ -157,7 +169,11 @@ class JSONLTask:
         return f"data:{mimetypes.guess_type(path.name)[0] or 'image/png'};base64,{content}"
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply; ``judge`` leaves it ``ungraded`` until there is a verdict."""
+        """Grade a reply against the item's key by the variant: value 1 or 0; ``repeat`` is not used.
+
+        In the variant ``judge`` a whole, non-empty reply gets value None and outcome ``ungraded``, and an empty or
+        truncated one value 0.
+        """
         text = reply.text.strip()
         if self.variant == "judge":
             waits = bool(text) and not reply.truncated
@@ -195,7 +211,11 @@ class JSONLTask:
         return graded(reply, right=right, answer=answer, stage=stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply, with the judge where the variant needs one."""
+        """Send the question to the model once and grade the reply; value 1 or 0.
+
+        In the variant ``judge`` the judge decides; without a judge, or when it gives no verdict, the score is
+        ``ungraded`` with value None. Raises ``SampleFailed`` when no reply arrives.
+        """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 
         reply = await tools.chat(self.prompt(item, repeat))
@@ -226,7 +246,11 @@ class JSONLTask:
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:
-    """The letter of a key that is a letter, the index (from 0) or the text of a choice."""
+    """Return the key as a letter, where ``target`` is the index (from 0) or the text of a choice, or a letter (any
+    case).
+
+    Tried in this order; ``where`` names file and line in messages. Raises ``BadInput`` for anything else.
+    """
     letters = ascii_uppercase[: len(choices)]
     if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < len(choices):
         return letters[target]

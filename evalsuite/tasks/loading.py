@@ -50,7 +50,7 @@ class LoadedTask:
 
     @property
     def lacks(self) -> str:
-        """What a local copy lacks of the task, in words; empty if it is whole."""
+        """A sentence naming how many of the items stated by the card the data holds; empty when none is missing."""
         if self.found >= self.total:
             return ""
         where = self.data.get("root") or self.data.get("kind")
@@ -58,42 +58,52 @@ class LoadedTask:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The auxiliary models that the task uses: ``judge``, ``simulator``."""
+        """The auxiliary models that the task uses, of ``judge`` and ``simulator``; empty when it needs none."""
         roles: tuple[str, ...] = getattr(self.adapter, "needs", ())
         return roles
 
     def for_model(self, model: Model) -> "LoadedTask":
-        """The task with the sampling of one model."""
+        """Return a copy of the task whose ``sampling`` and ``origin`` hold for one model.
+
+        The sampling is the run's, overridden by the model's own, overridden by the task's own.
+        """
         sampling = effective(model_sampling(self.run_sampling, model), self.settings.sampling)
         return replace(self, sampling=fields(sampling), origin=sampling_origin(sampling))
 
     def cannot_grade(self) -> str:
-        """Why answers cannot be graded on this machine, empty if they can; blocks while a sandbox starts."""
+        """Return why answers cannot be graded on this machine; empty if they can. Blocks while a sandbox starts, if one
+        is used.
+        """
         reason: Callable[[], str] = getattr(self.adapter, "cannot_grade", str)
         return reason()
 
     @property
     def single_turn(self) -> bool:
-        """Whether an attempt is one request, whose adapter has a ``prompt``; else it is a dialogue."""
+        """Whether an attempt is one request (the adapter has a method ``prompt``), and not a dialogue."""
         return hasattr(self.adapter, "prompt")
 
     def first_request(self) -> Request | None:
-        """The request for the first item, without sampling; None for a dialogue, whose requests depend on replies."""
+        """Return the request for the first item in repeat 0, without sampling; None for a dialogue. There must be an
+        item.
+        """
         return cast("SingleTurn", self.adapter).prompt(self.items[0], 0) if self.single_turn else None
 
 
 def load_tasks(settings: Run) -> dict[str, LoadedTask]:
-    """Build the adapters of a run's tasks and load their questions.
+    """Build the adapters of all tasks of a run and load their questions; return name of the task -> loaded task.
 
-    Raises ``BadInput`` for unknown adapters and options, data that cannot be had, and selections that leave nothing.
+    Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be loaded, and selections that
+    leave nothing.
     """
     return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
 
 def load_task(name: str, task: Task, settings: Run, *, without_items: bool = False) -> LoadedTask:
-    """Build one adapter and load its questions, or with ``without_items`` the adapter alone, whose data is not here.
+    """Build the adapter of one task, load its questions and choose those to ask (``task.select`` and the run's
+    ``limit``).
 
-    Raises ``BadInput`` as ``load_tasks``.
+    ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
+    empty. Raises ``BadInput`` as ``load_tasks``, and for two items with the same id.
     """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))

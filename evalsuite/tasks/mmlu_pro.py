@@ -58,18 +58,29 @@ class MMLUPro:
     id_field: ClassVar[str] = "question_id"
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` for an ``api`` that the variant does not have."""
+        """Raise ``BadInput`` for ``api=completion`` with a variant other than ``official``; the others are chat
+        protocols.
+        """
         if self.api == "completion" and self.variant != "official":
             raise BadInput(f"mmlu_pro variant={self.variant} is a chat protocol; api=completion is for official only")
 
     def items(self) -> Iterable[Item]:
-        """Yield all questions of the test split."""
+        """Load and yield all questions of the test split; the target is the letter of the correct option, the group the
+        subject.
+
+        Raises ``BadInput`` when the data cannot be loaded.
+        """
         for row in rows("mmlu_pro", pin("mmlu_pro"), "test", self.source):
             inputs = {"question": row["question"], "options": _options(row), "subject": row["category"]}
             yield Item(str(row["question_id"]), inputs, row["answer"], {"subject": row["category"]})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the request; ``official`` reads the validation split on first use."""
+        """Build the request: one message with instruction, question and lettered options. ``repeat`` is not used.
+
+        ``official`` puts the subject's five worked examples before the question (validation split, loaded on first
+        use), stops at ``Question:`` and is sent raw (no chat template) unless ``api=chat``. Raises ``BadInput`` without
+        worked examples.
+        """
         question, options = item.inputs["question"], item.inputs["options"]
         if self.variant == "official":
             text = _header(self.source, item.inputs["subject"]) + _official(question, options)
@@ -80,7 +91,9 @@ class MMLUPro:
         return Request(({"role": "user", "content": f"{SENTENCES[self.variant]}\n\n{text}\n\n{listed}"},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when the variant's extractor finds the letter of the key."""
+        """Grade a reply: value 1 when the letter that the variant's extractor finds is the key, else 0. ``repeat`` is
+        not used.
+        """
         text = reply.text
         if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
             text = text.replace("**", "")
@@ -91,12 +104,14 @@ class MMLUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply."""
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+        """
         return await single_turn(self, item, repeat, tools)
 
 
 def _options(row: dict[str, Any]) -> list[str]:
-    """Return the options without the padding ("N/A") of early snapshots, as the official script drops it."""
+    """Return the options of a row without those that are ``N/A``, the padding of early snapshots of the dataset."""
     return [option for option in row["options"] if option != "N/A"]
 
 
@@ -114,7 +129,10 @@ def _header(source: Source, subject: str) -> str:
 
 @cache
 def _headers(source: Source) -> dict[str, str]:
-    """Return subject -> instruction with its first five worked examples."""
+    """Load the validation split; return subject -> instruction with its first five worked examples, to begin a prompt.
+
+    Cached per process and source. Raises ``BadInput`` when the split cannot be loaded.
+    """
     examples: dict[str, list[str]] = {}
     for row in rows("mmlu_pro", pin("mmlu_pro"), "validation", source):
         worked = row["cot_content"].replace("A: Let's think step by step.", "Answer: Let's think step by step.")

@@ -18,7 +18,10 @@ LARGEST_HASHED = 100_000_000
 
 
 def declared_items(adapter: str, variant: str) -> int | None:
-    """Items of a benchmark as its card states them; None where it pins no dataset."""
+    """Return the number of items of a variant that the benchmark's card states.
+
+    None for an adapter without a card, and for a card whose dataset is not on the Hugging Face hub.
+    """
     if not has_card(adapter) or "hub" not in card(adapter)["dataset"]:
         return None
     content = card(adapter)
@@ -26,10 +29,12 @@ def declared_items(adapter: str, variant: str) -> int | None:
 
 
 def data_facts(adapter: str, source: Source) -> dict[str, Any]:
-    """Where questions come from, as a manifest keeps it: ``kind``, ``root``, and the dataset's ``revision``.
+    """Return where a task's questions come from, for the manifest: a dictionary with ``kind``, ``root`` and
+    ``revision``.
 
-    The revision is null unless it was verified: by the hub, or by ``fetched.json`` with the hash of every file. Raises
-    ``BadInput`` for a fetched file that has changed.
+    ``kind`` is ``hub`` or ``local``, ``root`` the absolute folder (None for the hub), ``revision`` the pinned commit;
+    it is None for a local folder unless the folder's ``fetched.json`` and the files' hashes prove it. Raises
+    ``BadInput`` for a fetched file that has changed and a damaged ``fetched.json``.
     """
     dataset = card(adapter)["dataset"] if has_card(adapter) else {}
     pinned = dataset.get("revision") if "hub" in dataset else None
@@ -43,7 +48,11 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
 
 
 def _fetched_revisions(root: Path, task: str) -> set[str]:
-    """The commits from which all of a task's files in ``root`` were fetched; empty if that is not known of each."""
+    """Return the commits that ``root/fetched.json`` states for a task's files; it has one entry per fetched file.
+
+    Empty without ``fetched.json``, when a listed file is missing, or when a ``*.jsonl*`` file of the task is not
+    listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed file has changed.
+    """
     try:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
         entries = [entry for entry in listed if entry["task"] == task]
@@ -60,7 +69,10 @@ def _fetched_revisions(root: Path, task: str) -> set[str]:
 
 
 def _check(root: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a fetched file is there as it was fetched. Raises ``BadInput`` if it has changed."""
+    """Return whether a file of ``fetched.json`` (``entry``: ``file`` below ``root``, ``bytes``, ``sha256``) exists.
+
+    Raises ``BadInput`` when its size, or up to 100 MB its SHA-256, is not the stated one.
+    """
     path = root / str(entry["file"])
     if not path.is_file():
         return False

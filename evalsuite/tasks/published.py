@@ -23,18 +23,21 @@ class Card:
 
     @property
     def title(self) -> str:
-        """Title of the card."""
+        """The title of the card; the name of its file when it has none."""
         return str(self.data.get("title", self.name))
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Settings of its protocol; ``not stated`` for those that it does not state."""
+        """The settings of the card's protocol, name -> value, as its file has them (``not stated`` is a value); may be
+        empty.
+        """
         return self.data.get("settings") or {}
 
     def column(self, checkpoint: str | None, model: str) -> str | None:
-        """Return the key of the card's column for a cell; None without one.
+        """Return the key of the card's score column that belongs to a cell; None without one.
 
-        A column matches by checkpoint, or for imported answers (``checkpoint`` None) by the name of the model.
+        The column with the same ``checkpoint`` matches; for imported answers (``checkpoint`` None) the one whose key is
+        the name of the model, ``model``.
         """
         for column in self.data.get("columns") or ():
             same = column["key"] == model if checkpoint is None else column.get("checkpoint") == checkpoint
@@ -43,16 +46,22 @@ class Card:
         return None
 
     def row(self, task: str) -> Mapping[str, Any] | None:
-        """Return the card's row of a task; None without one."""
+        """Return the card's row of a task (a mapping with ``task``, ``scores`` and others); None without one."""
         return next((row for row in self.data.get("rows") or () if row.get("task") == task), None)
 
     def score(self, task: str, column: str) -> float | None:
-        """Return the published score of a task in a column, a fraction of 1; None without one."""
+        """Return the published score of a task in a column (by its key), a fraction of 1; None when the card
+        has none.
+        """
         value = (self.row(task) or {}).get("scores", {}).get(column)
         return None if value is None else float(value)
 
     def counts(self, task: str, column: str) -> dict[str, tuple[int, int]]:
-        """Return group value -> (correct, items) when the card publishes counts, else an empty dictionary."""
+        """Return the published counts of a task in a column: group value (such as a subject) -> (correct items, all
+        items).
+
+        Empty when the card publishes no counts for them.
+        """
         for group in self.data.get("groups") or ():
             if (group.get("task"), group.get("column")) == (task, column):
                 return {
@@ -62,17 +71,19 @@ class Card:
 
 
 def published_cards(config_dir: str | None) -> dict[str, Card]:
-    """Return name -> card of every ``card/*.yaml``; files of ``--config-dir`` replace shipped ones of the same name.
+    """Read all published model cards; return name (file name without ``.yaml``) -> card.
 
-    Raises ``BadInput`` for an invalid file.
+    Read are ``card/*.yaml`` in the shipped configuration and in ``config_dir`` (None: no folder of the user), whose
+    files replace shipped ones of the same name. Raises ``BadInput`` for an invalid file.
     """
     return {name: _read(path) for name, path in _files(config_dir).items()}
 
 
 def card_named(name: str, config_dir: str | None = None) -> Card:
-    """Return a card by its name, or by the path of a file of the user.
+    """Read one published card: ``name`` is its name, or the path of an existing ``.yaml`` file of the user.
 
-    Raises ``BadInput`` when there is none.
+    ``config_dir`` is the user's configuration folder, searched before the shipped one (None: only the latter). Raises
+    ``BadInput`` when there is no such card or its file is invalid.
     """
     own = Path(name).expanduser()
     if own.suffix == ".yaml" and own.is_file():
@@ -84,7 +95,9 @@ def card_named(name: str, config_dir: str | None = None) -> Card:
 
 
 def _files(config_dir: str | None) -> dict[str, Path]:
-    """Return name -> file of every card; a file of ``--config-dir`` replaces the shipped one of the same name."""
+    """Return name -> path of every ``card/*.yaml``; a file in ``config_dir`` replaces the shipped one of the
+    same name.
+    """
     paths: dict[str, Path] = {}
     for folder in folders(config_dir):
         for path in sorted((folder / "card").glob("*.yaml")):

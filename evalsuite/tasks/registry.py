@@ -59,8 +59,8 @@ COMMON = ("variant", "seed", "source")
 def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Source, seed: int) -> Adapter:
     """Create the adapter ``adapter`` (a name of ``ADAPTERS`` or ``package.module:Class``) with validated options.
 
-    ``options`` holds plain values as in YAML. Raises ``BadInput`` for an unknown adapter, variant or option, and for a
-    value of the wrong type.
+    ``options`` maps option -> plain value as in YAML; ``source`` is where questions come from; ``seed`` is for its
+    random draws. Raises ``BadInput`` for an unknown adapter, variant or option, and for a value of the wrong type.
     """
     adapter_class = load(adapter)
     known: tuple[str, ...] = getattr(adapter_class, "variants", ())
@@ -71,13 +71,19 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
 
 
 def typed_options(adapter: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as plain values of the types that the adapter declares. Raises ``BadInput`` as ``build``."""
+    """Return the options with plain (JSON) values of the types that the adapter's fields declare: ``1`` for the text
+    ``"1"``.
+
+    Raises ``BadInput`` for an unknown adapter or option, and for a value of the wrong type.
+    """
     return {name: plain for name, (plain, _) in _readings(adapter, options).items()}
 
 
 def load(adapter: str) -> Any:
-    """Return the class of an adapter; raises ``BadInput`` when there is none or it does not have an adapter's
-    members.
+    """Import and return the class of an adapter, given by a name of ``ADAPTERS`` or as ``package.module:Class``.
+
+    Raises ``BadInput`` when it does not exist or cannot be imported, and when it is no dataclass with the fields
+    ``variant``, ``seed`` and ``source`` and the members ``version``, ``items`` and ``attempt``.
     """
     if adapter not in ADAPTERS and ":" not in adapter:
         raise unknown_name("adapter", adapter, ADAPTERS, "A class of your own is named my_pkg.my_module:MyTask.")
@@ -103,7 +109,10 @@ def load(adapter: str) -> Any:
 
 
 def new_import(error: ImportError) -> str | None:
-    """Return the import that replaces the one of evalsuite 0.1 that ``error`` reports; None for any other error."""
+    """Return advice naming the import that replaces the import of evalsuite 0.1 that ``error`` reports.
+
+    None for an error about another import.
+    """
     name = error.name or ""
     if not name.startswith("evalsuite."):
         return None
@@ -114,7 +123,11 @@ def new_import(error: ImportError) -> str | None:
 
 
 def _imported_path(error: ImportError) -> str | None:
-    """Return the dotted path of the import statement that raised ``error``, read from the failing source line."""
+    """Return the dotted path (``evalsuite...``) of the import statement that raised ``error``, read from the source
+    line.
+
+    The innermost source line of the traceback counts; None when it is no import of evalsuite.
+    """
     trace = error.__traceback__
     line = ""
     while trace is not None:
@@ -130,7 +143,11 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def _readings(adapter: str, options: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Option -> its plain value and its validated one, by the declared types."""
+    """Check options against the types of an adapter's fields; return option -> (plain value, validated value).
+
+    The plain value is JSON, the validated one what the class gets. Raises ``BadInput`` for an unknown adapter or
+    option, and for a value of the wrong type.
+    """
     adapter_class = load(adapter)
     fields = dataclasses.fields(adapter_class)
     known = {field.name: field for field in fields if field.init and field.name not in COMMON}
@@ -144,9 +161,10 @@ def _readings(adapter: str, options: Mapping[str, Any]) -> dict[str, tuple[Any, 
 
 
 def _reading(what: str, value: Any, hint: Any) -> tuple[Any, Any]:
-    """The plain value and the validated one: where a text is declared plain words are texts, else what they stand for.
+    """Return (plain value, validated value) of a setting by its type ``hint``; ``what`` names it in messages.
 
-    Raises ``BadInput`` for a value that is neither.
+    Tried in order: the value as it is, with all its numbers and booleans as text, with its texts as the numbers and
+    booleans that they spell. Raises ``BadInput`` when none fits the type, and for a value that JSON cannot hold.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -174,7 +192,11 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """What a word stands for that settings keep as it is written: ``1e-3`` or ``yes``."""
+    """Convert a text to the value that it spells: ``yes``/``on``/``true`` and opposites to a boolean, ``1e-3`` to a
+    number.
+
+    Any other text, and a value that is no text, is returned unchanged.
+    """
     if not isinstance(value, str):
         return value
     truth = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(value.lower())

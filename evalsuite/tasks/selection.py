@@ -10,10 +10,13 @@ from evalsuite.records import Item, canonical_sha
 
 
 def selected_items(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
-    """Return the items to ask, in nested order: those of a smaller limit are the first ones.
+    """Return the items to ask: filtered by ``select``, ordered by ``nested_order(..., seed)``, cut to the first
+    ``limit``.
 
-    ``select`` filters by group values and ids, ``limit`` bounds the number, ``seed`` determines the sample. Raises
-    ``BadInput`` for groups, values or ids that do not exist.
+    ``items`` are all items of the task; ``select.groups`` maps a group to the accepted values (all groups must match),
+    ``select.ids`` is the path of a text file with one item id a line (None: all); ``limit`` None keeps all. The items
+    of a smaller limit are the first ones of a larger limit. Raises ``BadInput`` for groups, values or ids that do not
+    exist, an ids file that cannot be read, and a selection without items.
     """
     chosen = [item for item in items if _in_groups(item, select)]
     if select.groups:
@@ -27,10 +30,10 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
 
 
 def nested_order(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
-    """Return the items so that every beginning is a stratified sample of them.
+    """Return all items, reordered so that every beginning of the result is a sample stratified by their first group.
 
-    Every item has a fixed random rank inside its stratum (by ``seed``); items are ordered by rank relative to the
-    stratum's size.
+    The stratum is the value of the alphabetically first group name. In it each item gets a random but reproducible rank
+    (hash of ``seed`` and id); items are sorted by their rank relative to the size of the stratum.
     """
     strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for index, item in enumerate(items):

@@ -30,19 +30,23 @@ class WordProblems:
     id_field: ClassVar[str] = "id"
 
     def items(self) -> Iterable[Item]:
-        """Yield the 2,000 held-out questions."""
+        """Yield the 2,000 generated held-out questions; the target is the answer as text, the group is the subject."""
         for problem in held_out():
             yield Item(problem.id, {"question": problem.question}, problem.answer, {"subject": problem.subject})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the question as one user message."""
+        """Build the request: the question as the only message, of the user. ``repeat`` is not used."""
         return Request(({"role": "user", "content": item.inputs["question"]},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when it is exactly the answer, apart from surrounding space."""
+        """Grade a reply: value 1 when it equals the answer, apart from surrounding space, else 0. ``repeat`` is not
+        used.
+        """
         answer = reply.text.strip() or None
         return graded(reply, right=answer == item.target, answer=answer, stage="text" if answer else "")
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply."""
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+        """
         return await single_turn(self, item, repeat, tools)
