@@ -105,7 +105,8 @@ class JudgeFailed(SampleFailed):
 
 
 def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = "") -> BadInput:
-    """Return the error for a name that does not exist: the requested name, the most similar one, all names, the remedy.
+    """Return (not raise) the error for a name that does not exist: the requested name, the most similar one, all known
+    names, the remedy.
 
     ``kind`` is the kind of name, such as ``model``; ``remedy`` is a sentence at the end.
     """

@@ -189,7 +189,7 @@ CALL_MARKS: tuple[str, ...] = (
 
 
 def call_in_text(text: str) -> bool:
-    """Whether a text holds a tool call in one of the known notations."""
+    """Whether a text holds the beginning of a tool call in one of the known notations (``CALL_MARKS``)."""
     return any(mark in text for mark in CALL_MARKS)
 
 

@@ -18,7 +18,10 @@ class Arguments:
 
 
 def split(words: Sequence[str]) -> Arguments:
-    """Flags and overrides of a command line, in any order."""
+    """Split the words after a command's name into flags and overrides, in any order.
+
+    Raises ``BadInput`` for an unknown flag, with what was probably meant, and for ``--config-dir`` without a folder.
+    """
     overrides: list[str] = []
     config_dir: str | None = None
     multirun = help_asked = False

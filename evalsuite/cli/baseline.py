@@ -17,9 +17,10 @@ from evalsuite.store.runs import TableCell, find_run, run_cells
 
 
 def save(settings: Report) -> Exit:
-    """``evalsuite baseline save run=R model=M to=FILE``: write the cells of one model as an artefact.
+    """``evalsuite baseline save run=R model=M to=FILE``: write the cells of one model as one file, and print its hash.
 
-    Raises ``BadInput`` for an unknown model, an incomplete cell, or a file that is there with another content.
+    Includes the offsets from the older baseline that accepted the model, where a verdict did. Returns ``DONE``. Raises
+    ``BadInput`` for an unknown model, an incomplete cell, or a file that is there with another content.
     """
     if settings.model is None or settings.to is None:
         raise BadInput("baseline save needs model=NAME (whose cells) and to=FILE")
@@ -45,9 +46,11 @@ def save(settings: Report) -> Exit:
 
 
 def _accepted(cells: tuple[TableCell, ...]) -> dict[str, Any]:
-    """Return the offsets of these cells from the baseline against which the verdicts of their runs passed the model.
+    """The offsets of these cells from the baseline against which the verdicts of their runs passed the model.
 
-    Empty where no verdict passed it, or where verdicts name several baselines.
+    ``{"baseline": name, "tasks": {task: {"delta", "stderr"}}}`` in fractions of 1, read from each run's
+    ``verdict.json``; empty where no verdict passed it, or where verdicts name several baselines. Raises ``BadInput``
+    for a broken file.
     """
     offsets: dict[str, dict[str, float]] = {}
     baselines: set[str] = set()

@@ -37,8 +37,8 @@ WAITING_SECONDS = 5.0
 
 
 def doctor(settings: Run) -> Exit:
-    """Probe all endpoints of a configuration and print what was found and what a run lacks; ``to=FILE`` also writes it
-    as JSON.
+    """Probe all endpoints of a configuration and print what was found and what a run lacks;
+    ``to=FILE`` also writes JSON.
 
     Returns ``DONE``, ``ENDPOINT`` if an endpoint cannot be used, or ``BAD_INPUT`` if a run would not start for want of
     something else. Raises ``BadInput`` when neither an endpoint nor a task is named.
@@ -51,7 +51,7 @@ def doctor(settings: Run) -> Exit:
 
 
 def doctor_json(settings: Run) -> Content:
-    """The same checks as the document of ``output=json``."""
+    """Make the same checks as ``doctor``; returns (exit code, fields of the document of ``output=json``)."""
     examined = _examine(settings)
     return examined.exit_code, _to_json(examined)
 
@@ -78,7 +78,8 @@ class _Examined:
 
 
 def _examine(settings: Run) -> _Examined:
-    """Probe all endpoints; with ``to=FILE`` write what was found.
+    """Probe all endpoints and find what a run lacks here (only if tasks are named); with ``to=FILE``
+    write both as JSON.
 
     Raises ``BadInput`` when neither an endpoint nor a task is named.
     """
@@ -104,7 +105,8 @@ def _missing_tables(examined: _Examined) -> list[Table]:
 async def _check_all(settings: Run, tasks: list[LoadedTask]) -> list[EndpointCheckup]:
     """Check all models side by side, with the judge, and the simulator if a task needs it (one is always configured).
 
-    Every ``WAITING_SECONDS`` a line on standard error names what each of them is waiting for.
+    Returns the checkups of models, then of judge and simulator. Servers of demo models are started for it. Every
+    ``WAITING_SECONDS`` a line on standard error names what each of them is waiting for.
     """
     declared = [(name, model.same_as) for name, model in settings.models.items() if model.same_as]
     plan = CheckupPlan(
@@ -151,7 +153,10 @@ def _checks_table(checks: Sequence[CheckResult]) -> Table:
 
 
 def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
-    """What the servers state, and where they differ from the first one."""
+    """A table of the facts that each server states, and one of where they differ from the first model's, if they do.
+
+    Empty where no server states anything.
+    """
     shown = [checkup for checkup in checkups if checkup.facts]
     if not shown:
         return []
@@ -170,7 +175,9 @@ def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
 
 
 def _differences(checkups: Sequence[EndpointCheckup]) -> list[tuple[str, Difference]]:
-    """(model, fact in which its server differs from that of the first model)."""
+    """(name of a later model, a fact in which its server differs from the first model's); judge and
+    simulator excepted.
+    """
     models = [checkup for checkup in checkups if checkup.facts and checkup.name not in ("judge", "simulator")]
     return [
         (other.name, difference)
@@ -180,12 +187,14 @@ def _differences(checkups: Sequence[EndpointCheckup]) -> list[tuple[str, Differe
 
 
 def _server(checkup: EndpointCheckup) -> dict[str, Any]:
-    """The facts of an endpoint as a manifest holds them."""
+    """The facts of an endpoint in the form of a manifest, ``{"server": [{"facts": ...}]}``."""
     return {"server": [{"facts": checkup.facts}]}
 
 
 def _to_json(examined: _Examined) -> dict[str, Any]:
-    """Machine-readable: checks, facts without secrets, fingerprints, and what a run lacks here."""
+    """The fields of the JSON document: failures, missing pieces, checks, facts, differences,
+    fingerprints (no secrets).
+    """
     checkups = examined.checkups
     return {
         "failed": examined.failed,

@@ -14,7 +14,11 @@ from evalsuite.tasks.loading import LoadedTask
 
 
 def dry_run(settings: Run) -> Exit:
-    """Print the first full request of every task, once for each different body, and send nothing."""
+    """Print the first full request of every single-turn task, once for each different body; no request is sent.
+
+    Also prints where each sampling value comes from and how many items are asked. Dialogues and gated questions are not
+    shown. Always returns ``DONE``; loads the questions, raising ``BadInput`` where they cannot be had.
+    """
     spec = run_spec(settings)
     console = lines_output()
     for task in spec.tasks.values():
@@ -36,7 +40,7 @@ def dry_run(settings: Run) -> Exit:
 
 
 def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
-    """Names of models that are sampled alike -> each field with its value and source."""
+    """Names of models that are sampled alike, joined by commas -> ``field=value (source), ...`` as one text."""
     alike: dict[str, list[str]] = {}
     for name, model in models.items():
         own = task.for_model(model)
@@ -46,7 +50,9 @@ def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
 
 
 def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
-    """The JSON of the first request of a task whose adapter has a ``prompt``."""
+    """The JSON body of the first request (first item, repeat 0) of a task to a model; the adapter
+    must have a ``prompt``.
+    """
     task = task.for_model(model)
     request = task.first_request()
     assert request is not None
@@ -56,7 +62,7 @@ def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
 
 
 def _abbreviated(value: Any) -> Any:
-    """A body for people: pictures are replaced by their size."""
+    """A JSON value for people: every data URL in it is cut to 40 characters and its length."""
     if isinstance(value, dict):
         return {key: _abbreviated(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -13,7 +13,12 @@ from evalsuite.tasks.registry import load
 
 
 def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exit:
-    """The exit code of a run; prints a line for every cell and endpoint with a problem, and what stopped the run."""
+    """The exit code of a run that has ended; prints every problem of a cell or endpoint, and what stopped the run.
+
+    Summarizes every cell (``summary.json``). ``DONE``; ``INCOMPLETE`` where samples lack a value; ``ENDPOINT`` for a
+    refused or failing server, or without any cell; ``STOPPED`` for a deadline, budget, outage or skipped task; a
+    signal's own code; ``BAD_INPUT`` where no request fits a whole window.
+    """
     ended = result.ended
     if not result.cells:
         for name, error in ended.faults.items():
@@ -34,7 +39,10 @@ def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exi
 
 
 def _report_cell(cell: Cell, console: Console) -> bool:
-    """Whether a cell is complete; prints what it lacks, and whether its answers were cut too often."""
+    """Whether a cell is complete (False if it has no manifest yet); writes its ``summary.json``.
+
+    Prints its warnings, what it lacks, and whether too many of its answers were cut.
+    """
     from evalsuite.analysis.summary import summarize  # pandas and scipy: not before the last answer
 
     name = f"{cell.label}/{cell.folder.name}"
@@ -56,7 +64,10 @@ def _report_cell(cell: Cell, console: Console) -> bool:
 
 
 def _grading(cell: Cell) -> str:
-    """The command that grades the answers of a cell that are ``ungraded``."""
+    """The command that grades a cell's ``ungraded`` answers, as text of a message.
+
+    ``evalsuite rescore`` for adapters that lacked a sandbox (they have ``cannot_grade``), else ``evalsuite judge``.
+    """
     run, task = cell.folder.parents[1].name, cell.folder.name
     if hasattr(load(cell.manifest["identity"]["adapter"]), "cannot_grade"):
         return f"evalsuite rescore run={run} task={task}, where bubblewrap is installed,"
@@ -64,7 +75,10 @@ def _grading(cell: Cell) -> str:
 
 
 def _stopped(ended: LoopResult, limits: RunLimits, console: Console) -> Exit:
-    """The exit code of a run that was stopped: the signal's own, 75, or 64 where no such window will ever do."""
+    """The exit code of a run that was stopped, with a printed line on why and how to go on.
+
+    A signal's own code, else 75 (``STOPPED``); 64 (``BAD_INPUT``) where no window of this length ever fits a request.
+    """
     stop, window = limits.stop, limits.window
     if stop.reason in SIGNALS:
         console.print("Everything that arrived is kept. The same command goes on where this one stopped.")
@@ -96,7 +110,7 @@ def _nothing_fitted(ended: LoopResult, window: Window, console: Console) -> Exit
 
 
 def duration_text(seconds: float) -> str:
-    """``3 h 50 min``, ``27 min``, ``45 s``."""
+    """Seconds as text: ``45 s`` below two minutes, ``27 min`` below two hours, else ``3 h 50 min``."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

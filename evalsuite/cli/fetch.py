@@ -43,7 +43,12 @@ class FetchedFile:
 
 
 def fetch(settings: Run) -> Exit:
-    """Fetch the files of the chosen tasks; ``INCOMPLETE`` if one could not be had. Raises ``StorageFailed``."""
+    """Download the data of the chosen tasks into ``settings.to`` (else ``evalsuite-data``), printing
+    a line for each file.
+
+    Returns ``DONE``, or ``INCOMPLETE`` if a file could not be had. Raises ``StorageFailed`` if the folder cannot be
+    written, ``BadInput`` for a damaged ``fetched.json`` in it.
+    """
     root = Path(settings.to or FETCH_FOLDER).expanduser().absolute()
     tasks = list(dict.fromkeys(task.adapter for task in settings.tasks.values()))
     try:
@@ -61,7 +66,10 @@ def fetch(settings: Run) -> Exit:
 
 
 def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
-    """Fetch everything and print one line per file; returns a line with the remedy for each that could not be had."""
+    """Fetch the files of ``tasks`` (names of adapters) into ``root`` and print one line per file.
+
+    Keeps ``fetched.json`` and ``LICENSES.md``. Returns a message with the remedy for each file that could not be had.
+    """
     known = _read(root)
     problems = []
     unreachable: set[str] = set()
@@ -97,9 +105,10 @@ def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
 def _fetch_file(
     root: Path, before: FetchedFile | None, required: sources.RequiredFile, unreachable: Collection[str]
 ) -> tuple[FetchedFile, str]:
-    """(the file, "there" or "loaded"). Raises ``BadInput`` when it cannot be had.
+    """(the entry of the file, "there" or "loaded"). Loads ``required`` into ``root`` unless it is there unchanged.
 
-    Hosts that are ``unreachable`` are not asked again.
+    ``before``: its entry in ``fetched.json``; None: none. Hosts that are ``unreachable`` are not asked again. Raises
+    ``BadInput`` when it cannot be had, was changed here, or has another hash than its card states.
     """
     path = root / required.file
     if before is not None and path.is_file():

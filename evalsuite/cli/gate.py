@@ -49,11 +49,13 @@ class _Judged:
 
 
 def gate(settings: Report) -> Exit:
-    """Compute the verdict on every candidate of the runs (or only ``model``), write it, and return it as exit code.
+    """Compute the verdict on every candidate of the runs (or only ``model``), write it, print it, and
+    return it as exit code.
 
-    Returns ``INCOMPLETE`` where samples are missing that were not allowed to. Raises ``BadInput`` without margins,
-    without anything to compare, for refused comparisons, and for a baseline that is not what was published
-    (``baseline_waiver="reason"`` goes on).
+    Writes ``verdict.json`` and ``junit.xml`` (with ``gate=drift``: ``drift.json``, charts). Returns ``DONE`` (pass),
+    ``FAIL``, ``UNDECIDED``, or ``INCOMPLETE`` where samples are missing that were not allowed to. Raises ``BadInput``
+    without margins, without anything to compare, for refused comparisons, and for a baseline that is not what was
+    published (``baseline_waiver="reason"`` goes on).
     """
     margins = _margins(settings)
     if margins.drift:
@@ -68,7 +70,9 @@ def gate(settings: Report) -> Exit:
 
 
 def gate_json(settings: Report) -> Content:
-    """The same verdict, written in the same way, as the document of ``output=json``."""
+    """Compute and write the same verdict as ``gate``; returns (exit code, fields of the document of
+    ``output=json``).
+    """
     margins = _margins(settings)
     if margins.drift:
         series, file = _drift(settings)
@@ -84,7 +88,10 @@ def _margins(settings: Report) -> Gate:
 
 
 def _judged(settings: Report, margins: Gate) -> _Judged:
-    """Compute and write the verdict."""
+    """Compute the verdict on all candidates and write it; deletes the report folder's old verdict first.
+
+    ``INCOMPLETE`` with the reason, and no verdict, where samples are missing. Raises ``BadInput`` as ``gate`` does.
+    """
     out = report_folder(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -120,7 +127,10 @@ def _judged(settings: Report, margins: Gate) -> _Judged:
 
 
 def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> None:
-    """Write ``day0.json``. Raises ``BadInput`` for several candidates, which this shape cannot hold."""
+    """Write ``day0.json`` into the folder ``out``, from the content of ``verdict.json`` and the scores of each task.
+
+    Raises ``BadInput`` for several candidates, which this shape cannot hold.
+    """
     names = list(verdict["candidates"])
     if len(names) != 1:
         raise BadInput(f"format=day0 holds one candidate, here are {', '.join(names)}: add model=NAME")
@@ -133,7 +143,10 @@ def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> N
 
 
 def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteComparison:
-    """All comparisons, or those of ``settings.model``, without verdicts yet."""
+    """All comparisons, or those of the candidate ``settings.model``, without verdicts yet.
+
+    Raises ``BadInput`` for an unknown candidate and if nothing can be compared.
+    """
     suite = compare_all(inputs.table, inputs.baseline, allow_incomplete=settings.allow_incomplete, alpha=gate.alpha)
     if settings.varies and suite.no_effects:
         raise BadInput(suite.no_effects)
@@ -156,7 +169,10 @@ def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteCompar
 
 
 def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
-    """The incomplete rows among those that decide. Raises ``BadInput`` for cells that may not be compared."""
+    """``task: reason`` for each comparison that decides but lacks samples; empty if all are complete.
+
+    Raises ``BadInput`` if no deciding task is compared, for refused comparisons, and for cells of an undeclared part.
+    """
     incomplete: list[str] = []
     deciding = {task for task, margin in gate.margins.items() if margin.tier != "advisory"}
     if not deciding & {row.task for row in suite.comparisons}:
@@ -177,7 +193,7 @@ def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
 
 
 def _check_extent(cell: TableCell) -> None:
-    """Raises ``BadInput`` for a part of a task that no command asked for before its answers existed."""
+    """Raise ``BadInput`` for a cell of only a part of a task that no command declared before its answers existed."""
     if problem := undeclared(cell.manifest):
         raise BadInput(problem)
     if cell.short:
@@ -204,7 +220,9 @@ def _candidate_count(suite: SuiteComparison, inputs: ReportInputs) -> CandidateC
 
 
 def _print(parts: Sequence[str | Table]) -> None:
-    """Print to standard output; where that is closed, the verdict and its exit code are the same."""
+    """Print lines and tables to standard output; where that is closed nothing is raised, so that the
+    exit code stays.
+    """
     target = console.standard_output()
     text = io.StringIO()
     output = console.SafeConsole(file=text, width=target.width, force_terminal=target.is_terminal)
@@ -228,7 +246,11 @@ def _remove(path: Path) -> None:
 
 
 def _drift(settings: Report) -> tuple[Series, Path]:
-    """The series of nights with its verdict; writes charts, ``drift.json`` (returned), ``junit.xml`` and a plot."""
+    """(the series of nights with its verdict, the path of its ``drift.json``).
+
+    Writes that file, charts, ``junit.xml`` and a plot into ``out``, else into the last night's report folder. Raises
+    ``BadInput`` with ``limit=``, ``StorageFailed`` where nothing can be written.
+    """
     if settings.limit is not None:
         raise BadInput("limit= shows a part of one comparison; a series of nights has none")
     series = read_series(settings)

@@ -28,9 +28,11 @@ from evalsuite.tasks.loading import load_tasks
 
 
 def import_answers(settings: Run) -> Exit:
-    """Grade ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
+    """Grade the answers in ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
 
-    Raises ``BadInput`` when the file does not fit the task or the cell is there with other answers.
+    Prints the score and returns ``DONE``, or ``INCOMPLETE`` where items lack an answer. Raises ``BadInput``
+    when the file does not fit the task, when answers of the task cannot be imported, or when the cell is there
+    with other answers.
     """
     name, key = settings.name or "", next(iter(settings.tasks))
     task = load_tasks(settings)[key]
@@ -69,7 +71,9 @@ def import_answers(settings: Run) -> Exit:
 
 
 def _line(summary: Mapping[str, Any]) -> str:
-    """One line on the imported cell."""
+    """One line on the imported cell from its ``summary.json``: model, task, score in percent (or why
+    none), outcomes.
+    """
     outcomes = {name: count for name, count in summary["outcomes"].items() if count}
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())
     head = f"{summary['model']} · {summary['task']} ({summary['variant']}): "

@@ -30,12 +30,18 @@ Content = tuple[Exit, Mapping[str, Any]]
 
 
 def is_requested(words: Sequence[str]) -> bool:
-    """Whether a command line asks for JSON, also where it cannot be read otherwise."""
+    """Whether the words of a command line ask for JSON: one is ``output=json``, quoted or not (they
+    may be wrong otherwise).
+    """
     return any(word.replace("'", "").replace('"', "") == WORD for word in words)
 
 
 def print_result(command: str, content: Callable[[], Content]) -> Exit:
-    """Print the document of a command and return its exit code, which a closed standard output does not change."""
+    """Call ``content``, print the JSON document of ``command`` to standard output, and return the exit code.
+
+    Whatever ``content`` prints goes to standard error, as does an ``error`` among its fields. A closed standard output
+    does not change the exit code.
+    """
     with redirect_stdout(sys.stderr):
         code, fields = content()
     if "error" in fields:
@@ -45,7 +51,9 @@ def print_result(command: str, content: Callable[[], Content]) -> Exit:
 
 
 def print_error(words: Sequence[str], code: Exit, text: str) -> None:
-    """Print the document of the command line ``words``, which failed."""
+    """Print the JSON document of a command that failed with ``code``: ``text`` is its ``error``,
+    ``words[0]`` its name.
+    """
     _print(next(iter(words), ""), code, {"error": text})
 
 

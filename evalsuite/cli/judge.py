@@ -22,9 +22,11 @@ from evalsuite.tasks.registry import build
 
 
 def judge(settings: Report) -> Exit:
-    """Grade the answers of every judged cell of the named runs with ``settings.judge``.
+    """Grade the stored answers of every judged cell of the named runs (or only ``task``) with ``settings.judge``.
 
-    Raises ``BadInput`` without a judge or judged cells, ``EndpointUnusable`` if the judge cannot be reached.
+    Writes verdicts, tables and summaries and prints a line a cell. Returns ``DONE``, or ``INCOMPLETE`` if
+    samples still lack a value. Raises ``BadInput`` without a judge or judged cells, ``EndpointUnusable`` if
+    the judge cannot be reached.
     """
     if settings.judge is None:
         raise BadInput(
@@ -55,7 +57,7 @@ def judge(settings: Report) -> Exit:
 
 
 def _is_judged(folder: Path) -> bool:
-    """Whether a cell was asked here and its answers are, or wait to be, judged."""
+    """Whether the answers of the cell in ``folder`` are, or wait to be, graded by a judge; False for imported cells."""
     manifest = read_manifest(folder)
     if manifest["imported"] is not None:
         return False

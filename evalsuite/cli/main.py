@@ -70,7 +70,11 @@ LISTING = ("show", "tasks")
 
 
 def main() -> NoReturn:
-    """Entry point: run a command and leave with its exit code."""
+    """Entry point of ``evalsuite``: run the command of ``sys.argv`` and leave the process with its exit code.
+
+    Every exception becomes one message on standard error and an ``Exit`` code; a bug leaves its
+    traceback in a log file.
+    """
     signal.signal(signal.SIGTERM, _on_sigterm)
     _replace_unencodable()
     try:
@@ -93,9 +97,10 @@ def main() -> NoReturn:
 
 
 def _failed(code: Exit, text: str = "") -> Exit:
-    """Report an error on standard error, and with ``output=json`` also as the document on standard output.
+    """Report an error on standard error, and with ``output=json`` also as the document on standard
+    output; returns ``code``.
 
-    Without a text a signal has ended the command, or its message stands there already.
+    Without a text nothing is printed to standard error: a signal ended the command, or its message is there already.
     """
     if text:
         _print_error(text)
@@ -106,14 +111,16 @@ def _failed(code: Exit, text: str = "") -> Exit:
 
 
 def _replace_unencodable() -> None:
-    """A terminal or a file that is not UTF-8 gets a question mark for what it cannot hold, and the run goes on."""
+    """Make standard output and standard error write ``?`` for characters that their encoding lacks,
+    instead of failing.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="replace")
 
 
 def _os_error(error: OSError) -> str:
-    """One line on what the operating system refused, with the number of the error and what usually helps."""
+    """A message on what the operating system refused, with errno, file and what usually helps."""
     what = f"[Errno {error.errno}] {error.strerror}" if error.errno is not None else str(error) or type(error).__name__
     where = f": {error.filename}" if error.filename is not None else ""
     remedy = _REMEDIES.get(error.errno or 0, "mend that and give the same command again")
@@ -121,12 +128,17 @@ def _os_error(error: OSError) -> str:
 
 
 def _output_closed() -> Exit:
-    """The exit code where the reader of the output has closed it: 0, but not for ``gate``, whose 0 is a verdict."""
+    """The exit code where the reader of the output has closed it: 0, but 70 (``BUG``) for ``gate``,
+    whose 0 is a verdict.
+    """
     return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
 
 
 def _print_error(text: str) -> None:
-    """Print to standard error; where that is closed, only the exit code remains (Python's own would be 1)."""
+    """Print ``evalsuite: text`` to standard error, with control characters made harmless.
+
+    Where standard error is closed it is replaced by the null device, so that the exit code stays as it is.
+    """
     try:
         print(f"evalsuite: {safe_text.terminal(text)}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -134,7 +146,12 @@ def _print_error(text: str) -> None:
 
 
 def dispatch(argv: Sequence[str]) -> Exit:
-    """Run one command. Raises ``EvalsuiteError`` for every expected error."""
+    """Run the command line ``argv`` (without the program's name) and return its exit code; prints
+    help and version, too.
+
+    A run with ``-m`` or ``launch=`` is handed to the sweep or the launcher. Raises ``EvalsuiteError`` for every
+    expected error, ``BadInput`` for an unknown command.
+    """
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
         print(overview())
@@ -188,7 +205,10 @@ def _run_command(name: str, settings: "Run | Report") -> Exit:
 
 
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
-    """What the command line sets: ``tasks new``, ``models new`` get a name, ``release`` one model and its baseline."""
+    """The ``KEY=VALUE`` words of a command line in the form that the configuration takes.
+
+    ``tasks new`` and ``models new`` get a bare word as ``name=``, ``release`` its candidate and baseline as ``model=``.
+    """
     if command in ("tasks new", "models new"):  # the name stands by itself
         return [f"name={word}" if "=" not in word else word for word in arguments.overrides]
     if command != "release":
@@ -199,7 +219,9 @@ def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
 
 
 def _load(command: str, arguments: Arguments) -> "Run | Report":
-    """The settings of a command, composed from files and the command line."""
+    """The settings of a command, composed from files and the command line: ``Report`` for commands over finished runs,
+    else ``Run``. With ``urls=`` the servers are asked what they serve. Raises ``BadInput``.
+    """
     from evalsuite.cli.startup import importing
 
     with importing():
@@ -214,7 +236,10 @@ def _load(command: str, arguments: Arguments) -> "Run | Report":
 
 
 def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> "Run":
-    """The settings of a run of the models at ``urls=[A,B]``, which are asked what they serve."""
+    """The settings of a run of the models at ``urls=[A,B]``.
+
+    Asks the servers what they serve, and prints one line for each model to standard error.
+    """
     from evalsuite.cli.urls import models_at, print_models
     from evalsuite.config.compose import load_settings
 
@@ -225,7 +250,10 @@ def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> 
 
 
 def _defaults(command: str, arguments: Arguments) -> "Run | Report":
-    """The settings of a listing for which nothing was chosen: Hydra would compose these, half a second later."""
+    """The default settings of ``show`` or ``tasks`` without composing files (Hydra would take half a second).
+
+    Any override means ``output=json``. Raises ``BadInput`` for a configuration folder that does not exist.
+    """
     from evalsuite.config.files import config_source
     from evalsuite.config.report_settings import Report
     from evalsuite.config.settings import Run
@@ -241,7 +269,7 @@ def _function(path: str) -> Callable[[Any], Exit]:
 
 
 def _attribute(path: str) -> Any:
-    """What ``module:name`` names; its module is imported now."""
+    """Import and return what ``module:name`` names."""
     module, _, name = path.partition(":")
     from evalsuite.cli.startup import importing
 
@@ -254,7 +282,10 @@ def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _crash_log() -> str:
-    """Write the traceback of a bug into a file of its own; returns the message for the user."""
+    """Write the traceback of the current exception to ``evalsuite-crash-PID.log`` in the temporary folder.
+
+    Returns the message for the user, which names the file, or holds the traceback where it cannot be written.
+    """
     log = Path(tempfile.gettempdir()) / f"evalsuite-crash-{os.getpid()}.log"
     text = f"evalsuite {__version__}, Python {sys.version}\n{traceback.format_exc()}"
     try:

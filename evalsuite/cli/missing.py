@@ -46,14 +46,15 @@ class MissingPiece:
 
     @property
     def line(self) -> str:
-        """Both parts as one message."""
+        """What is missing and its remedy as one message, ``what: remedy``; only ``what`` where there is no remedy."""
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
 
 def check_complete(settings: Run) -> dict[str, LoadedTask]:
-    """The tasks of a run with their questions.
+    """The tasks of a run by name, with their questions loaded, if nothing is missing that would refuse the run.
 
-    Raises ``BadInput``: with one line where a single piece is missing, else with the table of all that is.
+    Raises ``BadInput``: with one line where a single piece is missing, else with the table of all that is, including
+    pieces that would not refuse the run by themselves (servers, keys, judge, sandbox, disk).
     """
     available = load_available(settings)
     blocking = [*_chosen(settings), *_task_pieces(settings, available)]
@@ -69,12 +70,19 @@ def check_complete(settings: Run) -> dict[str, LoadedTask]:
 
 
 def missing_pieces(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
-    """All that a run lacks, what prevents it first; ``servers``: whether the models' servers are connected to."""
+    """All that a run lacks on this machine, what refuses it first; nothing is downloaded.
+
+    ``available`` holds the tasks that could be loaded and the problems of the others; ``servers``: whether the models'
+    servers are connected to (the judge's and simulator's always are, if a task needs them).
+    """
     return [*_chosen(settings), *_task_pieces(settings, available), *_others(settings, available, servers=servers)]
 
 
 def _others(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
-    """What does not prevent a run from starting here: judge and simulator, servers, keys, sandbox, disk."""
+    """What a run lacks without being refused for it: judge and simulator, servers, keys, sandbox, disk.
+
+    Connects to the judge, the simulator (where a task needs them) and, with ``servers``, the models, side by side.
+    """
     roles = {role for task in available.tasks.values() for role in task.needs}
     auxiliaries = {"judge": settings.judge, "simulator": settings.simulator}
     needed = {role: model for role, model in auxiliaries.items() if role in roles}
@@ -91,7 +99,10 @@ def _others(settings: Run, available: AvailableTasks, *, servers: bool = True) -
 
 
 def missing_table(pieces: Sequence[MissingPiece]) -> Table:
-    """One row a piece."""
+    """The table for people, one row a piece: whom it concerns, what is missing, remedy, effect.
+
+    A note names the ``fetch`` command for data that is missing in the hub's cache.
+    """
     titles = ("for", "missing", "what to do", "without it")
     rows = tuple((piece.owner, piece.what, piece.remedy, piece.effect) for piece in pieces)
     tasks = ",".join(dict.fromkeys(piece.owner for piece in pieces if "hub's cache" in piece.what))
@@ -101,7 +112,9 @@ def missing_table(pieces: Sequence[MissingPiece]) -> Table:
 
 
 def to_json(pieces: Sequence[MissingPiece]) -> list[dict[str, str]]:
-    """The pieces as plain values."""
+    """The pieces as JSON objects with ``for``, ``missing``, ``remedy`` and ``without`` (the effect),
+    in the same order.
+    """
     return [
         {"for": piece.owner, "missing": piece.what, "remedy": piece.remedy, "without": piece.effect} for piece in pieces
     ]
@@ -114,7 +127,10 @@ def _chosen(settings: Run) -> Iterator[MissingPiece]:
 
 
 def _task_pieces(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
-    """The messages of the tasks that cannot be asked, split at their first colon; and the token of gated data."""
+    """One piece for each problem of a task that cannot be loaded (its message, split at the first colon).
+
+    Also the token of gated data: a piece where the data comes from the hub and no ``HF_TOKEN`` is known.
+    """
     for name, messages in available.problems.items():
         for message in messages:
             what, _, remedy = message.partition(": ")
@@ -138,7 +154,11 @@ def _unfilled(role: str, available: AvailableTasks) -> MissingPiece:
 
 
 def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
-    """Whether something accepts connections at each address of a model."""
+    """One piece for each address of a model at which no server (or no proxy) accepts connections; empty if all do.
+
+    ``served`` is (name, model), where the name is a model's key, ``judge`` or ``simulator``. Demo
+    addresses are skipped.
+    """
     name, model = served
     key = name if name in ("judge", "simulator") else f"models.{name}"
     effect = {"judge": "answers wait for a judge", "simulator": "dialogues are skipped"}.get(name, NOT_STARTED)
@@ -159,7 +179,10 @@ def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
 
 
 def _key(name: str, model: Model) -> Iterator[MissingPiece]:
-    """A key that cannot be sent, or that an API elsewhere will want."""
+    """A piece if the API key of model ``name`` is malformed, or is not set although it is needed; else nothing.
+
+    A key is needed where the model names its own variable, or uses OpenAI's dialect at an ``https`` address.
+    """
     try:
         wanted = model.api_key_env not in _DEFAULT_KEYS or model.server.dialect == "openai"
         local = isinstance(model.base_url, str) and not model.base_url.startswith("https://")
@@ -184,7 +207,9 @@ def _sandbox(available: AvailableTasks) -> Iterator[MissingPiece]:
 
 
 def _disk(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
-    """Too little room for the answers, as ``plan`` estimates them, or a folder that cannot be written."""
+    """A piece if the results folder cannot be written, and one if its disk has less room than the answers are expected
+    to take by ``plan``'s estimate.
+    """
     folder = Path(settings.results_dir).absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not os.access(there, os.W_OK):

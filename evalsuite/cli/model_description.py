@@ -33,19 +33,22 @@ class Description:
     """Key that is left out -> why."""
 
     def put(self, key: str, value: Any, source: str) -> None:
-        """Set a value with its source."""
+        """Set the value of ``key`` and ``source``, what states it; changes the description in place."""
         self.values[key], self.sources[key] = value, source
 
 
 def describe(name: str, checkpoint: str, files: CheckpointFiles, server: Survey, source: ConfigSource) -> Description:
-    """What the files of a checkpoint and its server state.
+    """Put together the settings of a model from what its checkpoint's files and its server state.
 
     Args:
         name: The model's key.
         checkpoint: Repository or folder; empty: what the server states.
         files: The files of the checkpoint that could be read.
         server: What the server states.
-        source: The configuration, in which the baseline is looked for.
+        source: The configuration, in which the baseline and the cards' sampling are looked for.
+
+    Returns:
+        Every value with its source, and each setting that was left out with the reason.
     """
     found = Description(name)
     found.put("server", server.dialect, server.dialect_source)
@@ -196,7 +199,7 @@ def _count(value: Any) -> int | None:
 
 
 def to_yaml(found: Description) -> str:
-    """The file ``model/NAME.yaml``: every value with a comment on its source, and what was not found as comments."""
+    """The text of ``model/NAME.yaml``: every value with a comment on its source, and what was left out as comments."""
     lines = [
         f"# @package models.{found.name}",
         "# Written by `evalsuite models new`; the comments name what states each value. Edit it as you like.",
@@ -222,10 +225,10 @@ def _lines(key: str, value: Any, sources: Mapping[str, str], prefix: str) -> lis
 
 
 def _flow(value: Any) -> str:
-    """A value in one line of YAML; texts in quotes, without references that OmegaConf would resolve."""
+    """A value in one line of YAML (as JSON), with ``${`` broken up so that OmegaConf resolves no reference in it."""
     return json.dumps(value, ensure_ascii=False).replace("${", "$ {")
 
 
 def _comment(text: str) -> str:
-    """A text of others in one line without control characters."""
+    """A text from outside made fit for a comment: one line without control characters, at most 200 characters."""
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))[:200]

@@ -22,10 +22,11 @@ OTHERS = "sglang, vllm and llama_cpp take the thinking switch and top_k, too"
 
 
 def models_new(settings: Run) -> Exit:
-    """Write ``DIR/model/NAME.yaml``; every value in it has a comment on what states it.
+    """Write ``DIR/model/NAME.yaml`` (DIR is ``config_dir``, else ``mine``); each value has a comment on what states it.
 
-    A server or a hub that cannot be reached is a comment, too. Raises ``BadInput`` without a name, without both
-    ``checkpoint=`` and ``base_url=``, and where the file is there already.
+    Asks the server what it serves and reads the checkpoint's files, from the hub if need be; what cannot be reached is
+    a comment. Returns ``DONE``. Raises ``BadInput`` without a name, without both ``checkpoint=`` and ``base_url=``, for
+    a key in the address, and where the file is there already.
     """
     name, checkpoint, url = settings.name, settings.checkpoint or "", settings.base_url
     if name is None or not (checkpoint or url):
@@ -66,7 +67,10 @@ def _hub_answers() -> bool:
 
 
 def _server(url: str | None) -> tuple[Survey, str]:
-    """(what the server states, why it states nothing)."""
+    """(what the server at ``url`` states, why it states nothing).
+
+    The second is empty if it answered. Without a ``url`` nothing is asked and the address is port 8000 of this machine.
+    """
     if url is None:
         where = f"ours: no server was asked; {OTHERS}"
         return Survey(PORT_ONLY, dialect_source=where), "base_url= was not given; the address is ours"

@@ -16,9 +16,10 @@ from evalsuite.tasks.availability import load_available
 
 
 def plan(settings: Run) -> Exit:
-    """Print what a run can decide and what it costs; with ``to=FILE`` also write it as JSON. Sends nothing.
+    """Print what a run can decide, what it costs and what it lacks here; with ``to=FILE`` also write it as JSON.
 
-    Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when the file cannot be written.
+    Sends no request; always returns ``DONE``. Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when
+    the file cannot be written.
     """
     run_plan = make_plan(settings)
     output = standard_output()
@@ -35,7 +36,7 @@ def plan(settings: Run) -> Exit:
 
 
 def plan_json(settings: Run) -> Content:
-    """The same plan as the document of ``output=json``; ``to=FILE`` writes it, too."""
+    """Make the same plan; returns (``DONE``, fields of the document of ``output=json``). ``to=FILE`` writes it, too."""
     content = document.plan_json(make_plan(settings)) | {"missing": to_json(_missing(settings))}
     if settings.to is not None:
         write_json(Path(settings.to), content)
@@ -43,12 +44,12 @@ def plan_json(settings: Run) -> Content:
 
 
 def _missing(settings: Run) -> list[MissingPiece]:
-    """What a run would lack here, found without loading a question."""
+    """What a run would lack here, found without loading a question or connecting to the models' servers."""
     return missing_pieces(settings, load_available(settings, without_items=True), servers=False)
 
 
 def _commands(placement: Placement | None) -> list[str]:
-    """Launch commands to copy, step by step."""
+    """Lines to copy: the launch commands of the servers, step by step; empty without a placement (no ``hardware=``)."""
     if placement is None:
         return []
     lines: list[str] = []

@@ -30,10 +30,11 @@ def probe(settings: Run) -> Exit:
     """Read stored answers of the baseline at each candidate's server and compare the distributions of their tokens.
 
     The baseline's own reading is made once and kept below ``results_dir``. Writes ``probe/<candidate>.json`` into the
-    run of ``run_id``, else into that of the baseline, else ``to=FILE``.
+    run of ``run_id``, else into that of the baseline (where that is a file: into ``results_dir/probe``), or ``to=FILE``
+    instead; prints the result.
 
-    Returns ``DONE`` without an alarm, ``FAIL`` with one, ``INCOMPLETE`` where nothing can be seen.
-    Raises ``BadInput`` for a baseline without answers, ``EndpointUnusable`` for servers that cannot be used.
+    Returns ``DONE`` without an alarm, ``FAIL`` with one, ``INCOMPLETE`` where nothing can be seen. Raises ``BadInput``
+    for a baseline without answers, ``EndpointUnusable`` for servers that cannot be used.
     """
     accepted = _accepted(settings.accepted)
     with ExitStack() as stack:
@@ -116,7 +117,10 @@ def _write(settings: Run, result: Probe) -> Exit:
 
 
 def _folder(settings: Run) -> Path:
-    """Folder of the run that the probe belongs to."""
+    """The folder in which ``probe/`` is put: the run of ``run_id``, else the baseline's run.
+
+    Where the baseline is a file: ``probe`` below ``results_dir``.
+    """
     results = Path(settings.results_dir)
     if settings.run_id is not None:
         return results / settings.run_id
@@ -125,7 +129,11 @@ def _folder(settings: Run) -> Path:
 
 
 def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
-    """The cells of the baseline: of an artefact, or of a run, where the candidates name their baseline."""
+    """The cells of the baseline: all of an artefact (open until ``stack`` is closed), or those of one model of a run.
+
+    That model is ``baseline=``, else the one that the candidates name or that is alone there. Raises
+    ``BadInput`` if it is not clear.
+    """
     path = Path(str(settings.baseline_run)).expanduser()
     if path.is_file():
         return stack.enter_context(open_artefact(path)).cells
@@ -143,7 +151,11 @@ def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
 
 
 def _with_baseline(settings: Run, name: str, wanted: Mapping[str, Model]) -> dict[str, Model]:
-    """The chosen models after the baseline, whose server is asked for its own reading."""
+    """The chosen models with the baseline's configured one (``name``) before them, whose server must
+    read its own answers.
+
+    Raises ``BadInput`` if no configuration names it, ``EndpointUnusable`` if its address is also a candidate's.
+    """
     try:
         known = load_settings([f"model={name}"], settings.config_dir, "doctor").models[name]
     except BadInput as error:

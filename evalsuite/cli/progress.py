@@ -48,7 +48,10 @@ class Meter:
     _first: float = 0.0
 
     def rate(self, now: float, tokens: float) -> float:
-        """Tokens per second after ``tokens`` in all at ``now``; over the whole time if the last minute brought none."""
+        """Tokens per second after ``tokens`` in all at ``now`` (seconds), over the last minute; remembers the pair.
+
+        Over the whole time if the last minute brought none; 0 at the first call. Calls must come in order of time.
+        """
         if not self._seen:
             self._first = now
         self._seen.append((now, tokens))
@@ -87,10 +90,10 @@ class ProgressLine:
 
 
 def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
-    """Seconds until an endpoint is done, by the expected lengths of open attempts; None: unknown.
+    """Seconds until an endpoint is done, by the expected lengths of open attempts; None: unknown, 0: nothing is open.
 
     The open tokens at the present ``rate`` (tokens per second), but at least what the longest running answer needs at
-    one stream's share of it. Where no lengths are known: by the samples done in ``seconds``.
+    one stream's share of it. Where no lengths are known: by the samples done in ``seconds`` since the run's start.
     """
     open_samples = progress.planned - progress.done
     if open_samples <= 0:
@@ -104,12 +107,15 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 
 @contextmanager
 def progress_display(console: Console) -> Iterator[Draw]:
-    """A function that shows the progress of all endpoints: live on a terminal, else and in CI as lines."""
+    """Yield the function that shows the progress of all endpoints (name -> ``Progress``) whenever it is called.
+
+    A live table on a terminal, a replaced table in a notebook; else and in CI a line on ``console`` now and then.
+    """
     meters = dict[str, Meter]()
     start = 0.0
 
     def elapsed() -> float:
-        """Seconds since the first call: connecting to the servers is not part of the run."""
+        """Seconds since its first call, so that connecting to the servers does not count as part of the run."""
         nonlocal start
         start = start or time.monotonic()
         return time.monotonic() - start
@@ -155,7 +161,11 @@ def _log_lines(
 def _notebook_table(
     lines: Callable[[Mapping[str, Progress], float], list[ProgressLine]], elapsed: Callable[[], float]
 ) -> Draw:
-    """The same table in the output of a notebook's cell, replaced at every call (rich's own needs ipywidgets)."""
+    """A function that shows the table in the output of a notebook's cell, replaced at every call
+    (rich's needs ipywidgets).
+
+    ``lines`` turns progress and seconds into rows, ``elapsed`` gives the seconds of the run.
+    """
     from IPython.display import display
 
     def shown(endpoints: Mapping[str, Progress]) -> dict[str, str]:
@@ -169,12 +179,12 @@ def _notebook_table(
 
 
 def pause_after(seconds: float) -> float:
-    """Seconds from one line of a log to the next: the longer a run has taken, the fewer lines."""
+    """Seconds from one line of a log to the next in a run that has taken ``seconds``: a tenth of them, 30 to 300."""
     return min(max(LINE_SECONDS, seconds / 10), LINE_SECONDS_MOST)
 
 
 def log_line(lines: list[ProgressLine], seconds: float) -> str:
-    """One line of a log: the sums of all endpoints, and the states of those with a problem."""
+    """One line of a log: ``seconds`` of the run, the sums of all endpoints, and the states of those with a problem."""
     total = _total(lines)
     counts = "".join(f", {count:,} {name}" for name, count in _counts(total.progress).items() if count)
     left = "" if total.left is None else f", {clock(total.left)} left"
@@ -184,7 +194,11 @@ def log_line(lines: list[ProgressLine], seconds: float) -> str:
 
 
 def view(lines: list[ProgressLine], seconds: float, console: Console) -> RenderableType:
-    """One line for each endpoint (two on a narrow terminal), as many as fit the height."""
+    """The table of endpoints for a terminal: one row each (two lines where it is narrow), as many as fit the height.
+
+    Several endpoints get a row of sums; those with problems or most time left come first where not all fit. A line
+    below shows ``seconds``, the time of the run.
+    """
     width, room = console.width, max(3, console.height - 4)
     bars, total = width >= WITH_BAR, [_total(lines)] if len(lines) > 1 else []
     plain = _wide([*lines, *total], bars=bars, room=0)
@@ -200,7 +214,9 @@ def view(lines: list[ProgressLine], seconds: float, console: Console) -> Rendera
 
 
 def _wide(lines: list[ProgressLine], *, bars: bool, room: int) -> Table:
-    """``room``: columns of text for the states."""
+    """The table with all columns, one row an endpoint. ``bars``: with progress bars; ``room``: columns of text for the
+    states, which are left out at 0 or less.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("endpoint", no_wrap=True)
     for title in ("slots", "done", *(("",) if bars else ()), "failed", "truncated", "cut", "tokens/s", "left"):
@@ -218,7 +234,9 @@ def _wide(lines: list[ProgressLine], *, bars: bool, room: int) -> Table:
 
 
 def _narrow(lines: list[ProgressLine], width: int) -> RenderableType:
-    """The main values in one line per endpoint, its problems in a second."""
+    """The table for a terminal of ``width`` columns: main values in one row per endpoint, its
+    problems in a line below.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim", width=width)
     table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
     for title in ("slots", "done", "tokens/s", "left"):
@@ -236,7 +254,7 @@ def _narrow(lines: list[ProgressLine], width: int) -> RenderableType:
 
 
 def _problems(line: ProgressLine) -> list[str]:
-    """Faults that were counted, and the state, in words."""
+    """Counts of failed, truncated and cut samples that are not 0, and the state, each as a text."""
     counts = [f"{count:,} {name}" for name, count in _counts(line.progress).items() if count]
     return [*counts, *([line.state] if line.state else [])]
 
@@ -274,7 +292,10 @@ ALL = "all"
 
 
 def _total(lines: list[ProgressLine]) -> ProgressLine:
-    """The sums over all endpoints; they work at the same time, so the longest time left counts."""
+    """The sums over all endpoints, named ``ALL``; rate and time left leave out stopped ones.
+
+    Endpoints work at the same time, so the longest time left counts; None where one of them is unknown.
+    """
     parts = [line.progress for line in lines]
     names = ("planned", "done", "failed", "truncated", "cut", "recorded", "running", "in_flight", "limit")
     total = Progress(**{name: sum(getattr(part, name) for part in parts) for name in names})
@@ -285,7 +306,7 @@ def _total(lines: list[ProgressLine]) -> ProgressLine:
 
 
 def _urgent(lines: list[ProgressLine], room: int) -> list[ProgressLine]:
-    """Endpoints with a problem, then those with the most time left."""
+    """At most ``room`` lines (one at least): endpoints with a problem first, then those with the most time left."""
 
     def urgency(line: ProgressLine) -> tuple[bool, float]:
         return bool(line.state), float("inf") if line.left is None else line.left
@@ -294,6 +315,6 @@ def _urgent(lines: list[ProgressLine], room: int) -> list[ProgressLine]:
 
 
 def clock(seconds: float) -> str:
-    """``h:mm:ss``."""
+    """Seconds as ``h:mm:ss``, rounded down."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

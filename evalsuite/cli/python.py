@@ -40,7 +40,9 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
-        """Whether every sample that was asked for has a value; an incomplete cell has no score."""
+        """Whether every sample that was asked for has a value; an incomplete cell has no score
+        (``allow_incomplete`` apart).
+        """
         return self.suite.complete
 
     @property
@@ -185,7 +187,11 @@ def _names(names: str | Sequence[str]) -> list[str]:
 
 
 def _raise(executed: Executed) -> Never:
-    """Raise the error for a run that ended early."""
+    """Raise the error for a run that ended early, by its exit code and the servers' faults.
+
+    ``KeyboardInterrupt`` for signals, ``BadInput`` where nothing fits the window, ``Stopped`` for a deadline or budget,
+    ``EndpointDown`` for an outage, else ``EndpointUnusable``.
+    """
     faults = "; ".join(f"{name}: {fault}" for name, fault in executed.faults.items())
     kept = f"{executed.folder} keeps what arrived; the same call goes on"
     if executed.code in (Exit.SIGINT, Exit.SIGTERM):

@@ -31,9 +31,11 @@ from evalsuite.store.samples import read_rows
 
 
 def with_baseline(overrides: Sequence[str], config_dir: str | None) -> list[str]:
-    """The overrides of ``release`` with both models in ``model=`` and, where it has a file, the suite's own margins.
+    """The overrides of ``release`` as those of a run: ``model=[BASELINE,CANDIDATE]``, ``baseline=``, and ``gate=``.
 
-    Raises ``BadInput`` unless exactly one candidate with a baseline is named.
+    Only the candidate stands in ``model=`` if ``baseline_run=`` brings the baseline. ``gate=`` is added if
+    none is given and a gate of the suite's name exists. Raises ``BadInput`` unless exactly one candidate with
+    a baseline is named.
     """
     given = dict(override.split("=", 1) for override in overrides if "=" in override)
     candidate = given.get("model", "")
@@ -56,10 +58,12 @@ def _folders(config_dir: str | None) -> list[Path]:
 
 
 def release(settings: Run) -> Exit:
-    """Ask, judge, report and decide on one candidate; writes ``report/release.html``.
+    """Run the chain for one candidate: plan, probe, ask, judge, report, gate; writes
+    ``report/release.html`` at a verdict.
 
-    Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, or ``STOPPED`` with the launch command of the next server.
-    Raises ``BadInput`` without margins, and where the suite lacks a benchmark that the margins require.
+    Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, ``STOPPED`` with the launch command of the next server printed, or
+    the code of a run or gate that ended otherwise. Raises ``BadInput`` without margins, and where the suite lacks a
+    benchmark that the margins require.
     """
     output = console.standard_output()
     if settings.gate is None:
@@ -102,7 +106,10 @@ def release(settings: Run) -> Exit:
 
 
 def _probe(settings: Run, models: dict[str, Model], output: Console) -> None:
-    """Read stored answers of the baseline at one server; what prevents it is one line, for it decides nothing."""
+    """Run ``probe`` at the servers of ``models`` on stored answers of the baseline; its result decides nothing.
+
+    What prevents it is printed on ``output`` as one line and not raised.
+    """
     try:
         probe(replace(settings, models=models, baseline_run=settings.baseline_run or settings.run_id))
     except EvalsuiteError as error:
@@ -114,7 +121,7 @@ def _ungraded(folder: Path) -> bool:
 
 
 def _stopped(waiting: dict[str, Model], output: Console) -> Exit:
-    """Name the next server and how it is launched."""
+    """Print each server that is waited for (name -> model) with its launch command; returns ``STOPPED``."""
     for name, model in waiting.items():
         command = model.launch.command or f"(no launch command is known for {model.checkpoint})"
         output.print(f"\nnext server: {name}, at {model.base_url}\n{command}", soft_wrap=True, markup=False)

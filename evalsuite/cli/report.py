@@ -37,9 +37,10 @@ class _Finished:
 def report(settings: Report) -> Exit:
     """Compare the cells of the runs; write and print the report.
 
-    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison
-    was refused, and before for unknown runs, baselines and cards. With ``gate`` every row has its verdict; no candidate
-    is counted, as only ``evalsuite gate`` decides.
+    ``run=`` with a pattern gives the trend of a series of nights, ``card=`` without runs the tables of that card alone.
+    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison was
+    refused, and before for unknown runs, baselines and cards. With ``gate`` every row has its verdict; no candidate is
+    counted, as only ``evalsuite gate`` decides.
     """
     finished = _finished(settings)
     finished.show()
@@ -51,7 +52,10 @@ def report(settings: Report) -> Exit:
 
 
 def report_json(settings: Report) -> Content:
-    """The same report, written in the same way, as the document of ``output=json``."""
+    """Write the same report as ``report``; returns (exit code, fields of the document of ``output=json``).
+
+    A refused comparison is ``BAD_INPUT`` with the field ``error``; other problems raise as in ``report``.
+    """
     finished = _finished(settings)
     if finished.refused:
         return BadInput.exit_code, {"error": finished.refused, **finished.content}
@@ -89,7 +93,8 @@ def _finished(settings: Report) -> _Finished:
 
 
 def _check_card(settings: Report) -> _Finished:
-    """The tables of a model card without a run; with ``out=DIR`` they are written, too.
+    """The tables of a model card without a run, to be printed; ``out=DIR`` also writes ``report.md`` and
+    ``comparison.json``.
 
     Raises ``BadInput`` for an unknown or unreadable card, ``StorageFailed`` where nothing can be written.
     """
@@ -111,7 +116,10 @@ def _check_card(settings: Report) -> _Finished:
 
 
 def _trend(settings: Report) -> _Finished:
-    """The drift of a series of nights, named by a pattern, from a frozen baseline."""
+    """Compute the drift of a series of nights from a frozen baseline and write its files into ``out``, to be printed.
+
+    ``INCOMPLETE`` where a night is unfinished. Raises ``BadInput`` without ``out=`` and with ``limit=``.
+    """
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")
     if settings.limit is not None:

@@ -49,16 +49,19 @@ class Executed:
 
 
 def run(settings: Run) -> Exit:
-    """Execute a run: generate the requested cells, grade them and write the report.
+    """Execute a run: generate the requested cells, grade them, write and print the report.
+
+    With ``dry_run`` the first requests are printed and nothing is sent.
 
     Args:
         settings: The settings of the run, as ``load_settings`` returns them.
 
     Returns:
-        The exit code: done, incomplete, or stopped and resumable.
+        The exit code: done, incomplete, or stopped and resumable; or that of a refused server or a signal.
 
     Raises:
-        EvalsuiteError: Something prevents the run; it is raised before any request is sent.
+        EvalsuiteError: Something prevents the run; it is raised before any request for an answer is sent.
+        StorageFailed: The results cannot be written.
     """
     if settings.dry_run:
         return dry_run(settings)
@@ -73,9 +76,10 @@ def run(settings: Run) -> Exit:
 
 
 def execute(settings: Run, console: Console) -> Executed:
-    """Generate and grade the requested cells; progress and messages go to ``console``.
+    """Generate and grade the requested cells in their run's folder; progress and messages go to ``console``.
 
-    Raises ``EvalsuiteError`` for what prevents the run, before any request is sent.
+    The last messages are not printed but returned as ``ending``; no report is written. Raises ``EvalsuiteError`` for
+    what prevents the run, before any request is sent; ``StorageFailed`` also later.
     """
     window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
     spec = run_spec(settings, check_complete(settings))
@@ -109,10 +113,10 @@ def execute(settings: Run, console: Console) -> Executed:
 
 
 def run_in_loop(session: Session, draw: Draw) -> SessionResult:
-    """Run a session in an event loop of its own: in a thread if this one has a loop already, as in a notebook.
+    """Run a session in an event loop of its own, with ``draw`` showing its progress, and return its result.
 
-    Python delivers Ctrl-C to the first thread only, which waits here and hands it on. Raises ``CancelledError`` where a
-    second one has ended the run.
+    In a thread if this one has a loop already, as in a notebook: Ctrl-C reaches the first thread only, which waits here
+    and hands it on. Raises ``CancelledError`` where a second one has ended the run.
     """
     try:
         asyncio.get_running_loop()

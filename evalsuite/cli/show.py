@@ -62,7 +62,7 @@ class ListedCell:
 
     @property
     def samples(self) -> str:
-        """The number of samples in words, with those that lack a value."""
+        """The number of measured samples as text, ``90 of 100, 3 failed``; empty for a cell that cannot be read."""
         if self.measured is None:
             return ""
         whole = self.measured == self.planned
@@ -72,22 +72,25 @@ class ListedCell:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The values in the order of the columns."""
+        """The texts of the cell's row in the table, in the order of its columns."""
         truncated = formats.count(self.outcomes.get("truncated", 0)) if self.outcomes else ""
         names = (self.run, self.model, self.task, self.state, formats.score(self.score, self.ci95), self.samples)
         return (*names, truncated, self.part, self.title)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of the JSON document."""
+        """The cell as an entry of the JSON document: all fields but ``run`` and ``partial``; scores
+        are fractions of 1.
+        """
         names = ("model", "task", "title", "state", "score", "measured", "planned", "part", "note", "demo")
         fields = {name: getattr(self, name) for name in names}
         return fields | {"ci95": None if self.ci95 is None else list(self.ci95), "outcomes": dict(self.outcomes)}
 
 
 def show(settings: Report) -> Exit:
-    """List all runs, the cells of some runs, or one item of a task in all precisions.
+    """Print all runs with their cells, the cells of some runs, or one item of a task in all
+    precisions; returns ``DONE``.
 
-    Raises ``BadInput`` for names that do not exist.
+    Raises ``BadInput`` for names that do not exist, and for ``item=`` without a run and a task.
     """
     output = console.standard_output()
     if settings.item is not None:
@@ -104,7 +107,7 @@ def show(settings: Report) -> Exit:
 
 
 def show_json(settings: Report) -> Content:
-    """The same list, or the same item, as the document of ``output=json``."""
+    """The same list, or the same item, as (``DONE``, fields of the document of ``output=json``)."""
     if settings.item is not None:
         from evalsuite.report.item import item_json
 
@@ -116,7 +119,10 @@ def show_json(settings: Report) -> Content:
 
 
 def _listed_cells(settings: Report) -> list[ListedCell]:
-    """The cells that the settings choose."""
+    """The cells of the named runs (all runs if none is named), or only those of ``task``.
+
+    Raises ``BadInput`` for an unknown run or task, and for ``repeat=`` without an item.
+    """
     if settings.repeat is not None:
         raise BadInput(
             f"repeat={settings.repeat} needs run=R, task=T and item=I; `evalsuite show` lists runs and tasks"
@@ -133,7 +139,10 @@ def _listed_cells(settings: Report) -> list[ListedCell]:
 
 
 def list_cells(run: Path) -> list[ListedCell]:
-    """The cells of a run by model and task, each followed by archived ones. Damaged cells are listed, too."""
+    """The cells in the folder of a run by model and task, each followed by archived ones; forgotten cells come last.
+
+    A damaged cell is listed with the state ``damaged`` and the reason as its note.
+    """
     cells: list[ListedCell] = []
     for folder in manifest.cell_folders(run):
         try:
@@ -151,7 +160,9 @@ def list_cells(run: Path) -> list[ListedCell]:
 
 
 def _tables(cells: Sequence[ListedCell], width: int) -> list[Table]:
-    """One table of all runs if it fits the width, else one table per run."""
+    """One table of all runs if it fits ``width`` (columns of text), else one per run; notes stand
+    below the last one.
+    """
     notes = [f"{cell.model}, {cell.task}: {cell.note}" for cell in cells if cell.note]
     if any(cell.demo for cell in cells):
         notes.append("demo models: not a claim about any real checkpoint")
@@ -204,7 +215,10 @@ _Score = tuple[float | None, Interval | None]
 
 
 def _computed_score(cell: TableCell) -> tuple[_Score, str]:
-    """(the score of a measured cell without a summary of its present plan, why it has none)."""
+    """(score and interval of a fully measured cell, computed from its samples; why it has none).
+
+    Both values of the score are None and the reason is a text where it is withheld; else the reason is empty.
+    """
     from evalsuite.analysis.scores import score_cell  # pandas and scipy, which no other cell of a listing needs
     from evalsuite.analysis.table import table_of
 
@@ -215,7 +229,9 @@ def _computed_score(cell: TableCell) -> tuple[_Score, str]:
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:
-    """A cell that was archived and asked again, with the values of its summary."""
+    """The entry of an archived cell at ``path``, with the values of its summary; ``folder`` is where
+    the cell had been.
+    """
     reason = path / "reason.txt"
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""
     at = path.name.removeprefix(f"{folder.name}-")
@@ -233,7 +249,7 @@ def _score(summary: Mapping[str, Any]) -> _Score:
 
 
 def _summary(cell: TableCell) -> Mapping[str, Any] | None:
-    """The written summary of a complete cell whose plan has not grown since."""
+    """The content of a cell's ``summary.json``; None unless it is complete and of the present plan and version."""
     summary = _read(cell.folder / "summary.json") or {}
     fits = summary.get("complete") and summary.get("planned") == cell.planned
     return summary if fits and summary.get("version") == cell.manifest["version"] else None
@@ -250,7 +266,10 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _item(settings: Report) -> "tuple[list[Answers], list[int]]":
-    """The answers to one item, and the repeats of it to be shown."""
+    """(the answers to ``settings.item`` by cell, the numbers of the repeats to be shown).
+
+    Raises ``BadInput`` without a run and a task, and for a task, item or repeat that does not exist.
+    """
     from evalsuite.report.item import answers_of
 
     item, results = str(settings.item), Path(settings.results_dir)

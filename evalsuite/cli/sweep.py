@@ -13,7 +13,13 @@ from evalsuite.sandbox import safe_text
 
 
 def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
-    """``-m``: all jobs into one run, one after the other; one that fails does not end the others."""
+    """``-m``: run the jobs of comma-separated values one after the other, all into one run; returns
+    the worst exit code.
+
+    ``function`` is called with the settings of each job; a job that fails does not end the others, one that is stopped
+    does. With ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises ``BadInput`` for a job that cannot
+    be composed (before any starts) and for ``launch=ray``.
+    """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig

@@ -23,7 +23,10 @@ Entry = Mapping[str, Any]
 
 
 def tasks(settings: Run) -> Exit:
-    """Print one table for each kind; raises ``BadInput`` when a file of the user's folder is not valid YAML."""
+    """Print one table for each kind of name (benchmarks, models, suites ...), shipped and the user's; returns ``DONE``.
+
+    Raises ``BadInput`` when a file of the user's folder is not valid YAML.
+    """
     lists = _lists(settings)
     shown = [
         Table(title, columns, tuple(_row(columns, entry) for entry in lists[kind]), notes)
@@ -34,12 +37,14 @@ def tasks(settings: Run) -> Exit:
 
 
 def tasks_json(settings: Run) -> Content:
-    """The same lists as the document of ``output=json``."""
+    """The same lists as (``DONE``, kind -> entries), the content of the document of ``output=json``."""
     return Exit.DONE, _lists(settings)
 
 
 def _lists(settings: Run) -> dict[str, list[Entry]]:
-    """Kind -> its entries, sorted by name."""
+    """Kind (``tasks``, ``models``, ``suites`` ...) -> its entries sorted by name, read from all
+    configuration folders.
+    """
     source = config_source("run", Run, (), settings.config_dir)
     readers = {
         "tasks": ("task", _benchmark),
@@ -60,12 +65,14 @@ def _lists(settings: Run) -> dict[str, list[Entry]]:
 
 
 def _names(source: ConfigSource, group: str) -> list[str]:
-    """The files of a group; ``judge=later`` is the absence of a judge."""
+    """The names of a group's files, sorted, without ``judge=later``, which stands for no judge."""
     return [name for name in source.options(group) if (group, name) != ("judge", "later")]
 
 
 def _benchmark(name: str, task: Entry) -> Entry:
-    """A file of ``conf/task`` with the facts of ``tasks/<name>/card.yaml``."""
+    """The entry of a benchmark: its file in ``conf/task`` (``task``) with the facts of
+    ``tasks/<name>/card.yaml``, if any.
+    """
     card_file = paths.shipped("tasks") / name / "card.yaml"
     card = read_yaml(card_file) if card_file.is_file() else {}
     default, adapter = str(task.get("variant", "")), str(task.get("adapter", ""))
@@ -192,7 +199,7 @@ def _row(columns: Sequence[Column], entry: Entry) -> tuple[str, ...]:
 
 
 def _cell(title: str, entry: Entry) -> str:
-    """The text of one column."""
+    """The text of an entry in the table's column of this title."""
     fields = {
         "benchmark": "title", "variants, the default first": "variants", "served at": "served_at", "devices": "gpus",
         "devices a copy takes": "tensor_parallel", "margins, points": "margins", "suite mean": "suite_points",

@@ -40,9 +40,11 @@ _GROUPS = ("subject", "category", "domain", "difficulty", "language")
 
 
 def tasks_new(settings: Run) -> Exit:
-    """Write ``DIR/task/NAME.yaml`` with comments; ``file=`` is looked at for the names of its fields.
+    """Write ``DIR/task/NAME.yaml`` with comments (DIR is ``config_dir``, else ``mine``) and print how to run it.
 
-    Raises ``BadInput`` without a name or a file, for a file that is no JSONL, and where the configuration is there.
+    Names of fields and the way of grading are guessed from the first line of ``file=``. Raises ``BadInput`` without a
+    name or exactly one file, for a file that is no JSONL, and where the configuration is there already; else
+    ``StorageFailed``.
     """
     name, files = settings.name, settings.file
     if name is None or not files or len(files) != 1:

@@ -23,9 +23,10 @@ _USAGE = "write evalsuite run 'urls=[http://A:PORT/v1,http://B:PORT/v1]' task=NA
 def models_at(
     command: str, overrides: Sequence[str], config_dir: str | None
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """(the other overrides, key -> settings of the model at each address), asked of the servers.
+    """(the other overrides, key -> settings of the model at each address of ``urls=``), asked of the servers.
 
-    Raises ``BadInput`` for addresses that cannot be used, and ``EndpointUnusable`` for a server that does not answer.
+    The first is the baseline of the others; sampling limits are added to the overrides. Raises ``BadInput`` for
+    addresses or a command that cannot be used, and ``EndpointUnusable`` for a server that does not answer.
     """
     others = [word for word in overrides if not word.startswith("urls=")]
     urls = [
@@ -64,7 +65,10 @@ def _described(surveys: Sequence[Survey], source: ConfigSource) -> list[Descript
 
 
 def _name(stated: str, url: str, taken: Sequence[str]) -> str:
-    """A key made of what a server calls its model: letters, digits and ``_``, with the port where it is taken."""
+    """A key for the model that a server calls ``stated``: lower-case letters, digits and ``_``.
+
+    The port or a number is added where the key is in ``taken``, reserved or invalid.
+    """
     plain = re.sub(r"[^A-Za-z0-9]+", "_", stated.rstrip("/").rpartition("/")[2]).strip("_").lower()[:60] or "model"
     if plain in taken or plain in RESERVED or not NAME.fullmatch(plain):
         plain = f"{plain}_{urlsplit(url).port or len(taken) + 1}"
@@ -72,7 +76,10 @@ def _name(stated: str, url: str, taken: Sequence[str]) -> str:
 
 
 def _settings(model: Description, first: Description) -> dict[str, Any]:
-    """The settings of one model: every other one is compared with the first, and sampled as it is."""
+    """The settings (``models.KEY``) of one model of ``urls=``; ``first`` is the baseline of all others.
+
+    Without launch command; the first keeps its stated sampling if that holds a temperature, the others take it over.
+    """
     values = {key: value for key, value in model.values.items() if key not in ("launch", "baseline", "sampling")}
     values["title"] = str(model.values["checkpoint"])
     own = first.values.get("sampling", {})
@@ -84,9 +91,9 @@ def _settings(model: Description, first: Description) -> dict[str, Any]:
 
 
 def _own_limits(found: Sequence[Description], overrides: Sequence[str]) -> list[str]:
-    """``max_tokens`` that fits the contexts of all servers, and no ``top_k`` where no source states one.
+    """Overrides for each model: ``max_tokens`` that fits all servers, and no ``top_k`` where no source states one.
 
-    Nothing where a card, another ``sampling=`` or the command line decides.
+    Empty where a card or ``sampling=`` of ``overrides`` decides; a value that ``overrides`` set for all is left alone.
     """
     stated = [model.values["sampling"] for model in found if "sampling" in model.values]
     if len(stated) < len(found) or any(word.startswith("sampling=") for word in overrides):
@@ -104,7 +111,9 @@ def _own_limits(found: Sequence[Description], overrides: Sequence[str]) -> list[
 
 
 def print_models(run: Run) -> None:
-    """One line on standard error for each model: what it is called, where it is, and who states its sampling."""
+    """Print a line for each model of ``urls=`` to standard error: key, checkpoint, address, baseline,
+    sampling with sources.
+    """
     for name, model in run.models.items():
         sampling = model_sampling(run.sampling, model)
         origin = sampling_origin(sampling)

@@ -12,9 +12,10 @@ from evalsuite.errors import BadInput, Exit
 
 
 def run_jobs(jobs: Mapping[str, Words], scale: Scale, console: Console) -> Exit:
-    """Run every command line, ``scale.jobs`` at a time, and return the worst exit code.
+    """Run each command line (job's name -> words) as a process, ``scale.jobs`` at a time; returns the worst exit code.
 
-    A job that fails does not end the others. Ctrl-C reaches all of them, as they are of one process group.
+    Their output is printed on ``console``. A job that fails does not end the others; Ctrl-C reaches all of them, as
+    they are of one process group. Raises ``BadInput`` without joblib.
     """
     try:
         from joblib import Parallel, delayed
@@ -30,7 +31,9 @@ def run_jobs(jobs: Mapping[str, Words], scale: Scale, console: Console) -> Exit:
 
 
 def _run_job(name: str, words: Words, console: Console) -> Exit:
-    """Run one job; its output is printed line by line, each with the job's name."""
+    """Run ``evalsuite run`` with ``words`` as a process and return its exit code; its output is printed line by line,
+    each with the job's name.
+    """
     command = [sys.executable, "-m", "evalsuite", "run", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -40,5 +43,5 @@ def _run_job(name: str, words: Words, console: Console) -> Exit:
 
 
 def exit_of(code: int) -> Exit:
-    """A process's return code as an ``Exit``: one that a signal ended was stopped, and can be continued."""
+    """A process's return code as an ``Exit``; negative (ended by a signal) is ``STOPPED``, as it can be continued."""
     return Exit.STOPPED if code < 0 else Exit(code)

@@ -43,9 +43,10 @@ class ShardResult:
 
 
 def run_on_ray(words: Sequence[str], config_dir: str | None, settings: Run, console: Console) -> Exit:
-    """Run all cells of ``settings`` (composed from ``words``) on a cluster; returns the worst exit code.
+    """Run all cells of ``settings`` (composed from ``words`` and ``config_dir``) on a Ray cluster; the worst exit code.
 
-    Raises ``BadInput`` if Ray is missing, no cluster answers at ``launch.address``, or a word holds a secret.
+    Writes cells, not the report. Raises ``BadInput`` if Ray is missing, no cluster answers at ``launch.address``, or a
+    word holds a secret.
     """
     try:
         import ray
@@ -78,7 +79,10 @@ class _Driver:
     console: Console
 
     def run(self, ray: Any, stack: ExitStack) -> Exit:
-        """Cut, work, merge; returns the worst exit code."""
+        """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell.
+
+        ``ray`` is the imported module; ``stack`` closes cells and demo servers. Returns the worst exit code.
+        """
         from evalsuite.analysis.summary import summarize
         from evalsuite.store.samples import seal
 
@@ -132,7 +136,11 @@ class _Driver:
         return waiting, cells
 
     def _line(self, model: str, task: str, folder: Path, base_url: Any) -> tuple[str, ...]:
-        """The command line of one shard."""
+        """The words after ``evalsuite run`` for one shard: this command's, with the shard's items,
+        folder and share of limits.
+
+        ``base_url``: that of the model as served (a demo server has one of its own).
+        """
         settings = self.settings
         ours = ("task", "limit", "run_id", "results_dir", "report", f"tasks.{task}.select.ids")
         others = tuple(f"tasks.{name}." for name in settings.tasks if name != task)
@@ -151,13 +159,14 @@ class _Driver:
         return tuple(kept)
 
     def _share(self, limit: int) -> int:
-        """The part of an endpoint's limit that one shard may use."""
+        """The part of an endpoint's limit of concurrent requests that one shard may use, at least 1."""
         return max(1, limit // at_once(self.settings))
 
     def _work(self, ray: Any, waiting: Mapping[str, deque[Shard]], cells: "Mapping[Path, Cell]") -> list[Exit]:
-        """Run all shards, at most ``at_once`` per endpoint; an endpoint that cannot be used gets no more of them.
+        """Run all shards (base URL -> queue, which is emptied) and move the journals of each into its cell as it ends.
 
-        Returns the exit codes other than 0.
+        At most ``at_once`` run per endpoint; an endpoint that cannot be used gets no more of them. ``cells``: folder ->
+        cell. Returns the exit codes other than 0.
         """
         task = ray.remote(max_retries=TRIES, num_cpus=1)(work)
         config_dir = str(Path(self.config_dir).resolve()) if self.config_dir else None
@@ -191,7 +200,9 @@ class _Driver:
 
 
 def at_once(settings: Run) -> int:
-    """Shards of one endpoint that may run at the same time."""
+    """How many shards of one endpoint may run at the same time: ``launch.tasks`` divided among the
+    endpoints, at least 1.
+    """
     endpoints = len({str(model.base_url) for model in settings.models.values()})
     return max(1, settings.launch.tasks // endpoints)
 
@@ -207,7 +218,11 @@ def _result(ray: Any, reference: Any) -> ShardResult:
 
 
 def work(words: Sequence[str], config_dir: str | None, folder: str) -> ShardResult:
-    """Run one shard on the node that Ray chose: ``evalsuite run`` inside this worker, which dies with it."""
+    """Run one shard on the node that Ray chose: ``evalsuite run`` inside this worker, which dies with it.
+
+    ``folder`` is the shard's. Waits up to ``WAIT_SECONDS`` for the lock of a dead worker. Returns exit code and
+    message; expected errors are returned, not raised.
+    """
     from evalsuite.cli.run import run
     from evalsuite.config.compose import load_settings
 

@@ -34,7 +34,10 @@ class Shard:
 
 
 def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
-    """The items that still need an attempt, in groups of about ``attempts`` attempts."""
+    """Yield the items that still need an attempt, in groups of about ``attempts`` attempts (at least one item each).
+
+    ``repeats``: attempts at each item; ``judged``: answers that are ``ungraded`` need one, too.
+    """
     missing = [
         item for item in items if any(cell.needs_attempt((item.id, repeat), judged=judged) for repeat in range(repeats))
     ]
@@ -44,7 +47,11 @@ def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judge
 
 
 def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: int) -> None:
-    """Write the shard's list of items; if one of them was asked before, link the cell's journals into the shard."""
+    """Create the shard's folder with ``items.txt``, the ids of ``items``.
+
+    If one of them was asked before, the cell's journals are linked or copied into the shard's run, below the model's
+    ``label``. Raises ``StorageFailed``.
+    """
     inside = shard.folder / RUN_ID / label / shard.task
     try:
         shard.folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +65,11 @@ def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: in
 
 
 def absorb(folder: Path, cell: Path) -> None:
-    """Move the journals of a shard that has ended into its cell, and remove its folder."""
+    """Move the journals in the folder of a shard that has ended into the folder ``cell``, and delete
+    the shard's folder.
+
+    A journal whose name is there already is not moved. Raises ``StorageFailed``.
+    """
     try:
         cell.mkdir(parents=True, exist_ok=True)
         for journal in sorted(folder.glob(f"{RUN_ID}/*/*/{JOURNALS}")):
@@ -70,7 +81,10 @@ def absorb(folder: Path, cell: Path) -> None:
 
 
 def absorb_leftovers(root: Path, cells: Mapping[CellName, Path]) -> None:
-    """Move the journals of shards whose driver died into their cells. ``cells``: name -> folder."""
+    """Move the journals of shards below ``root`` whose driver died into their cells, and delete the shards.
+
+    ``cells``: (model's label, task) -> folder of the cell.
+    """
     for (model, task), cell in cells.items():
         for folder in sorted(root.glob(f"{model}/{task}/*")):
             absorb(folder, cell)

@@ -36,7 +36,10 @@ class SlurmJob:
     pid: int = 0
 
     def __call__(self) -> int:
-        """Run the command and return its code; a run that stopped at its deadline goes back into the queue instead."""
+        """Run ``evalsuite run`` with the words and return its return code.
+
+        A run that stopped at its deadline goes back into the queue instead: the process sends itself submitit's signal.
+        """
         process = subprocess.Popen([sys.executable, "-m", "evalsuite", "run", *self.words])
         self.pid = process.pid
         while process.poll() is None:  # not wait(): submitit's signal handler must get its turn
@@ -48,7 +51,9 @@ class SlurmJob:
         return process.returncode
 
     def checkpoint(self) -> Any:
-        """Called by submitit before the window closes: end the run, and return the job that continues it."""
+        """Called by submitit before the window closes: stop the run, and return the submission of the
+        job that continues it.
+        """
         from submitit.helpers import DelayedSubmission
 
         _end(self.pid, self.grace)
@@ -56,7 +61,10 @@ class SlurmJob:
 
 
 def _end(pid: int, grace: float) -> None:
-    """Stop a child and wait for its end; it is not reaped here, ``__call__`` does that."""
+    """Stop a child process by SIGTERM, after ``grace`` seconds by SIGKILL, and wait for its end; 0 as ``pid``: nothing.
+
+    The child is not reaped here, ``__call__`` does that.
+    """
     if not pid:
         return
     until = time.monotonic() + grace
@@ -75,9 +83,10 @@ def _end(pid: int, grace: float) -> None:
 
 
 def submit_jobs(jobs: Mapping[str, Words], scale: Scale, folder: Path, console: Console) -> Exit:
-    """Submit every command line, wait for all, and return the worst exit code.
+    """Submit every command line (job's name -> words), wait for all, and return the worst exit code.
 
-    Raises ``BadInput`` if submitit is missing or refuses the options.
+    ``folder`` gets submitit's job files and logs; ``console`` the jobs' ids and results. Raises ``BadInput`` if
+    submitit is missing or refuses the options.
     """
     try:
         import submitit
@@ -96,7 +105,11 @@ def submit_jobs(jobs: Mapping[str, Words], scale: Scale, folder: Path, console: 
 
 
 def _executor(submitit: Any, folder: Path, scale: Scale, name: str) -> Any:
-    """SLURM's own executor, or submitit's local one, which runs jobs in the same way on this machine."""
+    """SLURM's executor of the module ``submitit``, or its local one (``cluster=local``), which runs
+    jobs on this machine.
+
+    ``folder`` holds job files and logs, ``name`` is the jobs' name.
+    """
     if scale.cluster == "local":
         local = submitit.LocalExecutor(folder, max_num_timeout=scale.max_num_timeout)
         local.update_parameters(timeout_min=scale.timeout_min, signal_delay_s=scale.signal_delay_s, **scale.options)

@@ -35,9 +35,9 @@ class LaunchPlan:
 
 
 def launch(plan: LaunchPlan, console: Console) -> Exit:
-    """Run all jobs of a plan and return the worst of their exit codes.
+    """Run all jobs of a plan through joblib or SLURM, wait, and return the worst of their exit codes.
 
-    Raises ``BadInput`` when the launcher is not installed or cannot start.
+    Raises ``BadInput`` when the launcher is not installed or cannot start, and if a secret would get into a job file.
     """
     if plan.scale.kind == "joblib":
         return processes.run_jobs(plan.jobs, plan.scale, console)
@@ -51,7 +51,10 @@ def launch(plan: LaunchPlan, console: Console) -> Exit:
 
 
 def common_run_id(runs: Sequence[Run]) -> str:
-    """The one run of a sweep: chosen once, for the cells of all its jobs, as a single ``run`` chooses."""
+    """The id of the run that the cells of all jobs of a sweep go into, chosen once, as a single ``run`` chooses.
+
+    Loads the questions of all ``runs``, but sends nothing.
+    """
     from evalsuite.engine.manifests import run_spec
     from evalsuite.store.runs import choose_run
 
@@ -60,7 +63,9 @@ def common_run_id(runs: Sequence[Run]) -> str:
 
 
 def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
-    """Shards of one run on a Ray cluster, and one report at the end."""
+    """Run the shards of one run on a Ray cluster, write the report (with ``report=true``), return the
+    worst exit code.
+    """
     from evalsuite.cli.launch.ray_tasks import run_on_ray
     from evalsuite.report.build import report_run
 
@@ -74,7 +79,10 @@ def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
 
 
 def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str | None) -> Exit:
-    """Jobs of one run in processes of their own, here or elsewhere, and one report at the end."""
+    """Run jobs (name -> words of a command line) of one run as processes here or on SLURM, then write one report.
+
+    All jobs get the same run id and a share of each endpoint's limit. Returns the worst exit code. Raises ``BadInput``.
+    """
     from evalsuite.config.compose import load_settings
     from evalsuite.report.build import report_run
 

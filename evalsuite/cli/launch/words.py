@@ -10,7 +10,9 @@ Words = tuple[str, ...]
 
 
 def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
-    """Model -> its command line: the same words without the settings of the other models."""
+    """Model -> its command line: the same words without ``launch=`` and the other models' settings,
+    with ``model=NAME``.
+    """
     jobs: dict[str, Words] = {}
     for name in models:
         others = tuple(f"models.{other}." for other in models if other != name)
@@ -20,7 +22,10 @@ def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
 
 
 def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
-    """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together."""
+    """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together; may be empty.
+
+    ``runs``: job -> its settings. A word is ``models.NAME.concurrency=N``; demo models get none.
+    """
     users: dict[str, list[str]] = {}
     for job, run in runs.items():
         for model in run.models.values():
@@ -37,8 +42,10 @@ def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
 
 
 def secret_words(words: Sequence[str]) -> list[str]:
-    """Keys of words that may hold a secret, which must not be written into a job file: headers, and addresses with a
-    user, a password or a query."""
+    """Keys of ``KEY=VALUE`` words that may hold a secret, which must not be written into a job file.
+
+    These are headers, and addresses with a user, a password or a query.
+    """
     keys = {word: word.partition("=")[0] for word in words}
     return [
         key for word, key in keys.items() if ".headers." in key or key.endswith(".headers") or shown_urls(word) != word
