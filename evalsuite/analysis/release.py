@@ -50,7 +50,9 @@ class ReleaseVerdict:
 
     @property
     def delta(self) -> float | None:
-        """The mean delta over the critical benchmarks, a fraction; None when one of them has no delta."""
+        """The mean delta over the critical benchmarks, a fraction; None when the gate does not ask for it, or one of
+        them has no delta or was tested sequentially.
+        """
         return self.mean.delta if self.mean else None
 
     def to_json(self) -> dict[str, Any]:

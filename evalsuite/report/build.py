@@ -43,12 +43,13 @@ class RunComparison:
 def compare_run(
     folder: Path, baseline: str | None, config_dir: str | None = None, *, gate: Gate | None = None
 ) -> RunComparison | None:
-    """Compare the cells of a run with their baselines; None if no model has answered yet.
+    """Compare the cells of a run with their baselines; None if no model has answered yet. Writes nothing.
 
     ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
     cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. With
-    ``gate`` every comparison has its verdict, unless the baseline is implausible. Refused comparisons and unreadable
-    cards of ``config_dir`` are stated, not raised: the run itself is complete.
+    ``gate`` every comparison has its verdict, unless the baseline is implausible; None gives none. Refused comparisons
+    and unreadable cards of ``config_dir`` (the user's folder of settings) are stated, not raised: the run itself is
+    complete.
     """
     cells = run_cells(folder)
     if not cells:
@@ -78,9 +79,13 @@ def report_run(
     gate: Gate | None = None,
     svg: bool = False,
 ) -> None:
-    """Write and print the report at the end of a run (``compare_run``), if any model has answered.
+    """Write the report at the end of a run into ``<folder>/report`` and print it, if any model has answered; else do
+    nothing.
 
-    The last lines printed are the verdict or the refusal of each candidate.
+    ``folder`` is the run's folder; ``baseline``, ``config_dir`` and ``gate`` are as in ``compare_run``: the baseline's
+    name (None: as cells declare), the user's folder of settings, the margins of verdicts (None: no verdicts). ``svg``
+    writes the plots as SVG, too. The last lines printed are the verdict or the refusal of each candidate. Raises
+    ``StorageFailed`` when the report cannot be written.
     """
     compared = compare_run(folder, baseline, config_dir, gate=gate)
     if compared is None:
@@ -98,7 +103,7 @@ def report_run(
 
 
 def _conclusions(suite: SuiteComparison) -> Iterator[str]:
-    """Yield the verdict or the refusal of each candidate; without a gate its changes."""
+    """Yield lines of text per candidate: its refused comparisons, and its verdict or, without a gate, its changes."""
     verdicts = {(release.baseline, release.candidate): release for release in suite.releases}
     for pair in suite.pairs:
         title = f"{suite.table.title(pair.candidate)} against {suite.table.title(pair.baseline)}"
@@ -133,7 +138,7 @@ class WrittenReport:
 
 
 def show(report: WrittenReport) -> None:
-    """Print the tables of a report and where its page is."""
+    """Print the headline and tables of a report on standard output, and the path of its page."""
     output = console.standard_output()
     console.show(report.tables, report.headline, output)
     output.print(f"\nreport: {report.page}", soft_wrap=True, markup=False)
@@ -142,10 +147,12 @@ def show(report: WrittenReport) -> None:
 def write(
     suite: SuiteComparison, out: Path, cards: Sequence[Card], *, audit: bool = False, svg: bool = False
 ) -> WrittenReport:
-    """Write all files of a report into the folder ``out``.
+    """Write all files of a report into the folder ``out``, which is created: page, Markdown, model card, hub metadata,
+    CSV tables, plots and ``comparison.json``.
 
     ``cards`` are the published model cards that the measured scores are compared with, ``audit`` shows whether the
-    cards themselves are sound, too; ``svg`` adds plots as SVG.
+    cards themselves are sound, too; ``svg`` adds plots as SVG. Returns what a terminal shows of it. Raises
+    ``StorageFailed`` when a file cannot be written.
     """
     from evalsuite.report.plots.save import save_all
 
@@ -176,7 +183,7 @@ def write(
 
 
 def _facts(suite: SuiteComparison) -> list[str]:
-    """Return one line for each cell with its settings, and lines about other servers and interrupted answers."""
+    """Return lines about each cell: its settings, then warnings about its servers and, if many, interrupted answers."""
     facts: list[str] = []
     for cell in suite.table.cells:
         origin = "recorded elsewhere" if cell.imported else str(cell.identity.get("checkpoint"))

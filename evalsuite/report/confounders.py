@@ -33,7 +33,11 @@ class Confounder:
 
 
 def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
-    """Return the server facts that are known for both models and differ; equal ones of several tasks are joined."""
+    """Return the server facts that are known for both models and differ, prompt token warnings, and facts that changed
+    within one cell; equal ones of several tasks are joined into one.
+
+    Facts of every kind are included, also those that differ because they are compared (``expected``).
+    """
     tasks_of: dict[tuple[str, str, str, str, str], list[str]] = {}
     for row in suite.comparisons:
         title = row.candidate.cell.title
@@ -54,10 +58,11 @@ def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
 
 
 def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
-    """Return lines about what differed besides the checkpoint, for the first screen of the page.
+    """Return lines about what differed besides the checkpoint, for the first screen of the page; empty without
+    differences.
 
     Candidates with the same differences share a line. Facts that are known to change numbers come first; of further
-    facts and lines the number is stated.
+    facts and lines (more than five) only the number is stated.
     """
     titles_of: dict[str, list[str]] = {}
     for title in dict.fromkeys(fact.model for fact in facts):
@@ -83,7 +88,9 @@ def _short(value: str) -> str:
 
 
 def confounders_table(facts: Sequence[Confounder]) -> Table:
-    """Build the table of the server facts that could explain a delta other than the quantization."""
+    """Build the table of the server facts that could explain a delta other than the quantization; facts of kind
+    ``expected`` are only counted in a note.
+    """
     columns = (
         Column("fact", number=False),
         Column("model", number=False),

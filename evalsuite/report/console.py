@@ -70,7 +70,10 @@ class SafeConsole(Console):
         soft_wrap: bool = False,
         force_terminal: bool | None = None,
     ) -> None:
-        """Without a ``file`` the output goes to standard output or error, in a notebook to its cell."""
+        """Without a ``file`` the output goes to standard output or (``stderr``) error, in a notebook to its cell.
+        ``width``: characters per line; None: the terminal's. ``soft_wrap``: long lines stay whole. ``force_terminal``:
+        whether to write styles; None finds out.
+        """
         super().__init__(
             file=file,
             width=width,
@@ -84,25 +87,31 @@ class SafeConsole(Console):
         )
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of ``renderable``, with visible signs for controls in their text."""
+        """Yield the styled segments of ``renderable``, with control characters in their text replaced by visible signs,
+        so that printed text cannot send commands to the terminal.
+        """
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(safe_text.terminal(text), style)
 
 
 def standard_output() -> Console:
-    """Return a console for standard output; when that is not a terminal it is wide enough for whole tables."""
+    """Return a new console for standard output: as wide as the terminal, or 220 characters when output is piped and
+    ``COLUMNS`` is not set.
+    """
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return SafeConsole(width=_PIPED_WIDTH if piped else None)
 
 
 def lines_output(*, stderr: bool = False) -> Console:
-    """Return a console for lines of any length: on standard output, or on standard error."""
+    """Return a new console that prints lines of any length unwrapped: on standard output, or on standard error."""
     return SafeConsole(stderr=stderr, soft_wrap=True)
 
 
 def show(tables: Iterable[Table], headline: str, console: Console) -> None:
-    """Print a headline and tables with their notes on ``console``."""
+    """Print a headline (none if empty) and tables with their notes on ``console``; columns, intervals or the table form
+    give way on a narrow terminal.
+    """
     if headline:
         console.print(Text(headline, style="bold"))
     for table in tables:
@@ -110,7 +119,9 @@ def show(tables: Iterable[Table], headline: str, console: Console) -> None:
 
 
 def fits(table: Table, width: int) -> bool:
-    """Return whether a terminal of ``width`` characters has room for all essential columns of a table."""
+    """Return whether a terminal of ``width`` characters has room for all essential columns of a table, intervals
+    included.
+    """
     return _width(table, _fitting_columns(table, width)) <= width
 
 
@@ -141,7 +152,11 @@ def _show_table(table: Table, console: Console) -> None:
 
 
 def _show_stacked(table: Table, kept: list[int], titles: list[str], rows: list[list[str]], console: Console) -> None:
-    """Print every row as a paragraph, for a terminal that is too narrow for columns."""
+    """Print every row as a paragraph, for a terminal that is too narrow for columns: text columns as a heading, numbers
+    with their titles below.
+
+    ``kept``: indices of the columns shown; ``titles`` and each row hold the texts of these columns.
+    """
     console.print(Text(table.title, style="bold"))
     names = [position for position, index in enumerate(kept) if not table.columns[index].number]
     for row in rows:
@@ -159,7 +174,9 @@ def _without_intervals(text: str, brief: bool) -> str:
 
 
 def _fitting_columns(table: Table, width: int) -> list[int]:
-    """Return the indices of the columns that fit: columns that are not essential are left out from the right."""
+    """Return the indices of the columns to show at ``width`` characters: columns that are not essential are left out
+    from the right until the rest fits or none is left to drop.
+    """
     kept = list(range(len(table.columns)))
     for index in reversed(range(len(table.columns))):
         if _width(table, kept) <= width:
@@ -170,7 +187,9 @@ def _fitting_columns(table: Table, width: int) -> list[int]:
 
 
 def _width(table: Table, kept: list[int]) -> int:
-    """Return the width in characters of the table without folded numbers or short words."""
+    """Return the width in characters that the columns with indices ``kept`` need; text columns count at most 32,
+    because they can be folded.
+    """
     columns = [table.columns[index] for index in kept]
     return _required_width(
         [column.title for column in columns], [[row[i] for i in kept] for row in table.rows], columns

@@ -26,7 +26,8 @@ file."""
 
 
 def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
-    """Return all numbers of tables and plots, except those that describe how a run went (timeline, rate, retries).
+    """Return the content of ``comparison.json``: all numbers of tables and plots, except those that describe how a run
+    went (timeline, rate, retries).
 
     In addition to the documented keys of a comparison: ``cells`` (the numbers of each cell as in ``summary.json``, with
     its run and title), ``confounders`` (server facts that differ) and ``series`` (task -> ``lengths`` and ``budgets``,
@@ -50,9 +51,11 @@ def _cell(score: CellScore) -> dict[str, Any]:
 
 
 def flat_tables(content: Mapping[str, Any]) -> dict[str, list[Row]]:
-    """Return the tables of ``comparison.json`` with one plain value a column and unrounded numbers.
+    """Return the content of ``comparison.json`` as tables: name -> rows, each a map from column to one plain, unrounded
+    value.
 
-    Scores, deltas and their bounds are fractions of 1.
+    The names are scores, deltas, effects, groups, causes, suite, recipes, lengths and budgets. Scores, deltas and their
+    bounds are fractions of 1.
     """
     return {
         "scores": _scores(content["cells"]),
@@ -68,9 +71,10 @@ def flat_tables(content: Mapping[str, Any]) -> dict[str, list[Row]]:
 
 
 def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Write every table of a report as CSV into ``folder``; returns the names of the files.
+    """Write every table of a report with rows as CSV into ``folder``, which is created; returns the names of the files.
 
-    An empty field is unknown.
+    ``content`` is that of ``comparison.json``. All other ``*.csv`` in the folder are deleted. An empty field is
+    unknown.
     """
     tables = flat_tables(content)
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,7 +192,11 @@ def _budgets(series: Mapping[str, Row]) -> list[Row]:
 
 
 def _all_bounds(ranges: Mapping[str, Any], part: Row) -> dict[str, Any]:
-    """Return the columns of every interval of a group value; an unknown interval keeps its columns."""
+    """Return the columns ``<name>_low`` and ``<name>_high`` of every interval of a group value; an unknown ``ci95``
+    keeps its columns, with None.
+
+    ``ranges``: interval name -> [low, high]; ``part``: the whole entry of the group value.
+    """
     names = [*ranges, *(["ci95"] if part.get("ci95") is None else [])]
     columns: dict[str, Any] = {}
     for name in names:

@@ -16,16 +16,16 @@ SCALE = 100.0
 def day0_content(
     verdict: Mapping[str, Any], candidate: str, scores: Mapping[str, tuple[float, float]]
 ) -> dict[str, Any]:
-    """Return the verdict on one candidate.
+    """Return the verdict on one candidate in the shape of NVIDIA's day-0 gate.
 
     Args:
         verdict: The content of ``verdict.json``.
-        candidate: Name of the candidate.
-        scores: Task -> (baseline, candidate), fractions.
+        candidate: Name of the candidate, which must be in it.
+        scores: Task -> (baseline, candidate), fractions; tasks without an entry are left out.
 
     Returns:
-        The JSON content; ``decision`` is ``ACCEPT``, ``REGRESSION`` or, for a gain that suggests a broken baseline and
-        for what could not be decided, ``ANOMALOUS``.
+        The JSON content, scores in percent; ``decision`` is ``ACCEPT``, ``REGRESSION`` or, for a gain that suggests a
+        broken baseline and for what could not be decided, ``ANOMALOUS``.
     """
     release = verdict["candidates"][candidate]
     per_task = {row["task"]: _task(row, scores[row["task"]]) for row in release["rows"] if row["task"] in scores}

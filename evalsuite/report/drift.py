@@ -14,7 +14,11 @@ FILE, PLOT = "drift.json", "trend"
 
 
 def write(series: Series, out: Path, *, svg: bool) -> None:
-    """Write ``drift.json`` and the plot into the folder ``out``."""
+    """Write ``drift.json`` and the plot ``plots/trend.png`` (with ``svg`` also ``.svg``) into the folder ``out``, which
+    is created.
+
+    Raises ``StorageFailed`` when that fails.
+    """
     from evalsuite.report.plots.drift import save_trend
 
     try:
@@ -26,7 +30,9 @@ def write(series: Series, out: Path, *, svg: bool) -> None:
 
 
 def show(series: Series) -> None:
-    """Print the table and the open alarms."""
+    """Print the table of the charts, the commands that measure open alarms again, and why the last night is
+    incomplete.
+    """
     output = console.standard_output()
     console.show([table(series)], "", output)
     for chart in series.waiting:
@@ -38,7 +44,7 @@ def show(series: Series) -> None:
 
 
 def table(series: Series) -> Table:
-    """Build the table of the charts after the last night."""
+    """Build the table of the charts after the last night, one row per candidate and benchmark."""
     columns = (
         Column("benchmark", number=False),
         Column("model", number=False),

@@ -13,7 +13,9 @@ _MEAN = {"checkpoint": "mean of both servers", "server": "mean of both checkpoin
 
 
 def effects_table(suite: SuiteComparison) -> Table:
-    """Build the table of all effects, where arms differ in server facts on purpose (``varies``); else it is empty."""
+    """Build the table of all checkpoint and server effects; without arms that differ in server facts on purpose
+    (``varies``) it has no rows.
+    """
     columns = (
         Column("benchmark", number=False),
         Column("effect", number=False),
@@ -55,7 +57,9 @@ def _row(table: Effects, effect: Effect) -> tuple[str, ...]:
 
 
 def _notes(table: Effects) -> Iterator[str]:
-    """Yield what is missing in a table, and how its rows are to be read."""
+    """Yield lines about one task's effects: why there are none, a missing arm, an interaction, and undeclared
+    differences.
+    """
     benchmark = benchmark_title(table.task)
     if table.reason:
         yield f"{benchmark}: no effects. {table.reason}."

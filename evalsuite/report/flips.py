@@ -50,7 +50,9 @@ class FlipsOfTask:
 
 
 def flips_of_task(suite: SuiteComparison, task: str) -> FlipsOfTask:
-    """Collect the outcomes of all models on one task, with items in the order of the plan."""
+    """Collect the outcomes and lengths of all models on one task as data of the page's flip browser, with items in the
+    order of the plan.
+    """
     table = suite.table
     cells = tuple(cell for cell in table.cells if cell.task == task)
     items = list(dict.fromkeys(str(item) for cell in cells for item in cell.manifest["items"]))
@@ -76,16 +78,17 @@ def flips_of_task(suite: SuiteComparison, task: str) -> FlipsOfTask:
 
 
 def gated(cells: Sequence[TableCell]) -> bool:
-    """Return whether the items of these cells must not be shown."""
+    """Return whether the items of these cells must not be shown: true when any cell's task is gated."""
     return any(is_gated(cell.manifest, cell.task) for cell in cells)
 
 
 def write_texts(flips: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_BYTES) -> tuple[list[Any], str]:
-    """Write the texts of one task below ``folder``.
+    """Write the texts of one task as JavaScript files into ``folder/<task>``, where older ones are deleted; none for
+    gated tasks.
 
     ``stamp`` identifies the report, ``limit`` is the size in bytes above which only items with different outcomes are
-    written. Returns, per cell and repeat, the number of the file of each item (None without one), and a description of
-    what was left out.
+    written. Returns (per cell and repeat the number of the file of each item, None for an item without one and for each
+    cell of a gated task; a description of what was left out, empty if nothing).
     """
     task = str(flips.data["task"])
     task_folder = folder / task
@@ -153,7 +156,9 @@ def _differing(arms: Sequence[Mapping[str, Any]], items: Sequence[str]) -> froze
 
 
 def _texts_size(cell: TableCell) -> int:
-    """Estimate the size of a cell's texts in bytes."""
+    """Estimate the size of a cell's texts in bytes, from the metadata of its samples file or the size of its
+    journals.
+    """
     path = cell.folder / SAMPLES
     if not path.exists():
         return sum(file.stat().st_size for file in cell.folder.glob("journal-*.jsonl"))
@@ -164,7 +169,7 @@ def _texts_size(cell: TableCell) -> int:
 
 
 def _rows_with_texts(cell: TableCell) -> Iterator[tuple[Any, ...]]:
-    """Yield ``_TEXTS`` of each row of a cell; sealed cells are read in batches of a few megabytes."""
+    """Yield each stored row of a cell as a tuple of the columns in ``_TEXTS``; sealed cells are read in batches."""
     batches = (
         pq.ParquetFile(cell.folder / SAMPLES).iter_batches(64, columns=list(_TEXTS))
         if is_current(cell.folder)
@@ -206,7 +211,9 @@ def _write_shard(path: Path, head: Sequence[Any], texts: Mapping[str, Any]) -> N
 
 
 def script_json(value: Any) -> bytes:
-    """Return JSON that is safe inside a script element and inside JavaScript, for any text that a model wrote."""
+    """Return ``value`` as JSON that is safe inside a script element and inside JavaScript, for any text that a model
+    wrote.
+    """
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:
         text = text.replace(sign, escape)

@@ -46,7 +46,7 @@ def write_page(
     out: Path,
     demo: str,
 ) -> Path:
-    """Write ``report.html`` and ``texts/`` into ``out``; returns the page's path.
+    """Write ``report.html`` and the files of answers in ``texts/`` into ``out``; returns the page's path.
 
     ``content`` is the content of ``comparison.json``, ``tables`` are shown below the page's own, ``facts`` describe the
     cells of the report, ``demo`` is the label of demo models (empty for real ones).
@@ -113,13 +113,15 @@ def _render(view: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """A value of the page, with visible signs for marks that reverse or hide text; our own scripts stay as they are."""
+    """Return a value for the page: in plain strings, marks that reverse or hide text become visible signs; anything
+    else (our own scripts) is returned as it is.
+    """
     return safe_text.terminal(value) if type(value) is str else value
 
 
 def sort_key(text: str) -> str:
-    """Return the key by which a table cell is sorted: its first number with fixed digits, or its text without a
-    number.
+    """Return the key by which a table cell is sorted: its first number with nine decimals; without a number the text
+    itself, or a very low number for a dash.
     """
     number = _NUMBER.search(text)
     if number is None:
@@ -128,8 +130,8 @@ def sort_key(text: str) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return a content security policy that admits only these scripts, and files next to the page (``file:`` on
-    disk).
+    """Return a content security policy that admits only these scripts (their texts, by SHA-256) and script files next
+    to the page (``file:`` on disk), no network.
     """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     admitted = " ".join(f"'sha256-{digest}'" for digest in hashes)

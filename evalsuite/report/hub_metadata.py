@@ -27,7 +27,11 @@ Results of other datasets are not accepted in ``.eval_results``."""
 
 
 def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
-    """Write the hub's metadata of every real model with complete, whole tasks; returns paths relative to ``folder``."""
+    """Write the hub's metadata of every real model with complete, whole tasks into ``folder/<model>/``:
+    ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for registered benchmarks.
+
+    Returns the paths of the written files relative to ``folder``.
+    """
     written: list[str] = []
     for model in suite.table.models:
         shown = [score for score in suite.scores if score.cell.model == model and _publishable(score)]

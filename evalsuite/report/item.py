@@ -56,7 +56,9 @@ class Answers:
 
 
 def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
-    """Read all answers to an item from ``cells``, the baseline's first."""
+    """Read all answers to an item from the folders of ``cells``; cells whose model some cell names as its baseline come
+    first. A cell without answers to it has no rows.
+    """
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
     return [Answers(cell, {int(row["repeat"]): row for row in read_rows(cell.folder, item=item)}) for cell in ordered]
@@ -70,9 +72,11 @@ _FIELDS = ("repeat", "outcome", "value", *_WITHHELD_FIELDS[:3], "finish_reason",
 def item_json(
     answers: Sequence[Answers], repeats: Sequence[int], *, include_gated_text: bool = False
 ) -> dict[str, Any]:
-    """Return the given ``repeats`` of an item as the JSON document of ``evalsuite show``.
+    """Return the given ``repeats`` of an item as the JSON document of ``evalsuite show``: task, item, groups, and each
+    model's samples.
 
-    Answers and texts of gated tasks are null without ``include_gated_text``.
+    Answers, notes and texts of gated tasks are null without ``include_gated_text``. At least one model must have
+    answered.
     """
     first = next(row for answer in answers for row in answer.rows.values())
     gated = _is_gated(answers)
@@ -105,16 +109,20 @@ def _is_gated(answers: Sequence[Answers]) -> bool:
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample as it is printed: its texts with visible signs for controls, so that columns keep their width."""
+    """Return a sample for printing: control characters in its texts become visible signs, so that columns keep their
+    width.
+    """
     return {name: terminal(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def print_item(
     answers: Sequence[Answers], repeats: Sequence[int], output: Console, *, include_gated_text: bool = False
 ) -> None:
-    """Print the outcomes of all repeats, then the answers of the given ``repeats`` next to each other.
+    """Print the outcomes of all repeats on ``output``, then the answers of the given ``repeats`` next to each other,
+    with the first difference from the baseline marked.
 
-    Texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication.
+    ``answers``: those of each model, the baseline's first. Texts of gated tasks are printed only with
+    ``include_gated_text``, and are then marked as not for publication.
     """
     answers = [replace(answer, rows={repeat: _shown(row) for repeat, row in answer.rows.items()}) for answer in answers]
     cell = answers[0].cell
@@ -142,7 +150,9 @@ def print_item(
 
 
 def _verdicts(answers: Sequence[Answers]) -> Group:
-    """Build the table with a sign for every repeat, the mean score and the mean length."""
+    """Build the table of models with an outcome sign for every repeat, the mean score in percent and the mean length in
+    tokens, with a legend of the signs.
+    """
     table = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     repeats = range(max(int(answer.cell.manifest["repeats"]) for answer in answers))
     table.add_column("model")
@@ -217,9 +227,11 @@ def _field(row: Mapping[str, Any], name: str, *, gated: bool, whole: bool) -> Te
 
 
 def _mark(base: Answers | None, answer: Answers, repeat: int) -> dict[str, int]:
-    """Find where the texts of an answer first differ from the baseline's: ``reasoning`` and ``text`` -> character.
+    """Find where the texts of an answer at this repeat first differ from the baseline's: ``reasoning`` and ``text`` ->
+    index of the character.
 
-    -1: no difference. Empty for the baseline itself; the key ``compared`` is set for the others.
+    -1: no difference. Empty for the baseline itself or without a baseline (None); the key ``compared`` is set for the
+    others.
     """
     if base is None or base is answer:
         return {}
@@ -229,7 +241,7 @@ def _mark(base: Answers | None, answer: Answers, repeat: int) -> dict[str, int]:
 
 
 def _differs(mark: Mapping[str, int]) -> str:
-    """Describe where an answer first differs from the baseline's."""
+    """Describe as text where an answer first differs from the baseline's; ``mark`` is a result of ``_mark``."""
     if "compared" not in mark:
         return "(the others are compared with this)"
     parts = [f"{name} from character {mark[name] + 1:,}" for name in ("reasoning", "text") if mark[name] >= 0]
@@ -237,7 +249,9 @@ def _differs(mark: Mapping[str, int]) -> str:
 
 
 def first_difference(first: str, second: str) -> int:
-    """Return the index of the first character in which two texts differ; -1 when they are equal."""
+    """Return the index of the first character in which two texts differ (the shorter length when one begins with the
+    other); -1 when they are equal.
+    """
     if first == second:
         return -1
     pairs = enumerate(zip(first, second, strict=False))
@@ -262,7 +276,9 @@ def _passage(row: Mapping[str, Any], name: str, mark: Mapping[str, int], *, gate
 
 
 def _shortened(text: str, limit: int) -> str:
-    """Return the start and the end of a long text, with the number of characters that were left out."""
+    """Return a text as it is up to ``limit`` characters; of a longer one its start (two thirds of the limit) and end
+    (one third), with the number of characters left out between them.
+    """
     if len(text) <= limit:
         return text
     head, tail = limit * 2 // 3, limit // 3

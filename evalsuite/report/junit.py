@@ -18,7 +18,9 @@ from evalsuite.sandbox import safe_text
 
 
 def gate_junit(suite: SuiteComparison) -> str:
-    """Return the JUnit file of a gate as XML text."""
+    """Return the JUnit file of a gate as XML text: one suite per candidate, one case per benchmark; undecided and
+    failed advisory verdicts are skipped cases.
+    """
     root = ET.Element("testsuites", name="evalsuite gate")
     for release in suite.releases:
         rows = [row for row in suite.comparisons if _belongs_to(release, row)]
@@ -78,14 +80,17 @@ def _numbers(row: Comparison) -> str:
 
 
 def _document(root: ET.Element) -> str:
-    """The file's text; characters that XML does not know would make the whole file unreadable."""
+    """Return the whole XML file as text; characters that XML does not allow are replaced, because they would make it
+    unreadable.
+    """
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + safe_text.xml(ET.tostring(root, encoding="unicode")) + "\n"
 
 
 def drift_junit(series: Series) -> str:
     """Return the JUnit file of a drift gate as XML text.
 
-    One test case per chart and one for the last night; open alarms and an unfinished night are skipped with the reason.
+    One test case per chart, which fails when its latest alarm is confirmed, and one for the last night; open alarms and
+    an unfinished night are skipped with the reason.
     """
     test_suite = ET.Element("testsuite", name="evalsuite drift", tests=str(len(series.charts) + 1))
     for chart in series.charts:

@@ -42,14 +42,15 @@ class _Layout:
     """Model -> title of its row."""
 
     def benchmark(self, task: str) -> str:
-        """Title of a column."""
+        """Return the title of a task's column: that of the published card's row, else the benchmark's own."""
         return str((self.card.row(task) or {}).get("title") or benchmark_title(task))
 
 
 def card_text(suite: SuiteComparison, demo: str, cards: Sequence[Card] = ()) -> str:
-    """Return the Markdown of ``card.md``.
+    """Return the Markdown of ``card.md``: the score table in the layout of a published card, and folded details.
 
-    ``demo`` is the label of runs with demo models; ``cards`` are the published cards that the report compares with.
+    ``demo`` is the label of runs with demo models (not empty when the suite has any); ``cards`` are the published cards
+    that the report compares with.
     """
     layout = _layout(suite, cards)
     scores = {(score.cell.model, score.cell.task): score for score in suite.scores}
@@ -75,7 +76,9 @@ def card_text(suite: SuiteComparison, demo: str, cards: Sequence[Card] = ()) -> 
 
 
 def _layout(suite: SuiteComparison, cards: Sequence[Card]) -> _Layout:
-    """Take the card that publishes most of the measured tasks, of those compared with and the release card."""
+    """Choose the layout: that of the card, among ``cards`` and the default release card, that publishes most of the
+    measured tasks; what the card lacks comes last.
+    """
     tasks, models = suite.table.tasks, suite.table.models
     card = max((*cards, card_named(LAYOUT)), key=lambda card: sum(card.row(task) is not None for task in tasks))
     published = [str(row["task"]) for row in card.data.get("rows") or ()]
@@ -107,13 +110,15 @@ def _folded(summary: str, body: str) -> str:
 
 
 def protocol_text(score: CellScore) -> str:
-    """Return the adapter with version, variant and number of passes of a cell."""
+    """Return a cell's protocol as text: task, adapter version, variant and, for several, the number of passes."""
     repeats = f", mean of {score.repeats} passes" if score.repeats > 1 else ""
     return f"evalsuite {score.cell.task} {score.cell.manifest['version']}, {score.cell.identity['variant']}{repeats}"
 
 
 def _caption(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layout) -> str:
-    """Return the baseline and the settings that cards state: first those of most tasks, then what others differ in."""
+    """Return sentences with the baseline, the settings that cards state (first those of most cells, then what others
+    differ in) and parts of tasks.
+    """
     sentences: list[str] = []
     for baseline in dict.fromkeys(pair.baseline for pair in suite.pairs):
         cell = next(cell for cell in suite.table.cells if cell.model == baseline)
@@ -136,7 +141,9 @@ def _caption(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layou
 
 
 def _brief(score: CellScore) -> tuple[str, ...]:
-    """Return the settings that a caption states."""
+    """Return the settings of a cell that a caption states, one text each: temperature, top_p, maximum tokens and
+    thinking; or that they are unknown.
+    """
     sampling = score.cell.identity.get("sampling")
     if sampling is None:
         return ("settings unknown (recorded elsewhere)",)
@@ -145,7 +152,9 @@ def _brief(score: CellScore) -> tuple[str, ...]:
 
 
 def _details(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layout) -> Iterator[str]:
-    """Yield the lines below the fold."""
+    """Yield the lines below the fold: intervals, changes against the baseline, settings and protocols; scores as
+    fractions of 1.
+    """
 
     def subject(score: CellScore) -> str:
         return f"{layout.titles[score.cell.model]}, {layout.benchmark(score.cell.task)}"
@@ -176,7 +185,9 @@ def _setting(name: str, value: object) -> str:
 
 
 def settings_text(score: CellScore) -> str:
-    """Return all sampling fields of a cell, and its thinking switch."""
+    """Return all sampling fields of a cell and its thinking switch as one text; "settings unknown ..." for imported
+    answers.
+    """
     sampling, thinking = score.cell.identity.get("sampling"), score.cell.identity.get("thinking")
     if sampling is None:
         return "settings unknown (recorded elsewhere)"
@@ -191,7 +202,9 @@ def _signed(value: float) -> str:
 
 
 def _strata(cells: Sequence[CellScore], group: str, layout: _Layout) -> str:
-    """Return a table with one row per group value."""
+    """Return a Markdown table of scores with one row per value of ``group`` and one column per cell, with a total;
+    empty when no cell has the group.
+    """
     shown = [cell for cell in cells if group in cell.groups]
     if not shown:
         return ""
@@ -214,7 +227,9 @@ def _value(score: CellScore | None) -> str:
 
 
 def interval_text(scored: ScoreInterval | None, scale: int, digits: int) -> str:
-    """Return the 95 % interval of a score, times ``scale``."""
+    """Return the 95 % interval of a score (fractions) times ``scale``, with ``digits`` decimals, in brackets; ``n/a``
+    without one.
+    """
     if scored is None or scored.ci95 is None:
         return UNKNOWN
     return formats.bounds(scored.ci95, lambda end: rounding.fixed(scale * end, digits))

@@ -16,7 +16,9 @@ _GENERATED = "generated"
 
 
 def tables(plan: Plan) -> list[Table]:
-    """Build the tables of a plan: what it can decide, its costs, the placement on machines, and the assumptions."""
+    """Build the tables of a plan, in this order: what it can decide, group values, costs, screens, the placement on
+    machines (if planned), and the assumptions.
+    """
     plan_tables = [_decision_table(plan), *_strata_tables(plan.chances), cost_table(plan)]
     plan_tables += map(screen_table, screens(plan))
     if plan.placement is not None:
@@ -132,7 +134,7 @@ def _release_notes(baseline: str, release: ReleaseChance, several: bool) -> list
 
 
 def _strata_tables(chances: Sequence[TaskChance]) -> list[Table]:
-    """Build one table per task, for its first group and the first baseline; the JSON holds the others."""
+    """Build one table per task with groups, for its first group and the first baseline; the JSON holds the others."""
     columns = (
         Column("", number=False),
         Column("items"),
@@ -170,13 +172,15 @@ def _strata_tables(chances: Sequence[TaskChance]) -> list[Table]:
 
 
 def _is_uniform(parts: Sequence[StratumChance]) -> bool:
-    """Return whether the group values can be shown in one line: similar sizes and equal expected scores."""
+    """Return whether the group values can be shown in one line: more than five, similar sizes (within 30 %) and equal
+    expected scores.
+    """
     counts = [part.items for part in parts]
     return len(parts) > 5 and max(counts) <= 1.3 * min(counts) and len({part.score.value for part in parts}) == 1
 
 
 def _middle(parts: Sequence[StratumChance]) -> int:
-    """Return the index of the group value with the median number of items."""
+    """Return the index of the group value with the median number of items (the upper one of two)."""
     return sorted(range(len(parts)), key=lambda index: parts[index].items)[len(parts) // 2]
 
 

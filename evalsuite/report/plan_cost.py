@@ -15,7 +15,9 @@ _GENERATED = "generated"
 
 
 def cost_table(plan: Plan) -> Table:
-    """Build the table of tokens, time and disk of each model and benchmark."""
+    """Build the table of attempts, tokens, disk and, with a known rate, time of each model and benchmark, with a sum
+    per model.
+    """
     auxiliaries = [
         role for role in ("judge", "simulator") if any(sum(getattr(task, role)) for task in _all_tasks(plan.costs))
     ]
@@ -86,7 +88,9 @@ PROBE_ANSWERS, PROBE_PASSES, PROBE_RATES = 200, 3, (10_000, 20_000)
 
 
 def _probe_note(plan: Plan) -> str:
-    """What ``evalsuite probe`` reads before the questions: whole answers up to its two windows, and their prompts."""
+    """Return a note on what ``evalsuite probe`` would read before the run: prefill tokens of its 200 answers with
+    prompts in three passes, and the minutes that takes.
+    """
     tasks = _all_tasks(plan.costs)
     attempts = sum(task.attempts for task in tasks)
     tokens = sum(min(task.completion, 1024 * task.attempts) + task.prompt for task in tasks)
@@ -99,7 +103,9 @@ def _probe_note(plan: Plan) -> str:
 
 
 def screen_table(screen: Screen) -> Table:
-    """Build the table of a screen of all candidates that is followed by the whole suite for the best of them."""
+    """Build the table of a screen of all candidates that is followed by the whole suite for the best of them: cost, and
+    chance of dropping the best, by size of the screen.
+    """
     unit = "GPU-hours" if screen.whole.gpu_hours is not None else "hours" if screen.whole.hours is not None else ""
     columns = (
         Column("items of each benchmark, once", number=False),
@@ -166,7 +172,9 @@ def _all_tasks(costs: Sequence[ModelCost]) -> list[TaskCost]:
 
 
 def placement_table(placement: Placement, node_hours: float | None) -> Table:
-    """Build the table of the steps in which a machine serves the models; ``node_hours`` is None without a rate."""
+    """Build the table of the steps in which a machine serves the models; ``node_hours``, a note, is None without
+    a rate.
+    """
     columns = (
         Column("step"),
         Column("served", number=False),

@@ -14,7 +14,9 @@ FOLDER = "probe"
 
 
 def read_probes(run: Path) -> list[dict[str, Any]]:
-    """The probes on record in a run's folder, by name; files that are no probe are left out."""
+    """Read the probes on record in a run's folder (``probe/*.json``), sorted by file name; files that are unreadable or
+    no probe are left out.
+    """
     probes = []
     for path in sorted((run / FOLDER).glob("*.json")):
         try:
@@ -27,12 +29,16 @@ def read_probes(run: Path) -> list[dict[str, Any]]:
 
 
 def probe_tables(probe: Mapping[str, Any]) -> list[Table]:
-    """Build the tables of one probe (the content of ``probe.json``)."""
+    """Build the three tables of one probe (the content of ``probe.json``): sizes, parts of the answers, and the most
+    divergent tokens.
+    """
     return [_sizes(probe), _strata(probe), _places(probe)]
 
 
 def verdict_line(probe: Mapping[str, Any]) -> str:
-    """State the outcome of a probe in one sentence."""
+    """State the outcome of a probe (the content of ``probe.json``) in one sentence: alarms, blindness, no difference,
+    or its size.
+    """
     if probe["alarms"]:
         return f"ALARM: {'; '.join(probe['alarms'])}"
     if probe["blind"]:
@@ -114,7 +120,9 @@ def _bounds(ratio: Mapping[str, float], form: str, scale: float = 1.0) -> str:
 
 
 def probes_of(suite: SuiteComparison) -> list[tuple[str, list[Table]]]:
-    """(outcome in a sentence, tables) of every probe on record in the runs of a report, for a section of the page."""
+    """Return (model and outcome in a sentence, tables) of every probe on record in the runs of a report, for a section
+    of the page.
+    """
     runs = dict.fromkeys(cell.folder.parents[1] for cell in suite.table.cells)
     return [
         (f"{probe['model']}: {verdict_line(probe)}", probe_tables(probe)) for run in runs for probe in read_probes(run)

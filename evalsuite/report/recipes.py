@@ -13,7 +13,9 @@ TITLE = "Which candidate is best"
 
 
 def recipe_tables(suite: SuiteComparison) -> tuple[Table, ...]:
-    """Build one table for each baseline with more than two candidates."""
+    """Build one table of the choice among candidates for each baseline that has one (more than two candidates); empty
+    without any.
+    """
     return tuple(_table(suite, choice) for choice in suite.recipes)
 
 

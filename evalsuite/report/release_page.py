@@ -25,9 +25,11 @@ _HERE = Path(__file__).parent
 
 
 def write_release_page(run: Path, report: Path) -> Path:
-    """Write the page into the folder ``report`` of a run that has a verdict; returns its path.
+    """Write ``release.html`` into the folder ``report`` from its ``verdict.json`` and ``comparison.json``; returns the
+    page's path.
 
-    Raises ``StorageFailed`` where it cannot be written or the report's files cannot be read.
+    ``run`` is the run's folder, for probes and superseded answers. Raises ``StorageFailed`` where it cannot be written
+    or the report's files cannot be read.
     """
     try:
         verdict, comparison = (json.loads((report / name).read_text("utf-8")) for name in (VERDICT, "comparison.json"))
@@ -90,14 +92,18 @@ def _candidate(
 
 
 def _undecided(verdict: Mapping[str, Any]) -> str:
-    """Return what would decide an undecided verdict, or else why it is undecided; empty for any other verdict."""
+    """Return what would decide an undecided verdict (an entry of ``verdict.json``), or else why it is undecided; empty
+    for any other verdict.
+    """
     if verdict.get("call") != "undecided":
         return ""
     return str((verdict["wanted"] or {}).get("text") or verdict["reason"])
 
 
 def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Expected and scored samples, and what became of the others, of one cell."""
+    """Return for one cell of ``comparison.json``, as texts for the page, its planned and scored samples, outcomes and
+    problems.
+    """
     outcomes = cell["outcomes"]
     scored = cell["samples"] - outcomes["failed"] - outcomes["ungraded"]
     degenerate = sum((cell.get("degenerate") or {}).values())
@@ -142,7 +148,9 @@ def _settings(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _superseded(run: Path) -> list[str]:
-    """Why cells of this run were asked again: a reader of a verdict has to know of earlier answers."""
+    """Return lines with the reasons why cells of this run were asked again, read from ``superseded/*/reason.txt``: a
+    reader of a verdict has to know of earlier answers.
+    """
     models = dict.fromkeys(cell.parent for cell in cell_folders(run))
     notes = [note for model in models for note in sorted(model.glob("superseded/*/reason.txt"))]
     return [f"{note.parents[2].name}/{note.parent.name}: {note.read_text('utf-8').strip()}" for note in notes]

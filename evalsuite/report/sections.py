@@ -69,7 +69,9 @@ class TokenRow:
 
 
 def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """Return the comparisons of every candidate, with verdicts when a gate was given."""
+    """Return the comparisons of every candidate, with verdicts when a gate was given, as texts for the page;
+    ``content`` is that of ``comparison.json``.
+    """
     releases: Mapping[str, Any] = content.get("releases") or {}
     candidates: list[Candidate] = []
     anomaly_texts = [(gain.candidate, anomaly_text(gain)) for release in suite.releases for gain in release.anomalies]
@@ -94,7 +96,7 @@ def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candid
 
 
 def without_verdict(suite: SuiteComparison) -> str:
-    """Return why no comparison has a verdict; empty when any has one."""
+    """Return a sentence on why no comparison has a verdict; empty when any has one."""
     if any(row.verdict for row in suite.comparisons):
         return ""
     if suite.no_verdicts:
@@ -108,8 +110,8 @@ def without_verdict(suite: SuiteComparison) -> str:
 
 
 def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, unknown
-    facts.
+    """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, unknown facts.
+    ``content`` is that of ``comparison.json``.
     """
     lines: list[str] = []
     for row in content["rows"]:
@@ -144,7 +146,9 @@ def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...
 
 
 def tokens(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
-    """Return the mean length of an answer in both models and the ratio, paired by item."""
+    """Return, per comparison with known lengths, the mean tokens of an answer of both models and the paired ratio as
+    text; ``content`` is that of ``comparison.json``.
+    """
     by_cell = {(cell["model"], cell["task"]): cell["tokens"]["completion"] for cell in content["cells"]}
     return tuple(
         TokenRow(

@@ -73,7 +73,9 @@ class StrataTable:
 
 
 def strata(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[StrataTable, ...]:
-    """Return a table of changes for each task and group; the bars of one table have the same scale."""
+    """Return a table of changes for each task, baseline and group with values; the bars of one table have the same
+    scale. ``content`` is that of ``comparison.json``.
+    """
     group_tables: list[StrataTable] = []
     for task in suite.table.tasks:
         rows = [row for row in content["rows"] if row["task"] == task and row["groups"]]
@@ -116,7 +118,9 @@ def _worst(parts: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
 
 
 def _shown_values(row: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:
-    """Return value -> its change; values with fewer than ten items only together."""
+    """Return group value -> its change, both as in ``comparison.json``; values with fewer than ten items only together,
+    as one entry.
+    """
     folded = row["small_groups"].get(group)
     large = {part["value"]: part for part in row["groups"][group] if part["n"] >= FEWEST_ITEMS}
     return large | ({folded["value"]: folded} if folded else {})

@@ -23,7 +23,9 @@ they occur."""
 
 
 def scores_table(suite: SuiteComparison) -> Table:
-    """Build the table of every cell's score with interval, outcomes and tokens; incomplete cells have no score."""
+    """Build the table of every cell's score with 95 % interval (percent), outcomes and tokens; incomplete cells have no
+    score.
+    """
     faults = tuple(name for name in _FAULTS if any(score.outcomes[name] for score in suite.scores))
     shown = ("correct", *CAUSES, *faults)
     essential = {name for name in _TELLING if any(score.outcomes[name] for score in suite.scores)}
@@ -66,7 +68,7 @@ def scores_table(suite: SuiteComparison) -> Table:
 
 
 def _speed_note(scores: Iterable[CellScore]) -> str:
-    """Return the note that explains the generation rate in the scores table."""
+    """Return the note that explains the generation rate in the scores table, with the limits on requests at a time."""
     entries = [entry for score in scores for entry in score.cell.manifest.get("server") or ()]
     limits = sorted({int(entry["concurrency"]) for entry in entries if entry.get("concurrency")})
     limit_text = f" (at most {' or '.join(map(str, limits))} requests at a time)" if limits else ""
@@ -77,7 +79,9 @@ def _speed_note(scores: Iterable[CellScore]) -> str:
 
 
 def delta_table(suite: SuiteComparison) -> Table:
-    """Build the table of all comparisons: interval, p value, flips, recovery, detectable difference and verdict."""
+    """Build the table of all comparisons and suite means: delta with interval, p value, flips, recovery, detectable
+    difference and, if any, verdict.
+    """
     has_verdicts = any(row.verdict for row in suite.comparisons)
     columns = (
         Column("benchmark", number=False),
@@ -103,7 +107,9 @@ def delta_table(suite: SuiteComparison) -> Table:
 
 
 def causes_table(suite: SuiteComparison) -> Table:
-    """Build the table of the parts of each delta by cause; the parts add up to the delta."""
+    """Build the table of the parts of each delta by cause, in percentage points; the parts add up to the delta.
+    Comparisons without numbers are left out.
+    """
     compared = [row.paired for row in suite.comparisons if row.paired is not None]
     faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
     columns = (
@@ -126,7 +132,7 @@ def causes_table(suite: SuiteComparison) -> Table:
 
 
 def group_tables(suite: SuiteComparison) -> tuple[Table, ...]:
-    """Build one table for each task and group, with the group values sorted by the worst drop.
+    """Build one table of changes for each task, baseline and group, with the group values sorted by the worst drop.
 
     What a star means stands below the first.
     """
@@ -140,7 +146,9 @@ def group_tables(suite: SuiteComparison) -> tuple[Table, ...]:
 
 
 def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
-    """Yield the notes below the table of comparisons: baselines, missing deltas, unknown facts and methods."""
+    """Yield the notes below the table of comparisons: baselines, missing deltas, parts, cautions, unknown facts and
+    methods.
+    """
     reasons = dict.fromkeys((pair.baseline, pair.reason) for pair in suite.pairs)
     for baseline, reason in reasons:
         pairs = [pair for pair in suite.pairs if (pair.baseline, pair.reason) == (baseline, reason)]
@@ -170,7 +178,9 @@ def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
 
 
 def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
-    """Return the values of the group ``name``, sorted by the worst drop of any candidate."""
+    """Return the shown values of the group ``name`` (small ones as one entry), sorted by the worst drop of any
+    candidate in ``rows``.
+    """
     worst: dict[str, float] = {}
     for row in rows:
         for part in row.paired.shown_groups(name) if row.paired else ():
@@ -203,7 +213,9 @@ def _cell_notes(score: CellScore) -> Iterable[str]:
 
 
 def _retried_note(subject: str, score: CellScore) -> Iterable[str]:
-    """Yield a note about the samples that were generated again because their first answer was lost."""
+    """Yield a note about the cell's samples that were generated again because their first answer was lost, if there are
+    any. ``subject``: model and benchmark.
+    """
     retried = score.retried
     if retried is None or not retried.samples:
         return
@@ -244,7 +256,9 @@ def _delta_row(row: Comparison) -> tuple[str, ...]:
 
 
 def _verdict_cells(row: Comparison) -> tuple[str, str]:
-    """Return the margin and the verdict of a comparison; the tier is added when it is not critical."""
+    """Return (margin in points, verdict) of a comparison as text, empty without a verdict; the tier is added when it is
+    not critical.
+    """
     if row.verdict is None:
         return ("", "")
     tier = "" if row.verdict.limit.tier == "critical" else f" ({row.verdict.limit.tier})"
@@ -252,8 +266,10 @@ def _verdict_cells(row: Comparison) -> tuple[str, str]:
 
 
 def _group_table(task: str, name: str, rows: list[Comparison]) -> Table:
-    """Build a table with group values in rows and candidates in columns; a star marks changes significant after
-    Holm.
+    """Build a table of one task with values of the group ``name`` in rows and candidates in columns; a star marks
+    changes significant after Holm.
+
+    ``rows``: comparisons with the same baseline, at least one.
     """
     candidates = [(row, {part.value: part for part in row.paired.shown_groups(name)}) for row in rows if row.paired]
     columns = [Column(name, number=False), Column("items"), Column(f"{rows[0].baseline.cell.title} %")]

@@ -39,10 +39,12 @@ def verdict_content(
     candidate_count: CandidateCount,
     call: Call,
 ) -> dict[str, Any]:
-    """Return the content of ``verdict.json``.
+    """Return the content of ``verdict.json``: verdict, exit code, gate, baseline, every candidate's rows, hashes of the
+    compared cells, and the present time.
 
-    ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores;
-    ``candidate_count``: number of candidates of this baseline; ``call``: the verdict on all candidates.
+    ``settings``: those of the command, with a gate; ``inputs``: the cells and the baseline file; ``implausible``:
+    baseline cells that are far from published scores; ``candidate_count``: number of candidates of this baseline;
+    ``call``: the verdict on all candidates.
     """
     assert settings.gate is not None
     artefact = inputs.artefact
@@ -103,7 +105,9 @@ def _row(row: Comparison) -> dict[str, Any]:
 
 
 def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
-    """Return the identity of a cell with hashes of the identity and of its samples in order of items and repeats."""
+    """Return the names and identity of a cell, with SHA-256 hashes of the identity and of its samples in order of items
+    and repeats.
+    """
     rows = table.rows(cell).sort_values(["item_id", "repeat"])
     digest = hashlib.sha256()
     for line in zip(rows["item_id"], rows["repeat"], rows["outcome"], rows["value"], rows["prompt_sha"], strict=True):
@@ -123,7 +127,9 @@ def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
 
 
 def explained_anomalies(suite: SuiteComparison, implausible: Sequence[ImplausibleBaseline]) -> list[Anomaly]:
-    """Return the significant gains above the margin, with a baseline below its published value among their causes."""
+    """Return the significant gains above the margin of all candidates; where the baseline is implausibly low against
+    its published value, that is added to the causes.
+    """
     below = {(doubt.model, doubt.task): doubt.text for doubt in implausible if doubt.measured < doubt.published}
     anomalies = [anomaly for release in suite.releases for anomaly in release.anomalies]
     return [
@@ -133,7 +139,7 @@ def explained_anomalies(suite: SuiteComparison, implausible: Sequence[Implausibl
 
 
 def anomaly_text(anomaly: Anomaly) -> str:
-    """Describe a significant gain above the margin in one line."""
+    """Describe a significant gain above the margin, with its usual causes that were found, in one line."""
     subject, gain = f"{anomaly.candidate}, {benchmark_title(anomaly.task)}", formats.change(anomaly.delta, anomaly.ci95)
     p_value = f"p {formats.probability(anomaly.p_holm)} (Holm)"
     causes = "; ".join(anomaly.causes) or "none of the usual causes was found"
@@ -141,7 +147,9 @@ def anomaly_text(anomaly: Anomaly) -> str:
 
 
 def threshold_text(rule: ThresholdRule) -> str:
-    """Describe what a bare threshold would do at the same errors in one line."""
+    """Describe in one line how often a bare threshold on the estimates would reject an identical checkpoint and accept
+    a double loss, at the same errors.
+    """
     low, high = (formats.percent(chance, 0) for chance in rule.accepts_double)
     points, accepted = 100 * rule.threshold, f"{low} %" if low == high else f"{low} to {high} %"
     return (
@@ -158,7 +166,8 @@ def verdict_summary(
     candidate_count: CandidateCount,
     settings: Report,
 ) -> list[str | Table]:
-    """Return the lines and tables that show the verdict on one screen.
+    """Return the lines and tables that show the verdict on one screen, in order: a table per candidate, anomalies,
+    warnings, notes, waiver and number of candidates.
 
     ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores;
     ``candidate_count``: number of candidates of this baseline.

@@ -5,7 +5,9 @@ from evalsuite.tasks.datasets import benchmark_title
 
 
 def warnings(suite: SuiteComparison) -> list[str]:
-    """Return one line per benchmark with degenerate answers: their number in every precision, and what follows."""
+    """Return lines about degenerate answers (one per benchmark that has any, with their number for every model) and
+    each cell's own warnings.
+    """
     lines: list[str] = []
     for task in suite.table.tasks:
         scores = [score for score in suite.scores if score.cell.task == task]

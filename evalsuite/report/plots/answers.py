@@ -16,7 +16,7 @@ SHORT_SECONDS = 7200.0
 
 
 def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Draw scores with 95 % intervals, in percent; incomplete cells are left out."""
+    """Draw scores with 95 % intervals on ``ax``, in percent, one row per cell; incomplete cells are left out."""
     shown = [score for score in scores if score.scored is not None]
     for place, score in enumerate(shown):
         if score.scored is not None:
@@ -27,7 +27,9 @@ def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Draw the answers that are not correct, by outcome, in percent of each cell's samples."""
+    """Draw the answers that are not correct on ``ax``, as stacked bars by outcome, in percent of each cell's
+    samples.
+    """
     for place, score in enumerate(scores):
         left, total = 0.0, sum(score.outcomes.values()) or 1
         for cause in CAUSES:
@@ -40,7 +42,9 @@ def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> None:
-    """Draw the generated tokens of the answers with one outcome: counts of every model on a logarithmic axis."""
+    """Draw the generated tokens of the answers with one outcome on ``ax``: counts of every model on a logarithmic axis;
+    only labels when no lengths are known.
+    """
     distribution = lengths(table, task)
     if distribution is not None:
         for number, cell in enumerate(_cells(table, task)):
@@ -66,7 +70,9 @@ def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> N
 
 
 def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
-    """Draw the score of every model in percent at smaller token budgets; longer answers count as wrong."""
+    """Draw the score of every model in percent at smaller token budgets on ``ax``; longer answers count as wrong. Only
+    labels when no lengths are known.
+    """
     curve = token_budgets(table, task)
     if curve is not None:
         for number, cell in enumerate(_cells(table, task)):
@@ -84,7 +90,7 @@ def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
 
 
 def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
-    """Draw the requests in flight of every model over the busy time of a run.
+    """Draw the requests in flight of every model over the busy time of a run on ``ax``.
 
     Dotted lines mark pauses that were cut out. The horizontal axis is in hours, for runs of up to two hours in minutes.
     """

@@ -18,9 +18,9 @@ HEAT_LIMIT = 4.0
 
 
 def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
-    """Draw the deltas in percentage points with 95 % intervals; zero is the baseline.
+    """Draw the deltas in percentage points with 95 % intervals on ``ax``, one row per comparison; zero is the baseline.
 
-    When a margin is set, a bar marks minus the margin.
+    Where a margin is set, a bar marks minus the margin. Comparisons without numbers are left out.
     """
     shown = [row for row in rows if row.paired is not None]
     models = style.models(shown)
@@ -40,14 +40,16 @@ def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
 
 
 def _margin_of(row: Comparison) -> float | None:
-    """Return the margin of a comparison as a fraction of 1; None without a gate."""
+    """Return the margin of a comparison as a fraction of 1; None without a verdict."""
     return row.verdict.limit.margin if row.verdict else None
 
 
 def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Draw the change of each value of the group ``name`` with its 95 % interval, the worst drop on top.
+    """Draw the change of each value of the group ``name`` with its 95 % interval on ``ax``, in percentage points, the
+    worst drop on top.
 
-    Filled markers are significant after Holm's correction.
+    ``rows`` are comparisons of one task; those without numbers are left out. Filled markers are significant after
+    Holm's correction.
     """
     shown = [row for row in rows if row.paired is not None]
     models, values = style.models(shown), strata_by_drop(shown, name)
@@ -63,9 +65,10 @@ def group_drops(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
 
 
 def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Draw the scores of each value of the group ``name``: the baseline as a bar, each candidate as a dot joined to it.
+    """Draw the scores in percent of each value of the group ``name`` on ``ax``: the baseline as a bar, each candidate
+    as a dot joined to it.
 
-    The order is that of ``group_drops``.
+    ``rows`` are comparisons of one task. The order is that of ``group_drops``: the worst drop on top.
     """
     shown = [row for row in rows if row.paired is not None]
     models, values = style.models(shown), strata_by_drop(shown, name)
@@ -86,9 +89,11 @@ def group_dumbbell(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
 
 
 def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
-    """Draw the changes of models and group values in standard errors: orange for a drop, purple for a gain.
+    """Draw the changes of models (columns) and values of the group ``name`` (rows) on ``ax`` in standard errors: orange
+    for a drop, purple for a gain.
 
-    Values without a standard error stay empty. Bold numbers are significant after Holm's correction.
+    ``rows`` are comparisons of one task. Values without a standard error stay empty. Bold numbers are significant after
+    Holm's correction.
     """
     shown = [row for row in rows if row.paired is not None]
     values = strata_by_drop(shown, name)
@@ -114,7 +119,9 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
 
 
 def outcome_shifts(rows: Sequence[Comparison], ax: Axes) -> None:
-    """Draw the part of each outcome in the delta, in percentage points; a diamond marks the delta."""
+    """Draw the part of each outcome in the delta on ``ax``, as stacked bars in percentage points, one row per
+    comparison; a diamond marks the delta.
+    """
     shown = [row for row in rows if row.paired is not None]
     for place, row in enumerate(shown):
         ends = {True: 0.0, False: 0.0}

@@ -52,7 +52,9 @@ class LengthDistribution:
     """Model -> outcome -> lengths at ``QUANTILES``."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: ``edges``, ``counts`` and ``quantiles`` (model -> outcome ->
+        quantile -> tokens).
+        """
         return {
             "edges": list(self.edges),
             "counts": {model: {name: list(row) for name, row in parts.items()} for model, parts in self.counts.items()},
@@ -78,7 +80,9 @@ class BudgetCurve:
     """Model -> score (fraction of 1) at each budget; models with unknown lengths are left out."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``."""
+        """Return the entry of ``comparison.json``: ``budgets`` (tokens) and ``scores`` (model -> fraction at
+        each budget).
+        """
         return {"budgets": list(self.budgets), "scores": {model: list(row) for model, row in self.scores.items()}}
 
 
@@ -101,7 +105,9 @@ class SlotUse:
 
 
 def lengths(table: RunTable, task: str) -> LengthDistribution | None:
-    """Compute the distribution of generated tokens of a task's answers; None when no lengths are known."""
+    """Compute the distribution of generated tokens of a task's answers, by model and outcome; None when no lengths are
+    known.
+    """
     rows = _rows_with_lengths(table, task)
     if rows.empty:
         return None
@@ -121,9 +127,11 @@ def lengths(table: RunTable, task: str) -> LengthDistribution | None:
 
 
 def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> BudgetCurve | None:
-    """Compute scores at token budgets, by default powers of two from the shortest answers to the longest.
+    """Compute every model's score on a task at token ``budgets``; None takes powers of two from the shortest answers to
+    the longest.
 
-    None when no lengths are known, or only that of the last of several replies.
+    Models with an unknown length or value are left out. Returns None when no lengths are known, or only that of the
+    last of several replies.
     """
     rows = _rows_with_lengths(table, task)
     if rows.empty:
@@ -143,9 +151,10 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
 
 
 def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[SlotUse, ...]:
-    """Compute the requests in flight of each model from the journals of its cells; empty when they hold no times.
+    """Compute the requests in flight of each model over time from the journals of its cells, one entry per model; empty
+    when they hold no times.
 
-    Journals larger than ``limit`` bytes together are not read.
+    Journals larger than ``limit`` bytes together are not read; the result is then empty, too.
     """
     size = sum(path.stat().st_size for cell in cells for path in cell.folder.glob(journal.PATTERN))
     if size > limit:
@@ -182,7 +191,9 @@ def _rows_with_lengths(table: RunTable, task: str) -> pd.DataFrame:
 
 
 def _scores_within(rows: pd.DataFrame, budgets: Sequence[int]) -> tuple[float, ...]:
-    """Return the weighted mean score at each budget, with longer answers counted as 0."""
+    """Return the weighted mean score (a fraction) at each token budget, with longer answers counted as 0; ``rows`` are
+    the samples of one cell.
+    """
     repeats = rows.groupby("item_id")["item_id"].transform("size").to_numpy(dtype=np.float64)
     share = rows["weight"].to_numpy(dtype=np.float64) / repeats
     points = share / share.sum() * rows["value"].to_numpy(dtype=np.float64)
@@ -191,8 +202,8 @@ def _scores_within(rows: pd.DataFrame, budgets: Sequence[int]) -> tuple[float, .
 
 
 def _requests(cell: TableCell) -> Iterable[Span]:
-    """Yield the spans of a cell's requests, read from the beginning of journal lines because the replies may be
-    long.
+    """Yield (start, end) in seconds since the epoch of each answered request of the cell's model, read from its
+    journals; only the first 2,000 bytes of a line are searched, because replies may be long.
     """
     for path in sorted(cell.folder.glob(journal.PATTERN)):
         with path.open("rb") as file:
@@ -203,7 +214,7 @@ def _requests(cell: TableCell) -> Iterable[Span]:
 
 
 def _windows(spans: Sequence[Span]) -> list[Span]:
-    """Return the stretches of time without a long pause; ``spans`` are sorted."""
+    """Return (start, end) of the stretches of time without a pause of more than ten minutes; ``spans`` are sorted."""
     windows: list[Span] = []
     for start, end in spans:
         if windows and start - windows[-1][1] <= IDLE_SECONDS:
@@ -214,7 +225,10 @@ def _windows(spans: Sequence[Span]) -> list[Span]:
 
 
 def _to_busy_time(spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]) -> list[Span]:
-    """Return the requests with times in seconds of busy time, which does not advance between windows."""
+    """Return the requests with times in seconds of busy time, which does not advance between windows.
+
+    ``windows``: (start, end) of each stretch with requests; ``offsets``: busy seconds at which each window begins.
+    """
     begins = np.array([start for start, _ in windows])
     shifted: list[Span] = []
     for start, end in spans:
@@ -225,11 +239,13 @@ def _to_busy_time(spans: Sequence[Span], windows: Sequence[Span], offsets: np.nd
 
 
 def _mean_in_flight(spans: Sequence[Span], edges: np.ndarray[Any, Any]) -> list[float]:
-    """Return the mean number of open ``spans`` in each step: their overlap with it, divided by its width."""
+    """Return the mean number of open ``spans`` in each step between two ``edges`` (seconds): their overlap with it,
+    divided by its width.
+    """
     starts, ends = (np.sort(np.array(side)) for side in zip(*spans, strict=True))
 
     def worked(until: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Seconds of requests before each moment."""
+        """Return the summed seconds of all requests before each moment in ``until``, same shape."""
         total = np.zeros(len(until))
         for side, sign in ((starts, 1.0), (ends, -1.0)):
             sums = np.concatenate([[0.0], np.cumsum(side)])

@@ -17,7 +17,9 @@ MARKS = {"confirmed": "X", "open": "o", "dismissed": "s"}
 
 
 def trend(chart: Chart, axes: Axes) -> None:
-    """Draw the delta of every night in percentage points with its 95 % interval, and mark the alarms."""
+    """Draw the delta of every night in percentage points with its 95 % interval on ``axes``, and mark the alarms by
+    their result.
+    """
     places = range(len(chart.points))
     for place, point in zip(places, chart.points, strict=True):
         if point.ci95 is not None:
@@ -34,7 +36,7 @@ def trend(chart: Chart, axes: Axes) -> None:
 
 
 def cusum(chart: Chart, axes: Axes) -> None:
-    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit."""
+    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit on ``axes``."""
     axes.step(range(len(chart.points)), [point.value for point in chart.points], where="mid", color=CANDIDATES[0])
     axes.axhline(chart.limit, color=CANDIDATES[1], linestyle="--", linewidth=1)
     axes.annotate("alarm", (0, chart.limit), xytext=(2, 2), textcoords="offset points", color=CANDIDATES[1], fontsize=8)
@@ -46,7 +48,9 @@ def cusum(chart: Chart, axes: Axes) -> None:
 
 
 def save_trend(charts: Sequence[Chart], path: Path, *, svg: bool) -> None:
-    """Write all charts below each other, as ``path`` with ``.png`` and, if asked for, ``.svg``."""
+    """Write all charts with points below each other, as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``;
+    nothing when no chart has points.
+    """
     with_points = [chart for chart in charts if chart.points]
     if not with_points:
         return

@@ -14,7 +14,9 @@ _PLACEHOLDERS = "Last Resort"
 
 
 def families(texts: Iterable[str]) -> list[str]:
-    """Return font families that together have the letters of ``texts``, as far as installed fonts have them."""
+    """Return font families, the default first, that together have the letters of ``texts``, as far as installed fonts
+    have them.
+    """
     missing = _letters(texts) - _covered((FAMILY,))
     chosen = [FAMILY]
     for entry in sorted(_installed(), key=_preference) if missing else ():
@@ -28,18 +30,20 @@ def families(texts: Iterable[str]) -> list[str]:
 
 
 def drawable(text: str) -> bool:
-    """Return whether the present font families have every letter of ``text``."""
+    """Return whether the font families set in matplotlib now have every letter of ``text``."""
     return not _letters((text,)) - _covered(tuple(rcParams["font.family"]))
 
 
 def drawn(text: str) -> str:
-    """Return ``text`` with the sign U+FFFD for every letter that the present font families lack."""
+    """Return ``text`` with the sign U+FFFD for every letter that the font families set in matplotlib now lack."""
     missing = _letters((text,)) - _covered(tuple(rcParams["font.family"]))
     return "".join("\ufffd" if ord(letter) in missing else letter for letter in text) if missing else text
 
 
 def numbered(values: Sequence[str], kind: str) -> list[str]:
-    """Return labels of values that have no other name: a value that cannot be drawn is its kind and its number."""
+    """Return a label for each value: the value itself, or, if it cannot be drawn, ``kind`` (the group's name) and its
+    position from 1.
+    """
     name = kind if drawable(kind) else "group"
     return [value if drawable(value) else f"{name} {number}" for number, value in enumerate(values, 1)]
 
@@ -54,7 +58,9 @@ def _installed() -> list[FontEntry]:
 
 
 def _preference(entry: FontEntry) -> tuple[bool, bool, str]:
-    """Sort key: families for East Asian scripts first, then other sans-serif ones; the rest by name."""
+    """Return a sort key of a font, the smallest preferred: families for East Asian scripts first, then other sans-serif
+    ones; the rest by name.
+    """
     return "CJK" not in entry.name and "Hei" not in entry.name, "Sans" not in entry.name, entry.name
 
 

@@ -34,7 +34,8 @@ class Picture:
 
 
 def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[Picture, ...]:
-    """Write every plot as PNG into ``folder``, with ``svg`` also as SVG.
+    """Write every plot that the report has data for as PNG into ``folder`` (created), with ``svg`` also as SVG; returns
+    them in order.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
@@ -84,7 +85,7 @@ def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -
 
 
 def _texts(suite: SuiteComparison) -> Iterator[str]:
-    """Yield all names of users that stand in plots."""
+    """Yield all names of users that stand in plots: titles of models and tasks, groups and their values."""
     yield from (cell.title for cell in suite.table.cells)
     yield from (benchmark_title(task) for task in suite.table.tasks)
     for row in suite.comparisons:
@@ -93,27 +94,31 @@ def _texts(suite: SuiteComparison) -> Iterator[str]:
 
 
 def _numbered_names(values: Sequence[str], kind: str) -> str:
-    """Return the values that a plot can only number: ``subject 1: ...; subject 3: ...``."""
+    """Return the values of the group ``kind`` that a plot can only number, as text: ``subject 1: ...; subject 3: ...``;
+    empty when all can be drawn.
+    """
     labels = fonts.numbered(values, kind)
     return "; ".join(f"{label}: {value}" for label, value in zip(labels, values, strict=True) if label != value)
 
 
 def forest_figure(rows: Sequence[Comparison]) -> Figure:
-    """Draw all deltas of a report."""
+    """Draw the deltas of ``rows`` as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(rows)), layout="constrained")
     changes.delta_forest(rows, figure.add_subplot())
     return figure
 
 
 def score_figure(scores: Sequence[CellScore]) -> Figure:
-    """Draw all scores of a report without comparisons."""
+    """Draw all scores of a report without comparisons as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(scores)), layout="constrained")
     answers.score_points(scores, figure.add_subplot())
     return figure
 
 
 def group_figure(rows: Sequence[Comparison], name: str) -> Figure:
-    """Draw one task by the group ``name``: scores on the left, changes on the right."""
+    """Draw the comparisons of one task by the group ``name`` as a new figure: scores on the left, changes on the
+    right.
+    """
     strata, models = len(strata_by_drop(rows, name)), len(style.models(rows))
     height = 1.6 + strata * max(style.ROW, 0.16 * models + 0.08)
     figure = Figure(figsize=(style.WIDTH + 1.5, height), layout="constrained")
@@ -126,7 +131,7 @@ def group_figure(rows: Sequence[Comparison], name: str) -> Figure:
 
 
 def heat_figure(rows: Sequence[Comparison], name: str) -> Figure:
-    """Draw the changes of one task as a heat map of models and values of the group ``name``."""
+    """Draw the changes of one task as a heat map of models and values of the group ``name``, as a new figure."""
     strata = len(strata_by_drop(rows, name))
     figure = Figure(figsize=(max(4.0, 2.2 + 1.1 * len(rows)), 1.6 + style.ROW * strata), layout="constrained")
     changes.heat_map(rows, name, figure.add_subplot())
@@ -134,7 +139,9 @@ def heat_figure(rows: Sequence[Comparison], name: str) -> Figure:
 
 
 def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Figure:
-    """Draw one task by outcome: fractions of every model above, parts of every delta below."""
+    """Draw one task by outcome as a new figure: fractions of every cell above, parts of the delta of every comparison
+    in ``rows`` (may be empty) below.
+    """
     heights = [0.8 + style.ROW * len(cells), *([0.8 + style.ROW * len(rows)] if rows else [])]
     figure = Figure(figsize=(style.WIDTH, 0.9 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -148,7 +155,7 @@ def outcome_figure(cells: Sequence[CellScore], rows: Sequence[Comparison]) -> Fi
 
 
 def length_figure(table: RunTable, distribution: LengthDistribution) -> Figure:
-    """Draw the lengths of one task's answers, with a panel for every outcome that occurs."""
+    """Draw the lengths of one task's answers as a new figure, with a panel for every outcome that occurs."""
     present = [name for name in OUTCOMES if any(name in parts for parts in distribution.counts.values())]
     figure = Figure(figsize=(style.WIDTH, 0.6 + 1.7 * len(present)), layout="constrained")
     axes = figure.subplots(len(present), 1, squeeze=False, sharex=True)[:, 0]
@@ -159,7 +166,7 @@ def length_figure(table: RunTable, distribution: LengthDistribution) -> Figure:
 
 
 def budget_figure(table: RunTable, task: str) -> Figure:
-    """Draw the scores of one task at smaller token budgets."""
+    """Draw the scores of all models on one task at smaller token budgets as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     answers.budget_curve(table, task, figure.add_subplot())
     _one_legend(figure)
@@ -167,7 +174,7 @@ def budget_figure(table: RunTable, task: str) -> Figure:
 
 
 def timeline_figure(uses: Sequence[SlotUse]) -> Figure:
-    """Draw the requests in flight of every model over the time of a run."""
+    """Draw the requests in flight of every model over the busy time of a run as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 2.8), layout="constrained")
     answers.slot_timeline(uses, figure.add_subplot())
     _one_legend(figure)
@@ -175,7 +182,7 @@ def timeline_figure(uses: Sequence[SlotUse]) -> Figure:
 
 
 def _one_legend(figure: Figure) -> None:
-    """Add a legend with every model once, below the panels."""
+    """Add a legend to the figure with every label of its panels once, below them."""
     handles: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -184,9 +191,10 @@ def _one_legend(figure: Figure) -> None:
 
 
 def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
-    """Write a figure as ``path`` with ``.png`` and, if asked for, ``.svg``, which takes as long again.
+    """Write a figure as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``, which takes as long again. The
+    figure's layout is fixed.
 
-    An SVG file of an earlier report is removed otherwise: it would show other numbers than its neighbour.
+    Without ``svg`` an SVG file of an earlier report is removed: it would show other numbers than its neighbour.
     """
     layout = figure.get_layout_engine()
     if layout is not None:  # once here, where each file would lay out by drawing everything a second time

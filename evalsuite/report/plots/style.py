@@ -76,31 +76,37 @@ class ModelStyle:
 
 
 def settings(texts: Iterable[str]) -> dict[Any, Any]:
-    """Return the settings of matplotlib for plots in which ``texts`` stand."""
+    """Return the matplotlib settings (rcParams) for plots that contain ``texts``, with fonts that have their
+    letters.
+    """
     return STYLE | {"font.family": fonts.families(texts)}
 
 
 def model_line(number: int) -> ModelStyle:
-    """Return the style of the model at position ``number`` of the table; the first, mostly the baseline, is grey."""
+    """Return the line style of the model at position ``number`` of the table, from 0; the first, mostly the baseline,
+    is grey. Styles repeat.
+    """
     colours = (BASELINE, *CANDIDATES)
     markers = ("x", *MARKERS)
     return ModelStyle(colours[number % len(colours)], DASHES[number % len(DASHES)], markers[number % len(markers)])
 
 
 def label_text(text: str) -> str:
-    """Return a name as a label: printable, of letters that can be drawn, not parsed as a formula, and short enough."""
+    """Return a name as a label: printable, of letters that can be drawn, not parsed as a formula, and lines of at most
+    44 characters.
+    """
     plain = fonts.drawn("".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text))
     lines = [line if len(line) <= MAX_LABEL else line[: MAX_LABEL - 3] + "..." for line in plain.split("\n")]
     return "\n".join(lines).replace("$", r"\$")
 
 
 def model_title(cell: TableCell) -> str:
-    """Return the title of a cell's model, or its key where no installed font has the letters of the title."""
+    """Return the title of a cell's model, or its name where the present fonts lack letters of the title."""
     return cell.title if fonts.drawable(cell.title) else cell.model
 
 
 def task_title(task: str) -> str:
-    """Return the title of a task, or its key where no installed font has the letters of the title."""
+    """Return the title of a task, or its name where the present fonts lack letters of the title."""
     title = benchmark_title(task)
     return title if fonts.drawable(title) else task
 
@@ -120,8 +126,8 @@ def legend(rows: Sequence[Comparison]) -> list[Line2D]:
 def point(
     ax: Axes, value: float, interval: tuple[float, float] | None, place: float, number: int, *, filled: bool = True
 ) -> None:
-    """Draw a value (fraction) with its interval in percent, at height ``place``, in the style of candidate
-    ``number``.
+    """Draw a value (fraction) with its interval (None for none) on ``ax`` in percent, at height ``place``, in the
+    colour and marker of candidate ``number``, from 0; hollow unless ``filled``.
     """
     colour, marker = CANDIDATES[number % len(CANDIDATES)], MARKERS[number % len(MARKERS)]
     if interval is not None:
@@ -136,19 +142,23 @@ def models(rows: Sequence[Comparison]) -> list[str]:
 
 
 def titles(rows: Sequence[Comparison]) -> list[str]:
-    """Return the titles of the candidates in order of first appearance."""
+    """Return the titles of the candidates in order of first appearance (names where a title cannot be drawn)."""
     return [
         next(model_title(row.candidate.cell) for row in rows if row.candidate.cell.model == m) for m in models(rows)
     ]
 
 
 def offset(number: int, models: int) -> float:
-    """Return the vertical offset of candidate ``number`` of ``models`` inside its row."""
+    """Return the vertical offset, in rows, of candidate ``number`` (from 0) of ``models`` inside its row: -0.28 to
+    0.28, 0 for a single one.
+    """
     return 0.0 if models == 1 else (number / (models - 1) - 0.5) * 0.56
 
 
 def value_axis(ax: Axes, label: str) -> None:
-    """Prepare the horizontal axis of changes, with a line at 0."""
+    """Prepare the horizontal axis of changes on ``ax`` with the title ``label``, vertical grid lines and a line
+    at 0.
+    """
     ax.locator_params(axis="x", nbins=7)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_xlabel(label)
@@ -156,13 +166,13 @@ def value_axis(ax: Axes, label: str) -> None:
 
 
 def bands(ax: Axes, rows: int) -> None:
-    """Shade every other row."""
+    """Shade every other of ``rows`` rows of ``ax``, from the first."""
     for row in range(0, rows, 2):
         ax.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=-1, linewidth=0)
 
 
 def rows_axis(ax: Axes, labels: Sequence[str]) -> None:
-    """Label the rows of the vertical axis, the first on top."""
+    """Label the rows of the vertical axis of ``ax`` with ``labels``, the first on top."""
     ax.set_yticks(range(len(labels)), [label_text(label) for label in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

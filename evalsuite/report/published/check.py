@@ -114,7 +114,9 @@ class CardReport:
     """Differences between the card's columns."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``cards`` of ``comparison.json``."""
+        """Return one entry of the list ``cards`` in ``comparison.json``: the card's name, source and settings, and all
+        checks.
+        """
         content = self.card.data
         return {
             "name": self.card.name,
@@ -145,8 +147,9 @@ class CardReport:
 
 
 def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[CardReport, ...]:
-    """Check every card: whether its numbers are possible, how its columns differ, and, with a comparison of measured
-    cells (``suite``), which of them are reproduced."""
+    """Check every card: whether its numbers are possible, how its columns differ, and which of its scores are
+    reproduced by the measured cells of ``suite`` (None for none). One report per card, in order.
+    """
     return tuple(
         CardReport(
             card,
@@ -159,7 +162,11 @@ def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[
 
 
 def check(card: Card, match: Match) -> CardCheck:
-    """Compare one measured cell with its published score."""
+    """Compare one measured cell with its published score: difference, its interval with both sampling errors, and the
+    result.
+
+    Known differences of protocol make it "not comparable", a cell without a score "incomplete".
+    """
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
     common = (cell.task, cell.title, match.column, match.published)
@@ -175,7 +182,12 @@ def check(card: Card, match: Match) -> CardCheck:
 
 
 def grims(card: Card) -> list[Grim]:
-    """Test the rows of a card whose number of scored answers is stated by the card or by the benchmark's own card."""
+    """Test which numbers of passes could give a row's published scores as rounded fractions of whole right answers
+    (GRIM).
+
+    Only rows whose number of scored answers is stated by the card or by the benchmark's own card; one result for each
+    possible number.
+    """
     tests: list[Grim] = []
     for row in card.data.get("rows") or ():
         scores = {str(key): float(value) for key, value in (row.get("scores") or {}).items() if value is not None}
@@ -187,7 +199,9 @@ def grims(card: Card) -> list[Grim]:
 
 
 def _published_deltas(card: Card) -> list[PublishedDelta]:
-    """Return the difference of every candidate column to the baseline column, for rows with a known number of items."""
+    """Return the difference of every candidate column to the baseline column, for rows with both scores and a known
+    number of items; empty without a baseline column.
+    """
     columns = card.data.get("columns") or ()
     base = next((str(column_key["key"]) for column_key in columns if column_key.get("role") == "baseline"), None)
     deltas: list[PublishedDelta] = []
@@ -213,7 +227,7 @@ def _published_deltas(card: Card) -> list[PublishedDelta]:
 
 
 def newcombe(old: float, n_old: int, new: float, n_new: int) -> Bounds:
-    """Return the 95 % interval of ``new - old`` for two unpaired proportions.
+    """Return the 95 % interval (low, high) of ``new - old`` for two unpaired proportions.
 
     ``old`` and ``new`` are fractions of ``n_old`` and ``n_new`` trials (Newcombe, Statistics in Medicine 17, 1998).
     """
@@ -228,7 +242,9 @@ def newcombe(old: float, n_old: int, new: float, n_new: int) -> Bounds:
 
 
 def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the known differences of protocol between the cell and the card, and what is not stated."""
+    """Return (known differences of sampling, thinking and items between the cell and the card; names of what is not
+    stated).
+    """
     cell, stated = match.score.cell, card.settings
     differs: list[str] = []
     unknown = [name for name, value in stated.items() if value == NOT_STATED]
@@ -251,7 +267,9 @@ def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _publishers_variance(card: Card, match: Match) -> float:
-    """Return the sampling variance of the published score: of its counts or one pass, divided by stated repeats."""
+    """Return the sampling variance of the published score, a fraction squared: of one pass over the counted (else
+    measured) items, divided by the card's stated repeats.
+    """
     counts = card.counts(match.score.cell.task, match.column)
     n = sum(total for _, total in counts.values()) or max(match.score.items, 1)
     repeats = card.settings.get("repeats")
@@ -259,7 +277,9 @@ def _publishers_variance(card: Card, match: Match) -> float:
 
 
 def _counts_of(row: Mapping[str, Any]) -> list[int]:
-    """Return the possible numbers of scored answers of a row."""
+    """Return the possible numbers of scored answers of a card's row: its own ``n``, else those of the benchmark's card;
+    empty when unknown.
+    """
     if isinstance(row.get("n"), int):
         return [int(row["n"])]
     task = str(row.get("task", ""))
@@ -269,7 +289,9 @@ def _counts_of(row: Mapping[str, Any]) -> list[int]:
 
 
 def _exact(card: Card, task: str, column: str, score: float) -> tuple[float, bool]:
-    """Return the score from published counts when there are any, and whether it is from counts."""
+    """Return (the score from published counts, True) when the card has counts for this task and column, else
+    (``score``, False).
+    """
     counts = card.counts(task, column)
     if not counts:
         return score, False
@@ -281,5 +303,7 @@ def _digits(value: float) -> int:
 
 
 def _half_step(value: float) -> float:
-    """Return half of the last published digit: the largest error of rounding."""
+    """Return half a unit of the last published digit (at least three decimals) of a fraction: the largest error of
+    rounding.
+    """
     return 0.5 * float(10 ** -max(DIGITS, _digits(value)))

@@ -21,7 +21,7 @@ class Match:
 
 
 def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None = None) -> tuple[Card, ...]:
-    """Return the card ``name``, or without a name every card with a published score of a measured cell.
+    """Return the card ``name``, or without a name (None) every card with a published score of a measured cell.
 
     ``config_dir`` is the user's folder of settings. Raises ``BadInput`` for an unknown or unreadable card, and for a
     named one that publishes no score of these cells.
@@ -38,7 +38,9 @@ def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None =
 
 
 def matches(suite: SuiteComparison, card: Card) -> list[Match]:
-    """Return the measured cells whose scores the card publishes; demo models never match."""
+    """Return the measured cells whose checkpoint and task have a score on the card, with its column and score; demo
+    models never match.
+    """
     matched: list[Match] = []
     for score in suite.scores:
         column = None if score.cell.demo else card.column(score.cell.identity.get("checkpoint"), score.cell.model)

@@ -32,16 +32,17 @@ class ImplausibleBaseline:
     """Description for reports."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``verdict.json``."""
+        """Return the entry of ``verdict.json``: a dict of all fields."""
         return asdict(self)
 
 
 def implausible_baselines(suite: SuiteComparison, config_dir: str | None = None) -> tuple[ImplausibleBaseline, ...]:
-    """Find baseline cells far from a published value, or different by more than sampling error under the same protocol.
+    """Find baseline cells more than 5 points from a published value, or different by more than sampling error under the
+    same protocol; empty without any.
 
     Demo models have no published values. For a part of a task a far value counts only when it also lies outside the
-    measured 95 % interval, because a part may be harder than the whole. ``config_dir`` is the user's folder of
-    settings.
+    measured 95 % interval, because a part may be harder than the whole. ``config_dir`` is the user's folder of settings
+    with further cards. Raises ``BadInput`` for an unreadable card.
     """
     baselines = {pair.baseline for pair in suite.pairs}
     return tuple(_implausible(suite, baselines, config_dir))

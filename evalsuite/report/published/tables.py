@@ -17,8 +17,8 @@ from evalsuite.tasks.published import NOT_STATED, Card
 def published_tables(suite: SuiteComparison | None, cards: Sequence[Card], *, audit: bool = True) -> tuple[Table, ...]:
     """Build the tables of each card: measured and published scores, group values, the card's own differences, and GRIM.
 
-    Without a comparison of measured cells only the published numbers are shown. Without ``audit`` the tables do not
-    judge the card itself: no errata, no differences of its columns, no GRIM.
+    Without a comparison of measured cells (``suite`` None) only the published numbers are shown. Without ``audit`` the
+    tables do not judge the card itself: no differences of its columns, no GRIM, and no errata beside measured scores.
     """
     card_tables: list[Table] = []
     for report in card_reports(suite, cards):
@@ -66,7 +66,9 @@ def _comparison_table(report: CardReport, *, audit: bool) -> Table:
 
 
 def _published_table(report: CardReport) -> Table:
-    """Build the table of a card without measured cells: its scores with the interval of one pass over the items."""
+    """Build the table of a card without measured cells: its scores with the Wilson interval of one pass over the items,
+    where their number is known.
+    """
     keys = [(str(entry["key"]), str(entry["title"])) for entry in report.card.data.get("columns") or ()]
     columns = (Column("benchmark", number=False), Column("items"), *(Column(f"{title} %") for _, title in keys))
     sizes: dict[str, int] = {}
@@ -104,7 +106,9 @@ def _source(card: Card) -> list[str]:
 
 
 def _protocol_notes(checks: Iterable[CardCheck]) -> list[str]:
-    """Return one line for each set of protocol differences that makes scores not comparable."""
+    """Return one line for each set of protocol differences that makes scores not comparable, with the models and
+    benchmarks.
+    """
     cells_of: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
         if check.differences:
@@ -113,7 +117,7 @@ def _protocol_notes(checks: Iterable[CardCheck]) -> list[str]:
 
 
 def _row_notes(card: Card, tasks: Iterable[str]) -> list[str]:
-    """Return the notes on the card's rows."""
+    """Return one line for each note that the card has on a row of these tasks."""
     known = set(tasks)
     rows = [row for row in card.data.get("rows") or () if row.get("task") in known and row.get("note")]
     return [f"{benchmark_title(str(row['task']))}: {' '.join(str(row['note']).split())}" for row in rows]
@@ -136,7 +140,9 @@ def _measured(group: Mapping[str, Any], card: Card, scores: Iterable[CellScore])
 
 
 def _strata(card: Card, group: Mapping[str, Any], score: CellScore | None) -> Table:
-    """Build the table of published counts with Wilson intervals, next to measured group values."""
+    """Build the table of a card's published counts by group value (``group``: the card's entry) with Wilson intervals,
+    next to the measured group values of ``score`` (None for none).
+    """
     measured_parts = (
         {} if score is None else {_normalized(part.value): part for part in score.groups.get(group["group"], ())}
     )
@@ -164,7 +170,9 @@ def _normalized(value: str) -> str:
 
 
 def _deltas(report: CardReport) -> Table:
-    """Build the table of the differences that a card shows, with the intervals that it does not show."""
+    """Build the table of the differences between a card's columns, with the unpaired intervals that it does not
+    show.
+    """
     titles = {str(delta["key"]): str(delta["title"]) for delta in report.card.data.get("columns") or ()}
     columns = (
         Column("benchmark", number=False),
@@ -198,7 +206,9 @@ def _deltas(report: CardReport) -> Table:
 
 
 def _sensitivity(delta: PublishedDelta) -> str:
-    """Return a note on why a published gain is not significant, even if pairing were possible."""
+    """Return a note on why a published gain is not significant, with the intervals that pairing would give at several
+    fractions of flipped items.
+    """
     parts = [
         f"{formats.percent(q, 0)} % flips {formats.change(delta.delta, ci).partition(' ')[2]}"
         for q, ci in delta.paired.items()
