@@ -53,11 +53,11 @@ _ANY_SCRIPT = re.compile(f"[{''.join(letters for letters, _ in _SCRIPTS.values()
 
 
 def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = False) -> str:
-    """The sign of a sick reply: one of ``KINDS``, or an empty text.
+    """Return the sign of a faulty reply, one of ``KINDS`` (``loop``, ``empty``, ...); an empty text if there is none.
 
     Args:
         reply: The last reply of an attempt, as it is graded.
-        item: The question, whose scripts and languages are no sign; None: only replacement characters count.
+        item: The question, whose scripts and languages are no sign; None: only replacement characters count as garbled.
         call_as_text: Whether the task found a tool call in the text of any reply of the attempt.
     """
     if call_as_text:
@@ -76,8 +76,12 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
 
 def loops(reply: Reply) -> bool:
-    """Whether the end of a reply repeats a cycle of at most 2,000 characters: three times up to the token cap, or over
-    four fifths of a reply that ended by itself."""
+    """Return whether a reply (its text, else its reasoning) ends in a repetition of one cycle of at most 2,000
+    characters.
+
+    In a reply cut at the token limit at least three times over 256 characters or half of the reply; in one that ended
+    by itself at least four times over 64 characters (fewer of one repeated character) and four fifths of it.
+    """
     capped = reply.finish_reason == "length"
     end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
     if not capped:
@@ -92,9 +96,9 @@ def loops(reply: Reply) -> bool:
 
 
 def repeated_end(text: str) -> tuple[int, int]:
-    """(length of the longest end of ``text`` that repeats one cycle, length of that cycle); (0, 0) without any.
+    """Return (length of the longest end of ``text`` that repeats one cycle, length of that cycle), in characters.
 
-    A cycle is found by the earlier occurrences of the text's last characters.
+    The cycle has at most 2,000 characters; (0, 0) when the end does not repeat.
     """
     size = len(text)
     anchor = min(_ANCHOR, size // 3)
@@ -111,7 +115,11 @@ def repeated_end(text: str) -> tuple[int, int]:
 
 
 def _run(text: str, period: int) -> int:
-    """Length of the longest end of ``text`` in which every character equals the one ``period`` places before it."""
+    """Return the length of the longest end of ``text`` in which every character equals the one ``period`` places before
+    it.
+
+    At least ``period``: the characters of the last cycle have nothing behind them to compare.
+    """
     size, known = len(text), period
     step = min(period, size - known)
 
@@ -153,7 +161,7 @@ def _content(item: Item) -> list[Any]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All texts of a JSON value."""
+    """Yield all texts in a JSON value, at every depth; of a mapping the values only, not the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

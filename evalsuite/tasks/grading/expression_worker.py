@@ -21,7 +21,12 @@ READY = "ready\n"
 
 
 def main() -> None:
-    """Answer every line of standard input, a JSON string, with its value as JSON: ``"37/2"``, or null."""
+    """Serve as the worker process: print ``ready``, then for each line of standard input (a LaTeX text as JSON) one
+    JSON line.
+
+    It is the exact value as ``"37/2"``, or null when math-verify reads no rational number. Limits of the process: 2 GiB
+    of memory, and 5 s of processor time for each line, after which the kernel ends it.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -44,7 +49,10 @@ def _write(line: str) -> None:
 
 
 def _value(value: object) -> str | None:
-    """Return a rational value as text for ``Fraction``; None for anything else."""
+    """Return a SymPy value as exact text for ``fractions.Fraction`` (``37/2``).
+
+    None when it is no constant, is irrational, or has a numerator or denominator of more than 660 bits.
+    """
     import sympy
 
     if not isinstance(value, sympy.Expr) or value.free_symbols:

@@ -26,7 +26,11 @@ class _Worker:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, expression: str) -> str:
-        """Return the worker's line; empty when the expression ended it: its limits, or an error of SymPy."""
+        """Send a LaTeX expression to the worker process (started when needed); return its reply, a JSON line.
+
+        Empty when the expression ended the process: by its limits or an error. Raises ``SampleFailed`` when the process
+        was killed twice from outside or math-verify cannot be loaded. Blocks; thread-safe.
+        """
         with self.lock:
             for _ in range(2):
                 line = self._line(expression)
@@ -54,7 +58,9 @@ class _Worker:
         return _read(self.process)
 
     def _ended(self) -> int:
-        """Return how the process ended, and forget it."""
+        """Wait for the worker process to end and forget it; return its exit code (negative: the number of the
+        signal).
+        """
         assert self.process is not None
         process, self.process = self.process, None
         with contextlib.suppress(BrokenPipeError):
@@ -71,11 +77,11 @@ _WORKER = _Worker()
 
 
 def value(expression: str) -> str | None:
-    """Return the value of ``numbers.expression`` for ``fractions.Fraction``.
+    """Return the exact value of a constant LaTeX expression as text for ``fractions.Fraction`` (``37/2``).
 
-    None when the value is irrational or longer than 200 digits, when math-verify cannot read the text, or when it needs
-    more than five seconds of processor time or 2 GiB. Blocks: not for the event loop. Raises ``SampleFailed`` when
-    math-verify cannot be loaded or its process is killed from outside.
+    None when it is irrational or longer than 200 digits, cannot be read, or needs more than 5 s of processor time or 2
+    GiB. Computed in a separate process; blocks. Raises ``SampleFailed`` when math-verify cannot be loaded or its
+    process is killed from outside.
     """
     line = _WORKER.ask(expression)
     result: str | None = json.loads(line) if line else None

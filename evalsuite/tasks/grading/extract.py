@@ -46,11 +46,12 @@ _CAPITAL_TO_J = re.compile(r"\b[A-J]\b")
 
 
 def official_chain(text: str, letters: str) -> Extracted:
-    r"""Extract a letter by MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``).
+    r"""Extract a letter by MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``) without its random
+    guess.
 
-    The random guess of the original is left out. 1. the first ``answer is \(?([A-J])\)?``; 2.
-    ``.*[aA]nswer:\s*([A-J])``, which is the last such label on the first line that has one; 3. the last single capital
-    A to J (the words "A" and "I" included).
+    1. the first ``answer is \(?([A-J])\)?``; 2. ``.*[aA]nswer:\s*([A-J])``, which is the last such label on the first
+    line that has one; 3. the last single capital A to J (the words "A" and "I" included). ``letters`` are the item's,
+    as one text: another letter is returned with ``in_range`` False. Without a match the answer is None.
     """
     matches = _ANSWER_IS.findall(text)
     if matches:
@@ -78,7 +79,7 @@ _FINAL = "The final answer is "
 def _last_box(text: str) -> str | None:
     r"""Return the content of the last ``\boxed{}`` with matched braces; None when there is none or it is not closed.
 
-    As ``search_boxed`` of NeMo-Skills: a last ``\boxed`` without an opening brace hides the earlier ones.
+    A last ``\boxed`` without an opening brace directly behind it hides the earlier ones, as in NeMo-Skills.
     """
     start = text.rfind("\\boxed")
     if start < 0 or not text.startswith(_BOX, start):
@@ -92,7 +93,9 @@ def _last_box(text: str) -> str | None:
 
 
 def _final_answer(text: str) -> str | None:
-    """Return the match of ``The final answer is (.+)$``: the rest of the last line after its first such phrase."""
+    """Return the text behind the first "The final answer is " of the last line; None when it has no such phrase or
+    text.
+    """
     line = text.removesuffix("\n").rpartition("\n")[2]
     return line.partition(_FINAL)[2] or None
 
@@ -101,7 +104,8 @@ def boxed_chain(text: str, letters: str) -> Extracted:
     r"""Extract a letter by NVIDIA's chain (NeMo-Skills 0b012df8, ``evaluation/evaluator/mcq.py`` with ``relaxed``).
 
     1. the last ``\boxed{}``, or else the phrase "The final answer is" on the last line: its one character, or its last
-    single capital; 2. the last ``Answer: X`` label in any case, converted to upper case.
+    single capital; 2. the last ``Answer: X`` label in any case, converted to upper case. ``letters`` are the item's, as
+    one text: another letter is returned with ``in_range`` False. Without a match the answer is None.
     """
     box = _last_box(text)
     content, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")
@@ -122,9 +126,10 @@ _ANY_CAPITAL = re.compile(r"[A-Z]")
 
 
 def _capitals_in_boxes(text: str) -> list[str]:
-    r"""Return the last capital since its first box, for each closing brace.
+    r"""Return, for each ``}`` of the text with a ``\boxed{`` since the previous ``}``, the last capital A-Z between
+    them.
 
-    These are the matches of ``\\boxed\{[^}]*([A-Z])[^}]*\}``.
+    These are the matches of ``\\boxed\{[^}]*([A-Z])[^}]*\}``, in order; none for a box without a capital.
     """
     if _BOX not in text:
         return []
@@ -157,9 +162,9 @@ _AA_STAGES: tuple[tuple[str, Callable[[str], list[Any]]], ...] = (
 def aa_chain(text: str, letters: str) -> Extracted:
     """Extract a letter by Artificial Analysis' chain, version 3 (nvidia-simple-evals 26.3, ``*_aa_v3`` tasks).
 
-    Nine patterns in order; the result is the last match of the first pattern that matches, unchanged in case and not
-    checked against the options. The later stages match ordinary prose, so the stage must be checked before a score is
-    used.
+    Nine patterns in order; the result is the last match of the first pattern that matches, unchanged in case; one that
+    is not in ``letters`` (the item's, as one text) has ``in_range`` False. Without a match the answer is None. The
+    later stages match ordinary prose, so the stage must be checked before a score is used.
     """
     for stage, find in _AA_STAGES:
         matches = find(text)
@@ -174,9 +179,10 @@ _SIMPLE = re.compile(r"(?i)Answer[ \t]*:[ \t]*\$?([A-D])\$?")
 
 
 def simple_evals_letter(text: str, letters: str) -> Extracted:
-    """Extract a letter by the pattern of openai/simple-evals (``common.py``).
+    """Extract a letter by the pattern of openai/simple-evals (``common.py``): the first ``Answer: X``, X of A to D.
 
-    It is the first ``Answer: X``, unchanged in case.
+    The word is matched in any case and the letter kept as written; one that is not in ``letters`` (the item's, as one
+    text) has ``in_range`` False. Without a match the answer is None.
     """
     matches = _SIMPLE.findall(text)
     return _letter(matches[0], "answer_label", len(matches), letters) if matches else NOTHING
@@ -191,17 +197,17 @@ _DIGITS = re.compile(r"\d+")
 
 
 def _lm_eval_number(text: str) -> str:
-    """Return the text as lm-eval compares it.
-
-    Its ``regexes_to_ignore`` are removed: ``,``  ``$``  ``(?s).*####``  and a final dot.
+    """Return a text as lm-eval's GSM8K compares it: lower case, without ``,``, ``$``, all up to ``#### `` and a final
+    dot.
     """
     return re.sub(r"\.$", "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()
 
 
 def strict_number(text: str) -> Extracted:
-    r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``.
+    r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``, normalised as
+    text.
 
-    The result is compared with the key as text.
+    It must equal the key as text. Without a match the answer is None.
     """
     matches = _STRICT.findall(text)
     return Extracted(_lm_eval_number(matches[0].strip()), "hash_marks", len(matches), True) if matches else NOTHING
@@ -210,7 +216,8 @@ def strict_number(text: str) -> Extracted:
 def flexible_number(text: str) -> Extracted:
     """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
 
-    The result is compared with the key as text.
+    The result is normalised (commas and ``$`` removed) and must equal the key as text. Without a match the answer is
+    None.
     """
     matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
     if not matches:
@@ -220,10 +227,11 @@ def flexible_number(text: str) -> Extracted:
 
 
 def last_integer(text: str) -> Extracted:
-    r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last ``\d+`` without commas.
+    r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last ``\d+`` after commas are
+    removed.
 
-    Sign and decimals are lost. There is no answer when Python rejects the digits as a literal ("08", digits of other
-    scripts, more than 4,300 digits).
+    Sign and decimals are lost. The answer is None without digits, and where Python rejects them as a literal ("08",
+    digits of other scripts, more than 4,300 digits).
     """
     matches = _DIGITS.findall(text.replace(",", ""))
     if not matches:
@@ -235,11 +243,12 @@ def last_integer(text: str) -> Extracted:
 
 
 def boxed_number(text: str) -> Extracted:
-    r"""Extract the number that the last ``\boxed{}`` is, for ``Fraction``: ``$1{,}234.50 \text{ USD}`` gives 1234.50.
+    r"""Extract the number that the whole last ``\boxed{}`` is, for ``Fraction``: ``$1{,}234.50 \text{ USD}`` gives
+    1234.50.
 
-    The whole box is matched (``grading.numbers``); constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is
-    evaluated by math-verify (``grading.expressions``), which can take seconds and raise ``SampleFailed``. Any other
-    content is kept as text with ``in_range`` False, which is never correct.
+    Constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is evaluated in a process, which can take seconds
+    and raise ``SampleFailed``. Any other content is kept as text (80 characters) with ``in_range`` False, which is
+    never correct; without a box, or with an empty one, the answer is None.
     """
     box = _last_box(text)
     if box is None or not box.strip():
@@ -257,7 +266,7 @@ def boxed_number(text: str) -> Extracted:
 
 
 def gsm8k_key(solution: str) -> str | None:
-    """Return the key of a GSM8K solution: the number after its last ``####`` without commas; None when it is no
+    """Return the key of a GSM8K solution: the number behind its last ``####`` without commas; None when it is no
     number.
     """
     key = solution.rpartition("####")[2].strip().replace(",", "")

@@ -42,34 +42,47 @@ _VERDICT = re.compile(
 
 
 def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
-    """Return the identity of a judge for journals and manifests; verdicts of different judges are never mixed."""
+    """Return the identity of a judge for journals and manifests: its checkpoint, the prompt's version, a hash of
+    ``sampling``.
+
+    ``sampling`` holds the request's sampling fields. Verdicts of judges of different identity are never mixed.
+    """
     return f"{checkpoint} (prompt {VERSION}, sampling {canonical_sha(dict(sampling))[:8]})"
 
 
 def answer_sha(rubric: Rubric, question: str, official: str, candidate: str) -> str:
-    """Return the hash of rubric, question, reference answer and answer that a verdict refers to: 16 hex digits."""
+    """Return the key under which a verdict is stored: a hash of rubric, question, reference answer and answer.
+
+    ``official`` is the reference answer, ``candidate`` the answer; the result has 16 hex digits.
+    """
     judged = [question, official, candidate]  # AA-LCR's rubric has no name in journals of version 0.1
     return canonical_sha(judged if rubric is AA_LCR else [rubric.name, *judged])[:16]
 
 
 def prompt(question: str, official: str, candidate: str) -> Request:
-    """Return the request to the judge, with a new random word around the answer."""
+    """Build AA-LCR's request to the judge: whether ``candidate`` agrees with the reference answer ``official``.
+
+    The answer is cut to 100,000 characters and stands between two lines with a new random word, so each call differs.
+    """
     nonce = secrets.token_hex(8)
     text = TEMPLATE.format(question=question, official=official, candidate=candidate[:LONGEST_ANSWER], nonce=nonce)
     return Request(({"role": "user", "content": text},))
 
 
 def read(text: str) -> bool | None:
-    """Return True for CORRECT and False for INCORRECT; None for a reply that is not exactly one of these words.
+    """Return True for a judge's reply CORRECT and False for INCORRECT (any case); None for any other reply: no verdict.
 
-    Markdown, quotes and closing punctuation around the word do not count. A reply with any other word, a question mark
-    or a negation ("not correct", "partially correct") is no verdict: the judge is asked again.
+    Markdown, quotes and closing punctuation around the word do not count; further words and a question mark do.
     """
     return {"correct": True, "incorrect": False}.get(whole_word(text))
 
 
 def whole_word(text: str) -> str:
-    """Return the word that a reply consists of in lower case, markdown, quotes and punctuation aside; else ''."""
+    """Return the one word that a reply consists of, in lower case; Markdown, quotes and punctuation around it do not
+    count.
+
+    Empty when the reply holds more than one word, a question mark, or no word.
+    """
     verdict = _VERDICT.fullmatch(text.strip())
     return "" if verdict is None else verdict["word"].lower()
 

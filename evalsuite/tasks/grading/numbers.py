@@ -37,7 +37,10 @@ _CHARACTERS = {
 
 
 def _written(character: str) -> str:
-    """Return a character in the plain characters and LaTeX that the rest of this module reads."""
+    r"""Return one character as the plain characters or LaTeX that this module reads: digits, ``^{2}``, ``\frac{1}{2}``.
+
+    ASCII is unchanged, invisible formatting characters become empty, unknown characters their Unicode NFKC form.
+    """
     if character in _CHARACTERS:
         return _CHARACTERS[character]
     if character.isascii():
@@ -108,7 +111,9 @@ _POWER_OF_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{
 
 
 def _simplified(text: str) -> str:
-    """Return the text without styles and text commands, with marks at the words that were in text mode."""
+    """Return a LaTeX text in plain characters without styles and text commands; marks stand before words of
+    text mode.
+    """
     text = _DASHES.sub("-", "".join(map(_written, text)))
     for pattern, by in _REPLACED:
         text = pattern.sub(by, text)
@@ -193,7 +198,9 @@ def _word_kind(word: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) of every token but spaces."""
+    """Yield (kind, text) of every token of a simplified text except spaces; the one-letter kinds are those of
+    ``_SHAPE``.
+    """
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "X"
         if kind == "word":
@@ -206,13 +213,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 def number(text: str) -> str | None:
-    r"""Return the one number that a short LaTeX text is, for ``fractions.Fraction``; None when it is not one number.
+    r"""Return the number that a short LaTeX text is as a whole, for ``fractions.Fraction``; None if it is not one.
 
     Args:
         text: The text, such as the content of a ``\boxed{}``; of an equation its right side is read.
 
     Returns:
-        The number as written, without separators (``-1234.50``), or as a fraction (``37/2``).
+        The number as written, without separators (``-1234.50``), or as a fraction (``37/2``); words, units and currency
+            around it do not count.
     """
     return _of_equation(_simplified(text))
 
@@ -233,7 +241,10 @@ _RELATION = re.compile(r"[<>]|!\s*$|\\(?:ne|neq|le|ge|leq|geq|pm|mp)(?![A-Za-z])
 
 
 def _unsolved(head: str) -> bool:
-    """Return whether the left side of the only equation multiplies or adds to a variable: ``2x``, ``x + 2``."""
+    """Return whether ``head``, the left side of the only equation of a text, has a variable together with a number.
+
+    True for ``2x`` and ``x + 2``; then the right side is not the answer.
+    """
     free = re.sub(r"\([^()]*\)|_\s*(?:\{[^{}]*\}|\w)|\\[A-Za-z]+|\ue000[^\W\d_]+", "", head)
     return "=" not in head and bool(re.search(r"[A-Za-z]", free) and re.search(r"\d", free))
 
@@ -286,9 +297,11 @@ def _without_unit(text: str) -> str:
 
 
 def expression(text: str) -> str | None:
-    r"""Return a LaTeX text that ``number`` does not read as the arithmetic of constants that it is; None if it is none.
+    r"""Return a LaTeX text of constant arithmetic, such as ``6 \times 3`` or ``\sqrt{324}``, cleaned for
+    ``expressions.value``.
 
-    ``6 \times 3``, ``\sqrt{324}`` and ``x = 3^2 + 9`` are; texts with variables, words or relations are not.
+    Of an equation (``x = 3^2 + 9``) the right side. None for texts without an operation, with variables, words or
+    relations, and where math-verify would misread the notation.
     """
     head, _, tail = _simplified(text).rpartition("=")
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", tail).replace("$", "").strip().removesuffix(".")
