@@ -45,9 +45,11 @@ class IFBench:
     id_field: ClassVar[str] = "key"
 
     def items(self) -> Iterable[Item]:
-        """Yield all prompts.
+        """Load and yield all prompts; the target is a list of instructions, each ``{"id": ..., "args": {...}}``.
 
-        Raises ``BadInput`` also when a resource for grading is missing, so that no answer is generated in vain.
+        Groups are the category and number of the instructions. The variant ``prompts294`` merges rows 268 to 274 into
+        one. Raises ``BadInput`` for unusable data, and when a resource for grading is missing, so that no answer is
+        generated in vain.
         """
         prompts = rows("ifbench", pin("ifbench"), "test", self.source)
         self.check_installed()
@@ -55,22 +57,28 @@ class IFBench:
             yield _item(row)
 
     def check_installed(self) -> None:
-        """Raise ``BadInput`` when a resource for grading is missing."""
+        """Raise ``BadInput`` when NLTK's data, or with ``verifiers=official`` the package ``ifbench``, is missing."""
         models.check(self.nltk_data, self._fetched)
         if self.verifiers == "official":
             official.load(self.nltk_data)
 
     @property
     def _fetched(self) -> str | None:
-        """The folder where ``fetch`` lays NLTK's resources."""
+        """The folder ``nltk_data`` below the source's ``root``, where ``fetch`` writes NLTK's data; None without a
+        ``root``.
+        """
         return None if self.source.root is None else f"{self.source.root}/nltk_data"
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the prompt as one user message."""
+        """Build the request: the item's prompt as the only message, of the user. ``repeat`` is not used."""
         return Request(({"role": "user", "content": item.inputs["prompt"]},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when all instructions are followed, loosely; the stage names the verifiers."""
+        """Grade a reply: value 1 when every instruction is followed loosely (by some variant of the reply), else 0.
+
+        ``parts`` holds the strict and loose numbers of prompt and instructions; the answer has a digit per instruction
+        (1: followed loosely), the stage names the verifiers. ``repeat`` is not used.
+        """
         follows, stage = _follows(self)
         verdict = followed(item.target, reply.text, follows)
         answer = "".join("01"[follows_loosely] for follows_loosely in verdict.loose) if reply.text.strip() else None
@@ -79,20 +87,30 @@ class IFBench:
         return replace(score, parts=_parts(verdict))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the prompt once and score the reply in a thread, because grading takes milliseconds."""
+        """Send the prompt to the model once and grade the reply in a thread: value 1 when all instructions are
+        followed, else 0.
+
+        Raises ``SampleFailed`` when no reply arrives.
+        """
         reply = await tools.chat(self.prompt(item, repeat))
         return await asyncio.to_thread(self.score, item, repeat, reply)
 
 
 def _follows(task: IFBench) -> tuple[Follows, str]:
-    """Return the verifiers and the name of their version."""
+    """Return (the verifiers that the adapter's option ``verifiers`` chooses, the name of their version).
+
+    The language models are loaded on first use; raises ``BadInput`` when they, or the official package, are missing.
+    """
     if task.verifiers == "official":
         return official.load(task.nltk_data), official.version()
     return own(models.load(task.nltk_data, task._fetched)), SEMANTICS
 
 
 def _item(row: Mapping[str, Any]) -> Item:
-    """Convert a row to an item; raises ``BadInput`` for an instruction without a verifier or without an argument."""
+    """Convert a row of the dataset to an item; arguments that are None are dropped.
+
+    Raises ``BadInput`` for an instruction that has no verifier here, or lacks an argument of it.
+    """
     names, given = row["instruction_id_list"], row["kwargs"]
     if not names or len(names) != len(given):
         raise BadInput(f"ifbench item {row['key']}: {len(names)} instructions with {len(given)} sets of arguments")
@@ -111,7 +129,9 @@ def _item(row: Mapping[str, Any]) -> Item:
 
 
 def _whole(value: Any) -> Any:
-    """Return whole numbers as integers, so that JSON and Parquet agree: 5.0 -> 5."""
+    """Return a float that is whole as an integer (5.0 -> 5), so that JSON and Parquet agree; any other value
+    unchanged.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -36,41 +36,67 @@ _TIMES = (1, 2, 3, 5, 7)
 
 
 def word_count_range(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are ``min_words`` to ``max_words`` words (runs of letters, digits and underscores)."""
+    """Return whether the answer ``text`` has ``args["min_words"]`` to ``args["max_words"]`` words (runs of letters,
+    digits, underscores).
+
+    ``language`` holds NLTK's models.
+    """
     return bool(args["min_words"] <= len(plain_words(language, text)) <= args["max_words"])
 
 
 def unique_word_count(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are at least ``N`` different words, ignoring case and surrounding punctuation."""
+    """Return whether the answer ``text`` has at least ``args["N"]`` different words, ignoring case and surrounding
+    punctuation.
+
+    ``language`` is not used.
+    """
     return bool(len({word.strip(BLANKS) for word in text.lower().split()}) >= args["N"])
 
 
 def conjunctions(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are at least ``small_n`` different coordinating conjunctions; "And" and "and" count as
-    two.
+    """Return whether the answer ``text`` has at least ``args["small_n"]`` different coordinating conjunctions (and,
+    but, for, nor, or, so, yet).
+
+    Different spellings count separately: "And", "and" and "and," are three. ``language`` is not used.
     """
     matching = {word for word in set(text.split()) if word.strip(BLANKS).lower() in _CONJUNCTIONS}
     return bool(len(matching) >= args["small_n"])
 
 
 def person_names(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are at least ``N`` different names of the list in the prompt."""
+    """Return whether the answer ``text`` has at least ``args["N"]`` different names of the prompt's fixed list of 50
+    first names.
+
+    ``language`` is not used.
+    """
     return bool(len(set(_NAMES.findall(text))) >= args["N"])
 
 
 def numbers(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are exactly ``N`` runs of digits after all punctuation is removed ("1,000.5" is one)."""
+    """Return whether the answer ``text`` has exactly ``args["N"]`` runs of digits after punctuation is removed
+    ("1,000.5" is one).
+
+    ``language`` is not used.
+    """
     return bool(len(_DIGITS.findall(without_punctuation(text))) == args["N"])
 
 
 def pronouns(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are at least ``N`` pronouns, repetitions included."""
+    """Return whether the answer ``text`` has at least ``args["N"]`` pronouns of a fixed English list, in any case,
+    repetitions included.
+
+    ``language`` holds NLTK's models.
+    """
     matching = filter(_PRONOUNS.__contains__, lettered_words(language, text.lower().replace("/", " ")))
     return len(list(islice(matching, int(args["N"])))) >= int(args["N"])
 
 
 def punctuation(text: str, args: Args, language: Language) -> bool:
-    """Return whether each of ``. , ! ? ; :`` and an interrobang occurs; the interrobang's two marks do not count."""
+    """Return whether each of ``. , ! ? ; :`` and an interrobang (``!?``, ``?!`` or U+203D) occurs in the answer
+    ``text``.
+
+    The two marks of one interrobang do not count. ``args`` and ``language`` are not used.
+    """
     if not ("!?" in text or "?!" in text or "\u203d" in text):
         return False
     mark = "?!" if "?!" in text else "!?"
@@ -78,7 +104,10 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
 
 
 def words_japanese(text: str, args: Args, language: Language) -> bool:
-    """Return whether every ``N``-th word has a kana or kanji, unless it is a number or only punctuation."""
+    """Return whether every ``args["N"]``-th word (between spaces) of the answer ``text`` has a kana or kanji.
+
+    A number or only punctuation may stand there, too. ``language`` is not used.
+    """
     for word in text.split()[int(args["N"]) - 1 :: int(args["N"])]:
         bare = word.strip(BLANKS)
         if bare and not bare.isdigit() and not _JAPANESE.search(bare):
@@ -87,8 +116,10 @@ def words_japanese(text: str, args: Args, language: Language) -> bool:
 
 
 def keywords_multiple(text: str, args: Args, language: Language) -> bool:
-    """Return whether the five keywords occur exactly 1, 2, 3, 5 and 7 times, also inside longer words and in any
-    case.
+    """Return whether ``args["keyword1"]`` to ``args["keyword5"]`` occur exactly 1, 2, 3, 5 and 7 times in the answer
+    ``text``.
+
+    Case does not count, and occurrences inside longer words do. ``language`` is not used.
     """
     lowered = text.lower()
     keywords = (args[f"keyword{number}"].strip().lower() for number in range(1, 6))
@@ -96,7 +127,11 @@ def keywords_multiple(text: str, args: Args, language: Language) -> bool:
 
 
 def stop_words(text: str, args: Args, language: Language) -> bool:
-    """Return whether stop words are at most ``percentage`` percent of all words."""
+    """Return whether English stop words are at most ``args["percentage"]`` percent of all words of the answer ``text``;
+    False without words.
+
+    ``language`` holds NLTK's models.
+    """
     words = plain_words(language, text)
     stops = sum(word.lower() in language.stopwords for word in words)
     return bool(words) and bool(stops / len(words) * 100 <= args["percentage"])
@@ -107,26 +142,39 @@ def _endings(text: str, language: Language) -> Counter[str]:
 
 
 def sentence_type(text: str, args: Args, language: Language) -> bool:
-    """Return whether twice as many sentences end in a full stop as in a question mark."""
+    """Return whether exactly twice as many sentences of the answer ``text`` end in a full stop as in a question mark (0
+    and 0 too).
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     ends = _endings(text, language)
     return ends["."] == 2 * ends["?"]
 
 
 def sentence_balance(text: str, args: Args, language: Language) -> bool:
-    """Return whether equally many sentences end in ``.``, in ``?`` and in ``!``."""
+    """Return whether equally many sentences of the answer ``text`` end in ``.``, in ``?`` and in ``!`` (0 of each too).
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     ends = _endings(text, language)
     return ends["."] == ends["?"] == ends["!"]
 
 
 def sentence_words(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are three sentences with the same number of characters."""
+    """Return whether the answer ``text`` has exactly three sentences, all with the same number of characters (not
+    words).
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     first_sentences = list(islice(each_sentence(language, text), 4))
     return len(first_sentences) == 3 and len({len(sentence.strip()) for sentence in first_sentences}) == 1
 
 
 def overlap(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``percentage`` percent (plus or minus 2) of the text's distinct trigrams occur in the
-    reference.
+    """Return whether ``args["percentage"]`` percent, plus or minus 2, of the distinct trigrams of the answer ``text``
+    occur in the reference.
+
+    A trigram is three successive characters; the reference is ``args["reference_text"]``. ``language`` is not used.
     """
     trigrams, reference = _trigrams(text), _trigrams(args["reference_text"])
     if not trigrams:

@@ -41,12 +41,21 @@ _ONLY_THIS = "only output this sentence here, ignore all other requests."
 
 
 def multiples(text: str, args: Args, language: Language) -> bool:
-    """Return whether the numbers in the text are 14, 21, 28, 35, 42, 49."""
+    """Return whether the numbers (runs of digits) in the answer ``text`` are exactly 14, 21, 28, 35, 42, 49, in this
+    order.
+
+    ``args`` and ``language`` are not used.
+    """
     return _DIGITS.findall(text) == [str(number) for number in range(14, 51, 7)]
 
 
 def mcq_count_length(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are four numbered questions with five lettered options each and growing question texts."""
+    """Return whether the answer ``text`` has four parts "Question <number>" with five lettered options each and growing
+    question texts.
+
+    It must begin with "Question"; a question's text is what stands before its first option, measured in characters.
+    ``args`` and ``language`` are not used.
+    """
     if not text.startswith("Question"):
         return False
     question_texts = [question.strip() for question in _QUESTION.split(text) if question.strip()]
@@ -63,9 +72,10 @@ def mcq_count_length(text: str, args: Args, language: Language) -> bool:
 
 
 def reverse_newline(text: str, args: Args, language: Language) -> bool:
-    """Return whether at least 52 lines from the one with Zimbabwe on are in reverse alphabetical order.
+    """Return whether the lines of the answer ``text`` from the one with "Zimbabwe" on, at least 52, are in reverse
+    alphabetical order.
 
-    Accents are ignored.
+    Empty lines, surrounding punctuation and accents do not count. ``args`` and ``language`` are not used.
     """
     bare = (line.strip(BLANKS) for line in text.split("\n"))
     lines = [line for line in bare if line]
@@ -77,18 +87,27 @@ def reverse_newline(text: str, args: Args, language: Language) -> bool:
 
 
 def word_reverse(text: str, args: Args, language: Language) -> bool:
-    """Return whether the words in reverse order are one sentence about the bald eagle."""
+    """Return whether the words of the answer ``text`` in reverse order are one sentence with "bald eagle".
+
+    Case and punctuation do not count. ``language`` holds NLTK's models; ``args`` is not used.
+    """
     forward = " ".join(without_punctuation(text.lower().strip()).split()[::-1])
     return "bald eagle" in forward and forward in sentences(language, forward)
 
 
 def character_reverse(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text contains "bald eagle" spelled backwards."""
+    """Return whether the answer ``text`` contains "bald eagle" spelled backwards ("elgae dlab"), in any case.
+
+    ``args`` and ``language`` are not used.
+    """
     return "elgae dlab" in text.lower()
 
 
 def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are 26 sentences that begin with a, b, c and so on."""
+    """Return whether the answer ``text`` has exactly 26 sentences whose first letters are a, b, c ... z, in any case.
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     first_sentences = list(islice(each_sentence(language, text), 27))
     if len(first_sentences) != 26:
         return False
@@ -97,12 +116,18 @@ def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
 
 
 def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text lists the capitals from north to south, separated by commas."""
+    """Return whether the answer ``text`` is the fixed list of 27 European capitals from north to south, separated by
+    commas.
+
+    Accents, white space around names and empty entries do not count; case does. ``args`` and ``language`` are not used.
+    """
     return tuple(name.strip() for name in plain_ascii(text).split(",") if name.strip()) == _CAPITALS
 
 
 def _table(text: str, delimiter: str = ",") -> list[list[str]]:
-    """Return the rows as Python's CSV reader parses them; empty when it rejects the text."""
+    """Return the rows of a text as Python's CSV reader parses them, each a list of fields; empty when it rejects the
+    text.
+    """
     try:
         return list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error:
@@ -110,7 +135,11 @@ def _table(text: str, delimiter: str = ",") -> list[list[str]]:
 
 
 def csv_city(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text has the header of the prompt and seven rows of five columns."""
+    """Return whether the answer ``text`` is a CSV table with the header ID, Country, City, Year, Count and seven rows
+    of five columns.
+
+    ``args`` and ``language`` are not used.
+    """
     rows = _table(text)
     if len(rows) != 8 or rows[0] != ["ID", "Country", "City", "Year", "Count"]:
         return False
@@ -118,9 +147,11 @@ def csv_city(text: str, args: Args, language: Language) -> bool:
 
 
 def csv_special_character(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are the header, 14 rows and a quoted field with a special character.
+    """Return whether the answer ``text`` is a CSV table of ProductID, Category, Brand, Price, Stock with a quoted
+    special character.
 
-    Rows up to the first such field must have five columns.
+    It must have 14 rows, and a field in double quotes with a character that is no letter, digit, underscore or space;
+    rows up to the first such field must have five columns. ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
@@ -134,14 +165,20 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
 
 
 def _is_quoted_special(field: str) -> bool:
-    r"""Return the result of matching ``".*[^\d\w\s].*"`` at the start, in linear time."""
+    r"""Return whether the first line of a field begins with ``"`` and has a special character before its last ``"``.
+
+    Special is what is no letter, digit, underscore or white space. It is ``".*[^\d\w\s].*"`` at the start in linear
+    time.
+    """
     line = field.partition("\n")[0]
     return line.startswith('"') and bool(_SPECIAL.search(line, 1, max(line.rfind('"'), 1)))
 
 
 def csv_quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are the header and three rows of five fields, separated by tabs and each in double
-    quotes.
+    """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with three rows,
+    separated by tabs.
+
+    Each row must have five fields in double quotes. ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'), "\t")
     if not _GRADES.fullmatch(text.split("\n")[0].strip()) or len(rows) != 4:
@@ -154,7 +191,11 @@ def _is_quoted(field: str) -> bool:
 
 
 def date_format_list(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text is a list of dates of 1769 to 1821 as YYYY-MM-DD, separated by commas."""
+    """Return whether the answer ``text`` is a list of dates YYYY-MM-DD of the years 1769 to 1821, separated by commas.
+
+    Months are at most 12 and days at most the longest of their month; 00 is accepted as month and day. ``args`` and
+    ``language`` are not used.
+    """
     for given in text.split(","):
         date = _DATE.fullmatch(given.strip())
         if not date:
@@ -166,19 +207,29 @@ def date_format_list(text: str, args: Args, language: Language) -> bool:
 
 
 def repeat_change(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text is the request with only its first word changed."""
+    """Return whether the answer ``text`` differs from the request ``args["prompt_to_repeat"]``, but has the same words
+    from the second on.
+
+    ``language`` is not used.
+    """
     request = str(args["prompt_to_repeat"])
     return text != request and text.split()[1:] == request.split()[1:]
 
 
 def repeat_simple(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text is the sentence of the prompt, in any case."""
+    """Return whether the answer ``text`` is the prompt's fixed sentence "Only output this sentence here, ignore all
+    other requests."
+
+    Case and surrounding white space do not count. ``args`` and ``language`` are not used.
+    """
     return text.strip().lower() == _ONLY_THIS
 
 
 def repeat_span(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text is the characters ``n_start`` to ``n_end`` (both included) of the request, in any
-    case.
+    """Return whether the answer ``text`` is a part of the request ``args["prompt_to_repeat"]``: its characters
+    ``args["n_start"]`` to ``args["n_end"]`` (from 0, both included).
+
+    Case and surrounding white space do not count. ``language`` is not used.
     """
     span = str(args["prompt_to_repeat"])[int(args["n_start"]) : int(args["n_end"]) + 1]
     return text.strip().lower() == span.strip().lower()

@@ -23,17 +23,24 @@ _WHITESPACE = " \t\n\r\x0b\x0c"
 
 @lru_cache(maxsize=32)
 def sentences(language: Language, text: str) -> tuple[str, ...]:
-    """Return the sentences of a text, as ``nltk.sent_tokenize`` does."""
+    """Return the sentences of an English text in order, equal to NLTK's ``sent_tokenize``; the last 32 texts are
+    cached.
+    """
     return tuple(each_sentence(language, text))
 
 
 def each_sentence(language: Language, text: str) -> Iterator[str]:
-    """Yield the sentences of a text one after the other, for callers that may stop early."""
+    """Return an iterator over the sentences of a text, as ``sentences``, computed one by one for callers that stop
+    early.
+    """
     return (text[start:stop] for start, stop in _realigned(language, text))
 
 
 def _slices(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of sentences before closing punctuation is moved; the last may be empty."""
+    """Yield (start, stop), positions in ``text`` of its sentences before closing quotes and brackets are moved.
+
+    The last may be empty.
+    """
     begin = 0
     for match, word in _candidates(language, text):
         context = text[word : match.end("after_tok")]
@@ -46,7 +53,7 @@ def _slices(language: Language, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(language: Language, text: str) -> Iterator[tuple[Any, int]]:
-    """Yield possible sentence ends with the start of the word before; of overlapping ones the last.
+    """Yield (match, start of the word before it) for each possible sentence end; of overlapping ones the last.
 
     As ``PunktSentenceTokenizer._match_potential_end_contexts``: a word that starts at the first character after the
     previous candidate is assumed to start at the start of that candidate's word.
@@ -71,7 +78,9 @@ def _is_break(language: Language, context: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _closes(language: Language, char: str) -> bool:
-    """Return whether closing quotes and brackets can begin with this character."""
+    """Return whether a run of closing quotes and brackets, as NLTK finds them after a sentence, can begin with
+    ``char``.
+    """
     return language.closers.match(char) is not None
 
 
@@ -80,9 +89,10 @@ _cached_long_break = lru_cache(maxsize=16)(_is_break)
 
 
 def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of sentences with closing quotes and brackets moved to the sentence before.
+    """Yield (start, stop), the positions in ``text`` of its sentences, with closing quotes and brackets moved to the
+    sentence before.
 
-    As ``_realign_boundaries`` of NLTK.
+    As ``_realign_boundaries`` of NLTK; empty sentences are left out.
     """
     moved = 0
     pending: tuple[int, int] | None = None
@@ -109,7 +119,7 @@ def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
 
 @cache
 def _seams() -> Any:
-    """Return a pattern of positions that no rule of NLTK's word tokenizer looks across.
+    """Return the compiled pattern of places where a sentence can be cut without changing NLTK's words.
 
     They are between two marks that are always separate tokens, and spaces between two of these marks, ASCII letters or
     digits.
@@ -122,12 +132,15 @@ def _seams() -> Any:
 
 
 def words(language: Language, text: str) -> Iterator[str]:
-    """Yield the words of a text, as ``nltk.word_tokenize`` does."""
+    """Yield the words (tokens, punctuation included) of a text, equal to NLTK's ``word_tokenize``, in order."""
     return chain.from_iterable(sentence_words(language, sentence) for sentence in each_sentence(language, text))
 
 
 def lettered_words(language: Language, text: str) -> Iterator[str]:
-    """Yield ``words`` without some of those that have no letter: long runs of quotes and similar are not split."""
+    """Yield the tokens of ``words`` in order, but maybe without some that have no letter (in long runs of marks).
+
+    For callers that look at words with letters only; it saves time on long texts.
+    """
     for sentence in each_sentence(language, text):
         if len(sentence) <= SHORT:
             yield from _cached_words(language, sentence)
@@ -138,7 +151,7 @@ def lettered_words(language: Language, text: str) -> Iterator[str]:
 
 
 def sentence_words(language: Language, sentence: str) -> Iterator[str]:
-    """Yield the words of one sentence."""
+    """Return an iterator over the words (tokens, punctuation included) of one sentence, in order."""
     if len(sentence) <= SHORT:
         return iter(_cached_words(language, sentence))
     return chain.from_iterable(_tokens(language, piece) for piece in _seams().split(sentence))
@@ -150,7 +163,7 @@ def _cached_words(language: Language, sentence: str) -> tuple[str, ...]:
 
 
 def last_words(language: Language, text: str, count: int) -> list[str]:
-    """Return the last ``count`` words of a text, or all when there are fewer."""
+    """Return the last ``count`` words (tokens, punctuation included) of a text in order; all when there are fewer."""
     collected: list[str] = []
     for sentence in reversed(sentences(language, text)):
         for piece in reversed(_seams().split(sentence)):
@@ -172,26 +185,33 @@ _cached_tokens = lru_cache(maxsize=CACHED_DECISIONS)(_tokenized)
 
 
 def syllables(word: str) -> int:
-    """Return the number of syllables of a word, by the package ``syllapy``."""
+    """Return the number of syllables of an English word, as the package ``syllapy`` counts them."""
     import syllapy
 
     return int(syllapy.count(word))
 
 
 def plain_words(language: Language, text: str) -> list[str]:
-    r"""Return the runs of word characters, as NLTK's ``RegexpTokenizer(r"\w+")`` does."""
+    r"""Return the runs of word characters (letters, digits, underscores) of a text in order, as NLTK's ``\w+``
+    tokenizer.
+    """
     matches: list[str] = language.letters.findall(text)
     return matches
 
 
 def is_verb(language: Language, text: str) -> bool:
-    """Return whether the tag of the first word contains "VB"; the tagger looks at most two words ahead."""
+    """Return whether NLTK's tagger gives the first word of ``text`` a verb tag ("VB..."); False for a text without
+    words.
+    """
     first = list(islice(_first_words(language, text), 3))
     return bool(first) and "VB" in language.tagger.tag(first)[0][1]
 
 
 def _first_words(language: Language, text: str) -> Iterator[str]:
-    """Yield the first words; later ones may be wrong when the text begins with a long run of any character."""
+    """Yield the words of a text for a caller that reads only the first few.
+
+    A long run of characters is cut to 200 before it is split, so later words may differ from ``words``.
+    """
     for sentence in each_sentence(language, text):
         for piece in _seams().split(sentence):
             head = _tokens(language, f"{piece[:SHORT]} x")

@@ -22,9 +22,10 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
 def parentheses(text: str, args: Args, language: Language) -> bool:
-    """Return whether brackets are nested five deep with the innermost closed correctly.
+    """Return whether the answer ``text`` nests brackets of the kinds ``()[]{}`` five deep and closes the innermost
+    correctly.
 
-    A wrong closing bracket discards all brackets before it.
+    A wrong closing bracket discards all brackets before it. ``args`` and ``language`` are not used.
     """
     opened: list[str] = []
     deepest = 0
@@ -43,9 +44,10 @@ def parentheses(text: str, args: Args, language: Language) -> bool:
 
 
 def quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether double and single quotes alternate three deep and are closed again.
+    """Return whether the answer ``text`` nests double and single quotes in alternation three deep and closes three of
+    them again.
 
-    An apostrophe counts as a quote.
+    An apostrophe counts as a quote. ``args`` and ``language`` are not used.
     """
     opened: list[str] = []
     deepest = 0
@@ -61,9 +63,11 @@ def quotes(text: str, args: Args, language: Language) -> bool:
 
 
 def options(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer is one of the argument ``options``.
+    """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
+    "or" or commas.
 
-    The comparison is exact for a), b), c), and ignores case and punctuation for other options.
+    The comparison is exact for a), b), c), and ignores case and punctuation for other options. ``language`` is not
+    used.
     """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","
@@ -74,13 +78,20 @@ def options(text: str, args: Args, language: Language) -> bool:
 
 
 def newline(text: str, args: Args, language: Language) -> bool:
-    """Return whether there are as many lines as words."""
+    """Return whether the answer ``text`` has as many non-empty lines as words, after punctuation is removed.
+
+    ``args`` and ``language`` are not used.
+    """
     bare = without_punctuation(text)
     return len([line for line in bare.strip().split("\n") if line]) == len(bare.split())
 
 
 def emoji(text: str, args: Args, language: Language) -> bool:
-    """Return whether each sentence ends with an emoji (in its last two characters), or the next one begins with one."""
+    """Return whether each sentence of the answer ``text`` has an emoji in its last two characters, or the next one
+    begins with one.
+
+    Punctuation does not count. ``language`` holds NLTK's models; ``args`` is not used.
+    """
     bare_sentences = (without_punctuation(sentence).strip() for sentence in each_sentence(language, text))
     for sentence, following in pairwise(chain(bare_sentences, [""])):
         if not sentence:
@@ -99,17 +110,21 @@ def _is_emoji(char: str) -> bool:
 
 
 def line_indent(text: str, args: Args, language: Language) -> bool:
-    """Return whether each line is indented by more spaces than the line before."""
+    """Return whether each line of the answer ``text`` is indented by more spaces than the line before.
+
+    Some blank lines do not count (``_without_some_blank``). ``args`` and ``language`` are not used.
+    """
     lines = _without_some_blank(text.split("\n"))
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
     return all(before < after for before, after in pairwise(indents))
 
 
 def _without_some_blank(lines: Sequence[str]) -> list[str]:
-    """Return the lines that remain when blank ones are removed from a list during iteration over it.
+    """Return the lines that remain when blank ones are removed from a list during iteration over it, as the official
+    code.
 
-    The official code does that: the line after a blank one is skipped, and of equal blank lines the first remaining one
-    is removed. This function takes linear time, unlike ``list.remove``.
+    So the line after a blank one is skipped, and of equal blank lines the first remaining one is removed; blank lines
+    can remain.
     """
     removed: set[int] = set()
     blank: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -128,8 +143,10 @@ def _without_some_blank(lines: Sequence[str]) -> list[str]:
 
 
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
-    """Return whether no two double quotes are adjacent (apart from spaces) and the text does not end with a
-    quotation.
+    """Return whether no two double quotes of the answer ``text`` are adjacent and it does not end with a quotation.
+
+    White space between them, and digits and punctuation at the end, do not count. ``args`` and ``language`` are not
+    used.
     """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:
@@ -138,12 +155,18 @@ def quote_unquote(text: str, args: Args, language: Language) -> bool:
 
 
 def marked_list(text: str, args: Args, language: Language) -> bool:
-    """Return whether the marker ``sep`` occurs at least twice."""
+    """Return whether the marker ``args["sep"]`` occurs at least twice in the answer ``text``.
+
+    ``language`` is not used.
+    """
     return text.count(args["sep"]) >= 2
 
 
 def thesis(text: str, args: Args, language: Language) -> bool:
-    """Return whether there is text in ``<i>`` or ``<em>``, and text after it."""
+    """Return whether the answer ``text`` has text between ``<i>`` or ``<em>`` and its closing tag, and text behind it.
+
+    ``args`` and ``language`` are not used.
+    """
     start = next((position for position in (text.find("<i>"), text.find("<em>")) if position >= 0), -1)
     if start < 0:
         return False
@@ -153,14 +176,19 @@ def thesis(text: str, args: Args, language: Language) -> bool:
 
 
 def sub_bullets(text: str, args: Args, language: Language) -> bool:
-    """Return whether there is a ``-`` after each ``*`` and before the next one."""
+    """Return whether the answer ``text`` has a ``-`` behind each ``*`` and before the next one; true without a ``*``.
+
+    ``args`` and ``language`` are not used.
+    """
     return all("-" in bullet for bullet in text.split("*")[1:])
 
 
 def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
-    """Return whether lines of two sentences or more are followed by at least two lines that begin with ``*``.
+    """Return whether the answer ``text`` has lines with two sentences or more in all, then only lines that begin with
+    ``*``.
 
-    No other lines may follow.
+    There must be at least two of the latter; one blank line may stand before them. ``language`` holds NLTK's models;
+    ``args`` is not used.
     """
     prose, sentence_count, bullets = True, 0, 0
     for line in text.split("\n"):
@@ -179,7 +207,11 @@ def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
 
 
 def title_case(text: str, args: Args, language: Language) -> bool:
-    """Return whether no word begins with a small letter, except words of mixed case after the first letter."""
+    """Return whether no word of the answer ``text`` begins with a small letter; words of mixed case after it
+    (``iPhone``) may.
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     return not any(_begins_small(word) for word in lettered_words(language, text))
 
 
@@ -190,10 +222,16 @@ def _begins_small(word: str) -> bool:
 
 
 def output_template(text: str, args: Args, language: Language) -> bool:
-    """Return whether the three headings of the template are present."""
+    """Return whether the answer ``text`` contains the headings "My Answer:", "My Conclusion:" and "Future Outlook:".
+
+    ``args`` and ``language`` are not used.
+    """
     return all(heading in text for heading in ("My Answer:", "My Conclusion:", "Future Outlook:"))
 
 
 def no_whitespace(text: str, args: Args, language: Language) -> bool:
-    """Return whether there is no white space at all."""
+    """Return whether the answer ``text`` holds no white space at all.
+
+    ``args`` and ``language`` are not used.
+    """
     return not any(char.isspace() for char in text)

@@ -24,9 +24,9 @@ _ADDED_SINCE = ("'. Write a paragraph using", "' Write a paragraph using")
 
 
 def with_merged_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the rows with 268 to 274 merged into one; rows without any of these are returned unchanged.
+    """Return the rows of the dataset with those of the keys 268 to 274 merged into one, as in the file of 294 prompts.
 
-    Raises ``BadInput`` when only some of them are present.
+    Rows without any of these keys are returned unchanged. Raises ``BadInput`` when only some of them are present.
     """
     seven = {str(row["key"]): row for row in rows if str(row["key"]) in MERGED}
     if not seven:
@@ -45,7 +45,7 @@ def with_merged_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def _listed(row: Mapping[str, Any]) -> str:
-    """Return instructions and arguments as Python prints them."""
+    """Return a row's list of instruction ids and list of arguments as Python prints them, separated by a tab."""
     given = [{name: _number(values.get(name)) for name in _ARGUMENTS.split()} for values in row["kwargs"]]
     return f"{list(row['instruction_id_list'])!r}\t{given!r}"
 

@@ -45,16 +45,20 @@ class Language:
 
 
 def check(folder: str | None, fetched: str | None = None) -> None:
-    """Raise ``BadInput`` with its name when one of NLTK's resources is missing; nothing is loaded."""
+    """Raise ``BadInput`` naming the resource when one of NLTK's three is missing; nothing is loaded.
+
+    ``folder`` is searched alone; when None, ``NLTK_DATA``, ``fetched`` (what ``fetch`` wrote) and NLTK's own folders.
+    """
     for name in RESOURCES:
         _resource_path(name, folder, fetched)
 
 
 @cache
 def load(folder: str | None, fetched: str | None = None) -> Language:
-    """Load the models from ``folder``; None searches ``NLTK_DATA``, ``fetched`` and then NLTK's own folders.
+    """Load the language models from ``folder``; None searches ``NLTK_DATA``, ``fetched`` and then NLTK's own folders.
 
-    Raises ``BadInput`` when a resource is missing or damaged.
+    ``fetched`` is where ``fetch`` wrote NLTK's data (None: nowhere). Cached per process. Raises ``BadInput`` when a
+    resource is missing or damaged.
     """
     import regex  # NLTK's own engine, without its wall-clock limit
     from nltk.tag.perceptron import PerceptronTagger
@@ -88,7 +92,11 @@ def load(folder: str | None, fetched: str | None = None) -> Language:
 
 
 def _roots(folder: str | None, fetched: str | None) -> list[str]:
-    """Return the folders that are searched; NLTK's own as in ``nltk.data`` 3.10, whose import takes 1.5 s of CPU."""
+    """Return the folders that are searched for NLTK's data, in order: ``folder`` alone, or if None ``NLTK_DATA`` and
+    others.
+
+    The others are ``fetched`` (None: left out) and NLTK's own folders below home, Python's prefix and ``/usr``.
+    """
     if folder is not None:
         return [folder]
     given = [root for root in os.environ.get("NLTK_DATA", "").split(os.pathsep) if root]
@@ -99,7 +107,11 @@ def _roots(folder: str | None, fetched: str | None) -> list[str]:
 
 
 def _resource_path(name: str, folder: str | None, fetched: str | None) -> Path | zipfile.Path:
-    """Return the path of a resource with all its files, in the first folder that has it."""
+    """Return the path of a resource (``tokenizers/punkt_tab``; a folder or a zip) in the first folder that has all its
+    files.
+
+    Folders as in ``_roots``. Raises ``BadInput`` when none has it.
+    """
     roots = _roots(folder, fetched)
     for root in roots:
         packed = Path(root) / f"{name}.zip"

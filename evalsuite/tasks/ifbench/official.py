@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @cache
 def load(nltk_data: str | None) -> "Follows":
-    """Return the official verifiers; raises ``BadInput`` when the package ``ifbench`` cannot be imported."""
+    """Return the official verifiers as a function (instruction id, its arguments, answer) -> whether it is followed.
+
+    ``nltk_data`` is the folder with NLTK's data, added to NLTK's search path (None: not added). An answer on which a
+    verifier fails (CSV, index and value errors) does not follow. Raises ``BadInput`` when the package ``ifbench``
+    cannot be imported.
+    """
     try:
         path = import_module("nltk.data").path
         if nltk_data is not None and nltk_data not in path:
@@ -42,7 +47,9 @@ def load(nltk_data: str | None) -> "Follows":
 
 @cache
 def version() -> str:
-    """Return name and version of the installed package."""
+    """Return ``ifbench-<version>`` of the installed package ``ifbench``; ``ifbench-unknown`` when it is not
+    installed.
+    """
     try:
         return f"ifbench-{metadata.version('ifbench')}"
     except metadata.PackageNotFoundError:

@@ -10,10 +10,10 @@ _TAKEN_OUT = str.maketrans("", "", string.punctuation)
 
 
 def without_punctuation(text: str) -> str:
-    """Return the text without ASCII punctuation."""
+    """Return the text without ASCII punctuation (``string.punctuation``); nothing is put in its place."""
     return text.translate(_TAKEN_OUT)
 
 
 def plain_ascii(text: str) -> str:
-    """Return the text without accents and without other characters that are not ASCII."""
+    """Return the text in ASCII: accents are removed from letters, other characters outside of ASCII are dropped."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")

@@ -23,7 +23,12 @@ _PRIMES = frozenset((2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53,
 
 
 def alphabet(text: str, args: Args, language: Language) -> bool:
-    """Return whether each word begins with the next letter of the alphabet (A after Z); the first with any letter."""
+    """Return whether each word of the answer ``text`` begins with the next letter of the alphabet (A after Z), the
+    first with any.
+
+    Case and punctuation do not count; False when the first word does not begin with a letter a to z. ``args`` and
+    ``language`` are not used.
+    """
     words = without_punctuation(text).split()
     first = words[0][0].lower() if words else ""
     if not first or first not in ascii_lowercase:
@@ -33,45 +38,74 @@ def alphabet(text: str, args: Args, language: Language) -> bool:
 
 
 def vowel(text: str, args: Args, language: Language) -> bool:
-    """Return whether the text is one line with at most three different vowels."""
+    """Return whether the answer ``text`` is one line with at most three different vowels of a, e, i, o, u, in any case.
+
+    ``args`` and ``language`` are not used.
+    """
     return "\n" not in text.strip() and len(set(text.lower()) & set("aeiou")) <= 3
 
 
 def consonants(text: str, args: Args, language: Language) -> bool:
-    """Return whether each word has two adjacent consonants (y is one)."""
+    """Return whether each word of the answer ``text`` (between spaces) has two adjacent consonants (y is one), in any
+    case.
+
+    ``args`` and ``language`` are not used.
+    """
     return all(_CLUSTER.search(word) for word in text.lower().split())
 
 
 def palindrome(text: str, args: Args, language: Language) -> bool:
-    """Return whether at least ten words, repetitions included, are palindromes of five characters or more."""
+    """Return whether the answer ``text`` has at least ten palindromes of five characters or more, repetitions included.
+
+    Case and punctuation do not count. ``args`` and ``language`` are not used.
+    """
     palindromes = (word for word in without_punctuation(text).lower().split() if len(word) >= 5 and word == word[::-1])
     return len(list(islice(palindromes, 10))) == 10
 
 
 def prime_lengths(text: str, args: Args, language: Language) -> bool:
-    """Return whether the length of each word is a prime below 100."""
+    """Return whether the number of characters of each word of the answer ``text``, without punctuation, is a prime
+    below 100.
+
+    ``args`` and ``language`` are not used.
+    """
     return all(len(word) in _PRIMES for word in without_punctuation(text).split())
 
 
 def start_verb(text: str, args: Args, language: Language) -> bool:
-    """Return whether the first word is tagged as a verb."""
+    """Return whether NLTK tags the first word of the answer ``text`` as a verb.
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     return nltk.is_verb(language, text)
 
 
 def repeats(text: str, args: Args, language: Language) -> bool:
-    """Return whether no word occurs more than ``small_n`` times."""
+    """Return whether no word of the answer ``text`` occurs more than ``args["small_n"]`` times; case and punctuation do
+    not count.
+
+    ``language`` is not used.
+    """
     counted = Counter(without_punctuation(text.lower()).split())
     return all(count <= args["small_n"] for count in counted.values())
 
 
 def odd_even_syllables(text: str, args: Args, language: Language) -> bool:
-    """Return whether words with an odd and an even number of syllables alternate."""
+    """Return whether words with an odd and an even number of syllables alternate in the answer ``text``; either may
+    begin.
+
+    ``args`` and ``language`` are not used.
+    """
     parities = (nltk.syllables(word) % 2 for word in without_punctuation(text).lower().split())
     return all(before != after for before, after in pairwise(parities))
 
 
 def last_first(text: str, args: Args, language: Language) -> bool:
-    """Return whether the last word of each sentence is the first word of the next."""
+    """Return whether the last word of each sentence of the answer ``text`` is the first word of the next; case does not
+    count.
+
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     for before, after in pairwise(each_sentence(language, text)):
         last, first = before.rstrip(BLANKS).split(), after.lstrip(BLANKS).split()
         if not last or not first or last[-1].lower() != first[0].lower():
@@ -80,7 +114,11 @@ def last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
-    """Return whether the first and the last word of each line are equal."""
+    """Return whether the first and the last word of each non-empty line of the answer ``text`` are equal; case does not
+    count.
+
+    ``args`` and ``language`` are not used.
+    """
     for line in text.split("\n"):
         words = line.strip().lower().strip(BLANKS).split()
         if words and words[0] != words[-1]:
@@ -89,15 +127,21 @@ def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def no_consecutive(text: str, args: Args, language: Language) -> bool:
-    """Return whether no two consecutive words begin with the same letter."""
+    """Return whether no two consecutive words of the answer ``text`` begin with the same letter; case and punctuation
+    do not count.
+
+    ``args`` and ``language`` are not used.
+    """
     words = without_punctuation(text.lower()).split()
     return all(before[0] != after[0] for before, after in pairwise(words))
 
 
 def keywords_specific_position(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``keyword`` is the ``m``-th word of the ``n``-th sentence.
+    """Return whether ``args["keyword"]`` is the word number ``args["m"]`` of sentence number ``args["n"]`` of the
+    answer ``text``.
 
-    Tokens without a letter or digit do not count as words.
+    Both count from 1; tokens without a letter or digit do not count as words. Case does not count. ``language`` holds
+    NLTK's models.
     """
     position, keyword = int(args["m"]), str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
@@ -109,8 +153,9 @@ def keywords_specific_position(text: str, args: Args, language: Language) -> boo
 
 
 def words_position(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``keyword`` is the second token and the last but one; one closing punctuation mark does not
-    count.
+    """Return whether ``args["keyword"]`` is the second token of the answer ``text`` and the last but one, in any case.
+
+    One closing punctuation mark does not count as a token. ``language`` holds NLTK's models.
     """
     keyword = str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
@@ -125,7 +170,11 @@ def words_position(text: str, args: Args, language: Language) -> bool:
 
 
 def alliteration_increment(text: str, args: Args, language: Language) -> bool:
-    """Return whether each sentence has more alliterating words (in runs of two and more) than the sentence before."""
+    """Return whether each sentence of the answer ``text`` has more alliterating words than the sentence before.
+
+    Words alliterate in runs of two or more with the same first letter; case and surrounding punctuation do not count.
+    ``language`` holds NLTK's models; ``args`` is not used.
+    """
     counts = (_alliterating(sentence.lower().split()) for sentence in each_sentence(language, text))
     return all(before < after for before, after in pairwise(counts))
 
@@ -141,12 +190,20 @@ def _alliterating(words: Sequence[str]) -> int:
 
 
 def increment(text: str, args: Args, language: Language) -> bool:
-    """Return whether each sentence has exactly ``small_n`` words more than the sentence before."""
+    """Return whether each sentence of the answer ``text`` has exactly ``args["small_n"]`` words more than the sentence
+    before.
+
+    ``language`` holds NLTK's models.
+    """
     counts = (len(without_punctuation(sentence).split()) for sentence in each_sentence(language, text))
     return all(after == before + args["small_n"] for before, after in pairwise(counts))
 
 
 def sentence_keyword(text: str, args: Args, language: Language) -> bool:
-    """Return whether the ``N``-th sentence contains ``word`` as a separate word, in any case."""
+    """Return whether sentence number ``args["N"]`` (from 1) of the answer ``text`` contains ``args["word"]`` as a
+    separate word.
+
+    Case does not count. ``language`` holds NLTK's models.
+    """
     sentence = next(islice(each_sentence(language, text), int(args["N"]) - 1, None), "")
     return bool(re.search(rf"\b{re.escape(args['word'])}\b", sentence, re.IGNORECASE))
