@@ -36,7 +36,11 @@ class Answer:
     _decoder: codecs.IncrementalDecoder = field(default_factory=utf8_decoder)
 
     def add(self, token: GeneratedToken) -> Piece:
-        """Takes the next token; sets `finish` when the answer is complete."""
+        """Take the next generated token and return the text that it adds, to the reasoning or to the content.
+
+        Counts it and updates the answer; sets ``finish`` when the answer is complete (end token,
+        length or stop string).
+        """
         self.completion_tokens += 1
         if self.thinking:
             self.reasoning_tokens += 1
@@ -61,5 +65,5 @@ class Answer:
 
 
 def _overlap(text: str, word: str) -> int:
-    """Length of the longest end of `text` that `word` begins with."""
+    """Length of the longest end of `text` with which `word` begins, shorter than `word`; 0 if there is none."""
     return next((size for size in range(min(len(text), len(word) - 1), 0, -1) if text.endswith(word[:size])), 0)

@@ -28,7 +28,10 @@ QUANTIZATION: dict[str, str | None] = {
 
 
 def make_app(precision: str, noise: int | None = None) -> web.Application:
-    """The application; its engine lives from startup to cleanup. `noise`: seed of random rounding at the norms."""
+    """The web application that serves `precision`; its engine is loaded at startup and stopped at cleanup.
+
+    `noise`: seed of random rounding at the norms, None: exact.
+    """
     app = web.Application(client_max_size=16 * 2**20)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
@@ -51,7 +54,7 @@ def make_app(precision: str, noise: int | None = None) -> web.Application:
 
 
 async def _chat_completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/chat/completions`."""
+    """Handle `POST /v1/chat/completions`, streamed or in one piece; an error body for a bad request."""
     service = request.app[SERVICE]
     try:
         chat = parse(decoded(await request.read()), service.precision)
@@ -71,7 +74,10 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
 
 
 async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json) -> Json:
-    """The body of an answer that is sent in one piece."""
+    """Run the job and return the body of a completion that is sent in one piece.
+
+    `head`: its id, created, model and fingerprint; `answer` is updated.
+    """
     pieces, entries, ids = [], [], []
     async with aclosing(service.generate(job, answer)) as generation:
         async for token, piece in generation:
@@ -87,7 +93,10 @@ async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: A
 
 
 def _job(service: Service, chat: ChatRequest) -> Generation:
-    """The generation that a request asks for; its answer ends at `max_tokens` or where the context is full."""
+    """The generation that a request asks for; its answer ends at `max_tokens` or where the context is full.
+
+    Raises `ApiError` for a prompt that is longer than the context.
+    """
     prompt = service.codec.encode(service.codec.render(chat.messages, chat.thinking))
     if len(prompt) >= service.context:
         limit = f"the model's context length ({service.context} tokens)"
@@ -99,7 +108,12 @@ def _job(service: Service, chat: ChatRequest) -> Generation:
 async def _stream(
     request: web.Request, service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json
 ) -> web.StreamResponse:
-    """Server-sent events: one chunk a token that adds text, a finish chunk, usage if asked for, `[DONE]`."""
+    """Run the job and send server-sent events: a chunk for each token that adds something, finish,
+    usage if asked, `[DONE]`.
+
+    `head`: id, created, model and fingerprint of every chunk. A failed engine is an error event; a client that has
+    disconnected is no error.
+    """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
     # Every chunk of an answer begins alike; only the delta is encoded token by token.
@@ -136,7 +150,7 @@ async def _stream(
 
 
 async def models(request: web.Request) -> web.Response:
-    """`GET /v1/models`."""
+    """Handle `GET /v1/models`: the one served model, named by its precision, with its context length."""
     service = request.app[SERVICE]
     entry = {
         "id": service.precision,
@@ -150,12 +164,12 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def health(request: web.Request) -> web.Response:
-    """`GET /health`: 503 once the engine has failed."""
+    """Handle `GET /health`: 200 without a body, 503 once the engine has failed."""
     return web.Response(status=503 if request.app[SERVICE].broken else 200)
 
 
 async def server_info(request: web.Request) -> web.Response:
-    """`GET /server_info` in SGLang's spelling."""
+    """Handle `GET /server_info` in SGLang's spelling: version, model, quantization, context and running requests."""
     service = request.app[SERVICE]
     running, waiting = service.engine.load()
     info: dict[str, Any] = {
@@ -178,7 +192,7 @@ async def server_info(request: web.Request) -> web.Response:
 
 
 async def model_info(request: web.Request) -> web.Response:
-    """`GET /model_info` in SGLang's spelling."""
+    """Handle `GET /model_info` in SGLang's spelling: model path, weight version, parsers and architecture."""
     service = request.app[SERVICE]
     info = {
         "model_path": _path(service),
@@ -194,7 +208,7 @@ async def model_info(request: web.Request) -> web.Response:
 
 
 def _path(service: Service) -> str:
-    """The name of the checkpoint: the same on every machine."""
+    """The name of the checkpoint, `evalsuite/PRECISION`: the same on every machine."""
     return f"evalsuite/{service.precision}"
 
 

@@ -42,7 +42,9 @@ class Checkpoint:
 
 
 def load_checkpoint(folder: Path = WEIGHTS) -> Checkpoint:
-    """Reads the weights and sizes in `folder`."""
+    """The checkpoint in `folder`: `config.json` and `model.safetensors`. Raises `BadInput` for
+    weights that are not BF16.
+    """
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = Config(
         hidden_size=raw["hidden_size"],
@@ -61,13 +63,18 @@ def load_checkpoint(folder: Path = WEIGHTS) -> Checkpoint:
 
 
 def _widened(name: str, tensor: NDArray[Any]) -> Array:
-    """BF16 as float32: every BF16 number is one. (NumPy knows the type once ml_dtypes is imported.)"""
+    """A BF16 tensor as float32, without loss (NumPy knows the type once ml_dtypes is imported).
+
+    Raises `BadInput`, with `name` in its message, for another type.
+    """
     if tensor.dtype != ml_dtypes.bfloat16:
         raise BadInput(f"demo weights: {name} is {tensor.dtype}, not bfloat16")
     return np.asarray(tensor, np.float32)
 
 
 def load_input_amax(folder: Path = WEIGHTS) -> dict[str, float]:
-    """Largest input magnitude of each group of linears (`0.qkv`, `0.o`, `0.gate_up`, `0.down`, `1.qkv` ...)."""
+    """Group of linears (`0.qkv`, `0.o`, `0.gate_up`, `0.down`, `1.qkv` ...) -> largest input
+    magnitude, as calibrated.
+    """
     table: dict[str, float] = json.loads((folder / "input_amax.json").read_text(encoding="utf-8"))
     return table

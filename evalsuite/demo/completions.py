@@ -17,7 +17,11 @@ from evalsuite.demo.service import SERVICE
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/completions` of token ids."""
+    """Handle `POST /v1/completions` of token ids: generated text, log-probabilities of it and of the
+    prompt if asked for.
+
+    Bad requests are answered with an error body, as everywhere here.
+    """
     service = request.app[SERVICE]
     try:
         body = decoded(await request.read())
@@ -51,7 +55,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 
 async def tokenized(request: web.Request) -> web.Response:
-    """`POST /tokenize` of a text or of messages."""
+    """Handle `POST /tokenize` of a text or of messages: the token ids; an error body for a bad request."""
     service = request.app[SERVICE]
     try:
         return web.json_response(tokenize(decoded(await request.read()), service.codec, service.context))
@@ -60,7 +64,7 @@ async def tokenized(request: web.Request) -> web.Response:
 
 
 async def detokenized(request: web.Request) -> web.Response:
-    """`POST /detokenize` of token ids."""
+    """Handle `POST /detokenize` of token ids: their text; an error body for a bad request."""
     try:
         return web.json_response(detokenize(decoded(await request.read()), request.app[SERVICE].codec))
     except ApiError as error:
@@ -68,7 +72,7 @@ async def detokenized(request: web.Request) -> web.Response:
 
 
 def decoded(raw: bytes) -> object:
-    """A JSON body. Raises ``ApiError`` where it is none."""
+    """The value of a JSON body. Raises ``ApiError`` (400) where it is no JSON."""
     try:
         return json.loads(raw)
     except ValueError as error:

@@ -76,7 +76,7 @@ class BatchEngine:
         self._cache = new_cache(self.model.config, SLOTS)
 
     def start(self) -> None:
-        """Starts the worker."""
+        """Start the worker thread, a daemon."""
         self._thread = threading.Thread(target=self._work, name="demo-engine", daemon=True)
         self._thread.start()
 
@@ -89,13 +89,15 @@ class BatchEngine:
             self._thread.join()
 
     def submit(self, job: Generation) -> None:
-        """Puts a job in line."""
+        """Append a job to the queue; its tokens arrive through `deliver`. Returns at once."""
         with self._wake:
             self._waiting.append(job)
             self._wake.notify()
 
     def cancel(self, job_id: str) -> None:
-        """Forgets a job, waiting or running; its slot is free before the next step."""
+        """Drop the job of this id, waiting or running, without a further token; its slot is free
+        before the next step.
+        """
         with self._wake:
             self._cancelled.add(job_id)
             self._wake.notify()
@@ -114,7 +116,9 @@ class BatchEngine:
                 self.failed()
 
     def _step(self) -> bool:
-        """Wait for work, read the prompts of new jobs, decode one token of every job; False once stopped."""
+        """Wait for work, read the prompts of new jobs, decode one token of every job, deliver the
+        tokens; False once stopped.
+        """
         with self._wake:
             while not (self._stopping or self._waiting or self._cancelled or any(self._slots)):
                 self._wake.wait()
@@ -138,7 +142,7 @@ class BatchEngine:
         self._cancelled.clear()
 
     def _admit(self) -> list[tuple[int, _Running]]:
-        """Gives free slots to waiting jobs, first come first served."""
+        """Give free slots to waiting jobs, first come first served; returns (slot, job in it) of each new one."""
         admitted = []
         free = [slot for slot, running in enumerate(self._slots) if running is None]
         for slot in free[: len(self._waiting)]:
@@ -169,7 +173,10 @@ class BatchEngine:
         return tokens
 
     def _take(self, slot: int, running: _Running, logits: Array, token: int) -> GeneratedToken:
-        """Books a chosen token; frees the slot if it is the last one."""
+        """Record the chosen token id of a running job; free its slot if it is the last one (end token or length).
+
+        `logits` [v] give the log-probabilities, if the job asks for them.
+        """
         job = running.job
         running.position += 1
         running.latest = token

@@ -61,7 +61,8 @@ class _Factor:
 def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> Linear:
     """One callable for linears [out_i, in] that share their input; outputs side by side, [rows, sum of out_i].
 
-    Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in BF16).
+    Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in BF16). Raises
+    `ValueError` for more than `EXACT_COLUMNS` inputs.
     """
     if weights[0].shape[1] > EXACT_COLUMNS:
         raise ValueError(f"a linear of {weights[0].shape[1]} inputs would not be exact; at most {EXACT_COLUMNS}")
@@ -76,7 +77,7 @@ def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> 
 
 
 def dequantized(weight: Array, scheme: Scheme) -> Array:
-    """What a weight matrix [out, in] stands for after the scheme."""
+    """The float32 matrix [out, in] that a weight matrix becomes when it is quantized by the scheme and scaled back."""
     factor = _weight_factor(weight, scheme)
     return np.asarray((factor.units * factor.scale).T, np.float32)
 
@@ -100,14 +101,17 @@ def _joined(factors: Sequence[_Factor]) -> _Factor:
 
 
 def _product(factor: _Factor, to_units: Callable[[Array], Array], x: Array) -> Array:
-    """(inputs in units) @ (weights in units), exact, then scaled and rounded once to FP32."""
+    """Inputs x [rows, in] quantized by `to_units`, times the weights: [rows, out].
+
+    The product of both in units is exact; it is then scaled and rounded once to FP32.
+    """
     y: Wide = to_units(x).astype(np.float64) @ factor.units
     y *= factor.scale
     return y.astype(np.float32)
 
 
 def _fixed_point_product(factor: _Factor, x: Array) -> Array:
-    """The same with inputs in fixed point, each row in units of its own power of two."""
+    """Inputs x [rows, in] in fixed point, each row in units of its own power of two, times the weights: [rows, out]."""
     step = _step(np.abs(x).max(axis=1, keepdims=True))
     units = x / step
     np.rint(units, out=units)
@@ -118,7 +122,7 @@ def _fixed_point_product(factor: _Factor, x: Array) -> Array:
 
 
 def _step(largest: Array) -> Wide:
-    """The power of two of which `largest` is less than 2^22."""
+    """The power of two 2^(e - 22) for which `largest` < 2^e, element by element: `largest` is below 2^22 such steps."""
     _, exponent = np.frexp(np.maximum(largest, np.float32(2.0**-100)))
     step: Wide = np.ldexp(1.0, exponent - 22)
     return step

@@ -76,7 +76,11 @@ class Cache:
 def build(
     checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float], noise: int | None = None
 ) -> LanguageModel:
-    """The model at one of the precisions in `RECIPES`; `noise` is the seed of random rounding (see `LanguageModel`)."""
+    """The model at one of the precisions in `RECIPES` (such as `demo_fp8`), its weights quantized here.
+
+    `input_amax`: largest input of each group of linears, `0.qkv` and so on; `noise`: seed of random rounding at the
+    norms (see `LanguageModel`), None: exact.
+    """
     config, weights, recipe = checkpoint.config, checkpoint.weights, RECIPES[precision]
     layers = []
     for index in range(config.num_hidden_layers):
@@ -109,14 +113,14 @@ def build(
 
 
 def new_cache(config: Config, slots: int) -> Cache:
-    """An empty cache for `slots` requests."""
+    """A cache of zeros for the keys and values of `slots` requests, each as long as the context."""
     groups, context = config.num_key_value_heads, config.max_position_embeddings
     shape = (config.num_hidden_layers, slots, groups, context, config.head_dim)
     return Cache(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
 
 def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Array:
-    """Reads a whole prompt [n] into a slot; logits [v] of the token that follows."""
+    """Read a whole prompt [n] of token ids into a slot of `cache`; returns the logits [v] of the token that follows."""
     n, groups = len(tokens), model.config.num_key_value_heads
     last_layer = model.config.num_hidden_layers - 1
     mask = model.mask[:n, :n]
@@ -140,7 +144,7 @@ def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Arra
 
 
 def score(model: LanguageModel, tokens: Ints) -> Array:
-    """Logits [n, v] of the token after each of ``tokens`` [n], read at once."""
+    """Logits [n, v] of the token after each of the token ids ``tokens`` [n], read at once and without a cache."""
     n, groups = len(tokens), model.config.num_key_value_heads
     mask = model.mask[:n, :n]
 
@@ -153,7 +157,10 @@ def score(model: LanguageModel, tokens: Ints) -> Array:
 
 
 def decode(model: LanguageModel, cache: Cache, slots: Ints, positions: Ints, tokens: Ints) -> Array:
-    """One step of the requests in `slots` [n], whose `tokens` [n] stand at `positions` [n]; logits [n, v]."""
+    """One step of the requests in `slots` [n], whose latest `tokens` [n] stand at `positions` [n] of their texts.
+
+    Writes their keys and values into `cache`; returns the logits [n, v] of the tokens that follow.
+    """
     groups = _by_capacity(positions, cache.keys.shape[1], slots)
 
     def attend(layer: int, q: Array, k: Array, v: Array) -> Array:
@@ -176,7 +183,10 @@ def decode(model: LanguageModel, cache: Cache, slots: Ints, positions: Ints, tok
 
 
 def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Ints | slice, int, Ints]]:
-    """Requests grouped by capacity: (slots, capacity, rows); a full house of one capacity is a slice (no copy)."""
+    """Requests grouped by capacity (tokens attended over): (slots, capacity, rows of the batch) of each group.
+
+    `positions` and `slots` [n]: of each row. Where all slots are served with one capacity they are a slice (no copy).
+    """
     chosen = np.searchsorted(CAPACITIES, positions, side="right")
     kinds = np.unique(chosen)
     everyone = len(kinds) == 1 and len(slots) == all_slots and bool((slots == np.arange(all_slots)).all())
@@ -188,7 +198,7 @@ def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Int
 
 
 def _forward(model: LanguageModel, tokens: Ints, positions: Ints, attend: Attend) -> Array:
-    """Logits [m, v] of the rows that `attend` keeps to the end."""
+    """Logits [m, v] of the last m <= n rows, those that `attend` returns; `tokens` and `positions` are [n]."""
     config = model.config
     heads, groups, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
     eps, middle = np.float32(config.rms_norm_eps), config.intermediate_size
@@ -236,7 +246,9 @@ def _silu(x: Array) -> Array:
 
 
 def _rotated(x: Array, cosine: Array, sine: Array) -> Array:
-    """RoPE on [n, heads, e]: the two halves of each head turned against each other."""
+    """RoPE on x [n, heads, e]: the two halves of each head are rotated against each other; `cosine`,
+    `sine` [n, 1, e].
+    """
     half = x.shape[2] // 2
     swapped = np.concatenate((x[:, :, half:], x[:, :, :half]), axis=2)
     swapped *= sine
@@ -246,7 +258,10 @@ def _rotated(x: Array, cosine: Array, sine: Array) -> Array:
 
 
 def _softmax_mix(queries: Array, keys: Array, values: Array, mask: Array) -> Array:
-    """softmax(q k^T / sqrt(e) + mask) v over leading axes of one request (and head group) each."""
+    """softmax(q k^T / sqrt(e) + mask) v over the last two axes; leading axes are requests or head groups.
+
+    `queries` [..., rows, e], `keys` and `values` [..., n, e]; returns [..., rows, e].
+    """
     scores = np.matmul(queries, keys.swapaxes(-1, -2))
     scores *= np.float32(1 / np.sqrt(queries.shape[-1]))
     scores += mask
@@ -259,7 +274,7 @@ def _softmax_mix(queries: Array, keys: Array, values: Array, mask: Array) -> Arr
 
 
 def _rope_tables(config: Config) -> tuple[Array, Array]:
-    """Cosines and signed sines [context, 1, e]."""
+    """(cosines, sines) of RoPE, each [context, 1, e]; the sines of the first half of a head are negative."""
     half = config.head_dim // 2
     frequency = config.rope_theta ** (-np.arange(half) / half)
     angle = np.arange(config.max_position_embeddings)[:, None] * frequency

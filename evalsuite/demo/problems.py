@@ -48,7 +48,9 @@ class _Draft:
 
 
 def training_problems(seed: int) -> Iterator[Problem]:
-    """An endless stream of problems of all subjects in equal shares, none of them held out."""
+    """An endless stream of problems, each of a random subject, none of them held out; equal seeds
+    give equal streams.
+    """
     rng = Random(seed)
     forbidden = {problem.key for problem in held_out()}
     index = 0
@@ -81,12 +83,14 @@ def _numbered(draft: _Draft, subject: str, name: str) -> Problem:
 
 
 def _number(rng: Random) -> int:
-    """A number of two digits (two times in five) or three."""
+    """A random number of two digits (two times in five) or three."""
     return rng.randrange(10, 100) if rng.randrange(5) < 2 else rng.randrange(100, 1000)
 
 
 def _wording(rng: Random, choices: tuple[str, ...], a: int, b: int) -> str:
-    """One of the wordings, filled with the operands, a name and a thing."""
+    """A random one of the templates `choices`, filled with the operands `a` and `b`, a random name
+    and a random thing.
+    """
     text = choices[rng.randrange(len(choices))]
     name = _NAMES[rng.randrange(len(_NAMES))]
     thing = _THINGS[rng.randrange(len(_THINGS))]
@@ -155,7 +159,10 @@ _MOD_WORDINGS = (
 
 
 def _mod(rng: Random) -> _Draft:
-    """Long division: every line takes the remainder so far and the next digit, `34=6*5+4`."""
+    """A random problem on the remainder of a long division by 3 to 9.
+
+    Every line of its scratchpad takes the remainder so far and the next digit, `34=6*5+4`.
+    """
     a, b = _number(rng), rng.randrange(3, 10)
     rest, steps = 0, []
     for place, digit in enumerate(str(a)):
@@ -168,7 +175,10 @@ def _mod(rng: Random) -> _Draft:
 
 
 def _pick(rng: Random) -> _Draft:
-    """Four numbers of which the largest or the smallest is asked; the scratchpad keeps the best one so far."""
+    """A random problem: which of four numbers is the largest or the smallest, answered by its letter.
+
+    The scratchpad keeps the best one so far.
+    """
     numbers: list[int] = []
     while len(numbers) < 4:
         number = _number(rng)

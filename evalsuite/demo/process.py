@@ -24,11 +24,11 @@ STOP_SECONDS = 5.0
 def serving(
     precisions: Sequence[str], ports: Sequence[int] | None = None, noise: int | None = None
 ) -> Iterator[dict[str, str]]:
-    """Base URLs (`http://127.0.0.1:12345/v1`) by precision, of one server process each, started side by side.
+    """Yield precision -> base URL (`http://127.0.0.1:12345/v1`) of one server process each, all ready.
 
     Free ports are taken unless `ports` names them, in the order of `precisions`; `noise` is the seed of their random
-    rounding (None: exact). The servers end with the block, and
-    also when this process dies: they watch the pipe that is their standard input.
+    rounding (None: exact). The servers end with the block, and also when this process dies. Raises `BadInput` for an
+    unknown precision, `EndpointUnusable` for a server that does not start.
     """
     for precision in precisions:
         if precision not in PRECISIONS:
@@ -61,7 +61,10 @@ def _start(precision: str, port: int, log: IO[bytes], noise: int | None) -> subp
 
 
 def _ready_port(precision: str, server: subprocess.Popen[bytes], log: IO[bytes], deadline: float) -> int:
-    """The port in the server's ready line."""
+    """Wait for the server's ready line and return its port; `log` is its standard error.
+
+    Raises `EndpointUnusable` if it ends before, or is not ready at `deadline` (`time.monotonic`).
+    """
     if server.stdout is None:
         raise EndpointUnusable(f"demo server {precision} was started without a pipe for its output")
     with selectors.DefaultSelector() as selector:

@@ -43,7 +43,10 @@ class ChatRequest:
 
 
 def parse(body: object, served: str) -> ChatRequest:
-    """A request from a decoded JSON body, or an `ApiError` that names what is wrong with it."""
+    """A request from a decoded JSON body; `served` is the name of the model, the default and only one for `model`.
+
+    Raises `ApiError` (400, or 404 for another model) that names what is wrong with it.
+    """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
     model = body.get("model", served)
@@ -75,7 +78,9 @@ def parse(body: object, served: str) -> ChatRequest:
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    """What the demo cannot do is refused rather than ignored; neutral values are fine. Unknown keys are ignored."""
+    """Raise `ApiError` for a field that the demo cannot honour, unless its value is neutral. Unknown
+    keys are ignored.
+    """
     for key, neutral in (
         ("n", 1),
         ("presence_penalty", 0),
@@ -97,7 +102,9 @@ def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
-    """The messages of a request, checked. Raises ``ApiError``."""
+    """The messages of a request (decoded JSON), checked: role and one text each. Raises ``ApiError``
+    for anything else.
+    """
     if not isinstance(raw, list) or not raw:
         raise ApiError(400, "messages must be a list of at least one message.", param="messages")
     messages = []
@@ -110,7 +117,7 @@ def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
 
 
 def _text(content: object) -> str:
-    """A message's text: a string, or OpenAI's list of text parts."""
+    """A message's text, from a string or OpenAI's list of text parts. Raises ``ApiError`` for other content."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [None]
@@ -121,7 +128,7 @@ def _text(content: object) -> str:
 
 
 def _encodable(text: str) -> str:
-    """`text`, unless JSON escapes made half a surrogate pair of it, which no tokenizer can read."""
+    """`text` unchanged. Raises ``ApiError`` for a lone surrogate (from JSON escapes), which no tokenizer can read."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -157,7 +164,7 @@ def _number(body: Mapping[str, Any], key: str, default: float, largest: float) -
 
 
 def usage(prompt_tokens: int, answer: Answer) -> Json:
-    """Token counts, reasoning tokens in SGLang's and in OpenAI's place."""
+    """The `usage` object of a reply: token counts, reasoning tokens in SGLang's and in OpenAI's place."""
     return {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + answer.completion_tokens,
@@ -169,7 +176,10 @@ def usage(prompt_tokens: int, answer: Answer) -> Json:
 
 
 def completion(head: Json, pieces: Sequence[Piece], answer: Answer, logprobs: Json | None, tokens: Json) -> Json:
-    """The body of a whole answer; `head` holds id, created, model and fingerprint, `tokens` the usage."""
+    """The body of a whole chat completion from the pieces of its text.
+
+    `head` holds id, created, model and fingerprint; `logprobs` is that of the choice (None: null); `tokens` the usage.
+    """
     reasoning = "".join(piece.reasoning for piece in pieces)
     message = {
         "role": "assistant",
@@ -182,7 +192,7 @@ def completion(head: Json, pieces: Sequence[Piece], answer: Answer, logprobs: Js
 
 
 def delta(piece: Piece) -> Json:
-    """The `delta` object of a piece; empty when it adds no text."""
+    """The `delta` object of a streamed piece, with the texts that are not empty; `{}` when it adds no text."""
     fields: Json = {}
     if piece.reasoning:
         fields["reasoning_content"] = piece.reasoning
@@ -192,7 +202,9 @@ def delta(piece: Piece) -> Json:
 
 
 def logprob_entry(codec: TextCodec, token: int, values: Logprobs) -> Json:
-    """One element of `logprobs.content`."""
+    """One element of `logprobs.content`: text, bytes and log-probability of `token` and of its
+    likeliest alternatives.
+    """
     return {
         **_token_entry(codec, token, values.chosen),
         "top_logprobs": [_token_entry(codec, other, logprob) for other, logprob in values.top],

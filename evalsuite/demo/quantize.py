@@ -38,17 +38,17 @@ class Nvfp4:
     """FP32, one for the tensor."""
 
     def units(self) -> Array:
-        """values x block scale, [rows, columns]: exact in FP32 (2 + 4 significant bits)."""
+        """values x block scale without the global scale, [rows, columns]: exact in FP32 (2 + 4 significant bits)."""
         blocks = self.values.reshape(*self.block_scales.shape, BLOCK) * self.block_scales[..., None]
         return blocks.reshape(self.values.shape)
 
     def dequantized(self) -> Array:
-        """values x block scale x global scale, [rows, columns]."""
+        """The matrix that it stands for: values x block scale x global scale, [rows, columns]."""
         return self.units() * self.global_scale
 
 
 def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: float) -> Array:
-    """`x` rounded to a small binary float format, ties to even, saturating at +-`largest`.
+    """`x` (any shape) rounded to a small binary float format, ties to even, saturating at +-`largest`.
 
     Adding and subtracting 1.5 x 2^23 units in the last place makes the FP32 adder do the rounding: its own
     round-to-nearest-even then acts at exactly that place. Values below 2^lowest_exponent share the subnormal step.
@@ -63,27 +63,30 @@ def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: 
 
 
 def to_e4m3(x: Array) -> Array:
-    """`x` rounded to E4M3 values."""
+    """`x` (any shape) rounded to E4M3 values, as float32, saturating at +-448."""
     return _round_to_grid(x, mantissa_bits=3, lowest_exponent=-6, largest=E4M3_MAX)
 
 
 def to_e2m1(x: Array) -> Array:
-    """`x` rounded to E2M1 values."""
+    """`x` (any shape) rounded to E2M1 values, as float32, saturating at +-6."""
     return _round_to_grid(x, mantissa_bits=1, lowest_exponent=0, largest=E2M1_MAX)
 
 
 def fp8_scale(amax: float) -> np.float32:
-    """The FP32 scale that puts `amax` at 448."""
+    """The FP32 scale of an FP8 tensor: `amax`, its largest magnitude, divided by 448."""
     return np.float32(max(amax, _LEAST_AMAX)) / np.float32(E4M3_MAX)
 
 
 def fp8_units(x: Array, scale: np.float32) -> Array:
-    """`x` in FP8, in units of `scale`: E4M3 values. What is beyond 448 units saturates."""
+    """`x` / `scale` rounded to E4M3 values; not multiplied by `scale` again. What is beyond 448 units saturates."""
     return to_e4m3(x / scale)
 
 
 def nvfp4_global_scale(amax: float) -> np.float32:
-    """The FP32 scale that puts the largest block scale at 448 and the largest value at 6."""
+    """The FP32 scale of an NVFP4 tensor whose largest magnitude is `amax`: amax / (6 x 448).
+
+    It puts the largest block scale at 448 and the largest value at 6.
+    """
     return np.float32(max(amax, _LEAST_AMAX)) / np.float32(E2M1_MAX * E4M3_MAX)
 
 
@@ -100,7 +103,9 @@ def nvfp4_units(x: Array, global_scale: np.float32) -> Array:
 
 
 def nvfp4_parts(weight: Array) -> Nvfp4:
-    """A weight matrix [out, in] in NVFP4, max-calibrated: block scales from each block's own amax."""
+    """A weight matrix [out, in] in NVFP4, max-calibrated: block scales from each block's own amax.
+    `in` is a multiple of 16.
+    """
     global_scale = nvfp4_global_scale(float(np.abs(weight).max()))
     blocks = weight.reshape(weight.shape[0], -1, BLOCK)
     scales = to_e4m3(np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale))
@@ -112,7 +117,9 @@ MSE_MULTIPLIERS: tuple[float, ...] = tuple(0.5 + step / 32 for step in range(33)
 
 
 def nvfp4_mse_parts(weight: Array) -> Nvfp4:
-    """NVFP4 whose every block scale is the candidate with the least squared error in that block."""
+    """A weight matrix [out, in] in NVFP4, each block's scale being the one of `MSE_MULTIPLIERS` with
+    the least squared error.
+    """
     global_scale = nvfp4_global_scale(float(np.abs(weight).max()))
     blocks = weight.reshape(weight.shape[0], -1, BLOCK)
     base = np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale)
@@ -129,7 +136,9 @@ def nvfp4_mse_parts(weight: Array) -> Nvfp4:
 
 
 def _divisor(scales: Array, global_scale: np.float32) -> Array:
-    """What a block is divided by; 1 where its scale rounded to 0 (its values are then multiplied by that 0)."""
+    """Block scales x global scale, by which blocks are divided; 1 where that is 0 (the values are
+    then multiplied by 0).
+    """
     divisor = scales * global_scale
     divisor[divisor == 0] = 1
     return divisor

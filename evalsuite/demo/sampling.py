@@ -33,12 +33,16 @@ class Logprobs:
 
 
 def generator(sampling: SamplingParameters) -> np.random.Generator:
-    """The request's own random stream: equal seeds give equal draws, whoever shares the batch."""
+    """The request's own random stream: equal seeds give equal draws, whoever shares the batch; no
+    seed: fresh entropy.
+    """
     return np.random.default_rng(sampling.seed)
 
 
 def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator) -> int:
-    """A token id from logits [v]."""
+    """The next token id for logits [v]: the likeliest at temperature 0, else drawn with `rng` under
+    top_k, top_p and min_p.
+    """
     if sampling.temperature == 0:
         return int(logits.argmax())
     scaled = (logits.astype(np.float64) - logits.max()) / sampling.temperature
@@ -57,7 +61,7 @@ def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator
 
 
 def log_probabilities(logits: Array, token: int, top: int) -> Logprobs:
-    """Log-probabilities of the chosen token and of the `top` likeliest ones under logits [v]."""
+    """Log-probabilities of the token id `token` and of the `top` likeliest ones under logits [v], at temperature 1."""
     shifted = logits.astype(np.float64) - logits.max()
     logp = shifted - np.log(np.exp(shifted).sum())
     best = np.argsort(-logp, kind="stable")[:top]

@@ -30,7 +30,10 @@ class Completion:
 
 
 def parse_completion(body: Any, context: int, vocabulary: int) -> Completion:
-    """Read a decoded body. Raises ``ApiError`` for anything but token ids, greedy or temperature 1, and counts."""
+    """Check a decoded body of ``/v1/completions`` for a model of ``context`` tokens and ``vocabulary`` token ids.
+
+    Raises ``ApiError`` unless prompt (token ids), ``max_tokens`` and the counts of log-probabilities are valid.
+    """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
     prompt, most = body.get("prompt"), body.get("max_tokens", 16)
@@ -53,7 +56,12 @@ def parse_completion(body: Any, context: int, vocabulary: int) -> Completion:
 
 
 def prompt_logprobs(model: LanguageModel, codec: TextCodec, tokens: Sequence[int], top: int) -> list[Any]:
-    """The ``prompt_logprobs`` of one choice: null, then token id -> log-probability, rank and text."""
+    """The ``prompt_logprobs`` of one choice for the token ids ``tokens``, in vLLM's shape; computed
+    here, which takes time.
+
+    One element a token: None for the first, then token id (as text) -> log-probability, rank and text, for the token
+    itself and the ``top`` likeliest.
+    """
     logits = score(model, np.array(tokens, np.intp))[:-1].astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -71,7 +79,10 @@ def _entry(codec: TextCodec, token: int, logprob: float, rank: int) -> Json:
 
 
 def generated_logprobs(tokens: Sequence[tuple[int, Logprobs]]) -> Json:
-    """The ``logprobs`` of one choice with ``return_tokens_as_token_ids``."""
+    """The ``logprobs`` of one choice from (token id, its log-probabilities) of each generated token.
+
+    Tokens are named ``token_id:N``, as with ``return_tokens_as_token_ids``.
+    """
     return {
         "tokens": [_name(token) for token, _ in tokens],
         "token_logprobs": [values.chosen for _, values in tokens],
@@ -85,7 +96,10 @@ def _name(token: int) -> str:
 
 
 def tokenize(body: Any, codec: TextCodec, context: int) -> Json:
-    """The answer of ``/tokenize`` to a ``prompt`` text or to ``messages``. Raises ``ApiError`` for neither."""
+    """The reply of ``/tokenize`` to a decoded body with a ``prompt`` text or ``messages``: token ids and their number.
+
+    ``context`` is reported as ``max_model_len``. Raises ``ApiError`` for any other body.
+    """
     if not isinstance(body, Mapping):
         raise ApiError(400, "The request body must be a JSON object.")
     if body.get("messages") is not None:
@@ -100,7 +114,10 @@ def tokenize(body: Any, codec: TextCodec, context: int) -> Json:
 
 
 def detokenize(body: Any, codec: TextCodec) -> Json:
-    """The answer of ``/detokenize`` to token ids. Raises ``ApiError`` for others."""
+    """The reply of ``/detokenize``, ``{"prompt": text}``, to a decoded body with ``tokens``.
+
+    Raises ``ApiError`` for anything but known token ids.
+    """
     tokens = body.get("tokens") if isinstance(body, Mapping) else None
     known = range(len(codec.token_bytes))
     if not isinstance(tokens, list) or not all(type(token) is int and token in known for token in tokens):

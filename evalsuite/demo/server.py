@@ -21,7 +21,7 @@ ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until the process gets a stop signal."""
+    """Serve the demo model until SIGTERM or SIGINT and return 0; `arguments`: the command line, None: `sys.argv`."""
     parser = argparse.ArgumentParser(description="Serve the demo model at one precision.")
     parser.add_argument("--precision", choices=PRECISIONS, required=True)
     parser.add_argument("--host", default="127.0.0.1")
@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def serve(precision: str, host: str, port: int, exit_with_stdin: bool, noise: int | None = None) -> None:
-    """Runs the server in this event loop until a signal or the end of standard input."""
+    """Run the server in this event loop until SIGTERM, SIGINT or, with `exit_with_stdin`, the end of standard input.
+
+    Prints the ready line with its port (`port` 0: a free one). `noise`: seed of random rounding, None: exact.
+    """
     # Imported here because BLAS reads its environment once, when NumPy is imported.
     from aiohttp import web
 

@@ -37,24 +37,27 @@ class Service:
 
     @property
     def context(self) -> int:
-        """Tokens that prompt and answer may have together."""
+        """Most tokens that prompt and answer may have together."""
         return self.engine.model.config.max_position_embeddings
 
     def dispatch(self, tokens: Sequence[GeneratedToken]) -> None:
-        """Hands the tokens of one step to their handlers; those of a request that is gone are dropped."""
+        """Put the tokens of one step into the queues of their requests; those of a request that is gone are dropped."""
         for token in tokens:
             queue = self.queues.get(token.job)
             if queue is not None:
                 queue.put_nowait(token)
 
     def fail(self) -> None:
-        """The engine has ended: every request that waits for it gets an error."""
+        """Mark the service as broken after the engine has ended by an error; every waiting request gets an error."""
         self.broken = True
         for queue in self.queues.values():
             queue.put_nowait(None)
 
     async def generate(self, job: Generation, answer: Answer) -> AsyncGenerator[tuple[GeneratedToken, Piece], None]:
-        """Runs a job; leaving early, by stop string or disconnect, frees its slot."""
+        """Run a job and yield each token with the text that it adds, until `answer`, which is updated, is finished.
+
+        Leaving early, by stop string or disconnect, frees its slot. Raises `ApiError` (500) if the engine has failed.
+        """
         if self.broken:
             raise _engine_failed()
         queue: asyncio.Queue[GeneratedToken | None] = asyncio.Queue()
@@ -75,7 +78,7 @@ class Service:
 
 
 def _engine_failed() -> ApiError:
-    """What a request gets whose engine has ended by an error."""
+    """The error (status 500) for a request whose engine has ended by an error."""
     return ApiError(500, "The engine has failed; its error is on the server's standard error.", "InternalServerError")
 
 
@@ -83,7 +86,10 @@ SERVICE: web.AppKey[Service] = web.AppKey("service")
 
 
 def load_service(precision: str, loop: asyncio.AbstractEventLoop, noise: int | None = None) -> Service:
-    """Reads and quantizes the packaged weights."""
+    """Read the packaged weights, quantize them to `precision` and build the service; its engine is not started yet.
+
+    Tokens are delivered into `loop`; `noise` is the seed of random rounding, None: exact.
+    """
     codec = load_codec()
     model = build(load_checkpoint(), precision, load_input_amax(), noise)
     digest = hashlib.sha256(precision.encode())

@@ -28,25 +28,25 @@ class TextCodec:
     end_think: int
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; the special tokens in it are recognised."""
+        """Token ids of `text`; special tokens written in it are recognised, none is added."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def render(self, messages: Sequence[Mapping[str, str]], thinking: bool) -> str:
-        """The prompt text up to where the model goes on writing."""
+        """The prompt text of a chat, up to where the model goes on writing; `thinking`: whether it may think first."""
         text: str = self.template.render(messages=messages, add_generation_prompt=True, enable_thinking=thinking)
         return text
 
 
 def load_codec(folder: Path = WEIGHTS) -> TextCodec:
-    """Reads `tokenizer.json` and `chat_template.jinja`."""
+    """The codec of the `tokenizer.json` and `chat_template.jinja` in `folder`."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     return make_codec(tokenizer, template)
 
 
 def make_codec(tokenizer: Tokenizer, template: str) -> TextCodec:
-    """A codec from a tokenizer in memory and the template's text."""
+    """A codec from a tokenizer in memory and the text of a Jinja chat template."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     vocabulary = tokenizer.get_vocab()
     return TextCodec(
@@ -59,12 +59,15 @@ def make_codec(tokenizer: Tokenizer, template: str) -> TextCodec:
 
 
 def utf8_decoder() -> codecs.IncrementalDecoder:
-    """Decodes one answer byte run by byte run, so that streamed pieces add up to the whole text."""
+    """An incremental UTF-8 decoder for one answer; bytes that are no UTF-8 become U+FFFD."""
     return codecs.getincrementaldecoder("utf-8")(errors="replace")
 
 
 def _token_bytes(vocabulary: Mapping[str, int]) -> tuple[bytes, ...]:
-    """Bytes of every token id, from the printable stand-ins that byte-level BPE vocabularies use."""
+    """The bytes of each token, by token id, from the stand-in characters of a byte-level BPE vocabulary (token -> id).
+
+    Empty for the two ChatML markers.
+    """
     back = _byte_of_stand_in()
     table: list[bytes] = []
     for token in sorted(vocabulary, key=vocabulary.__getitem__):
@@ -78,7 +81,9 @@ def _token_bytes(vocabulary: Mapping[str, int]) -> tuple[bytes, ...]:
 
 
 def _byte_of_stand_in() -> dict[str, int]:
-    """GPT-2's byte alphabet: printable Latin-1 bytes stand for themselves, the others for U+0100 onwards, in order."""
+    """Stand-in character -> byte, in GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others for
+    U+0100 onwards, in order.
+    """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}
