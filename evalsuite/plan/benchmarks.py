@@ -76,15 +76,16 @@ class TaskFacts:
 
     @property
     def attempts(self) -> int:
-        """Items x repeats."""
+        """Number of planned attempts: items x repeats."""
         return self.items * self.repeats
 
 
 def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
-    """Return the facts of the task ``name``; None when no card describes its adapter.
+    """Return the facts of the task ``name`` from the shipped card of its adapter, scaled to the selected items; None
+    when no card describes it.
 
-    ``limit`` is the largest number of items per task. Raises ``BadInput`` for a selected group or value that the card
-    does not have, or that cannot be counted.
+    ``limit`` is the largest number of items per task, None for no limit. Raises ``BadInput`` for a selected group or
+    value that the card does not have, or that cannot be counted.
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
@@ -118,7 +119,9 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
 
 
 def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
-    """Return the typical lengths of the card, with their source."""
+    """Return the typical tokens of an attempt that the benchmark's card states, with their source, for a model that
+    thinks or does not.
+    """
     key = "thinking_on" if thinking else "thinking_off"
     source = " ".join(str(facts.typical["source"]).split())
     assumed = set(facts.typical["assumed"])
@@ -128,7 +131,8 @@ def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
 
 
 def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> SourcedNumber:
-    """Return the expected score of the baseline: published for it, or for its base model, or assumed.
+    """Return the expected score of the baseline, a fraction, with its source: published on one of ``cards`` for its
+    checkpoint, or for its base model, or assumed by the benchmark's card.
 
     Published scores of a part of the benchmark do not count.
     """
@@ -147,7 +151,9 @@ def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> 
 
 
 def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Sequence[Card]) -> dict[str, SourcedNumber]:
-    """Return group value -> published score of the baseline or of its base model; empty when none are published."""
+    """Return value of the group ``group`` -> published score (a fraction) of the baseline's base model, from the first
+    of ``cards`` that has counts; empty when none are published.
+    """
     for card in cards:
         columns = {column["key"]: column for column in card.data.get("columns") or ()}
         for part in card.data.get("groups") or ():
@@ -164,7 +170,9 @@ def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Seque
 
 
 def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
-    """Return whether a card's column is of the model (``exact``) or of its base model."""
+    """Return whether a card's column has the model's checkpoint (``exact``), or else whether the whole card is about
+    the model's base model.
+    """
     if exact:
         return bool(column.get("checkpoint") == model.checkpoint)
     base = str(card.data.get("model", "")).rpartition("/")[2]
@@ -174,7 +182,12 @@ def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact:
 def _apply_selection(
     name: str, select: Select, total: int, strata: dict[str, dict[str, int]], groups: Sequence[str]
 ) -> tuple[int, dict[str, dict[str, int]]]:
-    """Return the number of selected items and the number per group value."""
+    """Return (number of selected items, group -> value -> number of items) after the selection by groups and then by a
+    file of ids, after which the groups are unknown (empty).
+
+    ``name``: the task, for messages. ``total``: items before. ``strata``: group -> value -> items before. ``groups``:
+    all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted.
+    """
     selected = total
     for group, values in select.groups.items():
         if group not in groups:
@@ -199,6 +212,8 @@ def _apply_selection(
 
 
 def scale_strata(parts: Mapping[str, int], items: int) -> dict[str, int]:
-    """Scale the numbers of items per group value to a total of ``items``, with at least one each."""
+    """Scale the numbers of items per group value to a total of about ``items``: proportionally, rounded, at least one
+    each.
+    """
     total = sum(parts.values())
     return {value: max(1, round(count * items / total)) for value, count in parts.items()}

@@ -127,7 +127,8 @@ def make_plan(run: Run) -> Plan:
 
 
 def default_gate(source: ConfigSource) -> Gate:
-    """Return the gate of ``conf/gate/release.yaml``; a file of the user with this name comes first.
+    """Return the gate of ``gate/release.yaml`` from ``source``; a file of the user with this name comes before the
+    shipped one.
 
     Raises ``BadInput`` when the file is not a gate.
     """
@@ -141,7 +142,9 @@ def default_gate(source: ConfigSource) -> Gate:
 
 
 def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
-    """Group the candidates by baseline and thinking switch; all models form one group when none declares a baseline."""
+    """Group the candidates by declared baseline (``run.baseline`` for all, if set) and thinking switch; all models form
+    one group without baseline when none declares one.
+    """
     groups: dict[tuple[str, bool], list[str]] = {}
     for name, model in run.models.items():
         baseline = run.baseline or model.baseline
@@ -159,7 +162,7 @@ def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...
 def _comparable_groups(
     run: Run, groups: tuple[BaselineGroup, ...], cells: Mapping[tuple[str, str], RecordedBaseline]
 ) -> tuple[BaselineGroup, ...]:
-    """Leave out groups that cannot be compared.
+    """Leave out groups that cannot be compared; ``cells``: (folder label, task) -> recorded baseline.
 
     These are groups whose baseline is neither planned nor recorded, and whose candidates are only baselines of others.
     """
@@ -173,7 +176,9 @@ def _label(name: str, thinking: bool) -> str:
 
 
 def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
-    """Return the settings of a baseline: those of the run, or of its file, or minimal ones with its name."""
+    """Return the settings of the baseline ``name``: those of the run, or title, checkpoint and precision from its model
+    file, or minimal ones with its name.
+    """
     if name in run.models:
         return run.models[name]
     file = source.file(f"model/{name}")
@@ -187,8 +192,10 @@ def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
 
 
 def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, str], RecordedBaseline]:
-    """Return (folder label, task) -> recorded cell of the baseline, from ``baseline_run`` or else from
-    ``results_dir``.
+    """Return (folder label, task) -> recorded cell, of baselines and of the run's own models, from ``run.baseline_run``
+    or else from ``run.results_dir``; pairs without a usable cell are left out.
+
+    Raises ``BadInput`` when ``baseline_run`` is unusable or holds a model that this plan does not compare with.
     """
     cells: dict[tuple[str, str], RecordedBaseline] = {}
     labels = {group.label for group in groups if group.label} | {
@@ -233,7 +240,9 @@ def _chances(inputs: _Inputs, gate: Gate) -> tuple[TaskChance, ...]:
 def _expected_scores(
     facts: TaskFacts, baseline: Model, cards: Sequence[Card], cell: RecordedBaseline | None
 ) -> tuple[SourcedNumber, dict[str, dict[str, SourcedNumber]]]:
-    """Return the expected score of the baseline, and group -> value -> score; recorded ones before published ones."""
+    """Return (expected score of the baseline; group -> value -> score), fractions with sources; those recorded in
+    ``cell`` (None for none) before published ones.
+    """
     strata = {group: benchmarks.published_strata(facts, group, baseline, cards) for group in facts.strata}
     if cell is None:
         return benchmarks.expected_score(facts, baseline, cards), strata
@@ -245,7 +254,7 @@ def _expected_scores(
 
 
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
-    """Return the facts with the recorded variance over repeats, sources and group values.
+    """Return the facts with the variance over repeats, sources and group sizes that ``cell`` recorded.
 
     ``fixed``: the baseline is not measured again, so that only the items that it has are compared.
     """
@@ -282,7 +291,7 @@ def _model_cost(name: str, model: Model, inputs: _Inputs, speed: Speed) -> Model
 
 
 def _auxiliaries(run: Run, tasks: Mapping[str, TaskFacts]) -> dict[str, Model]:
-    """Return the judge and the simulator when a task needs them and they are configured."""
+    """Return role -> model for "judge" and "simulator", as far as a task needs them and the run configures them."""
     models: dict[str, Model] = {}
     for role, model in (("judge", run.judge), ("simulator", run.simulator)):
         if model is not None and any(facts.typical[role] is not None for facts in tasks.values()):

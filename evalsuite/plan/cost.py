@@ -78,12 +78,14 @@ class ModelCost:
     """Number of time windows; None without rate or window, or when a task does not fit."""
 
     def total(self, field: str) -> float:
-        """Return the sum of ``completion``, ``prompt``, ``attempts`` or ``disk`` over the tasks."""
+        """Return the sum over the tasks of one numeric field of ``TaskCost``: ``completion``, ``prompt`` (tokens),
+        ``attempts`` or ``disk`` (bytes).
+        """
         return float(sum(getattr(task, field) for task in self.tasks))
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of the endpoint; None without a rate."""
+        """Seconds of the endpoint for all tasks; None without a rate."""
         parts = [task.seconds for task in self.tasks]
         return None if any(part is None for part in parts) else float(sum(part or 0.0 for part in parts))
 
@@ -97,10 +99,10 @@ def task_cost(
     *,
     single: bool = True,
 ) -> TaskCost:
-    """Compute the cost of one benchmark.
+    """Compute the tokens, seconds, disk space and fit into time windows of one benchmark on one model.
 
-    ``concurrency`` is that of the endpoint, over which the rate is divided. ``max_tokens`` is the limit of one reply.
-    ``single``: an attempt is one reply.
+    ``lengths``: tokens of an attempt. ``max_tokens`` is the limit of one reply, None for none. ``concurrency``:
+    requests at a time, over which the endpoint's rate is divided. ``single``: an attempt is one reply.
     """
     mean, attempts = lengths.completion.value, facts.attempts
     p99 = lengths.p99
@@ -131,7 +133,8 @@ def task_cost(
 
 
 def model_cost(model: str, tasks: Sequence[TaskCost], speed: Speed) -> ModelCost:
-    """Combine the tasks of one model and compute the time windows that they take.
+    """Combine the tasks of one model and compute the number of time windows that they take; None without window or
+    rate, or when a task does not fit.
 
     Near the end of a window no request starts whose p99 no longer fits. Slots are then idle for about the p99 minus
     half the mean, which is what a running attempt still needs on average.
@@ -157,9 +160,11 @@ def _auxiliary_tokens(per_attempt: Mapping[str, float] | None, attempts: int) ->
 def _unfit_attempts(
     attempts: int, mean: float, p99: float, lengths: TypicalLengths, stream: float | None, window: float | None
 ) -> float:
-    """Return the expected number of attempts longer than a window.
+    """Return the expected number of attempts that take longer than a window; 0.0 when the rate or the window is unknown
+    (None) or the longest recorded attempt fits.
 
-    Uses a lognormal distribution through mean and p99; 0 when the longest recorded attempt fits.
+    Uses a lognormal distribution through ``mean`` and ``p99`` (tokens). ``stream``: tokens per second of one request;
+    ``window``: seconds.
     """
     if stream is None or window is None:
         return 0.0

@@ -96,7 +96,9 @@ class TaskChance:
 
     @property
     def reached(self) -> bool | None:
-        """Whether a candidate without loss passes with chance 0.8; None without a margin."""
+        """Whether a candidate without loss on the mean, but with items moved by tau, passes with chance 0.8 or more;
+        None without a margin.
+        """
         return None if self.outlook is None else self.outlook.moved.passes >= TARGET_CHANCE
 
 
@@ -134,7 +136,11 @@ class ExpectedBaseline:
 
 
 def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequence[str], gate: Gate) -> TaskChance:
-    """Compute what a benchmark can decide for ``candidates`` against ``baseline``, with the margin of ``gate``."""
+    """Compute what a benchmark can decide for ``candidates`` (names) against ``baseline`` with the margin of ``gate``:
+    detectable difference, chances of the verdicts, repeats needed, also per group value.
+
+    Without a margin for the task in the gate, chances and repeats are None.
+    """
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
     sources = facts.units if facts.clustered else None
@@ -161,7 +167,11 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
 
 
 def release_chance(task_chances: Sequence[TaskChance], gate: Gate) -> ReleaseChance | None:
-    """Compute the chances of the whole gate by simulation; None when no benchmark of the plan has a margin."""
+    """Compute the chances of the verdicts on the whole gate by simulation (fixed seed); None when no benchmark of the
+    plan has a margin.
+
+    ``task_chances``: the benchmarks against one baseline. Raises ``BadInput`` for an unknown tier.
+    """
     with_margin = [(chance, chance.margin) for chance in task_chances if chance.margin is not None]
     if not with_margin:
         return None
@@ -204,7 +214,9 @@ def _outlook(design: Design, margin: Margin, alpha: float, family: int) -> Verdi
 def _strata(
     facts: TaskFacts, group: str, baseline: ExpectedBaseline, total: Design, gate: Gate
 ) -> tuple[StratumChance, ...]:
-    """Return what each value of a group can decide; ``total`` is the design of the whole benchmark."""
+    """Return what each value of ``group`` can decide, in the order of ``facts``; ``total`` is the design of the whole
+    benchmark. Without a margin for the task in the gate the chances are None.
+    """
     margin, values, known = gate.margins.get(facts.name), facts.strata[group], baseline.strata.get(group, {})
     strata = []
     for value, items in values.items():

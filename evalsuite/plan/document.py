@@ -17,7 +17,9 @@ from evalsuite.stats.power import ReleaseChances
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON types: everything that the tables show, unrounded."""
+    """Return the plan as JSON types: everything that the tables show, unrounded; chances and scores are fractions,
+    times seconds.
+    """
     return {
         "schema": SCHEMA,
         "suite": plan.suite,

@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def fp4(self) -> bool:
-        """Whether a source serves FP4 on it."""
+        """Whether the machine's file states a number of devices for FP4, so that FP4 can be served on it."""
         return self.tensor_parallel.get("fp4") is not None
 
 
@@ -102,7 +102,8 @@ class Placement:
 
 
 def read_machine(name: str, source: ConfigSource) -> Machine:
-    """Read the machine of ``hardware/<name>.yaml``; a file of the user with this name comes first.
+    """Read the machine of ``hardware/<name>.yaml`` from ``source``; a file of the user with this name comes before the
+    shipped one.
 
     Raises ``BadInput`` when it is unknown or wrong.
     """
@@ -128,9 +129,11 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
 
 
 def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model], machine: Machine) -> Placement:
-    """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``) on a machine.
+    """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``), name -> settings, on a machine:
+    all in one step if they fit, else in several steps.
 
-    The simulator must run while a model is evaluated; the judge may run afterwards (``evalsuite judge``).
+    The simulator must run while a model is evaluated; the judge may run afterwards (``evalsuite judge``). Demo models
+    need no server. What cannot be served, or has an unknown size, is listed as unserved.
     """
     model_servers = [_server((name,), model, machine) for name, model in models.items() if model.base_url != DEMO]
     auxiliary_servers = _auxiliary_servers(auxiliaries, machine)
@@ -169,8 +172,8 @@ def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model],
 
 
 def commands(step: Step, machine: Machine) -> list[tuple[PlacedServer, str]]:
-    """Return the launch command of each server of a step, with its own devices when several servers share the
-    machine.
+    """Return (server, launch command) for each server of a step; the command is empty when unknown, and selects the
+    server's own devices by an environment variable when several share the machine.
     """
     launches: list[tuple[PlacedServer, str]] = []
     begin = 0
@@ -190,7 +193,9 @@ def _precision_class(precision: str) -> str | None:
 
 
 def devices_for(model: Model, machine: Machine) -> tuple[int | None, str]:
-    """Return the number of devices for a model with its source; (None, reason) when it cannot be served."""
+    """Return (number of devices for one copy of the model, source of the number: stated or estimated from the size of
+    the weights); (None, reason) when it cannot be served or its size is unknown.
+    """
     kind = _precision_class(model.precision)
     if kind == "fp4" and not machine.fp4:
         return None, f"FP4 is not served on {machine.title} by any source (it needs Blackwell)"
@@ -213,7 +218,9 @@ def _server(names: tuple[str, ...], model: Model, machine: Machine) -> PlacedSer
 
 
 def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> list[PlacedServer]:
-    """Return one server per address, because judge and simulator may be the same."""
+    """Return one server per checkpoint and address, because judge and simulator may be the same. ``auxiliaries``: role
+    -> settings.
+    """
     by_server: dict[tuple[str, str], list[str]] = {}
     for roles, auxiliary in auxiliaries.items():
         by_server.setdefault((auxiliary.checkpoint, str(auxiliary.base_url)), []).append(roles)
@@ -221,7 +228,9 @@ def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> li
 
 
 def _command(model: Model, devices: int | None, machine: Machine) -> str:
-    """Return the model's launch command with this machine's number of devices and the flags that it needs."""
+    """Return the model's launch command with its number of parallel devices set to ``devices`` and the flags that this
+    machine needs; unchanged without devices, empty without a command.
+    """
     if devices is None or not model.launch.command:
         return model.launch.command
     text = re.sub(r"(--(?:tensor|expert)-parallel-size) \S+", rf"\g<1> {devices}", model.launch.command)
@@ -244,7 +253,8 @@ def node_hours(placement: Placement, hours: Mapping[str, float], simulated: Mapp
     """Return machines x hours of all steps; None when a model's hours are unknown.
 
     A step lasts as long as its slowest model. ``hours``: model -> hours of its endpoint. ``simulated``: model -> hours
-    of these in which a simulator must run. The judge's time is not known and not counted.
+    of these in which a simulator must run, which count once more for one that needs a machine of its own. The judge's
+    time is not known and not counted.
     """
     total = 0.0
     for step in placement.steps:

@@ -58,8 +58,8 @@ class RecordedBaseline:
 def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
     """Find the best recorded cell of the model folder ``label`` on the task ``name`` in any run of ``results_dir``.
 
-    The variant must be equal. Complete cells are preferred, then large ones, then new ones. Damaged cells are skipped,
-    because a plan must not fail on them. Returns None when there is none.
+    The variant must equal that of ``task``. Complete cells are preferred, then large ones, then new ones. Damaged cells
+    are skipped, because a plan must not fail on them. Returns None when there is none.
     """
     candidates: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
@@ -92,7 +92,8 @@ def open_baseline(path: str, max_gb: float = MAX_GB) -> Iterator[tuple[str, dict
 
 
 def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline | None:
-    """Read what a cell recorded; None when it has another variant, is damaged, or has too few answers.
+    """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups; None when it has
+    another variant than ``task``, is damaged, or has fewer than 20 measured answers.
 
     ``location`` names the cell in reports.
     """
@@ -131,7 +132,9 @@ def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline |
 
 
 def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLengths:
-    """Return recorded lengths when the server reported them, else the ``typical`` ones."""
+    """Return the recorded tokens of an attempt, each where the server reported it, else the ``typical`` ones; p99 and
+    longest are None when not recorded.
+    """
     lengths, origin = recorded.lengths, f"recorded: {recorded.location}"
     completion, prompt = lengths.get("completion"), lengths.get("prompt")
     return TypicalLengths(
@@ -145,7 +148,9 @@ def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLe
 
 
 def phi_of(recorded: RecordedBaseline, facts: TaskFacts) -> SourcedNumber:
-    """Return the measured variance over repeats, or the assumed one when there are no repeats."""
+    """Return phi (share of the binomial variance that is between repeats) as measured, with its source, or the assumed
+    one of ``facts`` when the cell has no repeats.
+    """
     if recorded.phi is None:
         return facts.phi
     return SourcedNumber(recorded.phi, f"measured over {recorded.repeats} repeats: {recorded.location}")
@@ -156,7 +161,8 @@ def _phi(
 ) -> float | None:
     """Return the variance of one pass through repeats alone, divided by that of as many independent answers.
 
-    None without repeats or for a score of 0 or 1.
+    ``value`` and ``item``: score and item code of each answer; ``means``, ``count`` and ``weight``: of each item;
+    ``score``: the weighted mean. None without repeats or for a score of 0 or 1.
     """
     repeated = count > 1
     coin = score * (1 - score)
@@ -190,9 +196,11 @@ def _strata(groups: list[str], means: Floats, weight: Floats) -> dict[str, dict[
 
 
 def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[str, float | None]:
-    """Return the lengths of a cell's attempts.
+    """Return the token lengths of a cell's attempts: ``completion`` and ``prompt`` means, ``p99`` and ``longest`` of
+    the generated tokens, and means of judge and simulator such as ``judge_prompt``; None where unknown.
 
-    Those of plain answers come from the table, those of several requests or judged answers from the journals.
+    ``rows``: columns of the measured samples. Lengths of plain answers come from them, those of several requests or
+    judged answers from the journals in ``folder``.
     """
     kind = load(task.adapter)
     is_single_turn = hasattr(kind, "prompt")
@@ -220,7 +228,9 @@ def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[st
 
 
 def _journal_totals(folder: Path) -> dict[tuple[str, str], list[int]]:
-    """Sum the tokens of every attempt from the journals' reply lines: (role, kind of tokens) -> totals."""
+    """Sum the tokens of every attempt from the reply lines of the journals in ``folder``: (role, ``prompt_tokens`` or
+    ``completion_tokens``) -> one total per attempt.
+    """
     totals: dict[tuple[str, str], dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for path in sorted(folder.glob("journal-*.jsonl")):
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -66,13 +66,17 @@ class Screen:
 
     @property
     def recommended(self) -> ScreenOption | None:
-        """The smallest screen that rarely drops a clear leader and is cheaper than none; None if there is no such."""
+        """The smallest screen that drops a candidate leading by 2 points in at most 5 % of cases and is cheaper than
+        none; None if there is no such.
+        """
         cheaper = (option for option in self.options if option.total.tokens < self.whole.tokens)
         return next((option for option in cheaper if option.dropped[LEADS[-1]] <= ACCEPTED_RISK), None)
 
 
 def screens(plan: Plan) -> tuple[Screen, ...]:
-    """Price the screens of every baseline of a plan that has at least ``FEWEST`` candidates."""
+    """Price screens of several sizes for every baseline of a plan that has at least ``FEWEST`` candidates; empty
+    without any.
+    """
     costs, devices = {cost.model: cost for cost in plan.costs}, _devices(plan)
     found = []
     for baseline in dict.fromkeys(chance.baseline for chance in plan.chances):
@@ -84,7 +88,7 @@ def screens(plan: Plan) -> tuple[Screen, ...]:
 
 
 def _devices(plan: Plan) -> dict[str, int]:
-    """Return model -> devices of its server on the chosen machine; empty without one."""
+    """Return model -> devices of its server on the chosen machine; empty without a machine."""
     servers = [server for step in plan.placement.steps for server in step.servers] if plan.placement else []
     return {name: server.devices for server in servers for name in server.names if server.devices is not None}
 
@@ -108,7 +112,9 @@ def _screen(
 
 
 def _followed(screen: Price, whole: Price, share: float) -> Price:
-    """Return the cost of a screen of all candidates and of what the suite asks beyond it of a share of them."""
+    """Return the cost of a screen of all candidates plus the rest of the suite for the fraction ``share`` of them;
+    ``whole``: the suite for all. Hours are None where unknown.
+    """
     hours, gpu_hours = (
         None if part is None or full is None else part + share * (full - part)
         for part, full in ((screen.hours, whole.hours), (screen.gpu_hours, whole.gpu_hours))
@@ -117,13 +123,17 @@ def _followed(screen: Price, whole: Price, share: float) -> Price:
 
 
 def _variance(chance: TaskChance, share: float) -> float:
-    """Return the variance of a candidate's score beside the others', for a share of the items, each asked once."""
+    """Return the variance (fractions squared) of a candidate's score beside the others', for a ``share`` of the items,
+    each asked once.
+    """
     design = chance.design
     return (design.tau**2 / design.units + design.within / design.answers) / share
 
 
 def _price(costs: Sequence[ModelCost], devices: Mapping[str, int], shares: Mapping[str, float]) -> Price:
-    """Return the cost of all models for a share of the attempts of each task; the whole of tasks without a share."""
+    """Return the cost of all models together; ``shares``: task -> fraction of its attempts, whole tasks without one.
+    Hours are None without a rate, GPU-hours also when a model is not in ``devices`` (model -> number).
+    """
     parts = [(cost.model, task, shares.get(task.task, 1.0)) for cost in costs for task in cost.tasks]
     tokens = sum(task.completion * share for _, task, share in parts)
     if any(task.seconds is None for _, task, _ in parts):

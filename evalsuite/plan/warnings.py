@@ -11,9 +11,11 @@ from evalsuite.plan.recorded import RecordedBaseline
 def baseline_warnings(
     run: Run, baseline: str | None, tasks: Mapping[str, TaskFacts], recorded: Mapping[str, RecordedBaseline]
 ) -> Iterator[str]:
-    """Yield warnings about a baseline that is only partly recorded or must still be measured.
+    """Yield warnings about a baseline that is only partly recorded or must still be measured; none when it is part of
+    the run and all is well.
 
-    ``baseline`` is its key (None: no model declares one), ``recorded`` its recorded cells by task.
+    ``baseline`` is its key (None: no model declares one), ``tasks`` the planned tasks, ``recorded`` its recorded cells
+    by task.
     """
     if baseline is None:
         yield "No model here declares a baseline: chances are for a comparison with a model measured in the same way."
@@ -35,7 +37,7 @@ def baseline_warnings(
 
 
 def auxiliary_warnings(run: Run, tasks: Mapping[str, TaskFacts]) -> Iterator[str]:
-    """Yield warnings about a judge or simulator that tasks need and the run does not have."""
+    """Yield a warning for a judge and one for a simulator that ``tasks`` need and the run does not have."""
     judged = [name for name, facts in tasks.items() if facts.typical["judge"] is not None]
     if judged and run.judge is None:
         yield f"{', '.join(judged)}: no judge is chosen; answers wait for `evalsuite judge run=ID judge=NAME`."
@@ -45,7 +47,9 @@ def auxiliary_warnings(run: Run, tasks: Mapping[str, TaskFacts]) -> Iterator[str
 
 
 def window_warnings(costs: tuple[ModelCost, ...], speed: Speed) -> Iterator[str]:
-    """Yield warnings about requests and attempts that do not fit into any time window."""
+    """Yield warnings about requests (by the run's rule) and attempts (at least half of one expected) that do not fit
+    into any time window; none without rate or window.
+    """
     if speed.window is None or speed.rate is None:
         return
     too_long: dict[str, list[dict[str, str]]] = {}
