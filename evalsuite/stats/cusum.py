@@ -194,7 +194,8 @@ def confirmed(fresh: Delta, *, offset: float = 0.0, error: float = 0.0, alpha: f
 
 
 def delays(design: Design, losses: Sequence[float] = (0.0, 0.01, 0.02, 0.03)) -> tuple[Delay, ...]:
-    """Compute how many nights the chart needs to detect each true loss.
+    """Compute how many nights the chart needs to detect each true loss, for a chart with one false alarm in ``NIGHTS``
+    nights.
 
     Args:
         design: The measurement of one night, as for ``tuned``.
@@ -228,34 +229,42 @@ def baseline_share(design: Design) -> float:
 
 
 def _errors(share: float) -> tuple[Floats, Floats]:
-    """Return possible errors of the baseline and their probabilities (Gauss-Hermite quadrature with 21 nodes).
+    """Return (possible errors of the baseline, their probabilities), each of shape (21,): Gauss-Hermite quadrature.
 
-    The errors are in standard errors of a night.
+    The errors are in standard errors of a night; ``share`` is the fraction of a night's variance that comes from the
+    baseline.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     return np.sqrt(share) * nodes, weights / weights.sum()
 
 
 def _alarm_rate(height: float, shift: float, share: float, reference: float) -> float:
-    """Return the expected alarms per night in the long run, averaged over the baseline's errors."""
+    """Return the expected alarms per night in the long run, averaged over the baseline's errors, without night effects.
+
+    ``height``: the limit; ``shift``: the mean nightly loss; both and ``reference`` in standard errors of a night.
+    ``share``: fraction of a night's variance that comes from the baseline.
+    """
     errors, weights = _errors(share)
     rates = [1 / _run_length(height, shift + error, share, reference) for error in errors]
     return float(weights @ np.array(rates))
 
 
 def _run_length(height: float, shift: float, share: float, reference: float) -> float:
-    """Return the mean number of nights until an alarm of a chart that starts at 0.
+    """Return the mean number of nights until an alarm of a chart that starts at 0, by the Markov chain.
 
-    ``shift`` is the mean nightly loss in standard errors of a night.
+    ``height``: the limit; ``shift``: the mean nightly loss; both and ``reference`` in standard errors of a night.
+    ``share``: fraction of a night's variance that comes from the baseline.
     """
     stay = _transitions(height, shift, share, reference)
     return float(np.linalg.solve(np.eye(len(stay)) - stay, np.ones(len(stay)))[0])
 
 
 def _simulated(share: float, night: float, nights: int = _LENGTH) -> Floats:
-    """Return minus z of simulated unchanged models, shape (nights, charts), in standard errors, night effects included.
+    """Return minus z of simulated nights of unchanged models, shape (nights, charts), in standard errors with night
+    effects.
 
-    All nights of a chart share the baseline's error; night effects are AR(1).
+    All nights of a chart share the baseline's error, the fraction ``share`` of a night's variance; night effects with
+    the standard deviation ``night`` (standard errors without them) are AR(1). The seed is fixed.
     """
     rng = np.random.default_rng(_SEED)
     baseline = np.sqrt(share) * rng.standard_normal(_CHARTS)
@@ -267,7 +276,11 @@ def _simulated(share: float, night: float, nights: int = _LENGTH) -> Floats:
 
 
 def _simulated_rate(height: float, paths: Floats, reference: float) -> float:
-    """Return the alarms per night of simulated charts that start again after each."""
+    """Return the alarms per night of simulated charts with the limit ``height`` that start again from 0 after each
+    alarm.
+
+    ``paths``: minus z of each night, shape (nights, charts); ``reference`` is subtracted every night.
+    """
     value, alarms = np.zeros(paths.shape[1]), 0
     for row in paths:
         value = np.maximum(0.0, value + row - reference)
@@ -278,9 +291,10 @@ def _simulated_rate(height: float, paths: Floats, reference: float) -> float:
 
 
 def _alarm_curve(chart: Cusum, shift: float, share: float) -> Floats:
-    """Return the chance of an alarm up to each of ``MAX_NIGHTS`` nights, by simulation.
+    """Return the chance of a first alarm up to each of ``MAX_NIGHTS`` nights, shape (MAX_NIGHTS,), by simulation.
 
-    ``shift``: the nightly loss, in standard errors of a night without night effects.
+    ``shift``: the nightly loss, in standard errors of a night without night effects. ``share``: fraction of a night's
+    variance that comes from the baseline.
     """
     paths = _simulated(share, chart.night, MAX_NIGHTS) + shift / np.sqrt(1 + chart.night**2)
     value, alarmed = np.zeros(_CHARTS), np.zeros(_CHARTS, dtype=bool)
@@ -293,7 +307,11 @@ def _alarm_curve(chart: Cusum, shift: float, share: float) -> Floats:
 
 
 def _transitions(height: float, shift: float, share: float, reference: float) -> Floats:
-    """Return the probabilities to move between the chart's states without an alarm; state 0 is the value 0."""
+    """Return the probabilities to move between the chart's states without an alarm, shape (states, states), rows from;
+    state 0 is the value 0, the last lies at the limit ``height``.
+
+    ``shift``: the mean nightly loss in standard errors; ``share``: fraction of a night's variance from the baseline.
+    """
     width = 2 * height / (2 * _STATES - 1)
     centre = width * np.arange(_STATES)
     spread = np.sqrt(1 - share)

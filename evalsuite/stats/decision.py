@@ -89,7 +89,7 @@ class Decision:
 
     @property
     def label(self) -> str:
-        """The verdict as shown in reports."""
+        """The verdict as shown in reports: ``call``, or "pass, with a detectable loss"."""
         return "pass, with a detectable loss" if self.call == "pass" and self.detectable_loss else self.call
 
 
@@ -130,9 +130,10 @@ def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: T
 def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ...]:
     """Give the verdicts on benchmarks that are decided together.
 
-    In this order: **pass** when the lower bound is above -margin; **fail** when the upper bound is below -margin, or
-    when the loss is significant (Holm over all benchmarks, one-sided at ``alpha``) and the estimate is beyond half the
-    margin; else **undecided**.
+    In this order: **pass** when the lower bound is above -margin and the margin above the resolution; **fail** when the
+    upper bound is below -margin, or when the loss is significant (Holm over all benchmarks, one-sided at ``alpha``) and
+    the estimate is beyond half the margin; else, and without numbers, **undecided**. A sequential decision in the
+    evidence is taken as it is.
 
     Args:
         benchmarks: Evidence of each benchmark; together they are one Holm family.

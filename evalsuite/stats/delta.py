@@ -208,7 +208,9 @@ def effective_sources(weights: Floats | None, clusters: Codes) -> int:
 
 
 def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
-    """Return the delta of single 0/1 answers: Tango's intervals and the exact McNemar test."""
+    """Return the delta of single 0/1 answers, paired by item: Tango's intervals and the exact McNemar test; ``alpha``
+    is the error of each one-sided bound.
+    """
     n = len(base)
     lost, gained = int(((base == 1) & (cand == 0)).sum()), int(((base == 0) & (cand == 1)).sum())
     delta = (gained - lost) / n
@@ -222,8 +224,9 @@ def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
 def _few_moved(difference: Floats, estimate: Mean, weights: Floats | None, alpha: float) -> Delta:
     """Return the delta when at most ``FEW_MOVED`` items changed, or all equally: Tango's interval on expected counts.
 
-    A change of a fraction of 1 varies at most as much as as many whole answers, so the interval is wide enough for any
-    number of repeats, and with single 0/1 answers it is theirs. Weights count by Kish's effective number.
+    ``difference``: candidate minus baseline of each item; ``estimate``: their mean; ``alpha``: error of each one-sided
+    bound. A change of a fraction of 1 varies at most as much as as many whole answers, so the interval is wide enough
+    for any number of repeats, and with single 0/1 answers it is theirs. Weights count by Kish's effective number.
     """
     share = np.full(len(difference), 1 / len(difference)) if weights is None else weights / weights.sum()
     units = 1 / float(share @ share)
@@ -239,8 +242,10 @@ def _few_moved(difference: Floats, estimate: Mean, weights: Floats | None, alpha
 def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
     """Return the delta of clustered items: Student's t, never narrower than Tango's interval for 0 of the sources.
 
-    A few sources can hide whole broken ones: the t interval of the sources that were drawn says nothing of them. Where
-    the t test shows a change, the end towards 0 stays and the other is moved out.
+    ``estimate``: the mean difference with its cluster-robust error; ``sources``: effective number of sources;
+    ``alpha``: error of each one-sided bound. A few sources can hide whole broken ones: the t interval of the sources
+    that were drawn says nothing of them. Where the t test shows a change, the end towards 0 stays and the other is
+    moved out.
     """
     ends: list[Bounds] = []
     for level in _levels(alpha):
@@ -278,8 +283,9 @@ def _agreeing(
 ) -> Delta:
     """Return a delta whose intervals exclude 0 exactly where its test rejects "no change" at their error.
 
-    Interval and test come from two methods. Where the test does not reject, the interval is extended to 0; where only
-    the interval does not exclude 0, the p value is raised to its error.
+    ``ends``: intervals at the levels 95 %, 90 % and 1 - 2 ``alpha``. ``p_value``: two-sided, None without a test.
+    ``p_loss``: one-sided p value of no loss; None takes it from ``p_value``. Where the test does not reject, the
+    interval is extended to 0; where only the interval does not exclude 0, the p value is raised to its error.
     """
     if p_value is not None:
         agreed: list[Bounds | None] = []
@@ -298,16 +304,18 @@ def _agreeing(
 
 
 def _loss(p_value: float | None, delta: float) -> float | None:
-    """Return the one-sided p value from a two-sided one, for tests whose two-sided p is twice the smaller tail."""
+    """Return the one-sided p value of no loss (small for a loss) from a two-sided one, for tests whose two-sided p is
+    twice the smaller tail; None without a p value. ``delta``: the estimate, of which the sign counts.
+    """
     if p_value is None:
         return None
     return p_value / 2 if delta < 0 else 1 - p_value / 2
 
 
 def _skewed(difference: Floats) -> bool:
-    """Return whether Cochran's rule forbids the normal approximation.
+    """Return whether Cochran's rule forbids the normal approximation for the mean of these item differences.
 
-    The rule needs n > 25 skewness^2 (Sampling Techniques, 2.15).
+    The rule needs n > 25 skewness^2 (Sampling Techniques, 2.15). Not all differences may be equal.
     """
     return len(difference) <= 25 * _skewness(difference) ** 2
 

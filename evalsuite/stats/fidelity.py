@@ -88,7 +88,8 @@ def mean_per_token(sums: Floats, tokens: Floats) -> Estimate:
         tokens: [answers]: number of these tokens.
 
     Returns:
-        Sum by sum, with the 95 % interval of the linearized ratio (Cochran 1977, section 6.3), not below 0.
+        Sum of ``sums`` divided by sum of ``tokens``, with the 95 % interval of the linearized ratio (Cochran 1977,
+        section 6.3), not below 0.
     """
     return _ratio(sums, tokens, logarithmic=False)
 

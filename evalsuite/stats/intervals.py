@@ -97,7 +97,8 @@ def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | Non
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The mean, its standard error and the numbers of items and units.
+        The mean, its standard error (None with one independent unit, 0.0 when nothing varies) and the numbers of items
+        and units.
 
     Raises:
         ValueError: There are no values.
@@ -208,10 +209,11 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
 
 
 def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[Bounds]:
-    """Compute BCa intervals of an unweighted mean from its few distinct values.
+    """Compute the BCa intervals (low, high) of an unweighted mean, one per level, from its few distinct values.
 
-    One resample is one multinomial draw and the jackknife has a closed form (U_i = x_i - mean), so that the cost
-    depends on the number of distinct values and not on the number of items.
+    ``kinds``: the distinct values; ``counts``: items with each; ``levels``: confidence levels, fractions. One resample
+    is one multinomial draw and the jackknife has a closed form (U_i = x_i - mean), so that the cost depends on the
+    number of distinct values and not on the number of items.
     """
     n = int(counts.sum())
     mean = float(kinds @ counts) / n
@@ -229,7 +231,9 @@ def _counted_bca(kinds: Floats, counts: Codes, levels: Sequence[float]) -> list[
 
 
 def _oriented(low: float, high: float, sign: float) -> Bounds | None:
-    """Return the interval for the original sign of the values; None when an end is not finite."""
+    """Return the interval for the original values, of which ``sign`` times the values was resampled (-1: mirrored back;
+    0: made symmetric); None when an end is not finite.
+    """
     if not (np.isfinite(low) and np.isfinite(high)):
         return None
     if sign == 0:  # the values are their own mirror image, and so must the interval be
@@ -312,7 +316,9 @@ def _weighted_mean(values: Floats, weights: Floats, axis: int = -1) -> Floats:
 
 
 def _orientation(values: Floats, weights: Floats | None = None) -> float:
-    """Return +1 or -1 such that values and their negation are resampled equally; 0 when both are the same set."""
+    """Return the sign, +1 or -1, by which the values are to be multiplied so that they and their negation are resampled
+    equally; 0 when both are the same set. ``weights``: of each value, None for equal ones.
+    """
     values = values.round(DIGITS)
     weight = np.ones(len(values)) if weights is None else weights
     ordered, mirrored = (
@@ -323,5 +329,7 @@ def _orientation(values: Floats, weights: Floats | None = None) -> float:
 
 
 def _batch(n: int) -> int:
-    """Return the number of resamples per batch that keeps a batch below about 16 MB."""
+    """Return the number of bootstrap resamples of ``n`` items per batch, at least 1, that keeps a batch below
+    about 16 MB.
+    """
     return max(1, 2_000_000 // n)

@@ -58,7 +58,9 @@ def holm_arrays(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _bh(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Benjamini-Hochberg: the smallest of p m / rank over this and all larger p values (at most the largest p)."""
+    """Return the p values of one family adjusted by Benjamini and Hochberg, same shape and order: the smallest of p m /
+    rank over this and all larger p values (at most the largest p).
+    """
     order = np.argsort(p_values)[::-1]
     family = len(p_values)
     adjusted = np.empty_like(p_values)

@@ -42,22 +42,22 @@ class Design:
 
     @property
     def within(self) -> float:
-        """Variance v of one answer around its item's own chance."""
+        """Variance v of one answer around its item's own chance: phi mu (1 - mu), a fraction squared."""
         return self.phi * self.score * (1 - self.score)
 
     @property
     def floor(self) -> float:
-        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units)."""
+        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units), a fraction."""
         return self.tau / sqrt(self.units)
 
     @property
     def stderr(self) -> float:
-        """Standard error of the delta for questions like these."""
+        """Standard error of the delta for questions like these (items as a sample of their kind), a fraction."""
         return sqrt(self.floor**2 + self.stderr_exact**2)
 
     @property
     def stderr_exact(self) -> float:
-        """Standard error of the delta for exactly these questions (without tau)."""
+        """Standard error of the delta for exactly these questions (without tau), a fraction."""
         return sqrt(self.within / self.answers * (1 / self.repeats_base + 1 / self.repeats_cand))
 
     def resolution(self, alpha: float) -> float:
@@ -240,9 +240,10 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
 def _clustered_chance(design: Design, margin: float, delta: float, alpha: float) -> float:
     """Return the chance to pass where items share sources, integrated over the standard error that is measured.
 
-    Beyond the t bound, the interval must be no narrower than the sources allow (``widened``): the estimate lies above
-    resolution - margin, and a significant loss does not pass, as its interval is twice the resolution wide, unless that
-    still fits into the margin.
+    ``margin`` and the true difference ``delta`` are fractions; ``alpha`` is the one-sided error. Beyond the t bound,
+    the interval must be no narrower than the sources allow (``widened``): the estimate lies above resolution - margin,
+    and a significant loss does not pass, as its interval is twice the resolution wide, unless that still fits into the
+    margin.
     """
     df, error, resolution = _df(design), design.stderr, design.resolution(alpha)
     clear = -max(margin - 2 * resolution, 0.0)
@@ -400,7 +401,9 @@ def would_decide(
 
 
 def _repeats(design: Design, target: float, base: int | None) -> int | None:
-    """Return the repeats that reduce the standard error to ``target``; None when no number does."""
+    """Return the repeats (at least 1) that reduce the standard error to ``target``, a fraction: in the candidate alone
+    when the baseline's repeats ``base`` are given, else in both models; None when no number does.
+    """
     per_repeat = design.within / design.answers
     room = target**2 - design.floor**2 - (per_repeat / base if base else 0.0)
     if per_repeat == 0:
@@ -410,15 +413,17 @@ def _repeats(design: Design, target: float, base: int | None) -> int | None:
 
 
 def _shares(calls: Calls) -> Chances:
-    """Return the fractions of the three verdicts in an array of verdicts."""
+    """Return the fractions of pass (1), fail (-1) and undecided (0) in an array of verdicts."""
     passes, fails = float((calls == 1).mean()), float((calls == -1).mean())
     return Chances(passes, fails, 1 - passes - fails)
 
 
 def _loss(estimates: Floats, error: Floats, df: Floats | float) -> Floats:
-    """Return the one-sided p values of "no loss" of simulated estimates; 0.5 for all that are not below 0.
+    """Return the one-sided p values of "no loss" of simulated estimates, by Student's t with ``df``; 0.5 for all that
+    are not below 0.
 
-    Holm takes p values from the smallest on, so no larger one than 0.5 can make another significant, or be so itself.
+    ``error``: their standard errors, same shape. Holm takes p values from the smallest on, so no larger one than 0.5
+    can make another significant, or be so itself.
     """
     statistic = estimates / np.where(error > 0, error, 1e-300)
     p_values = np.full(statistic.shape, 0.5)

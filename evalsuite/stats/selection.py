@@ -132,7 +132,9 @@ _Units = tuple[Floats, Floats]
 
 
 def _units(task: ManyScores) -> _Units:
-    """Return the independent units of a task: its items, or its sources."""
+    """Return (weighted sums of scores, shape (units, arms); weights, shape (units,)) of a task's independent units: its
+    items, or its sources.
+    """
     weights = np.ones(len(task.means)) if task.weights is None else task.weights
     sums = task.means * weights[:, None]
     if task.clusters is None:
@@ -141,7 +143,9 @@ def _units(task: ManyScores) -> _Units:
 
 
 def _parts(units: _Units, tasks: int) -> Floats:
-    """Return what each unit adds to the deviation of the mean over tasks, shape (units, arms)."""
+    """Return what each unit of one task adds to the deviation of the mean over ``tasks`` tasks, shape (units, arms);
+    sums of products are its covariance.
+    """
     sums, weights = units
     number = len(sums)
     mean = sums.sum(axis=0) / weights.sum()
@@ -150,10 +154,12 @@ def _parts(units: _Units, tasks: int) -> Floats:
 
 
 def _pairs(units: Sequence[_Units]) -> tuple[Floats, Floats, Floats]:
-    """Return differences of the arms' means, their standard errors, and the number of units on which arms differ.
+    """Return (differences of the arms' means, row minus column; their standard errors; the numbers of units on which
+    arms differ).
 
-    All are of shape (arms, arms). The error is that of the score test, whose variance is taken around no difference:
-    with single answers the statistic is then McNemar's, which never exceeds that of the paired t test.
+    All are of shape (arms, arms); ``units`` holds one entry per task. The error is that of the score test, whose
+    variance is taken around no difference: with single answers the statistic is then McNemar's, which never exceeds
+    that of the paired t test.
     """
     arms = units[0][0].shape[1]
     gaps, variance, moved = np.zeros((arms, arms)), np.zeros((arms, arms)), np.zeros((arms, arms))
@@ -171,7 +177,9 @@ def _pairs(units: Sequence[_Units]) -> tuple[Floats, Floats, Floats]:
 
 
 def _draws(units: Sequence[_Units], rng: np.random.Generator) -> Floats:
-    """Draw deviations of the arms' means from their multivariate t distribution, shape (draws, arms)."""
+    """Draw ``DRAWS`` deviations of the arms' means over tasks from their multivariate t distribution, shape (draws,
+    arms). ``units``: one entry per task.
+    """
     covariance = sum(parts.T @ parts for parts in (_parts(task, len(units)) for task in units))
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -183,7 +191,12 @@ def _draws(units: Sequence[_Units], rng: np.random.Generator) -> Floats:
 def _told_apart(
     place: int, gaps: Floats, errors: Floats, comparable: NDArray[np.bool_], drawn: Floats, alpha: float
 ) -> bool:
-    """Return whether some candidate is better than the one at ``place`` (an arm) beyond simultaneous chance."""
+    """Return whether some candidate is better than the arm ``place`` beyond simultaneous chance ``alpha``; the
+    baseline, arm 0, does not count.
+
+    ``gaps`` and ``errors``: mean differences (row minus column) and their errors, shape (arms, arms); ``comparable``:
+    pairs that differ on enough units; ``drawn``: simulated deviations, shape (draws, arms).
+    """
     others = np.flatnonzero(comparable[place, 1:]) + 1
     if not len(others):
         return False
@@ -192,7 +205,12 @@ def _told_apart(
 
 
 def _simultaneous(errors: Floats, comparable: NDArray[np.bool_], drawn: Floats, alpha: float) -> Floats:
-    """Return half the widths of intervals of all changes against the baseline that hold together (Dunnett)."""
+    """Return half the widths of intervals of all changes against the baseline that hold together at 1 - ``alpha``
+    (Dunnett), shape (candidates,); all 0 when no candidate is comparable.
+
+    ``errors`` and ``comparable``: of the baseline against each arm, shape (arms,); ``drawn``: simulated deviations,
+    shape (draws, arms).
+    """
     known = np.flatnonzero(comparable[1:]) + 1
     if not len(known):
         return np.zeros(len(errors) - 1)
@@ -201,9 +219,11 @@ def _simultaneous(errors: Floats, comparable: NDArray[np.bool_], drawn: Floats, 
 
 
 def _assessed(units: Sequence[_Units], rng: np.random.Generator) -> float | None:
-    """Return the mean change of the candidates that all other parts choose, each on the part that it did not see.
+    """Return the mean change, against the baseline, of the candidates that all other parts choose, each on the part
+    that it did not see; None when a task has fewer than two units.
 
-    Every task is split into the same number of parts by units; the result is averaged over random splits.
+    ``units``: one entry per task. Every task is split into the same number of parts by units; the result is averaged
+    over random splits.
     """
     folds = min(FOLDS, *(len(sums) for sums, _ in units))
     if folds < 2:
@@ -229,7 +249,9 @@ def _assessed(units: Sequence[_Units], rng: np.random.Generator) -> float | None
 
 
 def _split(units: _Units, folds: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return the sums of scores, shape (folds, arms), and weights, shape (folds,), of random parts of equal size."""
+    """Split the units of a task at random into ``folds`` parts of equal size; returns their sums of scores, shape
+    (folds, arms), and of weights, shape (folds,).
+    """
     sums, weights = units
     order = rng.permutation(len(sums))
     starts = np.arange(folds) * len(sums) // folds

@@ -54,7 +54,9 @@ class Rule:
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of items at which passing is tested."""
+        """Numbers of items at which passing is tested: five, equally spaced, the last one all items; empty without
+        ``may_pass``.
+        """
         return () if not self.may_pass else tuple(round(self.items * look / LOOKS) for look in range(1, LOOKS + 1))
 
 
@@ -157,13 +159,19 @@ def closed(finished: Sequence[bool], block: int) -> int:
 
 
 def _split_at_looks(rule: Rule, seen: int, differences: Floats) -> list[Floats]:
-    """Split a block of differences at the looks inside it."""
+    """Split a block of differences, which follows ``seen`` counted items, at the looks inside it; parts are
+    never empty.
+    """
     cuts = [look - seen for look in rule.looks if seen < look < seen + len(differences)]
     return [part for part in np.split(differences, cuts) if len(part)]
 
 
 def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> BettingState:
-    """Return the state after a part of a block without a look inside; ``counts`` items have each of ``values``."""
+    """Return the state after a part of a block without a look inside, with the verdict if it decides; ``counts`` items
+    have each of ``values``.
+
+    Raises ``ValueError`` for a value outside [-1, 1].
+    """
     if np.abs(values).max() > 1:
         raise ValueError("differences lie in [-1, 1]")
     stakes = np.asarray(BETS) / (1 + rule.margin)
@@ -184,7 +192,7 @@ def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> B
 
 
 def _looked(rule: Rule, state: BettingState) -> BettingState:
-    """Test for a pass at a look and return the state with or without the verdict."""
+    """Test for a pass at a look (``state.n`` must be one) and return the state with the verdict, or unchanged."""
     look = rule.looks.index(state.n) + 1
     mean = state.total / state.n
     variance = max(state.squares - state.n * mean**2, 0.0) / (state.n - 1)

@@ -222,7 +222,7 @@ def design_of(
 
 
 def _effective(weights: Floats) -> float:
-    """Return Kish's effective number of equally weighted items."""
+    """Return Kish's effective number of equally weighted items: squared sum of weights over sum of squared weights."""
     return float(weights.sum()) ** 2 / float(weights @ weights)
 
 
