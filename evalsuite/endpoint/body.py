@@ -20,9 +20,11 @@ SMALL = b"0.0000"
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
-    """The JSON that is sent for ``request``: the same for every precision but for ``model``, here ``served_name``.
+    """The JSON body of ``request``: the same for every precision but for ``model``, here ``served_name``.
 
-    Stop strings are not sent to a model that thinks: ``Conversation`` cuts the text after the thinking.
+    Holds the sampling fields that the server takes, thinking switch, tools, JSON schema and the ``body`` of the
+    server's settings (null removes a field). Stop strings are not sent to a model that thinks: ``Conversation`` cuts
+    the text after the thinking.
     """
     server = model.server
     known = OPENAI_FIELDS.union(server.extra_sampling)
@@ -56,7 +58,8 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
 
 
 def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
-    """``body`` with the question for token ids, where this server answers it.
+    """A copy of ``body`` that also requests the ids of prompt and generated tokens, where the server's dialect supports
+    that.
 
     vLLM takes ``return_token_ids``; SGLang (sgl-project/sglang#30917) has another field for those of the prompt, and
     refuses both for a chat that is streamed.
@@ -70,12 +73,13 @@ def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> d
 
 
 def streams(model: Model, request: Request) -> bool:
-    """Whether the reply is streamed: not with tools, whose streaming parsers are the buggier half of servers."""
+    """Whether the reply to ``request`` is streamed: as the server's settings have it, but never with tools, whose
+    streaming parsers are the buggier half of servers."""
     return model.server.stream and not request.tools
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A request's body: byte for byte what the standard library writes, compact and in UTF-8.
+    """A request's body as bytes: byte for byte what the standard library writes, compact and in UTF-8.
 
     A lone surrogate, which UTF-8 cannot hold, is written as an escape.
     """

@@ -65,11 +65,14 @@ class Client:
     async def send(
         self, request: Request, *, longest: float | None = None, progress: PartialReply | None = None
     ) -> Reply:
-        """Ask once; ``longest`` (seconds) and ``engine.total_seconds`` bound the whole request. ``progress`` shows the
-        reply while it arrives.
+        """Send ``request`` once and return the whole reply; no retry.
 
-        Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable``. What had come of
-        an answer by then is never returned: it is thrown away with the connection, which makes the server stop, too.
+        ``longest`` (seconds; None: no such limit) and ``engine.total_seconds`` bound the whole request. ``progress``,
+        if given, shows the reply while it arrives.
+
+        Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable`` (also for a reply
+        that names another model). What had come of an answer by then is never returned: it is thrown away with the
+        connection, which makes the server stop, too.
         """
         limits = self._limits(request, longest)
         stream = ReplyStream(largest(request))
@@ -115,21 +118,26 @@ class Client:
             raise self._without_secrets(fault, request) from None
 
     def _without_secrets(self, fault: Transient, request: Request) -> Transient:
-        """The same fault; what it quotes of the reply may repeat the prompt or the key."""
+        """The same fault, its message changed: what it quotes of the reply may repeat the prompt or the key, which are
+        removed."""
         fault.args = (safe(str(fault), self.model, request),)
         return fault
 
     async def get(self, path: str, *, root: bool = False) -> Response:
-        """What the server answers to a GET of ``path``, whatever its status; ``root``: below the server's root instead
-        of the base URL. Takes at most ``engine.connect_seconds``.
+        """The response to a GET of ``path``, whatever its status; ``root``: below the server's root instead of the base
+        URL.
 
-        Raises ``Transient``, and ``EndpointUnusable`` for a certificate that is not trusted.
+        Takes at most ``engine.connect_seconds``. Raises ``Transient`` when no response comes, and ``EndpointUnusable``
+        for a certificate that is not trusted.
         """
         return await self._whole(self.transport.get(path, root=root), self.engine.connect_seconds)
 
     async def post(self, body: Mapping[str, Any], path: str = "/chat/completions", *, root: bool = False) -> Response:
-        """What the server answers to a request that is not streamed, whatever its status; ``root`` and errors as in
-        ``get``."""
+        """The response to a POST of ``body`` as JSON, read whole (a stream, too), whatever its status.
+
+        Takes at most ``engine.total_seconds``, or ``engine.first_token_seconds`` without that. ``root`` and errors as
+        in ``get``.
+        """
         seconds = self.engine.total_seconds or self.engine.first_token_seconds
         return await self._whole(self.transport.post(path, encode(body), root=root), seconds)
 
@@ -145,7 +153,8 @@ class Client:
             raise connection_fault(error, self.model) from None
 
     def _check_name(self, name: str) -> None:
-        """Raise ``EndpointUnusable`` if a reply names another model: the wrong checkpoint is served on the port."""
+        """Raise ``EndpointUnusable`` if ``name``, under which a server replied, is another model's; an empty name
+        passes."""
         known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
         if not name or any(_same_model(name, one) for one in known if one):
             return
@@ -162,7 +171,12 @@ class Client:
         limits: RequestLimits,
         timer: asyncio.Timeout,
     ) -> None:
-        """Fill ``stream`` with the reply's bytes; ``timer`` goes off when the request is given up."""
+        """Feed ``stream`` with the reply's bytes to their end; ``timer``, which gives up the request, is moved by what
+        arrives.
+
+        Raises the fault of an HTTP status outside 200 to 299, of a proxy's page, of an error event, or of unreadable
+        bytes.
+        """
         if not 200 <= response.status < 300:
             raise status_fault(await fetch(response, PAGE_BYTES), self.model, request)
         if "html" in response.headers.get("content-type", ""):
@@ -186,9 +200,10 @@ class Client:
 
 
 def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Client:
-    """A client with at most ``limit`` connections. Close it with ``await client.close()``.
+    """A client of ``model`` with at most ``limit`` connections, none of them open yet. Close it with ``await
+    client.close()``.
 
-    Raises ``BadInput`` as ``transport`` does.
+    ``served_name`` is the model's name in requests. Raises ``BadInput`` as ``transport`` does.
     """
     made = transport(model, engine, limit)
     note_secrets(model.base_url, made.proxy)
@@ -196,7 +211,8 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
 
 
 def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
-    """The fault of a request whose time is up: that of a silence, or of the whole answer."""
+    """The fault of a request whose time is up: ``NoByte``, ``TooSlow``, or ``Transient`` if the limit of silence was
+    reached first."""
     seconds = limits.passed()
     if limits.began + seconds < limits.whole:
         return Transient(f"silence for too long, {seconds:.0f} s after the request{stream.lost}")
@@ -206,8 +222,11 @@ def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
 
 
 def _same_model(name: str, asked: str) -> bool:
-    """Whether two names are of one model: equal up to a revision (``transformers serve`` answers as ``m@main``), a path
-    and its last part, or an alias and its dated release (``m`` and ``m-2026-01-31``)."""
+    """Whether ``name``, in a reply, and ``asked`` are of one model.
+
+    They may differ in a revision (``m@main``, as ``transformers serve`` replies), in the path before the last part, or
+    as an alias and its dated release (``m`` and ``m-2026-01-31``).
+    """
     name = name.partition("@")[0]
     if name == asked or name.rstrip("/").rpartition("/")[2] == asked.rstrip("/").rpartition("/")[2]:
         return True

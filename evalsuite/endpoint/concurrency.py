@@ -47,11 +47,18 @@ class ConcurrencyLimit:
         return max(1, int(self.level))
 
     def refused(self, sent: float, running: int, now: float) -> None:
-        """Lower the level: a request sent at ``sent``, with ``running`` in flight, was refused for overload."""
+        """Halve the level after a refusal for overload, unless it has fallen since the request was sent.
+
+        ``sent`` and ``now``: times of ``time.monotonic()``; ``running``: requests in flight.
+        """
         self._fall(REFUSED, sent, running, now)
 
     def answered(self, reply: Reply, sent: float, running: int, now: float) -> None:
-        """Adapt the level to a whole reply."""
+        """Adapt the level to a whole reply: lower it if the time to the first byte shows a queue, else raise it towards
+        ``most``.
+
+        ``sent`` and ``now``: times of ``time.monotonic()``; ``running``: requests in flight.
+        """
         if self._queues(reply):
             self._fall(QUEUED, sent, running, now)
         elif self.level < self.most:

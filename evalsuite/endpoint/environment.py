@@ -38,7 +38,7 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """For messages: where it comes from and its address without user and password."""
+        """For messages: the variable or setting that names it, ``=``, and its address without user and password."""
         return f"{self.source}={_without_password(self.url)}"
 
 
@@ -53,10 +53,12 @@ class Prepared:
 
 
 def prepare(models: Mapping[str, Model], others: Mapping[str, Model], connect_seconds: float) -> Prepared:
-    """Look at everything that requests to ``models`` and ``others`` (judge, simulator) depend on.
+    """Check keys, headers, certificates, proxies and open files for requests to ``models`` and ``others`` (judge,
+    simulator).
 
-    Raises ``BadInput`` for what cannot be used and ``EndpointUnusable`` for a proxy that does not answer within
-    ``connect_seconds``.
+    Returns ``models`` with the concurrency that this machine allows, and notes; may raise the process's limit of open
+    files. Raises ``BadInput`` for what cannot be used and ``EndpointUnusable`` for a proxy that does not accept a
+    connection within ``connect_seconds``.
     """
     answering: set[str] = set()
     notes: dict[str, None] = {}
@@ -76,7 +78,7 @@ def prepare(models: Mapping[str, Model], others: Mapping[str, Model], connect_se
 
 
 def key_of(model: Model) -> str:
-    """The API key without the white space around it; empty if there is none.
+    """The API key in the variable ``model.api_key_env``, without the white space around it; empty if there is none.
 
     Raises ``BadInput`` for a key that cannot be sent, which is never shown.
     """
@@ -117,7 +119,8 @@ def proxy_of(model: Model, url: str) -> Proxy | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is this machine: a loopback name or address, its own name or one of its addresses."""
+    """Whether ``host`` is this machine: a loopback name or address, its own name or one of its addresses. Resolves no
+    names."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost") or name == socket.gethostname().lower():
         return True
@@ -137,10 +140,10 @@ def is_local(host: str) -> bool:
 
 
 def tls_context(model: Model) -> ssl.SSLContext:
-    """The authorities that an endpoint's certificate is checked against.
+    """The TLS context with the authorities that the certificate of ``model``'s endpoint is checked against.
 
-    ``models.NAME.ca_file``, else ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` where they exist, else the system's. Raises
-    ``BadInput`` naming a file that holds no certificates, and where there are none at all.
+    They come from ``models.NAME.ca_file``, else ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` where they exist, else the
+    system. Raises ``BadInput`` naming a file that holds no certificates, and where there are none at all.
     """
     if model.ca_file:
         return _context("ca_file", str(Path(model.ca_file).expanduser()), None)
@@ -161,7 +164,8 @@ def tls_context(model: Model) -> ssl.SSLContext:
 
 
 def certificate_notes(model: Model) -> list[str]:
-    """Lines on variables that name certificates which do not exist."""
+    """A line for each of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that names what does not exist; none if ``ca_file`` is
+    set."""
     if model.ca_file:
         return []
     return [
@@ -172,7 +176,12 @@ def certificate_notes(model: Model) -> list[str]:
 
 
 def fit_open_files(models: Mapping[str, Model], others: Mapping[str, Model]) -> tuple[dict[str, Model], list[str]]:
-    """(the models, lines): raise the limit of open files; lower the concurrency where that is not enough."""
+    """Raise this process's limit of open files as far as is needed; lower the models' concurrency where that is not
+    enough.
+
+    Returns (models, notes): the same models, or copies with a lower concurrency and one line that says so. ``others``
+    (judge, simulator) count but are not changed.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = RESERVED_FILES + sum(model.concurrency for model in (*models.values(), *others.values()))
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -194,7 +203,7 @@ def fit_open_files(models: Mapping[str, Model], others: Mapping[str, Model]) -> 
 
 
 def _raised(soft: int, hard: int) -> int:
-    """The soft limit of open files after it was set to the hard one."""
+    """The soft limit of open files after an attempt to set it to the hard one; the old one where the system refuses."""
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):  # macOS has a lower limit of its own than the one that it states
@@ -235,7 +244,11 @@ def _check_answers(proxy: Proxy, setting: str, url: str, seconds: float) -> None
 
 
 def _bypassed(host: str, netloc: str, listed: str) -> bool:
-    """Whether ``NO_PROXY`` names a host: itself, its domain, its network (``10.0.0.0/8``), or everything (``*``)."""
+    """Whether ``listed``, the value of ``NO_PROXY``, names a host: itself, its domain, its network (``10.0.0.0/8``), or
+    all (``*``).
+
+    ``netloc`` is host and port as in the URL.
+    """
     names = {host.lower(), netloc.rpartition("@")[2].lower()}
     for entry in (entry.strip().lower() for entry in listed.split(",")):
         domain = entry.removeprefix("*").lstrip(".")
@@ -250,7 +263,8 @@ def _bypassed(host: str, netloc: str, listed: str) -> bool:
 
 
 def _variable(kind: str) -> str:
-    """The name of the variable as it stands in the environment; lower case counts first, as everywhere."""
+    """The name of the proxy variable of ``kind`` (``http``, ``https``, ``all``) as it is set; lower case counts
+    first."""
     name = f"{kind}_proxy"
     return next((found for found in (name, name.upper()) if os.environ.get(found)), name.upper())
 

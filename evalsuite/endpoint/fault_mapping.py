@@ -42,7 +42,11 @@ LONGEST_READ = 4000
 
 
 def status_fault(response: Response, model: Model, request: Request | None = None) -> Exception:
-    """The fault of an HTTP status, with the server's message."""
+    """The exception (not raised here) for an HTTP status that is no success, with the server's message, without
+    secrets.
+
+    ``request``: the one that was sent, whose prompt is removed from the message; None: there is no prompt.
+    """
     headers = response.headers
     if "html" in headers.get("Content-Type", ""):
         body: Any = page(response.body.decode("utf-8", "replace"))
@@ -63,7 +67,10 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 
 def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
-    """The class of failure of a status, whether it came as one or inside a stream."""
+    """The exception for a status, whether it came as one or inside a stream.
+
+    ``words``: the server's message; ``wait``: seconds of its Retry-After, None without one.
+    """
     message = f"HTTP {status} {words}".rstrip()
     if status in REFUSED_STATUS:
         what = {401: "needs a valid key", 403: "refuses this key", 404: "does not know this model or path"}[status]
@@ -84,7 +91,8 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
 
 
 def _remedy(words: str) -> str:
-    """The settings that leave out the fields which a server's words name; empty if they name none."""
+    """The settings, for the end of a message, that leave out or rename the request fields named in ``words``; empty if
+    none is."""
     named = [name for name in SENT if re.search(rf"\b{name}\b", words)]
     if {"max_tokens", "max_completion_tokens"} <= set(named):
         return " (to rename it: models.NAME.server.max_tokens_field=max_completion_tokens)"
@@ -93,7 +101,11 @@ def _remedy(words: str) -> str:
 
 
 def event_fault(event: Any, model: Model, request: Request) -> Exception:
-    """An error inside a reply that began with HTTP 200: SGLang and vLLM put the status into ``code``."""
+    """The exception (not raised here) for an error event inside a reply that began with HTTP 200.
+
+    SGLang and vLLM put the status into its ``code``; without a usable one, and for 401, 403 and 404, it is
+    ``Transient``.
+    """
     words = safe(_error_message(event), model, request)
     code = event.get("code") if isinstance(event, Mapping) else None
     if isinstance(code, str) and code.isdecimal():
@@ -106,7 +118,8 @@ def event_fault(event: Any, model: Model, request: Request) -> Exception:
 
 
 def connection_fault(error: Exception, model: Model) -> Exception:
-    """What went wrong on the way to the server, before it answered; an untrusted certificate will not get better."""
+    """The exception for what went wrong on the way to the server, before it answered: ``Down``, ``Malformed`` for what
+    is no HTTP, ``EndpointUnusable`` for an untrusted certificate, which will not get better."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return EndpointUnusable(
             f"{model.base_url}: certificate verify failed; give the authority that signed it with models.NAME.ca_file="
@@ -119,21 +132,25 @@ def connection_fault(error: Exception, model: Model) -> Exception:
 
 
 def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> Exception:
-    """A connection that broke ``seconds`` after the request was sent, while the reply arrived; ``lost``: how much of
-    it, for people."""
+    """The exception for a connection that broke while the reply arrived, ``seconds`` after the request was sent.
+
+    ``lost``: how much of the reply is lost, as the end of the message.
+    """
     if isinstance(error, aiohttp.ClientResponseError):
         return connection_fault(error, model)
     return Down(f"the connection broke after {seconds:.1f} s: {_exception_text(error, model)}{lost}")
 
 
 def _exception_text(error: Exception, model: Model) -> str:
-    """An exception's text on one line, without the URL that aiohttp adds: its query may hold a key."""
+    """An exception's text on one line, shortened and without secrets, without the URL that aiohttp adds: its query may
+    hold a key."""
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return safe(" ".join(text.split()) or repr(error), model)
 
 
 def _error_message(body: Any) -> str:
-    """The message in an error body of any shape; of a refused field the name, not the value."""
+    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; of a refused field the name, not
+    the value."""
     if isinstance(body, Mapping) and body.get("error"):
         body = body["error"]
     if isinstance(body, Mapping):
@@ -145,7 +162,7 @@ def _error_message(body: Any) -> str:
 
 
 def page(text: str) -> str:
-    """``an HTML page: `` and the page's visible text on one line; a long page is cut first."""
+    """``an HTML page:`` and the visible text of the page ``text`` on one line; a long page is cut first."""
     text = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", text[: 4 * LONGEST_READ])
     return "an HTML page: " + " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
@@ -155,7 +172,11 @@ _NOTED: set[str] = set()
 
 
 def note_secrets(*addresses: str | None) -> None:
-    """Let ``safe`` know the user, the password and the values of the query of addresses, which servers may quote."""
+    """Register, for the whole process, user, password and query values of URLs, so that ``safe`` removes them from
+    messages.
+
+    None among the addresses is ignored.
+    """
     for address in addresses:
         parts = urlsplit(address or "")
         pairs = parse_qsl(parts.query, keep_blank_values=True)
@@ -165,7 +186,11 @@ def note_secrets(*addresses: str | None) -> None:
 
 
 def safe(words: str, model: Model, request: Request | None = None) -> str:
-    """At most 300 characters of ``words`` without the key, the headers' values and quotations of the prompt."""
+    """``words`` with secrets as ``***`` and quotations of the prompt as ``[prompt]``, cut to 300 characters.
+
+    Secrets: the API key, the values of the model's headers, what ``note_secrets`` registered. ``request``: whose prompt
+    is meant; None: none.
+    """
     secrets = {os.environ.get(model.api_key_env, "").strip(), *model.headers.values(), *_NOTED}
     for secret in sorted(secrets, key=len, reverse=True):  # one may hold another
         if len(secret) >= 4:
@@ -176,7 +201,8 @@ def safe(words: str, model: Model, request: Request | None = None) -> str:
 
 
 def _unquoted(words: str, prompt: str) -> str:
-    """``words`` with every stretch of at least ``QUOTED`` characters of the prompt replaced."""
+    """``words`` with every stretch of at least ``QUOTED`` characters that occurs in ``prompt`` replaced by
+    ``[prompt]``."""
     kept: list[str] = []
     place = 0
     while place < len(words):

@@ -86,8 +86,11 @@ class Rejected(SampleFailed):
 
 
 def pause(attempt: int, fault: Transient, engine: Engine) -> float:
-    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1): Retry-After, but at
-    most ``engine.outage_seconds``; without one, or with one below a second, exponential backoff with jitter."""
+    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1) after ``fault``.
+
+    Retry-After, but at most ``engine.outage_seconds``; without one, or with one below a second, exponential backoff
+    with random jitter, at most ``engine.backoff_max_seconds``.
+    """
     if fault.retry_after is not None and fault.retry_after >= 1.0:
         return min(fault.retry_after, engine.outage_seconds)
     doubled = engine.backoff_seconds * 2.0 ** min(attempt - 1, 30)
@@ -95,10 +98,11 @@ def pause(attempt: int, fault: Transient, engine: Engine) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks for (number, or HTTP date against the reply's own Date);
-    None without. ``headers``: names in lower case, or in any case where the mapping allows it.
+    """Seconds, 0 to ``LONGEST_RETRY_AFTER``, that a Retry-After header asks for; None without one, or if it cannot be
+    read.
 
-    The reply's Date counts because the clock of this machine may be wrong.
+    It is a number, or an HTTP date, which is taken relative to the reply's own Date, because the clock of this machine
+    may be wrong. ``headers``: names in lower case, or in any case where the mapping allows it.
     """
     value = headers.get("retry-after", "").strip()
     if not value:

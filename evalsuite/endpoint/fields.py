@@ -26,8 +26,11 @@ class NoCompletion(ValueError):
 
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:
-    """Choice 0: the first of the list whose index is 0 or not stated; None without one. One answer is asked for, so
-    every other choice is another answer."""
+    """The first of a completion's ``choices`` whose index is 0 or not stated; None without one. One answer is asked
+    for, so every other choice is another answer.
+
+    Raises ``NoCompletion`` if the list or a choice has another type.
+    """
     if not choices:
         return None
     if not isinstance(choices, list):
@@ -42,7 +45,10 @@ def first_choice(choices: Any) -> Mapping[str, Any] | None:
 
 
 def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """(what a choice adds to the message, whether that is a whole message)."""
+    """(the message or part of one in a choice, whether it is a whole message): its ``delta``, ``message``, or ``text``.
+
+    Raises ``NoCompletion`` if that is no object.
+    """
     for name, whole in (("delta", False), ("message", True)):
         part = choice.get(name)
         if isinstance(part, dict):
@@ -53,7 +59,10 @@ def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
 
 
 def content_of(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a message's content: a text, or a list of parts of which some may be thoughts."""
+    """(text, reasoning) of a message's content: None, a text, or a list of parts of which some may be thoughts.
+
+    Raises ``NoCompletion`` for another type, and for a part of an unknown type without text.
+    """
     if content is None:
         return "", ""
     if isinstance(content, str):
@@ -65,7 +74,11 @@ def content_of(content: Any) -> tuple[str, str]:
 
 
 def reasoning_of(part: Mapping[str, Any]) -> str:
-    """The reasoning field under either of its names; servers that send both send it twice."""
+    """The reasoning of a message or delta, under either of its names (servers that send both send it twice); empty if
+    none.
+
+    Raises ``NoCompletion`` for another type than a text or a list of parts.
+    """
     for name in ("reasoning_content", "reasoning"):
         value = part.get(name)
         if value:
@@ -74,7 +87,11 @@ def reasoning_of(part: Mapping[str, Any]) -> str:
 
 
 def call_fields(call: Any) -> tuple[str, str, str]:
-    """(id, name, arguments) of a tool call or of a piece of one; arguments given as an object become its JSON."""
+    """(id, name, arguments) of a tool call or of a piece of one, empty where missing; an object of arguments becomes
+    its JSON.
+
+    Raises ``NoCompletion`` for a value of another type.
+    """
     if not isinstance(call, dict):
         raise NoCompletion(f"a tool call is {_kind(call)}")
     function = call.get("function")
@@ -94,7 +111,8 @@ def call_fields(call: Any) -> tuple[str, str, str]:
 
 
 def call_index(call: Mapping[str, Any]) -> int | None:
-    """The index of a piece of a tool call in a stream; None where none is stated."""
+    """The index of a piece of a tool call in a stream; None where none is stated. Raises ``NoCompletion`` if it is no
+    integer."""
     index = call.get("index")
     if isinstance(index, str) and index.isascii() and index.isdecimal():
         return int(index)
@@ -104,7 +122,7 @@ def call_index(call: Mapping[str, Any]) -> int | None:
 
 
 def finish_of(choice: Mapping[str, Any]) -> str:
-    """The finish reason; empty where none is stated."""
+    """The finish reason of a choice; empty where none is stated. Raises ``NoCompletion`` if it is no text."""
     finish = choice.get("finish_reason")
     if finish is None:
         return ""
@@ -114,12 +132,14 @@ def finish_of(choice: Mapping[str, Any]) -> str:
 
 
 def worse(finish: str, other: str) -> str:
-    """The finish reason of two that counts."""
+    """The one of two finish reasons that counts: the higher in the order of ``FINISHED``; one that is not in it is
+    highest."""
     return other if FINISHED.get(other, len(FINISHED)) > FINISHED.get(finish, len(FINISHED)) else finish
 
 
 def usage_of(raw: Mapping[str, Any]) -> Usage:
-    """Token counts under either spelling of reasoning tokens; what is no count is unknown."""
+    """Token counts of a reply's ``usage`` object, with either spelling of reasoning tokens; what is no count becomes
+    None."""
     details = raw.get("completion_tokens_details")
     reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     if reasoning is None:
@@ -131,8 +151,10 @@ def usage_of(raw: Mapping[str, Any]) -> Usage:
 
 
 def storable(text: str) -> str:
-    """The text as it can be stored: a character that was cut into two chunks is whole again, and what stays a lone
-    surrogate becomes U+FFFD, because no table holds it."""
+    """``text`` in a form that can be stored as UTF-8.
+
+    The two halves (surrogates) of a character that was cut in two are joined; a half that stays alone becomes U+FFFD.
+    """
     if text.isascii():
         return text
     try:
@@ -143,7 +165,8 @@ def storable(text: str) -> str:
 
 
 def _part(part: Any) -> tuple[str, str]:
-    """(text, reasoning) of one content part."""
+    """(text, reasoning) of one content part, one of them empty. Raises ``NoCompletion`` for a part of an unknown
+    form."""
     if isinstance(part, str):
         return part, ""
     if not isinstance(part, dict):
@@ -170,7 +193,7 @@ def _count(value: Any) -> int | None:
 
 
 def _kind(value: Any) -> str:
-    """The JSON type of a value, for messages."""
+    """The JSON type of a value in words, for messages (``a text``, ``an object``)."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "a truth value"
     names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}

@@ -31,7 +31,7 @@ class EndpointHealth:
     outages: int = 0
 
     def answered(self, reply: Reply) -> None:
-        """Count a whole reply."""
+        """Count a whole reply: its number, whether it lacks token counts, whether it has reasoning but no answer."""
         self.replies += 1
         self.uncounted += reply.usage.completion_tokens is None
         self.silent += bool(
@@ -40,12 +40,13 @@ class EndpointHealth:
 
     @property
     def other_protocol(self) -> bool:
-        """Whether the share of unreadable replies shows that the server speaks another protocol."""
+        """Whether at least 5 requests, and more than 1 %, had no readable reply, which shows that the server speaks
+        another protocol."""
         total = self.replies + self.garbled
         return self.garbled >= GARBLED_LEAST and self.garbled > GARBLED_SHARE * total
 
     def flags(self) -> tuple[str, ...]:
-        """Warnings about the scores of this endpoint, one sentence each."""
+        """Warnings about the scores of this endpoint, one sentence each; empty if nothing was noticed."""
         found = []
         if self.silent >= LEAST and self.silent > SILENT_SHARE * self.replies:
             found.append(

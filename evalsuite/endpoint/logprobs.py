@@ -72,9 +72,12 @@ class Scorer:
 async def score(
     scorer: Scorer, prompt: Sequence[int], answer: Sequence[int], spans: Sequence[tuple[int, int]] = ()
 ) -> TokenScores:
-    """Score ``answer`` after ``prompt`` (token ids); ``spans``: (first, end) of the tokens wanted, all without.
+    """Log-probabilities of the tokens of ``answer`` after ``prompt`` (token ids), by one request or several to the
+    server.
 
-    vLLM computes a whole prompt in any case and is asked once; SGLang computes what is wanted, one request a span.
+    ``spans``: (first, end) ranges of places in ``answer``, ascending; only these are returned, one after the other.
+    Without any: all tokens. vLLM computes a whole prompt in any case and gets one request; SGLang computes what is
+    wanted, one request a span.
 
     Raises ``NoLogprobs`` for a reply without them, ``Transient`` and others as ``Client`` does.
     """
@@ -95,7 +98,11 @@ async def score(
 
 
 async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenScores:
-    """Generate greedily after ``prompt`` at most ``most`` tokens, each with its distribution. Raises as ``score``."""
+    """Generate greedily at most ``most`` tokens after ``prompt`` (token ids); returns them with their
+    log-probabilities.
+
+    Raises as ``score``, also where no token comes.
+    """
     if scorer.dialect == "sglang":
         body = _generate_body(prompt, most, scorer.top, start=-1, temperature=0.0)
         reply = await _post(scorer.client, "sglang", body)
@@ -112,9 +119,10 @@ async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenSco
 
 
 async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
-    """Token ids of ``{"prompt": text}`` or ``{"messages": [...]}`` by the server's own tokenizer (``/tokenize``).
+    """Token ids of ``fields`` (``{"prompt": text}`` or ``{"messages": [...]}``) by the server's own tokenizer
+    (``/tokenize``).
 
-    Raises ``NoLogprobs`` where it has no such route.
+    Raises ``NoLogprobs`` where it has no such route, ``Transient`` after the retries.
     """
     response = await _persisted(client, "/tokenize", {"model": client.served_name, **fields}, root=True)
     tokens = _mapping(_decoded(response)).get("tokens") if response.status < 300 else None
@@ -124,9 +132,9 @@ async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
 
 
 async def detokenize(client: Client, tokens: Sequence[int]) -> str:
-    """Text of token ids (``/detokenize`` of vLLM and SGLang); empty for any HTTP error and for a reply without text.
+    """Text of token ids (``/detokenize`` of vLLM and SGLang); empty for an HTTP error and for a reply without text.
 
-    Raises ``Transient`` after the retries.
+    Raises ``Transient`` for faults of the connection and the server's overload, after the retries.
     """
     response = await _persisted(client, "/detokenize", {"model": client.served_name, "tokens": list(tokens)}, root=True)
     reply = _mapping(_decoded(response)) if response.status < 300 else {}
@@ -135,12 +143,14 @@ async def detokenize(client: Client, tokens: Sequence[int]) -> str:
 
 
 async def find_scorer(client: Client) -> Scorer:
-    """Find out with one short text whether and how a server scores given tokens, and how many alternatives it lists.
+    """Find out with a few requests on one short text whether and how a server scores given tokens; returns the working
+    scorer.
 
-    The scores must have no null behind the first token, must belong to the token at their place (a shift by one shows
-    in ranks and probabilities of an answer that the server has just generated), and must repeat themselves.
+    The scores must have no null behind the first token and must belong to the token at their place (a shift by one
+    shows in the ranks of an answer that the server has just generated); how well they repeat is among the scorer's
+    ``findings``.
 
-    Raises ``NoLogprobs`` saying what is missing.
+    Raises ``NoLogprobs`` saying what is missing, also where the server does not answer.
     """
     reasons = []
     try:
@@ -184,7 +194,12 @@ def _score_body(dialect: str, name: str, tokens: Sequence[int], start: int, top:
 
 
 def _generate_body(tokens: Sequence[int], most: int, top: int, *, start: int, temperature: float) -> dict[str, Any]:
-    """SGLang leaves the position ``logprob_start_len`` itself without a value: ``start`` is one earlier."""
+    """Body of SGLang's ``/generate``: at most ``most`` tokens after ``tokens``, with ``top`` alternatives at each
+    place.
+
+    SGLang leaves the position ``logprob_start_len`` itself without a value: ``start`` is one earlier than the first
+    wanted place; -1: none of the prompt.
+    """
     return {
         "input_ids": list(tokens),
         "sampling_params": {"max_new_tokens": most, "temperature": temperature},
@@ -213,7 +228,8 @@ def _flat(entries: Sequence[Mapping[int, float]]) -> _Lists:
 
 
 def _listed_vllm(reply: Mapping[str, Any], spans: Sequence[tuple[int, int]]) -> _Lists:
-    """What is listed at the places of ``spans``: ``{token: {"logprob": value, ...}}`` each."""
+    """What a reply of vLLM lists at the places of ``spans``, (first, end) in the prompt: ``{token: {"logprob":
+    value}}`` each."""
     every = _list(_choice(reply).get("prompt_logprobs"))
     places = [place for first, end in spans for place in every[first:end]]
     return _lists(
@@ -233,7 +249,10 @@ def _lists(lengths: Sequence[int], tokens: Sequence[int], values: Sequence[float
 
 
 def _entries_sglang(reply: Mapping[str, Any], count: int) -> list[Mapping[int, float]]:
-    """Token -> log-probability of each of the last ``count`` places of the prompt."""
+    """Token id -> log-probability at each of the last ``count`` places of the prompt, in a reply of SGLang.
+
+    Empty if the lists of scored tokens and of alternatives are of unequal length.
+    """
     meta = _mapping(reply.get("meta_info"))
     own = _list(meta.get("input_token_logprobs"))[-count:]
     listed = _list(meta.get("input_top_logprobs"))[-count:]
@@ -247,7 +266,8 @@ Listed = list[tuple[int, float]]
 
 
 def _generated_vllm(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
-    """(own, listed) of each generated token."""
+    """(own, listed) of a reply of vLLM: (token id, log-probability) of each generated token, and of its
+    alternatives."""
     logprobs = _mapping(_choice(reply).get("logprobs"))
     names, values = (_list(logprobs.get(name)) for name in ("tokens", "token_logprobs"))
     places = [_mapping(entry).items() for entry in _list(logprobs.get("top_logprobs"))]
@@ -263,7 +283,7 @@ def _generated_sglang(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
 
 @contextmanager
 def _malformed() -> Iterator[None]:
-    """Turns what a reply of an unforeseen shape raises into ``NoLogprobs``."""
+    """A ``with`` block in which what reading a reply of an unforeseen shape raises becomes ``NoLogprobs``."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -271,12 +291,16 @@ def _malformed() -> Iterator[None]:
 
 
 def _triples(entries: Any) -> Listed:
-    """SGLang's ``[log-probability, token id, text]``."""
+    """(token id, log-probability) of SGLang's entries ``[log-probability, token id, text]``, without those whose value
+    is null."""
     return [(int(token), float(value)) for value, token, *_ in _list(entries) if value is not None]
 
 
 def _reduced(lists: _Lists, tokens: Sequence[int]) -> TokenScores:
-    """The places of ``lists`` as arrays; ``tokens`` are those that stand there."""
+    """The places of ``lists`` as arrays, alternatives sorted by probability; ``tokens`` are those scored at each place.
+
+    Raises ``NoLogprobs`` if one of them is not listed at its place.
+    """
     scored = np.array(tokens, np.int64)
     shape = (len(lists.lengths), int(lists.lengths.max(initial=1)))
     listed, values = np.full(shape, -1, np.int64), np.full(shape, -np.inf)

@@ -31,16 +31,17 @@ CHECK_PAUSE = 15.0
 
 
 def base_urls(model: Model) -> tuple[str, ...]:
-    """The base URLs of a model: one or several roots of the OpenAI API."""
+    """The base URLs of a model as they are configured (one or several roots of the OpenAI API), always as a tuple."""
     urls = model.base_url
     return (urls,) if isinstance(urls, str) else tuple(str(url) for url in urls)
 
 
 def connect_all(model: Model, engine: Engine) -> tuple[Client, ...]:
-    """One client per base URL, which is in ``client.model.base_url`` without its query. The caller closes them, or the
-    pool made of them.
+    """One client per base URL of ``model``, each with an equal share (rounded up) of its concurrency as limit of
+    connections.
 
-    Raises ``BadInput`` as ``connect`` does.
+    ``client.model.base_url`` is without the query. The caller closes them, or the pool made of them. Raises
+    ``BadInput`` as ``connect`` does.
     """
     urls = base_urls(model)
     share = -(-model.concurrency // len(urls))
@@ -66,7 +67,7 @@ class Pool:
 
     @property
     def clients(self) -> tuple[Client, ...]:
-        """One per base URL."""
+        """The clients of the replicas, one per base URL."""
         return tuple(replica.client for replica in self.replicas)
 
     @property
@@ -76,16 +77,15 @@ class Pool:
 
     @property
     def where(self) -> str:
-        """The base URLs, for messages."""
+        """The base URLs without queries, joined by commas, for messages."""
         return ", ".join(map(shown_url, base_urls(self.model)))
 
     async def send(self, request: Request, progress: PartialReply | None = None) -> Reply:
         """Send a request once, to the replica with the lowest load; waits for a slot and for the end of an outage.
-        ``progress`` holds the reply while it arrives.
 
-        Raises ``Transient`` (with ``outage`` set if the endpoint was down at that time), ``TooSlow``,
-        ``Rejected``, ``ContextOverflow``, ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and
-        ``EndpointUnusable``.
+        Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient`` (with
+        ``outage`` set if the endpoint was down at that time), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
+        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and ``EndpointUnusable``.
         """
         replica = await self._slot()
         sent = time.monotonic()
@@ -112,10 +112,11 @@ class Pool:
         raise failed
 
     async def gave_up(self, fault: SampleFailed) -> None:
-        """Record that a request is not sent again because of ``fault``.
+        """Count a request that is not sent again because of ``fault``; after ``Busy`` every replica gets a test
+        request.
 
-        Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if the
-        endpoint is too busy for a test request, too.
+        Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if every
+        replica fails that test request, too; the pool then fails all further requests.
         """
         if isinstance(fault, TooSlow):
             self.tally.slow += 1
@@ -158,7 +159,10 @@ class Pool:
             replica.faults += 1
 
     async def _slot(self) -> Replica:
-        """Reserve a slot, waiting until there is one; the replica that has it."""
+        """Reserve a slot on the free replica with the lowest load, waiting until there is one, and return that replica.
+
+        Raises the error for which the endpoint was given up.
+        """
         while True:
             if self.fault is not None:
                 raise self.fault.with_traceback(None)
@@ -195,7 +199,11 @@ class Pool:
         self._wake()
 
     async def _outage(self, replica: Replica, fault: Transient, *, raw: bool) -> bool:
-        """Whether the replica was down when ``fault`` happened; checks it if the fault is a reason to."""
+        """Whether the replica was down when ``fault`` happened; starts a check of it if the fault is a reason to, and
+        waits for it.
+
+        ``raw``: whether the failed request went to ``/completions``, as the check's then does.
+        """
         if self.fault is not None or isinstance(fault, Busy):
             return False
         if replica.state is ReplicaState.UP:
@@ -218,7 +226,8 @@ class Pool:
             self._give_up(error)
 
     async def _watch(self, replica: Replica, check: HealthCheck) -> None:
-        """Check a replica until it can be used. Raises the error that ends the endpoint."""
+        """Check a replica until it can be used, and set its state. Raises ``EndpointDown`` or ``EndpointUnusable`` if
+        it is given up."""
         began, checks = time.monotonic(), 1
         why = await check.at(replica.client)
         if why:
@@ -244,7 +253,10 @@ class Pool:
         self._wake()
 
     async def _reconnected(self, replica: Replica, check: HealthCheck) -> str:
-        """Call ``on_reconnect``; returns why the replica is still down, or an empty text."""
+        """Call ``on_reconnect``, if there is one; returns why the replica is still down, or an empty text.
+
+        Raises ``EndpointUnusable`` as ``on_reconnect`` does, if the replica itself works.
+        """
         if self.on_reconnect is None:
             return ""
         try:
@@ -258,7 +270,10 @@ class Pool:
         return ""
 
     def _left(self, why: str) -> float:
-        """Seconds until the outage reaches ``engine.outage_seconds``. Raises ``EndpointDown`` after that."""
+        """Seconds until the outage reaches ``engine.outage_seconds``; infinity while a replica is not down.
+
+        Raises ``EndpointDown``, with ``why``, after that.
+        """
         if any(replica.state is not ReplicaState.DOWN for replica in self.replicas):
             return math.inf
         now = time.monotonic()
@@ -273,7 +288,8 @@ class Pool:
 
 
 def pool(model: Model, engine: Engine, clients: Sequence[Client]) -> Pool:
-    """A pool of the clients of ``connect_all``, whose servers have been identified."""
+    """A pool of the clients of ``connect_all``, whose servers have been identified; ``model.concurrency`` is divided
+    among them."""
     share = -(-model.concurrency // len(clients))
     replicas = tuple(Replica(replica, ConcurrencyLimit(share, engine.first_token_seconds)) for replica in clients)
     return Pool(model, engine, replicas)

@@ -69,9 +69,10 @@ class ReferenceCheck:
 
 
 async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> ReferenceCheck:
-    """Send one request through both clients and compare what they read.
+    """Send one request through our client (twice) and the stock OpenAI client (once) and compare what they read.
 
-    Raises nothing that a server can cause: a client that cannot read the reply is the finding.
+    ``streamed``: whether a stream is requested. Raises nothing that a server can cause: a client that cannot read the
+    reply is the finding.
     """
     own: list[Reading] = []
     own_error = reference_error = ""
@@ -105,10 +106,11 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
 
 
 def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, Any, Any]]:
-    """(field, our value, the reference's) where the reference's reading differs from our readings of equal requests.
+    """(field, our value, the reference's) where the reference's reading differs from ``own``, our readings of equal
+    requests.
 
     Texts, tool calls and generated tokens are compared only where all of ``own`` agree on them, since a server may
-    generate something else each time; otherwise only whether there are any.
+    generate something else each time; otherwise only whether there are any. Empty if nothing differs.
     """
     steady = all(_contents(other) == _contents(own[0]) for other in own)
     views = (_structure, _contents, _identifiers) if steady else (_structure,)
@@ -121,9 +123,9 @@ def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, A
 
 
 def reference_request(sampling: Mapping[str, Any], context: int | None, *, tools: bool) -> Request:
-    """The request of the comparison: one easy question, or with ``tools`` one whose answer is a tool call.
+    """The request of the comparison: one easy question, or with ``tools`` one whose answer is a tool call; greedy.
 
-    ``sampling``: fields of the run; ``context``: tokens that the server's context holds, where it is known.
+    ``sampling``: fields of the run; ``context``: tokens that the server's context holds, None where it is not known.
     """
     question, most = (TOOL_QUESTION, TOOL_TOKENS) if tools else (PROBE, PROBE_TOKENS)
     fields = {**sampling, "max_tokens": token_limit(most, sampling, context), "temperature": 0.0, "seed": 0}
@@ -131,7 +133,11 @@ def reference_request(sampling: Mapping[str, Any], context: int | None, *, tools
 
 
 async def own_reading(client: Client, request: Request, *, streamed: bool) -> Reading:
-    """What our client reads. Raises ``SampleFailed`` or ``EndpointUnusable`` as ``Client.send`` does."""
+    """Send a request through our client, with at most one retry, and return what it reads in the reply.
+
+    ``streamed``: whether a stream is requested. Raises ``SampleFailed`` or ``EndpointUnusable`` as ``Client.send``
+    does.
+    """
     body = _body(client, request, streamed=streamed)
 
     async def send() -> Reading:
@@ -144,7 +150,8 @@ async def own_reading(client: Client, request: Request, *, streamed: bool) -> Re
 
 
 def read_own(data: bytes, client: Client, request: Request) -> Reading:
-    """What our client reads in the bytes of a reply. Raises ``SampleFailed``."""
+    """What our client reads in ``data``, the bytes of a whole reply to ``request``; sends nothing. Raises
+    ``SampleFailed``."""
     stream = ReplyStream(largest(request))
     stream.feed(data)
     stream.end()
@@ -154,11 +161,11 @@ def read_own(data: bytes, client: Client, request: Request) -> Reading:
 
 
 async def reference_reading(client: Client, request: Request, *, streamed: bool, stock: Any = None) -> Reading:
-    """What the stock client reads of the same request, sent to the same address with the same key and headers.
+    """Send the same request with the stock client, to the same address with the same key and headers; what it reads.
 
-    ``stock``: an open ``stock_client`` for many requests; None: one is made for this request.
-    Thinking that stands in the text, and the token cap as a finish reason, are rules of ours above the reply's fields:
-    they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets.
+    ``streamed``: whether a stream is requested. ``stock``: an open ``stock_client`` for many requests; None: one is
+    made for this request. Thinking that stands in the text, and the token cap as a finish reason, are rules of ours
+    above the reply's fields: they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets.
     """
     import openai
 
@@ -178,8 +185,11 @@ def _seconds(client: Client) -> float:
 
 
 def stock_client(client: Client) -> Any:
-    """The stock client with the address, key, headers, proxy and certificates of ours, as an asynchronous context. As
-    ours, it follows no redirects, takes no proxy from the environment by itself and sends no name of an organisation.
+    """An ``openai.AsyncOpenAI`` with the address, key, headers, proxy and certificates of ours, to be used in ``async
+    with``.
+
+    As ours, it follows no redirects, takes no proxy from the environment by itself and sends no name of an
+    organisation. Raises ``BadInput`` for a key, proxy or certificates that cannot be used.
     """
     import openai
 
@@ -204,7 +214,8 @@ def stock_client(client: Client) -> Any:
 
 
 async def _completion(stock: Any, body: Mapping[str, Any]) -> Any:
-    """The chat completion; a stream is put together by the package's own helper."""
+    """The chat completion of the ``openai`` package to ``body``; a stream is put together by the package's own
+    helper."""
     named = {"model": body["model"], "messages": body["messages"]}
     further = {name: value for name, value in body.items() if name not in (*named, "stream", "stream_options")}
     if not body.get("stream"):
@@ -216,7 +227,7 @@ async def _completion(stock: Any, body: Mapping[str, Any]) -> Any:
 
 
 def _read(completion: Any) -> Reading:
-    """The fields of a chat completion.
+    """The fields of a chat completion of the ``openai`` package.
 
     The package checks no types: a field of another type than it documents raises ``TypeError`` here.
     """
@@ -261,19 +272,21 @@ def _body(client: Client, request: Request, *, streamed: bool) -> dict[str, Any]
 
 
 def _query(client: Client) -> list[tuple[str, str]]:
-    """The query of the configured address (Azure: ``api-version``)."""
+    """(name, value) pairs of the query of the configured address (Azure: ``api-version``)."""
     return parse_qsl(client.transport.parts.query, keep_blank_values=True)
 
 
 def _safe(words: str, client: Client, request: Request) -> str:
-    """``words`` without secrets; the query of an address may hold a key, too."""
+    """``words`` without secrets and quotations of the prompt, shortened; the query of an address may hold a key,
+    too."""
     for _, value in _query(client):
         words = words.replace(value, "***") if len(value) >= 4 else words
     return safe(words, client.model, request)
 
 
 def _structure(reading: Reading) -> dict[str, Any]:
-    """What equal requests have in common whatever text is generated."""
+    """What equal requests have in common whatever text is generated, as field -> value (finish reason, prompt tokens
+    ...)."""
     return {
         "finish reason": reading.finish_reason,
         "any reasoning": bool(reading.reasoning.strip()),
@@ -298,7 +311,7 @@ def _identifiers(reading: Reading) -> dict[str, Any]:
 
 
 def _shown(value: Any, client: Client, request: Request) -> str:
-    """A value of a reply, first without secrets, then cut."""
+    """A value of a reply for a message, first without secrets, then cut to ``SHOWN`` characters."""
     words = _safe(value if isinstance(value, str) else repr(value), client, request)
     words = words if len(words) <= SHOWN else words[: SHOWN - 3] + "..."
     return f"'{words}'" if isinstance(value, str) else words

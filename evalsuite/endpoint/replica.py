@@ -52,18 +52,19 @@ class Replica:
     """The result of the running check: whether it was down."""
 
     def resolve(self, *, down: bool) -> None:
-        """Give the result of the check to the requests that wait for it."""
+        """Give the result of the running check (``down``: the replica was down) to the requests that wait for it, if
+        any."""
         if self.checking is not None and not self.checking.done():
             self.checking.set_result(down)
 
     @property
     def load(self) -> float:
-        """Share of its slots that are in use."""
+        """Requests in flight as a share of the allowed number (fraction, may exceed 1)."""
         return self.running / self.limit.allowed
 
     @property
     def free(self) -> int:
-        """Further requests that may be sent to it now."""
+        """Number of further requests that may be sent to it now; 0 unless it is up."""
         return max(0, self.limit.allowed - self.running) if self.state is ReplicaState.UP else 0
 
 
@@ -79,10 +80,11 @@ class HealthCheck:
     """Whether it has answered any request; a replica that never has is given up earlier."""
 
     async def at(self, client: Client) -> str:
-        """The reason why the server cannot be used now; empty if it can. Raises ``EndpointUnusable`` if no later check
-        can succeed.
+        """Request ``/models`` (and one token, if ``generate``): the reason why the server cannot be used now; empty if
+        it can.
 
         ``GET /models`` may have any response but that of a gateway or a fault, because some servers lack this path.
+        Raises ``EndpointUnusable`` if no later check can succeed (a refused key).
         """
         try:
             response = await client.get("/models")

@@ -53,7 +53,7 @@ class TextBuffer:
         self.length = 0
 
     def add(self, piece: str) -> None:
-        """Append."""
+        """Append a piece of text."""
         self._pieces.append(piece)
         self.length += len(piece)
         if len(self._pieces) == PIECES:
@@ -61,7 +61,7 @@ class TextBuffer:
             self._pieces.clear()
 
     def whole(self) -> str:
-        """All of it."""
+        """The whole text so far."""
         return "".join([*self._blocks, *self._pieces])
 
 
@@ -82,7 +82,11 @@ class Assembler:
         self._prompt_ids, self._ids = TokenIds(), TokenIds()
 
     def add(self, body: Mapping[str, Any]) -> bool:
-        """Take one event or body; True if it held generated text or a tool call."""
+        """Take the JSON of one event or of a whole body; True if it held generated text, reasoning or a tool call.
+
+        Raises ``ErrorEvent`` for an error, ``NoCompletion`` for what no completion has, ``SampleFailed`` for text
+        behind the end.
+        """
         if body.get("error") or body.get("object") == "error":
             raise ErrorEvent(body.get("error") or body)
         usage, name, fingerprint = body.get("usage"), body.get("model"), body.get("system_fingerprint")
@@ -98,7 +102,11 @@ class Assembler:
         return choice is not None and self._add_choice(choice)
 
     def add_text(self, field: str, text: str) -> None:
-        """Take an event that adds ``text`` to a field of the message and is otherwise as one before."""
+        """Append ``text`` to the answer (``field`` is ``content``) or else to the reasoning, as an event would that
+        holds only it.
+
+        Raises ``SampleFailed`` for text behind the end of the answer.
+        """
         self._unfinished(generated=bool(text))
         (self._text if field == "content" else self._reasoning).add(text)
 
@@ -134,12 +142,12 @@ class Assembler:
 
     @property
     def characters(self) -> int:
-        """Length of the text and the reasoning so far."""
+        """Number of characters of text and reasoning so far."""
         return self._text.length + self._reasoning.length
 
     @property
     def model(self) -> str:
-        """The serving model's name, empty if none came or several did."""
+        """The serving model's name in the reply; empty if none came, or several different ones did."""
         return self._names[0] if len(self._names) == 1 else ""
 
     @property
@@ -156,7 +164,10 @@ class Assembler:
         first: float | None,
         tags: Tags = KNOWN_TAGS,
     ) -> Reply:
-        """The whole reply; ``thinking``: the model was asked to think, so a cut text without tags is its thinking.
+        """The whole reply; its finish reason becomes ``length`` where ``max_tokens`` (None: no cap) are reached.
+
+        ``thinking``: the model was asked to think, so a cut text without ``tags`` is its thinking. ``seconds`` and
+        ``first``: duration of the request and time to the first generated text (None: unknown), stored in the reply.
 
         Raises ``SampleFailed`` when the server did not finish it by itself, or called itself by several names.
         """
@@ -186,7 +197,7 @@ class TokenIds:
         """None: something else came."""
 
     def add(self, ids: Any) -> None:
-        """Take the next ones."""
+        """Append a list of token ids; if it is anything else, all ids of the reply are dropped."""
         if (
             self._ids is None
             or not isinstance(ids, list)
@@ -200,7 +211,8 @@ class TokenIds:
             self._ids = None
 
     def whole(self, count: int | None) -> tuple[int, ...]:
-        """All of them; empty where the server counts another number of tokens."""
+        """All token ids; empty where some were no ids, or the server counts another number of tokens (``count``; None:
+        unknown)."""
         return tuple(self._ids) if self._ids and count in (None, len(self._ids)) else ()
 
 
@@ -219,10 +231,12 @@ class ToolCallParts:
         return bool(self._calls)
 
     def add(self, calls: Any, *, whole: bool) -> None:
-        """Take the calls of a whole message, whose place in the list is their order, or pieces of calls of a stream.
+        """Take the ``tool_calls`` of a whole message, whose place in the list is their order, or pieces of calls of a
+        stream.
 
         Pieces are joined by their index; the first one has id and name. A piece with another id and a name is another
-        call, whatever its index: some servers number every call of a message 0.
+        call, whatever its index: some servers number every call of a message 0. Raises ``NoCompletion`` for another
+        form.
         """
         if not isinstance(calls, list):
             raise NoCompletion("tool_calls is no list")
@@ -239,14 +253,17 @@ class ToolCallParts:
             known["arguments"] += arguments
 
     def whole(self) -> tuple[dict[str, str], ...]:
-        """All calls, by their index in the stream, or as the message lists them."""
+        """All calls, each with ``id``, ``name`` and ``arguments`` (JSON text), by index in the stream, or as the
+        message lists them."""
         ordered = sorted(self._calls, key=lambda pair: pair[0])
         return tuple({field: storable(value) for field, value in call.items()} for _, call in ordered)
 
 
 def _begins(known: Mapping[str, str], identifier: str, name: str, *, stated: bool) -> bool:
-    """Whether a piece with this id and name begins a call of its own instead of continuing ``known``; ``stated``: it
-    has the same index."""
+    """Whether a piece with this id and name begins a call of its own instead of continuing the call ``known``.
+
+    ``stated``: its index was stated, and is that of ``known``.
+    """
     if not name:
         return False
     if identifier and known["id"]:

@@ -31,7 +31,8 @@ class SSEReader:
         """Whether the last chunk ended with CR: a LF that comes next belongs to the same line end."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The payloads of the events that ``chunk`` completes, in order."""
+        """Take the next bytes of the stream; returns the ``data`` payloads of the events that ``chunk`` completes, in
+        order."""
         if not chunk:
             return []
         if self._return or b"\r" in chunk:
@@ -47,7 +48,8 @@ class SSEReader:
         return self._payloads(lines)
 
     def end(self) -> list[bytes]:
-        """The payloads that are still held when the stream ends without an empty line."""
+        """The payloads that are still held when the stream ends without an empty line; call it once after the last
+        chunk."""
         lines = [b"".join(self._pieces), b""]
         self._pieces = []
         return self._payloads(lines)
@@ -71,8 +73,11 @@ class SSEReader:
 
 
 def _joined(lines: list[bytes]) -> list[bytes]:
-    """The payload of an event of several ``data`` lines: one JSON value over all of them, as the standard has it; else
-    one a line, for servers that leave out the empty line between events."""
+    """The payloads of an event of several ``data`` lines.
+
+    One, if the joined lines are one JSON value, as the standard has it; else one a line, for servers that leave out the
+    empty line between events.
+    """
     whole = b"\n".join(lines)
     try:
         orjson.loads(whole)
@@ -104,7 +109,8 @@ class Template:
         """Events that were taken for the known one so far."""
 
     def text(self, payload: bytes) -> str | None:
-        """The text of an event that is otherwise the known one, maybe empty; None: it must be parsed."""
+        """The text (may be empty) of an event that is otherwise equal to the learnt one; None: it is not, and must be
+        parsed."""
         if not (payload.startswith(self._prefix) and payload.endswith(self._suffix)):
             return None
         try:
@@ -114,10 +120,11 @@ class Template:
         return found if type(found) is str else None
 
     def learn(self, payload: bytes, body: Mapping[str, Any], events: int) -> None:
-        """Take an event that has been parsed for the known one, if it is nothing but some text; ``events`` came yet.
+        """Keep an event, its JSON parsed in ``body``, as the template, if one text is all that it holds; else keep
+        none.
 
-        The one before is dropped: this event may have changed the model's name or the token counts, and the latest
-        value counts.
+        ``events``: number of events with text so far, which bounds how often this is tried. The template before is
+        dropped: this event may have changed the model's name or the token counts, and the latest value counts.
         """
         self._prefix = self._suffix = UNKNOWN
         if EVENTS_PER_TRY * self.tries > events or (found := _only_text(body)) is None:
@@ -136,7 +143,7 @@ class Template:
 
 
 def _only_text(body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(field, text) of an event that carries one text and ends nothing."""
+    """(field, text) of a streamed event that carries one text and ends nothing; None for any other event."""
     choices = body.get("choices")
     if not isinstance(choices, list) or len(choices) != 1:
         return None

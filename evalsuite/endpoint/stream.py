@@ -31,7 +31,8 @@ UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Type
 
 
 def largest(request: Request) -> int:
-    """Bytes that the reply to ``request`` can have."""
+    """Most bytes that the reply to ``request`` may have: 512 for each of its ``max_tokens`` (1 million without), and 1
+    MB."""
     return SIZE_PER_TOKEN * int(request.sampling.get("max_tokens") or 1_000_000) + 1_000_000
 
 
@@ -70,7 +71,10 @@ class ReplyStream:
         return bool(self._head)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises ``Transient`` when more have come than an answer can have, and as ``add``."""
+        """Take the next bytes (decompressed) of the reply.
+
+        Raises ``Transient`` when more than ``most`` bytes have come, and as ``add`` for an event that they complete.
+        """
         self.size += len(chunk)
         if self.size > self.most:
             raise Transient(f"an endless reply: more than {self.most} bytes{self.lost}", retries=ENDLESS_RETRIES)
@@ -90,7 +94,10 @@ class ReplyStream:
             self._take(payload)
 
     def end(self) -> None:
-        """End of the bytes. Raises ``Transient`` when it has no end of its own, and as ``add``."""
+        """End the reply: no more bytes come; a whole body is read now.
+
+        Raises ``Transient`` for a stream without ``[DONE]`` and finish reason, and as ``add``.
+        """
         if self._body is not None:
             self.add(b"".join(self._body))
             self.first = None
@@ -108,8 +115,11 @@ class ReplyStream:
             self.add(payload)
 
     def add(self, payload: bytes) -> None:
-        """Take the JSON of one event, or a whole body. Raises ``Malformed`` for what is no chat completion,
-        ``ErrorEvent`` when it reports an error, ``Transient`` for an answer that goes on behind its end."""
+        """Take the JSON of one event, or of a whole body.
+
+        Raises ``Malformed`` for what is no chat completion, ``ErrorEvent`` when it reports an error, ``Transient`` for
+        an answer that goes on behind its end.
+        """
         text = self._template.text(payload)
         if text is None:
             generated = self._parse(payload)
@@ -143,12 +153,16 @@ class ReplyStream:
 
     @property
     def lost(self) -> str:
-        """For messages: how much of an answer goes to waste."""
+        """For the end of a message: how many characters of an answer are thrown away; empty if none has come."""
         length = self.assembler.characters
         return f"; {length} characters of an answer were thrown away" if length else ""
 
     def reply(self, request: Request, began: float, *, thinking: bool, tags: Tags = KNOWN_TAGS) -> Reply:
-        """The whole reply. Raises ``Transient`` when the server did not finish it, or sent parts twice, ``Empty``."""
+        """The whole reply to ``request``; call it after ``end``. ``began``: when it was sent, ``time.monotonic()``.
+
+        ``thinking``: the model was asked to think; ``tags`` enclose its thinking. Raises ``Transient`` when the server
+        did not finish it, or sent parts twice, and ``Empty`` for a finished reply without a token.
+        """
         try:
             found = self.assembler.reply(
                 thinking=thinking,
@@ -168,7 +182,11 @@ class ReplyStream:
 
 
 def _parsed(payload: bytes) -> Mapping[str, Any]:
-    """A JSON object. Lone surrogates and bytes that are no UTF-8 are taken: models do produce half a character."""
+    """The JSON object in ``payload``. Lone surrogates and bytes that are no UTF-8 are taken: models do produce half a
+    character.
+
+    Raises ``Malformed`` for what is not JSON, ``NoCompletion`` for JSON that is no object.
+    """
     try:
         body = orjson.loads(payload)
     except orjson.JSONDecodeError:
@@ -194,5 +212,5 @@ class PartialReply:
 
     @property
     def characters(self) -> int:
-        """Characters of text and reasoning that have come."""
+        """Characters of text and reasoning that have come; 0 before the request is sent."""
         return 0 if self.reply is None else self.reply.characters

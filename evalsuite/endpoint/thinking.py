@@ -40,7 +40,10 @@ def switch_fields(model: Model) -> dict[str, Any]:
 
 
 def stated_switch(model: Model) -> dict[str, Any] | None:
-    """The switch as manifests keep it; None for the common one (``enable_thinking``) with known tags."""
+    """The thinking switch as manifests keep it: ``on`` and ``off`` (request arguments) and ``tags``.
+
+    None for a model that configures none: the common one (``enable_thinking``) with known tags.
+    """
     if not model.thinking_switch:
         return None
     on, off = (_arguments(model, thinking=thinking) for thinking in (True, False))
@@ -48,7 +51,7 @@ def stated_switch(model: Model) -> dict[str, Any] | None:
 
 
 def tags_of(model: Model) -> Tags:
-    """The tags that enclose the thinking of ``model``."""
+    """The (opening, closing) tags that enclose the thinking of ``model``: those it configures, else ``KNOWN_TAGS``."""
     stated = model.thinking_switch.get("tags")
     return tuple((opening, closing) for opening, closing in stated) if stated else KNOWN_TAGS
 
@@ -81,7 +84,8 @@ def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, c
 
 
 def _bare(part: str, opening: tuple[str, ...]) -> str:
-    """Thinking or answer without the tag that opens it, the marks of harmony's turns and line breaks around it."""
+    """``part`` (thinking or answer) without the first of the tags ``opening`` that opens it, without the marks of
+    harmony's turns at its end, and without line breaks around it."""
     part = part.strip("\n")
     for tag in opening:
         if part.lstrip().startswith(tag):

@@ -34,7 +34,11 @@ class RequestTimeout:
     """First percentile, tokens per second; None while unknown."""
 
     def note(self, reply: Reply) -> None:
-        """Learn from a whole reply; the wait for its first token is left out where it is known."""
+        """Measure the generated tokens per second of a whole reply, without the wait for its first token where that is
+        known.
+
+        Replies below ``SHORTEST`` tokens are ignored. ``slowest`` is computed again every ``EVERY`` replies.
+        """
         tokens = reply.usage.completion_tokens or 0
         seconds = reply.seconds - (reply.first_token_seconds or 0.0)
         if tokens < SHORTEST or seconds <= 0:
@@ -46,14 +50,18 @@ class RequestTimeout:
             self.slowest = ordered[len(ordered) // 100]
 
     def longest(self, max_tokens: int | None, first_token_seconds: float) -> float | None:
-        """Seconds after which a request of ``max_tokens`` is hopeless; None while the rate is unknown."""
+        """Seconds after which a request of ``max_tokens`` is given up: its first token's time-out, and its tokens at a
+        quarter of the slowest rate. None while that rate is unknown, or where ``max_tokens`` is None."""
         if self.slowest is None or max_tokens is None:
             return None
         return first_token_seconds + max_tokens / (self.slowest / 4.0)
 
 
 def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> float:
-    """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known."""
+    """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known.
+
+    ``max_tokens`` None counts as 64,000; ``first_token_seconds`` is added.
+    """
     return first_token_seconds + (max_tokens or ASSUMED_TOKENS) / ASSUMED
 
 

@@ -66,8 +66,10 @@ class Transport:
         return self.parts.geturl()
 
     def url(self, path: str, *, root: bool = False) -> URL:
-        """The URL of ``path`` below the base URL (``root``: below the server's root, which has no ``/v1``), the query
-        of the base URL behind it."""
+        """The URL of ``path`` below the base URL, with the query of the base URL behind it.
+
+        ``root``: below the server's root instead, which is the base URL without a final ``/v1``.
+        """
         url = self._urls.get((path, root))
         if url is None:
             base = self.parts.path.rstrip("/")
@@ -79,15 +81,20 @@ class Transport:
     def post(
         self, path: str, body: bytes, *, root: bool = False
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send a JSON body. Redirects are not followed: the key and the questions would go along."""
+        """A context manager that sends ``body`` (JSON bytes) to ``path`` (``root`` as in ``url``) and yields the
+        response.
+
+        Redirects are not followed: the key and the questions would go along.
+        """
         return self._opened().post(self.url(path, root=root), data=body, headers=_JSON, allow_redirects=False)
 
     def get(self, path: str, *, root: bool = False) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Ask for a path."""
+        """A context manager that sends a GET of ``path`` (``root`` as in ``url``) and yields the response; follows no
+        redirects."""
         return self._opened().get(self.url(path, root=root), allow_redirects=False)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; a later request opens new ones."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -114,10 +121,10 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def transport(model: Model, engine: Engine, limit: int) -> Transport:
-    """The way to ``model.base_url`` with at most ``limit`` connections; opens none.
+    """A transport to ``model.base_url`` with at most ``limit`` connections; opens none.
 
-    Raises ``BadInput`` for a key, a proxy or certificates that cannot be used, for a password in the URL and for an
-    address that is none.
+    Raises ``BadInput`` for a key, a proxy or certificates that cannot be used, for a user or password in the URL and
+    for an address that is none.
     """
     parts = urlsplit(model.base_url)
     if "@" in parts.netloc:
@@ -143,7 +150,8 @@ def transport(model: Model, engine: Engine, limit: int) -> Transport:
 
 
 async def fetch(response: aiohttp.ClientResponse, most: int = BODY_BYTES) -> Response:
-    """Read at most ``most`` bytes of a body."""
+    """Read at most ``most`` bytes of a response's body; what is longer is cut without an error. Returns status,
+    headers, body."""
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
@@ -154,7 +162,7 @@ async def fetch(response: aiohttp.ClientResponse, most: int = BODY_BYTES) -> Res
 
 
 def _probed_socket(address: Any) -> socket.socket:
-    """A socket with TCP keep-alive."""
+    """An unconnected socket with TCP keep-alive for ``address``, one of ``getaddrinfo``'s tuples."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -42,7 +42,7 @@ class _Refused(Exception):
 async def take_fingerprint(client: Client, context: int | None = None) -> tuple[Fingerprint, Mapping[str, Any]]:
     """(fingerprint, one raw body) of a server: 20 requests of 12 tokens, or of 64 where it gives no log-probabilities.
 
-    ``context``: tokens that the server's context holds, where it is known; half of a very short one is the limit.
+    ``context``: tokens that the server's context holds, None where it is not known; answers are at most half as long.
     Raises ``ServerUnreachable`` naming the fault when it does not answer them.
     """
     thinking = client.model.thinking
@@ -63,7 +63,11 @@ async def take_fingerprint(client: Client, context: int | None = None) -> tuple[
 
 
 async def _bodies(client: Client, tokens: int, *, logprobs: bool) -> list[list[Mapping[str, Any]]]:
-    """``bodies[prompt][repeat]``; empty if the very first shows that there are no log-probabilities."""
+    """Raw bodies of the answers to all prompts, ``[prompt][repeat]``, each of at most ``tokens`` tokens.
+
+    ``logprobs``: whether log-probabilities are requested; the result is empty if the first answer shows that there are
+    none. Raises ``_Refused`` and ``Transient`` as ``_ask``.
+    """
     extra = {"logprobs": True, "top_logprobs": TOP} if logprobs else {}
     sampling = {"temperature": 0.0, "max_tokens": tokens, "seed": 0}
 
@@ -85,7 +89,7 @@ async def _bodies(client: Client, tokens: int, *, logprobs: bool) -> list[list[M
 
 
 def _answer(body: Mapping[str, Any]) -> Answer:
-    """The tokens of a raw body, whatever its shape; empty where there are no log-probabilities."""
+    """The generated tokens of a raw body, whatever its shape; empty where there are no log-probabilities."""
     logprobs = _choice(body).get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     entries = content if isinstance(content, list) else []
@@ -111,7 +115,8 @@ def _mostly_known(answer: Answer) -> bool:
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """A token by its bytes where they are given: halves of a character are all printed as U+FFFD."""
+    """A token's text, or the hexadecimal form of its bytes where the text holds U+FFFD, as for all halves of a
+    character."""
     raw, text = entry.get("bytes"), str(entry.get("token"))
     if "\ufffd" in text and isinstance(raw, list) and all(type(byte) is int and 0 <= byte < 256 for byte in raw):
         return bytes(raw).hex()
@@ -130,7 +135,7 @@ def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _text(body: Mapping[str, Any]) -> str:
-    """All that was generated, thinking first."""
+    """All that was generated in a raw body: thinking, a line break, the answer; empty if there is nothing."""
     message = _message(body)
     parts = (message.get("reasoning_content") or message.get("reasoning"), message.get("content"))
     return "\n".join(str(part) for part in parts if part)
@@ -143,9 +148,10 @@ def _prompt_tokens(body: Mapping[str, Any]) -> int | None:
 
 
 async def _ask(client: Client, prompt: str, sampling: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The JSON of one chat completion; an empty object where it is none. ``extra`` joins the body as it is.
+    """The JSON of one chat completion, not streamed; an empty object where it is none. ``extra`` joins the body as it
+    is.
 
-    Raises ``_Refused`` for an HTTP error, ``Transient`` when there was no answer.
+    Raises ``_Refused`` for an HTTP error, ``Transient`` when there was no answer after the retries.
     """
     body = client.body(Request(({"role": "user", "content": prompt},), sampling=sampling))
     for name in ("stream", "stream_options"):

@@ -43,7 +43,7 @@ class CheckpointFiles:
     """Why there are none, or not all."""
 
     def json(self, name: str) -> dict[str, Any]:
-        """The object in a file; empty where there is none."""
+        """The JSON object in the file ``name``; empty where the file is missing or holds no object."""
         try:
             value = json.loads(self.texts.get(name, ""))
         except (ValueError, RecursionError):
@@ -52,7 +52,11 @@ class CheckpointFiles:
 
 
 def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
-    """The files of a folder, else those of a repository of the hub; without ``download`` only from the hub's cache."""
+    """The texts of ``FILES`` of ``checkpoint``: of a folder, else of a repository of the Hugging Face hub.
+
+    Without ``download`` only from the hub's cache, else missing ones are downloaded. Raises nothing: ``note`` in the
+    result says why files are missing.
+    """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
     folder = Path(checkpoint).expanduser()
@@ -99,7 +103,10 @@ def _text(path: Path) -> str | None:
 
 
 def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
-    """The request fields that ``generation_config.json`` states; ``do_sample: false`` alone is temperature 0."""
+    """Request field -> value as ``generation_config.json`` states it; ``do_sample: false`` alone is temperature 0.
+
+    Fields that it does not state, or not as numbers, are left out.
+    """
     config = files.json("generation_config.json")
     stated: dict[str, Any] = {}
     for name in NAMES:
@@ -112,7 +119,7 @@ def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
 
 
 def stated_context(files: CheckpointFiles) -> int | None:
-    """``max_position_embeddings`` of ``config.json``."""
+    """Tokens of the context by ``max_position_embeddings`` of ``config.json``; None where it does not state them."""
     config = files.json("config.json")
     value = (_object(config.get("text_config")) or config).get("max_position_embeddings")
     return value if type(value) is int and value > 0 else None
@@ -130,7 +137,8 @@ class Precision:
 
 
 def stated_precision(files: CheckpointFiles) -> Precision | None:
-    """The format that ``hf_quant_config.json``, ``quantization_config`` or the data type states; None: none does."""
+    """The number format that ``hf_quant_config.json``, else ``quantization_config``, else the data type in
+    ``config.json`` states; None: none does."""
     config = files.json("config.json")
     own = _object(files.json("hf_quant_config.json").get("quantization"))
     if algorithm := _word(own.get("quant_algo")):
@@ -149,7 +157,8 @@ def stated_precision(files: CheckpointFiles) -> Precision | None:
 
 
 def _compressed(declared: Mapping[str, Any]) -> str:
-    """The weights' format of a compressed-tensors configuration: ``int4``, ``fp8``, ``nvfp4``."""
+    """The weights' format of a compressed-tensors configuration: ``int4``, ``fp8``, ``nvfp4``; empty where it states
+    none."""
     groups = _object(declared.get("config_groups"))
     weights = next((_object(_object(group).get("weights")) for group in groups.values()), {})
     kind, bits = weights.get("type"), weights.get("num_bits")
@@ -192,7 +201,8 @@ class Thinking:
 
 
 def stated_thinking(files: CheckpointFiles, served: str = "") -> Thinking | None:
-    """What the chat template of the files, else of the server, does; None: there is no template."""
+    """How the chat template of the files, else ``served`` (the server's own template, empty: none), thinks; None
+    without a template."""
     template, source = _template(files)
     if not template:
         template, source = served, "/props chat_template"
@@ -206,7 +216,7 @@ def stated_thinking(files: CheckpointFiles, served: str = "") -> Thinking | None
 
 
 def _template(files: CheckpointFiles) -> tuple[str, str]:
-    """(chat template, the file that holds it)."""
+    """(chat template, the file that holds it); both empty where no file holds one."""
     if text := files.texts.get("chat_template.jinja", ""):
         return text, "chat_template.jinja"
     for name in ("chat_template.json", "tokenizer_config.json"):
@@ -219,7 +229,10 @@ def _template(files: CheckpointFiles) -> tuple[str, str]:
 
 
 def _variables(template: str) -> set[str]:
-    """The variables that a template expects from outside; attributes of messages are none."""
+    """Names of the variables that a Jinja template expects from outside; attributes of messages are none.
+
+    Of a template that cannot be parsed only the thinking switches and ``reasoning_effort``, found by a search.
+    """
     import jinja2
     from jinja2 import meta
 
@@ -232,7 +245,8 @@ def _variables(template: str) -> set[str]:
 
 
 def _default(template: str, switch: str) -> bool:
-    """Whether a template thinks while its switch is not given: unless it is set to false, or has to be true."""
+    """Whether a template thinks while its variable ``switch`` is not given: unless it sets it to false, or requires it
+    true."""
     if re.search(rf"set\s+{switch}\s*=\s*(false|False)\b", template) or re.search(
         rf"set\s+{switch}\s*=.*\belse\s+(false|False)\b", template
     ):
@@ -242,7 +256,10 @@ def _default(template: str, switch: str) -> bool:
 
 
 def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
-    """(``base_model`` in the front matter of ``README.md``, its ``base_model_relation``, empty where not stated)."""
+    """(``base_model``, a repository, in the front matter of ``README.md``; ``base_model_relation`` there).
+
+    None and an empty text where they are not stated; of several base models the first.
+    """
     import yaml
 
     parts = re.split(r"^---\s*$", files.texts.get("README.md", ""), maxsplit=2, flags=re.MULTILINE)
@@ -259,7 +276,7 @@ def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
 
 
 def weights_gb(files: CheckpointFiles) -> float | None:
-    """Size of the weights in units of 10^9 bytes, as their index states it."""
+    """Size of the weights in GB (10^9 bytes), as ``model.safetensors.index.json`` states it; None where it does not."""
     size = _object(files.json("model.safetensors.index.json").get("metadata")).get("total_size")
     return round(size / 1e9, 1) if isinstance(size, int | float) and 0 < size < 1e15 else None
 

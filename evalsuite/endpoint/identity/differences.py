@@ -72,8 +72,8 @@ class Difference:
 def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Every fact whose values differ between the servers of two manifests; what one side does not state is left out.
 
-    What refuses comes first, then confounders under their canonical names, then further facts of servers of one
-    dialect, then what is expected to differ.
+    What refuses comes first, then confounders under their canonical names, then other confounders, then what is
+    expected to differ. Between different dialects only canonical facts and those of files and probes are compared.
     """
     table = _table(baseline, candidate)
     old, new = (_stated(manifest, table) for manifest in (baseline, candidate))
@@ -93,18 +93,24 @@ def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -
 
 
 def differing(baseline: Mapping[str, Any], candidate: Mapping[str, Any], names: Collection[str]) -> tuple[str, ...]:
-    """The differences in these facts, as ``name baseline → candidate``."""
+    """The differences between two manifests in the facts ``names``, as ``name baseline → candidate``; empty if there
+    are none."""
     found = differing_facts(baseline, candidate)
     return tuple(f"{fact.name} {fact.baseline} → {fact.candidate}" for fact in found if fact.name in names)
 
 
 def stated(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Every fact that the servers of a cell state, as text; several values of one fact joined by `` then ``."""
+    """Fact -> value, as text, of every fact that the servers of a cell state; several values are joined by `` then
+    ``."""
     return {name: " then ".join(values) for name, values in _stated(manifest, _table(manifest)).items()}
 
 
 def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Facts by which two ``server`` entries are of two models, as ``name: before -> now``: their identity facts."""
+    """Facts that show that two ``server`` entries of manifests are of two models, as ``name: before -> now``: identity
+    facts.
+
+    Empty if none differs, or the dialects differ; facts of files do not count.
+    """
     if before.get("facts", {}).get("dialect") != now.get("facts", {}).get("dialect"):
         return []
     table = _table({"server": [before]}, {"server": [now]})
@@ -116,7 +122,8 @@ def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def learnable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Facts that differ between two ``server`` entries and are in no table: neither canonical nor about the model.
+    """Names of facts that differ between two ``server`` entries and are in no table: neither canonical nor about the
+    model.
 
     Where both entries are of one server by its fingerprint, they can change without any effect: they are idle.
     """
@@ -133,13 +140,14 @@ def learnable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def changes_within(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Facts that changed between the servers that answered one cell, as ``name: old then new``."""
+    """Facts that changed between the servers that answered one cell, as ``name: old then new``; empty if none did."""
     stated = _stated(manifest, _table(manifest))
     return tuple(f"{name}: {' then '.join(values)}" for name, values in stated.items() if len(values) > 1)
 
 
 def server_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Warnings about the servers of one cell: another model answered for a time, or that is not known."""
+    """Warnings about the servers of one cell, one sentence each: another model answered for a time, or that is not
+    known."""
     lines = []
     for entry in manifest.get("server") or ():
         probes = entry.get("probes") or ()
@@ -156,7 +164,8 @@ def server_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(*manifests: Mapping[str, Any]) -> FactTable:
-    """The tables of all servers of some manifests, and what was learnt about them (``idle``)."""
+    """One fact table of the dialects and servers of some manifests, and of what was learnt to be ``idle`` during their
+    runs."""
     entries = [entry for manifest in manifests for entry in manifest.get("server") or ()]
     dialects = {str((entry.get("facts") or {}).get("dialect")) for entry in entries}
     own = [entry["fact_table"] for entry in entries if entry.get("fact_table")]
@@ -180,7 +189,8 @@ def _stated(manifest: Mapping[str, Any], table: FactTable) -> dict[str, list[str
 
 
 def _nulls(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that a server states as null, or whose whole object it does (vLLM's ``speculative_config``)."""
+    """Canonical name -> what null means (``not set``, ``off``), for settings that a server states as null, itself or as
+    part of an object that is null (vLLM's ``speculative_config``)."""
 
     def null(source: str) -> bool:
         parts = source.split(".")

@@ -44,7 +44,8 @@ class FactTable:
 
 
 def fact_table(dialects: Iterable[str], *others: Mapping[str, Any]) -> FactTable:
-    """The tables of some dialects and ``others`` in one; a dialect that is not shipped has only the common one."""
+    """One table from the common one, those of ``dialects`` (shipped files; others have none) and ``others`` (kind ->
+    patterns)."""
     tables = [_COMMON, *(shipped_facts(dialect) for dialect in sorted(set(dialects))), *others]
     merged = {kind: tuple(dict.fromkeys(name for table in tables for name in table.get(kind) or ())) for kind in KINDS}
     return FactTable(*(_pattern(merged[kind]) for kind in KINDS))
@@ -52,7 +53,8 @@ def fact_table(dialects: Iterable[str], *others: Mapping[str, Any]) -> FactTable
 
 @cache
 def shipped_facts(dialect: str) -> Mapping[str, list[str]]:
-    """``facts`` of a dialect's shipped file; empty if there is no such file."""
+    """``facts`` of ``conf/server/<dialect>.yaml`` as shipped: kind -> patterns of names; empty if there is no such
+    file."""
     path = shipped("conf") / "server" / f"{dialect}.yaml"
     if not path.is_file():
         return {}

@@ -88,7 +88,11 @@ LARGEST_FILE = 200 * 2**20
 
 
 def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
-    """The scalar facts of a JSON object as ``name.name: value``, without secrets; of long texts the hash."""
+    """The scalar facts of a JSON object as ``name.name: value``; nothing for any other value.
+
+    Secrets and lists are left out; of texts over 300 characters only the hash is kept. ``prefix`` begins all names;
+    ``depth``: levels of objects that are looked into.
+    """
     if not isinstance(value, Mapping):
         return {}
     flat: dict[str, Any] = {}
@@ -105,7 +109,8 @@ def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
 
 
 def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical facts that ``raw`` states; what is null or missing is left out."""
+    """Canonical name -> value of the facts in ``raw`` (names as the server gives them); what is null or missing is left
+    out."""
     found: dict[str, Any] = {}
     for name, sources in CANONICAL.items():
         stated = next((source for source in sources if raw.get(source) is not None), None)
@@ -116,10 +121,11 @@ def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None) -> dict[str, Any]:
-    """Hashes and contents of the checkpoint's files where they can be read from this machine; else nothing.
+    """Facts ``file.*`` (hashes and contents of the checkpoint's files) where they can be read from this machine; else
+    nothing.
 
-    A folder that the server names counts if it is readable here; a repository's name counts if the server runs on this
-    machine and the hub's cache holds it.
+    ``raw``: the server's facts, which name the checkpoint. A folder counts if it is readable here; a repository if the
+    server runs on this machine (``base_url``) and the hub's cache holds it (``revision``; None: ``main``).
     """
     named = canonical(raw).get("checkpoint")
     folder = None if not isinstance(named, str) else _folder(named, base_url, revision)
@@ -136,7 +142,8 @@ def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None
 
 
 def _contents(folder: Path) -> dict[str, Any]:
-    """What the files state about number formats and sampling."""
+    """Facts ``file.*`` of what the files in ``folder`` state about number formats, tokenizer, chat template and
+    sampling."""
     config, quant = _json(folder / "config.json"), _json(folder / "hf_quant_config.json")
     declared = quant.get("quantization") or config.get("quantization_config") or {}
     text = config.get("text_config") or config
@@ -156,7 +163,10 @@ def _contents(folder: Path) -> dict[str, Any]:
 
 
 def _tokenizer_sha(folder: Path) -> str | None:
-    """Of what the tokenizer does: the order of keys, the spelling of merges and padding settings do not count."""
+    """Hash of what ``tokenizer.json`` in ``folder`` does; None without the file.
+
+    The order of keys, the spelling of merges and padding settings do not count.
+    """
     content = _json(folder / "tokenizer.json")
     if not content:
         return None
@@ -169,7 +179,7 @@ def _tokenizer_sha(folder: Path) -> str | None:
 
 
 def _template_sha(folder: Path) -> str | None:
-    """Of the chat template, wherever this version of transformers keeps it."""
+    """Hash of the chat template in ``folder``, wherever this version of transformers keeps it; None without one."""
     path = folder / "chat_template.jinja"
     if path.is_file():
         text: Any = path.read_text(encoding="utf-8", errors="replace")

@@ -70,7 +70,7 @@ class Fingerprint:
     """For each prompt as the server counts it: unequal counts show another chat template or tokenizer."""
 
     def to_json(self) -> dict[str, Any]:
-        """The form in a manifest, about 5 KB."""
+        """The fingerprint as JSON types for a manifest, about 5 KB; ``from_json`` reads it."""
         answers = [[[token.text, _rounded(token.top)] for token in answer] for answer in self.answers]
         found = {"kind": self.kind, "thinking": self.thinking, "spread": round(self.spread, 6), "divided": self.divided}
         content: dict[str, Any] = {"answers": answers} if answers else {"texts": [list(texts) for texts in self.texts]}
@@ -90,14 +90,15 @@ class FingerprintDistance:
     """Where it is undecided: why."""
 
     def summary(self) -> str:
-        """One line for terminals and reports."""
+        """One line for terminals and reports: the verdict with distance and spread, or with the reason why there is
+        none."""
         if self.distance is None or self.spread is None:
             return f"{self.verdict}: {self.why}"
         return f"{self.verdict}: distance {self.distance:.4f}, own spread {self.spread:.4f}"
 
 
 def from_json(value: Any) -> Fingerprint | None:
-    """The fingerprint of a manifest; None where there is none that this version can read."""
+    """The fingerprint from its form in a manifest; None where there is none that this version can read."""
     if not isinstance(value, Mapping) or value.get("kind") not in FLOORS:
         return None
     try:
@@ -111,7 +112,11 @@ def from_json(value: Any) -> Fingerprint | None:
 
 
 def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
-    """Compare two fingerprints; the order does not matter."""
+    """Compare two fingerprints; the order does not matter.
+
+    ``same``: within the larger spread of the two; ``different``: beyond three times that; ``cannot tell``: between, or
+    they are of different kinds, or too little distinctive.
+    """
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
     if one.kind != other.kind:
@@ -133,7 +138,7 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
 
 
 def is_distinctive(fingerprint: Fingerprint) -> bool:
-    """Whether equal answers prove anything: fixed, empty and one-word answers do not."""
+    """Whether equal answers to this fingerprint's prompts prove anything: fixed, empty and one-word answers do not."""
     if fingerprint.kind == "texts":
         first = [texts[0] for texts in fingerprint.texts if texts]
         return len(set(first)) == len(PROMPTS) and all(len(text) >= 2 * DISTINCTIVE_LENGTH / BLOCK for text in first)
@@ -144,7 +149,11 @@ def is_distinctive(fingerprint: Fingerprint) -> bool:
 def from_answers(
     answers: Sequence[Sequence[Answer]], *, thinking: bool, prompt_tokens: Sequence[int | None]
 ) -> Fingerprint:
-    """The fingerprint of ``answers[prompt][repeat]``."""
+    """The fingerprint of ``answers[prompt][repeat]``, which have log-probabilities.
+
+    ``thinking``: whether they were requested with thinking; ``prompt_tokens``: the server's count for each prompt, or
+    None.
+    """
     spread = _spread(answers, answer_distance)
     means = tuple(mean_answer(repeats) for repeats in answers)
     parted = _divided(answers)
@@ -152,7 +161,8 @@ def from_answers(
 
 
 def from_texts(texts: Sequence[Sequence[str]], *, thinking: bool, prompt_tokens: Sequence[int | None]) -> Fingerprint:
-    """The fingerprint of ``texts[prompt][repeat]``."""
+    """The fingerprint of ``texts[prompt][repeat]``, of which only checksums are kept; other arguments as in
+    ``from_answers``."""
     kept = tuple(tuple(_sketch(text) for text in repeats) for repeats in texts)
     spread = _spread(kept, text_distance)
     return Fingerprint("texts", thinking, spread, texts=kept, prompt_tokens=tuple(prompt_tokens))
@@ -179,7 +189,10 @@ def answer_distance(one: Answer, other: Answer) -> float:
 
 
 def mean_answer(repeats: Sequence[Answer]) -> Answer:
-    """The most central repeat with its log-probabilities averaged over all repeats that begin like it."""
+    """The most central repeat of an answer, its log-probabilities averaged over all repeats that begin like it.
+
+    Empty without repeats.
+    """
     if not repeats:
         return ()
     centre = min(repeats, key=lambda one: math.fsum(answer_distance(one, other) for other in repeats))
@@ -193,27 +206,35 @@ def mean_answer(repeats: Sequence[Answer]) -> Answer:
 
 
 def _sketch(text: str) -> str:
-    """Two hexadecimal digits for every ``BLOCK`` characters: enough to find where texts part without storing them."""
+    """Checksums of a text, two hexadecimal digits for every ``BLOCK`` characters: they show where texts part without
+    storing them."""
     blocks = (text[at : at + BLOCK].encode("utf-8", "surrogatepass") for at in range(0, len(text), BLOCK))
     return "".join(f"{zlib.crc32(block) & 0xFF:02x}" for block in blocks)
 
 
 def text_distance(one: str, other: str) -> float:
-    """Share of the longer text that comes after the place where the two part, 0 to 1."""
+    """Share (0 to 1) of the longer text that comes after the place where the two part; 0 for equal texts."""
     longest = max(len(one), len(other))
     common = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return 1.0 - common / longest if longest else 0.0
 
 
 def _spread(repeats: Sequence[Sequence[T]], distance: Callable[[T, T], float]) -> float:
-    """Largest distance between two repeats of the whole set, each the mean over the prompts."""
+    """Largest distance between two repeats, each the mean over the prompts of ``distance``;
+    ``repeats[prompt][repeat]``.
+
+    0 for fewer than two repeats.
+    """
     count = min((len(one) for one in repeats), default=0)
     pairs = combinations(range(count), 2)
     return max((_mean([distance(one[a], one[b]) for one in repeats]) for a, b in pairs), default=0.0)
 
 
 def _divided(repeats: Sequence[Sequence[Answer]]) -> bool:
-    """Whether some pairs of repeats are far apart and others near: noise makes all pairs differ about equally."""
+    """Whether the repeats fall into two groups: some pairs are far apart (over ``TWO_SERVERS`` nats), others near.
+
+    ``repeats[prompt][repeat]``. Noise makes all pairs differ about equally.
+    """
     pairs = [answer_distance(a, b) for one in repeats for a, b in combinations(one, 2)]
     widest = max(pairs, default=0.0)
     near = sum(distance <= widest / 4 for distance in pairs)

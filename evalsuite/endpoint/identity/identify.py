@@ -55,8 +55,9 @@ class Identity:
 
 
 async def identify(client: Client) -> Identity:
-    """Ask the server what it serves and check it against the model's configuration.
+    """Ask the server what it serves and check that against the model's configuration (name, checkpoint, ``expect``).
 
+    Returns the model's name for requests and all facts, with those of the checkpoint's files where they can be read.
     Raises ``EndpointUnusable`` when it cannot be reached, or serves something else than was configured.
     """
     model = client.model
@@ -80,9 +81,9 @@ async def probe_thinking(
 ) -> tuple[Mapping[str, Any], Reply]:
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
-    ``context``: tokens that the server's context holds, where it is known. Returns (facts, the reply). Raises
-    ``EndpointUnusable`` with the server's message when it refuses the fields, or when thinking is on and there is none,
-    or off and there is some.
+    ``context``: tokens that the server's context holds, None where it is not known. Returns (facts ``probe_*``, the
+    reply). Raises ``EndpointUnusable`` with the server's message when it refuses the fields or does not answer, or when
+    the request switches thinking on and there is none, or off and there is some.
     """
     model = client.model
     few, many = (token_limit(most, sampling, context) for most in (PROBE_TOKENS, LONG_PROBE_TOKENS))
@@ -107,19 +108,25 @@ async def probe_thinking(
 
 
 async def _ask(client: Client, most: int, sampling: Mapping[str, Any]) -> Reply:
-    """The reply to the test question, of at most ``most`` tokens."""
+    """The reply to the test question, of at most ``most`` tokens, after retries.
+
+    ``sampling``: the run's request fields. Raises ``SampleFailed`` or ``EndpointUnusable`` as ``Client.send``.
+    """
     fields = {**sampling, "max_tokens": most, "seed": 0}
     request = Request(({"role": "user", "content": PROBE},), sampling=fields)
     return await persist(lambda: client.send(request), client.engine)
 
 
 def with_name(client: Client, identity: Identity) -> Client:
-    """The same client, asking for the model that the server lists."""
+    """A copy of ``client`` (with the same connections) that requests the model under the name that was identified."""
     return replace(client, served_name=identity.served_name)
 
 
 async def listed_models(client: Client) -> list[dict[str, Any]]:
-    """What ``/v1/models`` lists; nothing where there is no such path. Raises ``EndpointUnusable`` without a server."""
+    """The entries that ``/v1/models`` lists; empty where the server has no such path.
+
+    Raises ``ServerUnreachable`` if no server answers, ``EndpointUnusable`` if it refuses the key.
+    """
     try:
         response = await client.get("/models")
     except Transient as fault:
@@ -135,7 +142,7 @@ async def listed_models(client: Client) -> list[dict[str, Any]]:
 
 
 async def stated_at(client: Client, path: str) -> Any:
-    """JSON below the server's root, or nothing where the server has no such path."""
+    """The JSON at ``path`` below the server's root; an empty object for an HTTP error, no JSON or a fault."""
     try:
         return _json(await persist(lambda: client.get(path, root=True), client.engine, most=1))
     except Transient:
@@ -176,7 +183,10 @@ def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
 
 
 def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
-    """A server that names a repository must name the configured one; a file or folder proves nothing either way."""
+    """Raise ``WrongCheckpoint`` if the server's facts name another repository than the configured checkpoint.
+
+    A file or folder proves nothing either way.
+    """
     if model.server.dialect in NAME_FILES:
         return
     for source in ("model_path", "vllm_config.model_config.model", "root"):
@@ -192,7 +202,10 @@ def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
 
 
 def _check_expected(model: Model, facts: Mapping[str, Any]) -> None:
-    """``expect`` facts that the server states must hold; ``*_min`` is a lower bound. What it does not state passes."""
+    """Raise ``EndpointUnusable`` for facts that contradict ``model.expect``; a key ``*_min`` is a lower bound.
+
+    What the server does not state passes.
+    """
     wrong = []
     stated = {**canonical(facts), **{name: value for name, value in facts.items() if value is not None}}
     for key, wanted in model.expect.items():

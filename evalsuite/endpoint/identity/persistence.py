@@ -13,10 +13,9 @@ T = TypeVar("T")
 async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | None = None) -> T:
     """The result of ``send``, called again with pauses after transient faults.
 
-    At most as often as the least of ``engine.retries``, ``most`` and the fault's own ``retries``.
-
-    Without it, one dropped connection (llama.cpp closes the socket after every streamed answer) would leave a server
-    without its fingerprint. Raises the last fault.
+    At most as many further calls as the least of ``engine.retries``, ``most`` (None: no limit) and the fault's own
+    ``retries``. Without it, one dropped connection (llama.cpp closes the socket after every streamed answer) would
+    leave a server without its fingerprint. Raises the last fault; any other error at once.
     """
     attempt = 1
     while True:
@@ -31,9 +30,11 @@ async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | 
 
 
 def token_limit(most: int, sampling: Mapping[str, Any], context: int | None) -> int:
-    """Tokens that a check may generate: at most ``most``, the run's own ``max_tokens``, and half of the context.
+    """Tokens that a check may generate: at most ``most``, the ``max_tokens`` of ``sampling``, and half of ``context``
+    (tokens).
 
-    The other half is for the check's prompt: its own few words, a tool's schema, and the chat template around them.
+    At least 1; ``context`` None: not known. The other half is for the check's prompt: its own few words, a tool's
+    schema, and the chat template around them.
     """
     limits = [most, *(limit for limit in (sampling.get("max_tokens"), context and context // 2) if limit)]
     return max(1, min(limits))

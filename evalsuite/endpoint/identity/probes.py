@@ -42,10 +42,10 @@ REMEDY = (
 
 
 def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Which field of a raw answer that ended at its token cap holds its text, and its finish reason.
+    """Facts of ``body``, a raw answer that ended at its token cap: which fields hold its text, and its finish reason.
 
-    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text. Empty when the
-    answer was not cut.
+    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, or ``nowhere``.
+    Empty when the answer finished by itself.
     """
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
@@ -57,11 +57,12 @@ def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def probe_tools(client: Client, sampling: Mapping[str, Any], context: int | None = None) -> dict[str, Any]:
-    """Have the model call one tool, not streamed and streamed, with the run's own fields.
+    """Have the model call one tool, not streamed and streamed, with the run's own fields ``sampling``.
 
-    Returns facts: ``probe_tools`` (``called``, or ``cut`` when it was still thinking at the cap) and
-    ``probe_tools_streamed`` (``called``, ``leaked``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the
-    call that is not streamed is refused, stays text or does not come.
+    ``context``: tokens that the server's context holds, None where it is not known. Returns facts: ``probe_tools``
+    (``called``, or ``cut`` when it was still thinking at the cap) and ``probe_tools_streamed`` (``called``, ``cut``,
+    ``leaked``, ``broken``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the call that is not streamed is
+    refused, stays text, has broken arguments or does not come.
     """
     base = client.model.base_url
     fields = {**sampling, "max_tokens": token_limit(TOOL_TOKENS, sampling, context), "seed": 0}
@@ -93,7 +94,8 @@ def _called(reply: Reply) -> str:
 
 
 async def _streamed(client: Client, request: Request) -> str:
-    """The same as a stream; a failure is only recorded."""
+    """What a streamed tool call comes to: ``called``, ``cut``, ``leaked``, ``broken`` or ``none``; ``refused`` for any
+    failure."""
     body = {**client.body(request), "stream": True}
     try:
         response = await persist(lambda: client.post(body), client.engine, most=1)
@@ -126,11 +128,12 @@ _REMEDY = (
 
 
 async def probe_images(client: Client, count: int, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send ``count`` small pictures in one request with the run's own fields, and the same text without them.
+    """Send ``count`` (at least 1) small pictures in one request with the run's own fields, and the same text without
+    them.
 
-    Returns facts: ``probe_images`` (= ``count``) and ``probe_image_tokens`` (tokens that one picture of 64 x 64
-    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` quoting the server when
-    it takes no pictures or not so many, when it drops them silently, and when it does not answer.
+    Returns facts: ``probe_images`` (= ``count``) and ``probe_image_tokens`` (prompt tokens that one picture of 64 x 64
+    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` quoting the server when it takes
+    no pictures or not so many, when it drops them silently, and when it does not answer.
     """
     base = client.model.base_url
     with_pictures, text_only = await _ask(client, count, count, sampling), await _ask(client, 0, count, sampling)

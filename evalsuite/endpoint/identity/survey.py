@@ -34,14 +34,15 @@ class Survey:
 
     @property
     def canonical(self) -> Mapping[str, Any]:
-        """The facts under evalsuite's names."""
+        """The facts under evalsuite's names (canonical name -> value); what is null or missing is left out."""
         return canonical(self.facts)
 
 
 async def survey(base_url: str) -> Survey:
-    """Ask a server for its models and its facts; no question is asked.
+    """Ask the server at ``base_url`` for its models and its facts; no question is asked of a model.
 
-    Raises ``EndpointUnusable`` when it cannot be reached or refuses the key.
+    Raises ``EndpointUnusable`` when it cannot be reached or refuses the key, ``BadInput`` for an environment that
+    cannot be used (key, proxy, certificates).
     """
     plain = Server(dialect="openai", thinking_via=None)
     model = Model(title="", checkpoint="", precision="", base_url=base_url, server=plain)
