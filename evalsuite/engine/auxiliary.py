@@ -32,11 +32,15 @@ class AuxiliaryClient:
 
     @property
     def identity(self) -> str:
-        """The model and its sampling, as manifests keep them."""
+        """The checkpoint and its sampling as one text, as manifests and verdicts keep it."""
         return judge_prompt.identity(self.pool.model.checkpoint, self.sampling)
 
     def sender(self, role: str, stop: Stop) -> Send:
-        """A function that sends requests to this model; its faults name ``role`` and are ``SampleFailed``."""
+        """A function that sends a request to this model, with retries, and returns (reply, number of requests sent).
+
+        Its faults are ``SampleFailed`` whose text begins with ``role``. Once ``stop`` is requested, nothing is sent
+        again.
+        """
 
         async def send(request: Request) -> tuple[Reply, int]:
             try:
@@ -59,12 +63,13 @@ class Auxiliaries:
 
     @property
     def identities(self) -> dict[str, str]:
-        """Role -> identity, for manifests: verdicts and dialogues of different models are never compared."""
+        """Role (``judge``, ``simulator``) -> identity of those that are connected, for manifests: verdicts and
+        dialogues of different models are never compared."""
         clients = {"judge": self.judge, "simulator": self.simulator}
         return {role: client.identity for role, client in clients.items() if client is not None}
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections of judge and simulator."""
         for client in (self.judge, self.simulator):
             if client is not None:
                 await client.pool.close()
@@ -73,10 +78,11 @@ class Auxiliaries:
 async def connect_auxiliaries(
     judge: AuxiliaryModel | None, simulator: AuxiliaryModel | None, needed: Iterable[str], engine: Engine
 ) -> Auxiliaries:
-    """Connect to those of the two that are ``needed``; a role that cannot be filled is listed in ``missing``.
+    """Connect to those of the two whose role (``judge``, ``simulator``) is ``needed``; None: it is not configured.
 
-    A judge that goes down is waited for a minute at most; the answers that arrive then are stored ungraded. Without
-    its simulator a task cannot go on, so a simulator is waited for as long as the model under test.
+    A role that cannot be filled is listed in ``missing`` of the result, with the reason; nothing is raised for it. A
+    judge that goes down is waited for a minute at most; the answers that arrive then are stored ungraded. Without its
+    simulator a task cannot go on, so a simulator is waited for as long as the model under test.
     """
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
     clients: dict[str, AuxiliaryClient] = {}
@@ -96,7 +102,7 @@ async def connect_auxiliaries(
 
 
 async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
-    """A client for a judge or simulator. Raises ``EndpointUnusable``."""
+    """Connect to a judge or simulator and check what it serves. Raises ``EndpointUnusable`` if it cannot be used."""
     clients = connect_all(model, engine)
     try:
         identified = [with_name(client, await identify(client)) for client in clients]

@@ -17,7 +17,10 @@ Send = Callable[[Request], Awaitable[tuple[Reply, int]]]
 
 
 def request_seed(seed: int, item_id: str, repeat: int) -> int:
-    """The ``seed`` field of a request: a pure function, equal for every precision, different for every repeat."""
+    """The ``seed`` field (31 bits) of the requests of one attempt: a hash of the cell's ``seed``, item and repeat.
+
+    Equal for every precision, different for every repeat.
+    """
     return int(canonical_sha([seed, item_id, repeat])[:8], 16) & 0x7FFFFFFF
 
 
@@ -49,7 +52,12 @@ class Conversation:
     """Called before a request is noted as sent; raises ``Stopped`` when none may be sent any more."""
 
     async def chat(self, request: Request) -> Reply:
-        """The reply to a request up to its first stop string, from disk or from the model (see ``tasks.base.Chat``)."""
+        """The reply to a request up to its first stop string, from disk or from the model (see ``tasks.base.Chat``).
+
+        A new reply is on disk when it is returned. Raises ``SampleFailed`` after the retries, or where there is no
+        stored reply and nothing may be sent; ``Stopped`` if the run stops; ``BadInput`` if the stored reply is to
+        another prompt.
+        """
         key, turn = (self.item.id, self.repeat), (self.role, self.turn)
         self.turn += 1
         request = replace(
@@ -76,7 +84,7 @@ class Conversation:
         return self.graded
 
     def sample(self, score: Score, *, version: str, rerolled: bool, prompt_sha: str) -> Sample:
-        """The attempt with its score.
+        """The record of this attempt: its score and last reply, and the sign of a degenerate reply if there is one.
 
         Args:
             score: What grading gave.
@@ -108,7 +116,7 @@ class Conversation:
 
 
 def _cut(reply: Reply, stops: tuple[str, ...]) -> Reply:
-    """The reply without what follows the first stop string of its text; the thinking is no part of it.
+    """The reply without what follows the first of the strings ``stops`` in its text; the thinking is no part of it.
 
     Space between the thinking and the answer is no stop: many models begin their answer with an empty line.
     """

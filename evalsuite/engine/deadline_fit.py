@@ -42,7 +42,10 @@ class CellFit:
     """Tokens per second of one reply that nearly all replies keep."""
 
     def known(self, attempt: Attempt) -> float | None:
-        """Recorded tokens of this very item; one that was cut is at least as long as it had become."""
+        """Recorded tokens of an attempt's item; one that was cut is at least as long as it had become.
+
+        None where nothing is recorded, and for dialogues.
+        """
         if not self.single_turn:
             return None
         reached = [cut.tokens for cut in self.cuts.get(attempt.key, ()) if cut.tokens]
@@ -63,12 +66,13 @@ class Fit:
     """(cell, item, repeat) of running requests -> when they were sent, ``time.monotonic()``."""
 
     def learn(self, cell: int, tokens: float, seconds: float) -> None:
-        """A whole reply of ``tokens`` came after ``seconds``."""
+        """Note that a whole reply in the cell with index ``cell`` had ``tokens`` and took ``seconds``."""
         self.cells[cell].finished.append(tokens)
         self.cells[cell].paces.append((tokens, seconds))
 
     def seconds(self, attempt: Attempt) -> float | None:
-        """Seconds in which the next request of an attempt ends in 99 of 100 cases; None: not known."""
+        """Seconds in which the next request of an attempt ends in 99 of 100 cases; None where its tokens or the rate
+        are unknown."""
         cell = self.cells[attempt.cell]
         if len(cell.finished) >= cell.due:
             self._estimate(attempt.cell)
@@ -77,12 +81,13 @@ class Fit:
         return None if tokens is None or not rate else tokens / rate
 
     def fits(self, attempt: Attempt) -> bool:
-        """Whether an attempt may still be started; it may where nothing is known."""
+        """Whether an attempt is expected to end before the window does, so that it may be started; True where nothing
+        is known."""
         seconds = self.seconds(attempt)
         return seconds is None or seconds <= self.ends - time.monotonic()
 
     def _estimate(self, number: int) -> None:
-        """Compute ``p99`` and ``rate`` of a cell."""
+        """Compute ``p99`` and ``rate`` of the cell with index ``number`` again, and when they are due next."""
         cell, now = self.cells[number], time.monotonic()
         everywhere = [pace for other in self.cells for pace in (*other.lengths.paces[-KEPT:], *other.paces[-KEPT:])]
         own = [*cell.lengths.paces[-KEPT:], *cell.paces[-KEPT:]]

@@ -9,9 +9,10 @@ from evalsuite.config.settings import DEMO, Model
 
 
 def serve_demo(models: Mapping[str, Model], stack: ExitStack) -> dict[str, Model]:
-    """The models with real base URLs: a server is started for every ``demo``, one for both arms of a model.
+    """The models with real base URLs: a server is started for every ``base_url`` ``demo``, one for both arms of a
+    model.
 
-    The servers end when ``stack`` is closed.
+    Models with another base URL stay as they are. The servers end when ``stack`` is closed.
     """
     names = dict.fromkeys(first_arm(name) for name, model in models.items() if model.base_url == DEMO)
     if not names:

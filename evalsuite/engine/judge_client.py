@@ -26,11 +26,16 @@ class JudgeClient:
     """None: nothing is sent, only verdicts on record count."""
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
-        """Whether ``candidate`` is right (see ``tasks.base.Judge``)."""
+        """Whether ``candidate`` is right by the rubric of AA-LCR; ``official`` is the reference answer. Raises
+        ``JudgeFailed``."""
         return (await self.verdict(judge_prompt.AA_LCR, question, official, candidate)).right
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
-        """The verdict on ``candidate`` by ``rubric`` (see ``tasks.base.Judge``)."""
+        """The verdict on the answer ``candidate`` by ``rubric``: from disk, else of the judge, recorded before it is
+        returned.
+
+        ``official`` is the reference answer. Raises ``JudgeFailed`` if the judge cannot be asked or states no verdict.
+        """
         sha = judge_prompt.answer_sha(rubric, question, official, candidate)
         verdict = self.cell.verdicts(self.key).get((sha, self.judge))
         if verdict is not None:

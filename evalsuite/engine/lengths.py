@@ -43,7 +43,11 @@ class ExpectedLengths:
     """Mean length that the benchmark's card states; looked up only where nothing was recorded."""
 
     def expected(self, item: str) -> float | None:
-        """Tokens of one attempt at an item; unrecorded items are expected to be as long as the recorded ones."""
+        """Tokens expected of one attempt at the item with this id: its recorded mean, else that of all items, else
+        ``typical``.
+
+        None where nothing is known.
+        """
         known = self.items.get(item)
         if known is not None:
             return known
@@ -58,18 +62,18 @@ def expected_lengths(
     *,
     baseline: Path | None = None,
 ) -> ExpectedLengths:
-    """What a folder of runs holds on the lengths of the answers that a cell will get.
+    """What a folder of runs holds on the lengths (tokens) of the answers that a cell will get; only reads.
 
-    In this order: the lengths of the cell's own finished attempts, those of ``baseline``, then of the newest sealed
-    cells of other models with the same questions and the same thinking switch, the declared baseline first. Damaged
-    cells are left out.
+    In this order: the lengths of the cell's own finished attempts, else the mean over ``baseline`` and the newest
+    sealed cells of other models with the same questions and the same thinking switch, the declared baseline first.
+    Damaged cells are left out.
 
     Args:
         results: Folder of runs.
         folder: The cell's folder.
         manifest: The cell's manifest.
         own: (item, repeat) -> tokens of the cell's finished attempts.
-        baseline: The cell of a baseline that the command names.
+        baseline: The cell of a baseline that the command names; None: it names none.
     """
     others = [] if baseline is None else [baseline]
     others += _same_questions(results, folder, manifest)
@@ -91,7 +95,7 @@ def expected_lengths(
 
 
 def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Item -> mean of its lengths, from (item, length) pairs."""
+    """Item id -> mean of its lengths, from (item id, length) pairs."""
     sums: dict[str, tuple[float, int]] = {}
     for item, tokens in lengths:
         total, count = sums.get(item, (0.0, 0))
@@ -101,7 +105,7 @@ def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 @cache
 def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
-    """Mean generated tokens of one attempt as ``tasks/<task>/card.yaml`` states it; None where it does not."""
+    """Mean generated tokens of one attempt as the card of the task ``adapter`` states it; None where it does not."""
     try:
         stated = card(adapter).get("typical_tokens") or {}
     except BadInput:  # a task of the user's own
@@ -111,7 +115,8 @@ def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
 
 
 def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
-    """Sealed cells of other models that hold the same questions: the declared baseline's first, then newest first."""
+    """Folders of other sealed cells below ``results`` with the same questions: the declared baseline's first, then
+    newest first."""
     identity = manifest["identity"]
     cells: list[tuple[bool, float, Path]] = []
     for path in results.glob(f"*/*/{folder.name}/{SAMPLES}"):
@@ -129,7 +134,8 @@ def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) ->
 
 
 def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float | None]]) -> list[tuple[float, float]]:
-    """(tokens, seconds) of this cell's replies, else of the newest sealed cells of the same model."""
+    """(tokens, seconds) of this cell's replies (``mine``: rows of ``_rows``), else of the newest sealed cells of its
+    model."""
     paces = [(tokens, seconds) for _, tokens, seconds in mine if seconds]
     if paces:
         return paces
@@ -169,7 +175,7 @@ class LengthEstimator:
     """Tokens of the same attempts."""
 
     def add(self, attempt: Attempt, tokens: float) -> None:
-        """One attempt ended with a verdict after ``tokens``."""
+        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected of it."""
         self.attempts += 1
         self.tokens += tokens
         if attempt.expected is not None and not attempt.learned:
@@ -177,19 +183,20 @@ class LengthEstimator:
             self.became += tokens
 
     def expected(self, attempt: Attempt) -> float | None:
-        """Tokens of an attempt that is still open, corrected by what the finished ones became; None: unknown."""
+        """Tokens expected of an attempt that is still open, corrected by what the finished ones became; None:
+        unknown."""
         if attempt.expected is None:
             return self.mean
         return attempt.expected if attempt.learned else attempt.expected * self.factor
 
     @property
     def factor(self) -> float:
-        """Actual tokens per expected token; 1 before any attempt has ended."""
+        """Actual tokens per expected token of the finished attempts; 1 before any has ended."""
         return self.became / self.guessed if self.guessed else 1.0
 
     @property
     def mean(self) -> float | None:
-        """Tokens of a finished attempt; None before any has ended."""
+        """Mean tokens of the finished attempts; None before any has ended."""
         return self.tokens / self.attempts if self.attempts else None
 
 
@@ -204,18 +211,18 @@ class ObservedLengths:
     tokens: float = 1.0
 
     def of(self, cell: int) -> LengthEstimator:
-        """The estimator of a cell."""
+        """The estimator of the cell with index ``cell``; an empty one before any of its attempts has ended."""
         return self.cells.get(cell) or LengthEstimator()
 
     def add_reply(self, tokens: int, characters: int) -> None:
-        """Count a whole reply."""
+        """Count a whole reply of ``tokens`` and ``characters`` towards the ratio of the two."""
         self.tokens += tokens
         self.characters += characters
 
     def add_attempt(self, attempt: Attempt, tokens: int) -> None:
-        """Count an attempt that ended with a verdict."""
+        """Count an attempt that ended with a verdict after ``tokens`` in the estimator of its cell."""
         self.cells.setdefault(attempt.cell, LengthEstimator()).add(attempt, tokens)
 
     def tokens_of(self, characters: int) -> float:
-        """Estimated tokens of a text with so many characters."""
+        """Estimated tokens of a text of ``characters`` characters, by the ratio in the replies so far."""
         return characters * self.tokens / self.characters

@@ -31,22 +31,23 @@ class LoopResult:
 
     @property
     def unsent(self) -> int:
-        """Attempts that were not started or not continued because something stopped the run."""
+        """Attempts that were not started or not continued because something stopped the run; those of endpoints given
+        up do not count."""
         return sum(progress.unsent for name, progress in self.progress.items() if name not in self.faults)
 
     @property
     def cut(self) -> int:
-        """Answers that were cut while they arrived."""
+        """Number of answers that were cut while they arrived."""
         return sum(progress.cut for progress in self.progress.values())
 
     @property
     def nothing_fitted(self) -> bool:
-        """Whether there was work and none of it could be started."""
+        """Whether attempts were left and not a single one was started."""
         return self.unsent > 0 and not any(progress.started for progress in self.progress.values())
 
     @property
     def needed(self) -> float | None:
-        """Seconds that the shortest unsent attempt is expected to need at most, where that is known."""
+        """Seconds that the shortest unsent attempt is expected to need at most; None where that is not known."""
         known = [progress.needed for progress in self.progress.values() if progress.needed is not None]
         return min(known, default=None)
 
@@ -60,14 +61,15 @@ async def run_workloads(
 ) -> LoopResult:
     """Work on all endpoints until nothing is left, or until a signal, the window or the token budget stops them.
 
-    A failing disk stops all endpoints at once.
+    An endpoint that becomes unusable ends alone, and its error is in the result; a failing disk stops all at once.
 
     Args:
         workloads: One per endpoint.
         engine: How requests are sent.
         limits: What can stop the run; ``limits.stop.reason`` then names it.
         draw: Called twice a second with the progress of all endpoints.
-        early_stopping: Receives the value of every attempt, and ends the cells that are decided.
+        early_stopping: Receives the value of every attempt, and ends the cells that are decided; None: no cell ends
+            early.
 
     Raises:
         StorageFailed: The journals cannot be written.
@@ -113,7 +115,7 @@ async def run_workloads(
 
 
 def _worker(workload: Workload, engine: Engine, limits: RunLimits) -> EndpointWorker:
-    """The worker of an endpoint with its queue filled."""
+    """The worker of an endpoint, its queue filled with the attempts that are not on record, not started yet."""
     shuffle = engine.stop == SEQUENTIAL  # its stopping rule counts in the order of dispatch, so that must be random
     queue = AttemptQueue(
         [work.limit for work in workload.cells], [work.cell.label for work in workload.cells], strict=shuffle
@@ -142,7 +144,7 @@ def _cell_fit(work: CellWork) -> CellFit:
 
 
 async def _tick(workloads: Sequence[Workload], show: Callable[[], None]) -> None:
-    """Show the progress, and show other processes through the cells' locks that this one is alive."""
+    """Every half second, until it is cancelled, call ``show`` and touch the locks of all cells that are open."""
     while True:
         show()
         for workload in workloads:

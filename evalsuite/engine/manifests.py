@@ -30,16 +30,18 @@ class RunSpec:
 
     @property
     def auxiliaries(self) -> dict[str, Model]:
-        """The judge and the simulator, where a task needs them and they are configured."""
+        """Role -> settings of the judge and the simulator, where a task of this run needs them and they are
+        configured."""
         needed = {role for task in self.tasks.values() for role in task.needs}
         roles = {"judge": self.judge, "simulator": self.simulator}
         return {role: model for role, model in roles.items() if role in needed and model is not None}
 
 
 def run_spec(settings: Run, tasks: Mapping[str, LoadedTask] | None = None) -> RunSpec:
-    """Describe the cells of a run, whose questions are loaded unless ``tasks`` holds them. Sends nothing.
+    """Describe the models, tasks and cells of a run. Sends nothing to models and writes no cell.
 
-    Raises ``BadInput`` for data that cannot be had, and for a name that is reserved for a second arm.
+    ``tasks``: name -> loaded task; None: they are loaded from the settings' data (which may be a download). Raises
+    ``BadInput`` for data that cannot be had, and for a name that is reserved for a second arm.
     """
     check_names(settings.models)
     models = with_second_arms(settings.models) if settings.aa else dict(settings.models)
@@ -64,7 +66,8 @@ def run_spec(settings: Run, tasks: Mapping[str, LoadedTask] | None = None) -> Ru
 
 
 def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | None) -> dict[str, Any]:
-    """The manifest of a new cell; ``identity`` holds what a continuation must share.
+    """The manifest of a new cell of the model with key ``name``; ``identity`` in it holds what a continuation must
+    share.
 
     ``baseline`` is the model that the run is compared with; None: the model's own baseline.
     """
@@ -117,6 +120,7 @@ def _body(model: Model) -> dict[str, Any]:
 
 
 def _options(task: LoadedTask) -> dict[str, Any]:
-    """The options that define what is asked and how it is graded; paths of this machine are left out."""
+    """Option -> value of a task for the manifest: what defines what is asked and how it is graded, without paths of
+    this machine."""
     local: tuple[str, ...] = getattr(task.adapter, "local_options", ())
     return {name: value for name, value in task.settings.options.items() if name not in local}

@@ -73,7 +73,10 @@ def observe(
     lengths: ObservedLengths,
     stop: Stop,
 ) -> None:
-    """Update the fields of ``progress`` that change while no attempt ends."""
+    """Update the fields of ``progress`` that change while no attempt ends: requests in flight, tokens, limit, state.
+
+    ``running``: the attempts being made; ``queue``: those waiting; ``lengths``: what replies have shown of lengths.
+    """
     pools = workload.pools
     progress.in_flight = sum(replica.running for pool in pools for replica in pool.replicas)
     progress.limit = min(workload.limit, sum(_allowed(pool) for pool in pools))
@@ -92,7 +95,7 @@ def _allowed(pool: Pool) -> int:
 
 
 def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
-    """Tokens that the attempts in the queue are expected to generate; None: not known."""
+    """Tokens that the attempts in the queue are expected to generate together; None where one has an unknown length."""
     total = 0.0
     for cell, waiting in enumerate(queue.open):
         estimator = lengths.of(cell)
@@ -103,7 +106,8 @@ def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
 
 
 def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) -> float | None:
-    """Tokens that a running attempt is expected to generate yet."""
+    """Tokens that a running attempt is expected to generate yet, ``arriving`` of its reply in flight having come; None:
+    unknown."""
     expected = lengths.of(running.attempt.cell).expected(running.attempt)
     generated = running.tokens + arriving
     return None if expected is None else max(expected - generated, OVERDUE * generated)

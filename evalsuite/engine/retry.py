@@ -19,13 +19,14 @@ async def ask_again(
 
     Waiting for a busy endpoint, or for one that was down, costs no retry; both end after ``engine.outage_seconds``. A
     request during which the endpoint went down more often than it may be retried is given up. A fault with a limit of
-    its own (``Transient.retries``) counts towards that limit only with faults of its kind.
+    its own (``Transient.retries``) counts towards that limit only with faults of its kind. After the retries an empty
+    reply counts as the answer.
 
     Args:
         pool: The model to ask.
         request: What is sent.
         stop: Once it is requested, nothing is sent again.
-        progress: Shows the reply while it arrives.
+        progress: Shows the reply while it arrives; None: nothing does.
 
     Returns:
         (reply, number of requests sent).

@@ -31,7 +31,7 @@ class Attempt:
 
     @property
     def key(self) -> AttemptKey:
-        """(item id, repeat)"""
+        """(item id, repeat) of the attempt."""
         return self.item.id, self.repeat
 
 
@@ -75,7 +75,8 @@ def ordered(
 
 
 def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[float]:
-    """For every item the rank of its cluster: by mean expected length, longest first; equal ones in their order."""
+    """For every item the rank of its cluster (0: first): by mean expected length, longest first; equal ones in their
+    order."""
     members: dict[str, list[int]] = {}
     for place, item in enumerate(items):
         members.setdefault(item.cluster or f"\0{place}", []).append(place)
@@ -108,7 +109,7 @@ class WaitingAttempts:
     """Attempts of unknown length."""
 
     def count(self, attempt: Attempt, sign: int) -> None:
-        """Add (1) or take away (-1) an attempt."""
+        """Add an attempt to the sums (``sign`` 1) or take it away (-1)."""
         if attempt.expected is None:
             self.unknown += sign
         elif attempt.learned:
@@ -149,7 +150,11 @@ class _Cell:
         heapq.heappush(self.heap, (attempt.rank, self.pushed, attempt))
 
     def first(self, fits: Fits | None, *, strict: bool) -> Attempt | None:
-        """The next attempt that may be started; it stays in the heap."""
+        """The next attempt that may be started; it stays in the heap. None if there is none.
+
+        ``fits``: whether an attempt fits into the window (None: all do); with ``strict`` one that does not ends the
+        search, else it is set aside in ``unfit``.
+        """
         while self.heap:
             attempt = self.heap[0][2]
             if self.waiting.get(attempt.key) is not attempt:
@@ -186,7 +191,8 @@ class AttemptQueue:
     _credit: int = 0
 
     def fill(self, cells: Sequence[Sequence[Attempt]]) -> None:
-        """Take the attempts of every cell, in the order of ``limits``."""
+        """Fill the queue: ``cells`` holds the attempts of every cell, in the order of ``limits``. Replaces what it
+        held."""
         self._cells = [_Cell() for _ in cells]
         for cell, attempts in zip(self._cells, cells, strict=True):
             for attempt in attempts:
@@ -199,7 +205,11 @@ class AttemptQueue:
         self._turns = list(turns.values())
 
     def take(self, fits: Fits | None = None) -> Attempt | None:
-        """The next attempt that may start now; None if there is none, every cell is at its limit, or none fits."""
+        """Take out the next attempt that may start now; None if there is none, every cell is at its limit, or none
+        fits.
+
+        ``fits``: whether an attempt fits into the window; None: all do. Call ``done`` when it ends.
+        """
         for turn, numbers in enumerate(self._turns):
             first = {
                 number: attempt
@@ -222,19 +232,24 @@ class AttemptQueue:
         return None
 
     def _urgency(self, number: int, attempt: Attempt) -> tuple[bool, float]:
-        """Highest first; ``max`` takes the first of equals, which is the cell served longest ago."""
+        """Sort key of a cell's next attempt: (whether it is the cell's very first, expected tokens), highest first.
+
+        ``max`` takes the first of equals, which is the cell served longest ago.
+        """
         expected = self._unknown if attempt.expected is None else attempt.expected
         return self._cells[number].taken == 0, 0.0 if self.strict else expected
 
     def done(self, attempt: Attempt) -> None:
-        """An attempt that was taken has ended."""
+        """Note that an attempt that was taken has ended, which frees its place; now and then reconsiders those that did
+        not fit."""
         self._cells[attempt.cell].running -= 1
         self._credit += CHECKS_PER_END
         if self._credit >= sum(len(cell.unfit) for cell in self._cells):
             self.reconsider()
 
     def reconsider(self) -> None:
-        """Check attempts that did not fit again: what is known of lengths and rates has changed since."""
+        """Put attempts that did not fit the window back, so that ``take`` checks them again: known lengths and rates
+        have changed."""
         self._credit = 0
         for cell in self._cells:
             for attempt in cell.unfit:
@@ -242,7 +257,8 @@ class AttemptQueue:
             cell.unfit = []
 
     def learn(self, cell: int, item: str, repeats: int, tokens: float) -> None:
-        """One attempt at an item took ``tokens``: its waiting repeats are expected to take as many."""
+        """Note that one attempt at an item took ``tokens``: its waiting repeats (numbers below ``repeats``) are
+        expected to take as many, and move in the order accordingly."""
         for repeat in range(repeats):
             attempt = self._cells[cell].waiting.get((item, repeat))
             if attempt is not None:
@@ -251,7 +267,8 @@ class AttemptQueue:
                 self._cells[cell].push(replace(attempt, expected=tokens, learned=True, rank=rank))
 
     def keep(self, cell: int, items: frozenset[str]) -> int:
-        """Drop the waiting attempts of a cell at all other items; returns how many were dropped."""
+        """Drop the waiting attempts of a cell (index) at all items but ``items`` (ids); returns how many were
+        dropped."""
         waiting = self._cells[cell]
         dropped = [attempt for (item, _), attempt in waiting.waiting.items() if item not in items]
         for attempt in dropped:
@@ -261,15 +278,15 @@ class AttemptQueue:
 
     @property
     def open(self) -> tuple[WaitingAttempts, ...]:
-        """The waiting attempts of every cell, summed up."""
+        """Sums over the waiting attempts of every cell, in the order of the cells."""
         return tuple(cell.open for cell in self._cells)
 
     @property
     def waiting(self) -> list[Attempt]:
-        """Attempts that have not been taken."""
+        """All attempts that have not been taken, cell by cell, in no particular order."""
         return [attempt for cell in self._cells for attempt in cell.waiting.values()]
 
     @property
     def left(self) -> int:
-        """How many attempts have not been taken."""
+        """Number of attempts that have not been taken, those that do not fit included."""
         return sum(len(cell.waiting) for cell in self._cells)

@@ -78,7 +78,8 @@ class Session:
     auxiliaries: Auxiliaries = field(default_factory=Auxiliaries)
 
     def prepare(self) -> None:
-        """Plan the comparisons that may stop early; nothing is sent or written.
+        """Plan the comparisons that may stop early (``early_stopping``), and print notes on them; nothing is sent or
+        written.
 
         Raises ``BadInput`` where ``engine.stop=sequential`` is not possible, and for a cell that was begun with it and
         would now be asked without it.
@@ -101,9 +102,11 @@ class Session:
                 )
 
     async def run(self, draw: Draw) -> SessionResult:
-        """Open cells and endpoints, ask everything, close and seal.
+        """Open cells and endpoints, ask everything, close the cells and write their tables.
 
-        ``draw`` shows the progress. Raises ``EvalsuiteError`` for what stops the whole run.
+        ``draw`` is called with the progress of all endpoints. Returns the sealed cells, the faults of refused and lost
+        models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run (disk, a cell in
+        use or of other settings).
         """
         with ExitStack() as stack:
             writer = stack.enter_context(JournalWriter())
@@ -145,7 +148,8 @@ class Session:
         return SessionResult(opened, LoopResult(faults, ended.progress), skipped)
 
     async def _connect_auxiliaries(self) -> None:
-        """Connect to the judge and the simulator, and keep the tasks that can be asked with those that are there.
+        """Connect to the judge and the simulator, set ``tasks`` to those that can be asked, and print which are
+        skipped.
 
         A dialogue needs its simulator now, while answers can be judged later.
         """
@@ -168,9 +172,9 @@ class Session:
         return self.redo is not None and self.redo[0] == task
 
     def _plan_cells(self, writer: JournalWriter) -> None:
-        """Read the cells of all tasks that can be asked; nothing is written before their server is accepted.
+        """Set ``cells`` to those of all tasks that can be asked; nothing is written before their server is accepted.
 
-        Raises ``BadInput`` for a cell that does not fit.
+        Raises ``BadInput`` for a cell that does not fit, ``CellInUse`` for one that another process writes.
         """
         for name, manifest in self.spec.manifests.items():
             label, task = name
@@ -185,7 +189,8 @@ class Session:
             self.early_stopping.attach(self.cells)
 
     def _check_judge(self, folder: Path) -> None:
-        """Raises ``BadInput`` if a cell holds verdicts of another judge: they must not be mixed."""
+        """Raise ``BadInput`` if the cell in ``folder`` holds verdicts of another judge than the run's: they must not be
+        mixed."""
         if self.auxiliaries.judge is None or not (folder / MANIFEST).exists():
             return
         before, now = read_manifest(folder).get("judge"), self.auxiliaries.judge.identity
@@ -193,7 +198,8 @@ class Session:
             raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
 
     async def _connect_models(self) -> dict[str, EvalsuiteError]:
-        """Connect to every model that has work left, and record its identity. Returns the refused models.
+        """Connect to every model that has work left, and record its server. Returns the refused models, each with the
+        error.
 
         The cells of accepted models are opened, and those of models that have nothing left to ask.
         """
@@ -224,7 +230,7 @@ class Session:
         self.console.print(line, markup=False)
 
     def _model_cells(self, name: str) -> dict[str, Cell]:
-        """Task -> the model's cell."""
+        """Task -> cell of the model with key ``name``."""
         label = model_label(name, self.models[name].thinking)
         return {task: self.cells[label, task] for task in self.tasks}
 
@@ -233,7 +239,10 @@ class Session:
         return any(has_open_attempts(cell, self.tasks[task], self.auxiliaries) for task, cell in cells.items())
 
     async def _accept_model(self, name: str, examined: Examined | EndpointUnusable) -> None:
-        """Take a model that was examined into the run. Raises ``EndpointUnusable`` if it cannot be used."""
+        """Take an examined model into the run: open its cells, add its server to their manifests, watch its identity.
+
+        Raises ``EndpointUnusable`` if it cannot be used or is another model.
+        """
         model, tasks, cells = self.models[name], self.tasks, self._model_cells(name)
         declared = [(other, spec.same_as) for other, spec in self.models.items() if spec.same_as]
         earlier = EarlierServers(self.folder.parent, self.baseline_run, declared)
@@ -271,7 +280,11 @@ class Session:
         return workloads
 
     def _cell_work(self, name: str, task: LoadedTask, limit: int, baseline: Path | None) -> CellWork:
-        """The work in the cell of one model and task; ``limit`` is that of the endpoint."""
+        """The work in the cell of one model and task.
+
+        ``limit``: most requests in flight of the endpoint; ``baseline``: folder of the baseline's cell of this task,
+        None without one.
+        """
         cell = self.cells[model_label(name, self.models[name].thinking), task.name]
         uses = task.needs
         return CellWork(
@@ -293,7 +306,8 @@ class Session:
         return expected_lengths(results, cell.folder, cell.manifest, cell.lengths(), baseline=baseline)
 
     async def _check_grading(self) -> None:
-        """Print which answers this machine cannot grade: they are stored, and ``evalsuite rescore`` grades them."""
+        """Print which answers this machine cannot grade (no sandbox, say): they are stored, and ``evalsuite rescore``
+        grades them."""
         for name, task in self.tasks.items():
             cells = [cell for (_, other), cell in self.cells.items() if other == name]
             if any(has_open_attempts(cell, task, self.auxiliaries) for cell in cells):
@@ -305,7 +319,7 @@ class Session:
                     self._print(f"answers of {name} are stored ungraded: {reason}. Later: {later}")
 
     def _record_flags(self) -> None:
-        """Print what the endpoints did that bears on their scores, and keep it in the manifests (``flags``)."""
+        """Print the warnings about each endpoint's replies, and add them to ``flags`` in the manifests of its cells."""
         for name, pool in self.pools.items():
             flags = pool.tally.flags()
             for flag in flags:

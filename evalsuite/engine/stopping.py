@@ -32,7 +32,7 @@ class Stop:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def request(self, reason: str, seconds: float | None = None) -> None:
-        """Let running requests finish for at most ``seconds`` and start no others.
+        """Let running requests finish for at most ``seconds`` (None: no limit) and start no others.
 
         A second call can only shorten the time that is left; its reason replaces the first only if it is a signal.
         """
@@ -47,16 +47,16 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether the run is to stop."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until running requests are cut; None: no limit."""
+        """Seconds until running requests are cut, at least 0; None: no limit."""
         return None if self.until is None else max(0.0, self.until - asyncio.get_running_loop().time())
 
     async def wait(self) -> None:
-        """Return when the stop is requested for the first time."""
+        """Return once a stop has been requested."""
         await self._event.wait()
 
     async def changed(self) -> None:
@@ -74,7 +74,7 @@ class TokenBudget:
     spent: int = 0
 
     def add(self, tokens: int) -> None:
-        """Count generated tokens; the stop is requested once the limit is reached."""
+        """Count generated tokens; the run's stop is requested once the limit is reached."""
         self.spent += tokens
         if self.limit is not None and self.spent >= self.limit:
             self.stop.request(BUDGET)
@@ -95,8 +95,9 @@ class RunLimits:
 def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
     """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one cancels the calling task.
 
-    The end of the window does not count as the first signal. In another thread than the first, to which Python delivers
-    signals, nothing is handled by itself: ``stop.on_signal`` is to be called in the event loop.
+    Requests that run may finish within ``drain_seconds``; the first signal is printed to ``console``. The end of the
+    window does not count as the first signal. In another thread than the first, to which Python delivers signals,
+    nothing is handled by itself: ``stop.on_signal`` is to be called with the signal's name.
     """
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()

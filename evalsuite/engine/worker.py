@@ -54,9 +54,10 @@ class EndpointWorker:
     """(cell, item) of requests that were refused since the last that was not."""
 
     async def work(self) -> None:
-        """Keep the slots full until the queue is empty, nothing more fits, or a stop is requested.
+        """Make the endpoint's attempts until the queue is empty, nothing more fits, or a stop is requested and running
+        ones ended.
 
-        Raises what broke the endpoint.
+        Raises what broke the endpoint (``EndpointUnusable``, ``StorageFailed``), with all running attempts cancelled.
         """
         stop = self.limits.stop
         stopped = asyncio.create_task(stop.wait())
@@ -79,16 +80,17 @@ class EndpointWorker:
             raise self.error
 
     def restrict(self, cell: int, items: frozenset[str]) -> None:
-        """Start no attempt of a cell at any other item; attempts that run go on to their end."""
+        """Start no attempt of a cell (index) at any item but ``items`` (ids); attempts that run go on to their end."""
         self.progress.planned -= self.queue.keep(cell, items)
         self._changed.set()
 
     def update_progress(self) -> None:
-        """Bring the estimates of ``progress`` up to date."""
+        """Bring the counts and estimates of ``progress`` up to date."""
         observe(self.progress, self.workload, self.queue, self._running.values(), self.lengths, self.limits.stop)
 
     async def _watch_identity(self) -> None:
-        """Check the identity of the servers every ``engine.reprobe_seconds``; returns when one has changed."""
+        """Check the identity of the servers every ``engine.reprobe_seconds``; on a failed check set ``error`` and
+        return."""
         while True:
             await asyncio.sleep(self.engine.reprobe_seconds)
             for check in self.workload.identity_checks:
@@ -100,7 +102,7 @@ class EndpointWorker:
                     return
 
     def _fill_slots(self) -> bool:
-        """Start attempts until the slots are full; whether any attempt runs."""
+        """Start attempts until the slots are full or none may start; returns whether any attempt runs."""
         fits = None if self.fit is None else self.fit.fits
         while len(self._tasks) < self.workload.limit:
             attempt = self.queue.take(fits)
@@ -117,7 +119,7 @@ class EndpointWorker:
         return bool(self._tasks)
 
     def _ended(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
-        """Free the slot of an attempt."""
+        """Free the slot of an attempt whose ``task`` is done; an exception in it becomes ``error``."""
         self._tasks.discard(task)
         self._running.pop((attempt.cell, *attempt.key), None)
         self.progress.running -= 1
@@ -127,7 +129,7 @@ class EndpointWorker:
         self._changed.set()
 
     async def _drain(self) -> None:
-        """Let running attempts finish as long as the stop allows."""
+        """Wait for running attempts as long as the stop, if one is requested, allows, or until ``error`` is set."""
         stop = self.limits.stop
         while self._tasks and self.error is None:
             seconds = stop.seconds_left
@@ -138,7 +140,10 @@ class EndpointWorker:
             await _cancel({changed})
 
     async def _make(self, attempt: Attempt) -> None:
-        """Make one attempt and record how it ended."""
+        """Make one attempt and record its score, or that it was cut; one stopped between two requests gets neither.
+
+        Cancellation is raised on, as is what ends the endpoint (``EndpointUnusable``).
+        """
         work, key = self.workload.cells[attempt.cell], attempt.key
         running = self._running[attempt.cell, *key] = RunningAttempt(attempt)
         model, simulator, judge = self._tools(work, running)
@@ -171,7 +176,7 @@ class EndpointWorker:
     def _tools(
         self, work: CellWork, running: RunningAttempt
     ) -> tuple[Conversation, Conversation | None, JudgeClient | None]:
-        """(the model, the simulated user, the judge) of one attempt."""
+        """(the model, the simulated user, the judge) of one attempt; None for those that the task does not have."""
         item, repeat, stop = running.attempt.item, running.attempt.repeat, self.limits.stop
         check = partial(self._check_may_send, running)
         send: Send = partial(self._send, running)
@@ -187,13 +192,14 @@ class EndpointWorker:
         return model, user, judge
 
     def _check_may_send(self, running: RunningAttempt) -> None:
-        """Raises ``Stopped`` between two requests of an attempt when no new one may be sent."""
+        """Raise ``Stopped`` if no new request may be sent: a stop is requested, or a further one of the attempt fits no
+        more."""
         unfit = running.sent and self.fit is not None and not self.fit.fits(running.attempt)
         if self.limits.stop.requested or unfit:
             raise Stopped("no new request starts: the same command goes on from here")
 
     async def _send(self, running: RunningAttempt, request: Request) -> tuple[Reply, int]:
-        """Send one request to the model under test and return (reply, requests sent for it).
+        """Send one request to the model under test, with retries, and return (reply, number of requests sent).
 
         Its length and speed are noted for later expectations, its tokens in the budget. Raises ``SampleFailed``,
         ``ContextOverflow`` or ``EndpointUnusable`` when retries do not help.
@@ -231,7 +237,11 @@ class EndpointWorker:
         return counted
 
     def _rejected(self, attempt: Attempt, error: Rejected) -> Score:
-        """The score of a refused request. Raises ``EndpointUnusable`` if the endpoint refuses everything."""
+        """The score (``failed``) of a refused request.
+
+        Raises ``EndpointUnusable`` if the cell has never had a reply, or ``REJECTED_IN_A_ROW`` items in a row were
+        refused.
+        """
         self._refused.add((attempt.cell, attempt.item.id))
         cell = self.workload.cells[attempt.cell].cell
         answered = attempt.cell in self._answered or cell.reply_counts()  # in this run, or in an earlier one
@@ -242,7 +252,11 @@ class EndpointWorker:
         return Score(None, "failed", note=str(error))
 
     def _record_cut(self, work: CellWork, model: Conversation, running: RunningAttempt) -> None:
-        """Record how far the answer in flight had come; one of which nothing had come is only asked again later."""
+        """Record how far the answer in flight had come when it was cut.
+
+        Nothing is recorded if no request is in flight, or nothing of a streamed answer had come: it is only asked again
+        later.
+        """
         partial_reply = running.partial
         if partial_reply is None or partial_reply.reply is None:
             return
@@ -256,7 +270,8 @@ class EndpointWorker:
         self.progress.cut += 1
 
     def _count(self, running: RunningAttempt, score: Score) -> None:
-        """Count an attempt that ended with a score, and learn from its length."""
+        """Count an attempt that ended with a score in ``progress``, report it to ``on_score``, and learn from its
+        length."""
         attempt, tokens = running.attempt, running.tokens
         self.progress.done += 1
         self.progress.failed += score.outcome == "failed"

@@ -35,9 +35,11 @@ class CellWork:
     """What is known of the lengths of its answers before the run."""
 
     def open_attempts(self, number: int, *, shuffle: bool) -> list[Attempt]:
-        """The attempts that are not on record yet, in the order in which they are made (see ``scheduler.ordered``).
+        """The attempts of the cell that are not on record yet, in the order in which they are made (see
+        ``scheduler.ordered``).
 
-        ``number`` is the cell's index among the cells of its endpoint.
+        ``number`` is the cell's index among the cells of its endpoint; ``shuffle``: in random order, by the cell's
+        seed.
         """
         planned = ordered(
             number,
@@ -65,7 +67,7 @@ class Workload:
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """The models at the endpoint, each once."""
+        """The pools of the models at the endpoint, each once."""
         return tuple({id(work.pool): work.pool for work in self.cells}.values())
 
 
@@ -85,12 +87,13 @@ class RunningAttempt:
 
     @property
     def characters(self) -> int:
-        """Characters that have arrived of the reply in flight."""
+        """Characters that have arrived of the reply in flight; 0 if no request is in flight."""
         return 0 if self.partial is None else self.partial.characters
 
 
 def has_open_attempts(cell: Cell, task: LoadedTask, auxiliaries: Auxiliaries) -> bool:
-    """Whether an attempt of a cell is still to be made."""
+    """Whether any planned attempt of a cell is still to be made: without score, failed, or ungraded while a judge is
+    there."""
     judged = auxiliaries.judge is not None
     keys = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in planned_items(cell, task))
     return any(cell.needs_attempt(key, judged=judged) for key in keys)

@@ -30,7 +30,7 @@ class CellPair:
     """The rule as the candidate's manifest keeps it from before its first item."""
 
     def arm(self, name: CellName) -> ArmScores:
-        """The scores of one of its two cells."""
+        """The scores of the cell ``name``, which is one of the two that are compared."""
         return self.test.candidate if name == self.candidate else self.test.baseline
 
 
@@ -49,7 +49,11 @@ class EarlyStopping:
     """Cell -> (items, selection) as asked for."""
 
     def attach(self, cells: Mapping[CellName, Cell]) -> None:
-        """Read what the cells hold, declare the rules in their manifests, and drop items that are not needed."""
+        """Read what the cells hold, write the rules into the candidates' manifests, and restrict cells that are decided
+        already.
+
+        Comparisons whose candidate is not among ``cells`` are dropped. Cells that are not open change in memory only.
+        """
         self.cells = cells
         self.pairs = tuple(pair for pair in self.pairs if pair.candidate in cells)
         for name in self._open_cells():
@@ -64,14 +68,19 @@ class EarlyStopping:
             self._record_decision(pair)
 
     def scored(self, name: CellName, item: str, repeat: int, value: float | None) -> None:
-        """An attempt in a cell ended with ``value``; None: not measured."""
+        """Take the ``value`` (None: not measured) of an attempt that ended in the cell ``name``; ends cells that it
+        decides."""
         for pair in self._pairs_of(name):
             pair.test.scored(pair.arm(name), item, repeat, value)
             if pair.test.due and pair.test.interim_look() is not None:
                 self._record_decision(pair)
 
     def finish(self, console: Console) -> None:
-        """Decide again on what is on record now, write it down, and print the decisions and what was saved."""
+        """Decide again on what is on record now, without invalidated attempts, and write the decisions into the
+        manifests.
+
+        Prints the decisions and the attempts and tokens that were saved to ``console``.
+        """
         for name in self._open_cells():
             for pair in self._pairs_of(name):
                 _drop_invalidated(pair, name, self.cells[name])
@@ -91,7 +100,8 @@ class EarlyStopping:
                 console.print(f"{name[0]}/{name[1]} saved: {words}", markup=False)
 
     def needed_items(self, name: CellName) -> frozenset[str] | None:
-        """The items of a cell that its decided comparisons rest on; None: all that were asked for."""
+        """Ids of the items of a cell that its decided comparisons rest on; None: all (a comparison is open, or needed
+        them all)."""
         tests = [pair.test for pair in self._pairs_of(name)]
         if not tests or any(test.call is None for test in tests):
             return None
@@ -99,7 +109,8 @@ class EarlyStopping:
         return frozenset(longest.order[: longest.ends]) if longest.ends < longest.rule.items else None
 
     def _record_decision(self, pair: CellPair) -> None:
-        """Write the state of a comparison into the candidate, and the plans that follow into both cells."""
+        """Write the state of a comparison into the candidate's manifest, and the items that follow from it into both
+        cells' manifests; tell the worker to ask no others."""
         candidate = self.cells[pair.candidate]
         decision = None
         if pair.test.call is not None:
@@ -112,7 +123,10 @@ class EarlyStopping:
                     self.restrict[name](items)
 
     def _record_plan(self, name: CellName, saved: Mapping[str, Any] | None) -> None:
-        """Write into a cell which items are asked for, by what is decided now, and what that has saved."""
+        """Write into a cell's manifest which items count by what is decided now; restores the whole plan if nothing is.
+
+        ``saved``: what that has saved (see ``_saved``); None while the run goes on.
+        """
         cell, needed = self.cells[name], self.needed_items(name)
         items, selection = self._plans[name]
         if needed is None:
@@ -134,7 +148,11 @@ class EarlyStopping:
         cell.update({"items": kept, "selection": selection or whole, "stopped": stopped})
 
     def _saved(self, name: CellName) -> dict[str, Any]:
-        """Planned attempts that were never made, and the tokens that they would have taken at the mean length."""
+        """Planned attempts that were never made (``attempts``), and the ``tokens`` that they would have taken at the
+        mean length.
+
+        Token counts are None where no attempt has a length.
+        """
         cell = self.cells[name]
         items, repeats = set(self._plans[name][0]), int(cell.manifest["repeats"])
         made = sum(key[0] in items and key[1] < repeats for key in cell.reply_counts())
@@ -147,13 +165,14 @@ class EarlyStopping:
         return [pair for pair in self.pairs if name in (pair.baseline, pair.candidate)]
 
     def _open_cells(self) -> list[CellName]:
-        """The compared cells that are being written, each once."""
+        """Names of the compared cells that this run has, each once."""
         names = dict.fromkeys(name for pair in self.pairs for name in (pair.baseline, pair.candidate))
         return [name for name in names if name in self.cells]
 
 
 def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
-    """Copy the values on record in a cell into ``arm``, whose rows are the items of ``order``."""
+    """Copy the values on record in the cell in ``folder`` into ``arm``, whose rows are the items of ``order``; None
+    becomes NaN."""
     places = {item: place for place, item in enumerate(order)}
     table = read_samples(folder, ["item_id", "repeat", "value"])
     for row in table.to_pylist():
@@ -163,7 +182,8 @@ def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
 
 
 def _drop_invalidated(pair: CellPair, name: CellName, cell: Cell) -> None:
-    """Drop values of attempts that were invalidated."""
+    """Set the values in ``pair`` of attempts in the cell ``name`` that have no outcome any more, being invalidated, to
+    NaN."""
     arm = pair.arm(name)
     for row, item in enumerate(pair.test.order):
         for repeat in range(arm.values.shape[1]):

@@ -40,14 +40,14 @@ class _Names:
 def planned_comparisons(
     folder: Path, spec: RunSpec, gate: Gate | None, baseline_run: str | None, max_gb: float
 ) -> EarlyStopping:
-    """Every comparison of a run with its rule.
+    """Every comparison of a run with its rule, and notes on tasks that are asked whole; only reads.
 
     Args:
         folder: The run's folder.
         spec: What the run asks for.
         gate: The margins that are to be decided.
-        baseline_run: A baseline artefact or run that the command names.
-        max_gb: Most gigabytes that an artefact may unpack to.
+        baseline_run: A baseline artefact or run that the command names; None: none.
+        max_gb: Most gigabytes (10^9 bytes) that an artefact may unpack to.
 
     Raises:
         BadInput: There are no margins or no baseline, a cell was begun in another way, or nothing of the run can stop
@@ -77,7 +77,7 @@ def planned_comparisons(
 
 
 def _why_whole(task: LoadedTask) -> str:
-    """Why a task cannot stop early; empty if it can."""
+    """Why a task cannot stop early (unequal weights, shared sources), for a message; empty if it can."""
     if len({item.weight for item in task.items}) > 1:
         return "its items have different weights"
     clusters = [item.cluster for item in task.items if item.cluster]
@@ -109,7 +109,11 @@ def _compared(
 
 
 def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], baseline_run: str | None) -> Path | None:
-    """A baseline on record: in this run, else in ``baseline_run`` (``brought``: task -> cell of an artefact)."""
+    """Folder of the cell ``name`` of a baseline on record: in the run ``folder``, else in ``baseline_run``; None
+    without one.
+
+    ``brought``: task -> cell of the artefact ``baseline_run``.
+    """
     runs = [folder, *([] if baseline_run is None else [Path(baseline_run)])]
     cells = [cell for run in runs if ((cell := run / name[0] / name[1]) / MANIFEST).exists()]
     if cells or (baseline_run is not None and Path(baseline_run).is_dir()):
@@ -118,7 +122,11 @@ def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], ba
 
 
 def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Gate) -> CellPair:
-    """One comparison; a baseline that is not asked now is read from its cell on record."""
+    """The comparison of two cells on one task, with its rule; a baseline that is not asked now is read from its cell on
+    record.
+
+    Raises ``BadInput`` where there is no baseline, the margin is impossible, or the candidate was begun otherwise.
+    """
     (base_label, _), (label, _) = names.baseline, names.candidate
     order = random_order(task.items, task.seed)
     repeats = task.settings.repeats
@@ -152,7 +160,8 @@ def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Ga
 
 
 def _check_rule(folder: Path, declared: Mapping[str, Any]) -> None:
-    """Raises ``BadInput`` for a candidate that was begun under another rule, or under none."""
+    """Raise ``BadInput`` if the candidate's cell in ``folder`` was begun under another rule than ``declared``, or under
+    none."""
     if not (folder / MANIFEST).exists():
         return
     known = read_manifest(folder).get("sequential")
@@ -169,7 +178,7 @@ def _check_rule(folder: Path, declared: Mapping[str, Any]) -> None:
 def _recorded_scores(
     folder: Path, order: tuple[str, ...], candidate: Mapping[str, Any], task: LoadedTask
 ) -> tuple[Mapping[str, Any], ArmScores]:
-    """Identity and values of a baseline on record.
+    """(identity, values with rows as ``order``) of the baseline's cell on record in ``folder``.
 
     Raises ``BadInput`` if it was asked in another way than ``candidate`` (a manifest), or is not complete.
     """

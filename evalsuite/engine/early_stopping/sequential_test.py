@@ -23,12 +23,16 @@ BLOCKS = 100
 
 
 def random_order(items: Sequence[Item], seed: int) -> tuple[str, ...]:
-    """Ids in the random order in which the engine sends them, the same in every arm and every resume."""
+    """Item ids in the random order in which the engine sends them: that of ``seed`` and the ids, in every arm and
+    resume."""
     return tuple(attempt.item.id for attempt in ordered(0, items, 1, shuffle_seed=seed))
 
 
 def rule_for(items: int, margin: float, alpha: float) -> Rule:
-    """The rule of a comparison of ``items`` items; too few items can only fail early. Margin: a fraction of 1."""
+    """The rule of a comparison of ``items`` items; with too few of them it can only fail early, not pass.
+
+    ``margin`` and ``alpha`` (error probability) are fractions of 1.
+    """
     return Rule(items, margin, alpha, may_pass=items >= MIN_ITEMS)
 
 
@@ -41,7 +45,7 @@ class ArmScores:
 
     @classmethod
     def empty(cls, items: int, repeats: int) -> "ArmScores":
-        """Nothing measured yet."""
+        """Scores of ``items`` x ``repeats`` attempts of which none is measured (all NaN)."""
         return cls(np.full((items, repeats), np.nan))
 
 
@@ -72,18 +76,26 @@ class SequentialTest:
 
     @property
     def block(self) -> int:
-        """Items that are counted together."""
+        """Number of items that are counted together: a hundredth of all, at least 1."""
         return max(1, self.rule.items // BLOCKS)
 
     def replay(self) -> None:
-        """Start again and count everything that the arms hold: after a resume, or where attempts were invalidated."""
+        """Start the test again and count everything that the arms hold: after a resume, or where attempts were
+        invalidated.
+
+        A former decision is dropped; ``call`` is set if the values decide.
+        """
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
         self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
         self.state, self.call, self.ends, self.implied = start(self.rule), None, 0, False
         self.interim_look()
 
     def scored(self, arm: ArmScores, item: str, repeat: int, value: float | None) -> None:
-        """Take the value of an attempt that ended; None: not measured. ``interim_look`` then decides."""
+        """Take the value of an attempt that ended in ``arm``; None: not measured. Unknown items and repeats are
+        ignored.
+
+        Decides nothing: ``interim_look`` does.
+        """
         place = self._places.get(item)
         if place is None or repeat >= arm.values.shape[1]:
             return
@@ -95,11 +107,12 @@ class SequentialTest:
 
     @property
     def due(self) -> bool:
-        """Whether a look is worth its time: not decided, and a quarter of a block has ended since the last look."""
+        """Whether a look is worth its time: not decided, and attempts for a quarter of a block have ended since the
+        last look."""
         return self.call is None and 4 * self._unseen >= self.block
 
     def interim_look(self) -> Call | None:
-        """Count what is closed since the last look; the decision, once there is one."""
+        """Count the blocks that are closed since the last look; returns the decision, None as long as there is none."""
         if self.call is not None:
             return self.call
         self._unseen = 0
@@ -118,7 +131,10 @@ class SequentialTest:
         return self.call
 
     def _look_ahead(self) -> None:
-        """Decide where the unfinished items of the blocks begun cannot matter: lost for a pass, gained for a fail."""
+        """Decide (set ``call``) where the unfinished items of the blocks begun cannot matter.
+
+        They are taken as lost for a pass, as gained for a fail.
+        """
         known = np.flatnonzero(~np.isnan(self._differences))
         reached = int(known[-1]) + 1 if len(known) else 0
         end = reached if reached == self.rule.items else reached - reached % self.block
@@ -135,8 +151,10 @@ class SequentialTest:
 
     @property
     def delta(self) -> float | None:
-        """Mean difference over the items that the decision rests on (all that were counted where there is none);
-        biased away from the margin where it stopped early.
+        """Mean difference, candidate minus baseline (fraction of 1), over the items that the decision rests on.
+
+        Over all that were counted where there is none; None without any. Biased away from the margin where it stopped
+        early.
         """
         known = self._differences[: self.ends or self.state.n]
         known = known[~np.isnan(known)]
@@ -157,6 +175,7 @@ class SequentialTest:
         return reason if self.call == "fail" else f"{reason}, after {self.ends:,} of {total} items"
 
     def to_json(self) -> dict[str, Any]:
-        """The decision as the candidate's manifest keeps it."""
+        """The decision as the candidate's manifest keeps it: ``call``, ``reason``, ``items``, ``delta`` and
+        ``implied``."""
         names = {"call": self.call, "reason": self.reason, "items": self.ends, "delta": self.delta}
         return {**names, "implied": self.implied}

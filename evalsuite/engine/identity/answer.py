@@ -27,10 +27,10 @@ _CAUSES = {
 
 
 def check_answer(model: Model, reply: Reply) -> str:
-    """Read the answer to the test question.
+    """Check that ``reply``, the answer to the test question, shows no sign of a sick server and is right.
 
     Returns a note where the answer was cut before it came to a text, else an empty one. Raises ``EndpointUnusable``
-    when the text does not hold the right answer, with what was seen and the setting that waives it.
+    otherwise, with what was seen and the setting that waives it.
     """
     sign = degenerate(reply)
     if not sign and (

@@ -67,13 +67,14 @@ class EndpointCheckup:
     """The check that is being made; empty before the first and after the last."""
 
     def note(self, check: str, state: CheckState, finding: str) -> None:
-        """Add a result."""
+        """Add the result of a check: its name, its state, and the finding for people."""
         self.checks.append(CheckResult(self.name, check, state, finding))
 
     async def result_of(self, check: str, probe: Awaitable[Any], finding: str = "") -> Any:
-        """The result of a probe; None, and a failed check, if it raises ``EndpointUnusable``.
+        """Await ``probe`` as the check named ``check`` and return its result; None, and a failed check, on
+        ``EndpointUnusable``.
 
-        ``finding`` is noted as ok if the probe succeeds.
+        ``finding`` is noted as ok if the probe succeeds; empty: nothing is noted then.
         """
         self.current = check
         try:
@@ -99,17 +100,21 @@ class CheckupPlan:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """Sampling fields of the test questions."""
+        """Sampling fields of the test questions: those of the first task, or of the run's sampling without a task."""
         return self.tasks[0].sampling if self.tasks else fields(self.sampling)
 
 
 def begin_checkups(models: Mapping[str, Model], engine: Engine) -> list[EndpointCheckup]:
-    """One empty checkup for each model, judge or simulator."""
+    """One empty checkup, with clients, for each model, judge or simulator (name -> settings). Raises ``BadInput`` as
+    ``connect``."""
     return [EndpointCheckup(name, model, list(connect_all(model, engine))) for name, model in models.items()]
 
 
 async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -> None:
-    """Check all models side by side, and compare each with those before it."""
+    """Run all checks of all models side by side, and compare each with those before it; results go into ``checkups``.
+
+    Closes the checkups' clients.
+    """
 
     async def check(checkup: EndpointCheckup) -> None:
         tasks = [task.for_model(checkup.model) for task in plan.tasks]
@@ -126,7 +131,7 @@ async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -
 
 
 async def check_auxiliary(checkup: EndpointCheckup) -> None:
-    """Check that a judge or simulator can be reached, and what it serves."""
+    """Check that a judge or simulator can be reached, and note what it serves in ``checkup``. Closes its clients."""
     try:
         identity = await checkup.result_of("who it is", identify(checkup.clients[0]))
     finally:
@@ -138,7 +143,8 @@ async def check_auxiliary(checkup: EndpointCheckup) -> None:
 
 
 async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
-    """All checks of one model, those that cost nothing first."""
+    """Run all checks of one model, those that cost nothing first; one whose identity check fails is asked no
+    question."""
     if not await _check_identity(checkup):
         return
     _check_contexts(checkup, plan.tasks)
@@ -167,7 +173,8 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
 
 
 async def _check_identity(checkup: EndpointCheckup) -> bool:
-    """Whether all replicas can be used; sets their served names and ``facts``."""
+    """Identify all replicas and compare them; sets their served names and ``facts``. Whether all of them could be
+    identified."""
     stated: list[dict[str, Any]] = []
     for number, client in enumerate(checkup.clients):
         identity = await checkup.result_of("who it is", identify(client))
@@ -186,7 +193,8 @@ async def _check_identity(checkup: EndpointCheckup) -> bool:
 
 
 def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> None:
-    """Whether the longest prompt of every task and its answer fit."""
+    """Note whether the longest prompt of every task and its answer fit the server's context, as far as that is
+    known."""
     context = canonical(checkup.facts).get("context")
     if not isinstance(context, int):
         finding = "the server does not say how long it is: a prompt that is too long shows late"
@@ -204,8 +212,10 @@ def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> No
 
 
 async def _check_against_reference(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
-    """Whether the stock OpenAI client reads replies as evalsuite does. A difference is a warning: which of the two is
-    wrong, or whether the server is, has to be looked at."""
+    """Note whether the stock OpenAI client reads replies, streamed and not, as evalsuite does.
+
+    A difference is a warning: which of the two is wrong, or whether the server is, has to be looked at.
+    """
     request = reference_request(plan.fields, context_of(checkup.facts), tools=tools_needed(plan.tasks))
     for check, streamed in (("OpenAI client", False), ("OpenAI client, streamed", True)):
         checkup.current = check
@@ -214,7 +224,8 @@ async def _check_against_reference(checkup: EndpointCheckup, plan: CheckupPlan) 
 
 
 async def _check_logprobs(checkup: EndpointCheckup) -> None:
-    """Whether ``evalsuite probe`` can be used: log-probabilities of given tokens, found out with short requests."""
+    """Note whether ``evalsuite probe`` can be used: whether short requests get log-probabilities of given tokens. Never
+    a failure."""
     checkup.current = "probe"
     try:
         scorer = await find_scorer(checkup.clients[0])
@@ -225,7 +236,8 @@ async def _check_logprobs(checkup: EndpointCheckup) -> None:
 
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
-    """Which model answers, compared with all models on record, and what becomes of an answer that is cut short."""
+    """Take fingerprints, compare them with all models on record, and note how the server ends an answer that is cut
+    short."""
     taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients, context_of(checkup.facts)))
     if taken is None:
         return
@@ -254,7 +266,11 @@ async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) 
 
 
 def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> None:
-    """Compare one model with those that were checked before it."""
+    """Note how the fingerprint and token counts of one model differ from those of the models checked before it
+    (``others``).
+
+    Equal answers of different checkpoints that are not declared ``same_as`` are a failure.
+    """
     for other in others:
         if checkup.print is None or other.print is None or other.model.thinking != checkup.model.thinking:
             continue
@@ -279,5 +295,5 @@ def _read_answer(checkup: EndpointCheckup, reply: Reply) -> None:
 
 
 async def _call(function: Any, *arguments: Any) -> Any:
-    """A plain function as a probe."""
+    """Call a plain function and return its result, as an awaitable for ``result_of``."""
     return function(*arguments)

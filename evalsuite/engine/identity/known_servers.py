@@ -52,14 +52,17 @@ class EarlierServers:
     """Pairs of models that are one checkpoint (``same_as``)."""
 
     def known(self) -> list[KnownServer]:
-        """Every fingerprint on record; read again at each call, as models of the present run are added."""
+        """Every fingerprint on record, one or more per model; read again at each call, as models of the present run are
+        added."""
         return known_servers(self.results, self.baseline)
 
 
 def known_servers(results: Path, baseline: str | None = None) -> list[KnownServer]:
-    """Every fingerprint below ``results``, and in ``baseline`` (an artefact or a run folder), one for each model.
+    """Every different fingerprint of a model in the runs below ``results`` and in ``baseline`` (an artefact or a run
+    folder).
 
-    Cells that cannot be read are left out: they have a message of their own where they are used.
+    Cells of runs that cannot be read are left out: they have a message of their own where they are used. Raises
+    ``BadInput`` for a damaged artefact.
     """
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []
     servers: list[KnownServer] = []
@@ -76,7 +79,7 @@ def known_servers(results: Path, baseline: str | None = None) -> list[KnownServe
 
 
 def cells_of(results: Path, checkpoint: str) -> list[str]:
-    """Cells below ``results`` whose model is this checkpoint, as ``run/model/task``."""
+    """Cells below ``results`` whose model has this ``checkpoint``, as ``run/model/task``; empty if there are none."""
     names = []
     for run in sorted(results.glob("*")) if results.is_dir() else []:
         for folder in cell_folders(run) if run.is_dir() else []:
@@ -92,7 +95,9 @@ def refuse_duplicate(
     known: Sequence[KnownServer],
     declared: Iterable[tuple[str, str]],
 ) -> list[str]:
-    """Notes on models that a new one cannot be distinguished from.
+    """Compare a new model's fingerprint with those of other models, and return notes on those that it resembles.
+
+    Also noted: declared equals that answer differently, and unequal token counts of equal prompts.
 
     Args:
         name: The new model's key.
@@ -131,11 +136,12 @@ def refuse_duplicate(
 
 
 def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None) -> tuple[list[str], list[str]]:
-    """(notes on how a server differs from the one that answered before in ``cell``, facts that are idle).
+    """Compare a server with the one that answered before in ``cell``; both lists are empty where none did.
 
-    A fact is idle if it changed while the answers stayed the same, unless it is listed as a fact about the model.
-    ``entry`` is the server's new entry in the manifest. Raises ``EndpointUnusable`` where its answers, or its facts
-    about the model, are another model's.
+    ``entry`` is the server's new entry in the manifest, ``new`` its fingerprint (None: none was taken). Returns (notes
+    on what has changed, names of facts that are idle: changed while the answers stayed the same, and not listed as
+    facts about the model). Raises ``EndpointUnusable`` where its answers, or its facts about the model, are another
+    model's.
     """
     before = cell.manifest["server"]
     if not before or not any(cell.folder.glob(PATTERN)):
@@ -164,13 +170,15 @@ def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None)
 
 
 def _differing_counts(new: Fingerprint, old: Fingerprint) -> str:
-    """The prompts' token counts in which two servers differ, as ``new for old``."""
+    """The prompts' token counts in which two fingerprints differ, as ``new for old``, joined by commas; empty if none
+    does."""
     pairs = zip(new.prompt_tokens, old.prompt_tokens, strict=False)
     return ", ".join(f"{a} for {b}" for a, b in pairs if a is not None and b is not None and a != b)
 
 
 def _declared_equal(pairs: Iterable[tuple[str, str]], name: str) -> set[str]:
-    """All models that are declared to be one with ``name``, over any number of steps."""
+    """All models that are declared to be one with ``name`` by ``pairs``, over any number of steps; ``name``
+    included."""
     models, links = {name}, list(pairs)
     while more := {end for pair in links for end in pair if models & set(pair)} - models:
         models |= more
@@ -186,7 +194,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where it is, manifest) of every cell in a saved baseline or a run folder."""
+    """(where it is, manifest) of every cell in a saved baseline or a run folder; nothing if ``path`` does not exist."""
     if path.is_dir():
         yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cell_folders(path))
     elif path.is_file():
@@ -194,7 +202,7 @@ def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
-    """The servers with a fingerprint that answered in one cell."""
+    """The servers with a fingerprint in the manifest of one cell; ``where`` is the cell's name, ``run/model/task``."""
     identity = manifest.get("identity") or {}
     for entry in manifest.get("server") or ():
         print_ = from_json(entry.get("fingerprint"))

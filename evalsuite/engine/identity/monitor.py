@@ -55,8 +55,8 @@ class IdentityMonitor:
     async def check(self, client: Client | None = None) -> None:
         """Check the identity of all replicas, or only of that of ``client`` (when it is back after an outage).
 
-        A server that cannot be reached is noted and does not count as changed. Raises ``EndpointUnusable`` when a
-        replica is another model than before.
+        Notes the result, and changed settings, in the manifests. A server that cannot be reached does not count as
+        changed. Raises ``EndpointUnusable`` when a replica is another model than before.
         """
         async with self._lock:
             if self.changed:
@@ -87,7 +87,8 @@ class IdentityMonitor:
             self._record_settings(facts, same=comparison.verdict == "same")
 
     async def final_check(self) -> None:
-        """The check at the end of a run: ``changed`` holds what it found, and its time is limited."""
+        """Check once more at the end of a run, for at most ``LAST_SECONDS``; raises nothing for a changed server, but
+        sets ``changed``."""
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.check()
@@ -97,9 +98,10 @@ class IdentityMonitor:
             self._note({"at": utc_now(), "verdict": "not reached", "why": f"no answer within {LAST_SECONDS:.0f} s"})
 
     def invalidate(self) -> int:
-        """Invalidate the replies since the last good check; call it when nothing is in flight any more.
+        """Invalidate the attempts that got replies since the last good check; call it when nothing is in flight any
+        more.
 
-        Returns the number of attempts. They are missing from then on, and the same command asks for them again.
+        Returns the number of attempts, which is noted in the manifests. The same command asks for them again.
         """
         count = 0
         for cell in self.cells:
@@ -113,7 +115,11 @@ class IdentityMonitor:
         return count
 
     async def _identify(self, url: str | None) -> tuple[dict[str, Any], list[Fingerprint], list[str]]:
-        """(facts, fingerprints, notes) of the replicas, or of that at ``url``; one that differs is asked twice."""
+        """(facts of the first, fingerprints of all, notes) of the replicas, or of that at ``url`` alone.
+
+        They are sent through new connections. Without an earlier fingerprint none is taken; where one differs, all are
+        taken twice.
+        """
         async with AsyncExitStack() as stack:
             model = replace(self.model, served_name=self.served_name, base_url=url or self.model.base_url)
             clients = connect_all(model, self.engine)
@@ -131,7 +137,8 @@ class IdentityMonitor:
             return facts, prints, notes
 
     def _record_settings(self, facts: dict[str, Any], *, same: bool) -> None:
-        """Add an entry to the manifests if the same checkpoint was started again with other settings.
+        """Add a ``server`` entry to the manifests if ``facts`` show the same checkpoint started again with other
+        settings.
 
         ``same``: it answers as before. Then changed facts that are in no table are idle from now on.
         """
@@ -156,13 +163,14 @@ class IdentityMonitor:
         raise EndpointUnusable(self.changed)
 
     def _note(self, probe: dict[str, Any]) -> None:
-        """Add the result of a check to the manifests."""
+        """Add the result of a check to the server's entry in the manifests of all cells, and write them."""
         self.entry.setdefault("probes", []).append(probe)
         for cell in self.cells:
             cell.update({})
 
     def _set_good(self, at: str) -> None:
-        """Take the present replies for those of the right model."""
+        """Take the time ``at`` for that of the last good check, and the present replies for those of the right
+        model."""
         self._since = at
         self._replies = {cell.folder.name: cell.reply_counts() for cell in self.cells}
 

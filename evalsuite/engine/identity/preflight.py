@@ -53,10 +53,11 @@ async def examine_models(
         models: Key -> where it is served, and what it should be.
         tasks: What they must be able to do.
         engine: How requests are sent, and which checks are made.
-        report: Takes a line on what is being done.
+        report: Called with a line on what is being done.
 
     Returns:
-        Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``.
+        Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``. Other errors
+        than ``EndpointUnusable`` are raised.
     """
     if not models:
         return {}
@@ -98,7 +99,8 @@ async def accept_model(
 ) -> OpenedModel:
     """Compare an examined model with all others on record, and with what answered before in ``cells``.
 
-    The models of one run are accepted one after another, each after the manifests of those before it are written.
+    The models of one run are accepted one after another, each after the manifests of those before it are written. Facts
+    found to be idle are added to the cells' manifests; the clients are closed on an error.
 
     Args:
         name: The model's key.
@@ -107,6 +109,9 @@ async def accept_model(
         cells: Its cells in this run.
         engine: How requests are sent.
         earlier: The servers on record.
+
+    Returns:
+        The model's pool, its entry for manifests, and notes for people.
 
     Raises:
         EndpointUnusable: It cannot be reached, cannot do these tasks, or is another model.
@@ -138,7 +143,8 @@ async def accept_model(
 
 
 def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUnusable:
-    """The error, with a cell of the checkpoint that is served instead of the configured one."""
+    """The same error; if another checkpoint is served than was configured, a new one that names a cell on record of
+    it."""
     if not isinstance(error, WrongCheckpoint):
         return error
     there = cells_of(earlier.results, error.served)
@@ -146,11 +152,13 @@ def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUn
 
 
 async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engine) -> Examined:
-    """(one client per replica, ``server`` entry for manifests). Raises ``EndpointUnusable`` if it cannot do the tasks.
+    """Connect to a model and check it; (one client per replica, ``server`` entry for manifests). The caller closes the
+    clients.
 
     What costs nothing is checked first. The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas``
-    (their URLs), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason), ``notes``, and
-    ``fact_table`` where it is not the one that is shipped for the dialect.
+    (their URLs, if several), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason), ``notes``,
+    and ``fact_table`` where it is not the one that is shipped for the dialect. Raises ``EndpointUnusable`` if it cannot
+    do the tasks.
     """
     clients = list(connect_all(model, engine))
     try:
@@ -161,7 +169,7 @@ async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engin
 
 
 async def close_all(clients: Iterable[Client]) -> None:
-    """Close the connections of all replicas."""
+    """Close the connections of all ``clients``."""
     for client in clients:
         await client.close()
 
@@ -169,7 +177,10 @@ async def close_all(clients: Iterable[Client]) -> None:
 async def _probe(
     model: Model, clients: list[Client], tasks: Sequence[LoadedTask], engine: Engine
 ) -> tuple[list[Client], dict[str, Any]]:
-    """(clients with the served name, ``server`` entry): all requests to the replicas before a run."""
+    """Make all requests to the replicas before a run: (clients with the served name, ``server`` entry for manifests).
+
+    Raises ``EndpointUnusable`` if a replica cannot do the tasks or is another model.
+    """
     facts: list[dict[str, Any]] = [{} for _ in clients]
     if engine.probe or model.served_name == "auto":
         identities = await asyncio.gather(*(identify(client) for client in clients))
@@ -206,10 +217,10 @@ async def _probe(
 async def take_fingerprints(
     clients: Sequence[Client], context: int | None = None
 ) -> tuple[list[fingerprint.Fingerprint], list[str], dict[str, Any]]:
-    """(one fingerprint per replica, notes, facts on answers that are cut short).
+    """(one fingerprint per replica, notes, facts ``probe_cut_*`` on answers that are cut short).
 
-    No fingerprint at all where a server does not answer the five prompts, which is a note. Raises ``EndpointUnusable``
-    if replicas are different models.
+    ``context``: tokens that the server's context holds, None where it is not known. Without any fingerprint, and with a
+    note, where a server does not answer the five prompts. Raises ``EndpointUnusable`` if replicas are different models.
     """
     try:
         taken = await asyncio.gather(*(take_fingerprint(client, context) for client in clients))
@@ -237,7 +248,7 @@ async def take_fingerprints(
 
 
 def context_of(facts: Mapping[str, Any]) -> int | None:
-    """Tokens that a server's context holds; None where the server does not state them."""
+    """Tokens that a server's context holds, from its facts; None where the server does not state them."""
     context = canonical(facts).get("context")
     return context if type(context) is int and context > 0 else None
 
@@ -245,9 +256,10 @@ def context_of(facts: Mapping[str, Any]) -> int | None:
 async def _probe_abilities(
     client: Client, tasks: Sequence[LoadedTask], context: int | None
 ) -> tuple[dict[str, Any], str]:
-    """(facts on thinking, and on pictures and tools where a task needs them; a note on an answer that was not read).
+    """(facts on thinking, and on pictures and tools where a task needs them; a note on a test answer that was cut, or
+    empty).
 
-    Raises ``EndpointUnusable``.
+    Raises ``EndpointUnusable`` where the server lacks one of these or its test answer is wrong.
     """
     fields = tasks[0].sampling
     thinking, reply = await probe_thinking(client, fields, context)
@@ -260,7 +272,7 @@ async def _probe_abilities(
 
 
 def images_needed(tasks: Sequence[LoadedTask]) -> int:
-    """Most pictures that one request of these tasks holds."""
+    """Largest number of pictures that one request of these tasks holds; 0 without any."""
     return max((getattr(task.adapter, "images", 0) for task in tasks), default=0)
 
 
@@ -270,7 +282,10 @@ def tools_needed(tasks: Sequence[LoadedTask]) -> bool:
 
 
 def compare_replicas(urls: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Notes on settings in which replicas differ from the first. Raises ``EndpointUnusable`` if their models differ."""
+    """Compare the servers' ``facts`` of all replicas with those of the first; returns notes on settings that differ.
+
+    ``urls``: for messages, in the same order. Raises ``EndpointUnusable`` if their models or chat templates differ.
+    """
     notes = []
     for url, stated in zip(urls[1:], facts[1:], strict=True):
         differences = differing_facts({"server": [{"facts": facts[0]}]}, {"server": [{"facts": stated}]})
@@ -287,15 +302,16 @@ def compare_replicas(urls: Sequence[str], facts: Sequence[Mapping[str, Any]]) ->
 
 
 def utc_now() -> str:
-    """The present time, as manifests hold it."""
+    """The present time in UTC as manifests hold it: ``2026-05-31T12:00:00Z``."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def check_context(model: Model, task: LoadedTask, facts: Mapping[str, Any]) -> None:
-    """Raises ``EndpointUnusable`` if the longest prompt of a task and its answer do not fit the server's context.
+    """Raise ``EndpointUnusable`` if the longest prompt of a task and its answer do not fit the context in the server's
+    ``facts``.
 
     vLLM would cut the answer short silently, SGLang would refuse the request. Of tasks that do not know the length of
-    their prompts (``longest_prompt``, tokens) at least the answer must fit.
+    their prompts (``longest_prompt``, tokens) at least the answer must fit. A context that is not stated passes.
     """
     prompt, answer = getattr(task.adapter, "longest_prompt", None), task.sampling.get("max_tokens")
     context = context_of(facts)

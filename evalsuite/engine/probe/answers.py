@@ -54,7 +54,7 @@ class StoredAnswer:
 
     @property
     def key(self) -> str:
-        """Name of the answer in files."""
+        """Name of the answer in files: ``task/item/repeat``."""
         return f"{self.task}/{self.item}/{self.repeat}"
 
 
@@ -68,11 +68,12 @@ class TokenizedAnswer:
 
 
 def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int = 20_260_601) -> list[StoredAnswer]:
-    """Draw ``count`` answers, or all if fewer are stored: every stratum in turn, right and wrong ones alternating.
+    """Draw ``count`` answers at random from a baseline's cells, or all if fewer are stored; the draw depends on
+    ``seed``.
 
-    A stratum is a task and the value of the item's first group. Only finished, scored answers with text are drawn.
-
-    Only tasks of one request are drawn from: later prompts of a dialogue hold answers of the model.
+    Every stratum (a task and the value of the item's first group) in turn, right and wrong ones alternating. Only
+    finished, scored answers with text are drawn, of tasks of one request: later prompts of a dialogue hold answers of
+    the model. ``data``: where the questions are loaded from.
 
     Raises ``BadInput`` where no such answer is stored, and where the questions cannot be loaded.
     """
@@ -96,7 +97,7 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
 
 
 def _with_ids(chosen: Sequence[StoredAnswer], cells: Iterable[TableCell]) -> list[StoredAnswer]:
-    """The answers with the token ids that the journals of their cells hold."""
+    """The answers with the token ids that the journals of their cells hold; without ids where they hold none."""
     indexes = {cell.task: scan(cell.folder) for cell in cells}
     with journal.reading() as event_at:
 
@@ -149,7 +150,7 @@ def _groups(text: str | None) -> Mapping[str, str]:
 
 
 async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
-    """Token ids of the answer's prompt under the server's own chat template. Raises ``NoLogprobs``."""
+    """Token ids of the answer's prompt under the server's own chat template (``/tokenize``). Raises ``NoLogprobs``."""
     if answer.request.raw:
         return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
     body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
@@ -159,9 +160,11 @@ async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
 
 
 async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
-    """Token ids that were stored, else of the answer's text if their number is the stored one; None: others.
+    """Token ids of an answer: the stored ones, else those of a text of it that has the stored number of tokens; else
+    None.
 
-    The end marker, which no text shows, counts as one token.
+    The texts are tokenized by the server. The end marker, which no text shows, counts as one token. Raises
+    ``NoLogprobs``.
     """
     if answer.token_ids:
         return list(answer.token_ids)
@@ -173,12 +176,13 @@ async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
 
 
 def identity_of(answers: Sequence[StoredAnswer], checkpoint: str) -> str:
-    """Sixteen hex digits that stand for these answers and their baseline."""
+    """Hash (16 hexadecimal digits) of these answers, with their texts, and of the baseline's checkpoint."""
     return canonical_sha([checkpoint, [[answer.key, answer.texts] for answer in answers]])[:16]
 
 
 def _as_stored(stored: StoredAnswer, prompt: Sequence[int]) -> bool:
-    """Whether these token ids of a prompt are those of the run; of runs without ids their number."""
+    """Whether the token ids ``prompt`` are those of the run's prompt; of runs without ids whether their number is
+    (unknown: yes)."""
     if stored.prompt_ids:
         return tuple(prompt) == stored.prompt_ids
     return stored.prompt_tokens in (None, len(prompt))
@@ -187,10 +191,11 @@ def _as_stored(stored: StoredAnswer, prompt: Sequence[int]) -> bool:
 async def tokenized_answers(
     client: Client, chosen: Sequence[StoredAnswer], concurrency: int
 ) -> tuple[list[TokenizedAnswer], list[str]]:
-    """(answers as token ids, notes on those that were left out), by the tokenizer of the baseline's server.
+    """(answers as token ids, notes on how many were left out), by the tokenizer of the baseline's server.
 
-    Raises ``EndpointUnusable`` where the server counts the tokens of prompts otherwise than the run did, and where too
-    few answers can be rendered as they were generated.
+    ``concurrency``: most answers at a time. Raises ``EndpointUnusable`` where the server renders over 10 % of the
+    prompts with other tokens than the run did, and where fewer than half of the answers can be rendered as they were
+    generated.
     """
     slots = asyncio.Semaphore(concurrency)
 

@@ -31,7 +31,11 @@ class AnswerDivergence:
 
 
 def windows(length: int, prompt: int) -> list[tuple[int, int]]:
-    """(first, end) of the tokens of an answer that are read: all of a short one, both ends of a long one."""
+    """(first, end) of the parts of an answer that are read: all of a short one, both ends of a long one, or its first
+    alone.
+
+    ``length`` and ``prompt``: tokens of the answer and of its prompt.
+    """
     if length <= 2 * WINDOW:
         return [(0, length)]
     ends = [(0, WINDOW), (length - WINDOW, length)]
@@ -39,14 +43,15 @@ def windows(length: int, prompt: int) -> list[tuple[int, int]]:
 
 
 async def read_answer(scorer: Scorer, answer: TokenizedAnswer) -> TokenScores:
-    """Score one answer's windows. Raises as ``endpoint.logprobs.score``."""
+    """Log-probabilities of one answer's tokens in its ``windows``. Raises as ``endpoint.logprobs.score``."""
     return await score(scorer, answer.prompt, answer.answer, windows(len(answer.answer), len(answer.prompt)))
 
 
 async def read_all(
     scorer: Scorer, answers: Sequence[TokenizedAnswer], concurrency: int, keep: Callable[[int, TokenScores], None]
 ) -> None:
-    """Score all answers, ``concurrency`` at a time; ``keep`` takes the number of each and its scores as they come."""
+    """Score all answers, at most ``concurrency`` at a time; ``keep`` is called with (index, scores) of each as it
+    arrives."""
     slots = asyncio.Semaphore(concurrency)
 
     async def one(number: int, answer: TokenizedAnswer) -> None:
@@ -61,7 +66,10 @@ async def read_all(
 async def compare_all(
     scorer: Scorer, answers: Sequence[TokenizedAnswer], reference: Sequence[TokenScores], concurrency: int
 ) -> list[AnswerDivergence]:
-    """One pass held against the ``reference``; every reply is reduced to its divergences when it arrives."""
+    """Score all answers and compare each with its scores in ``reference``; the divergences in the order of ``answers``.
+
+    At most ``concurrency`` requests at a time; every reply is reduced to its divergences when it arrives.
+    """
     compared: dict[int, AnswerDivergence] = {}
 
     def keep(number: int, scores: TokenScores) -> None:
@@ -72,14 +80,16 @@ async def compare_all(
 
 
 def against(reference: TokenScores, scores: TokenScores, answer: TokenizedAnswer) -> AnswerDivergence:
-    """The divergences of one answer."""
+    """The divergence of ``scores`` from ``reference`` at each token read of one answer, with the tokens' places in
+    it."""
     spans = windows(len(answer.answer), len(answer.prompt))
     places = np.concatenate([np.arange(first, end) for first, end in spans])
     return AnswerDivergence(divergence(listed(reference), listed(scores)), places)
 
 
 async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnswer]) -> float:
-    """Mean divergence (nats a token) between generating tokens and reading the same ones, on the first answers.
+    """Mean divergence (nats a token) between generating tokens and reading the same ones, on the first 20 answers'
+    prompts.
 
     Kernels of prefill and of decoding differ on some servers; a candidate that differs less than that cannot be seen.
     """
@@ -93,5 +103,5 @@ async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnsw
 
 
 def listed(scores: TokenScores) -> Listed:
-    """The part of ``scores`` that divergences are computed from."""
+    """The alternatives in ``scores``, from which divergences are computed; log-probabilities as float64."""
     return Listed(scores.top_tokens, scores.top_logprobs.astype(np.float64))

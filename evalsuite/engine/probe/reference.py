@@ -35,12 +35,12 @@ class Reference:
 
 
 def path_of(results: Path, identity: str) -> Path:
-    """File of the reference of these answers (see ``answers.identity_of``)."""
+    """Path of the file with the reference of some answers, whose hash is ``identity`` (see ``answers.identity_of``)."""
     return results / FOLDER / f"{identity}.npz"
 
 
 def save(path: Path, reference: Reference) -> None:
-    """Write a reference. Raises ``StorageFailed``."""
+    """Write a reference to ``path`` (``.npz``), atomically; creates the folder. Raises ``StorageFailed``."""
     scores = reference.scores
     width = max(part.top_tokens.shape[1] for part in scores)
     content = io.BytesIO()
@@ -70,7 +70,10 @@ def save(path: Path, reference: Reference) -> None:
 
 
 def load(path: Path, chosen: Sequence[StoredAnswer]) -> Reference | None:
-    """Read the reference of the ``chosen`` answers; None where there is none. Raises ``BadInput`` for a damaged one."""
+    """Read the reference of the ``chosen`` answers from ``path``; None where there is no such file.
+
+    Raises ``BadInput`` for one that is damaged or of other answers.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -35,9 +35,10 @@ class CandidateReading:
 async def read_baseline(
     model: Model, engine: Engine, chosen: Sequence[StoredAnswer], report: Callable[[str], None]
 ) -> Reference:
-    """Read the answers twice at the baseline's own server: the reference, and the floor that it sets.
+    """Read the answers twice at the baseline's own server: the reference, and the floor that it sets. Writes no file.
 
-    Raises ``NoLogprobs`` where the server gives none, ``EndpointUnusable`` for another server than the run's.
+    ``report`` is called with lines on what is being done. Raises ``NoLogprobs`` where the server gives none,
+    ``EndpointUnusable`` for another server than the run's.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -68,10 +69,12 @@ async def read_baseline(
 async def read_candidate(
     model: Model, engine: Engine, reference: Reference, report: Callable[[str], None]
 ) -> tuple[CandidateReading, list[Client]]:
-    """Read the answers at a candidate's server, up to ``CONCURRENCY`` at a time and then one at a time.
+    """Read the answers of ``reference`` at a candidate's server, up to ``CONCURRENCY`` at a time and then one at a
+    time.
 
-    Returns both passes and the open clients, which the caller closes. Raises ``NoLogprobs`` where the server gives no
-    log-probabilities, ``EndpointUnusable`` where it cannot be used; the clients are closed then.
+    Returns both passes and the open clients, which the caller closes; ``report`` is called with lines on what is being
+    done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` where it cannot be
+    used; the clients are closed then.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -95,7 +98,8 @@ async def _scorer(client: Client, report: Callable[[str], None]) -> Scorer:
 
 
 async def _prompts(client: Client, reference: Reference, limit: int) -> int:
-    """Answers whose prompt has other token ids at this server than at the baseline's."""
+    """Number of answers whose prompt has other token ids at this server than at the baseline's; ``limit`` requests at a
+    time."""
     slots = asyncio.Semaphore(limit)
 
     async def differs(number: int) -> bool:
@@ -107,12 +111,16 @@ async def _prompts(client: Client, reference: Reference, limit: int) -> int:
 
 
 async def text_around(client: Client, tokens: Sequence[int], place: int) -> str:
-    """The text of an answer around one token, that token in brackets; empty where the server gives no text."""
+    """The text of up to 12 tokens before the one at index ``place`` and of that one, in brackets; empty without a text.
+
+    ``tokens``: those of the answer, turned into text by the server. Raises ``Transient`` after the retries.
+    """
     before = await detokenize(client, tokens[max(0, place - AROUND) : place])
     token = await detokenize(client, tokens[place : place + 1])
     return f"{before}[{token}]" if before or token else ""
 
 
 def reference_path(results: Path, chosen: Sequence[StoredAnswer], checkpoint: str) -> Path:
-    """File of the baseline's reading of these answers."""
+    """Path below ``results`` of the file with the baseline's reading of these answers; ``checkpoint`` is the
+    baseline's."""
     return stored_reference.path_of(results, identity_of(chosen, checkpoint))

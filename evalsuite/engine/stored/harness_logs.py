@@ -47,7 +47,7 @@ def harness_of(path: Path) -> str:
 
 
 def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) -> Callable[[], Rows]:
-    """A function that reads the answers of ``path`` from the start each time it is called.
+    """A function that reads the answers in ``path`` anew at each call and yields (line or sample from 1, row).
 
     Rows whose item is not known keep the log's own name in ``id``, so that the error message can show it.
 
@@ -58,7 +58,7 @@ def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) ->
         repeat: Number of the repeat, from 0, whose answers the file holds, where a harness writes one file for each.
 
     Raises:
-        BadInput: The log is damaged, or its reader is not installed.
+        BadInput: The file cannot be read. The returned function raises it for a damaged log or a missing reader.
     """
     harness = harness_of(path)
     if not harness:
@@ -84,7 +84,8 @@ class _Items:
                 self.by_text[text] = None if text in self.by_text else item.id  # a text of two items identifies neither
 
     def find(self, document: Mapping[str, Any], texts: Iterable[str], name: object) -> str:
-        """The item's id; the log's own ``name`` for it where there is none."""
+        """Id of the item by the log's own copy of the question (``document``) or by ``texts``; the log's ``name`` for
+        it otherwise."""
         stated = document.get(self.id_field)
         if isinstance(stated, int | str) and str(stated) in self.ids:
             return str(stated)
@@ -95,7 +96,8 @@ class _Items:
         return str(name)
 
     def _by_text(self, text: str) -> str | None:
-        """The item with this text, else with one of its lines, with or without a label such as ``Question:``."""
+        """Id of the item with this text, else with one of its lines, with or without a label such as ``Question:``;
+        None: no item."""
         item = self.by_text.get(text.strip())
         for line in () if item else text.splitlines():
             item = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
@@ -105,7 +107,10 @@ class _Items:
 
 
 def _lm_eval(path: Path, items: _Items) -> Rows:
-    """One line per document and filter; the answers are the same under every filter, the first one's are taken."""
+    """Rows of lm-eval's ``samples_*.jsonl``, which has one line per document and filter.
+
+    The answers are the same under every filter, the first one's are taken. Raises ``BadInput`` naming file and line.
+    """
     seen: dict[object, object] = {}
     for number, line in read_jsonl(path):
         where = f"{path} line {number}"
@@ -126,7 +131,8 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
 
 
 def _evalscope(path: Path, items: _Items) -> Rows:
-    """Verdicts stand in ``reviews``, stop reasons in the file of the same name below ``predictions``."""
+    """Rows of a file of evalscope's ``reviews``, where verdicts stand; stop reasons and token counts come from the file
+    of the same name below ``predictions``. Raises ``BadInput`` naming file and line."""
     predictions = path.absolute().parents[2] / "predictions" / path.parent.name / path.name
     outputs = {row["index"]: row.get("model_output") or {} for _, row in _read_if_there(predictions)}
     for number, line in read_jsonl(path):
@@ -158,7 +164,10 @@ def _evalscope(path: Path, items: _Items) -> Rows:
 
 
 def _inspect(path: Path, items: _Items) -> Rows:
-    """Read with inspect's own reader: its archives are compressed in a way that the standard library cannot read."""
+    """Rows of a log of inspect, by inspect's own reader: the standard library cannot read its compressed archives.
+
+    Raises ``BadInput`` for a damaged log, or where inspect is not installed.
+    """
     check_ratio(path)
     try:
         from inspect_ai.log import read_eval_log_samples
@@ -197,7 +206,8 @@ def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
 
 
 def _prompt_of(arguments: Any) -> str | None:
-    """The prompt among lm-eval's arguments of a request, a list or a mapping of lists or mappings."""
+    """The prompt among lm-eval's arguments of a request (the first text in nested lists or mappings); None without a
+    text."""
     while isinstance(arguments, list | Mapping):
         parts = list(arguments.values()) if isinstance(arguments, Mapping) else arguments
         arguments = parts[0] if parts else None

@@ -43,18 +43,18 @@ class RecordedAnswers:
 
     @property
     def repeats(self) -> int:
-        """Largest number of answers to one item."""
+        """Largest number of answers to one item: the highest repeat plus 1."""
         return max((repeat for _, repeat in self.places), default=0) + 1
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """All rows, file by file."""
+        """Yields all rows, file by file, read from disk again; items that are not selected included."""
         for read in self.readers:
             for _, row in read():
                 yield row
 
 
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
-    """The files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once.
+    """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once.
 
     Of a folder the logs count: those of inspect if there are any, else lm-eval's samples, else the ``output*.jsonl`` of
     NeMo-Skills and sgl-eval, else all JSONL files but evalscope's ``predictions``. Raises ``BadInput`` for a name
@@ -92,10 +92,11 @@ def _logs_below(folder: Path) -> list[Path]:
 def scan(
     names: Sequence[str], task: LoadedTask, id_field: str | None = None, text_field: str | None = None
 ) -> RecordedAnswers:
-    """Read all files of ``names`` (``log_files``) and check them against the task.
+    """Read all files of ``names`` (``log_files``) once and check them against the task; grades nothing.
 
     Answers to items that are not selected are left out. ``id_field`` and ``text_field`` name fields that are not found
-    by themselves. Raises ``BadInput`` naming file and line.
+    by themselves; None: found. Raises ``BadInput`` naming file and line: unknown items, double answers, wrong types, no
+    answers at all.
     """
     paths = log_files(names)
     selected = {item.id for item in task.items}
@@ -135,7 +136,8 @@ def scan(
 
 
 def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any]) -> None:
-    """Raises ``BadInput`` for an answer whose letters cannot be understood: the order of the choices is unknown."""
+    """Raise ``BadInput`` for an answer that is a letter of choices in an order that is unknown; ``where``: file and
+    line."""
     if getattr(task.adapter, "shuffled", False) and order_shown(item, row) is None:
         raise BadInput(
             f"answers to {task.name} are letters of choices in an order that is drawn for each item, and {where} does "
@@ -146,9 +148,11 @@ def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any
 def graded(
     answers: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
-    """One sample per line, in the files' order, then one ``failed`` sample per attempt without an answer.
+    """Yields one graded sample per selected row, in the files' order, then a ``failed`` one per attempt without an
+    answer.
 
-    ``agreement`` counts how often the score in the log and ours are equal.
+    ``name``: the model's. ``agreement``, if given, is updated: how often the score in the log equals ours (True) or
+    not.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
@@ -174,7 +178,8 @@ def graded(
 
 
 def _reply(row: Mapping[str, Any], text: str) -> Reply:
-    """The answer as a live run would have taken it from a server of an unknown model."""
+    """The ``Reply`` of a row with the answer ``text``, its thinking split off as for a live server of an unknown
+    model."""
     usage = Usage(row.get("prompt_tokens"), row.get("completion_tokens"), row.get("reasoning_tokens"))
     answer, reasoning = split_thinking(text, row.get("reasoning") or "")
     return Reply(answer, reasoning, row.get("finish_reason"), usage=usage)
@@ -200,7 +205,8 @@ def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, 
 def _fields(
     where: str, row: Mapping[str, Any], task: LoadedTask, id_field: str | None, text_field: str | None
 ) -> tuple[str, str]:
-    """Names of the id and text fields, as given, else as the first line has them."""
+    """(name of the id field, name of the text field), as given, else as ``row``, the first, has them; raises
+    ``BadInput``."""
     own: str = getattr(task.adapter, "id_field", "id")
     return _field(where, row, "id_field", [id_field or own]), _field(
         where, row, "text_field", [text_field] if text_field else TEXT_FIELDS
@@ -234,7 +240,8 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
 
 
 def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> dict[str, Any]:
-    """The manifest of an imported cell: as of one that was asked, with null for what the file does not hold."""
+    """The manifest of an imported cell of the model ``name``: as of one that was asked, with null for what no file
+    holds."""
     return {
         "schema": SCHEMA,
         "identity": {
@@ -272,7 +279,8 @@ def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> di
 
 
 def _origin(answers: RecordedAnswers) -> dict[str, Any]:
-    """The files and their hashes; of several the hash of all hashes stands beside them."""
+    """The entry ``imported`` of a manifest: harness, file name and SHA-256; of several files also each of them and a
+    joint hash."""
     files = [{"file": path.name, "sha256": sha256(path)} for path in answers.paths]
     harness = {"harness": answers.harness or None}
     if len(files) == 1:

@@ -32,10 +32,11 @@ class JudgeBatch:
 
 
 async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: Engine, data: Data) -> list[str]:
-    """Judge the answers of all cells; returns one line for each.
+    """Judge the answers of the cells in ``folders`` and write verdicts and scores; returns one line on each cell.
 
-    Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. Raises
-    ``EndpointUnusable`` if the judge cannot be reached.
+    Answers that this judge has judged already are not sent again. Answers of the cells take turns, so that a judge
+    whose verdicts drift drifts equally for all. Raises ``EndpointUnusable`` if the judge cannot be reached. The tables
+    are not written anew.
     """
     client = await connect_auxiliary(judge, engine)
     batches: list[JudgeBatch] = []
@@ -82,7 +83,8 @@ async def _judge_all(batches: list[JudgeBatch], client: AuxiliaryClient) -> list
 
 
 def _line(batch: JudgeBatch, earlier: Mapping[AttemptKey, Verdicts], judge: str) -> str:
-    """The verdicts of one pass, and on how many answers other judges had given the same."""
+    """One line on a cell: how many answers ``judge`` has judged right, and how often other judges (``earlier``) agreed
+    with it."""
     right = judged = 0
     agreed: Counter[str] = Counter()
     shared: Counter[str] = Counter()

@@ -19,9 +19,10 @@ _TRIED = 200
 
 
 def unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
-    """State which other variant would read a cell's unread answers; empty where few are unread, or none would.
+    """Find out which other variant of the task would read a cell's unread answers, and keep it in the manifest as
+    ``unread``.
 
-    Kept in the manifest as ``unread``, which reports show.
+    Returns that sentence; empty where few answers are unread, or no variant would read them. Reports show it.
     """
     text = _unread(folder, adapter, items)
     manifest = read_manifest(folder)
@@ -62,7 +63,7 @@ def _texts(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def _read(adapter: Any, items: Mapping[str, Item], rows: list[Mapping[str, Any]]) -> int:
-    """Number of the answers in which ``adapter`` finds one."""
+    """Number of the ``rows`` (of a cell's table) in whose text ``adapter`` finds an answer."""
     single = cast("SingleTurn", adapter)
     replies = ((row, Reply(row["text"], finish_reason=row["finish_reason"])) for row in rows if row["item_id"] in items)
     return sum(single.score(items[row["item_id"]], row["repeat"], reply).answer is not None for row, reply in replies)

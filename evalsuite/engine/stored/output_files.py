@@ -27,7 +27,7 @@ _STATUS = {"completed": "stop", "incomplete": "length"}
 
 
 def output_harness(row: Mapping[str, Any]) -> str:
-    """The harness that wrote a line, ``nemo_skills`` or ``sgl_eval``; empty if it is another file."""
+    """The harness that wrote a line, ``nemo_skills`` or ``sgl_eval``; empty if neither did."""
     if not isinstance(row.get("generation"), str) or not any(sign in row for sign in _SIGNS):
         return ""
     own = {"num_reasoning_tokens", "num_answer_tokens"} <= row.keys()  # NeMo-Skills writes a time beside them
@@ -35,7 +35,7 @@ def output_harness(row: Mapping[str, Any]) -> str:
 
 
 def output_files(folder: Path) -> list[Path]:
-    """The output files anywhere below a folder; parts whose whole file is there are left out.
+    """The output files anywhere below a folder, sorted; parts whose whole file is there are left out.
 
     Raises ``BadInput`` for a folder with ``output.jsonl`` beside ``output-rs*.jsonl``, which are different runs.
     """
@@ -52,7 +52,7 @@ def output_files(folder: Path) -> list[Path]:
 
 
 def repeats(paths: Sequence[Path]) -> dict[Path, int]:
-    """File -> number of its repeat, from 0 in the order of the seeds in the names."""
+    """File -> number of its repeat, from 0 in the order of the seeds in the names (no seed counts as 0)."""
     seeds = sorted({int(_part(path, "seed") or 0) for path in paths})
     return {path: seeds.index(int(_part(path, "seed") or 0)) for path in paths}
 
@@ -79,9 +79,10 @@ class Questions:
                 self.similar[letters] = None if letters in self.similar else item.id
 
     def find(self, row: Mapping[str, Any], seen: Counter[tuple[str, ...]]) -> str:
-        """The item's id; else the line's own id or the start of its question.
+        """Id of the item that a line is about; else the line's own id or the start of its question, which is no item's.
 
-        ``seen`` counts the questions that the file has asked: of items with equal questions the next one is taken.
+        ``seen`` counts the questions that the file has asked and is updated: of items with equal questions the next one
+        is taken.
         """
         question, choices = shown(row)
         key = _key(question, choices)
@@ -95,14 +96,15 @@ class Questions:
         return similar or self._placed(row) or str(row.get("id") or " ".join(question.split())[:60])
 
     def _placed(self, row: Mapping[str, Any]) -> str:
-        """The item at the place that ends the line's id (``aime25-7``), if it has the line's expected answer."""
+        """Id of the item at the place that ends the line's id (``aime25-7``), if it has the line's expected answer;
+        else empty."""
         place = re.fullmatch(r".*-([0-9]{1,9})", str(row.get("id")))
         item = self.items[int(place[1])] if place and int(place[1]) < len(self.items) else None
         return item.id if item and str(item.target) == str(row.get("expected_answer")) else ""
 
 
 def shown(row: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The question of a line and its choices as they were shown; no choices where it lists none.
+    """(question, choices) of a line as they were shown; no choices where it lists none.
 
     Multiple-choice problems end in ``A) ...``, ``B) ...``, after an empty line.
     """
@@ -120,9 +122,11 @@ def shown(row: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line, row) of one file, with the fields of ``harness_logs``; lines of unfinished answers (``{}``) are skipped.
+    """(line from 1, row) of one file, with the fields of ``harness_logs``; lines of unfinished answers (``{}``) are
+    skipped.
 
-    An answer that the harness stored as an error has no text. Raises ``BadInput`` naming file and line.
+    ``repeat``: of lines that state none. An answer that the harness stored as an error has no text (None). Raises
+    ``BadInput`` naming file and line.
     """
     seen: Counter[tuple[str, ...]] = Counter()
     for number, row in read_jsonl(path):
@@ -159,7 +163,7 @@ def _is_error(row: Mapping[str, Any]) -> bool:
 
 
 def _thinking(row: Mapping[str, Any]) -> str:
-    """What NeMo-Skills cut off before the answer (``++remove_thinking``), without the mark that opens it."""
+    """What NeMo-Skills cut off before the answer (``++remove_thinking``), without its tags; empty where it did not."""
     full = row.get("_full_generation")
     if not isinstance(full, str):
         return ""
@@ -168,7 +172,8 @@ def _thinking(row: Mapping[str, Any]) -> str:
 
 
 def _verdict(row: Mapping[str, Any]) -> float | None:
-    """The harness's own grade, a fraction of 1; of instructions the loose one. None before it has graded."""
+    """The harness's own grade of a line, 0 or 1; of instructions the loose one. None before it has graded, and for
+    errors."""
     graded = row.get("loose_eval")
     programs = row.get("graded_list")
     candidates = [
@@ -182,7 +187,7 @@ def _verdict(row: Mapping[str, Any]) -> float | None:
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens; both harnesses write 0 or -1 for one that the server did not state."""
+    """A number of tokens; None for 0, -1 and other values, by which both harnesses mean that the server stated none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
@@ -191,5 +196,5 @@ def _key(question: str, choices: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _letters(text: str) -> str:
-    """A text without spaces and marks: LaTeX of two copies of a dataset differs in them."""
+    """A text without spaces and marks, in lower case: LaTeX of two copies of a dataset differs in them."""
     return re.sub(r"[\W_]+", "", text).casefold()

@@ -29,9 +29,11 @@ Changes = Counter[tuple[str, str]]
 
 
 def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write the scores down.
+    """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write scores, table and
+    version.
 
-    Raises ``BadInput`` if this machine cannot grade them; the scores stay as they are.
+    Returns (outcome before, outcome now) -> number of samples. Raises ``BadInput`` if this machine cannot grade them;
+    the scores stay as they are.
     """
     reason = str(getattr(adapter, "cannot_grade", str)())
     if reason:
@@ -42,7 +44,7 @@ def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[
 
 
 def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, dict[str, Item]]:
-    """The adapter with which a cell was asked, and its items by id.
+    """The adapter with which a cell was asked, and its items by id; ``data``: where the questions are loaded from.
 
     Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now.
     """
@@ -60,7 +62,8 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
 
 
 def _source(manifest: dict[str, Any], data: Data) -> Source:
-    """The questions' source: the folder that is given, else the one that the cell was asked from if it is still there.
+    """The questions' source: ``data``, or with ``hub`` the local folder that the cell was asked from if it is still
+    there.
 
     A command without ``data=`` has ``hub``; the hash of all questions is compared whatever the source is.
     """
@@ -72,7 +75,11 @@ def _source(manifest: dict[str, Any], data: Data) -> Source:
 
 
 def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Replay every recorded attempt through the adapter and add the new verdicts to the journal."""
+    """Replay every recorded attempt but failed ones through the adapter, add the new scores to the journal, and seal
+    the cell.
+
+    Returns (outcome before, outcome now) -> number of samples. A score that did not come from a reply is kept.
+    """
     columns = ["item_id", "repeat", "outcome", "value", "answer", "stage", "note", "prompt_sha", "rerolled"]
     rows = read_samples(folder, columns).to_pylist()
     changes: Changes = Counter()
@@ -108,7 +115,10 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
 
 
 def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade the stored texts of an imported cell again and write a new table."""
+    """Grade the stored texts of an imported cell again and write its table and manifest anew.
+
+    Returns (outcome before, outcome now) -> number of samples.
+    """
     rows = read_samples(folder).to_pylist()
     changes: Changes = Counter()
     single = cast("SingleTurn", adapter)

@@ -20,7 +20,11 @@ _LABELLED = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.*\S)\s*$", re.MULTILINE)
 
 
 def order_shown(item: Item, row: Mapping[str, Any]) -> Order | None:
-    """The order in which a row of a log shows an item's choices; None where it holds no permutation of them."""
+    """The order in which a row of a log shows an item's choices: for each place shown, the index of the item's own
+    choice.
+
+    None where the row holds no permutation of them, or the item has none.
+    """
     own = _own(item)
     if own is None:
         return None
@@ -36,7 +40,11 @@ def order_shown(item: Item, row: Mapping[str, Any]) -> Order | None:
 
 
 def score_shown(single: SingleTurn, item: Item, repeat: int, reply: Reply, order: Order | None) -> Score:
-    """Grade an answer whose letters are those of ``order``; None: of the order in which this task shows the choices."""
+    """Grade an answer whose letters are those of ``order``; None: of the order in which this task shows the choices.
+
+    For another order than the task's, the score's answer is the letter in the task's own order, and its note names
+    ``order``.
+    """
     own_order: Order = getattr(single, "order", lambda item, repeat: tuple(range(len(_own(item) or ()))))(item, repeat)
     if order is None or order == own_order:
         return single.score(item, repeat, reply)
@@ -49,18 +57,19 @@ def score_shown(single: SingleTurn, item: Item, repeat: int, reply: Reply, order
 
 
 def plain(text: str) -> str:
-    """A text with single spaces, and GPQA's mark of a heading as harnesses show it."""
+    """A text for comparison: single spaces, and GPQA's mark of a heading (``[title]``) as harnesses show it."""
     return " ".join(text.replace(" [title]", ". ").split())
 
 
 def noted_order(note: str | None) -> Order | None:
-    """The order that ``score_shown`` has noted in a score."""
+    """The order of choices that ``score_shown`` has written into a score's note; None where it has not."""
     found = _NOTE.search(note or "")
     return tuple(int(index) for index in found[1].split()) if found else None
 
 
 def _as_shown(item: Item, own_order: Order, order: Order) -> Item:
-    """The item as if its choices stood in the order shown."""
+    """A copy of the item as if its choices stood in ``order``; ``own_order`` is the one in which the task shows
+    them."""
     if "options" in item.inputs:
         right = order.index(LETTERS.index(item.target))
         shown = [item.inputs["options"][index] for index in order]
@@ -82,14 +91,14 @@ def _texts(choices: Any) -> list[str] | None:
 
 
 def _lists(document: Any) -> Iterable[Sequence[Any]]:
-    """The lists in a log's own copy of a question, also one level down (``choices: {text: [...]}``)."""
+    """The lists in a log's own copy of a question, at any depth of objects (``choices: {text: [...]}``)."""
     values = list(document.values()) if isinstance(document, Mapping) else []
     for value in values:
         yield from ([value] if isinstance(value, list) else _lists(value) if isinstance(value, Mapping) else [])
 
 
 def _labelled(prompt: Any) -> list[str] | None:
-    """The last run of choices with the labels A, B, C ... in a prompt."""
+    """The texts of the last run of choices with the labels A, B, C ... in a prompt; None without any."""
     run: list[str] = []
     last: list[str] = []
     for label, text in _LABELLED.findall(prompt) if isinstance(prompt, str) else ():
