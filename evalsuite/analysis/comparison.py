@@ -212,8 +212,8 @@ def _incomplete(
     """Return (why there is no delta of incomplete cells, bounds of the delta); exactly one is there: the reason is
     empty when the missing fraction is allowed, else the bounds are None.
 
-    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples; None allows none. ``alpha``:
-    error of each one-sided bound.
+    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples; None allows none. A score
+    that is withheld always is a reason. ``alpha``: error of each one-sided bound.
     """
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]

@@ -46,9 +46,9 @@ def compare_run(
     """Compare the cells of a run with their baselines; None if no model has answered yet. Writes nothing.
 
     ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
-    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. With
-    ``gate`` every comparison has its verdict, unless the baseline is implausible; None gives none. Refused comparisons
-    and unreadable cards of ``config_dir`` (the user's folder of settings) are stated, not raised: the run itself is
+    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. ``gate``
+    gives verdicts against its margins, unless the baseline is implausible; None gives none. Refused comparisons and
+    unreadable cards of ``config_dir`` (the user's folder of settings) are stated, not raised: the run itself is
     complete.
     """
     cells = run_cells(folder)

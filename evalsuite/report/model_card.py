@@ -141,8 +141,8 @@ def _caption(suite: SuiteComparison, scores: Sequence[CellScore], layout: _Layou
 
 
 def _brief(score: CellScore) -> tuple[str, ...]:
-    """Return the settings of a cell that a caption states, one text each: temperature, top_p, maximum tokens and
-    thinking; or that they are unknown.
+    """Return the settings of a cell that a caption states, one text each: temperature, top_p and maximum tokens as far
+    as set, and thinking; or one text that they are unknown.
     """
     sampling = score.cell.identity.get("sampling")
     if sampling is None:

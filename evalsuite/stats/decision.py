@@ -197,7 +197,7 @@ def decide_arrays(
 ) -> Calls:
     """Apply the rule of ``decide`` to many simulated suites at once.
 
-    In the arrays of shape (suites, benchmarks) NaN stands for a missing number.
+    In the arrays of shape (suites, benchmarks) NaN stands for a missing number. There are no sequential decisions.
 
     Args:
         delta: Candidate minus baseline, fractions, shape (suites, benchmarks).
@@ -205,7 +205,8 @@ def decide_arrays(
         p_loss: One-sided p values of "no loss", same shape.
         margins: Margins, fractions above 0, shape (benchmarks,).
         alpha: One-sided error of the bounds.
-        resolutions: Smallest losses that can be excluded, fractions, shape (benchmarks,).
+        resolutions: Smallest losses that can be excluded, fractions, shape (benchmarks,) or one number for all; no
+            margin at or below them passes.
 
     Returns:
         Verdicts of shape (suites, benchmarks): 1 pass, -1 fail, 0 undecided.

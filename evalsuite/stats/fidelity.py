@@ -130,8 +130,8 @@ def above_floor(candidate: Floats, floor: Floats, tokens: Floats) -> float:
         tokens: [answers]: number of tokens.
 
     Returns:
-        One-sided p value of the paired t test on the logarithms of the means per token; 1.0 for fewer than two
-        answers, and where every pair is equal.
+        One-sided p value of the paired t test on the logarithms of the means per token; 1.0 for fewer than two answers,
+        and where every pair is equal or lower by the same factor; 0.0 where every one is higher by the same factor.
     """
     logs = [np.log(np.maximum(sums / tokens, SMALLEST)) for sums in (candidate, floor)]
     differences = logs[0] - logs[1]

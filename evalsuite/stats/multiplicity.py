@@ -28,7 +28,7 @@ def adjust(p_values: Sequence[float | None]) -> Adjusted:
             were seen.
 
     Returns:
-        The adjusted p values.
+        Both adjustments in the order of the input; None where the input is None, empty for an empty family.
     """
     if not p_values:
         return Adjusted((), ())

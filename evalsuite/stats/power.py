@@ -143,7 +143,7 @@ class ThresholdRule:
         """Return the entry of ``verdict.json`` and of a plan.
 
         Returns:
-            JSON types, all chances as fractions.
+            A dict of all fields: ``threshold``, ``rejects_identical`` and ``accepts_double`` (a list), fractions.
         """
         return {
             "threshold": self.threshold,

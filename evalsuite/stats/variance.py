@@ -200,7 +200,7 @@ def design_of(
         cand: Answers of the candidate on the same items.
         weights: Weight of each item, shape (items,); None for equal weights.
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
-        assumed: Design whose score, phi and tau are used when single repeats hide them.
+        assumed: Design whose score, phi and tau are used when single repeats hide them; None to assume nothing.
 
     Returns:
         The design; None when the components are unknown and nothing is assumed.
