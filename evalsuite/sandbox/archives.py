@@ -57,9 +57,11 @@ class _LimitedFile(io.BufferedReader):
 
 @contextmanager
 def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]:
-    """An archive whose entries are plain files and folders with different names, of a believable size.
+    """Open a zip archive for a ``with`` block after checking that its entries are plain, distinct and
+    of believable size.
 
-    Raises ``BadInput`` for anything else, also for damage that shows while it is read in the ``with`` block.
+    ``kind`` is what messages call it. Raises ``BadInput`` for anything else, also for damage that shows while it is
+    read in the block, and ``StorageFailed`` if the disk fails.
     """
     try:
         with _LimitedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
@@ -106,7 +108,8 @@ def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], folder: Path) -> None:
     """Write ``members`` of the archive at ``path`` below the new ``folder``, each with the size and hash it must have.
 
-    Raises ``BadInput`` for another content, ``StorageFailed`` where the disk has no room for all of them.
+    ``archive`` is the open archive. Raises ``BadInput`` for another content, ``StorageFailed`` where the disk has no
+    room for all of them.
     """
     wanted = list(members)
     total = sum(member.bytes for member in wanted)
@@ -131,7 +134,11 @@ def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], fold
 
 
 def check_ratio(path: Path) -> None:
-    """Raise ``BadInput`` for a zip archive, read by a library of others, whose entries state impossible sizes."""
+    """Raise ``BadInput`` for a damaged zip archive, or one whose entries would unpack to over
+    ``MAX_RATIO`` times its size.
+
+    For archives that another library will read; any other file passes.
+    """
     if zipfile.is_zipfile(path):
         try:
             with _LimitedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:

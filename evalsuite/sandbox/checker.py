@@ -61,7 +61,10 @@ class SandboxOutput:
 
 
 def frames(raw: bytes) -> SandboxOutput:
-    """Read the lines; whatever is none of ours ends the reading. Raises ``NotData`` for a value that is none."""
+    """Parse the lines that came out of the sandbox; a line that is none of ours ends the reading.
+
+    Raises ``NotData`` for a value that cannot be rebuilt.
+    """
     found = SandboxOutput()
     for line in io.BytesIO(raw):
         try:
@@ -81,9 +84,10 @@ def frames(raw: bytes) -> SandboxOutput:
 
 
 def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
-    """``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``.
+    """Run the outer halves of the tests on the values in ``raw``; the verdict on each test, and the first failure.
 
-    ``request`` holds ``imports``, ``outside`` (one source a test) and ``targets``.
+    ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``. ``request`` holds
+    ``imports``, ``outside`` (one source a test), ``compared`` (sites compared with the target) and ``targets``.
     """
     outside: Sequence[str] = request["outside"]
     try:
@@ -154,7 +158,7 @@ def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
 
 
 def _trusted_texts(request: Mapping[str, Any]) -> None:
-    """Let SymPy parse the texts of the tests and their targets, and no other."""
+    """Let SymPy parse the texts in the tests and their targets of ``request``, and no other."""
     sources = [request["imports"], *request["outside"]]
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
@@ -162,7 +166,7 @@ def _trusted_texts(request: Mapping[str, Any]) -> None:
 
 
 def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
-    """A verdict, or what is wrong with the trusted part."""
+    """The verdict of ``verdicts``, or ``{"fault": text}`` where the trusted part fails; lack of memory is ``wrong``."""
     try:
         return verdicts(request, raw)
     except MemoryError:
@@ -172,7 +176,10 @@ def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve judgements: length-prefixed pickles from evalsuite in, length-prefixed JSON out."""
+    """Serve judgements until standard input ends: length-prefixed pickles from evalsuite in, length-prefixed JSON out.
+
+    Guards SymPy and NumPy and limits the memory of this process first.
+    """
     import types
 
     from evalsuite.sandbox import compare

@@ -11,7 +11,10 @@ _trusted: set[str] = set()
 
 
 def trust(values: Iterable[Any]) -> None:
-    """Let SymPy parse the texts in ``values``, and no other from now on."""
+    """Let SymPy parse the texts that ``values`` hold (at any depth of containers), and no other from now on.
+
+    Works with the parser that ``guard`` puts in place.
+    """
     _trusted.clear()
     _trusted.update(_texts(values))
 
@@ -30,7 +33,12 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def guard() -> None:
-    """Replace, in this process: SymPy's parser, its printing of expressions as code, NumPy's tests of closeness."""
+    """Patch SymPy and NumPy in this process, so that values from the sandbox can neither run code nor
+    match by being empty.
+
+    SymPy parses trusted texts only and makes no code of expressions (``ValueError``); NumPy's ``allclose``, ``isclose``
+    and ``array_equiv`` raise ``AssertionError`` where one side alone is empty.
+    """
     import sympy
     from sympy.parsing import sympy_parser
 
@@ -52,7 +60,7 @@ def guard() -> None:
 
 
 def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A comparison that fails where one side is empty and the other is not."""
+    """The comparison ``function``, raising ``AssertionError`` where one of its first two arguments alone is empty."""
 
     def compare(first: Any, second: Any, *arguments: Any, **options: Any) -> Any:
         if _is_empty(first) != _is_empty(second):
@@ -63,7 +71,7 @@ def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lacks(value: Any, target: Any) -> bool:
-    """Whether ``value`` is empty, or holds something empty, where ``target`` does not."""
+    """Whether ``value`` is empty, or holds something empty, where ``target`` does not at the same place."""
     if _is_empty(value):
         return not _holds_empty(target)
     if _is_row(value) and _is_row(target) and len(value) == len(target):

@@ -30,9 +30,11 @@ class CheckerProcess:
     _closed: bool = False
 
     def verdict(self, imports: str, tests: Sequence[Halves], targets: Sequence[Any], raw: bytes) -> dict[str, Any]:
-        """What ``checker.verdicts`` returns for the bytes ``raw``; values that take too long to compare are wrong.
+        """What ``checker.verdicts`` returns for ``raw``, the bytes from the sandbox; starts the
+        checker if need be, and blocks.
 
-        Raises ``SandboxFault`` when the checker ends of anything else, twice.
+        Values that take over ``JUDGING_SECONDS`` to compare are wrong. Raises ``SandboxFault`` when the checker reports
+        a fault, or ends of anything else, twice.
         """
         outside = [test.outside for test in tests]
         compared = [list(test.compared) for test in tests]
@@ -53,7 +55,7 @@ class CheckerProcess:
         return found
 
     def close(self) -> None:
-        """End the process for good."""
+        """End the checker for good; a later ``verdict`` raises ``SandboxFault``."""
         with self._lock:
             self._closed = True
             self._end()
@@ -88,7 +90,10 @@ class CheckerProcess:
 
 
 def _asked(process: "subprocess.Popen[bytes]", message: bytes) -> tuple[bytes, bool]:
-    """The answer to one message, empty when the checker was lost over it, and whether it was ended for its slowness."""
+    """(the checker's answer to one message, whether it was killed for taking over ``JUDGING_SECONDS``).
+
+    The answer is empty when the process ended over it.
+    """
     late = threading.Event()
 
     def end() -> None:

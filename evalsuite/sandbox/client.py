@@ -64,7 +64,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether every test passed."""
+        """Whether every test of the job passed."""
         return self.ending == "pass"
 
 
@@ -92,9 +92,10 @@ class Sandbox:
     _closed: bool = False
 
     def run(self, job: Job, targets: Sequence[Any], cancelled: threading.Event | None = None) -> Result:
-        """Run one job and judge its values; blocks. ``targets`` has one value per test and never goes in.
+        """Run one job and judge its values; blocks. ``targets`` has one value per test and never enters the sandbox.
 
-        Raises ``SandboxFault`` when the sandbox or the trusted part failed.
+        Setting ``cancelled`` from another thread gives the job up. Raises ``SandboxFault`` then, and when the sandbox
+        or the trusted part failed; whatever the answer's code does is a ``Result``.
         """
         raw, report = self._answered(job, cancelled or threading.Event())
         if report["end"] == "fault":
@@ -110,9 +111,10 @@ class Sandbox:
         return Result(verdict["kind"], tuple(verdict["passed"]), verdict["why"], seconds)
 
     def _answered(self, job: Job, cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        """(values, report) of a job. A zygote that ends is replaced once, one that does not start ``STARTS`` times.
+        """(values as raw bytes, report of how the job ended), from a zygote inside the wall.
 
-        Where the number of namespaces is limited, the kernel counts those of an ended zygote for some milliseconds.
+        A zygote that ends is replaced once, one that does not start ``STARTS`` times: where the number of namespaces is
+        limited, the kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault``.
         """
         for attempt in range(1, STARTS + 1):
             try:
@@ -126,7 +128,9 @@ class Sandbox:
         raise SandboxFault("the sandbox did not start")
 
     def close(self) -> None:
-        """End all zygotes with everything in them, and the checker."""
+        """End all zygotes with everything in them, and the checker; jobs that still run or come later
+        raise ``SandboxFault``.
+        """
         with self._lock:
             self._closed = True
             ending, self._zygotes, self._next = self._zygotes, [], None
@@ -170,7 +174,7 @@ class Sandbox:
     def _give_back(self, zygote: ZygoteProcess, clean: bool) -> None:
         """Take a zygote back from a job that has ended.
 
-        Unless the job left it ``clean`` it is retired; a retired one ends with its last job.
+        Unless the job left it ``clean`` it gets no further job; a retired zygote is ended after its last one.
         """
         with self._lock:
             zygote.running -= 1
@@ -185,9 +189,10 @@ class Sandbox:
 
 
 def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int = walls.DISK) -> Sandbox:
-    """The wall named ``wanted``, tried out; ``auto``: the first of ``AUTO`` that holds.
+    """A sandbox in the wall named ``wanted``, after a trial job; ``auto``: the first of ``AUTO`` that holds.
 
-    Raises ``NoWall`` when none holds here, ``BadInput`` for an unknown name.
+    ``memory`` and ``disk`` are bytes for each job. Raises ``NoWall`` when none holds here,
+    ``BadInput`` for an unknown name.
     """
     check_name(wanted)
     reasons = []
@@ -210,7 +215,7 @@ def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int 
 
 
 def check_name(wanted: str) -> None:
-    """Raises ``BadInput`` if ``wanted`` is neither ``auto`` nor a wall."""
+    """Raise ``BadInput`` if ``wanted`` is neither ``auto`` nor the name of a wall."""
     if wanted in _FORMER:
         raise BadInput(
             f"sandbox={wanted} held too little and is gone: sandbox=auto, or one of {', '.join(walls.WALLS)}"
@@ -238,7 +243,9 @@ sees = [
 
 
 def _try_out(box: Sandbox) -> None:
-    """Run one job that looks around. Raises ``SandboxFault`` if it reaches what it should not."""
+    """Run one job that tries to reach files, network and other processes. Raises ``SandboxFault`` if
+    it can, or fails.
+    """
     test = Halves("__emit__(0, lambda: sees)", "assert __take__(0) == target")
     with tempfile.NamedTemporaryFile() as outside:
         Path(outside.name).chmod(0o644)

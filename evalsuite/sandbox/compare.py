@@ -13,7 +13,9 @@ issparse: Callable[[Any], bool] = sparse.issparse
 
 
 def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
-    """Equal length, and close item by item: dictionaries, sparse matrices, booleans, anything NumPy can hold."""
+    """Whether two rows are of equal length and close item by item: dictionaries, sparse matrices,
+    booleans, arrays, numbers.
+    """
     if len(first) != len(second):
         return False
     for one, other in zip(first, second, strict=True):
@@ -33,7 +35,10 @@ def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
 def are_dicts_close(
     first: Mapping[Any, Any], second: Mapping[Any, Any], atol: float = 1e-8, rtol: float = 1e-5
 ) -> bool:
-    """The same keys, texts equal, sparse matrices and numbers close."""
+    """Whether two dictionaries have the same keys, equal texts, and sparse matrices and numbers within the tolerances.
+
+    ``atol`` and ``rtol`` are NumPy's. SymPy symbols are compared by their names.
+    """
     first, second = _named(first), _named(second)
     if first.keys() != second.keys():
         return False
@@ -51,7 +56,7 @@ def are_dicts_close(
 
 
 def _named(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The mapping with the names of SymPy's symbols (``Dummy``, too) in place of the symbols, in keys and values."""
+    """A copy with the names of SymPy's symbols (``Dummy``, too) in place of the symbols, in keys and values."""
     return {_name(key): _name(value) for key, value in mapping.items()}
 
 
@@ -60,7 +65,7 @@ def _name(value: Any) -> Any:
 
 
 def _are_csc_matrix_close(first: Any, second: Any) -> bool:
-    """Two sparse matrices, compared as dense ones."""
+    """Whether two sparse matrices are close as dense ones, with NumPy's default tolerances."""
     return bool(np.allclose(first.toarray(), second.toarray()))
 
 

@@ -39,22 +39,22 @@ def _prctl(option: int, value: int) -> None:
 
 
 def dumpable(on: bool) -> None:
-    """Whether processes of the same user may read this one's memory and files below /proc."""
+    """Set whether processes of the same user may read this one's memory and files below /proc."""
     _prctl(_PR_SET_DUMPABLE, int(on))
 
 
 def subreaper() -> None:
-    """Orphaned descendants become children of this process."""
+    """Make orphaned descendants children of this process from now on."""
     _prctl(_PR_SET_SUBREAPER, 1)
 
 
 def no_new_privileges() -> None:
-    """No set-user-id program gives any right from now on."""
+    """Set ``no_new_privs``: no set-user-id program gives this process or its children any right from now on."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def become(uid: int) -> None:
-    """Turn from root into ``uid`` without any capability."""
+    """Turn this process from root into the user and group ``uid``, without any capability."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -62,13 +62,14 @@ def become(uid: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, effective, permitted and inheritable."""
+    """Give up every capability of this process, effective, permitted and inheritable."""
     header = struct.pack("Ii", 0x20080522, 0)
     _checked(_libc.capset(header, struct.pack("6I", 0, 0, 0, 0, 0, 0)), "capset")
 
 
 def new_namespaces(temporary: Path, size: int) -> None:
-    """Leave all namespaces; children are the first of a process namespace of their own.
+    """Move this process into new namespaces (user, mounts, IPC, network, host name), its children
+    also into one of processes.
 
     ``temporary`` becomes an empty file system of its own of at most ``size`` bytes, and /proc one that stays empty.
     """
@@ -96,7 +97,9 @@ def seccomp(*, signals_to: int | None) -> None:
 
 
 def filter_program(machine: str, *, signals_to: int | None) -> bytes:
-    """The filter in the kernel's classic BPF. Raises ``OSError`` for a machine without a table."""
+    """The seccomp filter for ``machine`` (such as ``x86_64``) as bytes of the kernel's classic BPF; ``signals_to`` as
+    in ``seccomp``. Raises ``OSError`` for a machine without a table.
+    """
     if machine not in NUMBERS:
         raise OSError(f"no system call table for {machine}")
     numbers = dict(NUMBERS[machine])
@@ -119,7 +122,9 @@ def filter_program(machine: str, *, signals_to: int | None) -> bytes:
 
 
 def _one_of(offset: int, values: Sequence[int]) -> list[Line]:
-    """Allow the call if the argument at ``offset`` is one of ``values``."""
+    """Lines of the filter that allow a call if its argument at ``offset`` is one of ``values``, else
+    fail with EPERM.
+    """
     lines: list[Line] = [(_LOAD, 0, 0, offset)]
     for value in values:
         lines += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]

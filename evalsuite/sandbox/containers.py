@@ -16,12 +16,14 @@ _EMPTY_TAR = bytes(10240)
 def command(
     name: str, path: str, readable: Sequence[Path], place: str, disk: int, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The words before the interpreter's own. Raises ``OSError`` if the empty image cannot be made.
+    """The command line of a container up to the interpreter's own words.
+
+    For podman and docker it makes the empty image, if need be. Raises ``OSError`` if that fails.
 
     Args:
         name: One of ``COMMANDS``.
-        path: The program.
-        readable: Folders and files of this machine, bound to the same paths.
+        path: The container program.
+        readable: Folders and files of this machine, bound read-only to the same paths.
         place: Where the temporary folder is, of at most ``disk`` bytes.
         disk: Bytes.
         environment: Variables inside; no other reaches the container.
@@ -42,7 +44,10 @@ def command(
 def _apptainer(
     path: str, folders: Sequence[Path], place: str, disk: int, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Started by the user alone, in a user namespace; the root is an empty folder."""
+    """The words for apptainer, run by this user in a user namespace; the root is an empty folder, which is made here.
+
+    Raises ``OSError`` if that folder is another user's or not empty.
+    """
     root = Path(tempfile.gettempdir()) / f"evalsuite-empty-{os.getuid()}"
     root.mkdir(mode=0o755, exist_ok=True)
     if root.stat().st_uid != os.getuid() or any(root.iterdir()):
@@ -65,7 +70,9 @@ def _apptainer(
 
 
 def _limits() -> list[str]:
-    """The container's own limits: below those of this user, because raising one is not everyone's right."""
+    """The ``--ulimit`` words (files, processes, no core), at most the hard limits of this user, who
+    may not raise them.
+    """
     words = []
     for name, limit, most in (("nofile", resource.RLIMIT_NOFILE, 1024), ("nproc", resource.RLIMIT_NPROC, 4096)):
         hard = resource.getrlimit(limit)[1]
@@ -75,7 +82,10 @@ def _limits() -> list[str]:
 
 
 def _import_empty(path: str) -> None:
-    """Make the image without any file, unless it is there. Nothing is downloaded."""
+    """Make the image without any file by the container program ``path``, unless it is there; nothing is downloaded.
+
+    Raises ``OSError`` if the import fails.
+    """
     there = subprocess.run([path, "image", "inspect", IMAGE], capture_output=True, check=False, timeout=60)
     if there.returncode == 0:
         return

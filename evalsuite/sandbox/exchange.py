@@ -12,10 +12,10 @@ OUTPUT = 64 << 20
 def collect(
     values: int, report: int, seconds: float, given_up: Callable[[], bool], *, connection: int | None = None
 ) -> tuple[bytes, bytes]:
-    """(values, report); at most ``OUTPUT`` bytes and a few more of values, an empty report if none came.
+    """Read a job's values and report from these descriptors, for ``seconds`` at most, and close both: (values, report).
 
-    Closing both early, as this does when ``given_up()`` holds or ``connection`` is closed by its other side, makes the
-    supervisor end the job.
+    At most ``OUTPUT`` bytes and a few more of values; an empty report if none came. Closing both early, as when
+    ``given_up()`` holds or the descriptor ``connection`` is closed by its other side, makes the supervisor end the job.
     """
     raw, text, deadline = bytearray(), bytearray(), time.monotonic() + seconds
     handles = {values, report} | ({connection} if connection is not None else set())

@@ -57,13 +57,13 @@ class Wall:
 
 
 def program(name: str) -> str:
-    """The path of ``bwrap`` or of a container command, found in PATH; empty if there is none."""
+    """The absolute path of ``bwrap`` or of a container command, found in PATH; empty if there is none."""
     found = shutil.which(name)
     return os.path.abspath(found) if found else ""  # noqa: PTH100  # a link such as busybox's keeps its name
 
 
 def missing(name: str) -> str:
-    """Why a wall cannot work here, empty if it may."""
+    """Why the wall ``name`` cannot work here (system, machine or program); empty if it may. Starts nothing."""
     if not sys.platform.startswith("linux"):
         return f"it needs Linux, this is {sys.platform}"
     if platform.machine() not in NUMBERS:
@@ -76,7 +76,11 @@ def missing(name: str) -> str:
 
 
 def wall(name: str, *, nested: bool, memory: int = MEMORY, disk: int = DISK, warm: Sequence[str] = WARM) -> Wall:
-    """How to start a zygote in ``name`` here. Raises ``OSError`` if a container cannot be prepared."""
+    """How to start a zygote in the wall ``name`` on this machine. Raises ``OSError`` if a container cannot be prepared.
+
+    ``nested``: jobs share a zygote, each in namespaces of its own; ``memory`` and ``disk``: bytes for a job; ``warm``:
+    modules that it loads before its first job.
+    """
     root = name == "bubblewrap" and can_become_nobody()
     readable = [*_interpreter(), *(Path(path) for path in _SYSTEM)]
     place = room(readable)
@@ -101,13 +105,19 @@ def wall(name: str, *, nested: bool, memory: int = MEMORY, disk: int = DISK, war
 
 
 def room(readable: Sequence[Path]) -> str:
-    """Where a wall has its temporary files: each job's own file system covers it, so no library may lie below."""
+    """The folder for a wall's temporary files: ``/tmp``, or ``/evalsuite-jobs`` if one of
+    ``readable`` lies below ``/tmp``.
+
+    Each job's own file system covers that folder.
+    """
     below = any(Path("/tmp") in path.parents for path in readable)
     return "/evalsuite-jobs" if below else "/tmp"
 
 
 def can_become_nobody() -> bool:
-    """Whether this is root, and not only its name in a user namespace that knows no other user."""
+    """Whether this process is root and can change to the user ``NOBODY`` (not so in a user namespace
+    without that user).
+    """
     ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
     known = any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in ranges)
     return os.geteuid() == 0 and known
@@ -119,9 +129,10 @@ def _version(path: str) -> str:
 
 
 def _bwrap(path: str, readable: Sequence[Path], place: str, *, root: bool, disk: int | None) -> list[str]:
-    """As root without a user namespace, so that the zygote can become nobody; else with one.
+    """The words of bubblewrap (program ``path``) before the interpreter's: no network, ``readable`` folders read-only.
 
-    ``disk``: bytes of the temporary folder, None for a zygote whose jobs have file systems of their own.
+    ``root``: no user namespace, so that the zygote can become nobody; ``place``: the temporary folder; ``disk``: its
+    bytes, None for a zygote whose jobs have file systems of their own.
     """
     words = [path, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
@@ -138,10 +149,10 @@ def _bwrap(path: str, readable: Sequence[Path], place: str, *, root: bool, disk:
 
 
 def _python(module: str, *words: str) -> tuple[str, ...]:
-    """A module's ``main`` in the real interpreter, without user folders or site customisation of the working directory.
+    """The command that runs ``main`` of ``evalsuite.sandbox.<module>`` with the arguments ``words``.
 
-    The interpreter is started by its real path: a virtual environment, or one that is a symbolic link, is only where
-    libraries are imported from.
+    In the real interpreter (a virtual environment is only where libraries are imported from), without user folders or
+    modules of the working directory.
     """
     extra = [str(path) for path in _libraries()]
     start = f"import sys; sys.path[:0] = {extra!r}; from evalsuite.sandbox.{module} import main; main()"
@@ -149,7 +160,7 @@ def _python(module: str, *words: str) -> tuple[str, ...]:
 
 
 def checker_command() -> tuple[str, ...]:
-    """How the checker is started, beside the zygote and outside of every wall."""
+    """The command that starts the checker, which runs outside of every wall."""
     return _python("checker")
 
 
@@ -158,7 +169,9 @@ def _package() -> Path:
 
 
 def _libraries() -> list[Path]:
-    """Folders to import from: the package's own, and where the libraries lie."""
+    """Folders to import from: that of the package, and those of NumPy, SciPy, SymPy, h5py and pandas
+    where installed.
+    """
     found = [_package().parent]
     for name in ("numpy", "scipy", "sympy", "h5py", "pandas"):
         spec = find_spec(name)
@@ -168,7 +181,10 @@ def _libraries() -> list[Path]:
 
 
 def _interpreter() -> list[Path]:
-    """Real folders that hold the interpreter and its libraries, and nothing else of the user's."""
+    """Real folders that hold the interpreter and its libraries, without ``/usr`` and what lies below another of them.
+
+    Never the root, the home folder or the user's base folder.
+    """
     places = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
     places += [Path(sys.base_prefix), Path(sys.executable).resolve().parents[1], *_libraries()[1:], _package()]
     real = [path.resolve() for path in places]

@@ -33,23 +33,28 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def markdown(text: str) -> str:
-    """``text`` on one line of Markdown, in a table or a paragraph: no markup, no HTML, no link."""
+    """``text`` on one line, escaped for Markdown in a table or a paragraph: no markup, no HTML, no link."""
     return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], markdown_html(text))
 
 
 def markdown_html(text: str) -> str:
-    """``text`` on one line of HTML within Markdown, where signs of Markdown mean nothing: no HTML, no link."""
+    """``text`` on one line, escaped for HTML within Markdown, where signs of Markdown mean nothing:
+    no HTML, no link.
+    """
     line = " ".join(terminal(text).split("\n"))
     return _ENTITIES.sub(lambda match: "&lt;" if match[0] == "<" else f"&#{ord(match[0])};", line)
 
 
 def html(text: str) -> str:
-    """``text`` inside an element or an attribute of HTML."""
+    """``text`` escaped for an element or a quoted attribute of HTML; controls and invisible signs become visible."""
     return standard_html.escape(terminal(text), quote=True)
 
 
 def csv(value: object) -> object:
-    """A cell of CSV: numbers as they are, a text that a spreadsheet would take for a formula with a leading quote."""
+    """A value for a cell of CSV: numbers and others as they are, texts made safe as by ``terminal``.
+
+    A text that a spreadsheet would take for a formula gets a leading quote.
+    """
     if not isinstance(value, str):
         return value
     text = terminal(value)
@@ -57,7 +62,9 @@ def csv(value: object) -> object:
 
 
 def json(text: str) -> str:
-    """The JSON ``text`` with ``\\u`` escapes for what a terminal would obey or hide; the values stay the same."""
+    r"""The JSON document ``text`` with ``\u`` escapes for what a terminal would obey or hide; the
+    values stay the same.
+    """
     return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(_escaped, text)
 
 
@@ -67,5 +74,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def xml(text: str) -> str:
-    """``text`` without the characters that no XML file may hold; the writer escapes its signs."""
+    """``text`` with visible signs for the characters that no XML file may hold; ``<`` and ``&`` are
+    left to the writer.
+    """
     return terminal(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def restore() -> None:
-    """Put the old names back where they are missing."""
+    """Put names that NumPy and SciPy have dropped (``simps``, ``trapz``, ``np.Inf`` ...) back into these modules."""
     import numpy as np
     import scipy.integrate as integrate
 

@@ -49,7 +49,10 @@ class Opaque:
 
 
 def encode(value: Any, depth: int = 0) -> Tree:
-    """A JSON tree; runs beside untrusted code, so nothing that it holds is believed."""
+    """Any value as a JSON tree; what is no data becomes ``opaque`` with the name of its type.
+
+    ``depth``: levels around it, at most ``MAX_DEPTH``. Runs beside untrusted code, so methods of the value may raise.
+    """
     if depth > MAX_DEPTH:
         return {"t": "opaque", "v": "nested too deep"}
     for encoder in (_encode_array, _encode_sparse, _encode_plain, _encode_items, _encode_symbolic, _encode_other):
@@ -60,7 +63,7 @@ def encode(value: Any, depth: int = 0) -> Tree:
 
 
 def _is(value: Any, *kinds: type) -> bool:
-    """``isinstance`` by the real type, whatever ``__class__`` is set to."""
+    """``isinstance`` by the real type of ``value``, whatever its ``__class__`` is set to."""
     return issubclass(type(value), kinds)
 
 
@@ -96,7 +99,9 @@ _ITERABLE: Mapping[str, type] = {
 
 
 def _encode_items(value: Any, depth: int) -> Tree | None:
-    """Containers, read by the built-in type's own iterator."""
+    """The tree of a built-in container (or a subclass), read by the built-in type's own iterator;
+    None for other values.
+    """
     for kind, found in _ITERABLE.items():
         if _is(value, found):
             return {"t": kind, "v": _all_encoded(found.__iter__(value), depth)}  # type: ignore[attr-defined]
@@ -146,7 +151,10 @@ def _encode_symbolic(value: Any, depth: int) -> Tree | None:
 
 
 def _encode_other(value: Any, depth: int) -> Tree | None:
-    """What stands for a number, an array or a row of items."""
+    """The tree of a value that acts as a number, a mapping, an iterator or an array; None for other values.
+
+    Takes at most ``MAX_ITEMS`` from an iterator.
+    """
     import numpy as np
 
     kind = type(value)
@@ -170,7 +178,10 @@ def _encode_other(value: Any, depth: int) -> Tree | None:
 
 
 def decode(tree: Any, depth: int = 0) -> Any:
-    """The value. Raises ``NotData`` for anything that ``encode`` does not write."""
+    """The value of a tree that ``encode`` wrote; an ``Opaque`` for what was no data. ``depth``: levels around it.
+
+    Raises ``NotData`` for anything that ``encode`` does not write.
+    """
     if depth > MAX_DEPTH + 2 or not isinstance(tree, dict):
         raise NotData("no value")
     name = str(tree.get("t"))

@@ -42,7 +42,7 @@ class Halves:
 
 
 def split(tests: Sequence[str], imports: str) -> tuple[Halves, ...]:
-    """The tests of one step, which run in order and share their names.
+    """Split the tests of one step, which run in order and share their names, into inner and outer halves.
 
     ``imports`` is the trusted import block that stands before the answer. Raises ``Unsplittable`` naming the line.
     """
@@ -71,7 +71,7 @@ def _names(node: ast.AST, kind: type[ast.expr_context] = ast.Load) -> set[str]:
 
 
 def _free(node: ast.AST) -> set[str]:
-    """Names that ``node`` reads from around it (those that a comprehension or lambda binds are its own)."""
+    """Names that ``node`` reads from outside of itself: all but those that a comprehension or lambda in it binds."""
     bound = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
     for one in ast.walk(node):
         if isinstance(one, ast.comprehension):
@@ -180,7 +180,7 @@ class _Splitter:
         return _free(node) <= self.trusted
 
     def is_verdict(self, node: ast.Assign, later: Sequence[ast.stmt]) -> bool:
-        """A comparison whose result only assertions read."""
+        """Whether an assignment is a comparison whose result only assertions read among the ``later`` statements."""
         if not isinstance(node.value, ast.Compare | ast.BoolOp) and not (
             isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(("close", "equal"))
         ):
@@ -189,14 +189,21 @@ class _Splitter:
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
     def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """A whole expression as the checker evaluates it."""
+        """A whole expression as the checker evaluates it (see ``outside``), noting whether it reads the target.
+
+        Captures of what only the answer's side knows are appended to ``inside``.
+        """
         before, self.compares = self.compares, self.is_tainted(node)
         seen = self.outside(node, inside)
         self.compares = before
         return seen
 
     def outside(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """The expression as the checker evaluates it; what only the answer's side knows is captured."""
+        """The expression as the checker evaluates it; what only the answer's side knows is captured
+        by a call in ``inside``.
+
+        Raises ``Unsplittable`` where the answer's code would be given the target.
+        """
         if self.is_trusted(node):
             return node
         if not self.is_tainted(node) and not self.opens(node):
@@ -210,7 +217,11 @@ class _Splitter:
         return seen
 
     def opens(self, node: ast.expr) -> bool:
-        """Whether an expression without target is judged outside all the same."""
+        """Whether an expression without target is still evaluated outside, on captured operands.
+
+        So are comparisons, tuples, lists, ``not``, and calls of trusted functions that are given no
+        function of the answer.
+        """
         if isinstance(node, ast.Compare | ast.BoolOp | ast.Tuple | ast.List):
             return True
         if isinstance(node, ast.UnaryOp):
@@ -221,11 +232,13 @@ class _Splitter:
         return not any(isinstance(one, ast.Name | ast.Lambda) and self.is_answers(one) for one in given)
 
     def is_answers(self, node: ast.AST) -> bool:
-        """Whether it reads names that neither tests nor imports made: functions and classes of the answer."""
+        """Whether ``node`` reads names that neither tests nor imports made: functions and classes of the answer."""
         return bool(_free(node) - self.trusted - self.assigned - self.tainted)
 
     def is_callable_outside(self, func: ast.expr) -> bool:
-        """A trusted function, or a method of a value that is outside already or comes out as data."""
+        """Whether the checker may call ``func``: a trusted function, or a method of a value that is
+        or comes outside as data.
+        """
         return self.is_trusted(func) or (
             isinstance(func, ast.Attribute) and not (isinstance(func.value, ast.Name) and self.is_answers(func.value))
         )
@@ -261,7 +274,9 @@ class _Operands(ast.NodeTransformer):
         return seen
 
     def visit_scope(self, node: ast.expr) -> ast.expr:
-        """A comprehension: its own names exist only outside."""
+        """Transform a comprehension or lambda, whose own names exist only outside; captures in it go
+        before the loop.
+        """
         own = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
         for one in ast.walk(node):
             if isinstance(one, ast.comprehension):
@@ -283,7 +298,7 @@ class _Operands(ast.NodeTransformer):
 
 
 def _last_name(func: ast.expr) -> str:
-    """``f`` of ``f``, ``m.f`` and ``m.n.f``."""
+    """The last part of a function's name: ``f`` of ``f``, ``m.f`` and ``m.n.f``; empty for other expressions."""
     return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
 
 

@@ -25,7 +25,11 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isolation) -> None:
-    """Run one job to its end, see all its processes dead, and report."""
+    """Run one job in a child to its end, kill all its processes, remove its folder, and report.
+
+    ``request``: sources and ``timeout`` (seconds); ``values``: descriptor to which the job writes, closed here;
+    ``report``: descriptor that gets a JSON object with ``end``, ``text``, ``clean`` and ``seconds``.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     lockdown.subreaper()
     folder = walls.scratch / f"job-{os.getpid()}"
@@ -55,7 +59,10 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
 
 
 def _readiness(ready: int, report: int) -> str:
-    """``R`` once the untrusted code is about to start, else why it could not."""
+    """Wait for the descriptor ``ready``: ``R`` once the untrusted code is about to start, else why it could not.
+
+    Gives up after ``PREPARING_SECONDS``, or when the reader of ``report`` has closed it.
+    """
     deadline = time.monotonic() + PREPARING_SECONDS
     text = b""
     while time.monotonic() < deadline:
@@ -72,7 +79,11 @@ def _readiness(ready: int, report: int) -> str:
 
 
 def _watch(leader: int, report: int, deadline: float, walls: Isolation, resident: int) -> tuple[str, str, int]:
-    """Wait for the untrusted process or for the first limit that it breaks: (end, text, wait status)."""
+    """Wait for the process ``leader`` or for the first limit that the job breaks: (end, text, wait status).
+
+    ``end`` is ``done``, ``timeout``, ``memory``, ``processes`` or ``fault``; ``deadline``: ``time.monotonic``;
+    ``resident``: bytes of memory that each process has from the zygote and that do not count.
+    """
     while True:
         caught = signal.sigtimedwait([signal.SIGCHLD, signal.SIGTERM], TICK_SECONDS)
         if caught is not None and caught.si_signo == signal.SIGTERM:
@@ -100,7 +111,7 @@ def _hung_up(report: int) -> bool:
 
 
 def _statm(pid: str) -> tuple[int, int]:
-    """(resident, mapped) bytes; zeros for a process that is gone."""
+    """(resident, mapped) bytes of the process ``pid`` (or ``self``); zeros for a process that is gone."""
     try:
         mapped, resident = Path("/proc", pid, "statm").read_text().split()[:2]
     except (OSError, ValueError):
@@ -109,7 +120,7 @@ def _statm(pid: str) -> tuple[int, int]:
 
 
 def descendants(root: int) -> list[int]:
-    """All processes below ``root``; orphans of a job count because its supervisor adopts them."""
+    """Ids of all processes below the process ``root``, without it; orphans count where a subreaper adopts them."""
     parents: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -125,7 +136,9 @@ def descendants(root: int) -> list[int]:
 
 
 def _kill_all() -> bool:
-    """Whether no process of the job is left: only when there are no children there are no descendants."""
+    """Kill all descendants of this process and wait for them; whether none is left after
+    ``KILLING_SECONDS`` at most.
+    """
     deadline = time.monotonic() + KILLING_SECONDS
     while time.monotonic() < deadline:
         for pid in descendants(os.getpid()):
@@ -141,7 +154,9 @@ def _kill_all() -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """The folder with all that is in it, opened again where the job closed it to itself."""
+    """Delete a folder with all that is in it, making folders writable again that the job had closed;
+    errors are ignored.
+    """
     rest = [folder]
     while rest:
         with contextlib.suppress(OSError):

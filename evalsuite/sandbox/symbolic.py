@@ -40,7 +40,7 @@ class NotData(ValueError):
 
 
 def encode(value: Any, child: Callable[[Any], Tree]) -> Tree | None:
-    """A tree, None for what is no SymPy value of known nodes; ``child`` encodes the parts."""
+    """A SymPy value as a JSON tree of known nodes; None for any other value. ``child`` encodes the parts."""
     sympy = sys.modules.get("sympy")
     if sympy is None:
         return None
@@ -103,7 +103,7 @@ def _is_function_name(name: str) -> bool:
 
 @cache
 def _nodes() -> Mapping[str, type]:
-    """Name -> class of the known nodes."""
+    """Name -> class of the expression nodes that may leave the sandbox."""
     import sympy
     from sympy.core.symbol import Str
     from sympy.functions.elementary.piecewise import ExprCondPair
@@ -113,7 +113,10 @@ def _nodes() -> Mapping[str, type]:
 
 
 def decode(tree: Tree, child: Callable[[Any], Any]) -> Any:
-    """The value of a tree. Raises ``NotData``, or what a part of the wrong kind raises."""
+    """The SymPy value of a tree that ``encode`` wrote, built unevaluated; ``child`` decodes the parts.
+
+    Raises ``NotData`` for an unknown node, and whatever a part of the wrong kind raises.
+    """
     reader = _READERS.get(str(tree.get("t")))
     if reader is None:
         raise NotData(f"unknown kind of value {str(tree.get('t'))[:40]}")
@@ -121,7 +124,7 @@ def decode(tree: Tree, child: Callable[[Any], Any]) -> Any:
 
 
 def _parts(tree: Tree, child: Callable[[Any], Any]) -> list[Any]:
-    """The decoded parts, all of them SymPy's: a text among them would be parsed."""
+    """The decoded parts ``tree["v"]``. Raises ``NotData`` unless all are SymPy's: a text among them would be parsed."""
     from sympy import Basic, MatrixBase
 
     parts = [child(one) for one in tree["v"]]

@@ -37,7 +37,11 @@ class Isolation:
 
 
 def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, walls: Isolation, mapped: int) -> None:
-    """In the job's first process: put up the walls, then run. Never returns."""
+    """In the job's forked process: put up the walls, then run the untrusted code. Never returns: the process ends.
+
+    ``request``: ``imports``, ``code`` and ``tests`` as source; ``values`` and ``ready`` are descriptors to write to
+    (``R`` to the latter, or why it cannot start); ``folder``: the job's own; ``mapped``: bytes the zygote has mapped.
+    """
     try:
         os.setsid()
         lockdown.dumpable(True)
@@ -65,7 +69,7 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
 
 
 def _seed() -> None:
-    """The same random numbers for each job, so that the same code has the same verdict."""
+    """Seed Python's and NumPy's global random numbers with 0, so that the same code always has the same verdict."""
     random.seed(0)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
@@ -73,14 +77,20 @@ def _seed() -> None:
 
 
 def _process_limit(walls: Isolation) -> int:
-    """RLIMIT_NPROC: in a user namespace of its own it counts the job alone (Linux 5.14); else the supervisor counts."""
+    """The value of RLIMIT_NPROC: the job's limit where the kernel counts the job alone (user namespace, Linux 5.14).
+
+    Else 64 times as many, as other processes count, too; then the supervisor counts.
+    """
     release = os.uname().release.split(".")
     counted = walls.nested and (int(release[0]), int(release[1])) >= (5, 14)
     return walls.processes if counted else 64 * walls.processes
 
 
 def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> None:
-    """Descriptors, limits, privileges, system calls: in an order in which each step is still allowed."""
+    """Close all descriptors but ``keep`` (two), set limits, give up privileges, filter system calls: for good.
+
+    Enters ``folder``, which becomes HOME and TMPDIR. ``mapped``: bytes on top of which the memory limit counts.
+    """
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
@@ -106,7 +116,11 @@ def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> Non
 
 
 def _run(request: Mapping[str, Any], values: int, names: dict[str, Any]) -> None:
-    """The untrusted code and the inner halves of the tests; everything said here is data, never a verdict."""
+    """Run the untrusted code and the inner halves of the tests among ``names``; exceptions are caught.
+
+    Writes a JSON line for each value, test's end and error to the descriptor ``values``; all of it is
+    data, never a verdict.
+    """
     with open(values, "w", encoding="utf-8", errors="surrogatepass") as out:
 
         def write(frame: dict[str, Any]) -> None:

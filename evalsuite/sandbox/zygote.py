@@ -32,7 +32,11 @@ READY = b"ready\n"
 
 
 def main() -> None:
-    """Take the configuration from the command line, get ready, and serve until the connection is closed."""
+    """Take the configuration (JSON) from the command line, load libraries, and serve jobs until the
+    connection is closed.
+
+    Drops privileges and forks a supervisor for each job; serves a single job where jobs do not share a zygote.
+    """
     config = json.loads(sys.argv[1])
     limits = {name: config[name] for name in ("nested", "memory", "disk", "processes")}
     walls = Isolation(**limits, scratch=Path(config["scratch"]))
@@ -76,7 +80,10 @@ def _serve(control: socket.socket, walls: Isolation) -> None:
 
 
 def _serve_single(walls: Isolation) -> None:
-    """One job; its limits end it before the connection's other side gives up."""
+    """Read one job from standard input, run it, and write its values and report to standard output.
+
+    Nothing is run if the connection ends before. Its limits end the job before the other side gives up.
+    """
     with open(0, "rb", closefd=False, buffering=0) as source:
         head = _exactly(source, 8)
         body = _exactly(source, struct.unpack("Q", head)[0]) if head else b""
@@ -96,7 +103,7 @@ def _serve_single(walls: Isolation) -> None:
 
 
 def _exactly(source: IO[bytes], count: int) -> bytes:
-    """``count`` bytes, or none where the connection ends before."""
+    """``count`` bytes read from ``source``; empty where it ends before."""
     parts = bytearray()
     while len(parts) < count:
         part = source.read(count - len(parts))
@@ -107,7 +114,11 @@ def _exactly(source: IO[bytes], count: int) -> bytes:
 
 
 def _supervised(file: IO[bytes], values: int, report: int, walls: Isolation, others: Sequence[int]) -> int:
-    """Fork the supervisor of one job, without ``others``; closes its descriptors here. Returns its process id."""
+    """Fork the supervisor of one job, whose request is the JSON in ``file``; returns its process id.
+
+    ``values`` and ``report`` are descriptors for the job's output; they and ``file`` are closed in this process, the
+    descriptors ``others`` in the supervisor.
+    """
     pid = os.fork()
     if pid == 0:
         try:

@@ -53,7 +53,9 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Wait until everything is loaded. Raises ``NotStarted`` with its last message."""
+        """Block until the zygote has loaded everything. Raises ``NotStarted`` with its last message if it ends or takes
+        too long (``STARTING_SECONDS``).
+        """
         with self._lock:
             if self._ready:
                 return
@@ -65,7 +67,11 @@ class ZygoteProcess:
             self.control.settimeout(None)
 
     def exchange(self, request: Mapping[str, Any], cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        """Run one job: (values, report). Raises ``ZygoteGone``, or ``SandboxFault`` where the job was given up."""
+        """Run one job and block until it has ended: (values as raw bytes, report).
+
+        ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``ZygoteGone`` without
+        a report, or ``SandboxFault`` where ``cancelled`` was set.
+        """
         self.wait_ready()
         seconds = PREPARING_SECONDS + request["timeout"] + KILLING_SECONDS + 30
         body = json.dumps(request).encode()
@@ -83,7 +89,11 @@ class ZygoteProcess:
         return raw, json.loads(text)
 
     def _shared(self, body: bytes, seconds: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
-        """By descriptors: the request as a file, a pipe for the values, a pipe for the report."""
+        """Send the request ``body`` by descriptors (a file, a pipe for the values, one for the
+        report): (values, report).
+
+        Waits ``seconds`` at most; the report is empty if none came.
+        """
         values_read, values_write = os.pipe()
         report_read, report_write = os.pipe()
         try:
@@ -102,7 +112,10 @@ class ZygoteProcess:
         return collect(values_read, report_read, seconds, cancelled.is_set)
 
     def _single(self, body: bytes, seconds: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
-        """By the connection itself, which container commands pass on."""
+        """Send the request ``body`` by the connection itself, which container commands pass on: (values, report).
+
+        Both are empty if nothing whole came within ``seconds``.
+        """
         self.control.sendall(struct.pack("Q", len(body)) + body)
         self.control.settimeout(0.2)
         received, wanted, deadline = bytearray(), 16, time.monotonic() + seconds
@@ -120,9 +133,10 @@ class ZygoteProcess:
         return bytes(received[16:cut]), bytes(received[cut:wanted])
 
     def end(self) -> None:
-        """Close the connection, upon which it ends; what has not ended in time is killed.
+        """Close the connection, upon which the zygote ends, and wait; what has not ended in time is killed.
 
-        A container that is still being started does not see a connection that is closed already.
+        A container that is still being started is waited for first: it does not see a connection that
+        is closed already.
         """
         if not self.wall.nested and not self._ready and self.alive:
             with contextlib.suppress(ZygoteGone):
@@ -146,7 +160,10 @@ class ZygoteProcess:
 
 
 def start(wall: Wall) -> ZygoteProcess:
-    """Start a zygote; returns before it is ready. Raises ``SandboxFault`` if the command cannot be started."""
+    """Start a zygote process in ``wall``; returns before it is ready.
+
+    Raises ``SandboxFault`` if the command cannot be started.
+    """
     ours, theirs = socket.socketpair()
     errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in end
     with theirs:
