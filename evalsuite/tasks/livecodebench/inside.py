@@ -85,11 +85,15 @@ class _Stdin:
 
 
 def load(answer: str, function: str | None, seconds: int) -> Callable[[str], Any]:
-    """Compile an answer and return what runs it on one input.
+    """Compile and execute an answer in this process; return a function that runs it on one input, given as text.
+
+    That function returns the standard output of a program, or what a function returned as ("json", JSON text) or
+    ("value", value). It raises ``TimeoutException`` after ``seconds``, the answer's own errors, and ``StoppedError`` when
+    an earlier input failed. Dangerous functions of the standard library are disabled in the process.
 
     Args:
-        answer: The code.
-        function: Name of the function or of the method of ``Solution``; None for a program.
+        answer: The code; its own errors pass through.
+        function: Name of the function or of the method of ``Solution``; None for a program that reads standard input.
         seconds: Time for compiling, and for each input.
     """
     _alarm()
@@ -142,7 +146,11 @@ def _disable() -> None:
 
 
 def _as_function(answer: str) -> str:
-    """A program as ``wrapped_function``; a program that is no Python stays as it is and fails when it is compiled."""
+    """Return the code of a program rewritten as a function ``wrapped_function``, with its imports and the preamble
+    before it.
+
+    A main guard at the end is unwrapped. Text that is no Python is returned unchanged and fails when it is compiled.
+    """
     try:
         tree = ast.parse(answer)
         last = tree.body[-1] if tree.body else None
@@ -157,7 +165,10 @@ def _as_function(answer: str) -> str:
 
 
 def _program(called: Callable[[], Any], text: str) -> str:
-    """Standard output of a program on one input."""
+    """Run a program, ``called`` without arguments, with ``text`` as standard input; return its standard output.
+
+    ``open`` reads ``text``, too; ``SystemExit`` ends it normally, other errors pass through.
+    """
     lines, output = iter(text.split("\n")), io.StringIO()
     output.close = lambda: None  # type: ignore[method-assign]
     before, sys.stdout = sys.stdout, output
@@ -177,7 +188,9 @@ def _program(called: Callable[[], Any], text: str) -> str:
 
 
 def _as_data(value: Any) -> tuple[str, Any]:
-    """("json", text) of a value of plain JSON types, else ("value", the value); a tuple becomes a list."""
+    """Return ("json", JSON text) for a value of plain JSON types (a tuple becomes a list), else ("value", the
+    value).
+    """
     if isinstance(value, tuple):
         value = list(value)
     return ("json", json.dumps(value)) if _is_plain(value) else ("value", value)

@@ -53,7 +53,12 @@ class Tests:
 
 
 def items(source: datasets.Source) -> Iterator[Item]:
-    """Yield the problems of the window in the order of the files. Raises ``BadInput`` when they are not there."""
+    """Yield the problems of the card's time window in the order of the files, as items whose target is a hash of their
+    tests.
+
+    Inputs are question and starter code, groups are difficulty, platform and month. Raises ``BadInput`` when the data
+    cannot be loaded.
+    """
     for place in _index(source).values():
         row = _row(place)
         digest = hashlib.sha256(json.dumps([row[name] for name in TEST_COLUMNS]).encode()).hexdigest()
@@ -63,7 +68,10 @@ def items(source: datasets.Source) -> Iterator[Item]:
 
 
 def tests(source: datasets.Source, problem: str) -> Tests:
-    """Return the tests of a problem. Raises ``BadInput`` for tests that are not as the dataset writes them."""
+    """Read the public and private tests of a problem (``problem``: its question id) from the dataset's file.
+
+    Raises ``BadInput`` for tests that are not as the dataset writes them.
+    """
     place = _index(source)[problem]
     row = _row(place)
     try:
@@ -76,7 +84,10 @@ def tests(source: datasets.Source, problem: str) -> Tests:
 
 
 def _private(text: str) -> Any:
-    """The private tests: JSON, or JSON in a pickled text. Raises ``ValueError`` for anything else."""
+    """Decode a problem's private tests: JSON, or JSON in a pickled text in zlib in base64; nothing is unpickled.
+
+    Raises ``ValueError`` for anything else and for more than 1 GiB.
+    """
     try:
         return json.loads(text)
     except ValueError:
@@ -92,7 +103,10 @@ def _private(text: str) -> Any:
 
 
 def pickled_text(data: bytes) -> str:
-    """Return the one text that a pickle holds, without unpickling. Raises ``ValueError`` for any other pickle."""
+    """Return the single text that a pickle's bytes hold, read from its opcodes without unpickling.
+
+    Raises ``ValueError`` for a pickle with anything else.
+    """
     found: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(data):
@@ -109,7 +123,12 @@ def pickled_text(data: bytes) -> str:
 
 @cache
 def _index(source: datasets.Source) -> Mapping[str, Place]:
-    """Question id -> its line, for the problems of the window. Raises ``BadInput``."""
+    """Scan the files; return question id -> position of its line (file, byte offset, length) for the problems of the
+    window.
+
+    Cached per process and source. Raises ``BadInput`` when the files cannot be loaded, or hold other numbers of
+    problems than the card states.
+    """
     stated = datasets.card(TASK)
     window, pinned = stated["dataset"]["window"], datasets.pin(TASK).splits[SPLIT]
     start, end = (str(window[key]).encode() for key in ("first", "last"))
@@ -140,7 +159,12 @@ def _index(source: datasets.Source) -> Mapping[str, Place]:
 
 
 def _files(source: datasets.Source) -> list[Path]:
-    """The files of the split; locally also one file ``test.jsonl`` of the user's own."""
+    """Return the dataset's files: of the hub (downloaded and checked), or those in ``root/livecodebench`` of a local
+    source.
+
+    Locally the first file alone is accepted too, such as one ``test.jsonl`` of the user's own. Raises ``BadInput`` when
+    files are missing or damaged.
+    """
     dataset = datasets.pin(TASK)
     files = dataset.splits[SPLIT].files
     if source.kind != "local":

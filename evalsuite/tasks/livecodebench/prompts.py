@@ -31,14 +31,20 @@ FENCE, PYTHON = "```", "```python"
 
 
 def nvidia_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the messages of ``nvidia``: one, in which every run of four spaces is a tab."""
+    """Return the messages of the variant ``nvidia``: one user message, in which each run of four spaces becomes a tab.
+
+    ``starter_code`` may be empty: the model is then asked for a program that reads standard input.
+    """
     format_line = f"{WITH_STARTER}\n" if starter_code else f"{WITHOUT_STARTER}\n\n"
     text = f"{question}\n\n{format_line}{PYTHON}\n{starter_code or PLACE}\n{FENCE}\n\n"
     return ({"role": "user", "content": NVIDIA.format(question=text.replace("    ", "\t"))},)
 
 
 def official_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the messages of ``official``: system and user."""
+    """Return the messages of the variant ``official``: a system message and a user message.
+
+    ``starter_code`` may be empty: the model is then asked for a program that reads standard input.
+    """
     code = f"{PYTHON}\n{starter_code or PLACE}\n{FENCE}\n\n"
     text = (
         f"### Question:\n{question}\n\n### Format: {WITH_STARTER if starter_code else WITHOUT_STARTER}\n{code}"
@@ -48,7 +54,10 @@ def official_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any]
 
 
 def nvidia_code(reply: str) -> str:
-    """Return the first ``python`` block, else the first block, else the whole reply; an open block goes to the end."""
+    """Return the code of a reply: its first ``python`` block, else its first block, else the whole reply, stripped.
+
+    A block that is not closed goes to the end.
+    """
     text = reply.strip().replace("\r", "")
     for opening in (PYTHON, FENCE):
         _, opened, rest = text.partition(opening)
@@ -58,7 +67,9 @@ def nvidia_code(reply: str) -> str:
 
 
 def official_code(reply: str) -> str:
-    """Return what stands between the last two lines with a fence; empty with fewer than two."""
+    """Return the lines of a reply between its last two lines with a fence (three backticks); empty with fewer
+    than two.
+    """
     lines = reply.split("\n")
     fences = [number for number, line in enumerate(lines) if FENCE in line]
     return "\n".join(lines[fences[-2] + 1 : fences[-1]]) if len(fences) > 1 else ""

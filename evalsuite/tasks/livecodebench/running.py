@@ -18,7 +18,10 @@ LATE = "TimeoutException"
 
 
 def job(tests: Tests, answer: str, seconds: int) -> Job:
-    """Return the job of an answer: every test has ``seconds``, all together one more for each test, and five."""
+    """Build the sandbox job that runs ``answer`` on ``tests``: ``seconds`` for each test.
+
+    Time for the whole job: ``seconds`` + 1 for each test, and 5 s.
+    """
     check = "same_output" if tests.function is None else "same_value"
     outside = f"from {compare.__name__} import {check}\nassert {check}({TAKE}({{number}}), {TARGET})"
     halves = tuple(
@@ -31,9 +34,11 @@ def job(tests: Tests, answer: str, seconds: int) -> Job:
 
 
 async def run(pool: SandboxPool, read: Callable[[], Tests], answer: str, seconds: int) -> Result:
-    """Run an answer on all tests; the tests are read when a slot is free, because they can have 100 MB.
+    """Run an answer on all tests of its problem in the sandbox and return the result; ``read`` loads the tests.
 
-    Raises ``SandboxFault`` when the tests could not run.
+    It is called in a thread when a slot of the pool is free, because tests can have 100 MB; ``seconds`` is the limit
+    for each test. The job is stopped when the caller is cancelled. Raises ``SandboxFault`` when the tests could not
+    run.
     """
     cancelled = threading.Event()
 
@@ -49,5 +54,8 @@ async def run(pool: SandboxPool, read: Callable[[], Tests], answer: str, seconds
 
 
 def ending(result: Result) -> str:
-    """How a job ended: ``pass``, ``wrong``, ``timeout``, ``exception``, ``memory`` and others."""
+    """Return how a job ended: ``pass``, ``wrong``, ``timeout``, ``exception``, ``memory`` and others.
+
+    It is ``result.ending``, but ``timeout`` where an exception was the time limit of one test.
+    """
     return "timeout" if result.ending == "exception" and LATE in result.why else result.ending

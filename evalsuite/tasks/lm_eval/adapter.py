@@ -57,27 +57,36 @@ class LMEvalTask:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The repositories of the datasets that the task reads, and its name, by which gated items are known."""
+        """The name of the lm-eval task and the repositories of the datasets that it reads; gated items are known by
+        them.
+
+        Loads the task.
+        """
         configs = [member.task.config for member in _loaded(self).members.values()]
         return self.task, *(str((one.metadata or {}).get("dataset") or one.dataset_path) for one in configs)
 
     def items(self) -> Iterable[Item]:
-        """Return one item per document of the test split (else validation), in order.
+        """Load the lm-eval task and return one item per document of the test split (else validation), in order.
 
-        Its id is ``<task>/<lm-eval's doc_id>``. Raises ``BadInput`` when the task is unknown, cannot be asked as one
-        chat request or has no data.
+        Its id is ``<task>/<lm-eval's doc_id>``; inputs hold the rendered messages and stop strings. Cached. Raises
+        ``BadInput`` when the task is unknown, cannot be asked as one chat request or has no data.
         """
         return _loaded(self).items
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return the chat messages that lm-eval would send; they are the same in every repeat."""
+        """Build the request: the messages that lm-eval would send, and its first four stop strings unless
+        ``stops=none``.
+
+        ``repeat`` is not used.
+        """
         stop = item.inputs["until"][:MAX_STOPS] if self.stops == "task" else ()
         return Request(messages=tuple(item.inputs["messages"]), stop=tuple(stop))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply's text with the task's filters and metrics.
+        """Grade the text of a reply with the task's filters and metrics; value is the headline metric, a fraction of 1.
 
-        ``parts`` holds every number as ``metric,filter``. A headline outside 0..1 counts as not measured.
+        ``parts`` holds every number as ``metric,filter``. A headline that is missing or outside of 0 to 1 gives value
+        None and outcome ``failed``. ``repeat`` is not used.
         """
         member = _loaded(self).members[item.inputs["task"]]
         filtered, parts = _grade(member, item.inputs["doc_id"], reply.text)
@@ -90,10 +99,11 @@ class LMEvalTask:
         return Score(value, outcome, answer, member.filter, parts)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply.
+        """Send the question to the model once and grade the reply as ``score``. Raises ``SampleFailed`` when no reply
+        arrives.
 
-        It is never scored in a worker thread: lm-eval's slow scorers use SIGALRM as a timeout, which Python allows in
-        the main thread only; in other threads they treat the error as "not equal".
+        Grading runs in the event loop's own thread: lm-eval's slow scorers use SIGALRM as a timeout, which Python
+        allows in the main thread only; in other threads they treat the error as "not equal".
         """
         return self.score(item, repeat, await tools.chat(self.prompt(item, repeat)))
 
@@ -118,7 +128,10 @@ class _Loaded:
 
 @functools.cache
 def _loaded(adapter: LMEvalTask) -> _Loaded:
-    """Return the tasks and items of an adapter; they are loaded once per process and set of options."""
+    """Build the lm-eval tasks of an adapter; return them by name, with all items. Cached per process and options.
+
+    Raises ``BadInput`` without a task name, and when the task cannot be built.
+    """
     if not adapter.task:
         raise BadInput(
             "adapter lm_eval has no task; name one: task=lm_eval:gsm8k; `lm_eval ls tasks` lists their names"
@@ -133,7 +146,10 @@ def _loaded(adapter: LMEvalTask) -> _Loaded:
 
 
 def _member(task: Any, adapter: LMEvalTask) -> _Member:
-    """Return a built task with its documents, headline filter and metric."""
+    """Return a built lm-eval task with its documents, headline filter and metric; its number of examples is set.
+
+    Raises ``BadInput`` for options (examples, filter, metric) that the task does not allow.
+    """
     name = task.task_name
     refuse_unsupported(name, {"output_type": task.OUTPUT_TYPE})
     own_shots = task.get_config("num_fewshot")
@@ -147,7 +163,12 @@ def _member(task: Any, adapter: LMEvalTask) -> _Member:
 
 
 def _headline(task: Any, requested: str | None) -> str:
-    """Return the metric of the value: the requested one, or one that is averaged over items and better when higher."""
+    """Return the name of the metric of the score: the requested one, or the first that is averaged and better when
+    higher.
+
+    ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). Raises ``BadInput`` when there is
+    none.
+    """
     from lm_eval.api.metrics import mean, nanmean
 
     averaged = {name: function in (mean, nanmean) for name, function in task.aggregation().items()}
@@ -166,9 +187,10 @@ def _headline(task: Any, requested: str | None) -> str:
 
 
 def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
-    """Yield the items of all documents; examples are drawn as lm-eval does, in order from a newly seeded generator.
+    """Yield the items of all documents of a task, with the prompt that lm-eval renders for each.
 
-    ``grouped``: each item gets the name of its task as a group.
+    Examples are drawn as lm-eval does, in order from a generator seeded with ``seed``. ``grouped``: each item gets the
+    name of its task as group ``task``.
     """
     task = member.task
     task.set_fewshot_seed(seed=seed)
@@ -198,12 +220,17 @@ def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
 
 
 def _as_messages(history: list[dict[str, str]], add_generation_prompt: bool = True) -> list[dict[str, str]]:
-    """Return the messages unchanged: the chat template is applied by the server."""
+    """Return the messages unchanged, in place of lm-eval's chat template: the server applies one. The flag is
+    not used.
+    """
     return history
 
 
 def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
-    """Return the stop strings of the one request that a document makes."""
+    """Return the stop strings of the one request that lm-eval makes of a document (``context``: its rendered prompt).
+
+    Raises ``BadInput`` for a document of several requests, or of another type than ``generate_until``.
+    """
     request = member.task.construct_requests(
         doc=doc, ctx=context, metadata=(member.name, doc_id, 1), apply_chat_template=True, chat_template=_as_messages
     )
@@ -215,7 +242,11 @@ def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
 
 
 def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Return the result of each filter on the reply, and every finite number as ``metric,filter``."""
+    """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> every finite number) for a reply
+    ``text``.
+
+    The document is that of number ``doc_id`` in the task.
+    """
     import numpy as np
     from lm_eval.api.instance import Instance
 
@@ -233,9 +264,9 @@ def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dic
 
 
 def _answer_text(filtered: Any) -> str | None:
-    """Return a filtered reply as an answer of at most 200 characters.
+    """Return a filtered reply as text of at most 200 characters, of a list with one element that element.
 
-    None when the filter found nothing: it gave no text, empty text or lm-eval's ``[invalid]``.
+    None when the filter found nothing: it gave None, blank text or lm-eval's ``[invalid]``.
     """
     if isinstance(filtered, list) and len(filtered) == 1:
         filtered = filtered[0]
@@ -244,7 +275,7 @@ def _answer_text(filtered: Any) -> str | None:
 
 
 def _json(value: Any) -> Any:
-    """Convert a value to the nearest one of JSON types."""
+    """Convert a value to JSON types: mappings and sequences recursively, any other object to its text."""
     if isinstance(value, Mapping):
         return {str(key): _json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -20,10 +20,11 @@ from evalsuite.tasks.registry import new_import
 
 
 def build(name: str, folder: Path, source: Source) -> list[Any]:
-    """Build the tasks (``lm_eval.api.task.Task``) of a task, group or tag; they are checked before any data is loaded.
+    """Build the lm-eval tasks (``lm_eval.api.task.Task``) of a task, group or tag ``name``, and load their data.
 
-    ``folder`` holds YAML files in addition to lm-eval's own. Raises ``BadInput`` for unknown names, tasks that one chat
-    reply cannot answer, missing packages and missing data.
+    They are checked before data is loaded. ``folder`` holds YAML files in addition to lm-eval's own; data is from the
+    hub or the local folder of ``source``. Raises ``BadInput`` for unknown names, tasks that one chat reply cannot
+    answer or that run code on import, missing packages and missing data.
     """
     import datasets
     from jinja2 import TemplateError
@@ -68,7 +69,9 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
 
 
 def _check_nltk(name: str) -> None:
-    """Raise ``BadInput`` without NLTK's ``punkt_tab``, which a task's module fetches on import where it can."""
+    """Raise ``BadInput`` naming the lm-eval task when NLTK's data ``punkt_tab``, with which it splits sentences, is
+    missing.
+    """
     try:
         import_module("nltk.data").find("tokenizers/punkt_tab")
     except LookupError:
@@ -79,7 +82,11 @@ def _check_nltk(name: str) -> None:
 
 
 def _manager_for(name: str, folder: Path) -> Any:
-    """Return the ``TaskManager`` that knows ``name``; lm-eval's own 14,000 YAML files are read only when needed."""
+    """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are read only if ``folder`` lacks
+    it.
+
+    Raises ``BadInput`` for an unknown name (with similar ones) and when ``folder`` does not exist.
+    """
     if not folder.is_dir():
         raise BadInput(f"adapter lm_eval: include_path '{folder}' is not a folder")
     for with_defaults in (False, True):
@@ -105,7 +112,9 @@ def _manager(folder: Path, include_defaults: bool) -> Any:
 
 
 def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
-    """Return the names of the tasks below a task, group or tag."""
+    """Return the names of the single tasks below a task (itself), group or tag ``name`` in the task index of
+    lm-eval.
+    """
     entry = index.get(name)
     config = (entry.cfg or {}) if entry else {}
     if entry and not config and entry.tags:
@@ -123,7 +132,11 @@ def _below(index: Mapping[str, Any], group: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_unsupported(name: str, config: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` for a task that one chat reply cannot answer; ``config`` is its YAML content."""
+    """Raise ``BadInput`` for an lm-eval task that one chat reply cannot answer; ``config`` is its YAML content.
+
+    Refused are output types other than ``generate_until``, several replies per item, pictures or sound, and unsafe
+    code.
+    """
     kind = config.get("output_type") or "generate_until"
     if kind != "generate_until":
         raise BadInput(
@@ -139,7 +152,12 @@ def refuse_unsupported(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _redirected(entry: Any, root: Path) -> Any:
-    """Return the task with its dataset read from local files."""
+    """Return lm-eval's entry of a task with its dataset replaced by JSONL files in ``root/<task>`` or ``root/<its
+    folder>``.
+
+    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is no file of the evaluated
+    split.
+    """
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
     config = _resolved_yaml(entry.yaml_path)
@@ -157,9 +175,8 @@ def _redirected(entry: Any, root: Path) -> Any:
 
 
 def _resolved_yaml(path: Path) -> dict[str, Any]:
-    """Return a task's YAML content with its includes merged and its functions imported.
-
-    lm-eval has no public function for this.
+    """Return the content of a task's YAML file with its includes merged and its functions imported, by lm-eval's own
+    loader.
     """
     from lm_eval.tasks._yaml_loader import load_yaml
 
@@ -167,7 +184,10 @@ def _resolved_yaml(path: Path) -> dict[str, Any]:
 
 
 def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the split that is evaluated, and the split of the examples (read even when no examples are used)."""
+    """Return (name of the evaluated split, name of the split of the examples or None) of a task's YAML content.
+
+    The second is given even when no examples are used. Raises ``BadInput`` without a test and a validation split.
+    """
     evaluated = config.get("test_split") or config.get("validation_split")
     if evaluated is None:
         raise BadInput(f"lm-eval task '{config.get('task')}' has neither a test nor a validation split")
@@ -179,10 +199,10 @@ def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
 
 @contextlib.contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Make the random draws of a task depend on ``seed`` alone for a ``with`` block, and silence its progress output.
+    """Context manager: in the block the random draws of a task (``random``, NumPy) depend on ``seed`` alone.
 
-    Cached ``Dataset.map`` results are not used: some tasks shuffle options in them, so that the order would be that of
-    the run that filled the cache.
+    Progress and log output is silenced, and cached ``Dataset.map`` results are not used, because some tasks shuffle
+    options in them. All is restored at the end.
     """
     import datasets
     import numpy as np

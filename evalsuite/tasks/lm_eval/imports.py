@@ -15,10 +15,12 @@ _TASKS = "lm_eval.tasks"
 
 
 def code_at_import(config: Mapping[str, Any]) -> str:
-    """Return the first call that loads a metric's script (``evaluate.load``) on import, and where; empty if none does.
+    """Return a text naming the first call of ``evaluate.load`` (a metric's script) that importing a task runs, and its
+    line.
 
-    ``config`` is a task's YAML content, in which functions are ``<folder>/<module>.<function>``. Modules of
-    ``lm_eval.tasks`` that the task's own modules import are read as well.
+    Empty if there is none. ``config`` is a task's YAML content, in which functions are
+    ``<folder>/<module>.<function>``. The modules and those of ``lm_eval.tasks`` that they import are read, not
+    imported.
     """
     names: dict[str, str] = {}
     for path, node in _on_import(config):
@@ -32,13 +34,18 @@ def code_at_import(config: Mapping[str, Any]) -> str:
 
 
 def imports_nltk(config: Mapping[str, Any]) -> bool:
-    """Return whether a task's modules import NLTK, whose data is on disk or must be fetched."""
+    """Return whether the modules that a task names (``config``: its YAML content) import NLTK; they are read, not
+    imported.
+    """
     nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
     return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())
 
 
 def _on_import(config: Mapping[str, Any]) -> Iterator[tuple[Path, ast.AST]]:
-    """The file and node of everything that importing a task's modules evaluates."""
+    """Yield (file, syntax node) of everything that importing the modules of a task runs, in the order of the files.
+
+    ``config`` is its YAML content; modules of ``lm_eval.tasks`` that these import are included.
+    """
     pending = list(dict.fromkeys(_modules(config)))
     for path in pending:  # grows while it is read
         with warnings.catch_warnings(action="ignore"):  # about escape sequences in the modules
@@ -50,7 +57,10 @@ def _on_import(config: Mapping[str, Any]) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def _modules(value: Any) -> Iterator[Path]:
-    """The files of the modules whose functions a task names."""
+    """Yield the existing files of the modules whose functions a task's YAML content names, at every depth.
+
+    A function is a text ``/<folder>/<module>.<function>``.
+    """
     if isinstance(value, str) and value.startswith("/"):
         path = Path(f"{value.rpartition('.')[0]}.py")
         if path.is_file():
@@ -61,7 +71,7 @@ def _modules(value: Any) -> Iterator[Path]:
 
 
 def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that are evaluated when a module is imported, in order: not the bodies of its functions."""
+    """Yield all nodes below ``node`` that run when the module is imported, in order: not the bodies of functions."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -69,13 +79,13 @@ def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
-    """Name in the module -> dotted name of what it is."""
+    """Return the names that an import statement binds: name in the module -> dotted name of what it is."""
     prefix = f"{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
     return {alias.asname or alias.name: f"{prefix}{alias.name}" for alias in node.names}
 
 
 def _task_modules(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[Path]:
-    """The files of lm-eval's tasks that an import statement of the module ``path`` reads."""
+    """Yield the existing files of lm-eval's tasks that an import statement in the module ``path`` loads."""
     spec = find_spec(_TASKS)
     home = Path(spec.origin).parent if spec and spec.origin else path.parent
     for dotted in _imported(node).values():
