@@ -48,7 +48,7 @@ class Judge(Protocol):
     """A language model that compares a free-text answer with the reference answer."""
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
-        """Decide whether an answer agrees with the reference answer.
+        """Decide whether an answer agrees with the reference answer, by the rubric of AA-LCR.
 
         The verdict is journaled and reused for the same answer.
 
@@ -158,15 +158,16 @@ class SingleTurn(Protocol):
             reply: The reply.
 
         Returns:
-            The score; its value is a fraction of 1.
+            The score; its value is a fraction of 1, or None when the reply alone decides nothing (a judge is needed).
         """
         ...
 
 
 async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *, slow: bool = False) -> Score:
-    """Make one attempt of a single-turn benchmark: send the prompt, grade the reply.
+    """Make one attempt of a single-turn benchmark: send the prompt to the model under test, grade the reply.
 
-    Long replies are graded in a thread, so that grading does not block the event loop.
+    A reply of 20,000 characters or more, and with ``slow`` every reply, is graded in a thread, so that grading does not
+    block the event loop.
 
     Args:
         task: The benchmark.

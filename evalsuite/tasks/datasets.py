@@ -81,7 +81,7 @@ def chance_level(task: str, variant: str) -> float | None:
 
 
 def pin(task: str) -> Dataset:
-    """Return the pinned dataset of a benchmark.
+    """Return the pinned dataset of a benchmark, as its card states it; nothing is loaded.
 
     Args:
         task: Name of a task with ``tasks/<task>/card.yaml``.

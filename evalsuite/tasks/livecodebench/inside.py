@@ -88,8 +88,8 @@ def load(answer: str, function: str | None, seconds: int) -> Callable[[str], Any
     """Compile and execute an answer in this process; return a function that runs it on one input, given as text.
 
     That function returns the standard output of a program, or what a function returned as ("json", JSON text) or
-    ("value", value). It raises ``TimeoutException`` after ``seconds``, the answer's own errors, and ``StoppedError`` when
-    an earlier input failed. Dangerous functions of the standard library are disabled in the process.
+    ("value", value). It raises ``TimeoutException`` after ``seconds``, the answer's own errors, and ``StoppedError``
+    when an earlier input failed. Dangerous functions of the standard library are disabled in the process.
 
     Args:
         answer: The code; its own errors pass through.

@@ -64,10 +64,11 @@ class _Cell:
 
 
 def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a split in the dataset's order; image columns hold the SHA-256 (hex) of the bytes.
+    """Yield the rows of a split of ``mmmu_pro`` or ``mmmu_val`` in the dataset's order; image columns hold the SHA-256
+    (hex).
 
-    Columns without an image are left out. Raises ``BadInput`` when rows or images cannot be loaded, or the hub's files
-    are not those that the card states.
+    Image columns of a row without an image are left out. Raises ``BadInput`` when rows or images cannot be loaded, or
+    the hub's files are not those that the card states.
     """
     dataset = datasets.pin(task)
     chunks = _chunks(task, split, source)
@@ -88,13 +89,16 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
 
 
 def image_digests(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the image columns of a row: name -> SHA-256."""
+    """Return the image columns that a row has: column name -> SHA-256 (hex) of the image, in the order of the
+    columns.
+    """
     return {name: row[name] for name in COLUMNS if name in row}
 
 
 def options(row: Mapping[str, Any]) -> list[str]:
-    """Return the options, which the dataset stores as the text of a Python list; raises ``BadInput`` for other
-    content.
+    """Return the options of a row as texts; the dataset stores them as the text of a Python list.
+
+    Raises ``BadInput`` for other content. Options that are not texts are converted with ``str``.
     """
     try:
         value = ast.literal_eval(row["options"])
@@ -106,9 +110,10 @@ def options(row: Mapping[str, Any]) -> list[str]:
 
 
 def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> list[str]:
-    """Return the image columns in the order of their tags in ``text``.
+    """Return the image columns (``image_2``) that the tags ``<image 2>`` in ``text`` name, in the order of the tags.
 
-    ``item_images`` are the images of the item. Raises ``BadInput`` for a tag without an image.
+    ``item_images`` maps the item's image columns to SHA-256. Raises ``BadInput`` naming ``item_id`` for a tag without
+    an image, and when the item has no image.
     """
     columns = [f"image_{number}" for number in TAG.findall(text)]
     missing = [column for column in columns if column not in item_images]
@@ -119,7 +124,11 @@ def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> l
 
 
 def image_part(task: str, split: str, source: datasets.Source, item: Item, column: str) -> dict[str, Any]:
-    """Return the content part of one image; raises ``BadInput`` when its bytes are not those that ``rows`` read."""
+    """Read an item's image and return it as OpenAI content part: an ``image_url`` with a PNG data URL.
+
+    ``column`` is its image column. Raises ``BadInput`` when the item has none there, it cannot be read, or its SHA-256
+    is not the one in the item.
+    """
     if column not in item.inputs["images"]:
         raise BadInput(f"{task} item {item.id} lacks its picture in {column}")
     raw = _load(task, split, source, item.id, column)
@@ -129,7 +138,10 @@ def image_part(task: str, split: str, source: datasets.Source, item: Item, colum
 
 
 def interleaved(task: str, split: str, source: datasets.Source, item: Item, text: str) -> list[dict[str, Any]]:
-    """Return content parts: the text, with each image at the position of its tag."""
+    """Return OpenAI content parts: ``text`` cut at its tags ``<image i>``, each tag replaced by that image of the item.
+
+    Empty pieces of text are left out. Raises ``BadInput`` when an image cannot be read.
+    """
     pieces = TAG.split(text)
     content: list[dict[str, Any]] = []
     for index, piece in enumerate(pieces):
@@ -141,7 +153,11 @@ def interleaved(task: str, split: str, source: datasets.Source, item: Item, text
 
 
 async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
-    """Make one attempt with one request; images are encoded and replies graded in a thread."""
+    """Build the request, send it to the model once and return the score of the reply.
+
+    Images are encoded and replies graded in threads. Raises ``SampleFailed`` when no reply arrives, ``BadInput`` when
+    an image cannot be read.
+    """
     request = await asyncio.to_thread(task.prompt, item, repeat)
     reply = await tools.chat(request)
     return await asyncio.to_thread(task.score, item, repeat, reply)
@@ -151,7 +167,10 @@ async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, too
 
 
 def data_url(raw: bytes) -> str:
-    """Return an image as a PNG data URL: PNG files unchanged, other formats converted without loss."""
+    """Return an image file's bytes as a PNG data URL: PNG files unchanged, other formats converted without loss.
+
+    Raises ``BadInput`` for a file that cannot be read or has pixels that cannot be converted.
+    """
     encoded = raw if raw.startswith(PNG) else _converted(raw)
     return f"data:image/png;base64,{base64.b64encode(encoded).decode('ascii')}"
 
@@ -174,10 +193,11 @@ def _converted(raw: bytes) -> bytes:
 
 
 def png(width: int, height: int, mode: str, pixels: bytes) -> bytes:
-    """Return a PNG file of 8-bit pixels (L, LA, RGB or RGBA), deflated without compression.
+    """Return the bytes of a PNG file of 8-bit pixels, deflated without compression.
 
-    Compressors differ between machines, and the same image must give the same bytes, and so the same prompt, on all of
-    them.
+    ``width`` and ``height`` are in pixels, ``mode`` is Pillow's (L, LA, RGB or RGBA), ``pixels`` are the rows from the
+    top without padding. Without compression the same image gives the same bytes, and so the same prompt, on all
+    machines.
     """
     stride = len(pixels) // height
     lines = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
@@ -227,9 +247,10 @@ def _read(source: datasets.Source, task: str, item_id: str, column: str, name: A
 
 
 def _chunks(task: str, split: str, source: datasets.Source) -> list[_Chunk] | None:
-    """Return the rows of a split in order: the hub's tables, or the hub's Parquet files in a local folder.
+    """Return the rows of a split in order, as chunks that are read on use: of the hub's tables, or of local Parquet
+    files.
 
-    None when a local JSONL file has the rows.
+    None when a local JSONL file has the rows (also when there is neither).
     """
     dataset = datasets.pin(task)
     if source.kind == "hub":
@@ -243,7 +264,7 @@ def _chunks(task: str, split: str, source: datasets.Source) -> list[_Chunk] | No
 
 
 def _slices(where: str, table: Any) -> list[_Chunk]:
-    """Return the rows of one of the hub's tables."""
+    """Return the rows of one hub table as chunks of 100 rows; ``where`` names its file in messages."""
 
     def read(start: int, columns: Sequence[str]) -> Any:
         return table.select_columns(list(columns))[start : start + _CHUNK]
@@ -252,7 +273,9 @@ def _slices(where: str, table: Any) -> list[_Chunk]:
 
 
 def _row_groups(path: Path) -> list[_Chunk]:
-    """Return the row groups of a Parquet file."""
+    """Return the row groups of a Parquet file as chunks that are read on use. Raises ``BadInput`` for a
+    damaged file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -266,7 +289,10 @@ def _row_groups(path: Path) -> list[_Chunk]:
 
 @cache
 def _positions(task: str, split: str, source: datasets.Source) -> Mapping[str, _Cell | dict[str, str]]:
-    """Return item -> position of its images: a row of a chunk, or column -> file name."""
+    """Return, for each item id of a split, where its images are: the row of a chunk, or image column -> file name.
+
+    The latter for a local JSONL file. Cached per process.
+    """
     chunks = _chunks(task, split, source)
     if chunks is None:
         named = datasets.rows(task, datasets.pin(task), split, source)
@@ -286,7 +312,7 @@ def _rows(chunk: _Chunk, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _bytes(chunk: _Chunk) -> dict[str, Any]:
-    """Return image column -> its bytes (an Arrow column) in the rows of a chunk."""
+    """Return the images of a chunk: image column -> Arrow column with the bytes (null where a row has no image)."""
     import pyarrow.compute as pc
 
     names = [name for name in chunk.columns if name in COLUMNS]

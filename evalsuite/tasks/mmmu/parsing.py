@@ -22,7 +22,8 @@ def pro_letter(text: str, options: Sequence[str]) -> Extracted:
     1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it gives
     none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text. Of
     several matches of a stage the last one counts; stage 3 looks for ``X`` between spaces, and stage 4 takes the first
-    letter when none is between spaces.
+    letter when none is between spaces. ``options`` are the texts of options A, B, ...; without a match the answer is
+    None.
     """
     letters = LETTERS[: len(options)]
     label = text.rfind(_LABEL)
@@ -49,6 +50,7 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
     The random guess of the original is left out. 1. the last match of five explicit forms (``answer: X``, ``X`` alone
     at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. ``(X)``; 3. ``X`` between spaces; 4.
     in answers of more than five words, an option's text; 5. the first single letter after punctuation is removed.
+    ``options`` are the texts of options A, B, ...; without a match the answer is None.
     """
     text, letters = text.strip(), LETTERS[: len(options)]
     explicit = [(position, letter.upper()) for position, letter in _explicit(text) if letter.upper() in letters]
@@ -70,11 +72,13 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
 
 
 def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
-    """Grade an open question as MMMU's authors do (MMMU-Benchmark/MMMU bb0b95a, ``mmmu/utils/eval_utils.py``).
+    """Grade a reply to an open question against its accepted answers ``keys``, as MMMU's authors do
+    (MMMU-Benchmark/MMMU bb0b95a, ``mmmu/utils/eval_utils.py``).
 
-    Returns (whether it is correct, the extracted answer). The candidates are the ends of the sentences that announce a
-    result, or the whole reply without one, and all numbers in them. The answer is correct when a candidate equals a key
-    as a number rounded to two decimals, or contains one that is no number as text (any case).
+    Returns (whether it is correct, the extracted answer of at most 80 characters; None for a blank reply). The
+    candidates are the ends of the sentences that announce a result, or the whole reply without one, and all numbers in
+    them. The answer is correct when a candidate equals a key as a number rounded to two decimals, or contains one that
+    is no number as text (any case).
     """
     if not text.strip():
         return False, None
@@ -99,7 +103,11 @@ def _padded(text: str) -> str:
 
 
 def _last(stage: str, places: Mapping[str, int]) -> Extracted:
-    """Return the letter at the last position; of equal positions (not found: -1) the first letter."""
+    """Return the letter at the last position of ``places`` (letter -> position), as the result of an extractor's
+    ``stage``.
+
+    Of equal positions (not found: -1) the first letter counts.
+    """
     return Extracted(max(places, key=lambda letter: places[letter]), stage, len(places), True)
 
 
@@ -132,7 +140,7 @@ _END = re.compile(r"\s*+\.?+\s*+\*{0,2}+\s*+\)?+([A-Z])\(?+(\s*+)\*{0,2}+(\s*+)"
 
 
 def _explicit(text: str) -> list[tuple[int, str]]:
-    """Return (position, letter) of every explicit form."""
+    """Return (position, letter) of every match of SGLang's explicit answer forms; letters keep their case."""
     matches = [(hit.start(1), hit.group(1)) for form in _FORMS for hit in form.finditer(text)]
     start = _START.match(text)
     if start:
@@ -160,9 +168,9 @@ _NUMBERS = (
 
 
 def _announced(text: str) -> list[str]:
-    """Return the shortest end of each sentence that announces a result, or the whole text without one.
+    """Return, for each sentence that announces a result, the shortest text behind an announcing word, in lower case.
 
-    In the last sentence a result may also follow "=".
+    Such words are "so", "is", "answer" and others, in the last sentence also "=". Without any: the whole text.
     """
     full_text = text.strip().strip(".").lower()
     sentences = _SENTENCE.split(full_text)
@@ -184,9 +192,10 @@ def _numbers(text: str) -> list[str]:
 
 
 def _normalized(text: str) -> list[str | float]:
-    """Return a number rounded to two decimals, or the text in lower case.
+    """Return the values by which a text is compared: the number that it is, rounded to two decimals, or the lower-case
+    text.
 
-    A single character is returned with a space before it and with a space after it.
+    One value; of a single character two texts, with a space before it and with one behind it.
     """
     text = text.strip()
     try:

@@ -63,16 +63,21 @@ class MMMUPro:
 
     @property
     def split(self) -> str:
-        """The setting: ``vision``, ``standard10`` or ``standard4``."""
+        """The setting of the variant: ``vision``, ``standard10`` or ``standard4``."""
         return self.variant.removeprefix("official_")
 
     @property
     def images(self) -> int:
-        """Largest number of images of one request."""
+        """Largest number of images in one request: 1 for ``vision``, else 7."""
         return 1 if self.split == "vision" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Yield all questions of the setting; raises ``BadInput`` for one without images, options or key."""
+        """Load and yield all questions of the setting; inputs hold the options and SHA-256 of images, the target is a
+        letter.
+
+        The group is the subject. Raises ``BadInput`` when the data cannot be loaded, and for an item without images,
+        options or key.
+        """
         for row in images.question_rows("mmmu_pro", self.split, self.source):
             inputs = {"options": images.options(row), "images": images.image_digests(row), "subject": row["subject"]}
             if self.split != "vision":
@@ -85,12 +90,17 @@ class MMMUPro:
             yield Item(row["id"], inputs, row["answer"], {"subject": row["subject"]})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return one user message; its images are read here. Raises ``BadInput`` when one cannot be read."""
+        """Build the request: one user message of text and image parts, as the variant states; the images are read here.
+
+        ``repeat`` is not used. Raises ``BadInput`` when an image cannot be read.
+        """
         content = self._official(item) if self.variant.startswith("official") else self._nvidia(item)
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when the variant's parser finds the letter of the key."""
+        """Grade a reply: value 1 when the variant's parser finds the letter of the key, else 0. ``repeat`` is
+        not used.
+        """
         options = item.inputs["options"]
         if self.variant.startswith("official"):
             extracted = pro_letter(reply.text, options)
@@ -102,7 +112,9 @@ class MMMUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply."""
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+        """
         return await images.single_turn_with_images(self, item, repeat, tools)
 
     def _nvidia(self, item: Item) -> list[dict[str, Any]]:

@@ -43,11 +43,16 @@ class MMMUVal:
 
     @property
     def images(self) -> int:
-        """Largest number of images of one request."""
+        """Largest number of images in one request: 1 for ``sglang_first``, else 7."""
         return 1 if self.variant == "sglang_first" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Yield all questions, subject by subject; raises ``BadInput`` for one without images, options or key."""
+        """Load and yield all questions, subject by subject; the target is a letter, or the list of accepted answers
+        (open ones).
+
+        Groups are subject and type of question. Raises ``BadInput`` when the data cannot be loaded, and for an item
+        without images, options or key.
+        """
         for row in images.question_rows("mmmu_val", "validation", self.source):
             choices = images.options(row) if row["question_type"] == "multiple-choice" else []
             inputs = {"question": row["question"], "options": choices, "images": images.image_digests(row)}
@@ -58,7 +63,12 @@ class MMMUVal:
             yield Item(row["id"], inputs, _key(row), groups)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Return one user message; its images are read here. Raises ``BadInput`` when one cannot be read."""
+        """Build the request: one user message with question, choices and the images at their tags; the images are read
+        here.
+
+        ``sglang_first`` sends ``image_1`` only. ``repeat`` is not used. Raises ``BadInput`` when an image cannot be
+        read.
+        """
         question, choices = item.inputs["question"], item.inputs["options"]
         listed = "".join(f"({letter}) {choice}\n" for letter, choice in zip(LETTERS, choices, strict=False))
         text = CHOICES.format(question=question, listed=listed) if choices else OPEN.format(question=question)
@@ -66,7 +76,11 @@ class MMMUVal:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Score the reply: correct when it gives the key's letter (choices) or contains a key (open questions)."""
+        """Grade a reply: value 1 when it gives the key's letter (choices) or an accepted answer (open question), else
+        0.
+
+        ``repeat`` is not used.
+        """
         if not item.inputs["options"]:
             right, answer = open_answer(reply.text, item.target)
             return graded(reply, right=right, answer=answer, stage="" if answer is None else "open")
@@ -74,18 +88,23 @@ class MMMUVal:
         return graded(reply, right=extracted.answer == item.target, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the question once and score the reply."""
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
+        arrives.
+        """
         return await images.single_turn_with_images(self, item, repeat, tools)
 
     def _all(self, item: Item, text: str) -> list[dict[str, Any]]:
-        """Return the images at their tags; images without a tag follow the text."""
+        """Return OpenAI content parts: ``text`` with each image at its tag, then the item's images without a tag."""
         named = images.tagged_columns(item.id, text, item.inputs["images"])
         rest = [column for column in item.inputs["images"] if column not in named]
         content = images.interleaved("mmmu_val", "validation", self.source, item, text)
         return [*content, *(self._part(item, column) for column in rest)]
 
     def _first(self, item: Item, text: str) -> list[dict[str, Any]]:
-        """Return the parts of the text between tags, with the first image after the first part."""
+        """Return OpenAI content parts: the pieces of ``text`` between its tags, with ``image_1`` at the first tag.
+
+        Without a tag it follows the text. Other images are left out.
+        """
         pieces = images.TAG.split(text)[::2]
         content = [{"type": "text", "text": piece} for piece in pieces if piece]
         content.insert(1 if pieces[0] else 0, self._part(item, "image_1"))
@@ -101,7 +120,11 @@ def _subject(item_id: str) -> str:
 
 
 def _key(row: dict[str, Any]) -> str | list[str]:
-    """Return a letter, or the accepted answers of an open question."""
+    """Return the key of a row: the letter of a question with choices, or the list of accepted answers of an open
+    question.
+
+    Raises ``BadInput`` for choices with a key that is no letter.
+    """
     key = str(row["answer"])
     if row["question_type"] == "multiple-choice":
         if key not in tuple(LETTERS):

@@ -75,9 +75,12 @@ class SciCode:
     id_field: ClassVar[str] = "problem_id"
 
     def items(self) -> Iterable[Item]:
-        """Yield all problems.
+        """Load and yield all main problems; inputs hold the steps, the target is the SHA-256 of the file of numeric
+        targets.
 
-        Raises ``BadInput`` without targets, and for a test that cannot be graded outside the sandbox.
+        The weight is the number of scored steps, the group the split. Raises ``BadInput`` when questions, targets or
+        the code of given steps are missing, for an unknown sandbox, and for a test that cannot be graded outside the
+        sandbox.
         """
         check_name(self.sandbox)
         loaded = {name: rows("scicode", pin("scicode"), name, self.source) for name in SPLITS[self.variant]}
@@ -100,14 +103,18 @@ class SciCode:
         targets.check_targets(path, tests)
 
     def check_installed(self) -> None:
-        """Raise ``BadInput`` when the targets are missing."""
+        """Raise ``BadInput`` when the file of numeric targets (``test_data.h5``) is missing."""
         self._targets()
 
     def _targets(self) -> Path:
         return targets.targets_path(self.targets, self.source.root)
 
     def step_prompt(self, item: Item, number: int, codes: list[str]) -> Request:
-        """Return the request for step ``number`` (from 0); ``codes`` has the code of the steps before it."""
+        """Build the request for step ``number`` (position from 0) of a problem; ``codes`` is the code of each step
+        before it.
+
+        One user message, in the variant ``official`` after a system message.
+        """
         official = self.variant == "official"
         template = BACKGROUND_GIVEN if official and self.background else WRITE_BACKGROUND
         content = fill(template, item.inputs, number, codes, background=self.background)
@@ -115,9 +122,13 @@ class SciCode:
         return Request((*system, {"role": "user", "content": content}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask all steps, then test them; without a sandbox the score is ``ungraded``.
+        """Ask the model for the code of each step in order, then test the steps in the sandbox; value: fraction of
+        steps passed.
 
-        Raises ``SandboxFault`` when the tests of an answer could not run.
+        Each step is one request with the code of the steps before; the authors' code stands for given steps. ``parts``
+        has 1 or 0 for each scored step and ``main_problem``, and the share of ``timeouts``. Without a sandbox the score
+        is ``ungraded`` with value None. Raises ``SampleFailed`` when a reply does not arrive, ``ContextOverflow`` when
+        the first prompt is too long, ``SandboxFault`` when tests could not run.
         """
         refusal = await asyncio.to_thread(self.cannot_grade)
         extract = first_block if self.variant == "official" else first_python_block
@@ -150,14 +161,18 @@ class SciCode:
         return _score(scored, answered, dict(zip(jobs, results, strict=True)), sandbox.sandbox.facts)
 
     def cannot_grade(self) -> str:
-        """Return why answers cannot be graded on this machine, empty if they can; blocks while the sandbox starts."""
+        """Return why answers cannot be graded on this machine (no sandbox), empty if they can; blocks while the sandbox
+        starts.
+        """
         return grading.refusal(self.sandbox)
 
     def _is_scored(self, step: str) -> bool:
         return step not in GIVEN and step not in self.leave_out
 
     def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
-        """Yield each scored step that was reached with a job of all code up to it."""
+        """Yield (step, sandbox job) for each scored step for which ``codes`` has code; the job holds all code up to the
+        step.
+        """
         imports = item.inputs["required_dependencies"]
         for number, step in enumerate(item.inputs["steps"][: len(codes)]):
             if self._is_scored(step["step_number"]):
@@ -217,7 +232,12 @@ def _failure_text(answered: AnsweredStep | None, result: Result | None) -> str:
 
 
 def _outcome(failing: Sequence[AnsweredStep | None]) -> Outcome:
-    """Return the outcome of a problem from its failing steps (None: the prompt did not fit); truncation comes first."""
+    """Return the outcome of a problem from its failing steps; None stands for a step whose prompt did not fit the
+    context.
+
+    ``correct`` without any; ``truncated`` if one is None or truncated; ``refused`` if the content filter ended all;
+    else ``wrong``, or ``no_answer`` when none has code.
+    """
     if not failing:
         return "correct"
     if any(step is None or step.reply.truncated for step in failing):

@@ -35,9 +35,11 @@ _lock = threading.Lock()
 
 
 def sandbox_pool(wall: str) -> SandboxPool:
-    """Return the open sandbox of this process for a wall or ``auto``; blocks while it starts.
+    """Return the open sandbox of this process and its threads for a kind of isolation (``bubblewrap``, ``podman``,
+    ...).
 
-    Raises ``NoWall`` when it cannot be opened.
+    ``auto`` takes the first that works. It is opened on first use, which blocks, and reused. Raises ``NoWall`` when it
+    cannot be opened; this is remembered.
     """
     with _lock:
         if not _pools:
@@ -55,7 +57,9 @@ def sandbox_pool(wall: str) -> SandboxPool:
 
 
 def refusal(wall: str) -> str:
-    """Return why answers cannot be graded on this machine, empty if they can; blocks while the sandbox starts."""
+    """Return why no sandbox of this kind (as for ``sandbox_pool``) can be opened; empty if it can. Blocks while it
+    starts.
+    """
     try:
         sandbox_pool(wall)
     except NoWall as error:
@@ -64,7 +68,9 @@ def refusal(wall: str) -> str:
 
 
 def close() -> None:
-    """Close every sandbox of this process; the next job opens a new one."""
+    """Close every sandbox and thread pool of this process and forget refusals; the next call of ``sandbox_pool`` opens
+    anew.
+    """
     with _lock:
         for pool in _pools.values():
             pool.sandbox.close()
@@ -75,9 +81,10 @@ def close() -> None:
 
 
 async def run_job(pool: SandboxPool, job: Job, targets: Callable[[], list[Any]]) -> Result:
-    """Run and grade one job in a thread; the job is stopped when the caller is cancelled.
+    """Run one job in the sandbox in a thread and return its result: how it ended, and which tests passed.
 
-    ``targets`` returns the targets of the job's tests. Raises ``SandboxFault``.
+    ``targets`` loads the targets of the job's tests; it is called in the thread. The job is stopped when the caller is
+    cancelled. Raises ``SandboxFault`` when the tests could not run.
     """
     cancelled = threading.Event()
 

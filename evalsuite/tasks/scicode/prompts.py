@@ -74,9 +74,10 @@ _FROM_IMPORT = re.compile(r"from\s.*?\simport(\s|$)")
 
 
 def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence[str], *, background: bool) -> str:
-    """Return the prompt of step ``number`` (from 0); ``codes`` has the code of each step before it.
+    """Return the prompt of step ``number`` (position from 0) of a problem, by filling a template.
 
-    ``background``: steps are described with their scientific background.
+    ``problem`` holds ``steps`` and ``required_dependencies``; ``codes`` is the code of each step before, which is shown
+    under its description. ``background``: descriptions include the scientific background.
     """
     steps = problem["steps"]
 
@@ -94,9 +95,9 @@ def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence
 
 
 def first_python_block(text: str) -> str:
-    """Return the code of the first block that opens with a line ```` ```python ```` and is closed; empty without one.
+    """Return the code of the first closed block that opens with a line ```` ```python ````, without import lines.
 
-    This is the pattern of nvidia-scicode 26.3 in linear time; import lines are removed.
+    Empty without such a block. As in nvidia-scicode 26.3, in linear time.
     """
     start = text.find(f"{PYTHON}\n")
     if start < 0:
@@ -107,9 +108,8 @@ def first_python_block(text: str) -> str:
 
 
 def first_block(text: str) -> str:
-    """Return the code of the first Python block, or of the first block of any kind, or the whole text.
-
-    This is the rule of upstream's ``models.py``; import lines are removed.
+    """Return the code of a reply without import lines: of its first Python block, else its first block, else the whole
+    text.
     """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE
@@ -118,9 +118,7 @@ def first_block(text: str) -> str:
 
 
 def _without_imports(code: str) -> str:
-    """Return the code without lines that begin with an import, indented ones too, because the dependencies are
-    given.
-    """
+    """Return the code without its lines that begin with an import statement, indented or not."""
     lines = [line for line in code.split("\n") if not _is_import(line.lstrip())]
     return "\n".join(lines)
 

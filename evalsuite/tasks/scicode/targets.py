@@ -21,10 +21,11 @@ GIVEN_SOURCE = "https://github.com/scicode-bench/SciCode/tree/588b4069d73d211434
 
 
 def targets_path(option: str | None, root: str | None = None) -> Path:
-    """Return the path of the targets: the option, else ``SCICODE_TARGETS``, else where ``fetch`` lays them below
-    ``root``.
+    """Return the path of the file of numeric targets: ``option``, else ``$SCICODE_TARGETS``, else
+    ``root/scicode/test_data.h5``.
 
-    Raises ``BadInput`` with the download address when the file does not exist.
+    ``root`` is the folder that ``fetch`` wrote (None: none). Raises ``BadInput`` with the download address when the
+    file does not exist.
     """
     given = option or os.environ.get(VARIABLE)
     if given and Path(given).is_file():
@@ -41,7 +42,10 @@ def targets_path(option: str | None, root: str | None = None) -> Path:
 
 
 def given_code(targets: Path, step: str) -> str:
-    """Return the authors' code of a step that is never asked: ``<step>.txt`` next to the targets."""
+    """Return the authors' code of a step that is never asked: ``<step>.txt`` in the folder of the targets file.
+
+    Raises ``BadInput`` with its web address when the file cannot be read.
+    """
     path = targets.with_name(f"{step}.txt")
     try:
         return path.read_text(encoding="utf-8")
@@ -53,7 +57,9 @@ def given_code(targets: Path, step: str) -> str:
 
 
 def targets_sha256(path: Path) -> str:
-    """Return the SHA-256 of the targets; it is computed again only when the file has changed."""
+    """Return the SHA-256 (hex) of the targets file; it is computed again only when its size or time of change
+    differs.
+    """
     stat = path.stat()
     return _cached_sha256(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
 
@@ -65,7 +71,9 @@ def _cached_sha256(path: str, changed: int, size: int) -> str:
 
 
 def check_targets(path: Path, tests: dict[str, int]) -> None:
-    """Raise ``BadInput`` unless the file has a target for each test; ``tests`` is step -> number of tests."""
+    """Raise ``BadInput`` unless the HDF5 file has a target for each test; ``tests`` maps step -> number of
+    its tests.
+    """
     with _opened(path) as file:
         for step, count in tests.items():
             for number in range(1, count + 1):
@@ -74,7 +82,11 @@ def check_targets(path: Path, tests: dict[str, int]) -> None:
 
 
 def read_targets(path: Path, step: str, count: int) -> list[Any]:
-    """Return the targets of a step's ``count`` tests, in order."""
+    """Return the targets of the ``count`` tests of a step, in order, from the HDF5 file: numbers, arrays, tuples and
+    others.
+
+    Raises ``BadInput`` when the file cannot be opened.
+    """
     with _opened(path) as file:
         return [_test(file[f"{step}/test{number}"]) for number in range(1, count + 1)]
 
@@ -119,7 +131,9 @@ def _entry(node: Any) -> Any:
 
 
 def _key(name: str, node: Any) -> str | float:
-    """Return a dictionary key: numbers were written as text, keys of texts and matrices stay text."""
+    """Return the key of a dictionary entry: its ``name`` as a number if it is one and the value is numeric, else as
+    text.
+    """
     if _is_group(node) or isinstance(node[()], bytes):
         return name
     try:

@@ -49,10 +49,11 @@ class Tau2Telecom:
     uses_tools: ClassVar[bool] = True
 
     def items(self) -> Iterable[Item]:
-        """Yield the tasks of the base split.
+        """Load and yield the tasks of the package's base split (114); the target is the task's evaluation criteria.
 
-        Policy, guidelines and tools are part of each item as a hash, so that another version of the package with other
-        content gives another data hash.
+        Groups are issue and persona. A hash of policy, guidelines and tools is part of each item's inputs, so that
+        other content of the package gives another data hash. Raises ``BadInput`` when the package or its data is
+        missing.
         """
         shared = domain()
         content_sha = canonical_sha(
@@ -65,9 +66,11 @@ class Tau2Telecom:
             yield Item(row["id"], {"task": task, "asked": content_sha[:16]}, row["evaluation_criteria"], groups)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Run the dialogue and grade it; the score's ``stage`` is how it ended.
+        """Run one dialogue of the model with the simulated user and grade it; value is the reward, 0 for an irregular
+        end.
 
-        Raises ``SampleFailed`` for a fault of the simulated user or of its server, which is never scored 0.
+        The score's ``answer`` and ``stage`` are how the dialogue ended. Raises ``SampleFailed`` for a fault of the
+        simulated user or of its server, which is never scored 0, and when a reply does not arrive.
         """
         rules = Rules(max_steps=self.max_steps, max_errors=self.max_errors, agent_stop=self.agent_stop)
         dialogue = Dialogue(package_task(item), rules, tools)
@@ -79,7 +82,11 @@ class Tau2Telecom:
 
 
 def _score(dialogue: Dialogue, value: float, parts: dict[str, float]) -> Score:
-    """Return the score with the fractions that explain it."""
+    """Build the score of a dialogue with ``value``; ``parts`` (fractions) get the shares of failed calls and calls in
+    texts.
+
+    The note counts steps and tool calls and states the cause of an irregular end.
+    """
     parts = parts | {
         "tool_text": dialogue.tool_text / len(dialogue.replies) if dialogue.replies else 0.0,
         "simulator_tool_text": dialogue.user_tool_text / dialogue.user_replies if dialogue.user_replies else 0.0,
@@ -105,6 +112,8 @@ def _outcome(dialogue: Dialogue, value: float) -> Outcome:
 
 
 def _parts(result: Reward) -> dict[str, float]:
-    """Return the fractions of assertions and actions that are met; a task without expected actions has no such part."""
+    """Return the fractions of ``assertions`` and ``actions`` that are met; a kind of which the task expects none is
+    left out.
+    """
     shares = {"assertions": result.assertions, "actions": result.actions}
     return {name: sum(met) / len(met) for name, met in shares.items() if met}

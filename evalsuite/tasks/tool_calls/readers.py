@@ -20,7 +20,9 @@ TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None, "ha
 
 
 def item(row: Mapping[str, Any], number: int) -> Item:
-    """The item of one row of any known form. Raises ``BadInput`` naming the row for any other.
+    """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls.
+
+    Raises ``BadInput`` naming the row for any other form.
 
     Args:
         row: One JSON object of the file.
@@ -81,12 +83,15 @@ def _function(function: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tool_name(name: str) -> str:
-    """OpenAI's names hold no dots, which BFCL's do; BFCL's own handlers replace them in the same way."""
+    """Return the name of a BFCL function with its dots replaced by ``_``, because OpenAI's names hold none."""
     return name.replace(".", "_")
 
 
 def _schema(schema: Any) -> Any:
-    """A schema of BFCL with JSON schema's type names, at every depth."""
+    """Return a copy of a BFCL parameter schema with its type names replaced by JSON schema's, at every depth.
+
+    The type "any" is left out, because it allows every value.
+    """
     if isinstance(schema, list):
         return [_schema(part) for part in schema]
     if not isinstance(schema, Mapping):

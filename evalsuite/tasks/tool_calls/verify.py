@@ -52,12 +52,15 @@ class CallVerdict:
 
     @property
     def as_text(self) -> bool:
-        """Whether a call was left in the text."""
+        """Whether the reply had a tool call left in its text instead of a real call."""
         return self.stage == "as_text"
 
 
 def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapping[str, Any]]) -> CallVerdict:
-    """Compare the calls of ``reply`` with the expected ones.
+    """Compare the tool calls of a reply with the expected ones; the verdict names the first check that failed.
+
+    A call is right with the expected name and equal arguments that fit the tool's schema. A reply without calls, but
+    with one left in its text, is wrong, also when no call was expected.
 
     Args:
         reply: A whole reply; ``tool_calls`` holds name and arguments (JSON text) of each call.
@@ -79,7 +82,9 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
 
 
 def call_in_text(text: str, names: Sequence[str]) -> bool:
-    """Whether ``text`` holds a tool call in one of the known notations, or as JSON that names one of the tools."""
+    """Return whether ``text`` holds a tool call in a known notation, or as JSON that names one of the tools
+    ``names``.
+    """
     if records.call_in_text(text):
         return True
     return any(match["name"] in names for match in _JSON_CALL.finditer(text))
@@ -88,7 +93,10 @@ def call_in_text(text: str, names: Sequence[str]) -> bool:
 def _calls(
     calls: Sequence[Mapping[str, Any]], expected: Sequence[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """(stage, note) of a reply that calls."""
+    """Check the calls of a reply; return (stage, note): ``right`` or the first check that failed, and why in words.
+
+    ``expected`` as for ``verdict``, not empty; ``schemas`` maps the name of a tool to the JSON schema of its arguments.
+    """
     made: list[tuple[str, Any]] = []
     for call in calls:
         name = str(call["name"])
@@ -115,7 +123,11 @@ def _calls(
 def _matched(
     made: Sequence[tuple[str, Any]], open_calls: list[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """Assign every made call to an expected one with equal arguments; calls of one name are few, so greedily."""
+    """Pair every made call (name, arguments) with an expected one of equal arguments; return (stage, note).
+
+    ``right`` with an empty note, or ``arguments`` and the call without a partner. ``open_calls`` loses the paired ones;
+    ``schemas`` maps tool -> JSON schema.
+    """
     for name, arguments in made:
         hit = next((call for call in open_calls if call.name == name and _same(arguments, call, schemas[name])), None)
         if hit is None:
@@ -125,7 +137,9 @@ def _matched(
 
 
 def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked); empty if they fit."""
+    """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked): place and reason; empty if
+    they do.
+    """
     from jsonschema import Draft202012Validator
 
     checker = Draft202012Validator.FORMAT_CHECKER
@@ -157,10 +171,10 @@ def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[
 
 
 def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether two JSON values are the same argument.
+    """Return whether two JSON values, ``actual`` and ``expected``, are the same argument by the JSON ``schema`` of it.
 
     Numbers are equal by value and never equal to booleans or text; text is compared after Unicode normalisation and
-    white space, without case unless the schema lists or formats it; arrays keep their order unless the schema says
+    white space, without case unless the schema lists or formats it; arrays keep their order unless the schema has
     ``uniqueItems``; a key of an object may be absent where its value is the schema's default.
     """
     if isinstance(expected, bool) or isinstance(actual, bool) or expected is None or actual is None:
