@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from figures.line import Line
+from figures.vllm_logprobs import ABSENT, logprob_lines
 from tests.end_to_end.contract.servers import HERE, SERVERS
 
 ROOT = Path(__file__).parents[1]
@@ -19,14 +20,15 @@ TESTS = "tests/end_to_end/contract/test_contract.py"
 
 
 def contract(folder: Path) -> list[Line]:
-    """One line for each server: how many statements of the contract held."""
+    """One line for each server: how many statements of the contract held; then log-probabilities beside NumPy's."""
     outcomes = held(folder)
-    return [
-        Line(f"the client's contract, {name}", "all statements hold", _words(outcomes[name]))
-        if name in HERE
-        else Line(f"the client's contract, {name}", "all statements hold", "not measured: the server is not installed")
+    lines = [
+        Line(
+            f"the client's contract, {name}", "all statements hold", _words(outcomes[name]) if name in HERE else ABSENT
+        )
         for name in SERVERS
     ]
+    return [*lines, *logprob_lines(folder)]
 
 
 def held(folder: Path, *words: str) -> dict[str, dict[str, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalsuite.analysis.fidelity import Probe, evaluate
 from evalsuite.config.settings import Data
@@ -90,16 +91,19 @@ def _tokenized(codec: TextCodec, stored: StoredAnswer) -> TokenizedAnswer | None
     return None
 
 
-def _scores(model: LanguageModel, answer: TokenizedAnswer) -> TokenScores:
-    tokens = np.array([*answer.prompt, *answer.answer], np.intp)
-    logits = score(model, tokens)[len(answer.prompt) - 1 : -1].astype(np.float64)
+def logprobs(model: LanguageModel, prompt: Sequence[int], answer: Sequence[int]) -> NDArray[np.float64]:
+    """[n, v]: log-probabilities of the whole vocabulary at each of the n tokens of ``answer``."""
+    logits = score(model, np.array([*prompt, *answer], np.intp))[len(prompt) - 1 : -1].astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    own = np.take_along_axis(logits, tokens[len(answer.prompt) :, None], 1)[:, 0]
-    order = np.argsort(-logits, axis=1, kind="stable")[:, :TOP]
-    return TokenScores(
-        np.array(answer.answer, np.int64), own, order, np.take_along_axis(logits, order, 1).astype(np.float32)
-    )
+    return logits
+
+
+def _scores(model: LanguageModel, answer: TokenizedAnswer) -> TokenScores:
+    tokens, every = np.array(answer.answer, np.int64), logprobs(model, answer.prompt, answer.answer)
+    own = np.take_along_axis(every, tokens[:, None], 1)[:, 0]
+    order = np.argsort(-every, axis=1, kind="stable")[:, :TOP]
+    return TokenScores(tokens, own, order, np.take_along_axis(every, order, 1).astype(np.float32))
 
 
 def _pass(model: LanguageModel, reference: Reference) -> list[AnswerDivergence]:

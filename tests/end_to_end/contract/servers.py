@@ -9,9 +9,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from evalsuite.config.settings import Model, Server
+from evalsuite.demo.checkpoint import Checkpoint, load_checkpoint
+from evalsuite.demo.linear import Scheme, dequantized
 from evalsuite.demo.process import serving
 from evalsuite.demo.text import WEIGHTS
 from tests.demo.test_llama_cpp import llama_cpp
@@ -20,7 +26,12 @@ START_SECONDS = 240.0
 ELSEWHERE = {"transformers": "EVALSUITE_TRANSFORMERS", "vllm": "EVALSUITE_VLLM"}
 """Server -> the variable that names its program: they live in an environment of their own, which only
 ``make figures FIGURES=contract`` makes."""
-SETTINGS = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+SETTINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+}
 
 
 def _model(url: str, dialect: str, served_name: str = "auto") -> Model:
@@ -53,11 +64,11 @@ def transformers(folder: Path) -> Iterator[Model]:
 
 
 @contextmanager
-def vllm(folder: Path) -> Iterator[Model]:
-    """vLLM's CPU build, the program that EVALSUITE_VLLM names."""
+def vllm(folder: Path, scheme: Scheme = "bf16", dtype: str = "float32") -> Iterator[Model]:
+    """vLLM's CPU build, the program that EVALSUITE_VLLM names; its weights are those that ``scheme`` stands for."""
     program = os.environ[ELSEWHERE["vllm"]]
-    command = [program, "serve", str(_checkpoint(folder)), "--host", "127.0.0.1", "--port", "{port}"]
-    command += ["--reasoning-parser", "qwen3", "--max-model-len", "256", "--dtype", "float32", "--enforce-eager"]
+    command = [program, "serve", str(_checkpoint(folder, scheme)), "--host", "127.0.0.1", "--port", "{port}"]
+    command += ["--reasoning-parser", "qwen3", "--max-model-len", "256", "--dtype", dtype, "--enforce-eager"]
     with _process(command, folder) as url:
         yield _model(url, "vllm")
 
@@ -72,10 +83,24 @@ HERE = [name for name in SERVERS if ELSEWHERE.get(name) is None or os.environ.ge
 """The servers that can be started."""
 
 
-def _checkpoint(folder: Path) -> Path:
+def dequantized_checkpoint(scheme: Scheme) -> Checkpoint:
+    """The demo's weights, in float32: each linear's as ``scheme`` holds them, all others as they are."""
+    whole = load_checkpoint()
+    weights = {
+        name: dequantized(weight, scheme) if name.endswith("_proj.weight") else weight
+        for name, weight in whole.weights.items()
+    }
+    return replace(whole, weights=weights)
+
+
+def _checkpoint(folder: Path, scheme: Scheme = "bf16") -> Path:
     """The demo's weights as a whole Hugging Face folder: what they lack for that is one file."""
     target = folder / "checkpoint"
     shutil.copytree(WEIGHTS, target)
+    if scheme != "bf16":
+        weights = dequantized_checkpoint(scheme).weights
+        contiguous = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}
+        save_file(contiguous, target / "model.safetensors", {"format": "pt"})
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
     (target / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     return target
