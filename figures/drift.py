@@ -10,8 +10,8 @@ import numpy as np
 
 from evalsuite.stats import cusum as drift
 from evalsuite.stats.delta import paired_delta
+from evalsuite.stats.design import Design
 from evalsuite.stats.intervals import Floats
-from evalsuite.stats.power import Design
 from figures.line import Line
 
 SIZES = (300, 1_200, 3_000)

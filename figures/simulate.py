@@ -12,8 +12,9 @@ from scipy import stats
 
 from evalsuite.stats.decision import Tier
 from evalsuite.stats.delta import FEW_ITEMS, Delta, effective_sources, paired_delta, sources_resolution
+from evalsuite.stats.design import Design
 from evalsuite.stats.intervals import Codes, Floats
-from evalsuite.stats.power import Design, widened
+from evalsuite.stats.power import widened
 
 STEPS = np.repeat([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12], [9, 9, 14, 17, 12, 7, 5, 3, 2, 1, 1])
 """Scored steps of SciCode's 80 problems: 338 in all, as unequal as 62 equal ones (the split is assumed)."""
@@ -41,7 +42,8 @@ class Bench:
     def design(self, tau: float) -> Design:
         """As `plan` sees it."""
         sources = self.units if self.clusters is not None else None
-        return Design(self.answers, self.units, self.score, self.phi, tau, self.repeats, self.repeats, sources)
+        few = self.n < FEW_ITEMS and sources is None and self.weights is None
+        return Design(self.answers, self.units, self.score, self.phi, tau, self.repeats, self.repeats, sources, few)
 
     @property
     def weights(self) -> Floats | None:

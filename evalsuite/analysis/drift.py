@@ -24,7 +24,7 @@ from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
 from evalsuite.stats import cusum
-from evalsuite.stats.power import Design
+from evalsuite.stats.design import Design
 from evalsuite.store.artefact import Offset, open_artefact, unpack
 from evalsuite.store.runs import BASELINE_SUFFIX, TableCell, run_ids
 from evalsuite.version import __version__

@@ -16,10 +16,10 @@ from evalsuite.analysis.causes import BudgetedScores, Stability
 from evalsuite.analysis.diagnostics import ArmRows, FlipNoise, OutcomeShift, ShareChange
 from evalsuite.analysis.groups import FEWEST_ITEMS, GroupChange, adjusted_together, group_changes
 from evalsuite.stats.delta import Delta, paired_delta
+from evalsuite.stats.design import Design
 from evalsuite.stats.heterogeneity import Heterogeneity
 from evalsuite.stats.intervals import Codes, Floats
 from evalsuite.stats.paired import Flips, binary_flips, graded_flips, recovery, smallest_detectable
-from evalsuite.stats.power import Design
 from evalsuite.stats.ratios import Ratio, TokenRatio, recovery_of
 from evalsuite.stats.variance import (
     Repeated,

@@ -17,7 +17,8 @@ from evalsuite.records import canonical_sha
 from evalsuite.stats import rounding
 from evalsuite.stats.decision import Call, Decision, EarlyDecision, Evidence, Tier, evidence
 from evalsuite.stats.delta import Delta, MeanDelta
-from evalsuite.stats.power import Design, WouldDecide, would_decide
+from evalsuite.stats.design import Design
+from evalsuite.stats.power import WouldDecide, would_decide
 from evalsuite.store.runs import TableCell
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import unknown_name
 from evalsuite.plan.benchmarks import SourcedNumber, TaskFacts
 from evalsuite.stats.decision import Tier
+from evalsuite.stats.delta import FEW_ITEMS
+from evalsuite.stats.design import Design
 from evalsuite.stats.power import (
     Chances,
-    Design,
     PlannedBenchmark,
     ReleaseChances,
     ThresholdRule,
@@ -144,7 +145,8 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
     sources = facts.units if facts.clustered else None
-    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats, sources)
+    few_items = sources is None and facts.items < FEW_ITEMS and round(facts.answers, 6) == facts.items == facts.units
+    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats, sources, few_items)
     margin = gate.margins.get(facts.name)
     family = max(1, sum(other.tier != "advisory" for other in gate.margins.values()))
     needed = None
@@ -223,7 +225,7 @@ def _strata(
         share, score = items / max(facts.items, 1), known.get(value, baseline.score)
         answers, units = max(total.answers * share, 1.0), max(total.units * share, 2.0)
         sources = None if total.sources is None else units
-        design = replace(total, answers=answers, units=units, score=score.value, sources=sources)
+        design = replace(total, answers=answers, units=units, score=score.value, sources=sources, few_items=False)
         error = design.stderr
         outlook = None if margin is None else _outlook(design, margin, gate.alpha, 1)
         smallest = detectable(error), detectable(error, alpha=0.05 / len(values))

@@ -5,6 +5,7 @@ __all__ = [
     "cusum",
     "decision",
     "delta",
+    "design",
     "distributions",
     "effects",
     "fidelity",

@@ -16,9 +16,9 @@ from functools import cache
 import numpy as np
 
 from evalsuite.stats.delta import Delta
+from evalsuite.stats.design import Design
 from evalsuite.stats.distributions import norm_cdf, norm_ppf
 from evalsuite.stats.intervals import Floats
-from evalsuite.stats.power import Design
 
 NIGHTS = 200
 """Default false-alarm rate: one false alarm is expected in this many nights of an unchanged model."""

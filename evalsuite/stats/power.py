@@ -2,74 +2,26 @@
 
 Uses the normal approximation (noncentral t for the chance to pass) of the paired mean of item means: Var(delta) = tau^2
 / units + v / (answers kA) + v / (answers kB) with v = phi mu (1 - mu) (Miller 2024, arXiv 2411.00640, in its paired
-form). ``figures/calibration.py`` compares it with Monte Carlo simulation through the real decision code.
+form). Chances of benchmarks with few items are simulated (``few_items``). ``figures/promises.py`` compares all with
+simulation through the real decision code.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, prod, sqrt
 from typing import Any, Literal
 
 import numpy as np
 
 from evalsuite.stats.decision import Calls, Tier, decide_arrays, release_arrays
-from evalsuite.stats.delta import sources_resolution
+from evalsuite.stats.design import Design
 from evalsuite.stats.distributions import nct_sf, norm_cdf, norm_isf, norm_sf, t_cdf, t_isf
+from evalsuite.stats.few_items import DRAWS, comparisons
 from evalsuite.stats.intervals import Floats
 
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """How one benchmark is measured in both models."""
-
-    answers: float
-    """Number of independent answers in one repeat of all items (the number of items when each is one answer)."""
-    units: float
-    """Number of independent units of true change: items, or sources when items share one."""
-    score: float
-    """Expected score mu, a fraction."""
-    phi: float
-    """Fraction of mu (1 - mu) that is random variation within items: 0 when every item is always answered equally, 1
-    when every item has the same chance."""
-    tau: float
-    """Standard deviation over items of the true change, a fraction."""
-    repeats_base: int
-    """Repeats of each item in the baseline."""
-    repeats_cand: int
-    """Repeats of each item in the candidate."""
-    sources: float | None = None
-    """Number of sources that the items share (clusters); None when items share none."""
-
-    @property
-    def within(self) -> float:
-        """Variance v of one answer around its item's own chance: phi mu (1 - mu), a fraction squared."""
-        return self.phi * self.score * (1 - self.score)
-
-    @property
-    def floor(self) -> float:
-        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units), a fraction."""
-        return self.tau / sqrt(self.units)
-
-    @property
-    def stderr(self) -> float:
-        """Standard error of the delta for questions like these (items as a sample of their kind), a fraction."""
-        return sqrt(self.floor**2 + self.stderr_exact**2)
-
-    @property
-    def stderr_exact(self) -> float:
-        """Standard error of the delta for exactly these questions (without tau), a fraction."""
-        return sqrt(self.within / self.answers * (1 / self.repeats_base + 1 / self.repeats_cand))
-
-    def resolution(self, alpha: float) -> float:
-        """Compute the smallest loss that the sources can exclude.
-
-        Args:
-            alpha: One-sided error, a fraction.
-
-        Returns:
-            The loss, a fraction of 1; 0 without shared sources.
-        """
-        return 0.0 if self.sources is None else sources_resolution(self.sources, alpha)
+MOST_REPEATS = 1_024
+"""Largest number of repeats that is simulated for few items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +152,12 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
     Returns:
         The chances of pass, fail and undecided.
     """
-    passes = chance_to_pass(design, margin, delta, alpha=alpha)
     df, error = _df(design), design.stderr
+    if design.few_items and error > 0:
+        drawn = comparisons(design, delta, alpha)
+        bounds, loss = (drawn.lower[:, None], drawn.upper[:, None]), np.minimum(family * drawn.p_loss[:, None], 1.0)
+        return _shares(decide_arrays(drawn.delta[:, None], bounds, loss, np.array([margin]), alpha))
+    passes = chance_to_pass(design, margin, delta, alpha=alpha)
     if error == 0:
         fails = float(delta < -margin)
         return Chances(passes, fails, 1 - passes - fails)
@@ -216,7 +172,7 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
     """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
     This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom. Where
-    items share sources, the bound is that of ``delta.paired_delta`` for clusters.
+    items share sources, the bound is that of ``delta.paired_delta`` for clusters; where they are few, it is simulated.
 
     Args:
         design: How the benchmark is measured.
@@ -233,6 +189,8 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
         return _clustered_chance(design, margin, delta, alpha)
     if design.stderr == 0:
         return float(delta > -margin)
+    if design.few_items:
+        return float((comparisons(design, delta, alpha).lower > -margin).mean())
     df, shift = _df(design), (margin + delta) / design.stderr
     return norm_sf(_z(alpha) - shift) if df > 1_000 else nct_sf(t_isf(alpha, df), df, shift)
 
@@ -295,6 +253,11 @@ def release_chances(
     lower, upper, loss = estimates - t * measured, estimates + t * measured, _loss(estimates, measured, df)
     resolutions = np.array([benchmark.design.resolution(alpha) for benchmark in benchmarks])
     lower, upper = widened(estimates, lower, upper, resolutions)
+    for place, benchmark in enumerate(benchmarks):
+        if benchmark.design.few_items and benchmark.design.stderr > 0:
+            drawn, pick = comparisons(benchmark.design, float(true[place]), alpha), rng.integers(DRAWS, size=draws)
+            estimates[:, place], measured[:, place] = drawn.delta[pick], drawn.stderr[pick]
+            lower[:, place], upper[:, place], loss[:, place] = drawn.lower[pick], drawn.upper[pick], drawn.p_loss[pick]
     margins = [benchmark.margin for benchmark in benchmarks]
     tiers = [benchmark.tier for benchmark in benchmarks]
     critical = [place for place, tier in enumerate(tiers) if tier == "critical"]
@@ -364,7 +327,20 @@ def repeats_needed(
     if gap <= 0 or room <= 0:
         return None
     target = gap / (_z_t(alpha, design) + _z(1 - power))
-    return _repeats(design, target if design.sources is None else min(target, room / _z(1 - power)), base)
+    needed = _repeats(design, target if design.sources is None else min(target, room / _z(1 - power)), base)
+    if needed is None or not design.few_items:
+        return needed
+
+    def enough(repeats: int) -> bool:
+        measured = replace(design, repeats_base=base or repeats, repeats_cand=repeats)
+        return chance_to_pass(measured, margin, delta, alpha=alpha) >= power
+
+    fewer, more = 0, needed
+    while not enough(more):
+        fewer, more = more, 2 * more
+        if more > MOST_REPEATS:
+            return None
+    return fewer + 1 + bisect_left(range(fewer + 1, more), True, key=enough)
 
 
 def would_decide(

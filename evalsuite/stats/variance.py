@@ -11,9 +11,9 @@ from math import sqrt
 import numpy as np
 
 from evalsuite.stats.delta import effective_sources
+from evalsuite.stats.design import Design
 from evalsuite.stats.distributions import norm_ppf
 from evalsuite.stats.intervals import Bounds, Codes, Floats, bca_interval, cluster_sums, mean_of
-from evalsuite.stats.power import Design
 
 
 @dataclass(frozen=True, slots=True)

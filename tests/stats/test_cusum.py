@@ -5,7 +5,7 @@ import pytest
 
 from evalsuite.stats import cusum as drift
 from evalsuite.stats.delta import paired_delta
-from evalsuite.stats.power import Design
+from evalsuite.stats.design import Design
 from figures.drift import Course, nights
 
 DESIGN = Design(300, 300, 0.878, 0.4, 0.0, 8, 1)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.stats.delta import mean_delta, paired_delta
+from evalsuite.stats.design import Design
 from evalsuite.stats.grim import grim
 from evalsuite.stats.heterogeneity import heterogeneity
 from evalsuite.stats.intervals import Codes, Floats, mean_of
-from evalsuite.stats.power import Design
 from evalsuite.stats.ratios import recovery_ratio, token_ratio
 from evalsuite.stats.variance import (
     Repeated,

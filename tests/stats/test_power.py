@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evalsuite.stats.design import Design
 from evalsuite.stats.power import (
-    Design,
     PlannedBenchmark,
     chance_to_pass,
     chances,

@@ -9,12 +9,13 @@ import pytest
 from scipy import stats
 
 from evalsuite.stats.delta import mean_delta, paired_delta
+from evalsuite.stats.design import Design
 from evalsuite.stats.grim import grim
 from evalsuite.stats.heterogeneity import heterogeneity
 from evalsuite.stats.intervals import Mean, mean_of, sign_flip, t_interval, wilson
 from evalsuite.stats.multiplicity import adjust
 from evalsuite.stats.paired import mcnemar, t_test, tango_interval
-from evalsuite.stats.power import Design, detectable, would_decide
+from evalsuite.stats.power import detectable, would_decide
 from evalsuite.stats.variance import repeated, variance_parts
 from tests.support.e_values import log_e
 from tests.support.shared import shared_data
