@@ -55,7 +55,7 @@ class Client:
         return self.transport.address
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections to the server."""
         await self.transport.close()
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -154,7 +154,10 @@ class Client:
 
     def _check_name(self, name: str) -> None:
         """Raise ``EndpointUnusable`` if ``name``, under which a server replied, is another model's; an empty name
-        passes."""
+        passes.
+
+        Accepted are the name that was requested, the checkpoint, and ``expect.model``.
+        """
         known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
         if not name or any(_same_model(name, one) for one in known if one):
             return

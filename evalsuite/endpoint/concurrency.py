@@ -47,9 +47,11 @@ class ConcurrencyLimit:
         return max(1, int(self.level))
 
     def refused(self, sent: float, running: int, now: float) -> None:
-        """Halve the level after a refusal for overload, unless it has fallen since the request was sent.
+        """Set the level to half of the requests in flight (or of the level, if lower; at least 1) after a refusal for
+        overload.
 
-        ``sent`` and ``now``: times of ``time.monotonic()``; ``running``: requests in flight.
+        Nothing changes if the level has fallen since the request was sent. ``sent`` and ``now``: times of
+        ``time.monotonic()``; ``running``: requests in flight.
         """
         self._fall(REFUSED, sent, running, now)
 

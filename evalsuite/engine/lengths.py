@@ -146,9 +146,10 @@ def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float |
 
 
 def _rows(folder: Path) -> list[tuple[str, float, float | None]]:
-    """(item, generated tokens, seconds) of the last reply of every attempt in a sealed cell; empty where it has none.
+    """(item id, generated tokens, seconds) of the last reply of every attempt in the sealed cell in ``folder``.
 
-    Only ``samples.parquet`` is read, even where journals are newer: an estimate is not worth a scan of gigabytes.
+    Without attempts of unknown tokens; empty where there is no readable table. Only ``samples.parquet`` is read, even
+    where journals are newer: an estimate is not worth a scan of gigabytes.
     """
     if not (folder / SAMPLES).exists():
         return []

@@ -130,7 +130,8 @@ def _worker(workload: Workload, engine: Engine, limits: RunLimits) -> EndpointWo
 
 
 def _connect(worker: EndpointWorker, early_stopping: "EarlyStopping") -> None:
-    """Report values of the worker's cells to ``early_stopping``, and let it restrict them."""
+    """Pass the values of the worker's attempts to ``early_stopping``, and let it end cells of the worker by
+    ``restrict``."""
     for number, work in enumerate(worker.workload.cells):
         name = (work.cell.label, work.cell.folder.name)
         worker.on_score[number] = partial(early_stopping.scored, name)

@@ -115,7 +115,7 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
 
 
 def _body(model: Model) -> dict[str, Any]:
-    """The fields of ``server.body`` that are part of what is measured."""
+    """The fields of the model's ``server.body`` that are part of what is measured (all but ``body_not_protocol``)."""
     return {name: value for name, value in model.server.body.items() if name not in model.server.body_not_protocol}
 
 

@@ -114,7 +114,8 @@ def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) ->
 
 
 def _warning(progress: Progress) -> str:
-    """What is wrong with the answers so far: a share of degenerate ones; empty: nothing, or too few to tell."""
+    """What is wrong with the endpoint's answers so far, for its line: from 10 % degenerate ones on; empty with fewer,
+    or before 20 answers."""
     few = progress.done < _ENOUGH or progress.degenerate < _SICK * progress.done
     return "" if few else f"{progress.degenerate:,} of {progress.done:,} answers are degenerate"
 

@@ -262,7 +262,7 @@ class Session:
             opened.pool.on_reconnect = monitor.check
 
     def _workloads(self) -> list[Workload]:
-        """One workload per endpoint, over all cells that it serves; models at one address share its slots."""
+        """One workload per endpoint (set of base URLs), with the cells of all models there, which share its slots."""
         endpoints: dict[tuple[str, ...], list[str]] = {}
         for name in self.pools:
             endpoints.setdefault(base_urls(self.models[name]), []).append(name)

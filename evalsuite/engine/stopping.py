@@ -60,7 +60,7 @@ class Stop:
         await self._event.wait()
 
     async def changed(self) -> None:
-        """Return at the next call of ``request``."""
+        """Wait for the next call of ``request``, which may shorten the time that is left."""
         await self._changed.wait()
 
 

@@ -227,7 +227,7 @@ class EndpointWorker:
         return reply, sent
 
     def _budgeted(self, send: Send) -> Send:
-        """``send`` with its tokens counted in the run's budget."""
+        """A function as ``send`` that also counts the generated tokens of each reply in the run's budget."""
 
         async def counted(request: Request) -> tuple[Reply, int]:
             reply, sent = await send(request)

@@ -18,7 +18,10 @@ MANIFEST = "manifest.json"
 
 
 def cell_folders(run: Path) -> list[Path]:
-    """Folders of all cells in a run's folder, sorted by model and task, without archived ones (``superseded``)."""
+    """Folders of all cells (with a manifest) in a run's folder, sorted by model and task.
+
+    Archived cells (``superseded``) and folders whose model's name begins with a dot are left out.
+    """
     folders = (path.parent for path in run.glob(f"*/*/{MANIFEST}"))
     return sorted(folder for folder in folders if not folder.parent.name.startswith("."))
 

@@ -97,7 +97,10 @@ def _answer(body: Mapping[str, Any]) -> Answer:
 
 
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
-    """One generated token. A place where any log-probability is null or no number is unknown: it lists nothing."""
+    """One generated token of a body's ``logprobs``, with its alternatives.
+
+    If any of its log-probabilities is null or no number, the place is unknown: ``top`` is empty.
+    """
     listed = entry.get("top_logprobs")
     alternatives = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     top = {_name(one): _number(one.get("logprob")) for one in (entry, *alternatives)}

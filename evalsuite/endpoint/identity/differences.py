@@ -174,7 +174,11 @@ def _table(*manifests: Mapping[str, Any]) -> FactTable:
 
 
 def _stated(manifest: Mapping[str, Any], table: FactTable) -> dict[str, list[str]]:
-    """Fact -> its values in the order in which the cell's servers stated them, as text."""
+    """Fact -> its different values, as text, in the order in which the cell's servers stated them; idle facts left out.
+
+    Facts that have a canonical name stand under that alone. A null is left out, or stated as ``not set`` or ``off``
+    where it means that.
+    """
     found: dict[str, list[str]] = {}
     entries: Sequence[Mapping[str, Any]] = manifest.get("server") or ()
     for entry in entries:

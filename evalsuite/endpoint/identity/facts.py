@@ -121,8 +121,8 @@ def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None) -> dict[str, Any]:
-    """Facts ``file.*`` (hashes and contents of the checkpoint's files) where they can be read from this machine; else
-    nothing.
+    """Facts of the checkpoint's files (``file.*``: hashes and contents; ``revision``) where they can be read from here;
+    else none.
 
     ``raw``: the server's facts, which name the checkpoint. A folder counts if it is readable here; a repository if the
     server runs on this machine (``base_url``) and the hub's cache holds it (``revision``; None: ``main``).

@@ -227,7 +227,11 @@ def _is_at_least(value: Any, wanted: Any) -> bool:
 
 
 def _is_as_expected(value: Any, wanted: Any) -> bool:
-    """Whether a fact is what was expected; the fact's type decides, so that ``0.10`` is another version than 0.1."""
+    """Whether the fact ``value`` equals ``wanted``, as text without regard to case, as numbers, or as yes/no for a
+    truth value.
+
+    The fact's type decides: a text ``0.10`` is another version than 0.1.
+    """
     if str(value).lower() == str(wanted).lower():
         return True
     if isinstance(value, bool):

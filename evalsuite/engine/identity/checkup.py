@@ -287,7 +287,11 @@ def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> Non
 
 
 def _read_answer(checkup: EndpointCheckup, reply: Reply) -> None:
-    """Note whether the answer to the test question is right. Raises ``EndpointUnusable`` where it is not."""
+    """Note whether ``reply``, to the test question, was right, was cut, or was not read
+    (``engine.probe_answer=false``).
+
+    Raises ``EndpointUnusable`` where it is wrong or a sign of a sick server.
+    """
     if not checkup.clients[0].engine.probe_answer:
         return checkup.note("test question", "warn", "its answer was not read: engine.probe_answer=false")
     unread = check_answer(checkup.clients[0].model, reply)

@@ -32,9 +32,8 @@ ID, TEXT = "id", "output"
 def harness_of(path: Path) -> str:
     """The harness that wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, ``nemo_skills``, ``sgl_eval``, or ``""``.
 
-    An empty text stands for plain answers.
-
-    Raises ``BadInput`` if the file cannot be read.
+    An empty text stands for plain answers. Files ``*.eval`` and ``*.json`` are inspect's, others are known by the keys
+    of their first line. Raises ``BadInput`` if the file cannot be read.
     """
     if path.suffix in (".eval", ".json"):
         return "inspect"

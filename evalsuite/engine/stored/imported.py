@@ -148,8 +148,8 @@ def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any
 def graded(
     answers: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
-    """Yields one graded sample per selected row, in the files' order, then a ``failed`` one per attempt without an
-    answer.
+    """Yields one graded sample per selected row, in the files' order (``failed`` if it has no text), then a ``failed``
+    one per attempt without an answer.
 
     ``name``: the model's. ``agreement``, if given, is updated: how often the score in the log equals ours (True) or
     not.

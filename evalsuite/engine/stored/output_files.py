@@ -155,7 +155,8 @@ def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple
 
 
 def _is_error(row: Mapping[str, Any]) -> bool:
-    """Whether the server gave no answer: an error, or an empty text of no token and without a finish reason."""
+    """Whether a line holds no answer of the server: an error, or an empty text of no token and without a finish
+    reason."""
     if row["generation"] or row.get("reasoning_content") or row.get("_full_generation"):
         return False
     stated = row.get("error") or row.get("finish_reason") == "error"
