@@ -54,9 +54,10 @@ class Conversation:
     async def chat(self, request: Request) -> Reply:
         """The reply to a request up to its first stop string, from disk or from the model (see ``tasks.base.Chat``).
 
-        A new reply is on disk when it is returned. Raises ``SampleFailed`` after the retries, or where there is no
-        stored reply and nothing may be sent; ``Stopped`` if the run stops; ``BadInput`` if the stored reply is to
-        another prompt.
+        The request's sampling fields are replaced by the cell's and the attempt's seed. A new reply is on disk when it
+        is returned. Raises ``SampleFailed`` after the retries, or where there is no stored reply and nothing may be
+        sent; ``Stopped`` if the run stops; ``BadInput`` if the stored reply is to another prompt; and what sending and
+        storing raise.
         """
         key, turn = (self.item.id, self.repeat), (self.role, self.turn)
         self.turn += 1

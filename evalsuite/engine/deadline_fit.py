@@ -42,7 +42,7 @@ class CellFit:
     """Tokens per second of one reply that nearly all replies keep."""
 
     def known(self, attempt: Attempt) -> float | None:
-        """Recorded tokens of an attempt's item; one that was cut is at least as long as it had become.
+        """Recorded tokens of an attempt's item; a request that was cut counts with the tokens that had arrived.
 
         None where nothing is recorded, and for dialogues.
         """

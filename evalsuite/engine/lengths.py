@@ -105,7 +105,8 @@ def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 @cache
 def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
-    """Mean generated tokens of one attempt as the card of the task ``adapter`` states it; None where it does not."""
+    """Mean generated tokens of one attempt, with thinking or without, as the card of the task ``adapter`` states it;
+    None where it does not, or there is no card."""
     try:
         stated = card(adapter).get("typical_tokens") or {}
     except BadInput:  # a task of the user's own
@@ -184,8 +185,10 @@ class LengthEstimator:
             self.became += tokens
 
     def expected(self, attempt: Attempt) -> float | None:
-        """Tokens expected of an attempt that is still open, corrected by what the finished ones became; None:
-        unknown."""
+        """Tokens expected of an attempt that is still open, corrected by what the finished ones became.
+
+        Where nothing was expected of it, the mean of the finished ones; None before any has ended.
+        """
         if attempt.expected is None:
             return self.mean
         return attempt.expected if attempt.learned else attempt.expected * self.factor

@@ -115,7 +115,7 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
     """Compare two fingerprints; the order does not matter.
 
     ``same``: within the larger spread of the two; ``different``: beyond three times that; ``cannot tell``: between, or
-    they are of different kinds, or too little distinctive.
+    they are of different kinds or thinking switches, or too little distinctive.
     """
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")

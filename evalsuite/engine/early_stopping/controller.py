@@ -110,7 +110,7 @@ class EarlyStopping:
 
     def _record_decision(self, pair: CellPair) -> None:
         """Write the state of a comparison into the candidate's manifest, and the items that follow from it into both
-        cells' manifests; tell the worker to ask no others."""
+        cells' manifests; items that are not needed are not started any more."""
         candidate = self.cells[pair.candidate]
         decision = None
         if pair.test.call is not None:
@@ -148,8 +148,8 @@ class EarlyStopping:
         cell.update({"items": kept, "selection": selection or whole, "stopped": stopped})
 
     def _saved(self, name: CellName) -> dict[str, Any]:
-        """Planned attempts that were never made (``attempts``), and the ``tokens`` that they would have taken at the
-        mean length.
+        """What stopping has saved in a cell: planned attempts that were never made (``attempts``, of ``planned``), and
+        the ``tokens`` that they would have taken at ``mean_tokens`` each.
 
         Token counts are None where no attempt has a length.
         """

@@ -115,10 +115,11 @@ class IdentityMonitor:
         return count
 
     async def _identify(self, url: str | None) -> tuple[dict[str, Any], list[Fingerprint], list[str]]:
-        """(facts of the first, fingerprints of all, notes) of the replicas, or of that at ``url`` alone.
+        """(facts of the first, fingerprints of all, notes) of the replicas, or of that at ``url`` alone, by new
+        connections.
 
-        They are sent through new connections. Without an earlier fingerprint none is taken; where one differs, all are
-        taken twice.
+        Without an earlier fingerprint none is taken; where one differs, all are taken a second time, which counts.
+        Raises ``EndpointUnusable`` as ``identify`` and ``take_fingerprints``.
         """
         async with AsyncExitStack() as stack:
             model = replace(self.model, served_name=self.served_name, base_url=url or self.model.base_url)

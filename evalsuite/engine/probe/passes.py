@@ -31,10 +31,9 @@ class AnswerDivergence:
 
 
 def windows(length: int, prompt: int) -> list[tuple[int, int]]:
-    """(first, end) of the parts of an answer that are read: all of a short one, both ends of a long one, or its first
-    alone.
+    """(first, end) of the parts of an answer that are read: all of up to 1,024 tokens, else the first and the last 512.
 
-    ``length`` and ``prompt``: tokens of the answer and of its prompt.
+    ``length`` and ``prompt``: tokens of the answer and of its prompt; where they sum to over 8,192, only the first 512.
     """
     if length <= 2 * WINDOW:
         return [(0, length)]
@@ -88,7 +87,7 @@ def against(reference: TokenScores, scores: TokenScores, answer: TokenizedAnswer
 
 
 async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnswer]) -> float:
-    """Mean divergence (nats a token) between generating tokens and reading the same ones, on the first 20 answers'
+    """Mean divergence (nats a token) between generating 64 tokens and reading the same ones, after the first 20
     prompts.
 
     Kernels of prefill and of decoding differ on some servers; a candidate that differs less than that cannot be seen.

@@ -78,7 +78,8 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
     """Replay every recorded attempt but failed ones through the adapter, add the new scores to the journal, and seal
     the cell.
 
-    Returns (outcome before, outcome now) -> number of samples. A score that did not come from a reply is kept.
+    Returns (outcome before, outcome now) -> number of samples. A score that did not come from a reply is kept; one
+    whose reply is damaged becomes ``failed``.
     """
     columns = ["item_id", "repeat", "outcome", "value", "answer", "stage", "note", "prompt_sha", "rerolled"]
     rows = read_samples(folder, columns).to_pylist()
