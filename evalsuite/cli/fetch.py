@@ -172,7 +172,9 @@ def _read(root: Path) -> dict[str, FetchedFile]:
 
 
 def _is_possible(entry: FetchedFile) -> bool:
-    """Whether an entry has the types of one that ``fetch`` writes; the list may come from another machine."""
+    """Whether an entry of ``fetched.json``, which may come from another machine, has the right types and printable
+    texts, and names a file inside the folder.
+    """
     texts = (entry.file, entry.source, entry.sha256, entry.task or "", entry.revision or "")
     numbers = (entry.bytes, entry.rows or 0)
     plain = all(isinstance(text, str) and text.isprintable() for text in texts)

@@ -263,5 +263,5 @@ def overview() -> str:
 
 
 def command_help(command: str) -> str:
-    """The text of ``evalsuite COMMAND --help``."""
+    """The text of ``evalsuite COMMAND --help`` for a key of ``DOES``."""
     return f"evalsuite {command}: {DOES[command]}\n\n{KEYS[command]}{FOOTER}"

@@ -75,12 +75,12 @@ class ProgressLine:
 
     @property
     def done(self) -> int:
-        """Samples on record, those of earlier commands included."""
+        """Number of finished samples, those of earlier commands included."""
         return self.progress.recorded + self.progress.done
 
     @property
     def planned(self) -> int:
-        """Samples asked for."""
+        """Number of samples asked for, those that earlier commands have finished included."""
         return self.progress.recorded + self.progress.planned
 
     @property

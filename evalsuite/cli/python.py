@@ -52,24 +52,29 @@ class RunResult:
 
     @property
     def scores(self) -> "pd.DataFrame":
-        """One row for each cell: score, standard error, interval, outcomes, tokens per sample."""
+        """One row for each cell: score, standard error, interval (fractions of 1), outcomes, tokens per sample."""
         return self.frame("scores")
 
     @property
     def deltas(self) -> "pd.DataFrame":
-        """One row for each comparison: change, interval, p value, lost and gained items, smallest detectable change."""
+        """One row for each comparison: change and interval (fractions of 1), p value, lost and gained items, smallest
+        detectable change.
+        """
         return self.frame("deltas")
 
     @property
     def groups(self) -> "pd.DataFrame":
-        """One row for each comparison and group value, such as each subject."""
+        """One row for each comparison and group value, such as each subject: items, change and
+        interval (fractions of 1).
+        """
         return self.frame("groups")
 
     def frame(self, name: str) -> "pd.DataFrame":
         """Build one table of the report, as its ``tables/*.csv`` hold it.
 
         Args:
-            name: ``scores``, ``deltas``, ``groups``, ``causes``, ``suite``, ``lengths`` or ``budgets``.
+            name: ``scores``, ``deltas``, ``effects``, ``groups``, ``causes``, ``suite``, ``recipes``, ``lengths`` or
+                ``budgets``.
 
         Returns:
             The table with unrounded numbers; empty when the run has nothing of the kind.
@@ -113,7 +118,7 @@ def run(
         The run with its comparisons. It may be incomplete: some samples have no value.
 
     Raises:
-        BadInput: A name, key or value is wrong, or nothing fits the time window.
+        BadInput: A name, key or value is wrong, ``dry_run`` or ``launch`` is set, or nothing fits the time window.
         EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
         EndpointDown: A server was down for too long; the same call goes on.
         Stopped: The deadline or the token budget ended the run; the same call goes on.

@@ -20,14 +20,14 @@ SUFFIX = "__aa"
 
 
 def check_names(models: Iterable[str]) -> None:
-    """Raises ``BadInput`` if a model has a name that only second arms may have."""
+    """Raise ``BadInput`` if a model has a name that only second arms may have (ends in ``SUFFIX``)."""
     for name in models:
         if name.endswith(SUFFIX):
             raise BadInput(f"model {name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true")
 
 
 def with_second_arms(models: Mapping[str, Model]) -> dict[str, Model]:
-    """The models, each followed by its second arm."""
+    """The models, each followed by its second arm ``NAME__aa``: the same settings with the first as its baseline."""
     doubled: dict[str, Model] = {}
     for name, model in models.items():
         second = replace(model, title=f"{model.title} (again)", same_as=name, baseline=name)
@@ -41,14 +41,17 @@ def first_arm(name: str) -> str:
 
 
 def arm_identity(name: str) -> dict[str, str]:
-    """The keys that a second arm adds to its cells' identity; none for all other models."""
+    """The keys that a second arm's name adds to the identity of its cells, ``{"draw": "aa"}``; empty
+    for other models.
+    """
     return {"draw": "aa"} if name.endswith(SUFFIX) else {}
 
 
 def draw_seed(seed: int, identity: Mapping[str, object]) -> int:
-    """The seed from which the seeds of a cell's requests are drawn: the run's, but for second arms.
+    """The seed from which the seeds of a cell's requests are drawn: the run's ``seed``, but another for second arms.
 
-    Prompts never depend on it: an adapter's own seed (orders of options) is the run's in both arms.
+    ``identity``: the cell's. Prompts never depend on it: an adapter's own seed (orders of options) is
+    the run's in both arms.
     """
     arm = identity.get("draw")
     return seed if arm is None else int(canonical_sha([seed, arm])[:8], 16)

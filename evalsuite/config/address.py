@@ -16,8 +16,7 @@ def shown_url(url: str) -> str:
 
 
 def shown_urls(message: str) -> str:
-    """A message with ``***`` in the place of user, password, query and fragment of every address in it, readable as an
-    address or not."""
+    """A message with ``***`` in the place of user, password, query and fragment of every address in it."""
     return _QUERY.sub(r"\1?***", _USER.sub("***@", message))
 
 

@@ -53,7 +53,9 @@ _RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator
 
 @contextmanager
 def _shown_urls() -> Iterator[None]:
-    """Let no message of ``BadInput`` show what the addresses in it may hold: users, passwords, keys in a query."""
+    """Replace users, passwords and queries of addresses in the message of a ``BadInput`` that leaves
+    the block or function.
+    """
     try:
         yield
     except BadInput as error:
@@ -65,9 +67,10 @@ def _shown_urls() -> Iterator[None]:
 def load_settings(
     overrides: Sequence[str], config_dir: str | None = None, command: str = "run", models: GivenModels | None = None
 ) -> Run:
-    """The settings of a command that is composed from ``run.yaml``, checked; ``models`` are added to the chosen ones.
+    """The settings of a command that is composed from ``run.yaml``, every default filled in, checked.
 
-    Raises ``BadInput``.
+    ``config_dir``: the user's folder, None: only shipped files; ``command`` decides what is checked; ``models`` (key ->
+    settings) are added to the chosen ones. Raises ``BadInput``.
     """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
     listed = [as_list(override, "file", "varies") for override in overrides]
@@ -85,7 +88,11 @@ def load_settings(
 
 @_shown_urls()
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
-    """The settings of a command that is composed from ``report.yaml``, checked. Raises ``BadInput``."""
+    """The settings of a command over finished runs, composed from ``report.yaml``, checked; arguments as
+    ``load_settings``.
+
+    Raises ``BadInput``.
+    """
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [as_list(override, "run", "varies") for override in overrides], {})[0]
     report.config_dir = config_dir
@@ -96,7 +103,10 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
 
 @_shown_urls()
 def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
-    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides."""
+    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides.
+
+    Raises ``BadInput`` for what cannot be parsed.
+    """
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
         parsed = parse(overrides, lambda _: WORDS, GlobalHydra.instance().config_loader())
@@ -108,7 +118,10 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
 
 
 def _sweep_values(item: Override) -> list[str]:
-    """``KEY=VALUE`` once for each value that ``-m`` gives the key. Raises ``BadInput`` for an endless sweep."""
+    """``KEY=VALUE`` once for each value that ``-m`` gives the key, or once for a single value.
+
+    Raises ``BadInput`` for a sweep without a list of values (``interval()``).
+    """
     key = item.get_key_element()
     if not item.is_sweep_override():
         return [f"{key}={item.get_value_element_as_str()}"]
@@ -118,7 +131,7 @@ def _sweep_values(item: Override) -> list[str]:
 
 
 def as_key(override: str) -> str:
-    """``report.svg=true`` as the key that holds it: ``report`` itself is a switch of ``run``, without keys."""
+    """The override with ``report.svg=`` written as the key that holds it, ``svg=``; any other unchanged."""
     return override.removeprefix("report.") if override.startswith("report.svg=") else override
 
 
@@ -129,19 +142,24 @@ def is_text(override: str) -> bool:
 
 
 def main_folder(config_dir: str | None) -> Path:
-    """The folder that Hydra starts from."""
+    """The folder that Hydra starts from: the user's, else the shipped ``conf``. Raises ``BadInput``
+    if it does not exist.
+    """
     return config_source("run", Run, (), config_dir).folders[0]
 
 
 def register(schema: type = Run) -> None:
-    """Register the schema and the folder of shipped files with Hydra; calling it again changes nothing."""
+    """Register the dataclass ``schema`` and our readers of files with Hydra; calling it again changes nothing."""
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
     for plugin in (TypedFiles, SearchPath):
         Plugins.instance().register(plugin)
 
 
 def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -> tuple[Any, dict[str, set[str]]]:
-    """(the settings, chosen names per group)."""
+    """Compose files, overrides and given models: (an instance of the schema, group -> chosen names).
+
+    Raises ``BadInput`` for all that is wrong or missing.
+    """
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
     hints.check_words(source, overrides)
@@ -179,12 +197,16 @@ _REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or 
 
 
 def _kind_of(source: ConfigSource, key: str) -> Kind:
-    """The type that the schema states for a key; names for the groups of files."""
+    """The type that the schema states for a dotted key; ``NAMES`` for a group of files, ``ANYTHING``
+    for an unknown key.
+    """
     return NAMES if key in source.groups else kind_at(source.schema, key.split(".")) or ANYTHING
 
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
-    """Whether the value of an override is a text, which is taken as it stands, whatever characters it has."""
+    """Whether the value of an override is taken as it stands, whatever characters it has: the schema
+    states a text for it.
+    """
     key, equals, value = override.partition("=")
     if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query
         return True
@@ -192,7 +214,7 @@ def _is_literal(source: ConfigSource, override: str) -> bool:
 
 
 def _literal(override: str) -> Override:
-    """The override that sets a text; ``null`` takes it away."""
+    """The parsed override that sets a text as it stands (without quotes around it); ``null`` sets None."""
     key, _, text = override.partition("=")
     plain = unquoted(text)
     if plain == text and key.startswith(tuple(f"{dictionary}." for dictionary in MULTI.values())):
@@ -207,7 +229,7 @@ def _is_group(source: ConfigSource, item: Override) -> bool:
 
 
 def _check_choice(source: ConfigSource, item: Override) -> None:
-    """Raises ``BadInput`` unless an override chooses files of its group by name; Hydra's own keys are not checked."""
+    """Raise ``BadInput`` unless an override chooses files of its group by name; Hydra's own keys are not checked."""
     group, line = item.key_or_group, str(item.input_line)
     if re.split(r"[./]", group)[0] == "hydra":
         return
@@ -226,7 +248,10 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
 
 
 def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
-    """Chosen names per group, and the composed files."""
+    """(group -> chosen names, the composed files) for the overrides ``choices``, each of which chooses files.
+
+    Raises ``BadInput``, naming the file, for what Hydra refuses.
+    """
     with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
         try:
             loader = GlobalHydra.instance().config_loader()
@@ -252,7 +277,7 @@ def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[st
 
 
 def _file_fault(source: ConfigSource, error: HydraException) -> BadInput:
-    """One line for an error of Hydra in a file: the file and line, the key, and the keys that exist."""
+    """Return the error for a fault that Hydra found in a file: file and line, the key, and the keys that exist."""
     cause = error.__cause__ or error.__context__
     within = re.match(r"In '([^']+)'", str(error))
     if within and isinstance(cause, OmegaConfBaseException):
@@ -269,7 +294,10 @@ def _file_fault(source: ConfigSource, error: HydraException) -> BadInput:
 
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
-    """Set one value. ``+`` works only where the schema holds a free dictionary: a typo is never a new setting."""
+    """Set (or with ``~`` delete) the value of one override in ``cfg``, in place. Raises ``BadInput``.
+
+    ``+`` works only where the schema holds a free dictionary, so that a typo is never a new setting.
+    """
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)
     if item.is_sweep_override():

@@ -27,7 +27,7 @@ class Window:
     """Length of the whole window; None: not known (a deadline given as a time)."""
 
     def left(self) -> float:
-        """Seconds until the end, negative after it."""
+        """Seconds until the window closes, negative afterwards."""
         return self.closes - time.monotonic()
 
 
@@ -59,9 +59,12 @@ def open_window(
 
     Args:
         deadline: A duration, a UTC time, or ``slurm``.
-        now: The present time.
-        environ: The environment of the process.
-        clock: The present ``time.monotonic()``.
+        now: The present time; None: that of the machine's clock.
+        environ: The environment variables; None: those of the process.
+        clock: The present ``time.monotonic()``; None: read here.
+
+    Returns:
+        When the window closes, and its whole length where that is known.
 
     Raises:
         BadInput: ``deadline`` is none of the three, is a time that has passed, or is ``slurm`` outside a SLURM job.
@@ -86,14 +89,15 @@ def open_window(
 
 
 def unreadable(deadline: str) -> str:
-    """The error message for a deadline that cannot be read."""
+    """The text of the error for an ``engine.deadline`` that is neither a duration nor a time nor ``slurm``."""
     return f"engine.deadline={deadline}: must be a duration (3h50m, 90m, 30s), a UTC time (2026-11-21T04:00Z), or slurm"
 
 
 def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
-    """(end, seconds of the whole window) of this SLURM job, less a reserve.
+    """(end, seconds of the whole window) of this SLURM job, both less a reserve; None: its start is not known.
 
-    The job's own environment is read first (SLURM 22.05 and later), then SLURM's commands are called.
+    The job's own environment is read first (SLURM 22.05 and later), then SLURM's commands are called. Raises
+    ``BadInput`` outside a SLURM job, and where nothing states its end.
     """
     job = environ.get("SLURM_JOB_ID", "")
     if not job:
@@ -118,7 +122,9 @@ def _epoch(text: str | None) -> datetime | None:
 
 
 def _scontrol(job: str) -> datetime | None:
-    """``EndTime`` of ``scontrol show job``, which is local time."""
+    """The end of a job by ``scontrol show job`` (local time there) in UTC; None where it states none
+    or cannot be called.
+    """
     match = re.search(r"\bEndTime=(\S+)", _output("scontrol", "show", "job", "-o", job))
     try:
         return datetime.fromisoformat(match[1]).astimezone(UTC) if match else None
@@ -127,7 +133,9 @@ def _scontrol(job: str) -> datetime | None:
 
 
 def _squeue(job: str, now: datetime) -> datetime | None:
-    """Time left as ``squeue -o %L`` prints it: ``[days-][hours:]minutes:seconds``."""
+    """The end of a job: ``now`` and the time left by ``squeue -o %L``; None where it states none or
+    cannot be called.
+    """
     match = _TIME_LEFT.fullmatch(_output("squeue", "-h", "-j", job, "-o", "%L").strip())
     if match is None:
         return None
@@ -136,7 +144,7 @@ def _squeue(job: str, now: datetime) -> datetime | None:
 
 
 def _output(*command: str) -> str:
-    """The output of a command; empty where the command is missing, fails or hangs."""
+    """Run a command for 20 seconds at most; its standard output, empty where it is missing, fails or hangs."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.SubprocessError):

@@ -40,32 +40,41 @@ class ConfigSource:
 
     @property
     def texts(self) -> frozenset[str]:
-        """Keys whose values are taken literally, whatever characters they have."""
+        """Dotted keys whose values are taken literally, whatever characters they have: plain texts at
+        the top, and ``data.root``.
+        """
         plain = {field.name for field in fields(self.schema) if field.type in (str, str | None)}
         return frozenset(plain - {*self.groups, "config_dir"} | {"data.root"})
 
     def options(self, group: str) -> list[str]:
-        """Names of all files of a group."""
+        """Names of all files of a group in all folders, sorted."""
         return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
     def file(self, config_path: str) -> Path:
-        """The file from which a configuration such as ``model/fp8`` is read."""
+        """The file of a configuration such as ``model/fp8``: the user's, else the shipped one; it need not exist."""
         candidates = [folder / f"{stored_path(config_path)}.yaml" for folder in self.folders]
         return next((file for file in candidates if file.is_file()), candidates[0])
 
 
 def config_key(name: str) -> str:
-    """The key and folder of a chosen file: its name; ``lm_eval_ifeval`` for ``lm_eval:ifeval``."""
+    """The key and folder of a chosen file: its name, with ``_`` for other characters than letters,
+    digits, ``_`` and ``-``.
+
+    ``lm_eval_ifeval`` for ``lm_eval:ifeval``.
+    """
     return re.sub(r"[^\w-]", "_", name)
 
 
 def stored_path(config_path: str) -> str:
-    """The path, without extension, of a configuration's file: ``task/lm_eval`` for ``task/lm_eval:ifeval``."""
+    """The path, without extension, of a configuration's file: as given, but ``task/lm_eval`` for
+    ``task/lm_eval:ifeval``.
+    """
     return config_path.partition(":")[0] if config_path.startswith(f"task/{GUEST}") else config_path
 
 
 def config_source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
-    """The files that one command is composed from.
+    """The files that one command is composed from; the arguments are those of ``ConfigSource``, ``config_dir`` the
+    user's folder (None: only the shipped one).
 
     Raises ``BadInput`` if the user's folder does not exist or holds a primary file.
     """
@@ -77,7 +86,10 @@ def config_source(primary: str, schema: type, groups: tuple[str, ...], config_di
 
 
 def folders(config_dir: str | None) -> tuple[Path, ...]:
-    """Folders that are searched, in order: the user's, then the shipped one. Raises ``BadInput`` if one is missing."""
+    """Folders that are searched, in order: the user's, if one is given, then the shipped one.
+
+    Raises ``BadInput`` if the user's does not exist.
+    """
     shipped = paths.shipped("conf")
     if config_dir is None:
         return (shipped,)
@@ -88,7 +100,10 @@ def folders(config_dir: str | None) -> tuple[Path, ...]:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; empty for an empty file. Raises ``BadInput`` naming the file and the line."""
+    """The mapping in a YAML file; empty for an empty file.
+
+    Raises ``BadInput``, naming the file and the line, for invalid YAML, another value, or a file that cannot be read.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, absent where PyYAML has no libyaml
@@ -107,7 +122,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group of models, tasks or sampling -> chosen names, from (file, package) pairs.
+    """Group (``model``, ``task``, ``sampling``) -> names that were chosen, from the (file, package)
+    pairs of all groups.
 
     Raises ``BadInput`` for a file whose first line does not state its package.
     """
@@ -128,7 +144,9 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
 
 
 def check_suite(source: ConfigSource, name: str) -> None:
-    """Raise ``BadInput`` unless a suite's file has its header and its name, which Hydra does not require."""
+    """Raise ``BadInput`` unless the file of suite ``name`` has its header and states that name (Hydra
+    requires neither).
+    """
     file = source.file(f"suite/{name}")
     text = file.read_text("utf-8", "replace")
     if not re.match(r"(#.*\n|\s*\n)*#\s*@package\s+_global_\s*\n", text):
@@ -138,7 +156,7 @@ def check_suite(source: ConfigSource, name: str) -> None:
 
 
 def key_place(file: Path, key: str) -> str:
-    """``FILE, line N`` of a key; the file alone where the line is not certain."""
+    """``FILE, line N`` of the only line that sets ``key``; the file alone where there is none or more than one."""
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     hits = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*['\"]?{re.escape(key)}['\"]?\s*:", line)]
     return f"{file}, line {hits[0]}" if len(hits) == 1 else str(file)
@@ -155,7 +173,11 @@ def key_names(schema: object) -> list[str]:
 
 
 def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[str]) -> BadInput:
-    """The error for a key that does not exist below ``parents``, whose keys are ``names``."""
+    """Return the error for a key that does not exist below ``parents`` (parts of a dotted key), whose
+    keys are ``names``.
+
+    It names what to write instead, or the keys that exist.
+    """
     group = {dictionary: group for group, dictionary in MULTI.items()}.get(".".join(parents))
     if group in source.groups:
         if key in source.options(group):
@@ -176,7 +198,7 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
 
 
 def missing_values(source: ConfigSource, keys: Iterable[str]) -> BadInput:
-    """The error for values that no file gives: one line each, with what to add and where."""
+    """Return the error for dotted ``keys`` whose values no file gives: one line each, with what to add and where."""
     groups = {dictionary: group for group, dictionary in MULTI.items()}
     problems = []
     for key in sorted(keys):

@@ -13,7 +13,10 @@ GivenModels = Mapping[str, Mapping[str, Any]]
 
 
 def add_models(source: ConfigSource, cfg: DictConfig, models: GivenModels) -> None:
-    """Add models to a composed configuration; their texts are never references to other values."""
+    """Add models to the composed configuration ``cfg``, in place; their texts are never references to other values.
+
+    ``source``: the files, of which the one of each model's server dialect is read.
+    """
     for name, content in models.items():
         server = read_yaml(source.file(f"server/{content['server']}"))
         values = {"server": server, **{key: _plain(value) for key, value in content.items() if key != "server"}}

@@ -44,9 +44,9 @@ _KEYS = ("api_key", "apikey", "key", "token", "openai_api_key", "hf_token")
 
 
 def key_hint(error: BadInput, override: str, composed: Mapping[str, Any]) -> BadInput:
-    """The error for one override, with the lines that work in its place where they are known.
+    """Return the error for one override, with the lines that work in its place where they are known.
 
-    ``composed``: the settings without that override, as plain values.
+    ``error``: what was raised for it; ``composed``: the settings without it, as plain values.
     """
     key, _, value = override.lstrip("+~").partition("=")
     if "is not a ListConfig" in str(error):
@@ -69,7 +69,9 @@ def key_hint(error: BadInput, override: str, composed: Mapping[str, Any]) -> Bad
 
 
 def secret_hint(key: str, models: Sequence[str]) -> str:
-    """What to do with a key or token; empty for any other setting. The value is never repeated."""
+    """A message on where to put a secret, if ``key`` is the name of one; else empty. ``models``:
+    names for the example.
+    """
     if key.rpartition(".")[2].lower().replace("-", "_") not in _KEYS:
         return ""
     model = models[0] if models else "NAME"
@@ -82,7 +84,11 @@ def secret_hint(key: str, models: Sequence[str]) -> str:
 def working_lines(
     key: str, value: str, models: Sequence[str], tasks: Sequence[str], composed: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """``KEY=VALUE`` at the places where the last parts of ``key`` exist, for the chosen models and tasks."""
+    """``KEY=VALUE`` at the places where the last parts of ``key`` (or its alias) exist; empty where there are none.
+
+    For the chosen ``models`` and ``tasks``, two at most; ``composed``: the settings as plain values,
+    for tasks' options.
+    """
     owner, _, rest = key.partition(".")
     name, _, inner = rest.partition(".")
     if owner in ("models", "tasks") and inner:
@@ -118,7 +124,7 @@ _COMMANDS = {
 
 
 def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
-    """The command line that works for one whose first word is no command; empty where none is likely."""
+    """The command line that works for ``words``, whose first is no command of ``known``; empty where none is likely."""
     first, rest = words[0], list(words[1:])
     if "=" in first:
         return " ".join(["evalsuite", "run", *map(quoted, words)])
@@ -128,7 +134,7 @@ def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
 
 
 def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
-    """The line in the place of ``--flag value``; ``words`` is the whole command line."""
+    """A message with the setting to write in the place of ``--flag value``; ``words`` is the whole command line."""
     key = flag.lstrip("-").replace("-", "_")
     chosen = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     models, tasks = (chosen.get(group, "").strip("[]").split(",") for group in ("model", "task"))
@@ -142,7 +148,10 @@ def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
 
 
 def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
-    """Raise ``BadInput`` with the line that works for words that are no ``KEY=VALUE``, and for cut lists."""
+    """Raise ``BadInput`` with the line that works for an override that is no ``KEY=VALUE``, or a list cut by the shell.
+
+    Also for ``models=``, ``tasks=`` and groups without a name.
+    """
     for number, word in enumerate(overrides):
         key, equals, value = word.partition("=")
         following = overrides[number + 1 :]
@@ -165,7 +174,10 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
 
 
 def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
-    """Raise ``BadInput`` unless the chosen names of a group are files of it, or tasks of lm-eval, with unequal keys."""
+    """Raise ``BadInput`` unless the names chosen for a group are files of it, or tasks of lm-eval, with unequal keys.
+
+    ``line``: the override, for the message.
+    """
     keys = [config_key(name) for name in names]
     if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:
         raise BadInput(f"{line}: {', '.join(doubled)} have one key, {config_key(doubled[0])}; choose one of them")
@@ -181,7 +193,9 @@ def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str
 
 
 def other_group(source: ConfigSource, group: str, name: str) -> str:
-    """A sentence on the line that works, for a name that is one of another group or of somebody's own model."""
+    """A sentence on what to write for ``name``, which is no file of ``group``: the group that has it,
+    or how to add one.
+    """
     for other in source.groups:
         if other != group and name in source.options(other):
             return f"{name} is a {other}: write {other}={name}."
@@ -197,7 +211,7 @@ def other_group(source: ConfigSource, group: str, name: str) -> str:
 
 
 def newest_run(results: Path) -> str:
-    """The run folder that was changed last; ``ID`` where there is none."""
+    """Name of the folder in ``results`` that was changed last; ``ID`` where there is none."""
     runs = [path for path in results.iterdir() if path.is_dir()] if results.is_dir() else []
     return max(runs, key=lambda path: path.stat().st_mtime).name if runs else "ID"
 
@@ -236,7 +250,7 @@ def _names(schema: type) -> list[str]:
 
 
 def _places() -> dict[str, str]:
-    """Key -> its place, with TASK and MODEL for the names."""
+    """Name of a setting -> its dotted key, with TASK and MODEL for the names."""
     known: dict[str, str] = {}
     for schema, prefix in _PLACES:
         for name in _names(schema):

@@ -4,7 +4,9 @@ from evalsuite.config.settings import Run
 
 
 def unmet_margins(run: Run) -> str:
-    """The benchmarks that the gate requires and the run does not ask, in a sentence; empty if there are none."""
+    """A sentence naming the critical benchmarks of the gate that the run does not ask; empty if there are none, and
+    without a gate or tasks.
+    """
     if run.gate is None or run.gate.drift or not run.tasks:
         return ""
     required = [task for task, margin in run.gate.margins.items() if margin.tier == "critical"]

@@ -20,13 +20,17 @@ DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 
 
 def model_problems(key: str, name: str, model: Model) -> Iterator[str]:
-    """Problems of one model's settings."""
+    """Messages on problems of one model's name and settings; ``key``: where they stand, such as ``models.fp8``."""
     yield from model_name_problems("model", name)
     yield from auxiliary_problems(key, model)
 
 
 def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
-    """Problems of the settings of a model that has no name of its own: a judge or simulator; None: there is none."""
+    """Messages on problems of a model's settings apart from its name (all of a judge or simulator);
+    None: there is none.
+
+    ``key``: where the settings stand, such as ``judge``.
+    """
     if model is None:
         return
     yield from address_problems(f"{key}.base_url", model.base_url)
@@ -53,7 +57,10 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
 
 
 def shared_endpoint_problems(run: Run) -> Iterator[str]:
-    """Problems of models at one address: two checkpoints there are one server that answers twice."""
+    """Messages on models of different checkpoints at one address: they would be one server that answers twice.
+
+    Models with a ``served_name`` of their own may share an address.
+    """
     seen: dict[str, str] = {}
     for name, model in run.models.items():
         if model.base_url == DEMO or model.served_name != "auto":
@@ -69,7 +76,7 @@ def shared_endpoint_problems(run: Run) -> Iterator[str]:
 
 
 def model_name_problems(key: str, name: str) -> Iterator[str]:
-    """Problems of a model's name, which becomes a folder's."""
+    """Messages on problems of a model's name, which becomes a folder's; ``key``: the setting that holds it."""
     yield from name_problems(key, name)
     if name in RESERVED:
         yield f"{key}={name}: this name is taken by the report's folder"
@@ -80,7 +87,7 @@ def model_name_problems(key: str, name: str) -> Iterator[str]:
 
 
 def name_problems(key: str, name: str) -> Iterator[str]:
-    """Problems of a name that becomes a folder's."""
+    """A message if a name cannot become a folder's (letters, digits, ``._-``, at most 100); ``key``: its setting."""
     if not NAME.fullmatch(name):
         yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"
 
@@ -114,7 +121,10 @@ def _thinking_switch(key: str, model: Model) -> Iterator[str]:
 
 
 def address_problems(key: str, urls: object) -> Iterator[str]:
-    """Problems of a base URL, or of a list of different ones for replicas of one checkpoint."""
+    """Messages on problems of a base URL, or of a list of different ones for replicas of one checkpoint.
+
+    ``key``: the setting that holds them.
+    """
     listed = urls if isinstance(urls, list | tuple) else [urls]
     if not listed or not all(isinstance(url, str) for url in listed):
         yield f"{key}={urls}: must be an address or a list of addresses, such as [http://A:8000/v1,http://B:8000/v1]"

@@ -9,11 +9,12 @@ from evalsuite.config.settings import Run, Sampling
 
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
-    """Note which fields are set beside the files of ``sampling`` and ``model``, and let precisions share what their
-    baseline is sampled with.
+    """Note in ``run``, in place, which sampling fields are set elsewhere than in files of ``sampling`` and ``model``,
+    and let precisions share what their baseline is sampled with.
 
-    ``group`` is the chosen file of ``conf/sampling``. A model whose baseline is a checkpoint of the card is of the
-    card, too; one that states no sampling takes that of its baseline, whose name then stands in the origin.
+    ``source``: the configuration's files; ``overrides``: the command line; ``group``: the chosen file of
+    ``conf/sampling``. A model whose baseline is a checkpoint of the card is of the card, too; one that states no
+    sampling takes that of its baseline, whose name then stands in the origin.
     """
     keys = {override.partition("=")[0] for override in overrides}
     file = source.file(f"sampling/{group}")
@@ -34,7 +35,10 @@ def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], gr
 
 
 def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str, str, Sampling]]:
-    """(key, checkpoint, sampling) of the models that a model is compared with, directly and through their own."""
+    """Yield (key, checkpoint, sampling) of the baseline of model ``name``, of that one's baseline, and so on.
+
+    Those that the run does not hold are read from their files; it ends at one that is in neither.
+    """
     seen = {name}
     key = run.models[name].baseline or run.baseline
     while key and key not in seen:
@@ -54,7 +58,10 @@ def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str,
 
 
 def _take(own: Sampling, chain: Sequence[tuple[str, str, Sampling]]) -> None:
-    """Fill in what the nearest baseline that states its sampling is sampled with."""
+    """Fill in ``own`` in place the sampling of the nearest baseline of ``chain`` that states one, with its origin.
+
+    ``chain``: (key, checkpoint, sampling) of each baseline. Fields that the command line set stay.
+    """
     for key, _, theirs in chain:
         if stated := fields(theirs):
             for name in stated.keys() - set(own.explicit):

@@ -55,7 +55,10 @@ class _Visitor(HydraOverrideVisitor):
 def parse(
     overrides: Sequence[str], kind_of: Callable[[str], Kind], loader: ConfigLoader | None = None
 ) -> list[Override]:
-    """The overrides with values of the types that ``kind_of`` states for their keys. Raises ``BadInput``."""
+    """Parse overrides by Hydra's grammar; their values get the types that ``kind_of`` states for their dotted keys.
+
+    ``loader``: Hydra's, needed only for ``glob()`` in a sweep. Raises ``BadInput``.
+    """
     return [_parse(override, kind_of, loader) for override in overrides]
 
 
@@ -76,7 +79,7 @@ def _parse(override: str, kind_of: Callable[[str], Kind], loader: ConfigLoader |
 
 
 def _read(override: str) -> Override:
-    """One override by Hydra's grammar, as its own parser reads it. Raises ``HydraException``."""
+    """Parse one override by Hydra's grammar; plain words stay ``_Plain``. Raises ``HydraException``."""
     listener = HydraErrorListener()
     lexer = OverrideLexer(InputStream(override))
     parser = OverrideParser(CommonTokenStream(lexer))
@@ -90,7 +93,7 @@ def _read(override: str) -> Override:
 
 
 def _resolved(value: Any, kind: Kind) -> Any:
-    """A parsed value in which plain words have the types of the schema."""
+    """A parsed value (nested, too) in which plain words have the types of the schema."""
     if isinstance(value, _Plain):
         result = typed(value.text, value.guess, kind)
         return QuotedString(result, Quote.single) if isinstance(result, str) else result
@@ -114,7 +117,7 @@ def _key(key: Any, kind: Kind) -> Any:
 
 
 def as_word(item: Override) -> str:
-    """An override as a word that Hydra reads as the same value."""
+    """A parsed override as a word ``KEY=VALUE`` that Hydra reads as the same value."""
     key = str(item.input_line).partition("=")[0]
     value: Any = item._value
     values = value.list if item.value_type is ValueType.SIMPLE_CHOICE_SWEEP else [value]
@@ -122,7 +125,7 @@ def as_word(item: Override) -> str:
 
 
 def protected(override: str) -> str:
-    """An override in which words are quoted whose letters Hydra would lose (``1e3``, ``1_0``)."""
+    """The override, with words quoted whose letters Hydra would lose (``1e3``, ``1_0``). Raises ``BadInput``."""
     kept, guessed = parse([override], lambda _: WORDS)[0], parse([override], lambda _: ANYTHING)[0]
     if kept.value_type not in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.ELEMENT):
         return override
@@ -130,7 +133,7 @@ def protected(override: str) -> str:
 
 
 def as_list(override: str, *names: str) -> str:
-    """``NAME=VALUE`` of one of ``names`` as a list of one element, whose text is taken literally."""
+    """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and it is no list yet; else unchanged."""
     key, _, value = override.partition("=")
     if key not in names or not value or value.startswith("["):
         return override
@@ -139,7 +142,9 @@ def as_list(override: str, *names: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """The text between quotes, in which a backslash may stand before the same quote."""
+    """The text between quotes, in which a backslash may stand before the same quote; a text without
+    quotes unchanged.
+    """
     if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
         return value
     return value[1:-1].replace(f"\\{value[0]}", value[0])

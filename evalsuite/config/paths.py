@@ -10,10 +10,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def shipped(name: Literal["conf", "tasks"]) -> Path:
-    """The shipped folder ``conf`` or ``tasks``.
+    """The path of the shipped folder ``conf`` or ``tasks``.
 
-    An installed wheel carries them inside the package (``_conf``, ``_tasks``); a checkout has them next to the package.
-    The checkout's own folders win there, because an editable install may leave an older copy elsewhere.
+    An installed wheel carries them inside the package (``_conf``, ``_tasks``), which are taken if they are there; a
+    checkout has them next to the package.
     """
     inside = _PACKAGE / f"_{name}"
     return inside if inside.is_dir() else _PACKAGE.parent / name
@@ -25,7 +25,10 @@ def cache_folder() -> Path:
 
 
 def complete_data(data: Data) -> None:
-    """A folder of questions makes them local; ``data=local`` alone takes the folder that ``fetch`` fills by default."""
+    """Fill in ``data`` in place: a ``root`` makes the kind ``local``.
+
+    ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds fetched files.
+    """
     if data.root is not None:
         data.kind = "local" if data.kind == "hub" else data.kind
     elif data.kind == "local" and Path(FETCH_FOLDER, "fetched.json").is_file():

@@ -17,7 +17,7 @@ _VALUES = ("null", "true", "false", "inf", "nan")
 
 
 def override_words(values: Mapping[str, Any]) -> list[str]:
-    """``KEY=VALUE`` for each key of ``run`` and its value."""
+    """``KEY=VALUE`` for each dotted key of ``run`` and its Python value, quoted so that exactly this value is read."""
     return [f"{key}={_word(key, value)}" for key, value in values.items()]
 
 
@@ -30,7 +30,9 @@ def _word(key: str, value: object) -> str:
 
 
 def as_text(value: object) -> str:
-    """A value in Hydra's grammar; texts are quoted where it would read something else."""
+    """A Python value in Hydra's grammar; texts are quoted where it would read something else, lists
+    and mappings nested.
+    """
     if isinstance(value, str):
         return value if _is_plain(value) else QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, Mapping):

@@ -36,16 +36,17 @@ def sampling_origin(sampling: Sampling) -> dict[str, str]:
 
 
 def effective(run: Sampling, task: Sampling) -> Sampling:
-    """``run`` with every field that ``task`` sets, and the origins of both."""
+    """A copy of ``run`` with the value of every field that ``task`` sets, and the origins of both."""
     changes: dict[str, Any] = {**fields(task), "origin": _merged(run.origin, task.origin)}
     return replace(run, **changes)
 
 
 def model_sampling(run: Sampling, model: Model) -> Sampling:
-    """The run's sampling as it holds for one model.
+    """The run's sampling as it holds for one model, as a copy.
 
-    Of values that are for any model, and for a checkpoint of the card, these are the run's; else those that the model
-    states, of which exactly the stated fields are sent (and ``max_tokens``). What the command line sets comes last.
+    The run's values, if they are for any model (no ``checkpoints``) or the model states none; for a checkpoint of the
+    card, with the values that the model states over them; else exactly the model's own and the run's ``max_tokens``.
+    What the command line sets comes last.
     """
     own = model.sampling
     stated: dict[str, Any] = {**fields(own)}
@@ -62,7 +63,7 @@ def model_sampling(run: Sampling, model: Model) -> Sampling:
 
 
 def of_card(run: Sampling, checkpoint: str) -> bool:
-    """Whether the run's sampling is stated by the card of a checkpoint."""
+    """Whether the run's sampling is that of a card of this checkpoint: one of its ``checkpoints`` patterns matches."""
     return any(fnmatchcase(checkpoint, pattern) for pattern in run.checkpoints)
 
 

@@ -28,12 +28,14 @@ class Kind:
 
     @property
     def is_text(self) -> bool:
-        """Whether the value is a text."""
+        """Whether the schema states a text (``str``) for the key."""
         return self.type is str
 
     @property
     def elements(self) -> "Kind":
-        """The type of a list's elements; where several names may stand for one, that of the name."""
+        """The type of a list's elements; of a text that text itself, as several names may stand for
+        one; ``Any`` for others.
+        """
         if self.is_text:
             return self
         arguments = get_args(self.type) if get_origin(self.type) is list else ()
@@ -41,11 +43,11 @@ class Kind:
 
     @property
     def text_keys(self) -> bool:
-        """Whether the keys of this mapping are texts."""
+        """Whether this is a mapping whose keys are texts: a dataclass or ``dict[str, ...]``."""
         return is_dataclass(self.type) or get_args(self.type)[:1] == (str,)
 
     def below(self, key: str) -> "Kind | None":
-        """The type of a key of this mapping; None if a dataclass has no such key."""
+        """The type of a key of this mapping; None if a dataclass has no such key, ``Any`` below anything else."""
         if is_dataclass(self.type):
             return _fields(cast("type", self.type)).get(key)
         arguments = get_args(self.type) if get_origin(self.type) is dict else ()
@@ -61,7 +63,9 @@ NAMES = Kind(str, optional=True)
 
 
 def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
-    """The type of a key below a dataclass; None if there is no such key."""
+    """The type of the key at ``path`` (the parts of a dotted key) below the dataclass ``schema``;
+    None if there is none.
+    """
     kind: Kind | None = Kind(schema)
     for part in path:
         kind = kind.below(part) if kind else None
@@ -69,9 +73,9 @@ def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
 
 
 def typed(text: str, guess: Any, kind: Kind) -> Any:
-    """The value of a plain word for a key of this kind: its text, or what a parser guessed from it.
+    """The value of a word without quotes for a key of this kind: its ``text``, or ``guess``, what a parser made of it.
 
-    Texts that stand for numbers are converted by the schema. In a container of texts ``null`` is a text, too.
+    Numbers are given as texts, which the schema converts later. In a container of texts ``null`` is a text, too.
     """
     if guess is None:
         return text if kind.is_text and kind.element and text not in ("", "~") else None
@@ -81,7 +85,7 @@ def typed(text: str, guess: Any, kind: Kind) -> Any:
 
 
 def spelled(value: Any) -> str:
-    """The one spelling that a plain value has: ``true``, ``5``, ``0.1``, ``null``."""
+    """A plain value in its one spelling as a word of YAML: ``true``, ``5``, ``0.1``, ``null``."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

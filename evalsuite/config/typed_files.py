@@ -32,11 +32,12 @@ class TypedFiles(FileConfigSource):
         return SCHEME
 
     def is_config(self, config_path: str) -> bool:
-        """Whether there is such a file here."""
+        """Whether there is a file for a configuration such as ``model/fp8`` in this folder."""
         return super().is_config(stored_path(config_path))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """The content of a file with the types of the schema; ``task/lm_eval:NAME`` names a task of lm-eval.
+        """Read a file with the types of the schema; ``task/lm_eval:NAME`` is ``task/lm_eval`` with
+        that task of lm-eval.
 
         Raises ``ConfigLoadError`` if there is no such file.
         """
@@ -59,7 +60,9 @@ class SearchPath(SearchPathPlugin):
     """Searches the user's ``--config-dir``, then the shipped ``conf/``; both are read by ``TypedFiles``."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Called by Hydra when it composes."""
+        """Change Hydra's search path in place, as it composes: ``TypedFiles`` reads the main folder,
+        then the shipped ``conf``.
+        """
         for element in search_path.get_path():
             if element.provider == "main":
                 element.path = f"{SCHEME}://{str(element.path).removeprefix('file://')}"
@@ -67,7 +70,10 @@ class SearchPath(SearchPathPlugin):
 
 
 def _kind_of(config_path: str, package: str | None) -> Kind:
-    """The schema of a file's content: that of its package, else that of its group."""
+    """The type of a file's content: that of the key ``package`` of its header, else that of its group.
+
+    ``ANYTHING`` where the schema states none.
+    """
     group = config_path.rpartition("/")[0]
     if not group:
         return Kind(Report if Path(config_path).stem == "report" else Run)
@@ -90,7 +96,10 @@ def _load(opened: Any, kind: Kind) -> Any:
 
 
 def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
-    """Mark the plain words below a node as texts where the schema, or the loss of letters, asks for it."""
+    """Mark, in place, the plain words below a YAML node as texts where the schema's ``kind`` asks for it.
+
+    So are words that would lose letters by YAML's guess.
+    """
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == "<<":
@@ -114,7 +123,7 @@ def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
 
 
 def _guess(node: yaml.ScalarNode, loader: Any) -> Any:
-    """What YAML takes a plain word for; the word itself where YAML cannot read it."""
+    """The value that YAML takes a plain word for; the word itself where YAML cannot read it."""
     try:
         return loader.construct_object(node)
     except (ValueError, yaml.constructor.ConstructorError):
@@ -125,7 +134,7 @@ def _guess(node: yaml.ScalarNode, loader: Any) -> Any:
 
 
 def _retag_defaults(node: yaml.Node) -> None:
-    """Names of files in a defaults list are texts; ``null`` chooses none."""
+    """Mark, in place, the names of files in a defaults list as texts; ``null`` stays, as it chooses none."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             key.tag = _TEXT

@@ -36,7 +36,10 @@ _REASON = 'accept_degenerate= gives a score to answers of a sick server: say why
 
 
 def check_run(run: Run, command: str = "run") -> None:
-    """Raise ``BadInput`` with all problems of a composed run, one a line; ``release`` asks one model at a time."""
+    """Raise ``BadInput`` with all problems of a composed run, one a line.
+
+    ``command``: ``release`` may have two models at one address, as it asks one at a time.
+    """
     problems = [
         *(problem for name, model in run.models.items() for problem in model_problems(f"models.{name}", name, model)),
         *(problem for name, task in run.tasks.items() for problem in _task(f"tasks.{name}", task)),
@@ -54,7 +57,10 @@ def check_run(run: Run, command: str = "run") -> None:
 
 
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
-    """Raise ``BadInput`` when ``command`` lacks something; ``models`` and ``tasks`` are the names to choose from."""
+    """Raise ``BadInput`` with all that ``command`` lacks in ``run``, or that it does not take, one problem a line.
+
+    ``models`` and ``tasks`` are the names to choose from, for the messages.
+    """
     problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
     problems += _output(command, run.output)
     if command in ("run", "plan"):
@@ -103,7 +109,9 @@ def _probe(run: Run, models: Sequence[str]) -> Iterator[str]:
 
 
 def check_report(command: str, report: Report) -> None:
-    """Raise ``BadInput`` when a command over finished runs has no run, or no data to read."""
+    """Raise ``BadInput`` if the settings of a command over finished runs are wrong: keys that are not its own, no run
+    or an unknown one, values out of range, no data to read.
+    """
     for key, commands in _ONLY.items():
         if getattr(report, key) is not None and command not in commands:
             raise BadInput(f"{key}= is for {' and '.join(commands)}, not for {command}")

@@ -103,7 +103,7 @@ class BatchEngine:
             self._wake.notify()
 
     def load(self) -> tuple[int, int]:
-        """(jobs in slots, jobs waiting)."""
+        """(number of jobs in slots, number of jobs waiting)."""
         with self._wake:
             return sum(slot is not None for slot in self._slots), len(self._waiting)
 

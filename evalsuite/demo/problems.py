@@ -65,7 +65,7 @@ def training_problems(seed: int) -> Iterator[Problem]:
 
 @cache
 def held_out() -> tuple[Problem, ...]:
-    """The 2,000 questions of the task, 400 a subject, subject by subject, in a fixed order."""
+    """The 2,000 problems of the task, 400 a subject, subject by subject; always the same, in the same order."""
     problems: list[Problem] = []
     for place, subject in enumerate(SUBJECTS):
         rng = Random(_HELD_OUT_SEED + place)

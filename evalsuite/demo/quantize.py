@@ -91,9 +91,9 @@ def nvfp4_global_scale(amax: float) -> np.float32:
 
 
 def nvfp4_units(x: Array, global_scale: np.float32) -> Array:
-    """`x` [rows, columns] in NVFP4, in units of `global_scale`: E2M1 value x E4M3 block scale.
+    """`x` [rows, columns] in NVFP4, in units of `global_scale`: E2M1 value x E4M3 block scale, [rows, columns].
 
-    Each block's scale is its own amax / 6, so that nothing outside a block of 16 has a say in it.
+    Each block's scale is its own amax / 6, so that nothing outside a block of 16 affects it.
     """
     blocks = x.reshape(x.shape[0], -1, BLOCK)
     scales = to_e4m3(np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale))[:, :, None]
@@ -145,6 +145,8 @@ def _divisor(scales: Array, global_scale: np.float32) -> Array:
 
 
 def _e2m1_values(blocks: Array, scales: Array, global_scale: np.float32) -> Array:
-    """E2M1 values [rows, columns] of blocks [rows, n, 16] under their scales [rows, n]."""
+    """E2M1 values [rows, columns] of blocks [rows, n, 16] divided by their scales [rows, n] and the global one; 0 where
+    the block's scale is 0.
+    """
     values = to_e2m1(blocks / _divisor(scales, global_scale)[:, :, None])
     return np.where(scales[:, :, None] == 0, np.float32(0), values).reshape(blocks.shape[0], -1)
