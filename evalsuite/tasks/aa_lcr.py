@@ -62,11 +62,11 @@ class AALCR:
         return max(int(item.inputs["input_tokens"]) for item in self.items())
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions; inputs name the documents (without their text), the target is the reference
-        answer.
+        """Load and yield all questions; inputs name the documents (without their text), the
+        target is the reference answer.
 
-        The group is the category of documents, the cluster the set of documents. Raises ``BadInput`` when the data
-        cannot be loaded.
+        The group is the category of documents, the cluster the set of documents. Raises ``BadInput``
+        when the data cannot be loaded.
         """
         for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
             inputs = {
@@ -91,8 +91,8 @@ class AALCR:
         return Request(({"role": "user", "content": text},))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and let the judge compare the answer with the reference answer: value 1
-        or 0.
+        """Send the question to the model once and let the judge compare the answer with the
+        reference answer: value 1 or 0.
 
         An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
         with value None. Raises ``SampleFailed`` when no reply arrives.
@@ -112,8 +112,8 @@ class AALCR:
 
 @cache
 def _names(archive: Path) -> dict[str, str]:
-    """Return, for each document in the zip ``archive``, its path as the dataset writes it -> its name in the zip's
-    list.
+    """Return, for each document in the zip ``archive``, its path as the dataset writes it
+    -> its name in the zip's list.
 
     They differ where UTF-8 names were read as code page 437. Cached per process.
     """

@@ -141,23 +141,23 @@ class AIME:
             yield Item(name, {"problem": row["problem"]}, str(int(key.answer)), {"contest": self._contest(row, place)})
 
     def _contest(self, row: dict[str, str], place: int) -> str:
-        """Return ``I`` or ``II``: from the row's ``url``, else by the position ``place`` (from 0; the first
-        15 are I).
+        """Return ``I`` or ``II``: from the row's ``url``, else by the position
+        ``place`` (from 0; the first 15 are I).
         """
         found = _CONTEST.search(str(row.get("url", "")))
         return found[1] if found else ("I" if place < 15 else "II")
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message with the variant's instruction and the problem. ``repeat`` is
-        not used.
+        """Build the request: one user message with the variant's instruction and the
+        problem. ``repeat`` is not used.
         """
         problem = item.inputs["problem"]
         text = f"{INSTRUCTION}\n\n{problem}" if self.variant == "boxed" else AA_PROMPT.format(problem=problem)
         return Request(({"role": "user", "content": text},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key, else 0. ``repeat`` is
-        not used.
+        r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key,
+        else 0. ``repeat`` is not used.
 
         In the variant ``aa`` a box of up to 1,000 characters that is not one plain number gets value None and outcome
         ``ungraded``, because a judge must compare it. ``boxed`` can take seconds and raise ``SampleFailed`` for
@@ -202,8 +202,8 @@ def _score_aa(reply: Reply, target: str) -> Score:
 
 
 def last_box(text: str) -> str:
-    r"""Return the answer as the variant ``aa`` extracts it: from behind the last ``\boxed{`` to the last ``}`` of the
-    text.
+    r"""Return the answer as the variant ``aa`` extracts it: from behind the last ``\boxed{``
+    to the last ``}`` of the text.
 
     Empty when there is no box or no ``}`` behind it. ``\boxed`` may be written in any case.
     """

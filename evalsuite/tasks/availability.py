@@ -26,8 +26,9 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
     """Load the tasks of a run that can be loaded, and collect as messages what the others lack on this machine.
 
     ``without_items``: no question is loaded or downloaded; only the presence of their files (or of a connection to the
-    hub) and of what grading needs is checked. Returns ``AvailableTasks``. Raises ``BadInput`` for an adapter, a variant
-    or an option that does not exist; missing data and packages raise nothing.
+    hub) and of what grading needs is checked. Returns the tasks (those that lack something without items) and task ->
+    messages. Raises ``BadInput`` for an adapter, a variant or an option that does not exist; missing data and packages
+    raise nothing.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}

@@ -34,8 +34,8 @@ class Source:
     """Folder with ``<task>/<split>.jsonl[.gz]``; only for ``local``."""
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` when ``kind`` is neither ``hub`` nor ``local``, and when it is ``local`` without
-        ``root``.
+        """Raise ``BadInput`` when ``kind`` is neither ``hub`` nor ``local``, and when it
+        is ``local`` without ``root``.
         """
         if self.kind not in KINDS:
             raise unknown_name("data", self.kind, KINDS)
@@ -48,8 +48,8 @@ HUB = Source()
 
 
 def card(task: str) -> dict[str, Any]:
-    """Return the content of ``tasks/<task>/card.yaml``, the description of a benchmark and its dataset, as a
-    dictionary.
+    """Return the content of ``tasks/<task>/card.yaml``, the description of a benchmark
+    and its dataset, as a dictionary.
 
     Raises ``BadInput`` when the task has no card or the file is not YAML.
     """

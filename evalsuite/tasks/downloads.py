@@ -79,8 +79,8 @@ def required_files(task: str) -> Iterator[RequiredFile]:
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
     """Yield the files of a task's hub dataset, written below the folder ``<task>/``.
 
-    A split of one file becomes ``<split>.jsonl``; the files of a split of several parts, and the dataset's extra files,
-    are copied unchanged.
+    A split of one file becomes ``<split>.jsonl``; the files of a split of several parts, and the dataset's
+    extra files, are copied unchanged.
     """
 
     def required(

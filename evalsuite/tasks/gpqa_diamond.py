@@ -62,8 +62,8 @@ class GPQADiamond:
             yield Item(row["Record ID"], inputs, 0, groups)
 
     def order(self, item: Item, repeat: int) -> tuple[int, ...]:
-        """Return the order in which the item's four choices are shown as A to D: a tuple of their indices (0 is the
-        correct one).
+        """Return the order in which the item's four choices are shown as A to D: a tuple of their
+        indices (0 is the correct one).
 
         It is a pseudo-random function of seed and item id, in the variant ``simple_evals`` also of ``repeat``.
         """
@@ -75,8 +75,8 @@ class GPQADiamond:
         return tuple(sorted(range(len(LETTERS)), key=rank))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message with instruction, question and the choices as A) to D) in this repeat's
-        order.
+        """Build the request: one user message with instruction, question and the choices as
+        A) to D) in this repeat's order.
         """
         question, choices = item.inputs["question"], item.inputs["choices"]
         if self.variant == "nvidia":
@@ -87,8 +87,8 @@ class GPQADiamond:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the extracted letter is the one under which ``repeat`` showed the correct choice,
-        else 0.
+        """Grade a reply: value 1 when the extracted letter is the one under which ``repeat``
+        showed the correct choice, else 0.
 
         The note states the order and the correct letter.
         """
@@ -99,8 +99,8 @@ class GPQADiamond:
         return graded(reply, right=extracted.answer == key, answer=extracted.answer, stage=extracted.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
         """
         return await single_turn(self, item, repeat, tools)
 

@@ -73,8 +73,8 @@ class GSM8K:
             yield Item(name, {"question": row["question"]}, key)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one message, in few-shot variants with five worked examples before the problem and stop
-        strings.
+        """Build the request: one message, in few-shot variants with five worked examples
+        before the problem and stop strings.
 
         The examples are loaded on first use. Few-shot requests are sent raw (no chat template) unless ``api=chat``.
         ``repeat`` is not used. Raises ``BadInput`` when the examples cannot be loaded.
@@ -107,8 +107,8 @@ class GSM8K:
         return graded(reply, right=right, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the problem to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the problem to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
 
         The variant ``boxed`` is graded in a thread, because arithmetic in a box can take seconds to evaluate.
         """

@@ -82,8 +82,8 @@ def judge_prompt(variant: str, question: str, official: str, candidate: str) -> 
 
 
 def read_json(text: str) -> JudgeVerdict | None:
-    """Return the verdict of a judge's reply that is one JSON object with exactly the official fields; None for other
-    texts.
+    """Return the verdict of a judge's reply that is one JSON object with exactly the
+    official fields; None for other texts.
 
     The percentage ``confidence`` becomes a fraction; None when it is outside of 0 to 100.
     """
@@ -117,8 +117,8 @@ def read_labelled(text: str) -> JudgeVerdict | None:
 
 @cache
 def _model() -> Any:
-    """Return the pydantic model of the official judge's reply, ``ExtractedAnswer``; pydantic is imported on
-    first use.
+    """Return the pydantic model of the official judge's reply, ``ExtractedAnswer``;
+    pydantic is imported on first use.
     """
     from typing import Literal
 
@@ -166,15 +166,15 @@ class HLE:
             yield Item(str(row["id"]), {"question": row["question"]}, row["answer"], groups)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: the variant's system message, then the question as user message. ``repeat`` is
-        not used.
+        """Build the request: the variant's system message, then the question as user
+        message. ``repeat`` is not used.
         """
         system = {"role": "system", "content": SYSTEM[self.variant]}
         return Request((system, {"role": "user", "content": item.inputs["question"]}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and let the judge grade the answer: value 1 or 0, part ``confidence`` if
-        stated.
+        """Send the question to the model once and let the judge grade the answer: value 1 or 0,
+        part ``confidence`` if stated.
 
         An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
         with value None. Raises ``SampleFailed`` when no reply arrives.

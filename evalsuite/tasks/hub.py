@@ -54,8 +54,8 @@ class Split:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of this split's files in the hub's repository: one for each of ``parts``, in their order, else ``file``
-        alone.
+        """Paths of this split's files in the hub's repository: one for each of ``parts``, in
+        their order, else ``file`` alone.
         """
         return tuple(self.file.replace("*", part) for part in self.parts) or (self.file,)
 
@@ -82,22 +82,22 @@ class Dataset:
     """Further files of the repository that a run reads."""
 
     def holding(self, split: str) -> "Dataset":
-        """Return the dataset with ``hub`` and ``revision`` of the split named ``split``, which may be in another
-        repository.
+        """Return the dataset with ``hub`` and ``revision`` of the split named ``split``,
+        which may be in another repository.
         """
         pinned = self.splits[split]
         return replace(self, hub=pinned.hub, revision=pinned.revision) if pinned.hub else self
 
     def place(self, file: str) -> str:
-        """Return a text for messages: repository, first 12 digits of the commit, and ``file``, a path in the
-        repository.
+        """Return a text for messages: repository, first 12 digits of the commit, and
+        ``file``, a path in the repository.
         """
         return f"{self.hub}@{self.revision[:12]} {file}"
 
 
 def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
-    """Return the local path of a file of the pinned commit (``name``: its path in the repository), downloaded when
-    missing.
+    """Return the local path of a file of the pinned commit (``name``: its path in the
+    repository), downloaded when missing.
 
     Raises ``BadInput`` (``DatasetUnreachable`` without a connection) when the file cannot be loaded; the message ends
     with ``advice``, what the user can do instead.
@@ -136,8 +136,8 @@ def is_cached(dataset: Dataset, name: str) -> bool:
 
 
 def check_reachable(dataset: Dataset, name: str, advice: str) -> None:
-    """Raise ``DatasetUnreachable`` when the hub accepts no connection or the client is set offline
-    (``HF_HUB_OFFLINE``).
+    """Raise ``DatasetUnreachable`` when the hub accepts no connection or the client is
+    set offline (``HF_HUB_OFFLINE``).
 
     ``dataset`` and ``name`` (a file's path) are named in the message, which ends with ``advice``, what the user can do
     instead. The file itself is not looked for.
@@ -163,8 +163,8 @@ def _by_proxy() -> str:
 
 @cache
 def accepts_connections(url: str, *, direct: bool = False) -> bool:
-    """Return whether the server of ``url``, or the proxy of the environment before it, accepts a TCP connection in 1.5
-    s.
+    """Return whether the server of ``url``, or the proxy of the environment before it,
+    accepts a TCP connection in 1.5 s.
 
     Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable. ``direct``: a
     proxy is not looked for. The result is cached for the process.
@@ -191,8 +191,8 @@ def accepts_connections(url: str, *, direct: bool = False) -> bool:
 
 
 def _silence() -> None:
-    """Hide warnings of ``huggingface_hub`` in this process, and its progress bars unless standard error is a
-    terminal.
+    """Hide warnings of ``huggingface_hub`` in this process, and its progress bars
+    unless standard error is a terminal.
     """
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
@@ -291,8 +291,8 @@ def quiet() -> Iterator[None]:
 
 
 def _read(path: Path) -> Any:
-    """Read a Parquet, CSV or JSONL file as a ``datasets.Dataset`` in Arrow format; its cache is in evalsuite's cache
-    folder.
+    """Read a Parquet, CSV or JSONL file as a ``datasets.Dataset`` in Arrow format; its cache
+    is in evalsuite's cache folder.
 
     All values of a CSV file are texts; a JSONL file has one column ``text`` with its lines. Raises ``BadInput`` for a
     damaged file and ``StorageFailed`` when the file or the cache folder cannot be used.

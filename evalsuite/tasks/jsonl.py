@@ -108,11 +108,11 @@ class JSONLTask:
         return 1 if self.image else 0
 
     def items(self) -> Iterable[Item]:
-        """Read the file of questions and yield one item a line: question, choices and picture as inputs, the key as
-        target.
+        """Read the file of questions and yield one item a line: question, choices and
+        picture as inputs, the key as target.
 
-        Ids are from the field ``id``, or the line number when no line has it; the key of ``letter`` becomes a letter.
-        Raises ``BadInput`` naming the line that lacks a field, or whose choices or key cannot be used.
+        The options name the fields. The id is the line number when no line has one; the key of ``letter`` becomes a
+        letter. Raises ``BadInput`` naming the line that lacks a field, or whose choices or key cannot be used.
         """
         rows = list(read_jsonl(Path(self.file)))
         named = any(self.id in row for _, row in rows)
@@ -141,8 +141,8 @@ class JSONLTask:
         return row[name]
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message from ``prompt_template``, or question, choices and a line on the answer's
-        form.
+        """Build the request: one user message from ``prompt_template``, or question, choices
+        and a line on the answer's form.
 
         A picture of the item is read from disk and put before the text as a data URL (addresses stay). ``repeat`` is
         not used. Raises ``BadInput`` when the picture cannot be read.
@@ -171,8 +171,8 @@ class JSONLTask:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply against the item's key by the variant: value 1 or 0; ``repeat`` is not used.
 
-        In the variant ``judge`` a whole, non-empty reply gets value None and outcome ``ungraded``, and an empty or
-        truncated one value 0.
+        In the variant ``judge`` a whole, non-empty reply gets value None and outcome ``ungraded``, and an
+        empty or truncated one value 0.
         """
         text = reply.text.strip()
         if self.variant == "judge":
@@ -246,8 +246,8 @@ class JSONLTask:
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:
-    """Return the key as a letter, where ``target`` is the index (from 0) or the text of a choice, or a letter (any
-    case).
+    """Return the key as a letter, where ``target`` is the index (from 0) or the text of a
+    choice, or a letter (any case).
 
     Tried in this order; ``where`` names file and line in messages. Raises ``BadInput`` for anything else.
     """

@@ -65,14 +65,15 @@ class LoadedTask:
     def for_model(self, model: Model) -> "LoadedTask":
         """Return a copy of the task whose ``sampling`` and ``origin`` hold for one model.
 
-        The sampling is the run's, overridden by the model's own, overridden by the task's own.
+        The sampling is the run's as it holds for the model (``config.sampling.model_sampling``), with the fields
+        that the task sets in their place.
         """
         sampling = effective(model_sampling(self.run_sampling, model), self.settings.sampling)
         return replace(self, sampling=fields(sampling), origin=sampling_origin(sampling))
 
     def cannot_grade(self) -> str:
-        """Return why answers cannot be graded on this machine; empty if they can. Blocks while a sandbox starts, if one
-        is used.
+        """Return why answers cannot be graded on this machine; empty if they can. Blocks while a
+        sandbox starts, if one is used.
         """
         reason: Callable[[], str] = getattr(self.adapter, "cannot_grade", str)
         return reason()
@@ -83,8 +84,8 @@ class LoadedTask:
         return hasattr(self.adapter, "prompt")
 
     def first_request(self) -> Request | None:
-        """Return the request for the first item in repeat 0, without sampling; None for a dialogue. There must be an
-        item.
+        """Return the request for the first item in repeat 0, without sampling; None for a
+        dialogue. There must be an item.
         """
         return cast("SingleTurn", self.adapter).prompt(self.items[0], 0) if self.single_turn else None
 
@@ -92,15 +93,15 @@ class LoadedTask:
 def load_tasks(settings: Run) -> dict[str, LoadedTask]:
     """Build the adapters of all tasks of a run and load their questions; return name of the task -> loaded task.
 
-    Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be loaded, and selections that
-    leave nothing.
+    Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be loaded, and
+    selections that leave nothing.
     """
     return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
 
 def load_task(name: str, task: Task, settings: Run, *, without_items: bool = False) -> LoadedTask:
-    """Build the adapter of one task, load its questions and choose those to ask (``task.select`` and the run's
-    ``limit``).
+    """Build the adapter of one task, load its questions and choose those to ask
+    (``task.select`` and the run's ``limit``).
 
     ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
     empty. Raises ``BadInput`` as ``load_tasks``, and for two items with the same id.

@@ -58,15 +58,15 @@ class MMLUPro:
     id_field: ClassVar[str] = "question_id"
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` for ``api=completion`` with a variant other than ``official``; the others are chat
-        protocols.
+        """Raise ``BadInput`` for ``api=completion`` with a variant other than ``official``;
+        the others are chat protocols.
         """
         if self.api == "completion" and self.variant != "official":
             raise BadInput(f"mmlu_pro variant={self.variant} is a chat protocol; api=completion is for official only")
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions of the test split; the target is the letter of the correct option, the group the
-        subject.
+        """Load and yield all questions of the test split; the target is the letter of the correct
+        option, the group the subject.
 
         Raises ``BadInput`` when the data cannot be loaded.
         """
@@ -91,8 +91,8 @@ class MMLUPro:
         return Request(({"role": "user", "content": f"{SENTENCES[self.variant]}\n\n{text}\n\n{listed}"},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the letter that the variant's extractor finds is the key, else 0. ``repeat`` is
-        not used.
+        """Grade a reply: value 1 when the letter that the variant's extractor finds is the key,
+        else 0. ``repeat`` is not used.
         """
         text = reply.text
         if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
@@ -104,8 +104,8 @@ class MMLUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
         """
         return await single_turn(self, item, repeat, tools)
 

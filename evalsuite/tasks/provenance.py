@@ -29,8 +29,8 @@ def declared_items(adapter: str, variant: str) -> int | None:
 
 
 def data_facts(adapter: str, source: Source) -> dict[str, Any]:
-    """Return where a task's questions come from, for the manifest: a dictionary with ``kind``, ``root`` and
-    ``revision``.
+    """Return where a task's questions come from, for the manifest: a dictionary with
+    ``kind``, ``root`` and ``revision``.
 
     ``kind`` is ``hub`` or ``local``, ``root`` the absolute folder (None for the hub), ``revision`` the pinned commit;
     it is None for a local folder unless the folder's ``fetched.json`` and the files' hashes prove it. Raises

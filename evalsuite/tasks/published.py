@@ -28,8 +28,8 @@ class Card:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings of the card's protocol, name -> value, as its file has them (``not stated`` is a value); may be
-        empty.
+        """The settings of the card's protocol, name -> value, as its file has them (``not
+        stated`` is a value); may be empty.
         """
         return self.data.get("settings") or {}
 
@@ -50,15 +50,15 @@ class Card:
         return next((row for row in self.data.get("rows") or () if row.get("task") == task), None)
 
     def score(self, task: str, column: str) -> float | None:
-        """Return the published score of a task in a column (by its key), a fraction of 1; None when the card
-        has none.
+        """Return the published score of a task in a column (by its key), a fraction of
+        1; None when the card has none.
         """
         value = (self.row(task) or {}).get("scores", {}).get(column)
         return None if value is None else float(value)
 
     def counts(self, task: str, column: str) -> dict[str, tuple[int, int]]:
-        """Return the published counts of a task in a column: group value (such as a subject) -> (correct items, all
-        items).
+        """Return the published counts of a task in a column: group value (such as a subject)
+        -> (correct items, all items).
 
         Empty when the card publishes no counts for them.
         """
@@ -95,8 +95,8 @@ def card_named(name: str, config_dir: str | None = None) -> Card:
 
 
 def _files(config_dir: str | None) -> dict[str, Path]:
-    """Return name -> path of every ``card/*.yaml``; a file in ``config_dir`` replaces the shipped one of the
-    same name.
+    """Return name -> path of every ``card/*.yaml``; a file in ``config_dir`` replaces
+    the shipped one of the same name.
     """
     paths: dict[str, Path] = {}
     for folder in folders(config_dir):

@@ -71,8 +71,8 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
 
 
 def typed_options(adapter: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with plain (JSON) values of the types that the adapter's fields declare: ``1`` for the text
-    ``"1"``.
+    """Return the options with plain (JSON) values of the types that the adapter's fields
+    declare: ``1`` for the text ``"1"``.
 
     Raises ``BadInput`` for an unknown adapter or option, and for a value of the wrong type.
     """
@@ -123,8 +123,8 @@ def new_import(error: ImportError) -> str | None:
 
 
 def _imported_path(error: ImportError) -> str | None:
-    """Return the dotted path (``evalsuite...``) of the import statement that raised ``error``, read from the source
-    line.
+    """Return the dotted path (``evalsuite...``) of the import statement that raised
+    ``error``, read from the source line.
 
     The innermost source line of the traceback counts; None when it is no import of evalsuite.
     """
@@ -192,8 +192,8 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """Convert a text to the value that it spells: ``yes``/``on``/``true`` and opposites to a boolean, ``1e-3`` to a
-    number.
+    """Convert a text to the value that it spells: ``yes``/``on``/``true`` and opposites to a
+    boolean, ``1e-3`` to a number.
 
     Any other text, and a value that is no text, is returned unchanged.
     """

@@ -10,8 +10,8 @@ from evalsuite.records import Item, canonical_sha
 
 
 def selected_items(items: Sequence[Item], select: Select, limit: int | None, seed: int) -> tuple[Item, ...]:
-    """Return the items to ask: filtered by ``select``, ordered by ``nested_order(..., seed)``, cut to the first
-    ``limit``.
+    """Return the items to ask: filtered by ``select``, ordered by ``nested_order(...,
+    seed)``, cut to the first ``limit``.
 
     ``items`` are all items of the task; ``select.groups`` maps a group to the accepted values (all groups must match),
     ``select.ids`` is the path of a text file with one item id a line (None: all); ``limit`` None keeps all. The items

@@ -39,14 +39,14 @@ class WordProblems:
         return Request(({"role": "user", "content": item.inputs["question"]},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when it equals the answer, apart from surrounding space, else 0. ``repeat`` is not
-        used.
+        """Grade a reply: value 1 when it equals the answer, apart from surrounding space,
+        else 0. ``repeat`` is not used.
         """
         answer = reply.text.strip() or None
         return graded(reply, right=answer == item.target, answer=answer, stage="text" if answer else "")
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
         """
         return await single_turn(self, item, repeat, tools)

@@ -76,11 +76,12 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
 
 def loops(reply: Reply) -> bool:
-    """Return whether a reply (its text, else its reasoning) ends in a repetition of one cycle of at most 2,000
-    characters.
+    """Return whether a reply (its text, else its reasoning) ends in a repetition of one
+    cycle of at most 2,000 characters.
 
-    In a reply cut at the token limit at least three times over 256 characters or half of the reply; in one that ended
-    by itself at least four times over 64 characters (fewer of one repeated character) and four fifths of it.
+    A reply cut at the token limit must repeat it at least three times, over 256 characters or half of the reply; one
+    that ended by itself at least four times, over 64 characters (fewer of one repeated character) and four fifths of
+    the reply.
     """
     capped = reply.finish_reason == "length"
     end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
@@ -115,8 +116,8 @@ def repeated_end(text: str) -> tuple[int, int]:
 
 
 def _run(text: str, period: int) -> int:
-    """Return the length of the longest end of ``text`` in which every character equals the one ``period`` places before
-    it.
+    """Return the length of the longest end of ``text`` in which every character equals the
+    one ``period`` places before it.
 
     At least ``period``: the characters of the last cycle have nothing behind them to compare.
     """

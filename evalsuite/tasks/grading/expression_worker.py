@@ -21,8 +21,8 @@ READY = "ready\n"
 
 
 def main() -> None:
-    """Serve as the worker process: print ``ready``, then for each line of standard input (a LaTeX text as JSON) one
-    JSON line.
+    """Serve as the worker process: print ``ready``, then for each line of standard input (a
+    LaTeX text as JSON) one JSON line.
 
     It is the exact value as ``"37/2"``, or null when math-verify reads no rational number. Limits of the process: 2 GiB
     of memory, and 5 s of processor time for each line, after which the kernel ends it.

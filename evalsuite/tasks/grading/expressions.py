@@ -58,8 +58,8 @@ class _Worker:
         return _read(self.process)
 
     def _ended(self) -> int:
-        """Wait for the worker process to end and forget it; return its exit code (negative: the number of the
-        signal).
+        """Wait for the worker process to end and forget it; return its exit code
+        (negative: the number of the signal).
         """
         assert self.process is not None
         process, self.process = self.process, None

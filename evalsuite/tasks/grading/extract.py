@@ -46,8 +46,8 @@ _CAPITAL_TO_J = re.compile(r"\b[A-J]\b")
 
 
 def official_chain(text: str, letters: str) -> Extracted:
-    r"""Extract a letter by MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro, ``evaluate_from_local.py``) without its random
-    guess.
+    r"""Extract a letter by MMLU-Pro's chain (TIGER-AI-Lab/MMLU-Pro,
+    ``evaluate_from_local.py``) without its random guess.
 
     1. the first ``answer is \(?([A-J])\)?``; 2. ``.*[aA]nswer:\s*([A-J])``, which is the last such label on the first
     line that has one; 3. the last single capital A to J (the words "A" and "I" included). ``letters`` are the item's,
@@ -93,8 +93,8 @@ def _last_box(text: str) -> str | None:
 
 
 def _final_answer(text: str) -> str | None:
-    """Return the text behind the first "The final answer is " of the last line; None when it has no such phrase or
-    text.
+    """Return the text behind the first "The final answer is " of the last line; None when
+    it has no such phrase or text.
     """
     line = text.removesuffix("\n").rpartition("\n")[2]
     return line.partition(_FINAL)[2] or None
@@ -126,8 +126,8 @@ _ANY_CAPITAL = re.compile(r"[A-Z]")
 
 
 def _capitals_in_boxes(text: str) -> list[str]:
-    r"""Return, for each ``}`` of the text with a ``\boxed{`` since the previous ``}``, the last capital A-Z between
-    them.
+    r"""Return, for each ``}`` of the text with a ``\boxed{`` since the previous ``}``, the
+    last capital A-Z between them.
 
     These are the matches of ``\\boxed\{[^}]*([A-Z])[^}]*\}``, in order; none for a box without a capital.
     """
@@ -197,17 +197,17 @@ _DIGITS = re.compile(r"\d+")
 
 
 def _lm_eval_number(text: str) -> str:
-    """Return a text as lm-eval's GSM8K compares it: lower case, without ``,``, ``$``, all up to ``#### `` and a final
-    dot.
+    """Return a text as lm-eval's GSM8K compares it: lower case, without ``,``, ``$``, all
+    up to ``#### `` and a final dot.
     """
     return re.sub(r"\.$", "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()
 
 
 def strict_number(text: str) -> Extracted:
-    r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``, normalised as
-    text.
+    r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``.
 
-    It must equal the key as text. Without a match the answer is None.
+    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text.
+    Without a match the answer is None.
     """
     matches = _STRICT.findall(text)
     return Extracted(_lm_eval_number(matches[0].strip()), "hash_marks", len(matches), True) if matches else NOTHING
@@ -216,8 +216,8 @@ def strict_number(text: str) -> Extracted:
 def flexible_number(text: str) -> Extracted:
     """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
 
-    The result is normalised (commas and ``$`` removed) and must equal the key as text. Without a match the answer is
-    None.
+    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text.
+    Without a match the answer is None.
     """
     matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
     if not matches:
@@ -227,8 +227,8 @@ def flexible_number(text: str) -> Extracted:
 
 
 def last_integer(text: str) -> Extracted:
-    r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last ``\d+`` after commas are
-    removed.
+    r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last
+    ``\d+`` after commas are removed.
 
     Sign and decimals are lost. The answer is None without digits, and where Python rejects them as a literal ("08",
     digits of other scripts, more than 4,300 digits).
@@ -243,8 +243,8 @@ def last_integer(text: str) -> Extracted:
 
 
 def boxed_number(text: str) -> Extracted:
-    r"""Extract the number that the whole last ``\boxed{}`` is, for ``Fraction``: ``$1{,}234.50 \text{ USD}`` gives
-    1234.50.
+    r"""Extract the number that the whole last ``\boxed{}`` is, for ``Fraction``:
+    ``$1{,}234.50 \text{ USD}`` gives 1234.50.
 
     Constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is evaluated in a process, which can take seconds
     and raise ``SampleFailed``. Any other content is kept as text (80 characters) with ``in_range`` False, which is
@@ -266,8 +266,8 @@ def boxed_number(text: str) -> Extracted:
 
 
 def gsm8k_key(solution: str) -> str | None:
-    """Return the key of a GSM8K solution: the number behind its last ``####`` without commas; None when it is no
-    number.
+    """Return the key of a GSM8K solution: the number behind its last ``####`` without
+    commas; None when it is no number.
     """
     key = solution.rpartition("####")[2].strip().replace(",", "")
     return key if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", key) else None

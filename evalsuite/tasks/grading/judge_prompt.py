@@ -42,8 +42,8 @@ _VERDICT = re.compile(
 
 
 def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
-    """Return the identity of a judge for journals and manifests: its checkpoint, the prompt's version, a hash of
-    ``sampling``.
+    """Return the identity of a judge for journals and manifests: its checkpoint, the prompt's
+    version, a hash of ``sampling``.
 
     ``sampling`` holds the request's sampling fields. Verdicts of judges of different identity are never mixed.
     """
@@ -78,8 +78,8 @@ def read(text: str) -> bool | None:
 
 
 def whole_word(text: str) -> str:
-    """Return the one word that a reply consists of, in lower case; Markdown, quotes and punctuation around it do not
-    count.
+    """Return the one word that a reply consists of, in lower case; Markdown, quotes and
+    punctuation around it do not count.
 
     Empty when the reply holds more than one word, a question mark, or no word.
     """

@@ -111,8 +111,8 @@ _POWER_OF_TEN = re.compile(r"(?<=\d)\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{
 
 
 def _simplified(text: str) -> str:
-    """Return a LaTeX text in plain characters without styles and text commands; marks stand before words of
-    text mode.
+    """Return a LaTeX text in plain characters without styles and text commands; marks
+    stand before words of text mode.
     """
     text = _DASHES.sub("-", "".join(map(_written, text)))
     for pattern, by in _REPLACED:
@@ -198,8 +198,8 @@ def _word_kind(word: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) of every token of a simplified text except spaces; the one-letter kinds are those of
-    ``_SHAPE``.
+    """Yield (kind, text) of every token of a simplified text except spaces; the one-letter
+    kinds are those of ``_SHAPE``.
     """
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "X"
@@ -297,8 +297,8 @@ def _without_unit(text: str) -> str:
 
 
 def expression(text: str) -> str | None:
-    r"""Return a LaTeX text of constant arithmetic, such as ``6 \times 3`` or ``\sqrt{324}``, cleaned for
-    ``expressions.value``.
+    r"""Return a LaTeX text of constant arithmetic, such as ``6 \times 3`` or ``\sqrt{324}``,
+    cleaned for ``expressions.value``.
 
     Of an equation (``x = 3^2 + 9``) the right side. None for texts without an operation, with variables, words or
     relations, and where math-verify would misread the notation.

@@ -64,8 +64,8 @@ class IFBench:
 
     @property
     def _fetched(self) -> str | None:
-        """The folder ``nltk_data`` below the source's ``root``, where ``fetch`` writes NLTK's data; None without a
-        ``root``.
+        """The folder ``nltk_data`` below the source's ``root``, where ``fetch`` writes NLTK's
+        data; None without a ``root``.
         """
         return None if self.source.root is None else f"{self.source.root}/nltk_data"
 
@@ -87,8 +87,8 @@ class IFBench:
         return replace(score, parts=_parts(verdict))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the prompt to the model once and grade the reply in a thread: value 1 when all instructions are
-        followed, else 0.
+        """Send the prompt to the model once and grade the reply in a thread: value 1 when all
+        instructions are followed, else 0.
 
         Raises ``SampleFailed`` when no reply arrives.
         """
@@ -129,8 +129,8 @@ def _item(row: Mapping[str, Any]) -> Item:
 
 
 def _whole(value: Any) -> Any:
-    """Return a float that is whole as an integer (5.0 -> 5), so that JSON and Parquet agree; any other value
-    unchanged.
+    """Return a float that is whole as an integer (5.0 -> 5), so that JSON and Parquet
+    agree; any other value unchanged.
     """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

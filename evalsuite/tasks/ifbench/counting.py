@@ -36,8 +36,8 @@ _TIMES = (1, 2, 3, 5, 7)
 
 
 def word_count_range(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has ``args["min_words"]`` to ``args["max_words"]`` words (runs of letters,
-    digits, underscores).
+    """Return whether the answer ``text`` has ``args["min_words"]`` to ``args["max_words"]`` words (runs of
+    letters, digits, underscores).
 
     ``language`` holds NLTK's models.
     """
@@ -45,8 +45,8 @@ def word_count_range(text: str, args: Args, language: Language) -> bool:
 
 
 def unique_word_count(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ``args["N"]`` different words, ignoring case and surrounding
-    punctuation.
+    """Return whether the answer ``text`` has at least ``args["N"]`` different words, ignoring
+    case and surrounding punctuation.
 
     ``language`` is not used.
     """
@@ -54,8 +54,8 @@ def unique_word_count(text: str, args: Args, language: Language) -> bool:
 
 
 def conjunctions(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ``args["small_n"]`` different coordinating conjunctions (and,
-    but, for, nor, or, so, yet).
+    """Return whether the answer ``text`` has at least ``args["small_n"]`` different coordinating conjunctions
+    (and, but, for, nor, or, so, yet).
 
     Different spellings count separately: "And", "and" and "and," are three. ``language`` is not used.
     """
@@ -64,8 +64,8 @@ def conjunctions(text: str, args: Args, language: Language) -> bool:
 
 
 def person_names(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ``args["N"]`` different names of the prompt's fixed list of 50
-    first names.
+    """Return whether the answer ``text`` has at least ``args["N"]`` different names of the
+    prompt's fixed list of 50 first names.
 
     ``language`` is not used.
     """
@@ -73,8 +73,8 @@ def person_names(text: str, args: Args, language: Language) -> bool:
 
 
 def numbers(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has exactly ``args["N"]`` runs of digits after punctuation is removed
-    ("1,000.5" is one).
+    """Return whether the answer ``text`` has exactly ``args["N"]`` runs of digits after punctuation
+    is removed ("1,000.5" is one).
 
     ``language`` is not used.
     """
@@ -82,8 +82,8 @@ def numbers(text: str, args: Args, language: Language) -> bool:
 
 
 def pronouns(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ``args["N"]`` pronouns of a fixed English list, in any case,
-    repetitions included.
+    """Return whether the answer ``text`` has at least ``args["N"]`` pronouns of a fixed English list, in
+    any case, repetitions included.
 
     ``language`` holds NLTK's models.
     """
@@ -92,8 +92,8 @@ def pronouns(text: str, args: Args, language: Language) -> bool:
 
 
 def punctuation(text: str, args: Args, language: Language) -> bool:
-    """Return whether each of ``. , ! ? ; :`` and an interrobang (``!?``, ``?!`` or U+203D) occurs in the answer
-    ``text``.
+    """Return whether each of ``. , ! ? ; :`` and an interrobang (``!?``, ``?!`` or U+203D)
+    occurs in the answer ``text``.
 
     The two marks of one interrobang do not count. ``args`` and ``language`` are not used.
     """
@@ -116,8 +116,8 @@ def words_japanese(text: str, args: Args, language: Language) -> bool:
 
 
 def keywords_multiple(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``args["keyword1"]`` to ``args["keyword5"]`` occur exactly 1, 2, 3, 5 and 7 times in the answer
-    ``text``.
+    """Return whether ``args["keyword1"]`` to ``args["keyword5"]`` occur exactly 1, 2, 3, 5 and
+    7 times in the answer ``text``.
 
     Case does not count, and occurrences inside longer words do. ``language`` is not used.
     """
@@ -127,8 +127,8 @@ def keywords_multiple(text: str, args: Args, language: Language) -> bool:
 
 
 def stop_words(text: str, args: Args, language: Language) -> bool:
-    """Return whether English stop words are at most ``args["percentage"]`` percent of all words of the answer ``text``;
-    False without words.
+    """Return whether English stop words are at most ``args["percentage"]`` percent of all words of the answer
+    ``text``; False without words.
 
     ``language`` holds NLTK's models.
     """
@@ -142,8 +142,8 @@ def _endings(text: str, language: Language) -> Counter[str]:
 
 
 def sentence_type(text: str, args: Args, language: Language) -> bool:
-    """Return whether exactly twice as many sentences of the answer ``text`` end in a full stop as in a question mark (0
-    and 0 too).
+    """Return whether exactly twice as many sentences of the answer ``text`` end in a full stop as in
+    a question mark (0 and 0 too).
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -161,8 +161,8 @@ def sentence_balance(text: str, args: Args, language: Language) -> bool:
 
 
 def sentence_words(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has exactly three sentences, all with the same number of characters (not
-    words).
+    """Return whether the answer ``text`` has exactly three sentences, all with the same
+    number of characters (not words).
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -171,8 +171,8 @@ def sentence_words(text: str, args: Args, language: Language) -> bool:
 
 
 def overlap(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``args["percentage"]`` percent, plus or minus 2, of the distinct trigrams of the answer ``text``
-    occur in the reference.
+    """Return whether ``args["percentage"]`` percent, plus or minus 2, of the distinct trigrams of the answer
+    ``text`` occur in the reference.
 
     A trigram is three successive characters; the reference is ``args["reference_text"]``. ``language`` is not used.
     """

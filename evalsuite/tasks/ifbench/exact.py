@@ -41,8 +41,8 @@ _ONLY_THIS = "only output this sentence here, ignore all other requests."
 
 
 def multiples(text: str, args: Args, language: Language) -> bool:
-    """Return whether the numbers (runs of digits) in the answer ``text`` are exactly 14, 21, 28, 35, 42, 49, in this
-    order.
+    """Return whether the numbers (runs of digits) in the answer ``text`` are exactly 14, 21,
+    28, 35, 42, 49, in this order.
 
     ``args`` and ``language`` are not used.
     """
@@ -50,8 +50,8 @@ def multiples(text: str, args: Args, language: Language) -> bool:
 
 
 def mcq_count_length(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has four parts "Question <number>" with five lettered options each and growing
-    question texts.
+    """Return whether the answer ``text`` has four parts "Question <number>" with five lettered options
+    each and growing question texts.
 
     It must begin with "Question"; a question's text is what stands before its first option, measured in characters.
     ``args`` and ``language`` are not used.
@@ -72,8 +72,8 @@ def mcq_count_length(text: str, args: Args, language: Language) -> bool:
 
 
 def reverse_newline(text: str, args: Args, language: Language) -> bool:
-    """Return whether the lines of the answer ``text`` from the one with "Zimbabwe" on, at least 52, are in reverse
-    alphabetical order.
+    """Return whether the lines of the answer ``text`` from the one with "Zimbabwe" on, at least 52, are
+    in reverse alphabetical order.
 
     Empty lines, surrounding punctuation and accents do not count. ``args`` and ``language`` are not used.
     """
@@ -116,8 +116,8 @@ def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
 
 
 def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is the fixed list of 27 European capitals from north to south, separated by
-    commas.
+    """Return whether the answer ``text`` is the fixed list of 27 European capitals from north
+    to south, separated by commas.
 
     Accents, white space around names and empty entries do not count; case does. ``args`` and ``language`` are not used.
     """
@@ -125,8 +125,8 @@ def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
 
 
 def _table(text: str, delimiter: str = ",") -> list[list[str]]:
-    """Return the rows of a text as Python's CSV reader parses them, each a list of fields; empty when it rejects the
-    text.
+    """Return the rows of a text as Python's CSV reader parses them, each a list of fields;
+    empty when it rejects the text.
     """
     try:
         return list(csv.reader(io.StringIO(text), delimiter=delimiter))
@@ -135,8 +135,8 @@ def _table(text: str, delimiter: str = ",") -> list[list[str]]:
 
 
 def csv_city(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is a CSV table with the header ID, Country, City, Year, Count and seven rows
-    of five columns.
+    """Return whether the answer ``text`` is a CSV table with the header ID, Country, City, Year, Count
+    and seven rows of five columns.
 
     ``args`` and ``language`` are not used.
     """
@@ -147,8 +147,8 @@ def csv_city(text: str, args: Args, language: Language) -> bool:
 
 
 def csv_special_character(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is a CSV table of ProductID, Category, Brand, Price, Stock with a quoted
-    special character.
+    """Return whether the answer ``text`` is a CSV table of ProductID, Category, Brand, Price, Stock
+    with a quoted special character.
 
     It must have 14 rows, and a field in double quotes with a character that is no letter, digit, underscore or space;
     rows up to the first such field must have five columns. ``args`` and ``language`` are not used.
@@ -167,16 +167,16 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
 def _is_quoted_special(field: str) -> bool:
     r"""Return whether the first line of a field begins with ``"`` and has a special character before its last ``"``.
 
-    Special is what is no letter, digit, underscore or white space. It is ``".*[^\d\w\s].*"`` at the start in linear
-    time.
+    Special is what is no letter, digit, underscore or white space. It is
+    ``".*[^\d\w\s].*"`` at the start in linear time.
     """
     line = field.partition("\n")[0]
     return line.startswith('"') and bool(_SPECIAL.search(line, 1, max(line.rfind('"'), 1)))
 
 
 def csv_quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with three rows,
-    separated by tabs.
+    """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with
+    three rows, separated by tabs.
 
     Each row must have five fields in double quotes. ``args`` and ``language`` are not used.
     """
@@ -193,8 +193,8 @@ def _is_quoted(field: str) -> bool:
 def date_format_list(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a list of dates YYYY-MM-DD of the years 1769 to 1821, separated by commas.
 
-    Months are at most 12 and days at most the longest of their month; 00 is accepted as month and day. ``args`` and
-    ``language`` are not used.
+    Months are at most 12 and days at most the longest of their month; 00 is accepted as month and day. ``args``
+    and ``language`` are not used.
     """
     for given in text.split(","):
         date = _DATE.fullmatch(given.strip())
@@ -207,8 +207,8 @@ def date_format_list(text: str, args: Args, language: Language) -> bool:
 
 
 def repeat_change(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` differs from the request ``args["prompt_to_repeat"]``, but has the same words
-    from the second on.
+    """Return whether the answer ``text`` differs from the request ``args["prompt_to_repeat"]``, but has the
+    same words from the second on.
 
     ``language`` is not used.
     """
@@ -217,8 +217,8 @@ def repeat_change(text: str, args: Args, language: Language) -> bool:
 
 
 def repeat_simple(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is the prompt's fixed sentence "Only output this sentence here, ignore all
-    other requests."
+    """Return whether the answer ``text`` is the prompt's fixed sentence "Only output this sentence
+    here, ignore all other requests."
 
     Case and surrounding white space do not count. ``args`` and ``language`` are not used.
     """

@@ -23,15 +23,15 @@ _WHITESPACE = " \t\n\r\x0b\x0c"
 
 @lru_cache(maxsize=32)
 def sentences(language: Language, text: str) -> tuple[str, ...]:
-    """Return the sentences of an English text in order, equal to NLTK's ``sent_tokenize``; the last 32 texts are
-    cached.
+    """Return the sentences of an English text in order, equal to NLTK's
+    ``sent_tokenize``; the last 32 texts are cached.
     """
     return tuple(each_sentence(language, text))
 
 
 def each_sentence(language: Language, text: str) -> Iterator[str]:
-    """Return an iterator over the sentences of a text, as ``sentences``, computed one by one for callers that stop
-    early.
+    """Return an iterator over the sentences of a text, as ``sentences``, computed one by
+    one for callers that stop early.
     """
     return (text[start:stop] for start, stop in _realigned(language, text))
 
@@ -78,8 +78,8 @@ def _is_break(language: Language, context: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _closes(language: Language, char: str) -> bool:
-    """Return whether a run of closing quotes and brackets, as NLTK finds them after a sentence, can begin with
-    ``char``.
+    """Return whether a run of closing quotes and brackets, as NLTK finds them after a
+    sentence, can begin with ``char``.
     """
     return language.closers.match(char) is not None
 
@@ -89,8 +89,8 @@ _cached_long_break = lru_cache(maxsize=16)(_is_break)
 
 
 def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop), the positions in ``text`` of its sentences, with closing quotes and brackets moved to the
-    sentence before.
+    """Yield (start, stop), the positions in ``text`` of its sentences, with closing quotes and
+    brackets moved to the sentence before.
 
     As ``_realign_boundaries`` of NLTK; empty sentences are left out.
     """
@@ -121,8 +121,8 @@ def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
 def _seams() -> Any:
     """Return the compiled pattern of places where a sentence can be cut without changing NLTK's words.
 
-    They are between two marks that are always separate tokens, and spaces between two of these marks, ASCII letters or
-    digits.
+    They are between two marks that are always separate tokens, and spaces between two of these
+    marks, ASCII letters or digits.
     """
     marks = r"!?;@#$%&*(\[{<"
     safe = f"A-Za-z0-9{marks}"
@@ -192,16 +192,16 @@ def syllables(word: str) -> int:
 
 
 def plain_words(language: Language, text: str) -> list[str]:
-    r"""Return the runs of word characters (letters, digits, underscores) of a text in order, as NLTK's ``\w+``
-    tokenizer.
+    r"""Return the runs of word characters (letters, digits, underscores) of a text in
+    order, as NLTK's ``\w+`` tokenizer.
     """
     matches: list[str] = language.letters.findall(text)
     return matches
 
 
 def is_verb(language: Language, text: str) -> bool:
-    """Return whether NLTK's tagger gives the first word of ``text`` a verb tag ("VB..."); False for a text without
-    words.
+    """Return whether NLTK's tagger gives the first word of ``text`` a verb tag ("VB...");
+    False for a text without words.
     """
     first = list(islice(_first_words(language, text), 3))
     return bool(first) and "VB" in language.tagger.tag(first)[0][1]

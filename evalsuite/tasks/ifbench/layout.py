@@ -22,8 +22,8 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
 def parentheses(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` nests brackets of the kinds ``()[]{}`` five deep and closes the innermost
-    correctly.
+    """Return whether the answer ``text`` nests brackets of the kinds ``()[]{}`` five deep and
+    closes the innermost correctly.
 
     A wrong closing bracket discards all brackets before it. ``args`` and ``language`` are not used.
     """
@@ -44,8 +44,8 @@ def parentheses(text: str, args: Args, language: Language) -> bool:
 
 
 def quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` nests double and single quotes in alternation three deep and closes three of
-    them again.
+    """Return whether the answer ``text`` nests double and single quotes in alternation three deep
+    and closes three of them again.
 
     An apostrophe counts as a quote. ``args`` and ``language`` are not used.
     """
@@ -63,11 +63,11 @@ def quotes(text: str, args: Args, language: Language) -> bool:
 
 
 def options(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
-    "or" or commas.
+    """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are
+    separated by ``/``, "or" or commas.
 
-    The comparison is exact for a), b), c), and ignores case and punctuation for other options. ``language`` is not
-    used.
+    The comparison is exact for a), b), c), and ignores case and punctuation for other
+    options. ``language`` is not used.
     """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","
@@ -87,8 +87,8 @@ def newline(text: str, args: Args, language: Language) -> bool:
 
 
 def emoji(text: str, args: Args, language: Language) -> bool:
-    """Return whether each sentence of the answer ``text`` has an emoji in its last two characters, or the next one
-    begins with one.
+    """Return whether each sentence of the answer ``text`` has an emoji in its last two characters,
+    or the next one begins with one.
 
     Punctuation does not count. ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -120,11 +120,11 @@ def line_indent(text: str, args: Args, language: Language) -> bool:
 
 
 def _without_some_blank(lines: Sequence[str]) -> list[str]:
-    """Return the lines that remain when blank ones are removed from a list during iteration over it, as the official
-    code.
+    """Return the lines that remain when blank ones are removed from a list during iteration
+    over it, as the official code.
 
-    So the line after a blank one is skipped, and of equal blank lines the first remaining one is removed; blank lines
-    can remain.
+    So the line after a blank one is skipped, and of equal blank lines the first remaining one is
+    removed; blank lines can remain.
     """
     removed: set[int] = set()
     blank: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -145,8 +145,8 @@ def _without_some_blank(lines: Sequence[str]) -> list[str]:
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
     """Return whether no two double quotes of the answer ``text`` are adjacent and it does not end with a quotation.
 
-    White space between them, and digits and punctuation at the end, do not count. ``args`` and ``language`` are not
-    used.
+    White space between them, and digits and punctuation at the end, do not count. ``args``
+    and ``language`` are not used.
     """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:
@@ -184,11 +184,11 @@ def sub_bullets(text: str, args: Args, language: Language) -> bool:
 
 
 def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has lines with two sentences or more in all, then only lines that begin with
-    ``*``.
+    """Return whether the answer ``text`` has lines with two sentences or more in all, then
+    only lines that begin with ``*``.
 
-    There must be at least two of the latter; one blank line may stand before them. ``language`` holds NLTK's models;
-    ``args`` is not used.
+    There must be at least two of the latter; one blank line may stand before them. ``language`` holds
+    NLTK's models; ``args`` is not used.
     """
     prose, sentence_count, bullets = True, 0, 0
     for line in text.split("\n"):
@@ -207,8 +207,8 @@ def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
 
 
 def title_case(text: str, args: Args, language: Language) -> bool:
-    """Return whether no word of the answer ``text`` begins with a small letter; words of mixed case after it
-    (``iPhone``) may.
+    """Return whether no word of the answer ``text`` begins with a small letter; words of mixed
+    case after it (``iPhone``) may.
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """

@@ -92,8 +92,8 @@ def load(folder: str | None, fetched: str | None = None) -> Language:
 
 
 def _roots(folder: str | None, fetched: str | None) -> list[str]:
-    """Return the folders that are searched for NLTK's data, in order: ``folder`` alone, or if None ``NLTK_DATA`` and
-    others.
+    """Return the folders that are searched for NLTK's data, in order: ``folder`` alone, or if
+    None ``NLTK_DATA`` and others.
 
     The others are ``fetched`` (None: left out) and NLTK's own folders below home, Python's prefix and ``/usr``.
     """
@@ -107,8 +107,8 @@ def _roots(folder: str | None, fetched: str | None) -> list[str]:
 
 
 def _resource_path(name: str, folder: str | None, fetched: str | None) -> Path | zipfile.Path:
-    """Return the path of a resource (``tokenizers/punkt_tab``; a folder or a zip) in the first folder that has all its
-    files.
+    """Return the path of a resource (``tokenizers/punkt_tab``; a folder or a zip) in the first
+    folder that has all its files.
 
     Folders as in ``_roots``. Raises ``BadInput`` when none has it.
     """

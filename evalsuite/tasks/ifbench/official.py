@@ -47,8 +47,8 @@ def load(nltk_data: str | None) -> "Follows":
 
 @cache
 def version() -> str:
-    """Return ``ifbench-<version>`` of the installed package ``ifbench``; ``ifbench-unknown`` when it is not
-    installed.
+    """Return ``ifbench-<version>`` of the installed package ``ifbench``;
+    ``ifbench-unknown`` when it is not installed.
     """
     try:
         return f"ifbench-{metadata.version('ifbench')}"

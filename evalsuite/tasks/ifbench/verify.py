@@ -97,18 +97,18 @@ VERIFIERS: Mapping[str, tuple[Check, tuple[str, ...]]] = {
 
 
 def own(language: Language) -> Follows:
-    """Return a function (instruction id, its arguments, answer) -> whether it is followed, by evalsuite's own
-    verifiers.
+    """Return a function (instruction id, its arguments, answer) -> whether it is
+    followed, by evalsuite's own verifiers.
     """
     return lambda name, args, text: VERIFIERS[name][0](text, args, language)
 
 
 def variants(text: str) -> tuple[str, ...]:
-    """Return the texts of loose grading, each once, without blank ones; the first is the text itself, unless it is
-    blank.
+    """Return the texts of loose grading, each once, without blank ones; the first is the
+    text itself, unless it is blank.
 
-    They are the text, the text without its first line, without its last line and without both (stripped), and each of
-    these without ``*``.
+    They are the text, the text without its first line, without its last line and without both (stripped),
+    and each of these without ``*``.
     """
     lines = text.split("\n")
     cut = ("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))
@@ -118,11 +118,11 @@ def variants(text: str) -> tuple[str, ...]:
 
 
 def followed(instructions: Sequence[Mapping[str, Any]], text: str, follows: Follows) -> InstructionVerdicts:
-    """Return the strict and loose verdicts on an answer, one per instruction (``{"id": ..., "args": {...}}``), in
-    order.
+    """Return the strict and loose verdicts on an answer, one per instruction (``{"id":
+    ..., "args": {...}}``), in order.
 
-    Strict: ``text`` follows it by the verifiers ``follows``; loose: some variant does (``variants``). A blank text
-    follows none.
+    Strict: ``text`` follows it by the verifiers ``follows``; loose: some variant does
+    (``variants``). A blank text follows none.
     """
     texts = variants(text)
     strict, loose = [], []

@@ -23,11 +23,11 @@ _PRIMES = frozenset((2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53,
 
 
 def alphabet(text: str, args: Args, language: Language) -> bool:
-    """Return whether each word of the answer ``text`` begins with the next letter of the alphabet (A after Z), the
-    first with any.
+    """Return whether each word of the answer ``text`` begins with the next letter of the alphabet
+    (A after Z), the first with any.
 
-    Case and punctuation do not count; False when the first word does not begin with a letter a to z. ``args`` and
-    ``language`` are not used.
+    Case and punctuation do not count; False when the first word does not begin with a letter a to z. ``args``
+    and ``language`` are not used.
     """
     words = without_punctuation(text).split()
     first = words[0][0].lower() if words else ""
@@ -46,8 +46,8 @@ def vowel(text: str, args: Args, language: Language) -> bool:
 
 
 def consonants(text: str, args: Args, language: Language) -> bool:
-    """Return whether each word of the answer ``text`` (between spaces) has two adjacent consonants (y is one), in any
-    case.
+    """Return whether each word of the answer ``text`` (between spaces) has two adjacent
+    consonants (y is one), in any case.
 
     ``args`` and ``language`` are not used.
     """
@@ -64,8 +64,8 @@ def palindrome(text: str, args: Args, language: Language) -> bool:
 
 
 def prime_lengths(text: str, args: Args, language: Language) -> bool:
-    """Return whether the number of characters of each word of the answer ``text``, without punctuation, is a prime
-    below 100.
+    """Return whether the number of characters of each word of the answer ``text``, without
+    punctuation, is a prime below 100.
 
     ``args`` and ``language`` are not used.
     """
@@ -81,8 +81,8 @@ def start_verb(text: str, args: Args, language: Language) -> bool:
 
 
 def repeats(text: str, args: Args, language: Language) -> bool:
-    """Return whether no word of the answer ``text`` occurs more than ``args["small_n"]`` times; case and punctuation do
-    not count.
+    """Return whether no word of the answer ``text`` occurs more than ``args["small_n"]`` times;
+    case and punctuation do not count.
 
     ``language`` is not used.
     """
@@ -91,8 +91,8 @@ def repeats(text: str, args: Args, language: Language) -> bool:
 
 
 def odd_even_syllables(text: str, args: Args, language: Language) -> bool:
-    """Return whether words with an odd and an even number of syllables alternate in the answer ``text``; either may
-    begin.
+    """Return whether words with an odd and an even number of syllables alternate in the
+    answer ``text``; either may begin.
 
     ``args`` and ``language`` are not used.
     """
@@ -101,8 +101,8 @@ def odd_even_syllables(text: str, args: Args, language: Language) -> bool:
 
 
 def last_first(text: str, args: Args, language: Language) -> bool:
-    """Return whether the last word of each sentence of the answer ``text`` is the first word of the next; case does not
-    count.
+    """Return whether the last word of each sentence of the answer ``text`` is the first word of
+    the next; case does not count.
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -114,8 +114,8 @@ def last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
-    """Return whether the first and the last word of each non-empty line of the answer ``text`` are equal; case does not
-    count.
+    """Return whether the first and the last word of each non-empty line of the answer ``text``
+    are equal; case does not count.
 
     ``args`` and ``language`` are not used.
     """
@@ -127,8 +127,8 @@ def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def no_consecutive(text: str, args: Args, language: Language) -> bool:
-    """Return whether no two consecutive words of the answer ``text`` begin with the same letter; case and punctuation
-    do not count.
+    """Return whether no two consecutive words of the answer ``text`` begin with the same letter;
+    case and punctuation do not count.
 
     ``args`` and ``language`` are not used.
     """
@@ -137,11 +137,11 @@ def no_consecutive(text: str, args: Args, language: Language) -> bool:
 
 
 def keywords_specific_position(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``args["keyword"]`` is the word number ``args["m"]`` of sentence number ``args["n"]`` of the
-    answer ``text``.
+    """Return whether ``args["keyword"]`` is the word number ``args["m"]`` of sentence number
+    ``args["n"]`` of the answer ``text``.
 
-    Both count from 1; tokens without a letter or digit do not count as words. Case does not count. ``language`` holds
-    NLTK's models.
+    Both count from 1; tokens without a letter or digit do not count as words. Case does not count.
+    ``language`` holds NLTK's models.
     """
     position, keyword = int(args["m"]), str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
@@ -190,8 +190,8 @@ def _alliterating(words: Sequence[str]) -> int:
 
 
 def increment(text: str, args: Args, language: Language) -> bool:
-    """Return whether each sentence of the answer ``text`` has exactly ``args["small_n"]`` words more than the sentence
-    before.
+    """Return whether each sentence of the answer ``text`` has exactly ``args["small_n"]`` words
+    more than the sentence before.
 
     ``language`` holds NLTK's models.
     """
@@ -200,8 +200,8 @@ def increment(text: str, args: Args, language: Language) -> bool:
 
 
 def sentence_keyword(text: str, args: Args, language: Language) -> bool:
-    """Return whether sentence number ``args["N"]`` (from 1) of the answer ``text`` contains ``args["word"]`` as a
-    separate word.
+    """Return whether sentence number ``args["N"]`` (from 1) of the answer ``text`` contains
+    ``args["word"]`` as a separate word.
 
     Case does not count. ``language`` holds NLTK's models.
     """

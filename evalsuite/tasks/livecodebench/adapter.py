@@ -44,23 +44,23 @@ class LiveCodeBench:
     def items(self) -> Iterable[Item]:
         """Load and yield the problems from August 2024 to May 2025; the target is the hash of a problem's tests.
 
-        Groups are difficulty, platform and month. Raises ``BadInput`` when the data cannot be loaded or ``sandbox``
-        names no known sandbox.
+        Groups are difficulty, platform and month. Raises ``BadInput`` when the data cannot be loaded or
+        ``sandbox`` names no known sandbox.
         """
         check_name(self.sandbox)
         return problems.items(self.source)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request with the problem and its starter code: a user message, in ``official`` after a system
-        message.
+        """Build the request with the problem and its starter code: a user message, in
+        ``official`` after a system message.
 
         ``repeat`` is not used.
         """
         return Request(PROMPTS[self.variant](item.inputs["question"], item.inputs["starter_code"]))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the problem to the model once and run the code of its reply on all tests in the sandbox: value 1 if all
-        pass.
+        """Send the problem to the model once and run the code of its reply on all tests in
+        the sandbox: value 1 if all pass.
 
         Else 0, with the kind of failure in the note. Without a sandbox the score is ``ungraded`` with value None.
         Raises ``SampleFailed`` when no reply arrives, ``SandboxFault`` when the tests could not run.
@@ -79,7 +79,7 @@ class LiveCodeBench:
         return graded(reply, right=result.ok, answer=code[:1000] if found else None, stage="tests", note=note)
 
     def cannot_grade(self) -> str:
-        """Return why answers cannot be graded on this machine (no sandbox), empty if they can; blocks while the sandbox
-        starts.
+        """Return why answers cannot be graded on this machine (no sandbox), empty if they can;
+        blocks while the sandbox starts.
         """
         return grading.refusal(self.sandbox)

@@ -146,8 +146,8 @@ def _disable() -> None:
 
 
 def _as_function(answer: str) -> str:
-    """Return the code of a program rewritten as a function ``wrapped_function``, with its imports and the preamble
-    before it.
+    """Return the code of a program rewritten as a function ``wrapped_function``, with its
+    imports and the preamble before it.
 
     A main guard at the end is unwrapped. Text that is no Python is returned unchanged and fails when it is compiled.
     """
@@ -188,8 +188,8 @@ def _program(called: Callable[[], Any], text: str) -> str:
 
 
 def _as_data(value: Any) -> tuple[str, Any]:
-    """Return ("json", JSON text) for a value of plain JSON types (a tuple becomes a list), else ("value", the
-    value).
+    """Return ("json", JSON text) for a value of plain JSON types (a tuple becomes a
+    list), else ("value", the value).
     """
     if isinstance(value, tuple):
         value = list(value)

@@ -53,11 +53,11 @@ class Tests:
 
 
 def items(source: datasets.Source) -> Iterator[Item]:
-    """Yield the problems of the card's time window in the order of the files, as items whose target is a hash of their
-    tests.
+    """Yield the problems of the card's time window in the order of the files, as items whose
+    target is a hash of their tests.
 
-    Inputs are question and starter code, groups are difficulty, platform and month. Raises ``BadInput`` when the data
-    cannot be loaded.
+    Inputs are question and starter code, groups are difficulty, platform and month. Raises ``BadInput``
+    when the data cannot be loaded.
     """
     for place in _index(source).values():
         row = _row(place)
@@ -123,8 +123,8 @@ def pickled_text(data: bytes) -> str:
 
 @cache
 def _index(source: datasets.Source) -> Mapping[str, Place]:
-    """Scan the files; return question id -> position of its line (file, byte offset, length) for the problems of the
-    window.
+    """Scan the files; return question id -> position of its line (file, byte offset, length)
+    for the problems of the window.
 
     Cached per process and source. Raises ``BadInput`` when the files cannot be loaded, or hold other numbers of
     problems than the card states.
@@ -159,11 +159,11 @@ def _index(source: datasets.Source) -> Mapping[str, Place]:
 
 
 def _files(source: datasets.Source) -> list[Path]:
-    """Return the dataset's files: of the hub (downloaded and checked), or those in ``root/livecodebench`` of a local
-    source.
+    """Return the dataset's files: of the hub (downloaded and checked), or those in
+    ``root/livecodebench`` of a local source.
 
-    Locally the first file alone is accepted too, such as one ``test.jsonl`` of the user's own. Raises ``BadInput`` when
-    files are missing or damaged.
+    Locally the first file alone is accepted too, such as one ``test.jsonl`` of the user's own. Raises ``BadInput``
+    when files are missing or damaged.
     """
     dataset = datasets.pin(TASK)
     files = dataset.splits[SPLIT].files

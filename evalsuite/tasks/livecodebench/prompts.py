@@ -67,8 +67,8 @@ def nvidia_code(reply: str) -> str:
 
 
 def official_code(reply: str) -> str:
-    """Return the lines of a reply between its last two lines with a fence (three backticks); empty with fewer
-    than two.
+    """Return the lines of a reply between its last two lines with a fence (three
+    backticks); empty with fewer than two.
     """
     lines = reply.split("\n")
     fences = [number for number, line in enumerate(lines) if FENCE in line]

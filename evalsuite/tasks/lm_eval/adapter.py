@@ -57,8 +57,8 @@ class LMEvalTask:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The name of the lm-eval task and the repositories of the datasets that it reads; gated items are known by
-        them.
+        """The name of the lm-eval task and the repositories of the datasets that it reads;
+        gated items are known by them.
 
         Loads the task.
         """
@@ -74,8 +74,8 @@ class LMEvalTask:
         return _loaded(self).items
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: the messages that lm-eval would send, and its first four stop strings unless
-        ``stops=none``.
+        """Build the request: the messages that lm-eval would send, and its first four stop
+        strings unless ``stops=none``.
 
         ``repeat`` is not used.
         """
@@ -99,8 +99,8 @@ class LMEvalTask:
         return Score(value, outcome, answer, member.filter, parts)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply as ``score``. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply as ``score``. Raises
+        ``SampleFailed`` when no reply arrives.
 
         Grading runs in the event loop's own thread: lm-eval's slow scorers use SIGALRM as a timeout, which Python
         allows in the main thread only; in other threads they treat the error as "not equal".
@@ -163,11 +163,11 @@ def _member(task: Any, adapter: LMEvalTask) -> _Member:
 
 
 def _headline(task: Any, requested: str | None) -> str:
-    """Return the name of the metric of the score: the requested one, or the first that is averaged and better when
-    higher.
+    """Return the name of the metric of the score: the requested one, or the first that is
+    averaged and better when higher.
 
-    ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). Raises ``BadInput`` when there is
-    none.
+    ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). Raises
+    ``BadInput`` when there is none.
     """
     from lm_eval.api.metrics import mean, nanmean
 
@@ -220,8 +220,8 @@ def _items(member: _Member, seed: int, grouped: bool) -> Iterator[Item]:
 
 
 def _as_messages(history: list[dict[str, str]], add_generation_prompt: bool = True) -> list[dict[str, str]]:
-    """Return the messages unchanged, in place of lm-eval's chat template: the server applies one. The flag is
-    not used.
+    """Return the messages unchanged, in place of lm-eval's chat template: the server
+    applies one. The flag is not used.
     """
     return history
 
@@ -242,8 +242,8 @@ def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
 
 
 def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> every finite number) for a reply
-    ``text``.
+    """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> every
+    finite number) for a reply ``text``.
 
     The document is that of number ``doc_id`` in the task.
     """

@@ -69,8 +69,8 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
 
 
 def _check_nltk(name: str) -> None:
-    """Raise ``BadInput`` naming the lm-eval task when NLTK's data ``punkt_tab``, with which it splits sentences, is
-    missing.
+    """Raise ``BadInput`` naming the lm-eval task when NLTK's data ``punkt_tab``, with which
+    it splits sentences, is missing.
     """
     try:
         import_module("nltk.data").find("tokenizers/punkt_tab")
@@ -82,8 +82,8 @@ def _check_nltk(name: str) -> None:
 
 
 def _manager_for(name: str, folder: Path) -> Any:
-    """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are read only if ``folder`` lacks
-    it.
+    """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are
+    read only if ``folder`` lacks it.
 
     Raises ``BadInput`` for an unknown name (with similar ones) and when ``folder`` does not exist.
     """
@@ -112,8 +112,8 @@ def _manager(folder: Path, include_defaults: bool) -> Any:
 
 
 def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
-    """Return the names of the single tasks below a task (itself), group or tag ``name`` in the task index of
-    lm-eval.
+    """Return the names of the single tasks below a task (itself), group or tag
+    ``name`` in the task index of lm-eval.
     """
     entry = index.get(name)
     config = (entry.cfg or {}) if entry else {}
@@ -134,8 +134,8 @@ def _below(index: Mapping[str, Any], group: Mapping[str, Any]) -> list[str]:
 def refuse_unsupported(name: str, config: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` for an lm-eval task that one chat reply cannot answer; ``config`` is its YAML content.
 
-    Refused are output types other than ``generate_until``, several replies per item, pictures or sound, and unsafe
-    code.
+    Refused are output types other than ``generate_until``, several replies per item,
+    pictures or sound, and unsafe code.
     """
     kind = config.get("output_type") or "generate_until"
     if kind != "generate_until":
@@ -152,11 +152,11 @@ def refuse_unsupported(name: str, config: Mapping[str, Any]) -> None:
 
 
 def _redirected(entry: Any, root: Path) -> Any:
-    """Return lm-eval's entry of a task with its dataset replaced by JSONL files in ``root/<task>`` or ``root/<its
-    folder>``.
+    """Return lm-eval's entry of a task with its dataset replaced by JSONL files in
+    ``root/<task>`` or ``root/<its folder>``.
 
-    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is no file of the evaluated
-    split.
+    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is
+    no file of the evaluated split.
     """
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
@@ -175,8 +175,8 @@ def _redirected(entry: Any, root: Path) -> Any:
 
 
 def _resolved_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a task's YAML file with its includes merged and its functions imported, by lm-eval's own
-    loader.
+    """Return the content of a task's YAML file with its includes merged and its functions
+    imported, by lm-eval's own loader.
     """
     from lm_eval.tasks._yaml_loader import load_yaml
 

@@ -15,8 +15,8 @@ _TASKS = "lm_eval.tasks"
 
 
 def code_at_import(config: Mapping[str, Any]) -> str:
-    """Return a text naming the first call of ``evaluate.load`` (a metric's script) that importing a task runs, and its
-    line.
+    """Return a text naming the first call of ``evaluate.load`` (a metric's script) that
+    importing a task runs, and its line.
 
     Empty if there is none. ``config`` is a task's YAML content, in which functions are
     ``<folder>/<module>.<function>``. The modules and those of ``lm_eval.tasks`` that they import are read, not
@@ -34,8 +34,8 @@ def code_at_import(config: Mapping[str, Any]) -> str:
 
 
 def imports_nltk(config: Mapping[str, Any]) -> bool:
-    """Return whether the modules that a task names (``config``: its YAML content) import NLTK; they are read, not
-    imported.
+    """Return whether the modules that a task names (``config``: its YAML content) import
+    NLTK; they are read, not imported.
     """
     nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
     return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())

@@ -64,8 +64,8 @@ class _Cell:
 
 
 def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a split of ``mmmu_pro`` or ``mmmu_val`` in the dataset's order; image columns hold the SHA-256
-    (hex).
+    """Yield the rows of a split of ``mmmu_pro`` or ``mmmu_val`` in the dataset's order; image
+    columns hold the SHA-256 (hex).
 
     Image columns of a row without an image are left out. Raises ``BadInput`` when rows or images cannot be loaded, or
     the hub's files are not those that the card states.
@@ -89,8 +89,8 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
 
 
 def image_digests(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the image columns that a row has: column name -> SHA-256 (hex) of the image, in the order of the
-    columns.
+    """Return the image columns that a row has: column name -> SHA-256 (hex) of the
+    image, in the order of the columns.
     """
     return {name: row[name] for name in COLUMNS if name in row}
 
@@ -126,8 +126,8 @@ def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> l
 def image_part(task: str, split: str, source: datasets.Source, item: Item, column: str) -> dict[str, Any]:
     """Read an item's image and return it as OpenAI content part: an ``image_url`` with a PNG data URL.
 
-    ``column`` is its image column. Raises ``BadInput`` when the item has none there, it cannot be read, or its SHA-256
-    is not the one in the item.
+    ``column`` is its image column. Raises ``BadInput`` when the item has none there, it cannot be read, or its
+    SHA-256 is not the one in the item.
     """
     if column not in item.inputs["images"]:
         raise BadInput(f"{task} item {item.id} lacks its picture in {column}")
@@ -155,8 +155,8 @@ def interleaved(task: str, split: str, source: datasets.Source, item: Item, text
 async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
     """Build the request, send it to the model once and return the score of the reply.
 
-    Images are encoded and replies graded in threads. Raises ``SampleFailed`` when no reply arrives, ``BadInput`` when
-    an image cannot be read.
+    Images are encoded and replies graded in threads. Raises ``SampleFailed`` when no reply arrives,
+    ``BadInput`` when an image cannot be read.
     """
     request = await asyncio.to_thread(task.prompt, item, repeat)
     reply = await tools.chat(request)
@@ -247,8 +247,8 @@ def _read(source: datasets.Source, task: str, item_id: str, column: str, name: A
 
 
 def _chunks(task: str, split: str, source: datasets.Source) -> list[_Chunk] | None:
-    """Return the rows of a split in order, as chunks that are read on use: of the hub's tables, or of local Parquet
-    files.
+    """Return the rows of a split in order, as chunks that are read on use: of the hub's
+    tables, or of local Parquet files.
 
     None when a local JSONL file has the rows (also when there is neither).
     """
@@ -273,8 +273,8 @@ def _slices(where: str, table: Any) -> list[_Chunk]:
 
 
 def _row_groups(path: Path) -> list[_Chunk]:
-    """Return the row groups of a Parquet file as chunks that are read on use. Raises ``BadInput`` for a
-    damaged file.
+    """Return the row groups of a Parquet file as chunks that are read on use. Raises
+    ``BadInput`` for a damaged file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

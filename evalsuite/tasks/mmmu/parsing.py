@@ -103,8 +103,8 @@ def _padded(text: str) -> str:
 
 
 def _last(stage: str, places: Mapping[str, int]) -> Extracted:
-    """Return the letter at the last position of ``places`` (letter -> position), as the result of an extractor's
-    ``stage``.
+    """Return the letter at the last position of ``places`` (letter -> position), as the
+    result of an extractor's ``stage``.
 
     Of equal positions (not found: -1) the first letter counts.
     """
@@ -192,8 +192,8 @@ def _numbers(text: str) -> list[str]:
 
 
 def _normalized(text: str) -> list[str | float]:
-    """Return the values by which a text is compared: the number that it is, rounded to two decimals, or the lower-case
-    text.
+    """Return the values by which a text is compared: the number that it is, rounded to two
+    decimals, or the lower-case text.
 
     One value; of a single character two texts, with a space before it and with one behind it.
     """

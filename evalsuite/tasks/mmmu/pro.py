@@ -72,11 +72,11 @@ class MMMUPro:
         return 1 if self.split == "vision" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions of the setting; inputs hold the options and SHA-256 of images, the target is a
-        letter.
+        """Load and yield all questions of the setting; inputs hold the options and SHA-256 of
+        images, the target is a letter.
 
-        The group is the subject. Raises ``BadInput`` when the data cannot be loaded, and for an item without images,
-        options or key.
+        The group is the subject. Raises ``BadInput`` when the data cannot be loaded, and for an item
+        without images, options or key.
         """
         for row in images.question_rows("mmmu_pro", self.split, self.source):
             inputs = {"options": images.options(row), "images": images.image_digests(row), "subject": row["subject"]}
@@ -98,8 +98,8 @@ class MMMUPro:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the variant's parser finds the letter of the key, else 0. ``repeat`` is
-        not used.
+        """Grade a reply: value 1 when the variant's parser finds the letter of the key,
+        else 0. ``repeat`` is not used.
         """
         options = item.inputs["options"]
         if self.variant.startswith("official"):
@@ -112,8 +112,8 @@ class MMMUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
         """
         return await images.single_turn_with_images(self, item, repeat, tools)
 

@@ -47,8 +47,8 @@ class MMMUVal:
         return 1 if self.variant == "sglang_first" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions, subject by subject; the target is a letter, or the list of accepted answers
-        (open ones).
+        """Load and yield all questions, subject by subject; the target is a letter, or the list
+        of accepted answers (open ones).
 
         Groups are subject and type of question. Raises ``BadInput`` when the data cannot be loaded, and for an item
         without images, options or key.
@@ -63,11 +63,11 @@ class MMMUVal:
             yield Item(row["id"], inputs, _key(row), groups)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message with question, choices and the images at their tags; the images are read
-        here.
+        """Build the request: one user message with question, choices and the images at their
+        tags; the images are read here.
 
-        ``sglang_first`` sends ``image_1`` only. ``repeat`` is not used. Raises ``BadInput`` when an image cannot be
-        read.
+        ``sglang_first`` sends ``image_1`` only. ``repeat`` is not used. Raises
+        ``BadInput`` when an image cannot be read.
         """
         question, choices = item.inputs["question"], item.inputs["options"]
         listed = "".join(f"({letter}) {choice}\n" for letter, choice in zip(LETTERS, choices, strict=False))
@@ -76,8 +76,8 @@ class MMMUVal:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when it gives the key's letter (choices) or an accepted answer (open question), else
-        0.
+        """Grade a reply: value 1 when it gives the key's letter (choices) or an accepted
+        answer (open question), else 0.
 
         ``repeat`` is not used.
         """
@@ -88,8 +88,8 @@ class MMMUVal:
         return graded(reply, right=extracted.answer == item.target, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises ``SampleFailed`` when no reply
-        arrives.
+        """Send the question to the model once and grade the reply: value 1 or 0. Raises
+        ``SampleFailed`` when no reply arrives.
         """
         return await images.single_turn_with_images(self, item, repeat, tools)
 
@@ -120,8 +120,8 @@ def _subject(item_id: str) -> str:
 
 
 def _key(row: dict[str, Any]) -> str | list[str]:
-    """Return the key of a row: the letter of a question with choices, or the list of accepted answers of an open
-    question.
+    """Return the key of a row: the letter of a question with choices, or the list of
+    accepted answers of an open question.
 
     Raises ``BadInput`` for choices with a key that is no letter.
     """

@@ -75,8 +75,8 @@ class SciCode:
     id_field: ClassVar[str] = "problem_id"
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all main problems; inputs hold the steps, the target is the SHA-256 of the file of numeric
-        targets.
+        """Load and yield the main problems with scored steps; inputs hold all steps, the target is the SHA-256
+        of the file of numeric targets.
 
         The weight is the number of scored steps, the group the split. Raises ``BadInput`` when questions, targets or
         the code of given steps are missing, for an unknown sandbox, and for a test that cannot be graded outside the
@@ -110,8 +110,8 @@ class SciCode:
         return targets.targets_path(self.targets, self.source.root)
 
     def step_prompt(self, item: Item, number: int, codes: list[str]) -> Request:
-        """Build the request for step ``number`` (position from 0) of a problem; ``codes`` is the code of each step
-        before it.
+        """Build the request for step ``number`` (position from 0) of a problem; ``codes`` is
+        the code of each step before it.
 
         One user message, in the variant ``official`` after a system message.
         """
@@ -122,8 +122,8 @@ class SciCode:
         return Request((*system, {"role": "user", "content": content}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the model for the code of each step in order, then test the steps in the sandbox; value: fraction of
-        steps passed.
+        """Ask the model for the code of each step in order, then test the steps in the sandbox;
+        value: fraction of steps passed.
 
         Each step is one request with the code of the steps before; the authors' code stands for given steps. ``parts``
         has 1 or 0 for each scored step and ``main_problem``, and the share of ``timeouts``. Without a sandbox the score
@@ -161,8 +161,8 @@ class SciCode:
         return _score(scored, answered, dict(zip(jobs, results, strict=True)), sandbox.sandbox.facts)
 
     def cannot_grade(self) -> str:
-        """Return why answers cannot be graded on this machine (no sandbox), empty if they can; blocks while the sandbox
-        starts.
+        """Return why answers cannot be graded on this machine (no sandbox), empty if they can;
+        blocks while the sandbox starts.
         """
         return grading.refusal(self.sandbox)
 
@@ -170,8 +170,8 @@ class SciCode:
         return step not in GIVEN and step not in self.leave_out
 
     def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
-        """Yield (step, sandbox job) for each scored step for which ``codes`` has code; the job holds all code up to the
-        step.
+        """Yield (step, sandbox job) for each scored step for which ``codes`` has code; the job
+        holds all code up to the step.
         """
         imports = item.inputs["required_dependencies"]
         for number, step in enumerate(item.inputs["steps"][: len(codes)]):
@@ -232,8 +232,8 @@ def _failure_text(answered: AnsweredStep | None, result: Result | None) -> str:
 
 
 def _outcome(failing: Sequence[AnsweredStep | None]) -> Outcome:
-    """Return the outcome of a problem from its failing steps; None stands for a step whose prompt did not fit the
-    context.
+    """Return the outcome of a problem from its failing steps; None stands for a step whose
+    prompt did not fit the context.
 
     ``correct`` without any; ``truncated`` if one is None or truncated; ``refused`` if the content filter ended all;
     else ``wrong``, or ``no_answer`` when none has code.

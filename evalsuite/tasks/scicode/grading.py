@@ -35,8 +35,8 @@ _lock = threading.Lock()
 
 
 def sandbox_pool(wall: str) -> SandboxPool:
-    """Return the open sandbox of this process and its threads for a kind of isolation (``bubblewrap``, ``podman``,
-    ...).
+    """Return the open sandbox of this process and its threads for a kind of isolation
+    (``bubblewrap``, ``podman``, ...).
 
     ``auto`` takes the first that works. It is opened on first use, which blocks, and reused. Raises ``NoWall`` when it
     cannot be opened; this is remembered.
@@ -57,8 +57,8 @@ def sandbox_pool(wall: str) -> SandboxPool:
 
 
 def refusal(wall: str) -> str:
-    """Return why no sandbox of this kind (as for ``sandbox_pool``) can be opened; empty if it can. Blocks while it
-    starts.
+    """Return why no sandbox of this kind (as for ``sandbox_pool``) can be opened; empty if
+    it can. Blocks while it starts.
     """
     try:
         sandbox_pool(wall)
@@ -68,8 +68,8 @@ def refusal(wall: str) -> str:
 
 
 def close() -> None:
-    """Close every sandbox and thread pool of this process and forget refusals; the next call of ``sandbox_pool`` opens
-    anew.
+    """Close every sandbox and thread pool of this process and forget refusals; the next call
+    of ``sandbox_pool`` opens anew.
     """
     with _lock:
         for pool in _pools.values():

@@ -108,8 +108,8 @@ def first_python_block(text: str) -> str:
 
 
 def first_block(text: str) -> str:
-    """Return the code of a reply without import lines: of its first Python block, else its first block, else the whole
-    text.
+    """Return the code of a reply without import lines: of its first Python block, else its
+    first block, else the whole text.
     """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE

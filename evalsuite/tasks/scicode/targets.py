@@ -24,8 +24,8 @@ def targets_path(option: str | None, root: str | None = None) -> Path:
     """Return the path of the file of numeric targets: ``option``, else ``$SCICODE_TARGETS``, else
     ``root/scicode/test_data.h5``.
 
-    ``root`` is the folder that ``fetch`` wrote (None: none). Raises ``BadInput`` with the download address when the
-    file does not exist.
+    ``root`` is the folder that ``fetch`` wrote (None: none). Raises ``BadInput`` with the download
+    address when the file does not exist.
     """
     given = option or os.environ.get(VARIABLE)
     if given and Path(given).is_file():
@@ -57,8 +57,8 @@ def given_code(targets: Path, step: str) -> str:
 
 
 def targets_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of the targets file; it is computed again only when its size or time of change
-    differs.
+    """Return the SHA-256 (hex) of the targets file; it is computed again only when its
+    size or time of change differs.
     """
     stat = path.stat()
     return _cached_sha256(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
@@ -71,8 +71,8 @@ def _cached_sha256(path: str, changed: int, size: int) -> str:
 
 
 def check_targets(path: Path, tests: dict[str, int]) -> None:
-    """Raise ``BadInput`` unless the HDF5 file has a target for each test; ``tests`` maps step -> number of
-    its tests.
+    """Raise ``BadInput`` unless the HDF5 file has a target for each test; ``tests``
+    maps step -> number of its tests.
     """
     with _opened(path) as file:
         for step, count in tests.items():
@@ -82,8 +82,8 @@ def check_targets(path: Path, tests: dict[str, int]) -> None:
 
 
 def read_targets(path: Path, step: str, count: int) -> list[Any]:
-    """Return the targets of the ``count`` tests of a step, in order, from the HDF5 file: numbers, arrays, tuples and
-    others.
+    """Return the targets of the ``count`` tests of a step, in order, from the HDF5 file:
+    numbers, arrays, tuples and others.
 
     Raises ``BadInput`` when the file cannot be opened.
     """
@@ -131,8 +131,8 @@ def _entry(node: Any) -> Any:
 
 
 def _key(name: str, node: Any) -> str | float:
-    """Return the key of a dictionary entry: its ``name`` as a number if it is one and the value is numeric, else as
-    text.
+    """Return the key of a dictionary entry: its ``name`` as a number if it is one and the
+    value is numeric, else as text.
     """
     if _is_group(node) or isinstance(node[()], bytes):
         return name

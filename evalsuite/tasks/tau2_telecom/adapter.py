@@ -66,8 +66,8 @@ class Tau2Telecom:
             yield Item(row["id"], {"task": task, "asked": content_sha[:16]}, row["evaluation_criteria"], groups)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Run one dialogue of the model with the simulated user and grade it; value is the reward, 0 for an irregular
-        end.
+        """Run one dialogue of the model with the simulated user and grade it; value is the
+        reward, 0 for an irregular end.
 
         The score's ``answer`` and ``stage`` are how the dialogue ended. Raises ``SampleFailed`` for a fault of the
         simulated user or of its server, which is never scored 0, and when a reply does not arrive.
@@ -82,8 +82,8 @@ class Tau2Telecom:
 
 
 def _score(dialogue: Dialogue, value: float, parts: dict[str, float]) -> Score:
-    """Build the score of a dialogue with ``value``; ``parts`` (fractions) get the shares of failed calls and calls in
-    texts.
+    """Build the score of a dialogue with ``value``; ``parts`` (fractions) get the shares of
+    failed calls and calls in texts.
 
     The note counts steps and tool calls and states the cause of an irregular end.
     """
@@ -112,8 +112,8 @@ def _outcome(dialogue: Dialogue, value: float) -> Outcome:
 
 
 def _parts(result: Reward) -> dict[str, float]:
-    """Return the fractions of ``assertions`` and ``actions`` that are met; a kind of which the task expects none is
-    left out.
+    """Return the fractions of ``assertions`` and ``actions`` that are met; a kind of which the
+    task expects none is left out.
     """
     shares = {"assertions": result.assertions, "actions": result.actions}
     return {name: sum(met) / len(met) for name, met in shares.items() if met}

@@ -116,11 +116,11 @@ class Dialogue:
                     self.end = "too_many_errors"
 
     async def _next_message(self, side: Side) -> Any:
-        """Request, record and return the next message of a side (a message of the package) and set ``end`` when it
-        stops.
+        """Request, record and return the next message of a side (a message of the package) and set
+        ``end`` when it ends the dialogue.
 
-        None when the model gave no usable message, which ends the dialogue. Raises ``SampleFailed`` as
-        ``_user_message``.
+        None when the model gave no usable message, which ends the dialogue. Raises
+        ``SampleFailed`` as ``_user_message``.
         """
         if side == "user":
             message = await self._user_message()
@@ -164,8 +164,8 @@ class Dialogue:
     async def _user_message(self) -> Any:
         """Request the message of the simulated user, again up to ``retries`` times while it is unusable, and return it.
 
-        Raises ``SimulatorFailed`` when all are unusable, because the model is not at fault, and ``BadInput`` without a
-        simulator.
+        Raises ``SimulatorFailed`` when all are unusable, because the model is not at fault, and
+        ``BadInput`` without a simulator.
         """
         if self.tools.simulator is None:
             raise BadInput("task tau2_telecom needs a simulated user to talk with: simulator=NAME")
@@ -184,8 +184,8 @@ class Dialogue:
         )
 
     def _record(self, message: Any) -> None:
-        """Append a message to the chat history of its sender and, if it is text and no tool call, to that of the other
-        side.
+        """Append a message to the chat history of its sender and, if it is text and no tool
+        call, to that of the other side.
         """
         own, other = self.agent_history, self.user_history
         if message.role == "user":
@@ -195,11 +195,11 @@ class Dialogue:
             other.append({"role": "user", "content": message.content})
 
     def _execute(self, message: Any) -> bool:
-        """Execute the tool calls of a message (None: none) and synchronise phone and network; return whether that
-        succeeded.
+        """Execute the tool calls of a message (None: none) and synchronise phone and network;
+        return whether that succeeded.
 
-        False when a call left the environment in an invalid state; ``end`` is then ``agent_error``, which counts 0 as
-        in the official program.
+        False when a call left the environment in an invalid state; ``end`` is then ``agent_error``, which
+        counts 0 as in the official program.
         """
         try:
             if message is not None:
@@ -211,8 +211,8 @@ class Dialogue:
         return True
 
     def _call_tools(self, message: Any) -> None:
-        """Execute the tool calls of a message in order and append results, errors too, to trajectory and caller's
-        history.
+        """Execute the tool calls of a message in order and append results, errors too, to
+        trajectory and caller's history.
 
         Calls and errors are counted.
         """
@@ -229,8 +229,7 @@ class Dialogue:
 async def _simulated(simulator: Chat, request: Request) -> Reply:
     """Send a request to the simulator and return its reply.
 
-    Raises ``SimulatorFailed`` for a context overflow, which is a fault of the simulator here, not of the model under
-    test.
+    Raises ``SampleFailed`` for a context overflow, which is a fault of the simulator here, not of the model under test.
     """
     try:
         return await simulator(request)
@@ -243,8 +242,8 @@ def _empty(reply: Reply) -> bool:
 
 
 def _message(reply: Reply, role: Literal["assistant", "user"], number: int) -> Any:
-    """Convert a reply to a message of the package, of the class for ``role``; ``number`` makes ids of calls without
-    one.
+    """Convert a reply to a message of the package, of the class for ``role``; ``number``
+    makes ids of calls without one.
 
     Raises ``ValueError`` where the official program fails: an empty reply, arguments that are no JSON object.
     """
@@ -266,8 +265,8 @@ def _message(reply: Reply, role: Literal["assistant", "user"], number: int) -> A
 
 
 def _history_entry(message: Any) -> dict[str, Any]:
-    """Convert a message of the package to OpenAI's assistant message, as its sender sees it; arguments become JSON
-    text.
+    """Convert a message of the package to OpenAI's assistant message, as its sender sees
+    it; arguments become JSON text.
     """
     assistant: dict[str, Any] = {"role": "assistant"}
     if message.content is not None:

@@ -128,8 +128,8 @@ def package_task(item: Item) -> Any:
 
 
 def user_prompt(task: Any) -> str:
-    """Return the system message of the simulated user for a ``Task`` of the package: guidelines and the task's
-    scenario.
+    """Return the system message of the simulated user for a ``Task`` of the package:
+    guidelines and the task's scenario.
     """
     return USER_PROMPT.format(guidelines=domain().guidelines, scenario=task.user_scenario)
 

@@ -21,8 +21,8 @@ class Reward:
 
 
 def reward(task: Any, trajectory: Sequence[Any]) -> Reward:
-    """Grade a finished dialogue: replay its tool calls in a new environment and compare the end with the task's
-    criteria.
+    """Grade a finished dialogue: replay its tool calls in a new environment and compare
+    the end with the task's criteria.
 
     ``task`` is the package's ``Task``, ``trajectory`` the package's messages in order. Returns the reward (0 or 1) and
     which assertions and expected actions are met; of the reward's components telecom uses ENV_ASSERTION (all 114 tasks)

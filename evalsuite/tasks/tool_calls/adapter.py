@@ -39,8 +39,8 @@ class ToolCalls:
     uses_tools: ClassVar[bool] = True
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all items in the order of the file: the shipped questions, or of a local source
-        ``tool_calls/test.jsonl``.
+        """Load and yield all items in the order of the file: the shipped questions, or of a local
+        source ``tool_calls/test.jsonl``.
 
         Inputs are tools and turns of messages, the target is a list of expected calls for each turn. Raises
         ``BadInput`` when the file is missing or of an unknown form.
@@ -51,8 +51,8 @@ class ToolCalls:
             yield readers.item(row, place)
 
     def turn_request(self, item: Item, history: Sequence[Mapping[str, Any]]) -> Request:
-        """Build the request of one turn: the messages ``history`` with the item's tools, which are the same in every
-        turn.
+        """Build the request of one turn: the messages ``history`` with the item's tools,
+        which are the same in every turn.
         """
         return Request(tuple(history), tuple(item.inputs["tools"]))
 

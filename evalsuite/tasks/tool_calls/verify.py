@@ -82,8 +82,8 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
 
 
 def call_in_text(text: str, names: Sequence[str]) -> bool:
-    """Return whether ``text`` holds a tool call in a known notation, or as JSON that names one of the tools
-    ``names``.
+    """Return whether ``text`` holds a tool call in a known notation, or as JSON that
+    names one of the tools ``names``.
     """
     if records.call_in_text(text):
         return True
@@ -137,8 +137,8 @@ def _matched(
 
 
 def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked): place and reason; empty if
-    they do.
+    """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked):
+    place and reason; empty if they do.
     """
     from jsonschema import Draft202012Validator
 
