@@ -11,6 +11,7 @@ from typing import Any
 
 from evalsuite.cli.json_output import Content
 from evalsuite.cli.missing import MissingPiece, missing_pieces, missing_table, to_json
+from evalsuite.config.address import shown_urls
 from evalsuite.config.settings import Run
 from evalsuite.endpoint.identity.differences import Difference, differing_facts
 from evalsuite.endpoint.identity.facts import canonical
@@ -132,13 +133,14 @@ async def _check_all(settings: Run, tasks: list[LoadedTask]) -> list[EndpointChe
 
 
 async def _report_waiting(checkups: Sequence[EndpointCheckup]) -> None:
-    began = time.monotonic()
+    began, output = time.monotonic(), console.lines_output(stderr=True)
     while True:
         await asyncio.sleep(WAITING_SECONDS)
         for checkup in checkups:
             if checkup.current:
-                place = f"{checkup.name} ({checkup.model.base_url})"
-                print(f"waiting for {place}: {checkup.current}, {time.monotonic() - began:.0f} s", file=sys.stderr)
+                place = f"{checkup.name} ({shown_urls(str(checkup.model.base_url))})"
+                waited = f"{time.monotonic() - began:.0f} s"
+                output.print(f"waiting for {place}: {checkup.current}, {waited}", markup=False, soft_wrap=True)
 
 
 def _checks_table(checks: Sequence[CheckResult]) -> Table:

@@ -174,7 +174,7 @@ def _notebook_table(
         console.print(view(lines(endpoints, seconds), seconds, console))
         return {"text/plain": text.getvalue(), "text/html": f"<pre>{safe_text.html(text.getvalue())}</pre>"}
 
-    handle = display(shown({}), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    handle = display(shown({}), raw=True, display_id=True)  # type: ignore[no-untyped-call, unused-ignore]
     return lambda endpoints: handle.update(shown(endpoints), raw=True)
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from evalsuite.cli.model_description import Description, describe
+from evalsuite.config.address import shown_urls
 from evalsuite.config.files import ConfigSource, config_source
 from evalsuite.config.model_checks import NAME, RESERVED, address_problems
 from evalsuite.config.sampling import fields, model_sampling, sampling_origin
@@ -15,6 +15,7 @@ from evalsuite.config.settings import Run
 from evalsuite.endpoint.identity.checkpoint import read_files
 from evalsuite.endpoint.identity.survey import Survey, survey
 from evalsuite.errors import BadInput
+from evalsuite.report import console
 
 COMMANDS = ("run", "doctor")
 _USAGE = "write evalsuite run 'urls=[http://A:PORT/v1,http://B:PORT/v1]' task=NAME"
@@ -114,9 +115,11 @@ def print_models(run: Run) -> None:
     """Print a line for each model of ``urls=`` to standard error: key, checkpoint, address, baseline,
     sampling with sources.
     """
+    output = console.lines_output(stderr=True)
     for name, model in run.models.items():
         sampling = model_sampling(run.sampling, model)
         origin = sampling_origin(sampling)
         words = ", ".join(f"{field}={value} ({origin[field]})" for field, value in fields(sampling).items())
         role = f"compared with {model.baseline}" if model.baseline else "the baseline"
-        print(f"{name}: {model.checkpoint} at {model.base_url}, {role}; {words}", file=sys.stderr)
+        place = shown_urls(str(model.base_url))
+        output.print(f"{name}: {model.checkpoint} at {place}, {role}; {words}", markup=False)

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.endpoint.reply import Assembler, TextBuffer, ToolCallParts
+from evalsuite.endpoint.reply import Assembler, TextBuffer, TokenIds, ToolCallParts
 from evalsuite.endpoint.sse import DONE, EVENTS_PER_TRY, SSEReader, Template
 from evalsuite.endpoint.stream import ReplyStream
 from evalsuite.errors import SampleFailed
@@ -51,6 +51,7 @@ def taken(add: Callable[[], object]) -> bool:
 def state(assembler: Assembler) -> list[Any]:
     """All that an assembler holds, as plain values."""
     held = [getattr(assembler, name) for name in Assembler.__slots__]
+    held = [value.whole(None) if isinstance(value, TokenIds) else value for value in held]
     return [value.whole() if isinstance(value, TextBuffer | ToolCallParts) else value for value in held]
 
 

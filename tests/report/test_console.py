@@ -58,7 +58,7 @@ def test_piped_output_is_wide(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_markdown() -> None:
-    text = document("Run a|b", ["one fact"], [TABLE], [("Plot", "plots/p.png")])
+    text = document("Run a|b", ["one fact"], [TABLE], [("Plot", "plots/p.png", "")])
     assert "# Run a\\|b\n\n- one fact\n\n![Plot](plots/p.png)\n\n## Change\n" in text
     assert "| task | delta pt [95 %] | items |\n| --- | ---: | ---: |\n" in text
     assert "| a_long_task_name | -3.10 [-4.2, -2.0] \\* | 1,043 |" in text
