@@ -99,7 +99,7 @@ def _others(settings: Run, available: AvailableTasks, *, servers: bool = True) -
 
 
 def missing_table(pieces: Sequence[MissingPiece]) -> Table:
-    """The table for people, one row a piece: whom it concerns, what is missing, remedy, effect.
+    """The table for people, one row a piece: task, model or role that needs it, what is missing, remedy, effect.
 
     A note names the ``fetch`` command for data that is missing in the hub's cache.
     """

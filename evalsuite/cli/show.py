@@ -107,7 +107,7 @@ def show(settings: Report) -> Exit:
 
 
 def show_json(settings: Report) -> Content:
-    """The same list, or the same item, as (``DONE``, fields of the document of ``output=json``)."""
+    """Like ``show``: (``DONE``, fields of the document of ``output=json``), with the list of runs or the item."""
     if settings.item is not None:
         from evalsuite.report.item import item_json
 

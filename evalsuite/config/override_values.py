@@ -93,7 +93,9 @@ def _read(override: str) -> Override:
 
 
 def _resolved(value: Any, kind: Kind) -> Any:
-    """A parsed value (nested, too) in which plain words have the types of the schema."""
+    """A parsed value (nested, too) in which plain words have the types of the schema; texts are
+    Hydra's ``QuotedString``.
+    """
     if isinstance(value, _Plain):
         result = typed(value.text, value.guess, kind)
         return QuotedString(result, Quote.single) if isinstance(result, str) else result

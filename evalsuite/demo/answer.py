@@ -38,8 +38,8 @@ class Answer:
     def add(self, token: GeneratedToken) -> Piece:
         """Take the next generated token and return the text that it adds, to the reasoning or to the content.
 
-        Counts it and updates the answer; sets ``finish`` when the answer is complete (end token,
-        length or stop string).
+        Counts it and updates the answer; sets ``finish`` when the answer is complete (end token, length or stop
+        string). Text that may be the beginning of a stop string is held back; the stop string itself is dropped.
         """
         self.completion_tokens += 1
         if self.thinking:

@@ -111,10 +111,10 @@ class Sandbox:
         return Result(verdict["kind"], tuple(verdict["passed"]), verdict["why"], seconds)
 
     def _answered(self, job: Job, cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        """(values as raw bytes, report of how the job ended), from a zygote inside the wall.
+        """(values as raw bytes, report of how the job ended), from a zygote inside the wall. Raises ``SandboxFault``.
 
-        A zygote that ends is replaced once, one that does not start ``STARTS`` times: where the number of namespaces is
-        limited, the kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault``.
+        A zygote that ends is replaced once. One that does not start is started ``STARTS`` times, with pauses: where the
+        number of namespaces is limited, the kernel counts those of an ended zygote for some milliseconds.
         """
         for attempt in range(1, STARTS + 1):
             try:

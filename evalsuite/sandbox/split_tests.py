@@ -219,8 +219,8 @@ class _Splitter:
     def opens(self, node: ast.expr) -> bool:
         """Whether an expression without target is still evaluated outside, on captured operands.
 
-        So are comparisons, tuples, lists, ``not``, and calls of trusted functions that are given no
-        function of the answer.
+        True for comparisons, boolean operations, tuples, lists, and calls of trusted functions (but those of
+        ``RUNNING_TEXT``) that are given no function of the answer.
         """
         if isinstance(node, ast.Compare | ast.BoolOp | ast.Tuple | ast.List):
             return True

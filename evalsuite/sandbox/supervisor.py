@@ -136,8 +136,8 @@ def descendants(root: int) -> list[int]:
 
 
 def _kill_all() -> bool:
-    """Kill all descendants of this process and wait for them; whether none is left after
-    ``KILLING_SECONDS`` at most.
+    """Kill all descendants of this process and wait for them; True once none is left, False after
+    ``KILLING_SECONDS``.
     """
     deadline = time.monotonic() + KILLING_SECONDS
     while time.monotonic() < deadline:

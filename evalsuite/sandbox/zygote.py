@@ -32,7 +32,7 @@ READY = b"ready\n"
 
 
 def main() -> None:
-    """Take the configuration (JSON) from the command line, load libraries, and serve jobs until the
+    """Take the configuration (JSON) from the command line, load libraries, report ``READY``, and serve jobs until the
     connection is closed.
 
     Drops privileges and forks a supervisor for each job; serves a single job where jobs do not share a zygote.

@@ -99,8 +99,8 @@ class _Driver:
     def _shards(self, stack: ExitStack) -> "tuple[dict[str, deque[Shard]], list[Cell]]":
         """Choose the run, cut its cells and write the folders of all shards.
 
-        (base URL -> its shards, the cells that they belong to). Demo servers and cells stay open until ``stack`` is
-        closed; journals of shards that an earlier driver left are taken into their cells first.
+        Returns (base URL -> its shards, the cells that they belong to). Demo servers and cells stay open until
+        ``stack`` is closed; journals of shards that an earlier driver left are taken into their cells first.
         """
         from evalsuite.engine.embedded import serve_demo
         from evalsuite.engine.manifests import run_spec
