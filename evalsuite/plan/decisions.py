@@ -145,8 +145,9 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
     sources = facts.units if facts.clustered else None
-    few_items = sources is None and facts.items < FEW_ITEMS and round(facts.answers, 6) == facts.items == facts.units
-    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats, sources, few_items)
+    independent = sources is None and round(facts.answers, 6) == facts.items == facts.units
+    few = independent and 2 <= facts.items < FEW_ITEMS
+    design = Design(facts.answers, facts.units, score, phi, tau, base, facts.repeats, sources, few)
     margin = gate.margins.get(facts.name)
     family = max(1, sum(other.tier != "advisory" for other in gate.margins.values()))
     needed = None

@@ -28,7 +28,7 @@ class Design:
     sources: float | None = None
     """Number of sources that the items share (clusters); None when items share none."""
     few_items: bool = False
-    """Whether the answers are those of fewer than ``delta.FEW_ITEMS`` independent items of equal weight: chances of
+    """Whether the answers are those of two to ``delta.FEW_ITEMS`` - 1 independent items of equal weight: chances of
     verdicts are then simulated (``few_items.comparisons``)."""
 
     @property

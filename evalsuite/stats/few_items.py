@@ -46,7 +46,7 @@ def comparisons(design: Design, delta: float, alpha: float) -> Comparisons:
     items, else those of the BCa bootstrap in their Cornish-Fisher expansion (``bca_bounds``).
 
     Args:
-        design: How the benchmark is measured; each of its units is one item.
+        design: How the benchmark is measured; each of its units is one item, and there are two or more.
         delta: True difference, a fraction.
         alpha: One-sided error of the bounds.
 
@@ -109,7 +109,7 @@ def _item_chances(design: Design, delta: float, rng: np.random.Generator) -> tup
     if design.tau > 0:
         reach = np.minimum(chance, 1 - chance)
         widest = sqrt(float((reach**2).mean()))
-        moved = chance + rng.choice([-1.0, 1.0], shape) * reach * min(1.0, design.tau / widest)
+        moved = chance + rng.choice([-1.0, 1.0], shape) * reach * min(1.0, design.tau / max(widest, 1e-9))
     lossy = moved * (1 + delta / score) if delta <= 0 else 1 - (1 - moved) * (1 - delta / (1 - score))
     return chance, np.clip(lossy, 0.0, 1.0)
 

@@ -78,3 +78,12 @@ def test_chances_agree_with_each_other() -> None:
     assert chance[0] < 0.8 <= chance[1]
     assert repeats_needed(AIME, 0.025, alpha=ALPHA) is None
     assert chance_to_pass(replace(AIME, phi=0.0, tau=0.0), 0.04, alpha=ALPHA) == 1.0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
+def test_any_design_has_chances(score: float) -> None:
+    for items, phi, tau, repeats in ((2, 0.0, 0.05, (1, 1)), (2, 1.0, 0.5, (64, 1)), (3, 0.4, 0.0, (1, 3))):
+        found = chances(Design(items, items, score, phi, tau, *repeats, None, True), 0.04, -0.02, alpha=ALPHA, family=3)
+        assert found.passes + found.fails + found.undecided == pytest.approx(1)
+        assert min(found.passes, found.fails, found.undecided) > -1e-9
