@@ -119,13 +119,13 @@ def _write(settings: Run, result: Probe) -> Exit:
 def _folder(settings: Run) -> Path:
     """The folder in which ``probe/`` is put: the run of ``run_id``, else the baseline's run.
 
-    Where the baseline is a file: ``probe`` below ``results_dir``.
+    Where the baseline is a file: ``results_dir``.
     """
     results = Path(settings.results_dir)
     if settings.run_id is not None:
         return results / settings.run_id
     baseline = str(settings.baseline_run)
-    return find_run(baseline, results) if not Path(baseline).is_file() else results / "probe"
+    return find_run(baseline, results) if not Path(baseline).is_file() else results
 
 
 def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
