@@ -59,7 +59,7 @@ class Request:
 
     @property
     def prompt_sha(self) -> str:
-        """First 16 hex digits of the SHA-256 over messages, tools and ``raw``; equal for every precision."""
+        """First 16 hex digits of the SHA-256 over messages, tools and the flag ``raw``; equal for every precision."""
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]
 

@@ -308,6 +308,8 @@ def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str,
 def _item_flips(arms: Arms) -> pd.DataFrame:
     """Return a frame, indexed by item as ``arms.before``, with the expected number of flips of each item (0 to 1) in
     columns ``lost`` and ``gained``.
+
+    A loss is a right answer that becomes a wrong one; with fractional scores, any lower score.
     """
     before, after = arms.before, arms.after
     if arms.binary:

@@ -118,8 +118,8 @@ def _threshold(rows: Sequence[Comparison]) -> ThresholdRule | None:
 
 
 def _reason(suite_decision: decision.SuiteDecision) -> str:
-    """Return the reason of the decision as text; where two or more critical benchmarks were not measured, all of them
-    in one clause.
+    """Return the reason of the decision as text. An undecided decision for which two or more critical benchmarks were
+    not measured names all of them in one clause; any other reason is returned unchanged.
     """
     parts = (*suite_decision.parts, suite_decision.suite_mean)
     undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
@@ -141,6 +141,9 @@ def with_verdicts(rows: Sequence[Comparison], verdicts: Mapping[str, Verdict]) -
 def _margins(compared: Mapping[str, Comparison], gate: Gate) -> dict[str, MarginChoice]:
     """Return task -> margin for every task that the gate names or that was compared (``compared``: task -> comparison);
     tasks without margin and without detectable difference are left out.
+
+    The gate's margin comes before the detectable difference. Raises ``BadInput`` for a margin that is not above 0 or an
+    unknown tier.
     """
     limits: dict[str, MarginChoice] = {}
     for task in dict.fromkeys([*gate.margins, *compared]):

@@ -114,8 +114,8 @@ class CellScore:
 
     @property
     def withheld(self) -> str:
-        """Why the cell has no score although it is measured: its answers are degenerate, or contradict their log; empty
-        when nothing withholds it.
+        """Why the cell has no score although measured: its answers are degenerate, or too many grades differ from those
+        in the log that it was imported from (``TableCell.contradiction``); empty when nothing withholds it.
         """
         return self.cell.contradiction or (self.degenerate.text if self.degenerate.withheld else "")
 

@@ -82,7 +82,9 @@ def _examine(settings: Run) -> _Examined:
     """Probe all endpoints and find what a run lacks here (only if tasks are named); with ``to=FILE``
     write both as JSON.
 
-    Raises ``BadInput`` when neither an endpoint nor a task is named.
+    A server that cannot be reached is a failed check in the result. Raises ``BadInput`` when neither an endpoint nor a
+    task is named, and for a variant or an option that a task does not have; ``StorageFailed`` when the file cannot be
+    written.
     """
     if not (settings.models or settings.judge or settings.tasks):
         raise BadInput("no endpoint to check: add model=NAME (`evalsuite tasks` lists all names), or judge=NAME")

@@ -156,9 +156,9 @@ def make_plan(
     """Plan a run without sending anything: ``evalsuite plan`` as a function.
 
     Args:
-        models: Names of models.
-        tasks: Names of benchmarks.
-        suite: Name of a suite.
+        models: Names of models (a text is one name); may be empty with a suite that names its own.
+        tasks: Names of benchmarks (a text is one name); may be empty with a suite.
+        suite: Name of a suite; None: none. ``models`` and ``tasks`` replace those that it names.
         overrides: Further keys of the command line with Python values, such as ``{"rate": 2500, "window": "4h"}``.
         config_dir: Folder with configuration files of your own.
 

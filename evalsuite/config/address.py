@@ -10,7 +10,10 @@ _QUERY = re.compile(r"(?<=//)([^\s?#'\"]+)[?#]\S*?(?=[)\]'\",:]*(?:\s|$))")
 
 
 def shown_url(url: str) -> str:
-    """``url`` without its query and fragment: a gateway's query may hold a key."""
+    """``url`` without its query and fragment: a gateway's query may hold a key.
+
+    User and password stay: for an address that may have them use ``shown_urls``.
+    """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 

@@ -63,12 +63,12 @@ def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: 
 
 
 def to_e4m3(x: Array) -> Array:
-    """`x` (any shape) rounded to E4M3 values, as float32, saturating at +-448."""
+    """`x` (float32, any shape) rounded to the nearest E4M3 values, ties to even, as float32, saturating at +-448."""
     return _round_to_grid(x, mantissa_bits=3, lowest_exponent=-6, largest=E4M3_MAX)
 
 
 def to_e2m1(x: Array) -> Array:
-    """`x` (any shape) rounded to E2M1 values, as float32, saturating at +-6."""
+    """`x` (float32, any shape) rounded to the nearest E2M1 values, ties to even, as float32, saturating at +-6."""
     return _round_to_grid(x, mantissa_bits=1, lowest_exponent=0, largest=E2M1_MAX)
 
 

@@ -264,7 +264,7 @@ def _bypassed(host: str, netloc: str, listed: str) -> bool:
 
 def _variable(kind: str) -> str:
     """The name of the proxy variable of ``kind`` (``http``, ``https``, ``all``) as it is set; lower case counts
-    first."""
+    first. Upper case where neither is set, or both are empty."""
     name = f"{kind}_proxy"
     return next((found for found in (name, name.upper()) if os.environ.get(found)), name.upper())
 

@@ -102,7 +102,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     read.
 
     It is a number, or an HTTP date, which is taken relative to the reply's own Date, because the clock of this machine
-    may be wrong. ``headers``: names in lower case, or in any case where the mapping allows it.
+    may be wrong; without a Date, relative to that clock. ``headers``: names in lower case, or in any case where the
+    mapping allows it.
     """
     value = headers.get("retry-after", "").strip()
     if not value:

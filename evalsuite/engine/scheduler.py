@@ -191,8 +191,11 @@ class AttemptQueue:
     _credit: int = 0
 
     def fill(self, cells: Sequence[Sequence[Attempt]]) -> None:
-        """Fill the queue: ``cells`` holds the attempts of every cell, in the order of ``limits``. Replaces what it
-        held."""
+        """Fill the queue: ``cells`` holds the attempts of every cell, in the order of ``limits``.
+
+        Those of one cell may come in any order: they are taken by their ``rank``. Replaces what the queue held
+        and its numbers of running attempts: call it while none runs.
+        """
         self._cells = [_Cell() for _ in cells]
         for cell, attempts in zip(self._cells, cells, strict=True):
             for attempt in attempts:

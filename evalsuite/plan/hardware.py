@@ -187,7 +187,8 @@ def commands(step: Step, machine: Machine) -> list[tuple[PlacedServer, str]]:
 
 
 def _precision_class(precision: str) -> str | None:
-    """Return ``bf16``, ``fp8`` or ``fp4`` for a model's ``precision``; None for anything else."""
+    """Return ``bf16``, ``fp8`` or ``fp4`` for a model's ``precision`` by its beginning, in lower case; None for any
+    other, such as ``fp16``. ``nvfp4`` and ``nvfp4_v2`` are ``fp4``."""
     return next((kind for kind, prefix in (("bf16", "bf16"), ("fp8", "fp8"), ("fp4", "nvfp4"), ("fp4", "fp4"))
                  if precision.startswith(prefix)), None)  # fmt: skip
 

@@ -338,8 +338,11 @@ def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWrite
 
 
 def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) -> Cell:
-    """``planned_cell`` and ``Cell.open`` in one, for a cell that needs no server any more (judging, grading). Raises as
-    both."""
+    """``planned_cell`` and ``Cell.open`` in one, for a cell that needs no server any more (judging, grading).
+
+    ``manifest`` is the cell's own. The cell is locked for writing until the caller closes it (``Cell.close``). Raises
+    ``BadInput``, ``CellInUse`` and ``StorageFailed`` as both do.
+    """
     cell = planned_cell(folder, manifest, writer)
     cell.open()
     return cell

@@ -198,7 +198,7 @@ class TableCell:
 
     @property
     def demo(self) -> bool:
-        """Whether the embedded demo model answered: its scores are no claim about any real checkpoint."""
+        """Whether the embedded demo model answered in this cell: its scores are no claim about any real checkpoint."""
         return bool(self.manifest.get("demo"))
 
     @property

@@ -52,10 +52,12 @@ class CheckpointFiles:
 
 
 def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
-    """The texts of ``FILES`` of ``checkpoint``: of a folder, else of a repository of the Hugging Face hub.
+    """The texts of ``FILES`` of ``checkpoint``: of a folder, else of a repository ``ORG/NAME`` of the Hugging Face hub
+    at its default revision.
 
     Without ``download`` only from the hub's cache, else missing ones are downloaded. Raises nothing: ``note`` in the
-    result says why files are missing.
+    result states why no file was read, or why the hub did not give the rest. It is empty where at least one was read
+    and the others do not exist (or, without ``download``, are not in the cache), are no UTF-8 or too large.
     """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
@@ -157,8 +159,11 @@ def stated_precision(files: CheckpointFiles) -> Precision | None:
 
 
 def _compressed(declared: Mapping[str, Any]) -> str:
-    """The weights' format of a compressed-tensors configuration: ``int4``, ``fp8``, ``nvfp4``; empty where it states
-    none."""
+    """The weights' format of a compressed-tensors configuration: ``nvfp4``, else ``int`` or ``fp`` with the number of
+    bits, such as ``int4`` and ``fp8``; empty where it states none.
+
+    ``declared`` is the value of ``quantization_config``; its first group counts.
+    """
     groups = _object(declared.get("config_groups"))
     weights = next((_object(_object(group).get("weights")) for group in groups.values()), {})
     kind, bits = weights.get("type"), weights.get("num_bits")

@@ -54,7 +54,10 @@ def fact_table(dialects: Iterable[str], *others: Mapping[str, Any]) -> FactTable
 @cache
 def shipped_facts(dialect: str) -> Mapping[str, list[str]]:
     """``facts`` of ``conf/server/<dialect>.yaml`` as shipped: kind -> patterns of names; empty if there is no such
-    file."""
+    file.
+
+    Kinds are ``identity``, ``precision`` and ``idle``; in a pattern ``*`` stands for any text.
+    """
     path = shipped("conf") / "server" / f"{dialect}.yaml"
     if not path.is_file():
         return {}

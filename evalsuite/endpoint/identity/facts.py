@@ -90,8 +90,8 @@ LARGEST_FILE = 200 * 2**20
 def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
     """The scalar facts of a JSON object as ``name.name: value``; nothing for any other value.
 
-    Secrets and lists are left out; of texts over 300 characters only the hash is kept. ``prefix`` begins all names;
-    ``depth``: levels of objects that are looked into.
+    Secrets and lists are left out; of texts over 300 characters only the hash is kept. null is a scalar. ``prefix``
+    begins all names and has its own dot at the end; ``depth``: levels of objects that are looked into.
     """
     if not isinstance(value, Mapping):
         return {}

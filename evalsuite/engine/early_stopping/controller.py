@@ -68,8 +68,12 @@ class EarlyStopping:
             self._record_decision(pair)
 
     def scored(self, name: CellName, item: str, repeat: int, value: float | None) -> None:
-        """Take the ``value`` (None: not measured) of an attempt that ended in the cell ``name``; ends cells that it
-        decides."""
+        """Take the ``value`` (a score from 0 to 1; None: not measured) of an attempt that ended in the cell ``name``.
+
+        ``repeat`` counts from 0; a second value of the same attempt replaces the first. Where enough values are new,
+        the comparisons are tested; a decision is written to the manifests of both cells, and attempts at items that are
+        not needed are not started any more. Cells, items and repeats that are not compared are ignored.
+        """
         for pair in self._pairs_of(name):
             pair.test.scored(pair.arm(name), item, repeat, value)
             if pair.test.due and pair.test.interim_look() is not None:

@@ -118,7 +118,10 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
 def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
     """Grade the stored texts of an imported cell again and write its table and manifest anew.
 
-    Returns (outcome before, outcome now) -> number of samples.
+    ``adapter`` is a single-turn one, ``items`` (by id) holds every item of the table. Samples without a text stay
+    failed. ``manifest`` itself is not changed; the one that is written has the adapter's version.
+
+    Returns (outcome before, outcome now) -> number of samples, equal outcomes included.
     """
     rows = read_samples(folder).to_pylist()
     changes: Changes = Counter()

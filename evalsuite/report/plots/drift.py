@@ -36,7 +36,10 @@ def trend(chart: Chart, axes: Axes) -> None:
 
 
 def cusum(chart: Chart, axes: Axes) -> None:
-    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit on ``axes``."""
+    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit, on ``axes``.
+
+    There is one limit: a value above it is an alarm.
+    """
     axes.step(range(len(chart.points)), [point.value for point in chart.points], where="mid", color=CANDIDATES[0])
     axes.axhline(chart.limit, color=CANDIDATES[1], linestyle="--", linewidth=1)
     axes.annotate("alarm", (0, chart.limit), xytext=(2, 2), textcoords="offset points", color=CANDIDATES[1], fontsize=8)

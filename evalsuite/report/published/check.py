@@ -291,6 +291,8 @@ def _counts_of(row: Mapping[str, Any]) -> list[int]:
 def _exact(card: Card, task: str, column: str, score: float) -> tuple[float, bool]:
     """Return (the score from published counts, True) when the card has counts for this task and column, else
     (``score``, False).
+
+    Both scores are fractions of 1. ``column`` is the key of a column of the card; counts are summed over all groups.
     """
     counts = card.counts(task, column)
     if not counts:

@@ -163,7 +163,10 @@ def _cached_words(language: Language, sentence: str) -> tuple[str, ...]:
 
 
 def last_words(language: Language, text: str, count: int) -> list[str]:
-    """Return the last ``count`` words (tokens, punctuation included) of a text in order; all when there are fewer."""
+    """Return the last ``count`` words (tokens, punctuation included) of a text in order; all when there are fewer.
+
+    ``count`` is at least 1.
+    """
     collected: list[str] = []
     for sentence in reversed(sentences(language, text)):
         for piece in reversed(_seams().split(sentence)):

@@ -45,7 +45,11 @@ def with_merged_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def _listed(row: Mapping[str, Any]) -> str:
-    """Return a row's list of instruction ids and list of arguments as Python prints them, separated by a tab."""
+    """Return a row's list of instruction ids and list of arguments, as Python prints them, separated by a tab.
+
+    ``row`` has ``instruction_id_list`` and ``kwargs``. Every argument of ``_ARGUMENTS`` is printed, with None where the
+    row has no value; integers are printed as floats, as in the file of 294 prompts.
+    """
     given = [{name: _number(values.get(name)) for name in _ARGUMENTS.split()} for values in row["kwargs"]]
     return f"{list(row['instruction_id_list'])!r}\t{given!r}"
 

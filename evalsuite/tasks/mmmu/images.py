@@ -126,8 +126,9 @@ def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> l
 def image_part(task: str, split: str, source: datasets.Source, item: Item, column: str) -> dict[str, Any]:
     """Read an item's image and return it as OpenAI content part: an ``image_url`` with a PNG data URL.
 
-    ``column`` is its image column. Raises ``BadInput`` when the item has none there, it cannot be read, or its
-    SHA-256 is not the one in the item.
+    The image is looked up in ``split`` (a name of the card's ``splits``) of the benchmark ``task`` (``mmmu_pro`` or
+    ``mmmu_val``) at ``source``; ``column`` is its image column. Raises ``BadInput`` when the item has none there, it
+    cannot be read, or the SHA-256 of its file is not the one in the item.
     """
     if column not in item.inputs["images"]:
         raise BadInput(f"{task} item {item.id} lacks its picture in {column}")

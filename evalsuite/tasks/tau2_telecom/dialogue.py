@@ -195,11 +195,11 @@ class Dialogue:
             other.append({"role": "user", "content": message.content})
 
     def _execute(self, message: Any) -> bool:
-        """Execute the tool calls of a message (None: none) and synchronise phone and network;
-        return whether that succeeded.
+        """Execute the tool calls of a message and synchronise phone and network; return whether that succeeded.
 
-        False when a call left the environment in an invalid state; ``end`` is then ``agent_error``, which
-        counts 0 as in the official program.
+        ``message`` is one of the package and has tool calls; None: there is nothing to execute. A call that returns an
+        error counts as success. False when a call left the environment in an invalid state; ``end`` is then
+        ``agent_error``, which counts 0 as in the official program.
         """
         try:
             if message is not None:
@@ -214,7 +214,8 @@ class Dialogue:
         """Execute the tool calls of a message in order and append results, errors too, to
         trajectory and caller's history.
 
-        Calls and errors are counted.
+        ``message`` is one of the package and has tool calls. Calls and errors are counted. Exceptions of a call that
+        leaves the environment in an invalid state pass through (see ``_execute``).
         """
         history = self.user_history if message.role == "user" else self.agent_history
         for call in message.tool_calls:
