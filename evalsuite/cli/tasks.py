@@ -10,7 +10,7 @@ from typing import Any
 
 from evalsuite.cli.json_output import Content
 from evalsuite.config import paths
-from evalsuite.config.address import shown_url, shown_urls
+from evalsuite.config.address import shown_urls
 from evalsuite.config.files import GUEST, ConfigSource, config_source, read_yaml
 from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
@@ -144,7 +144,7 @@ def _listed(chosen: Any) -> list[str]:
 
 def _address(base_url: str) -> str:
     match = _ADDRESS.fullmatch(base_url)
-    return f"${match[1]}, else {shown_url(match[2])}" if match else shown_urls(base_url)
+    return f"${match[1]}, else {shown_urls(match[2])}" if match else shown_urls(base_url)
 
 
 def _text(title: str, *, essential: bool = True) -> Column:
