@@ -36,6 +36,8 @@ SCHEMA = 2
 MAX_LINE = 1 << 28
 """Longest line in bytes: what is longer is damage."""
 _CRC = b',"crc":'
+_STATED = re.compile(rb"(\d{1,10})\}\s*")
+"""What follows ``_CRC`` in a whole line."""
 _HEADER = (b'{"schema":', b'{"event":"open"')
 """How the first line begins, in both schemas."""
 _LINE_START = re.compile(rb'\{"(?:event|schema)":')
@@ -99,7 +101,8 @@ def _checked(line: bytes, *, brief: bool = False) -> dict[str, Any]:
     Raises ``ValueError`` if there is no checksum, or another one than that of the line.
     """
     place = line.rindex(_CRC, -_CRC_SPACE)
-    if crc32(b"}", crc32(line[:place])) != int(line[place + 7 :].rstrip()[:-1]):
+    stated = _STATED.fullmatch(line, place + len(_CRC))
+    if stated is None or crc32(b"}", crc32(line[:place])) != int(stated[1]):
         raise ValueError("a journal line has another checksum than it states")
     if brief and (head := _REPLY_HEAD.match(line)):
         return _parsed(head[1] + b"}")

@@ -67,6 +67,20 @@ def test_damage_costs_only_the_lines_that_it_touches(tmp_path_factory: pytest.Te
         assert journal.read_at(path, offset) == event
 
 
+def test_a_damaged_end_of_a_line_is_seen_whether_its_text_is_parsed_or_not(tmp_path: Path) -> None:
+    reply = {"event": "reply", "item": "a", "repeat": 0, "who": "model", "turn": 0, "span": [0.5, 2.0], "text": "x"}
+    lines = [journal.encode({"schema": 2, "number": 1, "cell": "c"}), journal.encode(reply)]
+    whole = b"".join(lines)
+    path = tmp_path / "journal-a.jsonl"
+    for place in range(len(whole) - 20, len(whole)):
+        for byte in range(256):
+            path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+            parsed, brief = ([offset for offset, _ in journal.read(path, brief=how)] for how in (False, True))
+            assert parsed == brief, whole[:place] + bytes([byte]) + whole[place + 1 :]
+            for offset in brief:
+                journal.read_at(path, offset)
+
+
 def test_no_two_swapped_lines_and_no_doubled_one_change_a_row(tmp_path: Path) -> None:
     """Nor does a header: the second journal holds the failed item's answer, and the later of two scores counts."""
     folder = tmp_path / "fp8" / "toy"
