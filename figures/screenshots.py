@@ -26,7 +26,7 @@ SUBJECT = "mod"
 def take(report: Path, images: Path) -> None:
     """Save ``report-desktop.png``, ``report-items.png`` and ``report-phone.png`` of ``report/report.html``."""
     images.mkdir(parents=True, exist_ok=True)
-    page = (report / "report.html").as_uri()
+    page = (report / "report.html").absolute().as_uri()
     with chromium() as browser:
         _first_screen(browser, page, images / "report-desktop.png", DESKTOP, 1.5)
         _items(browser, page, images / "report-items.png")
