@@ -163,7 +163,7 @@ def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
     key = name if name in ("judge", "simulator") else f"models.{name}"
     effect = {"judge": "answers wait for a judge", "simulator": "dialogues are skipped"}.get(name, NOT_STARTED)
     pieces = []
-    for url in [model.base_url] if isinstance(model.base_url, str) else model.base_url:
+    for url in environment.base_urls(model):
         try:
             if url == DEMO:
                 continue

@@ -211,9 +211,14 @@ def _raised(soft: int, hard: int) -> int:
     return hard
 
 
+def base_urls(model: Model) -> tuple[str, ...]:
+    """The base URLs of a model as they are configured (one or several roots of the OpenAI API), always as a tuple."""
+    urls = model.base_url
+    return (urls,) if isinstance(urls, str) else tuple(str(url) for url in urls)
+
+
 def _urls(model: Model) -> Iterable[str]:
-    urls = [model.base_url] if isinstance(model.base_url, str) else [str(url) for url in model.base_url]
-    return [url for url in urls if url != DEMO]
+    return [url for url in base_urls(model) if url != DEMO]
 
 
 def _check_headers(name: str, model: Model) -> None:

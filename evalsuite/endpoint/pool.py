@@ -17,6 +17,7 @@ from evalsuite.config.address import shown_url
 from evalsuite.config.settings import Engine, Model
 from evalsuite.endpoint.client import Client, connect
 from evalsuite.endpoint.concurrency import ConcurrencyLimit
+from evalsuite.endpoint.environment import base_urls
 from evalsuite.endpoint.faults import Busy, Down, Malformed, TooSlow, Transient, pause
 from evalsuite.endpoint.health import EndpointHealth
 from evalsuite.endpoint.replica import SUSPICIOUS, HealthCheck, Replica, ReplicaState
@@ -28,12 +29,6 @@ from evalsuite.records import Reply, Request
 
 CHECK_PAUSE = 15.0
 """Most seconds between two checks of a replica that is down."""
-
-
-def base_urls(model: Model) -> tuple[str, ...]:
-    """The base URLs of a model as they are configured (one or several roots of the OpenAI API), always as a tuple."""
-    urls = model.base_url
-    return (urls,) if isinstance(urls, str) else tuple(str(url) for url in urls)
 
 
 def connect_all(model: Model, engine: Engine) -> tuple[Client, ...]:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from evalsuite.config.aa import draw_seed
 from evalsuite.config.settings import SEQUENTIAL, Engine, Gate, Model
-from evalsuite.endpoint.pool import Pool, base_urls
+from evalsuite.endpoint.environment import base_urls
+from evalsuite.endpoint.pool import Pool
 from evalsuite.engine.auxiliary import Auxiliaries, connect_auxiliaries
 from evalsuite.engine.embedded import serve_demo
 from evalsuite.engine.identity.known_servers import EarlierServers

@@ -8,8 +8,9 @@ import pytest
 
 from evalsuite.endpoint.client import Client
 from evalsuite.endpoint.concurrency import ConcurrencyLimit
+from evalsuite.endpoint.environment import base_urls
 from evalsuite.endpoint.faults import Down
-from evalsuite.endpoint.pool import Pool, base_urls
+from evalsuite.endpoint.pool import Pool
 from evalsuite.endpoint.timeouts import RequestTimeout
 from evalsuite.errors import EndpointDown, EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Usage
