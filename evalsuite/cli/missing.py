@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from evalsuite.config.address import shown_urls
 from evalsuite.config.files import config_source
 from evalsuite.config.sampling import effective
 from evalsuite.config.settings import DEMO, Model, Run
@@ -170,7 +171,7 @@ def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
             proxy = environment.proxy_of(model, url)
             if accepts_connections(url if proxy is None else proxy.url, direct=True):
                 continue
-            what = f"no server at {url}" if proxy is None else f"the proxy {proxy.shown} does not answer"
+            what = f"no server at {shown_urls(url)}" if proxy is None else f"the proxy {proxy.shown} does not answer"
             remedy = f"start it, or {key}.base_url=http://HOST:PORT/v1"
         except BadInput as error:
             what, _, remedy = str(error).partition(": ")

@@ -26,7 +26,11 @@ def test_a_bare_machine_lists_all_that_is_missing_at_once(tmp_path: Path) -> Non
         for name, value in os.environ.items()
         if not name.upper().startswith(("HF_", "NLTK", "SCICODE", "HTTP", "ALL_P"))
     }
-    env |= {"HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "EVALSUITE_SIMULATOR_URL": CLOSED}
+    env |= {
+        "HOME": str(tmp_path),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "EVALSUITE_SIMULATOR_URL": f"{CLOSED}?api-key=MARKER",
+    }
     words = [sys.executable, "-m", "evalsuite", "run", "suite=card"]
     done = subprocess.run(words, env=env | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 64
@@ -43,6 +47,7 @@ def test_a_bare_machine_lists_all_that_is_missing_at_once(tmp_path: Path) -> Non
         "evalsuite fetch 'task=[mmmu_pro,gpqa_diamond,scicode,aa_lcr,ifbench]' to=evalsuite-data",
     ):
         assert piece in done.stderr, piece
+    assert "MARKER" not in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
 
 
