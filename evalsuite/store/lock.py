@@ -14,6 +14,8 @@ STALE_SECONDS = 120.0
 """A holder on another host that has not touched its lock for this long counts as dead."""
 BEAT_SECONDS = 20.0
 """How often a holder touches its lock."""
+LEFTOVER_SECONDS = 3600.0
+"""Temporary files untouched for this long were left by a process that died while it replaced a file."""
 
 
 def _started(pid: int) -> str:
@@ -64,7 +66,8 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
 def acquire(folder: Path) -> Path:
     """Take the lock of the cell in ``folder``, replacing that of a dead holder, and return the lock file's path.
 
-    Raises ``CellInUse`` naming the holder, ``StorageFailed`` if the file cannot be written.
+    Old temporary files in the folder, left by a killed process, are removed. Raises ``CellInUse`` naming the holder,
+    ``StorageFailed`` if the file cannot be written.
     """
     path = folder / LOCK
     pid = os.getpid()
@@ -83,12 +86,21 @@ def acquire(folder: Path) -> Path:
                     raise CellInUse(f"{folder} is being written by {process}; wait for it or stop it") from None
                 path.unlink(missing_ok=True)
             else:
+                _remove_leftovers(folder, now)
                 return path
     except OSError as error:
         raise StorageFailed(f"cannot lock {folder}: {error.strerror or error}") from None
     finally:
         release(own)
     raise CellInUse(f"{folder} changes hands too quickly; try again")
+
+
+def _remove_leftovers(folder: Path, now: float) -> None:
+    """Remove the temporary files of dead writers from a cell's folder. ``now``: seconds in file time."""
+    for temporary in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # a live writer may have moved it meanwhile
+            if now - temporary.stat().st_mtime > LEFTOVER_SECONDS:
+                temporary.unlink()
 
 
 def holder_of(folder: Path) -> str:

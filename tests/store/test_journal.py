@@ -169,6 +169,16 @@ def test_a_process_number_counts_only_in_its_namespace(tmp_path: Path) -> None:
         assert lock.holder_of(tmp_path) == "an unreadable lock file" or "process" in lock.holder_of(tmp_path)
 
 
+def test_temporary_files_of_a_killed_writer_go_with_the_next_lock(tmp_path: Path) -> None:
+    left, fresh = tmp_path / ".samples.parquet.4711.tmp", tmp_path / ".manifest.json.4712.tmp"
+    left.write_bytes(b"half a table")
+    fresh.write_bytes(b"being written")
+    old = fresh.stat().st_mtime - lock.LEFTOVER_SECONDS - 1
+    os.utime(left, (old, old))
+    lock.release(lock.acquire(tmp_path))
+    assert (left.exists(), fresh.exists()) == (False, True)
+
+
 def test_a_damaged_table_is_made_again_from_the_journals(tmp_path: Path) -> None:
     """Its pages have checksums as well, and a column of another name is damage."""
     folder = tmp_path / "fp8" / "toy"
