@@ -87,14 +87,15 @@ def tuned(design: Design, nights: int = NIGHTS, night: float = ASSUMED_NIGHT, of
         design: The measurement of one night: ``repeats_cand`` is the night's number of repeats, ``repeats_base`` that
             of the frozen baseline.
         nights: Number of nights of an unchanged model in which one false alarm is expected.
-        night: Standard deviation of night effects, in standard errors of one night (``night_effect``).
+        night: Standard deviation of night effects, in standard errors of one night (``night_effect``); rounded to two
+            decimals.
         offset: Standard error of an accepted offset, in standard errors of one night; shared by all nights.
 
     Returns:
-        A chart with value 0 and no nights.
+        A chart with its limit, value 0 and no nights.
 
     Raises:
-        ValueError: The baseline has fewer than ``RATIO`` times the repeats of a night.
+        ValueError: The baseline has fewer than ``RATIO`` (8) times the repeats of a night, or ``limit`` finds none.
     """
     if design.repeats_base < RATIO * design.repeats_cand:
         need = RATIO * design.repeats_cand
@@ -107,8 +108,8 @@ def tuned(design: Design, nights: int = NIGHTS, night: float = ASSUMED_NIGHT, of
 def night_effect(deviations: Floats, share: float) -> float:
     """Estimate the standard deviation of night effects from the first nights.
 
-    The variance of the first ``FIRST_NIGHTS`` nights about their own mean less their sampling variance; never below
-    ``ASSUMED_NIGHT``, which also stands for fewer nights.
+    It is the root of the variance of the first ``FIRST_NIGHTS`` (20) nights about their own mean less their sampling
+    variance 1 - ``share``; never below ``ASSUMED_NIGHT`` (0.5), which also stands for fewer nights.
 
     Args:
         deviations: (delta - accepted offset) / standard error of each night, shape (nights,), oldest first.
@@ -127,6 +128,8 @@ def night_effect(deviations: Floats, share: float) -> float:
 def limit(share: float, nights: int = NIGHTS, reference: float = REFERENCE, night: float = 0.0) -> float:
     """Compute the limit at which one false alarm is expected in ``nights`` nights.
 
+    It is exact by a Markov chain for ``night`` = 0, else simulated with a fixed seed.
+
     Args:
         share: Fraction of one night's variance that comes from the baseline: kB / (kA + kB), with kA the baseline's and
             kB the night's number of repeats.
@@ -136,6 +139,9 @@ def limit(share: float, nights: int = NIGHTS, reference: float = REFERENCE, nigh
 
     Returns:
         The limit in standard errors of one night, night effects included.
+
+    Raises:
+        ValueError: No limit between 0.5 and 30 (500 with night effects) has this rate of alarms.
     """
     from scipy import optimize  # 0.25 s, which only nightly charts need
 
@@ -150,10 +156,11 @@ def limit(share: float, nights: int = NIGHTS, reference: float = REFERENCE, nigh
 
 
 def update(chart: Cusum, delta: float, stderr: float) -> Cusum:
-    """Add one finished night to the chart.
+    """Add one finished night to the chart: S = max(0, S - z - reference), an alarm at S > limit.
 
-    After an alarm the chart starts again from 0, because alarms are confirmed or dismissed by a separate test.
-    Unfinished nights must not be added.
+    z is ``delta`` over the standard error of a night with night effects, ``stderr`` sqrt(1 + night^2). After an alarm
+    the chart starts again from 0, because alarms are confirmed or dismissed by a separate test. Unfinished nights must
+    not be added.
 
     Args:
         chart: The chart before this night.
@@ -161,7 +168,7 @@ def update(chart: Cusum, delta: float, stderr: float) -> Cusum:
         stderr: Standard error of ``delta``, a fraction; it includes the baseline's sampling error.
 
     Returns:
-        The chart after this night.
+        A new chart with the new value, one more night, and whether this night ended with an alarm.
 
     Raises:
         ValueError: ``stderr`` is not above 0.
@@ -184,8 +191,8 @@ def confirmed(fresh: Delta, *, offset: float = 0.0, error: float = 0.0, alpha: f
         alpha: One-sided error of the test.
 
     Returns:
-        True when the one-sided upper bound of the change is below the offset, False when it is not, None when there is
-            no bound (the alarm then stays open).
+        True when the one-sided upper bound of the change, widened by ``error``, is below the offset, False when it is
+            not, None when the change has no one-sided bounds (the alarm then stays open).
     """
     if fresh.one_sided is None:
         return None
@@ -194,18 +201,20 @@ def confirmed(fresh: Delta, *, offset: float = 0.0, error: float = 0.0, alpha: f
 
 
 def delays(design: Design, losses: Sequence[float] = (0.0, 0.01, 0.02, 0.03)) -> tuple[Delay, ...]:
-    """Compute how many nights the chart needs to detect each true loss, for a chart with one false alarm in ``NIGHTS``
-    nights.
+    """Simulate how many nights the chart needs to detect each true loss, for a chart with one false alarm in ``NIGHTS``
+    (200) nights and night effects of ``ASSUMED_NIGHT``.
 
     Args:
         design: The measurement of one night, as for ``tuned``.
         losses: True losses, fractions of 1; 0 shows the false alarms.
 
     Returns:
-        One ``Delay`` for each loss, in the same order.
+        One ``Delay`` for each loss, in the same order: the loss in percentage points, the night by which half of the
+            charts have raised an alarm (None beyond ``MAX_NIGHTS``, 500), and the chances of an alarm within 7 and
+            within 30 nights, fractions.
 
     Raises:
-        ValueError: The baseline has fewer than ``RATIO`` times the repeats of a night.
+        ValueError: The baseline has fewer than ``RATIO`` (8) times the repeats of a night.
     """
     share, chart = baseline_share(design), tuned(design)
     table = []
@@ -291,7 +300,8 @@ def _simulated_rate(height: float, paths: Floats, reference: float) -> float:
 
 
 def _alarm_curve(chart: Cusum, shift: float, share: float) -> Floats:
-    """Return the chance of a first alarm up to each of ``MAX_NIGHTS`` nights, shape (MAX_NIGHTS,), by simulation.
+    """Return the chance that a chart has raised an alarm by each of the first ``MAX_NIGHTS`` nights, shape
+    (MAX_NIGHTS,), by simulation.
 
     ``shift``: the nightly loss, in standard errors of a night without night effects. ``share``: fraction of a night's
     variance that comes from the baseline.
@@ -308,7 +318,7 @@ def _alarm_curve(chart: Cusum, shift: float, share: float) -> Floats:
 
 def _transitions(height: float, shift: float, share: float, reference: float) -> Floats:
     """Return the probabilities to move between the chart's states without an alarm, shape (states, states), rows from;
-    state 0 is the value 0, the last lies at the limit ``height``.
+    state 0 is the value 0, the last ends at the limit ``height``.
 
     ``shift``: the mean nightly loss in standard errors; ``share``: fraction of a night's variance from the baseline.
     """

@@ -89,7 +89,9 @@ class Decision:
 
     @property
     def label(self) -> str:
-        """The verdict as shown in reports: ``call``, or "pass, with a detectable loss"."""
+        """The verdict as shown in reports: ``call`` (pass, fail, undecided), or "pass, with a detectable loss" for a
+        pass whose two-sided 95 % interval lies below 0.
+        """
         return "pass, with a detectable loss" if self.call == "pass" and self.detectable_loss else self.call
 
 
@@ -113,9 +115,10 @@ def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: T
     Args:
         task: Name of the benchmark.
         change: Result of ``paired_delta`` or ``mean_delta``, whose ``alpha`` is that of the bounds; None (not
-            comparable or incomplete) gives evidence without numbers, which decides nothing.
-        margin: Largest tolerated loss, a fraction above 0.
-        tier: Role of the benchmark in the release.
+            comparable or incomplete) gives evidence without numbers, on which ``decide`` is undecided.
+        margin: Largest tolerated loss, a fraction above 0 (checked by ``decide``).
+        tier: Role of the benchmark in the release: a critical one must pass, a supporting one must not fail, an
+            advisory one decides nothing.
 
     Returns:
         The evidence, fractions of 1.
@@ -132,15 +135,17 @@ def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decisio
 
     In this order: **pass** when the lower bound is above -margin and the margin above the resolution; **fail** when the
     upper bound is below -margin, or when the loss is significant (Holm over all benchmarks, one-sided at ``alpha``) and
-    the estimate is beyond half the margin; else, and without numbers, **undecided**. A sequential decision in the
-    evidence is taken as it is.
+    the estimate is beyond half the margin; else, and without a measured change, **undecided**. A sequential decision in
+    the evidence is taken as it is.
 
     Args:
-        benchmarks: Evidence of each benchmark; together they are one Holm family.
+        benchmarks: Evidence of each benchmark; together they are one Holm family, in which a missing p value counts
+            as 1.
         alpha: One-sided error; must be the one with which the bounds were computed.
 
     Returns:
-        One decision for each benchmark, in the same order.
+        One decision for each benchmark, in the same order: the verdict, the step that decided, a reason in words, the
+            Holm-adjusted p value, and whether the 95 % interval lies below 0.
 
     Raises:
         ValueError: A margin is not above 0.
@@ -154,16 +159,17 @@ def decide_release(
 ) -> SuiteDecision:
     """Give the verdict on a release: it passes when every critical benchmark and the suite mean pass and nothing fails.
 
-    Advisory benchmarks are shown but decide nothing; supporting ones must not fail. Without a critical benchmark a
-    release cannot pass.
+    It fails when a critical or supporting benchmark or the suite mean fails. Otherwise it is undecided, also where
+    there is no critical benchmark. Advisory benchmarks decide nothing, but belong to the Holm family.
 
     Args:
         benchmarks: Evidence of each benchmark.
-        suite_mean: Evidence of the suite's mean, which joins the Holm family; None when the mean is not tested.
+        suite_mean: Evidence of the suite's mean (tier critical), which joins the Holm family; None when the mean is not
+            tested.
         alpha: One-sided error; must be the one with which the bounds were computed.
 
     Returns:
-        The verdict on the release with the decisions on its parts.
+        The verdict on the release, its reason, and the decisions on its benchmarks (in the given order) and the mean.
 
     Raises:
         ValueError: A margin is not above 0.
@@ -220,6 +226,9 @@ def decide_arrays(
 
 def release_arrays(calls: Calls, tiers: Sequence[Tier]) -> Calls:
     """Apply the rule of ``decide_release`` to many simulated suites at once.
+
+    A suite fails when a column that is not advisory fails, and passes when there is a critical column and all of them
+    pass.
 
     Args:
         calls: Verdicts of shape (suites, benchmarks) as from ``decide_arrays``; a suite mean is one more critical

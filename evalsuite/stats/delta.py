@@ -93,7 +93,8 @@ def paired_delta(
     errors, never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` changed items:
     Tango's interval on the expected lost and gained answers. Few items or skewed differences: BCa bootstrap with a
     sign-flip test. Otherwise: paired t on item means, moved out on the side of a tail. An interval excludes 0 exactly
-    where the p value is below its error. The estimand is "questions like these": other items of the same kind
+    where the p value is below its error. One source, or one item that is not a single 0/1 answer, gives the mean change
+    without error, intervals and p values. The estimand is "questions like these": other items of the same kind
     (``variance.py`` has the error for exactly these questions). Repeats are averaged before and never count as items.
 
     Args:
@@ -105,7 +106,8 @@ def paired_delta(
         alpha: Error of each one-sided bound.
 
     Returns:
-        The change with its intervals, p values and the method's name.
+        The mean of candidate minus baseline with its standard error, two-sided 95 % and 90 % intervals, one-sided
+            bounds (lower, upper), the p values of "no change" and, one-sided, of "no loss", and the method's name.
 
     Raises:
         ValueError: The arrays are empty or differ in length.
@@ -138,12 +140,12 @@ def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, al
     """Average the deltas of independent tasks or strata, with a normal interval: SE = sqrt(sum w^2 SE^2).
 
     Args:
-        rows: Deltas of the tasks or strata.
+        rows: Deltas of the tasks or strata, at least one.
         weights: Weight of each row, fixed before the run and scaled here to sum 1; None for equal weights.
         alpha: Error of each one-sided bound.
 
     Returns:
-        The mean change; without interval and p values when a row has no standard error.
+        The mean change; without standard error, intervals and p values when a row has no standard error.
     """
     share = np.full(len(rows), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
     share = share / share.sum()
@@ -169,7 +171,7 @@ def skewed_t_interval(estimate: Mean, skewness: float, level: float) -> Bounds |
         level: Confidence level, a fraction.
 
     Returns:
-        The interval; None without a standard error.
+        The interval; None without a standard error (``stderr`` None), of width 0 for a standard error of 0.
     """
     bounds = t_interval(estimate, level)
     if bounds is None or not estimate.stderr:
@@ -208,8 +210,10 @@ def effective_sources(weights: Floats | None, clusters: Codes) -> int:
 
 
 def _single_answers(base: Floats, cand: Floats, alpha: float) -> Delta:
-    """Return the delta of single 0/1 answers, paired by item: Tango's intervals and the exact McNemar test; ``alpha``
-    is the error of each one-sided bound.
+    """Return the delta of single 0/1 answers, paired by item: Tango's intervals and the exact McNemar test.
+
+    ``alpha`` is the error of each one-sided bound. The standard error comes from the interval's width where the
+    answers give 0.
     """
     n = len(base)
     lost, gained = int(((base == 1) & (cand == 0)).sum()), int(((base == 0) & (cand == 1)).sum())
@@ -244,8 +248,8 @@ def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
 
     ``estimate``: the mean difference with its cluster-robust error; ``sources``: effective number of sources;
     ``alpha``: error of each one-sided bound. A few sources can hide whole broken ones: the t interval of the sources
-    that were drawn says nothing of them. Where the t test shows a change, the end towards 0 stays and the other is
-    moved out.
+    that were drawn says nothing of them. Where the t interval excludes 0, the end towards 0 stays and the other is
+    moved out. Ends are cut off at -1 and 1.
     """
     ends: list[Bounds] = []
     for level in _levels(alpha):
@@ -283,8 +287,9 @@ def _agreeing(
 ) -> Delta:
     """Return a delta whose intervals exclude 0 exactly where its test rejects "no change" at their error.
 
-    ``ends``: intervals at the levels 95 %, 90 % and 1 - 2 ``alpha``. ``p_value``: two-sided, None without a test.
-    ``p_loss``: one-sided p value of no loss; None takes it from ``p_value``. Where the test does not reject, the
+    ``ends``: intervals at the levels 95 %, 90 % and 1 - 2 ``alpha``. ``p_value``: two-sided; None without a test, which
+    leaves the intervals as they are. ``p_loss``: one-sided p value of no loss, raised to that which follows from
+    ``p_value`` where the estimate is below 0; None takes it from ``p_value``. Where the test does not reject, the
     interval is extended to 0; where only the interval does not exclude 0, the p value is raised to its error.
     """
     if p_value is not None:
@@ -315,7 +320,7 @@ def _loss(p_value: float | None, delta: float) -> float | None:
 def _skewed(difference: Floats) -> bool:
     """Return whether Cochran's rule forbids the normal approximation for the mean of these item differences.
 
-    The rule needs n > 25 skewness^2 (Sampling Techniques, 2.15). Not all differences may be equal.
+    True for n <= 25 skewness^2 (Sampling Techniques, 2.15). The differences must not all be equal.
     """
     return len(difference) <= 25 * _skewness(difference) ** 2
 

@@ -33,12 +33,18 @@ class Design:
 
     @property
     def within(self) -> float:
-        """Variance v of one answer around its item's own chance: phi mu (1 - mu), a fraction squared."""
+        """Variance v of one answer around its item's own chance: phi mu (1 - mu), a fraction squared.
+
+        mu is the expected score, phi the share of mu (1 - mu) that varies between answers to the same item.
+        """
         return self.phi * self.score * (1 - self.score)
 
     @property
     def floor(self) -> float:
-        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units), a fraction."""
+        """Lower limit of the delta's standard error for any number of repeats: tau / sqrt(units), a fraction.
+
+        tau is the standard deviation over items of the true change.
+        """
         return self.tau / sqrt(self.units)
 
     @property
@@ -58,6 +64,6 @@ class Design:
             alpha: One-sided error, a fraction.
 
         Returns:
-            The loss, a fraction of 1; 0 without shared sources.
+            The loss, a fraction of 1; 0 where items share no sources.
         """
         return 0.0 if self.sources is None else sources_resolution(self.sources, alpha)

@@ -47,7 +47,7 @@ def norm_ppf(p: X) -> X:
         p: Probability or probabilities, fractions.
 
     Returns:
-        The quantile, of the same shape.
+        The quantile, of the same shape; -inf for 0, inf for 1, NaN outside [0, 1].
     """
     return _like(p, special.ndtri(p))
 
@@ -59,7 +59,7 @@ def norm_isf(p: X) -> X:
         p: Probability or probabilities, fractions.
 
     Returns:
-        The quantile, of the same shape.
+        The quantile, of the same shape; inf for 0, -inf for 1, NaN outside [0, 1].
     """
     return -norm_ppf(p)
 
@@ -150,11 +150,11 @@ def binom_half_cdf(k: int, n: int) -> float:
     """Compute the probability of at most ``k`` successes in ``n`` trials with probability 1/2 each.
 
     Args:
-        k: Number of successes.
+        k: Number of successes, not below 0.
         n: Number of trials.
 
     Returns:
-        The probability, a fraction.
+        The probability, a fraction; 1.0 for ``k`` >= ``n``.
     """
     return float(special.betainc(n - k, k + 1, 0.5)) if k < n else 1.0
 
@@ -167,7 +167,7 @@ def binom_half_pmf(k: int, n: int) -> float:
         n: Number of trials.
 
     Returns:
-        The probability, a fraction.
+        The probability, a fraction; 0.0 for ``k`` > ``n``.
     """
     probability: float = math.comb(n, k) / 2**n
     return probability

@@ -35,13 +35,17 @@ def effect(
         kind: The effect.
         at: The setting (of ``checkpoint``) or the checkpoint (of ``server``) at which it is measured, 0 or 1. None: the
             mean of both; for the interaction it has no meaning.
-        single: Whether each item mean is one answer in every arm.
+        single: Whether each item mean is one answer in every arm; counts only where ``at`` is given.
         weights: Weight of each item, shape (items,); None for equal weights.
         clusters: Integer code of each item's source, shape (items,); None when items share no sources.
 
     Returns:
-        The change with its intervals, fractions of 1. The interaction lies between -2 and 2; half of it, which is
-        bounded as a change of one score is, is measured and doubled.
+        The change with its intervals (one-sided bounds at error 0.05), fractions of 1. The interaction lies between -2
+        and 2; half of it, which is bounded as a change of one score is, is measured and doubled.
+
+    Raises:
+        KeyError: An arm of the effect is missing.
+        ValueError: There are no items, or the arms differ in length.
     """
     both = (0, 1) if at is None else (at,)
     arms: tuple[list[Place], list[Place]]

@@ -51,7 +51,9 @@ def comparisons(design: Design, delta: float, alpha: float) -> Comparisons:
         alpha: One-sided error of the bounds.
 
     Returns:
-        The comparisons, from a fixed seed.
+        ``DRAWS`` (5,000) comparisons, from a fixed seed, each with delta, standard error, one-sided lower and upper
+            bound, and the one-sided p value of "no loss" (0.5 where the delta is not below 0). The arrays are cached:
+            do not change them.
     """
     rng, n = np.random.default_rng(_SEED), round(design.units)
     repeats = design.repeats_base, design.repeats_cand
@@ -101,7 +103,10 @@ def bca_bounds(difference: Floats, alpha: float) -> tuple[Floats, Floats]:
 
 
 def _item_chances(design: Design, delta: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return the items' chances of success in both models, each of shape (DRAWS, items)."""
+    """Return the items' chances of success in (the baseline, the candidate), each of shape (DRAWS, items).
+
+    ``delta``: true difference, a fraction; chances are cut off at 0 and 1.
+    """
     score, phi = min(max(design.score, 1e-3), 1 - 1e-3), min(max(design.phi, 1e-3), 1 - 1e-3)
     total, shape = phi / (1 - phi), (DRAWS, round(design.units))
     chance = rng.beta(score * total, (1 - score) * total, shape)
@@ -115,7 +120,10 @@ def _item_chances(design: Design, delta: float, rng: np.random.Generator) -> tup
 
 
 def _tango_bounds(difference: Floats, alpha: float) -> tuple[Floats, Floats]:
-    """Return Tango's one-sided bounds on the numbers of lost and gained answers of each comparison."""
+    """Return Tango's one-sided (lower, upper) bounds of each comparison's mean difference, of shape (comparisons,).
+
+    They are taken on the summed losses and gains of ``difference``, shape (comparisons, items); ``alpha``: their error.
+    """
     n = difference.shape[1]
     counts = np.stack([np.maximum(sign * difference, 0.0).sum(axis=1) for sign in (-1, 1)], axis=1).round(9)
     kinds, place = np.unique(counts, axis=0, return_inverse=True)

@@ -59,13 +59,13 @@ def divergence(baseline: Listed, candidate: Listed) -> Divergence:
     """Compare two listings of the same tokens.
 
     Args:
-        baseline: Distributions [n, k] of the baseline.
-        candidate: Distributions [n, m] of the candidate.
+        baseline: Token ids and natural-log probabilities of the baseline at n places, [n, k], most likely first.
+        candidate: The same of the candidate at the same places, [n, m].
 
     Returns:
-        For each of the n tokens total variation, Kullback-Leibler divergence of the candidate from the baseline in
-            nats, and whether the likeliest token differs. The first two are lower bounds, because tokens that only one
-            of them lists are merged into one bucket.
+        For each of the n places total variation (a fraction), Kullback-Leibler divergence of the candidate from the
+            baseline in nats, and whether the likeliest token differs. The first two are lower bounds, because tokens
+            that not both of them list are merged into one bucket.
     """
     same = (baseline.tokens[:, :, None] == candidate.tokens[:, None, :]) & (baseline.tokens >= 0)[:, :, None]
     both = same.any(axis=2)
@@ -85,11 +85,11 @@ def mean_per_token(sums: Floats, tokens: Floats) -> Estimate:
 
     Args:
         sums: [answers]: sum of the quantity over the tokens of each answer.
-        tokens: [answers]: number of these tokens.
+        tokens: [answers]: number of these tokens; their sum must be above 0.
 
     Returns:
         Sum of ``sums`` divided by sum of ``tokens``, with the 95 % interval of the linearized ratio (Cochran 1977,
-        section 6.3), not below 0.
+        section 6.3), not below 0; of width 0 for fewer than two answers or a mean of 0.
     """
     return _ratio(sums, tokens, logarithmic=False)
 
@@ -102,7 +102,8 @@ def ratio_to(sums: Floats, floor: Floats) -> Estimate:
         floor: [answers]: that of the baseline served again; their sum must be above 0.
 
     Returns:
-        The ratio, with a 95 % interval that is symmetric in its logarithm.
+        The ratio, with a 95 % interval that is symmetric in its logarithm; of width 0 for fewer than two answers or a
+            ratio of 0.
     """
     return _ratio(sums, floor, logarithmic=True)
 
@@ -127,11 +128,12 @@ def above_floor(candidate: Floats, floor: Floats, tokens: Floats) -> float:
     Args:
         candidate: [answers]: sum of the Kullback-Leibler divergences of each answer, nats.
         floor: [answers]: the same of the second reading of the baseline.
-        tokens: [answers]: number of tokens.
+        tokens: [answers]: number of tokens, each above 0.
 
     Returns:
-        One-sided p value of the paired t test on the logarithms of the means per token; 1.0 for fewer than two answers,
-        and where every pair is equal or lower by the same factor; 0.0 where every one is higher by the same factor.
+        One-sided p value of the paired t test on the logarithms of the means per token (means below ``SMALLEST``, 1e-12
+        nats, count as it); 1.0 for fewer than two answers, and where every pair is equal or lower by the same factor;
+        0.0 where every one is higher by the same factor.
     """
     logs = [np.log(np.maximum(sums / tokens, SMALLEST)) for sums in (candidate, floor)]
     differences = logs[0] - logs[1]
@@ -150,6 +152,7 @@ def diverging(flips: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
         flips: Per answer: whether the likeliest token differs, [tokens].
 
     Returns:
-        [answers]: under greedy decoding these are the answers that change, where reading equals decoding.
+        [answers]: whether any token of the answer differs; False for one without tokens. Under greedy decoding these
+            are the answers that change, where reading equals decoding.
     """
     return np.array([bool(answer.any()) for answer in flips], dtype=bool)

@@ -11,7 +11,7 @@ def grim(value: str | float, n: int, k: int = 1, decimals: int | None = None) ->
 
     Args:
         value: The published score as a fraction of 1. For a percentage, divide by 100 and add two decimals.
-        n: Number of items.
+        n: Number of items, at least 1.
         k: Repeats of each item.
         decimals: Published digits after the decimal point; None takes those of ``value`` as text.
 

@@ -37,7 +37,9 @@ def heterogeneity(deltas: Sequence[float], stderrs: Sequence[float | None]) -> H
         stderrs: Standard error of each delta; groups with None or 0 keep their delta and do not count.
 
     Returns:
-        The analysis; None when fewer than two groups have a standard error.
+        Q with its degrees of freedom and p value, the variance ``tau2`` between groups, the random-effects mean
+            ``pooled``, and ``shrunk``: one delta for each group in the given order. None when fewer than two groups
+            have a standard error above 0.
     """
     known = [place for place, error in enumerate(stderrs) if error]
     if len(known) < 2:

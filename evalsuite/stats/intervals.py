@@ -42,7 +42,7 @@ class Mean:
     mean: float
     """The (weighted) mean."""
     stderr: float | None
-    """Standard error; None when it cannot be estimated (fewer than two units), 0.0 only when nothing varies."""
+    """Standard error; None when it cannot be estimated (fewer than two units), 0.0 when no item or no unit varies."""
 
     @property
     def df(self) -> int:
@@ -97,8 +97,8 @@ def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | Non
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The mean, its standard error (None with one independent unit, 0.0 when nothing varies) and the numbers of items
-        and units.
+        The mean, its standard error (None with one independent unit; 0.0 when all values are equal, or when in every
+        cluster the deviations cancel) and the numbers of items and units.
 
     Raises:
         ValueError: There are no values.
@@ -141,7 +141,7 @@ def t_interval(estimate: Mean, level: float = 0.95) -> Bounds | None:
         level: Confidence level, a fraction.
 
     Returns:
-        The interval; None without a standard error.
+        The interval; None without a standard error, of width 0 for one of 0.
     """
     if estimate.stderr is None:
         return None
@@ -158,7 +158,7 @@ def bca_interval(values: Floats, weights: Floats | None = None, level: float = 0
         level: Confidence level, a fraction.
 
     Returns:
-        The interval; None when nothing varies.
+        The interval; None when nothing varies or an end is not finite.
     """
     return bca_intervals(values, weights, (level,))[0]
 
@@ -166,8 +166,8 @@ def bca_interval(values: Floats, weights: Floats | None = None, level: float = 0
 def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float]) -> tuple[Bounds | None, ...]:
     """Compute bias-corrected and accelerated bootstrap intervals of the mean over items (Efron 1987; scipy).
 
-    All levels use the same resamples. The random seed is fixed, and the result is a pure function of the set of values:
-    the order of the items does not matter, and the interval of ``-values`` is the mirror image.
+    All levels use the same resamples. The random seed is fixed, the values are rounded to 12 decimals, the order of the
+    items does not matter, and the interval of ``-values`` is the mirror image.
 
     Args:
         values: One value per item, shape (items,).
@@ -175,7 +175,7 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
         levels: Confidence levels, fractions.
 
     Returns:
-        One interval for each level; None when nothing varies.
+        One interval for each level, in the same order; None when nothing varies or an end is not finite.
     """
     from scipy.stats import bootstrap  # 0.9 s to import, and few comparisons need it
 
@@ -246,8 +246,9 @@ def score(
 ) -> ScoreInterval:
     """Compute a model's score with its 95 % interval, with the method that fits the data.
 
-    Wilson's interval for single 0/1 answers, else Student's t on item means (never Wilson on items x repeats),
-    cluster-robust when items share a source.
+    Wilson's interval for single 0/1 answers, and for item means that are all 0 or all 1, both without weights and
+    clusters; else Student's t on item means (never Wilson on items x repeats), cluster-robust when items share a
+    source, cut off at 0 and 1.
 
     Args:
         means: Item means over repeats, fractions of 1, shape (items,).
@@ -256,7 +257,8 @@ def score(
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The score, its standard error, its interval and the name of the method.
+        The score, its standard error, its interval and the name of the method. Beside Wilson's, error and interval are
+            None with one independent unit or where nothing varies.
 
     Raises:
         ValueError: There are no items.
@@ -277,7 +279,7 @@ def score(
 def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:
     """Compute the p value of the sign-flip permutation test of mean 0 (Fisher; ``permutation_test`` of scipy).
 
-    The test is exact for up to 13 non-zero values and uses 9,999 flips with a fixed seed beyond. It assumes that
+    The test is exact for up to 12 non-zero values and uses 9,999 flips with a fixed seed beyond. It assumes that
     differences are symmetric about 0 when nothing changed. To flip whole clusters, pass their sums.
 
     Args:
@@ -285,7 +287,7 @@ def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater
         alternative: The alternative hypothesis, as in scipy.
 
     Returns:
-        The p value; 1.0 when all values are 0.
+        The p value; 1.0 when there are no values or all are 0.
     """
     from scipy.stats import permutation_test  # 0.9 s to import, and few comparisons need it
 

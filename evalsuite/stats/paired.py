@@ -90,7 +90,8 @@ def mcnemar(base_only: int, cand_only: int) -> McNemar:
         cand_only: Number of items that only the candidate answered correctly.
 
     Returns:
-        Two-sided and one-sided p values.
+        Two-sided p values of "no change" and one-sided ones of "no loss" (small when the candidate is worse), each
+            exact and mid-p; all 1.0 when no item is discordant.
     """
     n = base_only + cand_only
     if n == 0:
@@ -109,7 +110,7 @@ def t_test(difference: Mean) -> float | None:
         difference: Mean difference with its standard error.
 
     Returns:
-        The two-sided p value; None when nothing varies or there are fewer than two units.
+        The two-sided p value; None when the standard error is 0 (nothing varies) or None (fewer than two units).
     """
     if not difference.stderr:
         return None
@@ -124,7 +125,7 @@ def binary_flips(base: Floats, cand: Floats) -> tuple[Floats, Floats]:
         cand: Item means of the candidate on the same items.
 
     Returns:
-        Chances of a loss and of a gain, each of shape (items,). With one answer per item these are 0 or 1.
+        (chances of a loss, chances of a gain), each of shape (items,). With one answer per item these are 0 or 1.
     """
     return base * (1 - cand), cand * (1 - base)
 
@@ -135,11 +136,14 @@ def graded_flips(base: Sequence[Floats], cand: Sequence[Floats]) -> tuple[Floats
     The form of ``binary_flips`` for fractional scores.
 
     Args:
-        base: For each item the scores of the baseline's answers, shape (repeats,).
-        cand: For each item the scores of the candidate's answers.
+        base: For each item the scores of the baseline's answers, shape (repeats,), at least one.
+        cand: For each item the scores of the candidate's answers; the number of repeats may differ.
 
     Returns:
-        Chances of a loss and of a gain, each of shape (items,).
+        (chances of a loss, chances of a gain), each of shape (items,).
+
+    Raises:
+        ValueError: The numbers of items differ.
     """
     gaps = [np.subtract.outer(after, before) for before, after in zip(base, cand, strict=True)]
     return np.array([float((gap < 0).mean()) for gap in gaps]), np.array([float((gap > 0).mean()) for gap in gaps])

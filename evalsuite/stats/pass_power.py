@@ -17,7 +17,7 @@ def pass_power_k(rewards: Sequence[Sequence[float]], k: int) -> float:
         The estimate, a fraction.
 
     Raises:
-        ValueError: ``k`` is below 1, there is no task, or a task has fewer than ``k`` repeats.
+        ValueError: ``k`` is below 1, there is no task, or any task has fewer than ``k`` repeats.
     """
     if k < 1 or not rewards or min(len(repeats) for repeats in rewards) < k:
         raise ValueError(f"pass^{k} needs at least one task and {k} repeats of each")

@@ -112,7 +112,8 @@ def threshold_rule(stderrs: Sequence[float], threshold: float = 0.01) -> Thresho
         threshold: Largest fall of an estimate that the rule accepts, a fraction.
 
     Returns:
-        The chances of both errors of the rule.
+        The threshold, the chance that an identical checkpoint is rejected on at least one benchmark, and the lowest
+            and highest chance over the benchmarks that a loss of twice the threshold is accepted there.
 
     Raises:
         ValueError: There is no benchmark.
@@ -171,8 +172,9 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
 def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05) -> float:
     """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
-    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom. Where
-    items share sources, the bound is that of ``delta.paired_delta`` for clusters; where they are few, it is simulated.
+    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom (normal
+    beyond 1,000). Where items share sources, the bound is that of ``delta.paired_delta`` for clusters; where they are
+    few, it is simulated. A standard error of 0 gives 1 or 0.
 
     Args:
         design: How the benchmark is measured.
@@ -229,14 +231,16 @@ def release_chances(
     Args:
         benchmarks: The benchmarks of the release.
         suite_margin: Margin of the equal-weight mean over the critical benchmarks, a fraction; None when the mean is
-            not tested.
+            not tested. Without a critical benchmark it is not tested either.
         deltas: True difference of each benchmark, fractions; None for identical models.
         alpha: One-sided error of the bounds.
         draws: Number of simulated releases.
         seed: Seed of the random numbers.
 
     Returns:
-        The chances of the release and of each benchmark.
+        The chances of pass, fail and undecided of the release and of each benchmark in the given order, followed by the
+            suite mean when it is tested; the chance that a benchmark that is not advisory, or the mean, fails; and the
+            largest Monte Carlo error.
 
     Raises:
         ValueError: There is no benchmark.
@@ -284,6 +288,8 @@ def release_chances(
 def widened(estimates: Floats, lower: Floats, upper: Floats, resolutions: Floats | float) -> tuple[Floats, Floats]:
     """Widen simulated t bounds of clustered benchmarks as ``delta.paired_delta`` does; bounds with resolution 0 stay.
 
+    Where the bounds exclude 0, the one towards 0 stays. Nothing is cut off at -1 and 1.
+
     Args:
         estimates: Candidate minus baseline, fractions, shape (suites, benchmarks).
         lower: One-sided lower t bounds, same shape.
@@ -291,7 +297,7 @@ def widened(estimates: Floats, lower: Floats, upper: Floats, resolutions: Floats
         resolutions: Smallest losses that the sources can exclude, fractions, shape (benchmarks,).
 
     Returns:
-        The lower and upper bounds.
+        (lower bounds, upper bounds), each of the same shape.
     """
     clustered, unclear = np.asarray(resolutions) > 0, (lower <= 0) & (upper >= 0)
     low = np.minimum(lower, np.where(unclear, np.minimum(estimates, 0.0), estimates) - resolutions)
@@ -312,16 +318,19 @@ def repeats_needed(
 ) -> int | None:
     """Compute the fewest repeats with which a benchmark passes with chance ``power``.
 
+    By the formula of the standard error; for a design with few items by simulation of up to ``MOST_REPEATS`` (1,024).
+
     Args:
         design: How the benchmark is measured.
         margin: Largest tolerated loss, a fraction above 0.
         delta: True difference, a fraction.
-        power: Requested chance to pass, a fraction.
+        power: Requested chance to pass, a fraction above 0.5.
         alpha: One-sided error of the bound.
         base: Repeats of the baseline when they are fixed; None when both models get the same number.
 
     Returns:
-        Repeats in each model (in the candidate alone when ``base`` is given); None when no number is enough.
+        Repeats in each model (in the candidate alone when ``base`` is given); None when no number (of those simulated)
+            is enough, as with a loss beyond the margin.
     """
     gap, room = margin + delta, margin + delta - design.resolution(alpha)
     if gap <= 0 or room <= 0:
@@ -359,7 +368,9 @@ def would_decide(
         base: Repeats of the baseline when they are fixed; None when both models get the same number.
 
     Returns:
-        The verdict that the estimate points to, with the needed standard error, repeats and items.
+        The verdict that the estimate points to: "pass" above ``-margin``, else "fail"; with the standard error that
+            decides, and with either repeats on the same items (None when no number is enough) or items at the present
+            repeats. For an estimate on the margin the error is 0 and both numbers are None.
     """
     gap = margin + delta
     verdict: Literal["pass", "fail"] = "pass" if gap > 0 else "fail"

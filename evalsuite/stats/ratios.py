@@ -39,14 +39,15 @@ class TokenRatio:
 def recovery_of(change: Delta, base: float) -> Ratio | None:
     """Compute the ratio of candidate to baseline score with the bounds of their difference: 1 + delta / baseline.
 
-    The interval holds whatever that of the delta holds (few changed items, few sources), and has no width of 0.
+    The 95 % interval is that of the delta, carried over, so that it allows for few changed items and few sources.
 
     Args:
         change: The paired change.
         base: Mean score of the baseline, a fraction.
 
     Returns:
-        The ratio; None when the baseline scored 0.
+        The ratio, its standard error and interval (not below 0), both None where the change has none; None for all when
+            the baseline scored 0.
     """
     if base == 0:
         return None
@@ -70,7 +71,8 @@ def recovery_ratio(
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The ratio; None when the baseline's mean is 0.
+        The ratio with standard error and 95 % interval (None for both with fewer than two units); None for all when the
+            baseline's mean is 0.
     """
     weight = np.ones(len(base)) if weights is None else weights
     base_mean = float(np.average(base, weights=weight))
@@ -100,7 +102,10 @@ def token_ratio(base: Floats, cand: Floats, *, clusters: Codes | None = None) ->
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The ratios; None with fewer than two items that have tokens in both models.
+        ``typical``, exp of the mean over items of log(candidate / baseline), whose standard error is that of the
+            logarithm; ``total``, the ratio of the sums of tokens; and ``p_longer``, the one-sided p value of "a typical
+            answer is not longer" (None where no error is known or it is 0). None for all with fewer than two items that
+            have tokens in both models.
     """
     known = np.isfinite(base) & np.isfinite(cand) & (base > 0) & (cand > 0)
     base, cand = base[known], cand[known]

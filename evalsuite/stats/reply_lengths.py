@@ -16,6 +16,8 @@ SLOW_SHARE = 0.1
 def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
     """Compute the generation rate of one stream that 90 % of all generated tokens reached.
 
+    All tokens of a reply count with the reply's mean rate.
+
     Args:
         paces: (generated tokens, seconds) of single replies; seconds include waiting and prefill.
 
@@ -43,7 +45,8 @@ def longest(finished: Sequence[float], unfinished: Sequence[float], share: float
         share: Quantile, a fraction.
 
     Returns:
-        The length in tokens; None with fewer than ``MIN_REPLIES`` finished answers or when the quantile is not reached.
+        The length in tokens; None with fewer than ``MIN_REPLIES`` (100) finished answers or when the quantile is not
+            reached.
     """
     if len(finished) < MIN_REPLIES:
         return None
@@ -62,7 +65,7 @@ def p99_tokens(known: float | None, p99: float | None, max_tokens: int | None) -
     """Estimate the tokens below which one request stays in 99 of 100 cases.
 
     Args:
-        known: Recorded mean length of this item, tokens; when given, the bound is ``SPREAD`` times it.
+        known: Recorded mean length of this item, tokens; when given, ``SPREAD`` (3) times it is a bound.
         p99: 99th percentile of the task's replies (``longest``), used when ``known`` is None.
         max_tokens: Token limit of the request; None when there is none.
 
@@ -85,11 +88,12 @@ def p99_seconds(
     Args:
         rate: Generation rate of one stream, tokens per second; None when unknown.
         max_tokens: Token limit of the request; None when there is none.
-        lengths: Lengths of recorded replies of the task, tokens.
+        lengths: Lengths of recorded replies of the task, tokens; used when ``known`` is None and there are at least
+            ``MIN_REPLIES`` (100).
         known: Recorded mean length of this item, tokens; None when there is none.
 
     Returns:
-        Seconds; None when the rate or every bound of the length is unknown.
+        Seconds; None when the rate (also a rate of 0) or every bound of the length is unknown.
     """
     tokens = p99_tokens(known, longest(lengths, ()), max_tokens)
     return None if tokens is None or not rate else tokens / rate

@@ -20,7 +20,8 @@ def fixed(value: float, digits: int) -> str:
         digits: Number of decimals.
 
     Returns:
-        The text: ``-0.925`` for -0.9245 and three digits; a number that rounds to 0 has no sign.
+        The text: ``-0.925`` for -0.9245 and three digits; a number that rounds to 0 has no sign, a positive one has
+            none either.
     """
     return _text(value, digits, 0)
 
@@ -29,11 +30,11 @@ def percent(fraction: float, digits: int = 1) -> str:
     """Round a fraction to percent: ``92.5`` for 0.9245.
 
     Args:
-        fraction: Share, score or change as a fraction of 1.
+        fraction: Share, score or change as a fraction of 1; what is not finite is returned as Python writes it.
         digits: Number of decimals of the percentage.
 
     Returns:
-        The percentage without its sign ``%``.
+        The percentage without the character ``%``; below 0 with ``-``.
     """
     return _text(fraction, digits, 2)
 

@@ -67,7 +67,10 @@ def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
         alpha: Chance that the best candidate is left out, and that any simultaneous interval misses.
 
     Returns:
-        The candidates that cannot be told from the best, and the winner's corrected change.
+        Entries for each candidate in the order of the columns: score, change against the baseline, its simultaneous
+            interval (None where too few units changed), and whether it cannot be told from the best; with the winner's
+            position among the candidates (from 0, of equal scores the first) and its corrected change (None when a task
+            has one unit only).
 
     Raises:
         ValueError: There is no task or no candidate.
@@ -114,7 +117,7 @@ def chance_best_dropped(stderr: float, lead: float, candidates: int, kept: int) 
         kept: Number of candidates that are kept.
 
     Returns:
-        The chance, a fraction; 0 where all are kept.
+        The chance, a fraction; 0 where all are kept. Without error it is 0 for a lead, else 1 - kept / candidates.
     """
     if kept >= candidates:
         return 0.0
@@ -249,8 +252,8 @@ def _assessed(units: Sequence[_Units], rng: np.random.Generator) -> float | None
 
 
 def _split(units: _Units, folds: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Split the units of a task at random into ``folds`` parts of equal size; returns their sums of scores, shape
-    (folds, arms), and of weights, shape (folds,).
+    """Split the units of a task at random into ``folds`` parts, whose sizes differ by at most one; returns their sums
+    of scores, shape (folds, arms), and of weights, shape (folds,).
     """
     sums, weights = units
     order = rng.permutation(len(sums))

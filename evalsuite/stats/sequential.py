@@ -81,7 +81,9 @@ class BettingState:
 
     @property
     def delta(self) -> float | None:
-        """Mean difference so far, None without items; biased away from the margin when the run stopped early."""
+        """Mean difference (candidate - baseline, a fraction) of the items counted so far, None without items; biased
+        away from the margin when the test stopped early.
+        """
         return self.total / self.n if self.n else None
 
 
@@ -100,7 +102,8 @@ def start(rule: Rule) -> BettingState:
 def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState:
     """Add a finished block of items in the order in which they were sent.
 
-    The block may contain looks. A state with a verdict stays unchanged.
+    The block may contain looks and is taken in parts that end at them. A state with a verdict stays unchanged: parts
+    after the one that decides are not counted.
 
     Args:
         rule: Parameters of the test.
@@ -112,7 +115,7 @@ def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState
         State after the block.
 
     Raises:
-        ValueError: There are more items than planned, or a difference lies outside [-1, 1].
+        ValueError: There are more items than planned, or a counted difference lies outside [-1, 1].
     """
     if state.n + len(differences) > rule.items:
         raise ValueError(f"{state.n + len(differences)} items, but {rule.items} were planned")
@@ -136,7 +139,7 @@ def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pa
         differences: As for ``update``; NaN where an item is not finished.
 
     Returns:
-        The verdict; None when it depends on unfinished items.
+        The verdict; None when it depends on unfinished items or the block gives none.
     """
     if update(rule, state, np.where(np.isnan(differences), -1.0, differences)).decided == "pass":
         return "pass"
@@ -152,7 +155,7 @@ def closed(finished: Sequence[bool], block: int) -> int:
         block: Number of items per block. A shorter last block counts once all items are finished.
 
     Returns:
-        The number of items.
+        The number of items from the first on; those after the first unfinished one never count.
     """
     done = next((index for index, is_finished in enumerate(finished) if not is_finished), len(finished))
     return done if done == len(finished) else done - done % block
@@ -192,7 +195,9 @@ def _after(rule: Rule, state: BettingState, values: Floats, counts: Floats) -> B
 
 
 def _looked(rule: Rule, state: BettingState) -> BettingState:
-    """Test for a pass at a look (``state.n`` must be one) and return the state with the verdict, or unchanged."""
+    """Test for a pass at a look (``state.n`` must be one of ``rule.looks``): return the state with the verdict pass, or
+    unchanged.
+    """
     look = rule.looks.index(state.n) + 1
     mean = state.total / state.n
     variance = max(state.squares - state.n * mean**2, 0.0) / (state.n - 1)

@@ -76,10 +76,10 @@ def repeated(values: Floats, items: Codes, n: int) -> Repeated:
         n: Number of items.
 
     Returns:
-        The summary by item.
+        Of each item, in the order of the codes: mean, sample variance (NaN with one answer) and number of answers.
 
     Raises:
-        ValueError: An item has no answer.
+        ValueError: An item has no answer, or a code is not in 0 .. n-1.
     """
     count = np.bincount(items, minlength=n).astype(np.float64)
     if len(count) != n or not count.all():
@@ -102,7 +102,9 @@ def variance_parts(
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The components and both standard errors.
+        v and phi of each model, tau^2 (not clipped at 0), and the standard errors for questions like these and for
+            exactly these. v, phi, tau^2 and the error for exactly these are None where an item of a model has one
+            answer only; phi also at a score of 0 or 1, and the error for questions like these with one unit.
     """
     difference = cand.mean - base.mean
     stderr = mean_of(difference, weights, clusters).stderr
@@ -136,7 +138,8 @@ def flips_excess(base: Repeated, cand: Repeated) -> Excess | None:
         cand: Answers of the candidate on the same items in the same order.
 
     Returns:
-        Observed flips, floor and excess; None when an item of either model has one repeat only.
+        Observed flips, floor and excess (may be below 0) with its 95 % interval; None when an item of either model has
+            one repeat only.
     """
     if np.isnan(base.variance).any() or np.isnan(cand.variance).any():
         return None
@@ -158,7 +161,8 @@ def flips_over_aa(base: Floats, base_again: Floats, cand: Floats) -> Excess:
         cand: One score per item of the candidate.
 
     Returns:
-        Observed flips, floor and excess.
+        Observed flips (mean squared difference), floor and excess (may be below 0) with its 95 % interval, None when
+            nothing varies.
     """
     observed, floor = (cand - base) ** 2, (base_again - base) ** 2
     each = observed - floor
@@ -191,7 +195,7 @@ def design_of(
 ) -> Design | None:
     """Describe a finished comparison as a design for ``power.would_decide``.
 
-    The standard error of the design is the model value of the measured one, with tau clipped at 0. Clusters count as
+    Score and phi are those of both models together, tau is clipped at 0, repeats are rounded means. Clusters count as
     units, and weights by Kish's effective number.
 
     Args:
@@ -203,7 +207,7 @@ def design_of(
         assumed: Design whose score, phi and tau are used when single repeats hide them; None to assume nothing.
 
     Returns:
-        The design; None when the components are unknown and nothing is assumed.
+        The design; None when a component is unknown (an item with one answer) and nothing is assumed.
     """
     answers = _effective(np.ones(len(base.mean)) if weights is None else weights)
     units, sources = answers, None
