@@ -44,8 +44,8 @@ class Anomaly:
     """The usual causes that were found; empty when none was."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the gain as an entry of ``verdict.json``: a dict of the fields, with ``status`` ("anomalous") and
-        ``checked`` (names of all causes that were looked for).
+        """Return the gain as a dict of JSON types for ``comparison.json`` and ``verdict.json``: all fields (tuples as
+        lists), ``status`` (always "anomalous") and ``checked`` (the kinds of cause that are always looked for).
         """
         return {
             "status": "anomalous",
@@ -66,12 +66,12 @@ class Anomaly:
 
 
 def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, ...]:
-    """Return the gains that are significant (one-sided p, Holm-adjusted over ``rows``, at most ``alpha``) and above the
-    margin, in the order of ``rows``; empty without any.
+    """Return the gains that are significant (one-sided p, Holm-adjusted over the comparisons looked at, at most
+    ``alpha``) and above the margin, in the order of ``rows``; empty without any.
 
-    ``rows``: the comparisons of one candidate. Those without numbers or without a verdict are skipped, and those that
-    stopped early, whose p values are not valid. With missing answers the gain must be there even when all of the
-    candidate's missing answers are wrong and the baseline's right.
+    ``rows``: the comparisons of one candidate, with their verdicts. Those without numbers or without a verdict are left
+    out, and those that stopped early, whose p values are not valid. With missing answers all numbers of a gain are
+    those of the worst case: the candidate's missing answers are wrong and the baseline's right.
     """
     shown = [row for row in rows if row.paired is not None and row.verdict is not None and not row.stopped]
     changes = [row.bounded.worst.change if row.bounded else row.paired.change for row in shown if row.paired]
@@ -88,7 +88,8 @@ def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, .
 
 def _causes(row: Comparison) -> Iterator[str]:
     """Yield a line of text for each usual cause of a false gain that is present: fewer truncated, unreadable or refused
-    answers (at least ``SHARE`` of the gain), differing server facts or prompt tokens, unknown parts of the protocol.
+    answers (each if it makes up at least ``SHARE``, a quarter, of the gain), differing server facts or prompt tokens,
+    unknown parts of the protocol. The comparison must have paired numbers.
     """
     assert row.paired is not None
     gain = row.paired.change.delta

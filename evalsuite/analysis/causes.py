@@ -83,8 +83,9 @@ def split_delta(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> 
     to the delta.
 
     A part is what the outcome costs the baseline's weighted mean score less what it costs the candidate's, a fraction
-    of 1. ``base`` and ``cand`` are sample rows that all have a value (see ``fill_missing``). ``means`` are the items
-    with their weights, as ``scores.item_means`` returns them.
+    of 1; above 0 where the candidate loses less by it. "wrong" also holds what no other outcome explains, such as
+    partial credit. ``base`` and ``cand`` are sample rows that all have a value (see ``fill_missing``). ``means`` are
+    the items with their weights, as ``scores.item_means`` returns them.
     """
     before, after = _lost_points(base, means), _lost_points(cand, means)
     return {cause: before[cause] - after[cause] for cause in (*CAUSES, *FAULTS)}
@@ -93,8 +94,8 @@ def split_delta(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> 
 def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
     """Return, for each of ``CAUSES`` and ``FAULTS``, how much of the weighted mean score it costs (a fraction of 1).
 
-    ``rows`` are samples with ``value`` and ``outcome``, ``means`` the items with their weights. What no other outcome
-    explains counts as "wrong".
+    ``rows`` are samples that all have a ``value``, with their ``outcome``; ``means`` the items with their weights. What
+    no other outcome explains counts as "wrong", partial credit included.
     """
     lost = (1 - rows["value"].to_numpy(dtype=np.float64)) * _row_weights(rows, means)
     named = [cause for cause in (*CAUSES, *FAULTS) if cause != "wrong"]
@@ -103,8 +104,8 @@ def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
 
 
 def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
-    """Return each row's weight in the mean score, shape (rows,), adding up to 1: the item's weight in ``means``
-    (indexed by item id) divided equally among its rows.
+    """Return each row's weight in the mean score, shape (rows,): the item's weight in ``means`` (indexed by item id,
+    all items of ``rows``) divided equally among its rows. They add up to 1 when every item of ``means`` has a row.
     """
     position = means.index.get_indexer(pd.Index(rows["item_id"]))
     repeats = np.bincount(position, minlength=len(means))
@@ -116,13 +117,14 @@ def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
 def scores_at_budgets(
     base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame, caps: tuple[int | None, int | None]
 ) -> tuple[BudgetedScores, ...]:
-    """Compute both scores at each smaller token budget of ``BUDGETS`` from stored lengths; an answer longer than the
-    budget scores 0.
+    """Compute both scores at the token budgets of ``BUDGETS`` that are small enough, in increasing order, from stored
+    lengths: an answer longer than the budget scores 0, any other keeps its value.
 
     Only for attempts of one reply, because the table holds the length of the last reply. ``base`` and ``cand`` are
-    sample rows, ``means`` the items with weights; ``caps`` are the maximum tokens of baseline and candidate, None for
-    unknown. Budgets not below the larger cap (below the longest answer, if a cap is unknown) are left out, because
-    nothing would be truncated. Returns an empty tuple when the length of any answer is unknown.
+    sample rows with values, ``means`` the items with weights; ``caps`` are the maximum tokens of baseline and
+    candidate, None for unknown. A budget must be below the larger cap, or, if any cap is unknown, below the longest
+    answer; at others nothing would be truncated. Returns an empty tuple when no budget is left or the length of any
+    answer is unknown.
     """
     if any(bool(rows["completion_tokens"].isna().any()) for rows in (base, cand)):
         return ()
@@ -149,8 +151,9 @@ def _truncated_at(rows: pd.DataFrame, means: pd.DataFrame, budgets: Sequence[int
 def stability(base: pd.DataFrame, cand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> Stability | None:
     """Separate items that changed in all repeats from items that vary between repeats of a model.
 
-    ``base`` and ``cand`` are sample rows of the same items, ``before`` and ``after`` their item means
-    (``scores.item_means``). Returns None when some item has a single answer in a model.
+    ``base`` and ``cand`` are sample rows with values of the same items, ``before`` and ``after`` their item means
+    (``scores.item_means``), whose weights count in both parts of the delta. Returns None when some item has a single
+    answer in a model.
     """
     spans = [rows.groupby("item_id", sort=True)["value"].agg(["min", "max", "size"]) for rows in (base, cand)]
     if any(int(span["size"].min()) < 2 for span in spans):
@@ -172,9 +175,9 @@ def fill_missing(rows: pd.DataFrame, plan: pd.DataFrame, value: float) -> pd.Dat
     """Return one row per planned sample, sorted by item and repeat; a missing one gets the score ``value`` and its
     fault, such as ``server_fault``, as outcome.
 
-    ``rows``: the samples of a cell; a row without value counts as missing. ``plan`` has one row per item and repeat
-    with the item's ``weight``, ``cluster`` and groups. A sample that was never requested counts as a fault of the
-    server.
+    ``rows``: the samples of a cell; a row without value counts as missing, a row outside the plan is dropped. ``plan``
+    has one row per item and repeat with the item's ``weight``, ``cluster`` and groups. A sample that was never
+    requested counts as a fault of the server.
     """
     keys = ["item_id", "repeat"]
     own = rows.drop(columns=[name for name in plan.columns if name in rows.columns and name not in keys])

@@ -23,8 +23,8 @@ _SIGNIFICANT = 0.05
 
 
 def cautions(row: "Comparison") -> tuple[str, ...]:
-    """Return the warnings on one comparison: floor or ceiling, server effect, shifted kinds of outcome, more or fewer
-    degenerate answers; empty without any or without paired numbers.
+    """Return the warnings on one comparison, at most one line of each kind: floor or ceiling, server effect, shifted
+    kinds of outcome, more or fewer degenerate answers; empty without any or without paired numbers.
     """
     if row.paired is None:
         return ()
@@ -33,8 +33,11 @@ def cautions(row: "Comparison") -> tuple[str, ...]:
 
 
 def floor(row: "Comparison") -> str:
-    """Explain why this task cannot show a loss of the candidate: the baseline scores 0, not above guessing, at most the
-    declared margin above guessing, or 99 % or more. Empty when it can, or without paired numbers.
+    """Return the reason why this task cannot show a loss of the candidate, or only a large one: the baseline scores 0,
+    is not shown to be above guessing (by its 95 % interval), is above guessing by no more than the declared margin, or
+    scores 99 % or more. Empty when none holds, or without paired numbers.
+
+    A margin that was derived from the data does not count; an unknown level of guessing counts as 0.
     """
     if row.paired is None:
         return ""
@@ -58,11 +61,11 @@ def floor(row: "Comparison") -> str:
 
 
 def _server(row: "Comparison", paired: Paired) -> str:
-    """Return the warning that a loss can come from the servers' settings as well, with the control run that would
-    separate them; empty without a loss (verdict fail or significant) or without differing settings.
+    """Return the warning that a loss can come from the servers' settings as well; empty without a loss (verdict fail,
+    or one-sided p below 0.05), or when no setting differs that is known to change numbers or is named in ``varies``.
 
-    Between arms of one checkpoint it is the server's effect; facts that differ on purpose (``varies``) are named as
-    such.
+    Between arms of one checkpoint it is called the server's effect; settings that differ on purpose (``varies``) are
+    called so. Where others differ between two checkpoints, the text names the control run that would separate them.
     """
     failed = row.verdict is not None and row.verdict.decision.call == "fail"
     p_loss = paired.change.p_loss

@@ -51,10 +51,10 @@ class ReportInputs:
 
 
 def report_folder(settings: Report) -> Path:
-    """Return the folder to write a report to: ``settings.out``, else the folder ``report`` in the only named run.
-    Creates nothing.
+    """Return the folder to write a report to: ``settings.out`` as it is, else the folder ``report`` in the only named
+    run. Creates nothing.
 
-    Raises ``BadInput`` for an unknown run, or for several runs without ``out``.
+    Raises ``BadInput`` without ``out`` for an unknown run or for several runs. At least one run must be named.
     """
     if settings.out is not None:
         return Path(settings.out)
@@ -65,13 +65,19 @@ def report_folder(settings: Report) -> Path:
 
 @contextmanager
 def open_inputs(settings: Report) -> Iterator[ReportInputs]:
-    """Yield the cells of ``settings.run`` and of the baseline in ``settings.baseline_run`` (a run or a baseline file;
-    None for none), loaded into one table, for a ``with`` block.
+    """Load the cells of ``settings.run`` and, unless it is None, of the baseline model in ``settings.baseline_run`` (a
+    run or a baseline file) into one table, and yield them for a ``with`` block.
 
-    ``settings`` also says to take only ``limit`` items per task, to accept withheld scores, and which facts vary. Cells
-    of a task that were graded by different versions are graded again in temporary copies; these and unpacked baseline
-    files are deleted when the block ends. The runs stay unchanged. Raises ``BadInput`` for unknown runs, cells without
-    such a part, and a baseline that is missing, ambiguous, incomplete on disk or edited.
+    Of the other settings, ``limit`` keeps only so many items per task, ``accept_degenerate`` and
+    ``accept_log_disagreement`` (reasons) give withheld scores, ``varies`` replaces the declared facts that differ on
+    purpose. Cells of the runs that are the baseline's own are left out; where a remaining model has its name, the
+    baseline gets the ending ``@baseline``. Cells of a task that were graded by different versions are graded again in
+    temporary copies, if the questions are there; these and unpacked files are deleted when the block ends. The runs
+    stay unchanged.
+
+    Raises ``BadInput`` for unknown runs, a model and task that two runs hold, cells without ``limit`` items, and a
+    baseline that is missing, ambiguous, edited, all that the runs hold, or asked with classes that the runs do not
+    name.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:
@@ -98,8 +104,8 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
 
 
 def _varying(cells: Sequence[TableCell], varies: Sequence[str]) -> tuple[TableCell, ...]:
-    """Return the cells with ``varies`` (names of server facts) written into their manifests in memory as declared to
-    differ on purpose; unchanged when ``varies`` is empty.
+    """Return the cells with ``varies`` (names of server facts) written into their manifests in memory as those declared
+    to differ on purpose, instead of earlier ones; unchanged when ``varies`` is empty.
     """
     return tuple(
         replace(cell, manifest={**cell.manifest, "varies": list(varies)}) if varies else cell for cell in cells
@@ -109,11 +115,11 @@ def _varying(cells: Sequence[TableCell], varies: Sequence[str]) -> tuple[TableCe
 def _separate_baseline(
     cells: Sequence[TableCell], baseline_cells: Sequence[TableCell], home: Path
 ) -> tuple[tuple[TableCell, ...], tuple[TableCell, ...]]:
-    """Remove the cells of the baseline from the cells of the runs, and rename the baseline when a model of the runs has
-    its name.
+    """Remove the cells of the baseline (same model, same samples) from the cells of the runs, and rename the baseline
+    to ``<model>@baseline`` when a remaining cell has its model's name.
 
-    Returns (remaining cells, baseline's cells); renamed ones are copied into a folder in ``home``. Raises ``BadInput``
-    when nothing remains.
+    Returns (remaining cells, baseline's cells); renamed ones are copied into the folder ``baseline`` in ``home``.
+    Raises ``BadInput`` when nothing remains.
     """
     baseline_keys = {_content_key(cell) for cell in baseline_cells}
     rest = tuple(
@@ -127,8 +133,8 @@ def _separate_baseline(
 
 
 def _content_key(cell: TableCell) -> tuple[str, str]:
-    """Return (task, SHA-256 of the samples file), equal for two cells with the same answers; (task, folder) when the
-    cell has no samples file.
+    """Return (task, SHA-256 of the samples file), equal for two cells of a task with the same answers; (task, folder)
+    when the cell has no samples file.
     """
     samples = cell.folder / SAMPLES
     if not samples.exists():
@@ -158,7 +164,8 @@ def _check_name(requested: str | None, artefact: Artefact) -> None:
 
 def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[TableCell, ...]:
     """Return the cells of the baseline model from the run ``settings.baseline_run``: of the model
-    ``settings.baseline``, else of the run's only model, else of the one that ``cells`` declare as baseline.
+    ``settings.baseline``, else of the run's only model, else of the only one of its models that ``cells`` declare as
+    baseline.
 
     Raises ``BadInput`` for an unknown run or model, or when no single model can be chosen.
     """
@@ -176,13 +183,13 @@ def _baseline_of_run(settings: Report, cells: Sequence[TableCell]) -> tuple[Tabl
 def _with_equal_grading(
     table: RunTable, data: Data, home: Path, brought: str | None
 ) -> tuple[RunTable, tuple[str, ...]]:
-    """Return the table with the samples of each task graded by one version, and notes about what was graded again or
-    could not be.
+    """Return the table with the samples of each task graded by one version, where that is possible, and notes about
+    what was graded again or could not be.
 
-    New grades are written to copies in ``home``; ``data`` says where the questions are loaded from. When they cannot be
-    loaded, or differ, a task stays unchanged; its comparison is then refused. A task of which only the model
-    ``brought`` (from a baseline file or another run; None for none) has a cell stays unchanged, because its file would
-    choose the grader.
+    New grades are written to copies in ``home``; ``data`` says where the questions are loaded from. A task stays
+    unchanged when its questions cannot be loaded or differ (a note says so), and when its cells were asked in different
+    ways; its comparison is then refused. A task of which only the model ``brought`` (from a baseline file or another
+    run; None for none) has a cell stays unchanged, too, because its file would choose the grader.
     """
     replaced: dict[tuple[str, str], TableCell] = {}
     notes: list[str] = []
@@ -212,10 +219,10 @@ def _regrade(
     cell: TableCell, own: Mapping[str, Any] | None, versions: set[str], data: Data, home: Path
 ) -> tuple[TableCell, str]:
     """Return the cell graded by the present version of its grader, in a copy in ``home``, and a note; (the cell itself,
-    "") when ``versions``, those that graded it, already are the present one.
+    "") when ``versions``, those that graded it, are only the present one.
 
-    ``own`` states where a run here had its questions from, so that a baseline file of others does not choose a folder.
-    Raises ``BadInput`` when the questions cannot be loaded or differ.
+    ``own``: the entry ``data`` (where questions are from) of a run here, used instead of the cell's, so that a baseline
+    file of others does not choose a folder. Raises ``BadInput`` when the questions cannot be loaded or differ.
     """
     adapter, items = rescore.load(cell.folder, {**cell.manifest, "data": own}, data)
     if versions == {adapter.version}:

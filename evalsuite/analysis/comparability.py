@@ -36,8 +36,8 @@ class Comparable:
         return not self.differences
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``comparable`` of ``comparison.json``: a dict of ``ok`` and the lists of differences,
-        unknown keys and confounders.
+        """Return the entry ``comparable`` of a row of ``comparison.json``: a dict of ``ok`` and the lists of
+        differences, unknown keys and confounders.
         """
         return {
             "ok": self.ok,
@@ -48,11 +48,11 @@ class Comparable:
 
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
-    """Compare identities, grading versions, prompts and server facts of two cells of one task; ``base`` and ``cand``
-    are their sample rows.
+    """Compare identities, judge and simulator, grading versions, prompts and server facts of two cells of one task;
+    ``base`` and ``cand`` are their sample rows.
 
-    Returns what is known to differ (such a comparison is refused), what is unknown, and a warning about differing
-    prompt token counts. Raises nothing for differences.
+    Returns what is known to differ (such a comparison is refused), what is unknown for a cell, and a warning about
+    differing prompt token counts. Raises nothing for differences.
     """
     differences: list[str] = []
     unknown: list[str] = []
@@ -87,8 +87,8 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
 
 
 def checkpoint_of(cell: TableCell) -> tuple[Any, ...]:
-    """Return a cell's declared (checkpoint, revision, thinking switch), for comparing cells; empty when no checkpoint
-    is recorded, as for imported answers.
+    """Return a cell's declared (checkpoint, revision, thinking switch), for comparing cells, the last two None where
+    not stated; empty when no checkpoint is recorded, as for imported answers.
     """
     known = tuple(cell.identity.get(key) for key in ("checkpoint", "revision", "thinking"))
     return () if known[0] is None else known
@@ -141,7 +141,9 @@ def _difference_lines(key: str, old: Any, new: Any) -> list[str]:
 
 
 def _prompts(base: pd.DataFrame, cand: pd.DataFrame) -> tuple[list[str], bool]:
-    """Return (ids of items whose prompt hash differs at an equal repeat, whether any hashes could be compared)."""
+    """Return (ids of items whose prompt hash differs at an equal repeat, whether any hashes could be compared); rows
+    without a hash are ignored.
+    """
     keys = ["item_id", "repeat", "prompt_sha"]
     both = base.loc[_has_hash(base), keys].merge(cand.loc[_has_hash(cand), keys], on=keys[:2])
     differing = both.loc[both["prompt_sha_x"] != both["prompt_sha_y"], "item_id"]
@@ -185,9 +187,9 @@ class PromptTokens:
 def differing_prompt_tokens(baseline: pd.DataFrame, candidate: pd.DataFrame) -> PromptTokens:
     """Compare the numbers of prompt tokens of two cells at equal items and repeats.
 
-    Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; rows without a positive count are left
-    out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model. The result's
-    ``usual`` difference is None unless most differing rows share it.
+    Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; attempts without a positive count in
+    both are left out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model.
+    The result's ``usual`` difference is None unless most differing attempts share it.
     """
     keys = ["item_id", "repeat"]
     after, before = (rows[[*keys, "prompt_tokens"]].astype({"prompt_tokens": float}) for rows in (candidate, baseline))

@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """95 % interval of the delta; None without paired numbers or standard error."""
+        """95 % interval of the delta (lower, upper end), fractions; None without paired numbers or standard error."""
         return self.paired.change.ci95 if self.paired else None
 
     @property
@@ -75,12 +75,12 @@ class Comparison:
 
     @property
     def stopped(self) -> bool:
-        """Whether either cell stopped early; its delta and interval then decide nothing."""
+        """Whether the run of either cell stopped early; its delta and interval then decide nothing."""
         return any(side.cell.manifest.get("stopped") for side in (self.baseline, self.candidate))
 
     @property
     def demo(self) -> bool:
-        """Whether the answers come from demo models, so that they say nothing about a real checkpoint."""
+        """Whether the answers of either cell come from a demo model, and so say nothing about a real checkpoint."""
         return self.baseline.cell.demo or self.candidate.cell.demo
 
     def to_json(self) -> dict[str, Any]:
@@ -125,8 +125,8 @@ def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Compar
         The comparison. An incomplete cell is no error: the comparison then has no delta and gives the reason.
 
     Raises:
-        BadInput: A name is unknown, both names are equal, or the two cells are known to have been asked or graded
-            differently.
+        BadInput: A name is unknown, both names are equal, a model has no cell of the task, or the two cells are known
+            to have been asked or graded differently.
     """
     if baseline == candidate:
         raise BadInput(f"{baseline} cannot be compared with itself; name another baseline")
@@ -212,8 +212,8 @@ def _incomplete(
     """Return (why there is no delta of incomplete cells, bounds of the delta); exactly one is there: the reason is
     empty when the missing fraction is allowed, else the bounds are None.
 
-    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples; None allows none. A score
-    that is withheld always is a reason. ``alpha``: error of each one-sided bound.
+    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples in either cell; None allows
+    none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.
     """
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
@@ -232,7 +232,7 @@ def _incomplete(
 
 def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:
     """Return the declared maximum tokens of a reply in (baseline, candidate), each None when unknown; None as a whole
-    for attempts of several replies.
+    for attempts of several replies, or of an adapter that is not installed.
     """
     if not comparability.is_single_turn(candidate):
         return None

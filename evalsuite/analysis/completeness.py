@@ -24,8 +24,8 @@ class SampleCounts:
 
 
 def count_samples(cell: TableCell) -> SampleCounts:
-    """Count the planned samples of a cell by reading its samples file, by outcome, with a value, and failed; when an
-    item and repeat has several rows, the last written one counts.
+    """Count the planned samples of a cell by outcome, those with a value, and the items with a failed one, from its
+    samples file or journals; when an item and repeat has several rows, the last written one counts.
     """
     items, repeats = set(cell.manifest["items"]), int(cell.manifest["repeats"])
     rows = read_rows(cell.folder, ["item_id", "repeat", "outcome", "value"])

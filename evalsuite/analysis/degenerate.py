@@ -54,21 +54,23 @@ class DegenerateAnswers:
 
     @property
     def withheld(self) -> bool:
-        """Whether the cell has no score because of them: half of the answers or more, and not accepted with a
-        reason.
+        """Whether the cell has no score because of them: half of its answers or more are degenerate, and no reason
+        accepts them.
         """
         return self.share >= WITHHELD and not self.accepted
 
     @property
     def count_text(self) -> str:
-        """Their number, that of all answers, and the number by kind, such as ``5 of 100 (5 loops)``."""
+        """Their number, that of all answers, and the number by kind, such as ``5 of 100 (5 loops)``; ``0 of 100``
+        without any.
+        """
         parts = ", ".join(f"{count:,} {_WORDS[kind]}" for kind, count in self.counts.items())
         return f"{sum(self.counts.values()):,} of {self.answers:,}" + (f" ({parts})" if parts else "")
 
     @property
     def text(self) -> str:
-        """The warning for reports, with a remedy where the score is withheld and the reason where accepted; empty below
-        2 %.
+        """The warning for reports, with a remedy where the score is withheld, and the reason where they were accepted
+        with one; empty below 2 % of the answers.
         """
         if not self.flagged:
             return ""
@@ -83,8 +85,8 @@ NO_DEGENERATE = DegenerateAnswers({}, 0)
 
 
 def degenerate_answers(cell: TableCell, rows: pd.DataFrame) -> DegenerateAnswers:
-    """Count the degenerate answers (column ``degenerate``) among the planned ``rows`` of a cell, failed attempts left
-    out; whether they were accepted comes from the cell's manifest.
+    """Count the degenerate answers (column ``degenerate``: kind, empty for none) among the planned ``rows`` of a cell,
+    failed attempts left out; the reason that accepts them comes from the cell's manifest.
     """
     signs = rows.loc[rows["outcome"] != "failed", "degenerate"].fillna("")
     counts = signs.value_counts()
@@ -115,7 +117,7 @@ def signs_of(cell: TableCell, rows: pd.DataFrame) -> list[str]:
     ordinary one.
 
     Stored signs are read from the cell's folder; for a cell that was graded without them they are computed from its
-    texts, one for each stored row, so that ``rows`` must be all of the cell's.
+    stored texts, so that ``rows`` must then be all of the cell's in stored order.
     """
     signs = read_signs(cell.folder)
     if signs is None:

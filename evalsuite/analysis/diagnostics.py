@@ -30,7 +30,9 @@ class ArmRows:
     """Number of items."""
 
     def means(self, column: str) -> Floats:
-        """Return the mean of a numeric column for each item, shape (items,); NaN for an item with an unknown value."""
+        """Return the mean of a numeric column for each item, shape (items,); NaN for an item with an unknown value in
+        any row. Every item must have a row.
+        """
         values = self.rows[column].to_numpy(dtype=np.float64)
         count = np.bincount(self.codes, minlength=self.items)
         mean: Floats = np.bincount(self.codes, weights=values, minlength=self.items) / count
@@ -93,10 +95,10 @@ Marks = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 def share_change(base: ArmRows, cand: ArmRows, clusters: Codes | None, marks: Marks, *, single: bool) -> ShareChange:
     """Compute the fractions of answers of one kind in both models and their paired change; every item counts once,
-    without its weight.
+    whatever its weight and number of answers.
 
-    ``marks`` maps rows to whether each is of the kind. ``clusters``: code of each item's cluster, None for independent
-    items. ``single``: every item has one answer in each model.
+    ``marks`` maps rows to whether each is of the kind. ``clusters``: code of each item's cluster, shape (items,), None
+    for independent items. ``single``: every item has one answer in each model.
     """
     old, new = (_shares(side, marks) for side in (base, cand))
     return ShareChange(float(old.mean()), float(new.mean()), paired_delta(old, new, single=single, clusters=clusters))
@@ -126,7 +128,7 @@ class OutcomeShift:
 
 
 def outcome_shifts(shares: Mapping[str, ShareChange], significant: float = 0.05) -> tuple[OutcomeShift, ...]:
-    """Select the outcomes whose fraction changed: those with a p value, adjusted by Holm over ``shares``, below
+    """Select the outcomes whose fraction rose or fell: those with a p value, adjusted by Holm over ``shares``, below
     ``significant``.
 
     ``shares``: outcome -> its fractions and change, without ``correct``. Returns them in the same order; empty without
@@ -142,7 +144,8 @@ def outcome_shifts(shares: Mapping[str, ShareChange], significant: float = 0.05)
 
 def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[str, TokenRatio]:
     """Compute the ratio of the candidate's to the baseline's tokens: "completion" and "reasoning" -> ratio; a kind
-    without usable counts in both is left out. ``clusters``: code of each item's cluster, None for independent items.
+    without two items that have counts above 0 in both models is left out. ``clusters``: code of each item's cluster,
+    None for independent items.
     """
     ratios: dict[str, TokenRatio] = {}
     for kind in KINDS:
@@ -155,8 +158,9 @@ def token_ratios(base: ArmRows, cand: ArmRows, clusters: Codes | None) -> dict[s
 def tokens_json(ratios: Mapping[str, TokenRatio]) -> dict[str, Any]:
     """Return the entry ``tokens`` of ``comparison.json``: kind of count -> ``total``, ``typical`` and ``p_longer``.
 
-    ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean of the ratios over items; each has
-    ``ratio``, ``ci95`` and ``items``.
+    ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean of the ratios over items, candidate
+    over baseline; each has ``ratio``, ``ci95`` and ``items``. ``p_longer``: one-sided p value that typical answers did
+    not grow; null without a standard error.
     """
     return {
         kind: {"total": _ratio_json(ratio.total), "typical": _ratio_json(ratio.typical), "p_longer": ratio.p_longer}
@@ -180,8 +184,9 @@ def significantly_above(ratio: Ratio, threshold: float, alpha: float) -> bool:
 
 
 def variance_json(parts: VarianceParts) -> dict[str, Any]:
-    """Return the entry ``variance`` of ``comparison.json``: ``phi`` and ``within`` as [baseline, candidate], and
-    ``tau2``; null where unknown.
+    """Return the entry ``variance`` of ``comparison.json``, null where unknown: ``phi`` (fraction of the variance that
+    is within items) and ``within`` (that variance), each as [baseline, candidate], and ``tau2`` (variance of the true
+    change over items).
     """
     return {
         "phi": [parts.phi_base, parts.phi_cand],
@@ -203,8 +208,8 @@ def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
 
 
 def first_answers(side: ArmRows) -> Floats:
-    """Return the value of the first row of every item, shape (items,); NaN for items without a row. The rows must be
-    sorted by repeat.
+    """Return the value of the first row of every item, shape (items,); NaN for items without a row. The rows of an item
+    must be in the order of its repeats.
     """
     first = np.full(side.items, np.nan)
     values = side.rows["value"].to_numpy(dtype=np.float64)

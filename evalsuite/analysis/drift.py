@@ -67,8 +67,8 @@ class Point:
     """Result of the alarm of this night; empty when there was none."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``drift.json``: run, delta, ci95, ``cusum`` (the chart's value) and alarm (null when
-        there was none).
+        """Return the night's entry in ``points`` of a chart in ``drift.json``: run, delta, ci95, ``cusum`` (the chart's
+        value) and alarm (null when there was none).
         """
         bounds = None if self.ci95 is None else list(self.ci95)
         return {"run": self.run, "delta": self.delta, "ci95": bounds, "cusum": self.value, "alarm": self.alarm or None}
@@ -99,8 +99,8 @@ class Chart:
 
     @property
     def state(self) -> AlarmState:
-        """Result of the latest alarm: "confirmed", "dismissed" or "open" (not yet measured again); empty without
-        alarms.
+        """Result of the latest alarm: "confirmed", "dismissed" or "open" (not measured again, or without a result);
+        empty without alarms.
         """
         return next((point.alarm for point in reversed(self.points) if point.alarm), "")
 
@@ -124,10 +124,10 @@ class Chart:
 
 
 def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
-    """Return the folders of the runs that match ``patterns``: run ids in ``results_dir``, folders, or patterns such as
-    ``results/nightly-*``; sorted by id, so that dated ids are oldest first.
+    """Return the folders of the runs that match any of ``patterns``: run ids in ``results_dir``, folders, or patterns
+    such as ``results/nightly-*``; each id once, sorted by id, so that dated ids are oldest first.
 
-    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when nothing matches.
+    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when nothing matches any of them.
     """
     folders: dict[str, Path] = {}
     for pattern in patterns:
@@ -143,12 +143,13 @@ def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
 
 
 def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
-    """Compare the run in ``folder`` with the frozen baseline ``settings.baseline_run``, or, when that is None, with its
-    own baseline.
+    """Compare the run in ``folder`` with the frozen baseline ``settings.baseline_run``, or, when that is None, with the
+    baseline ``settings.baseline`` or the one that its cells declare.
 
     ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is compared. A night has a
     ``problem`` and no comparisons where the run cannot be read, the baseline is missing or edited, or there is nothing
-    to compare; where single comparisons have no numbers, ``problem`` has their reasons.
+    to compare; where single comparisons have no numbers, they stay and ``problem`` has their reasons. No ``BadInput``
+    is raised for these.
     """
     try:
         with open_inputs(replace(settings, run=[str(folder)])) as inputs:
@@ -167,12 +168,13 @@ def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
 def build_charts(
     nights: Sequence[Night], confirmations: Mapping[str, Night], offsets: Mapping[str, Offset] | None = None
 ) -> tuple[Chart, ...]:
-    """Build a CUSUM chart for every candidate and benchmark of the nights, given oldest first.
+    """Build a CUSUM chart for every candidate and benchmark of the nights, given oldest first; empty without
+    comparisons.
 
     The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
     night -> its confirmation, compared at ``confirm_alpha``. ``offsets``: task -> accepted offset, for a baseline of
-    another checkpoint; None for none. Raises ``BadInput`` when no night of a chart has numbers, or the baseline has too
-    few repeats or is of another checkpoint without an accepted offset.
+    another checkpoint; None for none. Nights without numbers add no point. Raises ``BadInput`` when no night of a chart
+    has numbers, or the baseline has too few repeats or is of another checkpoint without an accepted offset.
     """
     keys = chart_keys(nights)
     return tuple(_chart(key, len(keys), nights, confirmations, (offsets or {}).get(key[1])) for key in keys)
@@ -185,7 +187,7 @@ def chart_keys(nights: Sequence[Night]) -> tuple[ChartKey, ...]:
 
 def confirm_alpha(charts: int) -> float:
     """Return the one-sided error of the test that confirms an alarm: ``cusum.CONFIRM_ALPHA`` divided by the number of
-    charts.
+    charts (at least 1).
     """
     return cusum.CONFIRM_ALPHA / max(charts, 1)
 
@@ -225,8 +227,8 @@ def _chart(
 
 
 def _reference(row: Comparison, offset: Offset | None) -> Offset:
-    """Return the offset that a checkpoint's nights are charted against: 0 when the baseline is of the same checkpoint,
-    else the given one.
+    """Return what a checkpoint's nights are charted against: an offset of 0 when the baseline is of the same
+    checkpoint, else the given one.
 
     Raises ``BadInput`` for a baseline of another checkpoint without an offset (None): a loss that a release accepted
     would be an alarm every night.
@@ -245,8 +247,8 @@ def _reference(row: Comparison, offset: Offset | None) -> Offset:
 
 
 def same_checkpoint(old: TableCell, new: TableCell) -> bool:
-    """Return whether two cells are of one checkpoint and revision (an unknown revision equals any); by the model's name
-    where a checkpoint is unknown.
+    """Return whether two cells are of one checkpoint and revision (an unknown revision equals any). Where a checkpoint
+    is unknown, the models' names decide; the ending ``@baseline`` of ``old`` does not count.
     """
     known = [(cell.identity.get("checkpoint"), cell.identity.get("revision")) for cell in (old, new)]
     if any(checkpoint is None for checkpoint, _ in known):
@@ -340,8 +342,9 @@ def read_series(settings: Report) -> Series:
     """Read and compare all nights that ``settings.run`` matches and their confirmations (folders ``<night>-confirm``),
     and build the charts.
 
-    Baseline files are unpacked into a temporary folder. Raises ``BadInput`` without ``baseline_run``, for unknown runs,
-    unusable baselines, or an ``accepted`` file that no release accepted.
+    Baseline files are unpacked into a temporary folder. Raises ``BadInput`` without ``baseline_run``, for run patterns
+    that match nothing, a damaged baseline file, an ``accepted`` file that no release accepted, and as ``build_charts``.
+    A night that cannot be compared, and a baseline run that is unknown, is no error but the night's ``problem``.
     """
     if settings.baseline_run is None:
         raise BadInput("drift is measured against a frozen baseline: add baseline_run=FILE (evalsuite baseline save)")
@@ -368,10 +371,10 @@ def read_series(settings: Report) -> Series:
 
 
 def confirm_command(series: Series, chart: Chart) -> str:
-    """Return the ``evalsuite run`` command line that measures the benchmark of the chart's last open alarm again, with
-    a new seed and as many repeats as the baseline has.
+    """Return the ``evalsuite run`` command line that measures the benchmark of the chart's last open alarm again, as
+    run ``<night>-confirm``, with a new seed and as many repeats as the baseline has.
 
-    The chart must have an open alarm.
+    The chart must have an open alarm. The suite is taken from the night's id: what stands before the last hyphen.
     """
     run = next(point.run for point in reversed(chart.points) if point.alarm == "open")
     night = next(past_night for past_night in series.nights if past_night.run == run)

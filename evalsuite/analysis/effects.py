@@ -38,8 +38,8 @@ class Effect:
     """Facts outside ``varies`` that are known to change numbers and differ between its arms, too."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return an entry of ``effects[].effects`` in ``comparison.json``: kind, setting or checkpoint, delta, its
-        error, 95 % interval, p value and method, and what else differs.
+        """Return an entry of ``effects[].effects`` in ``comparison.json``: kind, setting or checkpoint (null for none),
+        delta, its error, 95 % interval, p value and method, and what else differs.
         """
         change = self.change
         return {
@@ -159,7 +159,8 @@ def _tables(varies: tuple[str, ...], sides: Sequence[ScoredRows], settings: Sequ
     with the first checkpoint and setting when at least three exist; then settings of one checkpoint that no such table
     covers.
 
-    ``settings``: text of each side's server setting, in the order of ``sides``; sides with an empty one are ignored.
+    ``settings``: text of each side's server setting, in the order of ``sides``; sides with an empty one or without a
+    known checkpoint are ignored. Of several sides with the same checkpoint and setting the first counts.
     """
     grid: dict[tuple[Any, str], ScoredRows] = {}
     for side, setting in zip(sides, settings, strict=True):
@@ -227,8 +228,8 @@ def _common_rows(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _reason(arms: Sequence[ScoredRows], rows: Mapping[Place, pd.DataFrame]) -> str:
-    """Return why these arms give no numbers (incomplete, stopped early, not comparable, no common item); empty when
-    they do. ``rows``: their common sample rows.
+    """Return the first reason why these arms give no numbers (incomplete, stopped early, not comparable, no common
+    item); empty when they do. ``rows``: their common sample rows.
     """
     for side in arms:
         if not side.score.complete:
@@ -276,7 +277,7 @@ def _shown(
 
 def _problem(sides: Sequence[ScoredRows], settings: Sequence[str]) -> str:
     """Return why no effect can be separated on a task (setting not stated, equal in all arms, or changing with the
-    checkpoint), and what to run.
+    checkpoint), and for the last two what to run.
 
     ``settings``: text of each side's server setting, in the order of ``sides``; empty when not stated.
     """

@@ -102,8 +102,8 @@ class Probe:
     """Whether an accepted candidate was given, which alone makes alarms of sizes."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``probe.json``: a dict of all fields, the schema version, and the statement of what a
-        probe can show.
+        """Return the content of ``probe.json``: a dict of all fields (nested values as dicts), the schema version, and
+        the statement of what a probe can show (``claim``).
         """
         return {"schema": SCHEMA, **asdict(self), "claim": CLAIM}
 

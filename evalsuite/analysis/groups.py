@@ -85,8 +85,8 @@ Groups = Mapping[str, tuple[GroupChange, ...]]
 
 
 def adjusted_together(tasks: Sequence[Groups]) -> tuple[Groups, ...]:
-    """Return the groups of several tasks of one candidate with ``p_page`` set: Holm's adjustment over all of their
-    values together. Same order as ``tasks``.
+    """Return copies of the groups of several tasks of one candidate with ``p_page`` set: Holm's adjustment over all of
+    their values together; None for a value without p value. Same order as ``tasks``.
     """
     parts = [part for groups in tasks for values in groups.values() for part in values]
     adjusted = iter(adjust([part.change.p_value for part in parts]).holm)
@@ -103,12 +103,14 @@ FEWEST_ITEMS = 10
 def group_changes(
     name: str, before: pd.DataFrame, after: pd.DataFrame, flips: pd.DataFrame, *, single: bool
 ) -> tuple[tuple[GroupChange, ...], GroupChange | None, Heterogeneity | None]:
-    """Compute the change on every value of the group ``name``, and a test of whether the values changed differently.
+    """Compute the change on every value of the group ``name``, and a test of whether the values changed differently;
+    items without this group are left out.
 
     ``before`` and ``after`` are item means of baseline and candidate (``scores.item_means``), ``flips`` has the
     expected ``lost`` and ``gained`` of every item; all have the same items in the same order. ``single``: each item has
-    one answer in both models. Returns (changes sorted by group value, with adjusted p values; the change on all items
-    of values with fewer than ten items, None without such values; the heterogeneity test, None with too few values).
+    one answer in both models. Returns (changes sorted by group value, small ones included, with p values adjusted over
+    them; the change on all items of values with fewer than ten items together, None without such values; the
+    heterogeneity test, None with fewer than two values that have a standard error).
     """
     column = before[group_column(name)]
     rows = [_change(str(value), old, after, flips, single=single) for value, old in before.groupby(column, sort=True)]

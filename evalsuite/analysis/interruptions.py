@@ -44,8 +44,8 @@ class CutAnswers:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def describe(self) -> str:
-        """Return a text for reports: how many answers were interrupted and requested again, and how many new ones are
-        shorter.
+        """Return a text for reports: how many answers were interrupted, how many were generated again, and how many new
+        ones are shorter than what had arrived.
         """
         return (
             f"{self.samples:,} answers ({rounding.percent(self.share)} %) were cut by a deadline or a stop and asked "
@@ -56,7 +56,7 @@ class CutAnswers:
 
 def cut_answers(folder: Path, planned: int) -> CutAnswers:
     """Count the interrupted answers of the cell in ``folder``, reading its record of interruptions and its samples;
-    ``planned`` is its planned number of samples. All zero and None when nothing was interrupted.
+    ``planned`` is its planned number of samples. Counts are 0 and means None when nothing was interrupted.
     """
     cuts = read_cuts(folder)
     if not cuts:

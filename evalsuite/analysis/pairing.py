@@ -56,12 +56,12 @@ class Arms:
 
     @property
     def sides(self) -> tuple[ArmRows, ArmRows]:
-        """The rows of (baseline, candidate) with their item codes."""
+        """The rows of (baseline, candidate), each with item codes and the number of items."""
         return ArmRows(self.base, self.codes[0], len(self.before)), ArmRows(self.cand, self.codes[1], len(self.before))
 
     @property
     def repeats(self) -> tuple[Repeated, Repeated]:
-        """Mean, variance and number of each item's answers, for (baseline, candidate)."""
+        """Mean, variance and number of each item's answers, in (baseline, candidate)."""
         old, new = (
             repeated(side.rows["value"].to_numpy(dtype=np.float64), side.codes, side.items) for side in self.sides
         )
@@ -121,15 +121,15 @@ class Paired:
 
     def shown_groups(self, name: str) -> tuple[GroupChange, ...]:
         """Return the changes on the values of the group ``name`` for display: values with at least ten items, then one
-        entry for all smaller ones together, if any. Raises ``KeyError`` for an unknown group.
+        entry for all smaller ones together, if there are any. Raises ``KeyError`` for an unknown group.
         """
         large = tuple(part for part in self.groups[name] if part.change.n >= FEWEST_ITEMS)
         return (*large, self.small_groups[name]) if name in self.small_groups else large
 
     @property
     def tokens_ratio(self) -> float | None:
-        """Total completion tokens of the candidate over those of the baseline, on the paired items; None when
-        unknown.
+        """Total completion tokens of the candidate over those of the baseline, on the paired items that have counts in
+        both; None when unknown.
         """
         return self.tokens["completion"].total.ratio if "completion" in self.tokens else None
 
@@ -147,8 +147,8 @@ class Paired:
         return recovery(self.baseline_score, self.candidate_score)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers of one row of ``comparison.json``: a dict with the keys of ``KEYS``; scores and deltas are
-        fractions, unknown values null.
+        """Return the numbers of one row of ``comparison.json``: a dict of JSON types with the keys of ``KEYS``; scores
+        and deltas are fractions, unknown values null.
         """
         change = self.change
         return {
@@ -208,9 +208,9 @@ EMPTY: Mapping[str, Any] = {
 
 
 def shared_rows(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the rows of the common ``items`` from the sample rows of (baseline, candidate).
+    """Select the rows of the common ``items`` from the sample rows of (baseline, candidate); returns both.
 
-    When the prompt depends on the repeat, only the repeats that both models have are kept.
+    When the prompt depends on the repeat, only the numbers of repeats that occur in both models are kept.
     """
     base, cand = scores.select_items(base, items), scores.select_items(cand, items)
     if comparability.prompt_depends_on_repeat(base, cand):
@@ -287,10 +287,11 @@ def _is_outcome(name: str, rows: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _noise(arms: Arms, repeats: tuple[Repeated, Repeated], aa_rows: Mapping[str, pd.DataFrame]) -> FlipNoise | None:
-    """Compare the flips with the A/A floor; None when the floor is unknown.
+    """Compare the flips with the A/A floor, those of the same model against itself; None when the floor is unknown.
 
-    The floor comes from ``repeats`` (item summaries of baseline and candidate) when every item has several, else from
-    the first second run of the baseline in ``aa_rows`` (model -> rows) that has all items.
+    The floor comes from ``repeats`` (item summaries of baseline and candidate) when every item has several in both,
+    else from the first second run of the baseline in ``aa_rows`` (model -> rows) that has a value for all items; first
+    answers are compared then.
     """
     excess = flips_excess(*repeats)
     if excess is not None:
@@ -309,7 +310,8 @@ def _item_flips(arms: Arms) -> pd.DataFrame:
     """Return a frame, indexed by item as ``arms.before``, with the expected number of flips of each item (0 to 1) in
     columns ``lost`` and ``gained``.
 
-    A loss is a right answer that becomes a wrong one; with fractional scores, any lower score.
+    A loss is a right answer that becomes a wrong one, a gain the reverse; with fractional scores, any lower or higher
+    score.
     """
     before, after = arms.before, arms.after
     if arms.binary:

@@ -69,8 +69,8 @@ class RecipeChoice:
     """Change of the first one against the baseline, corrected for its having been chosen."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return an entry of the list ``recipes`` of ``comparison.json``: baseline, tasks, candidates, the best one and
-        its delta, raw and corrected for the choice.
+        """Return an entry of the list ``recipes`` of ``comparison.json``: baseline, tasks used and left out, candidates
+        with the highest score first, the best one's name and its delta, raw and corrected for the choice.
         """
         return {
             "baseline": self.baseline,
@@ -86,11 +86,11 @@ class RecipeChoice:
 def choose_recipes(
     pairs: Sequence[tuple[str, str]], comparisons: Sequence[Comparison], cells: Cells
 ) -> tuple[RecipeChoice, ...]:
-    """Compare the candidates of each baseline with each other, where there are at least ``FEWEST``; one entry per
-    baseline.
+    """Compare the candidates of each baseline with each other; one entry per baseline with at least ``FEWEST`` (3) of
+    them, in the order of ``pairs``.
 
     ``pairs``: (baseline, candidate) names; ``comparisons`` say which tasks are complete; ``cells`` hold the rows.
-    Candidates without any complete comparison are left out; of the tasks, those count that all the others have. A
+    Candidates without any complete comparison are left out; only tasks that all remaining ones have complete count. A
     baseline without such a task gets no entry.
     """
     choices: list[RecipeChoice] = []
@@ -109,8 +109,8 @@ def choose_recipes(
 
 
 def _tasks(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> set[str]:
-    """Return the tasks on which these two models have a complete comparison of fixed size: paired, no missing answers,
-    not stopped early.
+    """Return the tasks on which these two models have a complete comparison of fixed size: with paired numbers, no
+    missing answers, not stopped early.
     """
     return {
         row.task

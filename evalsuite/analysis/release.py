@@ -50,14 +50,15 @@ class ReleaseVerdict:
 
     @property
     def delta(self) -> float | None:
-        """The mean delta over the critical benchmarks, a fraction; None when the gate does not ask for it, or one of
-        them has no delta or was tested sequentially.
+        """The mean delta over the critical benchmarks, a fraction; None when the gate does not ask for it, no benchmark
+        is critical, or one of them has no delta or was tested sequentially.
         """
         return self.mean.delta if self.mean else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``comparison.json`` and ``verdict.json``: baseline, call, reason, missing benchmarks,
-        suite mean, mean delta, anomalies, and the behaviour of a bare threshold.
+        suite mean (its verdict) and delta, anomalies, and what a bare threshold would do; null where there is none. The
+        candidate is the entry's key.
         """
         return {
             "baseline": self.baseline,
@@ -76,10 +77,10 @@ def release_verdict(
 ) -> tuple[ReleaseVerdict, dict[str, Verdict]]:
     """Decide on a candidate from its comparisons ``rows`` with one baseline.
 
-    Tasks without a margin in the gate are compared with their detectable difference and decide nothing. Tasks of the
-    gate that were not compared leave the release undecided when they are critical. Returns (the verdict on the
-    candidate, task -> verdict on each compared task with a margin or a detectable difference). Raises ``BadInput`` for
-    a margin that is not above 0 or an unknown tier.
+    Tasks without a margin in the gate get their detectable difference as one and decide nothing. Tasks of the gate that
+    were not compared leave the release undecided when they are critical. Returns (the verdict on the candidate, task ->
+    verdict on each task of ``rows`` with a margin or a detectable difference). Raises ``BadInput`` for a margin that is
+    not above 0 or an unknown tier.
     """
     compared = {row.task: row for row in rows}
     limits = _margins(compared, gate)
@@ -176,8 +177,8 @@ def _suite_mean(
     """Return (mean delta over the critical benchmarks with equal weight, evidence for its decision).
 
     ``compared``: task -> comparison; ``limits``: task -> declared margin. (None, None) when the gate does not ask for
-    it or no benchmark is critical; (None, evidence without numbers) when a critical benchmark has no delta or was
-    tested sequentially.
+    it or no benchmark is critical; (None, evidence without numbers) when a critical benchmark has no delta, or was
+    tested sequentially: then it has an early decision.
     """
     rows = [compared.get(task) for task, limit in limits.items() if limit.tier == "critical"]
     if gate.suite_points is None or not rows:
@@ -245,7 +246,7 @@ def _with_tokens(
     ``gate.tokens_ratio_max`` times the baseline's.
 
     Returns (call, reason), unchanged when none does or the gate sets no such limit. ``compared``: task -> comparison;
-    ``limits``: task -> declared margin.
+    ``limits``: task -> declared margin. The new reason names these benchmarks, before that of an earlier fail.
     """
     if gate.tokens_ratio_max is None:
         return call, reason

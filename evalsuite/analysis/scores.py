@@ -114,8 +114,9 @@ class CellScore:
 
     @property
     def withheld(self) -> str:
-        """Why the cell has no score although measured: its answers are degenerate, or too many grades differ from those
-        in the log that it was imported from (``TableCell.contradiction``); empty when nothing withholds it.
+        """Why the cell has no score although measured: half of its answers or more are degenerate, or too many grades
+        differ from those in the log that it was imported from (``TableCell.contradiction``); empty when nothing
+        withholds it, or a reason accepts it.
         """
         return self.cell.contradiction or (self.degenerate.text if self.degenerate.withheld else "")
 
@@ -142,8 +143,8 @@ class CellScore:
 
 
 def score_cell(table: RunTable, cell: TableCell) -> CellScore:
-    """Compute all numbers of one cell of the table; score, interval and groups stay empty while the cell is incomplete
-    or withheld.
+    """Compute all numbers of one cell of the table; while the cell is incomplete or withheld, its score is None and
+    groups and pass^k are empty.
     """
     return score_rows(table, cell, planned_rows(table, cell))
 
@@ -152,7 +153,7 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
     """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them; the table only
     gives the names of groups.
 
-    Score, interval and groups stay empty while the cell is incomplete or withheld.
+    While the cell is incomplete or withheld, its score is None and groups and pass^k are empty.
     """
     outcomes = _outcome_counts(rows)
     measured = int(rows["value"].notna().sum())
@@ -182,8 +183,8 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
 
 
 def _calibration_error(cell: TableCell) -> float | None:
-    """Compute the calibration error (a fraction) from the confidences that the cell's answers state, read from its
-    samples file, and whether they are right; None for too few.
+    """Compute the calibration error (a fraction) from the confidences that the cell's answers state and whether they
+    are right, read from its stored samples; None for fewer than 200 answers with both.
     """
     rows = read_rows(cell.folder, ["value", "parts"])
     stated = [(json.loads(row["parts"] or "{}").get("confidence"), row["value"]) for row in rows]
@@ -241,8 +242,8 @@ def _outcome_counts(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def item_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame indexed by sorted item id: mean ``value`` over the item's rows (missing values left out),
-    ``weight``, ``cluster`` and ``group.<name>`` columns.
+    """Return a frame indexed by sorted item id with the columns ``value`` (mean over the item's rows, missing values
+    left out; NaN without any) and the item's ``weight``, ``cluster`` and ``group.<name>``.
     """
     first = {str(name): (str(name), "first") for name in rows.columns if str(name).startswith("group.")}
     means = rows.groupby("item_id", sort=True).agg(
@@ -288,7 +289,7 @@ def retried_samples(rows: pd.DataFrame, *, complete: bool) -> RetriedSamples:
     """Compare the samples of a cell that were generated again (column ``rerolled``) with the others: number, fraction,
     mean scores.
 
-    ``rows``: planned rows. The scores are None unless ``complete``.
+    ``rows``: planned rows. The scores are None unless ``complete``, and for a part without samples.
     """
     marked = rows["rerolled"].fillna(False).astype(bool)
     share = float(marked.mean()) if len(rows) else 0.0

@@ -51,7 +51,7 @@ class SuiteMean:
 
     def to_json(self) -> dict[str, Any]:
         """Return the candidate's entry in ``suite`` of ``comparison.json``: baseline, tasks, mean delta, standard
-        error, 95 % interval and p value.
+        error, 95 % interval and p value; the last three null without a standard error.
         """
         return {
             "baseline": self.pair.baseline,
@@ -151,11 +151,12 @@ def compare_all(
     """Compare every model with its baseline on every task that both hold, with suite means, effects of varied servers
     and the choice among many candidates.
 
-    ``baseline`` names one model for all. Without it each cell's own declared baseline is used when it is in the table,
-    and else, if ``fallback_to_first``, the first model. ``gate`` gives verdicts against its margins at its ``alpha``,
-    None gives none. ``allow_incomplete``: largest fraction of missing samples that is bounded instead of refused, None
-    for none; ``alpha``: error of each one-sided bound without a gate. Raises ``BadInput`` for an unknown ``baseline``
-    and for a wrong margin.
+    ``baseline`` names one model for all. Without it each model's own declared baseline is used when it is in the table,
+    and else, if ``fallback_to_first``, the first model (``choose_pairs``). ``gate`` gives verdicts against its margins
+    at its ``alpha``, None gives none. ``allow_incomplete``: largest fraction of missing samples that is bounded instead
+    of refused, None for none; ``alpha``: error of each one-sided bound without a gate. Comparisons that are refused or
+    incomplete are in the result without numbers. Raises ``BadInput`` for an unknown ``baseline``, a margin that is not
+    above 0 or an unknown tier.
     """
     cells = {(cell.model, cell.task): scored_rows(table, cell) for cell in table.cells}
     pairs = choose_pairs(table, baseline, fallback_to_first=fallback_to_first)
@@ -189,8 +190,8 @@ def compare_all(
 
 
 def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
-    """Return the same comparisons with verdicts against the margins of ``gate``, and one release verdict per candidate;
-    A/A pairs get none.
+    """Return a copy of ``suite`` with verdicts on its comparisons against the margins of ``gate``, and one release
+    verdict per candidate; A/A pairs (a model against itself) get none.
 
     Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """
@@ -212,11 +213,13 @@ def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
 def choose_pairs(
     table: RunTable, requested: str | None = None, *, fallback_to_first: bool = True
 ) -> tuple[ModelPair, ...]:
-    """Choose a baseline for every model of the table; models without a baseline are left out.
+    """Choose a baseline for every model of the table; models without one, such as the baseline itself, are left out.
 
-    ``requested`` names one baseline for all models. None takes the baseline that a model's cells declare, if it is in
-    the table, and else, with ``fallback_to_first``, the first model when both think or both do not. A declared second
-    run of a model (A/A) is always paired with that model. Raises ``BadInput`` for an unknown ``requested``.
+    ``requested`` names one baseline for all models; a model that ends in ``-nothink`` gets the baseline's ``-nothink``
+    model if there is one. None takes the baseline that a model's first cell declares, if it is in the table, and else,
+    with ``fallback_to_first``, the first model that others declare as baseline (without any, the first of the table),
+    when both think or both do not. A declared second run of a model (A/A) is always paired with that model. Raises
+    ``BadInput`` for an unknown ``requested``.
     """
     models = table.models
     if requested is not None:
@@ -249,11 +252,12 @@ def choose_pairs(
 
 
 def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str | None) -> tuple[TableCell, ...]:
-    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``; at most one per model and task,
-    damaged cells are ignored.
+    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``; at most one per model and task;
+    cells with a damaged manifest are ignored, baselines that are nowhere left out.
 
     ``requested`` names one baseline for all cells; None takes the one that each cell declares. Of several cells the
-    best is returned: one with the same protocol before others, a sealed one before unfinished ones, then the newest.
+    best is returned: one with the same protocol before others, one with a samples file before unfinished ones, then the
+    newest.
     """
     here = {(cell.model, cell.task) for cell in cells}
     runs = {cell.folder.parents[1] for cell in cells}
@@ -282,8 +286,8 @@ def _read_cell(folder: Path) -> TableCell | None:
 
 
 def _preference(choice: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
-    """Return a sort key of a possible baseline of ``cell`` (same protocol, sealed, modification time); the largest one
-    is the best.
+    """Return a sort key of a possible baseline of ``cell``: (same protocol, has a samples file, modification time); the
+    largest one is the best.
     """
     same_protocol = all(choice.identity.get(key) == cell.identity.get(key) for key in MUST_AGREE)
     samples = choice.folder / SAMPLES
@@ -291,14 +295,16 @@ def _preference(choice: TableCell, cell: TableCell) -> tuple[bool, bool, float]:
 
 
 def with_same_thinking(baseline: str, model: str) -> str:
-    """Return the baseline's name, with ``-nothink`` added where the model's name has it and the baseline's not."""
+    """Return the baseline's name, with ``-nothink`` added where the model's name ends in it and the baseline's does
+    not.
+    """
     off = model.endswith(NO_THINKING) and not baseline.endswith(NO_THINKING)
     return baseline + NO_THINKING if off else baseline
 
 
 def _declared(table: RunTable, model: str) -> str | None:
-    """Return the name of the baseline that a model's first cell declares; None if it declares none, or that is not in
-    the table or the model itself.
+    """Return the name of the baseline that a model's first cell declares; None if it declares none, or one that is not
+    in the table or is the model itself.
     """
     name = next((cell.manifest["baseline"] for cell in table.cells if cell.model == model), None)
     baseline = with_same_thinking(name, model) if name else model
@@ -306,8 +312,8 @@ def _declared(table: RunTable, model: str) -> str | None:
 
 
 def _second_runs(table: RunTable) -> dict[str, str]:
-    """Return a map from each second run (A/A) to the model of the table that its manifest (``same_as``) declares it to
-    equal.
+    """Return a map from each second run (A/A) to the model of the table that its manifest, or a server's entry in it,
+    declares it to equal (``same_as``).
     """
     second_runs: dict[str, str] = {}
     for model in table.models:

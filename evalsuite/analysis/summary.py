@@ -16,7 +16,8 @@ SUMMARY = "summary.json"
 
 
 def summarize(folder: Path) -> dict[str, Any]:
-    """Compute the summary of the cell in ``folder``, write it to ``summary.json`` there and return it.
+    """Compute the summary of the cell in ``folder``, write it to ``summary.json`` there and return it: ``summary_json``
+    with cut answers and generated tokens per second.
 
     Scores are fractions of 1, tokens are means per sample. Raises ``BadInput`` for a damaged cell.
     """
@@ -32,7 +33,7 @@ def summarize(folder: Path) -> dict[str, Any]:
 
 def summary_json(scored: CellScore) -> dict[str, Any]:
     """Return the numbers of a cell as a dict of JSON types, as documented for ``summary.json``; ``score``, ``stderr``
-    and ``ci95`` are null while the cell is incomplete.
+    and ``ci95`` are null, ``groups`` and ``pass_power`` empty while the cell is incomplete or withheld.
     """
     cell, total = scored.cell, scored.scored
     return {

@@ -36,12 +36,12 @@ class RunTable:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the models, in the order in which their runs were named."""
+        """The names of the models, each once, in the order of ``cells``."""
         return tuple(dict.fromkeys(cell.model for cell in self.cells))
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The names of the tasks, in order of first appearance."""
+        """The names of the tasks, each once, in order of first appearance in ``cells``."""
         return tuple(dict.fromkeys(cell.task for cell in self.cells))
 
     def title(self, model: str) -> str:
@@ -51,7 +51,7 @@ class RunTable:
             model: Name of a model that has a cell.
 
         Returns:
-            The title.
+            The title of its first cell.
         """
         return next(cell.title for cell in self.cells if cell.model == model)
 
@@ -138,9 +138,10 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
 
 
 def table_of(cells: Sequence[TableCell]) -> RunTable:
-    """Read the samples of ``cells`` without their texts into one table; columns with repeated names become categories.
+    """Read the samples of ``cells`` without their texts into one table (``RunTable.samples``); columns with few
+    different values, such as ``model``, are categories.
 
-    There must be at least one cell.
+    There must be at least one cell. Raises ``BadInput`` for a damaged one.
     """
     frames = [_with_groups(_read(cell, LIGHT_COLUMNS)) for cell in cells]
     samples = pd.concat(frames, ignore_index=True)
@@ -179,8 +180,8 @@ def _fault(outcome: str, note: str) -> str:
 
 
 def _with_groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the column ``groups`` (JSON texts) replaced by one column ``group.<name>`` per group; None
-    where an item lacks it.
+    """Return the frame with the column ``groups`` (JSON texts) replaced by one column ``group.<name>`` per group, in
+    the order of their names; None where an item lacks it.
     """
     parsed = {text: json.loads(text or "{}") for text in frame["groups"].unique()}
     names = sorted({name for groups in parsed.values() for name in groups})

@@ -142,7 +142,8 @@ def margin_for(task: str, gate: Gate, detectable: float | None) -> MarginChoice 
     """Return the margin that the gate sets for a task, or else an advisory one equal to the detectable difference
     ``detectable`` (a fraction).
 
-    None when there is neither. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
+    None when there is neither (``detectable`` None or 0). Raises ``BadInput`` for a margin that is not above 0 or an
+    unknown tier.
     """
     margin = gate.margins.get(task)
     if margin is not None:
@@ -197,8 +198,8 @@ def _needed(measured: Evidence, limit: MarginChoice, alpha: float, row: "Compari
     """Return what would decide an undecided comparison; None when that cannot be computed: no design, no delta, or a
     sequential test.
 
-    Missing answers come first, without numbers. Else repeats and items are computed at half of ``alpha``, which pays
-    for the second look.
+    Missing answers come before all else, and answers that do not vary after that, both with a text and without numbers.
+    Else repeats and items are computed at half of ``alpha``, which pays for the second look.
     """
     if row.bounded is not None:
         text = f"the {sum(row.bounded.missing):,} missing answers come first: the run's own command asks them again"
@@ -231,8 +232,8 @@ def _lost_strata(paired: Paired) -> Iterator[LostStratum]:
 
 
 def _describe_needed(target: WouldDecide, design: Design, models: str) -> NeededToDecide:
-    """Describe the repeats or items that would decide, as numbers and as text; ``models`` ("both arms" or "the
-    candidate") needs the repeats.
+    """Describe the repeats or items that would decide, as numbers (None when none would) and as text; ``models`` ("both
+    arms" or "the candidate") needs the repeats.
     """
     single = design.repeats_base == design.repeats_cand == 1
     lines: list[str] = []
