@@ -10,6 +10,7 @@ given no further job.
 It is no virtual machine: a hole in the kernel, timing channels and the use of CPU time itself remain.
 """
 
+import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -94,8 +95,8 @@ class Sandbox:
     def run(self, job: Job, targets: Sequence[Any], cancelled: threading.Event | None = None) -> Result:
         """Run one job and judge its values; blocks. ``targets`` has one value per test and never enters the sandbox.
 
-        Setting ``cancelled`` from another thread gives the job up. Raises ``SandboxFault`` then, and when the sandbox
-        or the trusted part failed; whatever the answer's code does is a ``Result``.
+        Setting ``cancelled`` from another thread gives the job up. Raises ``SandboxFault`` then, when the sandbox or
+        the trusted part failed, and after ``close``; whatever the answer's code does is a ``Result``.
         """
         raw, report = self._answered(job, cancelled or threading.Event())
         if report["end"] == "fault":
@@ -111,10 +112,12 @@ class Sandbox:
         return Result(verdict["kind"], tuple(verdict["passed"]), verdict["why"], seconds)
 
     def _answered(self, job: Job, cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        """(values as raw bytes, report of how the job ended), from a zygote inside the wall. Raises ``SandboxFault``.
+        """(values as raw bytes, report of how the job ended), from a zygote (see the module) inside the wall.
 
-        A zygote that ends is replaced once. One that does not start is started ``STARTS`` times, with pauses: where the
-        number of namespaces is limited, the kernel counts those of an ended zygote for some milliseconds.
+        The report is that of ``supervisor.supervise``. A zygote that ends over the first try is replaced once; one that
+        does not start is started up to ``STARTS`` times, with pauses: where the number of namespaces is limited, the
+        kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault`` when that does not help,
+        or ``cancelled`` is set.
         """
         for attempt in range(1, STARTS + 1):
             try:
@@ -128,8 +131,9 @@ class Sandbox:
         raise SandboxFault("the sandbox did not start")
 
     def close(self) -> None:
-        """End all zygotes with everything in them, and the checker; jobs that still run or come later
-        raise ``SandboxFault``.
+        """End all zygotes with everything in them, and the checker; blocks.
+
+        Jobs that still run or come later raise ``SandboxFault``; one whose values are being compared is finished first.
         """
         with self._lock:
             self._closed = True
@@ -164,7 +168,7 @@ class Sandbox:
             limits = {"memory": self.memory, "disk": self.disk}
             try:
                 self._wall = walls.wall(self.wall, nested=self.nested, **limits, warm=self.warm)
-            except OSError as error:
+            except (OSError, subprocess.TimeoutExpired) as error:
                 raise SandboxFault(str(error)) from None
             self.facts = self._wall.facts
         zygote = start(self._wall)
@@ -172,9 +176,9 @@ class Sandbox:
         return zygote
 
     def _give_back(self, zygote: ZygoteProcess, clean: bool) -> None:
-        """Take a zygote back from a job that has ended.
+        """Count a job of ``zygote`` as ended.
 
-        Unless the job left it ``clean`` it gets no further job; a retired zygote is ended after its last one.
+        Unless the job left it ``clean`` the zygote gets no further job; a retired one is ended after its last job.
         """
         with self._lock:
             zygote.running -= 1
@@ -191,8 +195,8 @@ class Sandbox:
 def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int = walls.DISK) -> Sandbox:
     """A sandbox in the wall named ``wanted``, after a trial job; ``auto``: the first of ``AUTO`` that holds.
 
-    ``memory`` and ``disk`` are bytes for each job. Raises ``NoWall`` when none holds here,
-    ``BadInput`` for an unknown name.
+    In bubblewrap jobs share a process if the system allows that. ``memory`` and ``disk`` are bytes for each job. Raises
+    ``NoWall`` when no wall holds here, ``BadInput`` for an unknown name.
     """
     check_name(wanted)
     reasons = []
@@ -243,8 +247,8 @@ sees = [
 
 
 def _try_out(box: Sandbox) -> None:
-    """Run one job that tries to reach files, network and other processes. Raises ``SandboxFault`` if
-    it can, or fails.
+    """Run one job that tries to reach files, network and other processes. Raises ``SandboxFault`` if it reaches any, or
+    if the job fails.
     """
     test = Halves("__emit__(0, lambda: sees)", "assert __take__(0) == target")
     with tempfile.NamedTemporaryFile() as outside:

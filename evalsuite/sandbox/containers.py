@@ -9,6 +9,8 @@ from pathlib import Path
 
 COMMANDS = ("podman", "docker", "apptainer")
 IMAGE = "localhost/evalsuite-empty"
+ANSWER_SECONDS = 60.0
+"""Longest that a container program may take to answer before a job."""
 _USER = "65534:65534"
 _EMPTY_TAR = bytes(10240)
 
@@ -18,13 +20,14 @@ def command(
 ) -> tuple[str, ...]:
     """The command line of a container up to the interpreter's own words.
 
-    For podman and docker it makes the empty image, if need be. Raises ``OSError`` if that fails.
+    For podman and docker it makes the empty image, if need be, for apptainer an empty folder. Raises ``OSError`` if
+    that fails, ``subprocess.TimeoutExpired`` if the container program hangs.
 
     Args:
         name: One of ``COMMANDS``.
         path: The container program.
-        readable: Folders and files of this machine, bound read-only to the same paths.
-        place: Where the temporary folder is, of at most ``disk`` bytes.
+        readable: Folders and files of this machine, bound read-only to the same paths; missing ones are left out.
+        place: Path inside of the writable temporary folder, which holds at most ``disk`` bytes.
         disk: Bytes.
         environment: Variables inside; no other reaches the container.
     """
@@ -44,9 +47,10 @@ def command(
 def _apptainer(
     path: str, folders: Sequence[Path], place: str, disk: int, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The words for apptainer, run by this user in a user namespace; the root is an empty folder, which is made here.
+    """The words for apptainer, run by this user in a user namespace; arguments as in ``command``.
 
-    Raises ``OSError`` if that folder is another user's or not empty.
+    Its root is the empty folder ``evalsuite-empty-<uid>`` among the temporary files, which is made if need be. Raises
+    ``OSError`` if that folder is another user's or not empty.
     """
     root = Path(tempfile.gettempdir()) / f"evalsuite-empty-{os.getuid()}"
     root.mkdir(mode=0o755, exist_ok=True)
@@ -82,14 +86,16 @@ def _limits() -> list[str]:
 
 
 def _import_empty(path: str) -> None:
-    """Make the image without any file by the container program ``path``, unless it is there; nothing is downloaded.
+    """Make the image ``IMAGE``, without any file, by the container program ``path``, unless it is there; nothing is
+    downloaded.
 
-    Raises ``OSError`` if the import fails.
+    Raises ``OSError`` if the import fails, ``subprocess.TimeoutExpired`` if the program hangs.
     """
-    there = subprocess.run([path, "image", "inspect", IMAGE], capture_output=True, check=False, timeout=60)
+    there = subprocess.run([path, "image", "inspect", IMAGE], capture_output=True, check=False, timeout=ANSWER_SECONDS)
     if there.returncode == 0:
         return
-    made = subprocess.run([path, "import", "-", IMAGE], input=_EMPTY_TAR, capture_output=True, check=False, timeout=120)
+    make = [path, "import", "-", IMAGE]
+    made = subprocess.run(make, input=_EMPTY_TAR, capture_output=True, check=False, timeout=2 * ANSWER_SECONDS)
     if made.returncode != 0:
         lines = made.stderr.decode(errors="replace").strip().splitlines()
         raise OSError(f"{path} import: {lines[-1][:300] if lines else made.returncode}")

@@ -76,10 +76,11 @@ def missing(name: str) -> str:
 
 
 def wall(name: str, *, nested: bool, memory: int = MEMORY, disk: int = DISK, warm: Sequence[str] = WARM) -> Wall:
-    """How to start a zygote in the wall ``name`` on this machine. Raises ``OSError`` if a container cannot be prepared.
+    """How to start a zygote in the wall ``name`` on this machine; starts none.
 
     ``nested``: jobs share a zygote, each in namespaces of its own; ``memory`` and ``disk``: bytes for a job; ``warm``:
-    modules that it loads before its first job.
+    modules that it loads before its first job. Raises ``OSError`` if the program is missing or a container cannot be
+    prepared, ``subprocess.TimeoutExpired`` if the program hangs.
     """
     root = name == "bubblewrap" and can_become_nobody()
     readable = [*_interpreter(), *(Path(path) for path in _SYSTEM)]
@@ -124,7 +125,8 @@ def can_become_nobody() -> bool:
 
 
 def _version(path: str) -> str:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30)
+    seconds = containers.ANSWER_SECONDS
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=seconds)
     return done.stdout.strip().partition(",")[0] or Path(path).name
 
 

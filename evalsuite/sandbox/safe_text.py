@@ -10,7 +10,7 @@ import re
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 """Controls, marks of direction, invisible signs, lone surrogates; tab and line break are kept."""
 _MARKS = re.compile(r"[\\`*|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(\[:])|^\s*(?:[#>]|[+-](?=\s))")
@@ -23,7 +23,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def terminal(text: str) -> str:
-    """``text`` with a visible sign for every control, mark of direction and invisible sign; its length is the same."""
+    """``text`` with a visible sign for every control, mark of direction and invisible sign; tab and line feed stay.
+
+    One character for one, so the length is the same.
+    """
     return text if text.isascii() and text.isprintable() else _HIDDEN.sub(_visible, text)
 
 
@@ -33,27 +36,31 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def markdown(text: str) -> str:
-    """``text`` on one line, escaped for Markdown in a table or a paragraph: no markup, no HTML, no link."""
+    """``text`` on one line, escaped for Markdown in a table or a paragraph: no markup, no HTML, no link. Hidden
+    characters become visible as by ``terminal``.
+    """
     return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], markdown_html(text))
 
 
 def markdown_html(text: str) -> str:
-    """``text`` on one line, escaped for HTML within Markdown, where signs of Markdown mean nothing:
-    no HTML, no link.
+    """``text`` on one line, escaped for HTML within Markdown, where signs of Markdown mean nothing: no HTML, no link.
+    Hidden characters become visible as by ``terminal``.
     """
     line = " ".join(terminal(text).split("\n"))
     return _ENTITIES.sub(lambda match: "&lt;" if match[0] == "<" else f"&#{ord(match[0])};", line)
 
 
 def html(text: str) -> str:
-    """``text`` escaped for an element or a quoted attribute of HTML; controls and invisible signs become visible."""
+    """``text`` escaped for an element or a quoted attribute of HTML; hidden characters become visible as by
+    ``terminal``.
+    """
     return standard_html.escape(terminal(text), quote=True)
 
 
 def csv(value: object) -> object:
-    """A value for a cell of CSV: numbers and others as they are, texts made safe as by ``terminal``.
+    """A value for a cell of CSV: a text made safe as by ``terminal``, any other value as it is.
 
-    A text that a spreadsheet would take for a formula gets a leading quote.
+    A text that a spreadsheet would take for a formula (such as ``-5`` or ``=A1``) gets a leading apostrophe.
     """
     if not isinstance(value, str):
         return value
@@ -62,8 +69,8 @@ def csv(value: object) -> object:
 
 
 def json(text: str) -> str:
-    r"""The JSON document ``text`` with ``\u`` escapes for what a terminal would obey or hide; the
-    values stay the same.
+    r"""The valid JSON document ``text`` with ``\u`` escapes for what a terminal would obey or hide; its values stay the
+    same.
     """
     return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(_escaped, text)
 
@@ -74,7 +81,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def xml(text: str) -> str:
-    """``text`` with visible signs for the characters that no XML file may hold; ``<`` and ``&`` are
-    left to the writer.
+    """``text`` as by ``terminal``, so without characters that no XML file may hold; ``<`` and ``&`` are left to the
+    writer.
     """
     return terminal(text)

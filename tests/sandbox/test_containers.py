@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.sandbox import isolation
-from evalsuite.sandbox.client import Job, Sandbox
+from evalsuite.sandbox import containers, isolation
+from evalsuite.sandbox.client import Job, NoWall, Sandbox, open_sandbox
 from evalsuite.sandbox.split_tests import split
 from tests.support import container_stand_in
 
@@ -46,6 +46,16 @@ def test_a_job_runs_behind_the_options_of_the_command(
     words = (tmp_path / "log").read_text().split("\n")
     assert [word for word in ASKED[name] if word not in words] == []
     assert not any(word.endswith(":rw") or str(Path.home()) == word for word in words)
+
+
+def test_a_command_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "podman"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(containers, "ANSWER_SECONDS", 0.1)
+    with pytest.raises(NoWall, match=r"podman: .* timed out after 0\.1 seconds"):
+        open_sandbox("podman")
 
 
 def test_a_command_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ import html
 import io
 import json
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from tests.support import hostile_text
 
 PIECES = [
     *hostile_text.KINDS.values(),
+    "\ufffe\uffff",
     "](",
     "[x]:",
     "<",
@@ -68,6 +71,11 @@ def test_html_and_json_keep_the_text(text: str) -> None:
     stored = safe_text.json(json.dumps(text, ensure_ascii=False))
     assert json.loads(stored) == text
     assert safe_text.terminal(stored) == stored
+
+
+@given(TEXTS)
+def test_xml_can_be_parsed(text: str) -> None:
+    assert ET.fromstring(f"<a>{escape(safe_text.xml(text))}</a>").text == (safe_text.terminal(text) or None)
 
 
 @given(TEXTS)

@@ -109,8 +109,11 @@ def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
 
 
 def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Canonical name -> value of the facts in ``raw`` (names as the server gives them); what is null or missing is left
-    out."""
+    """Canonical name -> value of the facts in ``raw`` (names as the server gives them), in the order of ``CANONICAL``;
+    what is null or missing is left out.
+
+    Of several sources of one fact the first counts; a fact that states the opposite (``NEGATED``) is inverted.
+    """
     found: dict[str, Any] = {}
     for name, sources in CANONICAL.items():
         stated = next((source for source in sources if raw.get(source) is not None), None)
@@ -145,14 +148,14 @@ def _contents(folder: Path) -> dict[str, Any]:
     """Facts ``file.*`` of what the files in ``folder`` state about number formats, tokenizer, chat template and
     sampling."""
     config, quant = _json(folder / "config.json"), _json(folder / "hf_quant_config.json")
-    declared = quant.get("quantization") or config.get("quantization_config") or {}
-    text = config.get("text_config") or config
+    declared = _object(quant.get("quantization")) or _object(config.get("quantization_config"))
+    text = _object(config.get("text_config")) or config
     facts = {
         "file.tokenizer": _tokenizer_sha(folder),
         "file.chat_template": _template_sha(folder),
         "file.quantization": declared.get("quant_algo") or declared.get("quant_method"),
         "file.kv_cache_quantization": declared.get("kv_cache_quant_algo"),
-        "file.quantizer": (quant.get("producer") or {}).get("version"),
+        "file.quantizer": _object(quant.get("producer")).get("version"),
         "file.ssm_dtype": text.get("mamba_ssm_dtype"),
         "file.dtype": text.get("dtype") or text.get("torch_dtype"),
     }
@@ -170,9 +173,10 @@ def _tokenizer_sha(folder: Path) -> str | None:
     content = _json(folder / "tokenizer.json")
     if not content:
         return None
-    model = dict(content.get("model") or {})
-    merges = model.get("merges") or []
-    model["merges"] = [" ".join(pair) if isinstance(pair, list) else pair for pair in merges]
+    model = dict(_object(content.get("model")))
+    merges = model.get("merges")
+    listed = merges if isinstance(merges, list) else []
+    model["merges"] = [" ".join(map(str, pair)) if isinstance(pair, list) else pair for pair in listed]
     parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens")
     kept = {"model": model, **{name: content.get(name) for name in parts}}
     return canonical_sha(kept)[:16]
@@ -208,6 +212,10 @@ def _folder(named: str, base_url: str, revision: str | None) -> Path | None:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return _object(found)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -45,11 +45,12 @@ def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of ``body``, a raw answer that ended at its token cap: which fields hold its text, and its finish reason.
 
     ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, or ``nowhere``.
-    Empty when the answer finished by itself.
+    Empty when the finish reason is ``stop`` or there is no choice.
     """
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-    message = choice.get("message") or {}
+    message = choice.get("message")
+    message = message if isinstance(message, Mapping) else {}
     if choice.get("finish_reason") == "stop" or not choice:
         return {}
     places = [name for name in ("reasoning_content", "reasoning", "content") if message.get(name)]
@@ -62,7 +63,7 @@ async def probe_tools(client: Client, sampling: Mapping[str, Any], context: int 
     ``context``: tokens that the server's context holds, None where it is not known. Returns facts: ``probe_tools``
     (``called``, or ``cut`` when it was still thinking at the cap) and ``probe_tools_streamed`` (``called``, ``cut``,
     ``leaked``, ``broken``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the call that is not streamed is
-    refused, stays text, has broken arguments or does not come.
+    refused, stays text, has broken arguments or does not come, and when the server cannot be reached.
     """
     base = client.model.base_url
     fields = {**sampling, "max_tokens": token_limit(TOOL_TOKENS, sampling, context), "seed": 0}

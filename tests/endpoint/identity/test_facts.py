@@ -244,6 +244,19 @@ def test_a_readable_checkpoint_speaks_for_itself(tmp_path: Path) -> None:
     assert checkpoint_facts({"root": str(other)}, "", None)["file.chat_template"] != facts["file.chat_template"]
 
 
+@pytest.mark.parametrize("odd", ["text", 1, True, ["text"], {"model": ["a"], "text_config": [1]}, [["a", 1]]])
+def test_files_of_another_shape_give_no_facts_and_no_error(tmp_path: Path, odd: Any) -> None:
+    names = ("quantization_config", "quantization", "producer", "text_config", "model", "chat_template")
+    for name in ("config.json", "hf_quant_config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text(json.dumps(dict.fromkeys(names, odd)))
+    (tmp_path / "generation_config.json").write_text("[" * 100_000)
+    facts = checkpoint_facts({"model_path": str(tmp_path)}, "http://far.away/v1", None)
+    assert "file.config.json" in facts
+    assert "file.quantization" not in facts
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"merges": odd}}))
+    assert len(checkpoint_facts({"model_path": str(tmp_path)}, "", None)["file.tokenizer"]) == 16
+
+
 def test_the_hubs_cache_gives_the_revision_of_a_local_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     cache = tmp_path / "models--org--model"

@@ -82,10 +82,11 @@ def test_a_model_that_is_still_thinking_at_the_cap_is_not_refused() -> None:
         ({"content": "Hm"}, "length", "content"),
         ({"content": "a", "reasoning_content": "b"}, "length", "reasoning_content and content"),
         ({"content": None}, "length", "nowhere"),
+        ("a text", "length", "nowhere"),
         ({"content": "Hm"}, None, "content"),
     ],
 )
-def test_where_a_cut_answers_text_lands(message: dict[str, Any], finish: str | None, place: str) -> None:
+def test_where_a_cut_answers_text_lands(message: Any, finish: str | None, place: str) -> None:
     body = {"choices": [{"message": message, "finish_reason": finish}]}
     assert cut_answer_facts(body) == {"probe_cut_finish": finish, "probe_cut_text": place}
 
