@@ -20,11 +20,12 @@ SMALL = b"0.0000"
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
-    """The JSON body of ``request``: the same for every precision but for ``model``, here ``served_name``.
+    """The JSON body of ``request``, a new dict: the same for every precision but for ``model``, here ``served_name``.
 
-    Holds the sampling fields that the server takes, thinking switch, tools, JSON schema and the ``body`` of the
-    server's settings (null removes a field). Stop strings are not sent to a model that thinks: ``Conversation`` cuts
-    the text after the thinking.
+    Holds the sampling fields that the server takes (others are left out; ``max_tokens`` under the server's name for
+    it), the messages with the thinking switch (or, of a ``raw`` request, the bare prompt), tools, JSON schema and the
+    ``body`` of the server's settings (null removes a field). Stop strings are not sent to a model that thinks, unless
+    ``raw``: ``Conversation`` cuts the text after the thinking.
     """
     server = model.server
     known = OPENAI_FIELDS.union(server.extra_sampling)
@@ -81,7 +82,8 @@ def streams(model: Model, request: Request) -> bool:
 def encode(body: Mapping[str, Any]) -> bytes:
     """A request's body as bytes: byte for byte what the standard library writes, compact and in UTF-8.
 
-    A lone surrogate, which UTF-8 cannot hold, is written as an escape.
+    With a lone surrogate, which UTF-8 cannot hold, all characters beyond ASCII are written as escapes. ``body`` holds
+    JSON types only, no NaN and no infinity.
     """
     try:
         data = orjson.dumps(body)

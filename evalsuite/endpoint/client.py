@@ -67,8 +67,9 @@ class Client:
     ) -> Reply:
         """Send ``request`` once and return the whole reply; no retry.
 
-        ``longest`` (seconds; None: no such limit) and ``engine.total_seconds`` bound the whole request. ``progress``,
-        if given, shows the reply while it arrives.
+        ``longest`` (seconds; None: no such limit) and ``engine.total_seconds`` bound the whole request (one that is not
+        streamed without either: ``timeouts.unmeasured_seconds``), ``engine.first_token_seconds`` and
+        ``engine.idle_seconds`` the silence of a stream. ``progress``, if given, shows the reply while it arrives.
 
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable`` (also for a reply
         that names another model). What had come of an answer by then is never returned: it is thrown away with the
@@ -118,8 +119,9 @@ class Client:
             raise self._without_secrets(fault, request) from None
 
     def _without_secrets(self, fault: Transient, request: Request) -> Transient:
-        """The same fault, its message changed: what it quotes of the reply may repeat the prompt or the key, which are
-        removed."""
+        """``fault`` itself, its message changed in place: what it quotes of the reply may repeat the prompt or the key,
+        which are removed.
+        """
         fault.args = (safe(str(fault), self.model, request),)
         return fault
 
@@ -206,7 +208,8 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     """A client of ``model`` with at most ``limit`` connections, none of them open yet. Close it with ``await
     client.close()``.
 
-    ``served_name`` is the model's name in requests. Raises ``BadInput`` as ``transport`` does.
+    ``served_name`` is the model's name in requests. Secrets in the addresses are registered with ``note_secrets``.
+    Raises ``BadInput`` as ``transport`` does.
     """
     made = transport(model, engine, limit)
     note_secrets(model.base_url, made.proxy)

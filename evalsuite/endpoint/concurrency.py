@@ -56,8 +56,8 @@ class ConcurrencyLimit:
         self._fall(REFUSED, sent, running, now)
 
     def answered(self, reply: Reply, sent: float, running: int, now: float) -> None:
-        """Adapt the level to a whole reply: lower it if the time to the first byte shows a queue, else raise it towards
-        ``most``.
+        """Adapt the level to a whole reply: lower it if the times to the first byte show a queue (as ``refused``, but
+        to 80 %), else raise it a little towards ``most``.
 
         ``sent`` and ``now``: times of ``time.monotonic()``; ``running``: requests in flight.
         """

@@ -54,11 +54,11 @@ class Prepared:
 
 def prepare(models: Mapping[str, Model], others: Mapping[str, Model], connect_seconds: float) -> Prepared:
     """Check keys, headers, certificates, proxies and open files for requests to ``models`` and ``others`` (judge,
-    simulator).
+    simulator), both by name.
 
     Returns ``models`` with the concurrency that this machine allows, and notes; may raise the process's limit of open
     files. Raises ``BadInput`` for what cannot be used and ``EndpointUnusable`` for a proxy that does not accept a
-    connection within ``connect_seconds``.
+    connection within ``connect_seconds``. No endpoint itself is contacted.
     """
     answering: set[str] = set()
     notes: dict[str, None] = {}
@@ -95,10 +95,11 @@ def key_of(model: Model) -> str:
 
 
 def proxy_of(model: Model, url: str) -> Proxy | None:
-    """The proxy on the way from here to ``url``: ``models.NAME.proxy``, else what the environment names for it.
+    """The proxy on the way from here to ``url``: ``models.NAME.proxy`` whatever ``url`` is, else what the environment
+    names for it; None without one.
 
-    None for endpoints on this machine and those in ``NO_PROXY``. Raises ``BadInput`` for a proxy of the environment
-    that would be used and cannot be (SOCKS, no address).
+    The environment's is not used for endpoints on this machine and those in ``NO_PROXY``; raises ``BadInput`` if it
+    would be used and cannot be (SOCKS, no address).
     """
     if model.proxy is not None:
         return Proxy(model.proxy, "proxy")
@@ -179,8 +180,8 @@ def fit_open_files(models: Mapping[str, Model], others: Mapping[str, Model]) -> 
     """Raise this process's limit of open files as far as is needed; lower the models' concurrency where that is not
     enough.
 
-    Returns (models, notes): the same models, or copies with a lower concurrency and one line that says so. ``others``
-    (judge, simulator) count but are not changed.
+    Returns (models by name, notes): the same models and no note, or copies with a lower concurrency (at least 1) and
+    one note on that. ``others`` (judge, simulator) count but are not changed.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = RESERVED_FILES + sum(model.concurrency for model in (*models.values(), *others.values()))

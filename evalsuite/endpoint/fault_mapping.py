@@ -45,7 +45,9 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
     """The exception (not raised here) for an HTTP status that is no success, with the server's message, without
     secrets.
 
-    ``request``: the one that was sent, whose prompt is removed from the message; None: there is no prompt.
+    ``EndpointUnusable`` for redirects, 401, 403 and 404; ``Busy`` for 429 and 529; ``Down`` for 502 to 504 and 520 to
+    524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` or ``Rejected``. ``request``: the one
+    that was sent, whose prompt is removed from the message; None: there is no prompt.
     """
     headers = response.headers
     if "html" in headers.get("Content-Type", ""):
@@ -67,7 +69,8 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 
 def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
-    """The exception for a status, whether it came as one or inside a stream.
+    """The exception (not raised here) for an error status, whether it came as one or inside a stream; classes as in
+    ``status_fault``.
 
     ``words``: the server's message; ``wait``: seconds of its Retry-After, None without one.
     """
@@ -103,8 +106,8 @@ def _remedy(words: str) -> str:
 def event_fault(event: Any, model: Model, request: Request) -> Exception:
     """The exception (not raised here) for an error event inside a reply that began with HTTP 200.
 
-    SGLang and vLLM put the status into its ``code``; without a usable one, and for 401, 403 and 404, it is
-    ``Transient``.
+    SGLang and vLLM put the status (400 to 599) into its ``code``, which is read as in ``status_fault``; without one,
+    and for 401, 403 and 404, it is ``Transient``.
     """
     words = safe(_error_message(event), model, request)
     code = event.get("code") if isinstance(event, Mapping) else None
@@ -132,7 +135,8 @@ def connection_fault(error: Exception, model: Model) -> Exception:
 
 
 def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> Exception:
-    """The exception for a connection that broke while the reply arrived, ``seconds`` after the request was sent.
+    """The exception (not raised here) for a connection that broke while the reply arrived, ``seconds`` after the
+    request was sent: ``Down``, or ``Malformed`` for what is no HTTP.
 
     ``lost``: how much of the reply is lost, as the end of the message.
     """
@@ -188,8 +192,9 @@ def note_secrets(*addresses: str | None) -> None:
 def safe(words: str, model: Model, request: Request | None = None) -> str:
     """``words`` with secrets as ``***`` and quotations of the prompt as ``[prompt]``, cut to 300 characters.
 
-    Secrets: the API key, the values of the model's headers, what ``note_secrets`` registered. ``request``: whose prompt
-    is meant; None: none.
+    Secrets (of at least 4 characters): the API key, the values of the model's headers, what ``note_secrets``
+    registered. ``request``: whose prompt is meant; None: none. Quotations are stretches of at least ``QUOTED``
+    characters.
     """
     secrets = {os.environ.get(model.api_key_env, "").strip(), *model.headers.values(), *_NOTED}
     for secret in sorted(secrets, key=len, reverse=True):  # one may hold another

@@ -26,8 +26,8 @@ class NoCompletion(ValueError):
 
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:
-    """The first of a completion's ``choices`` whose index is 0 or not stated; None without one. One answer is asked
-    for, so every other choice is another answer.
+    """The first of a completion's ``choices`` whose index is 0 or no integer; None if there is none or the list is
+    empty. One answer is asked for, so every other choice is another answer.
 
     Raises ``NoCompletion`` if the list or a choice has another type.
     """
@@ -45,9 +45,10 @@ def first_choice(choices: Any) -> Mapping[str, Any] | None:
 
 
 def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """(the message or part of one in a choice, whether it is a whole message): its ``delta``, ``message``, or ``text``.
+    """(the message or part of one in a choice, whether it is a whole message): its ``delta``, else its ``message``;
+    without both the choice itself, whose ``text`` is the content.
 
-    Raises ``NoCompletion`` if that is no object.
+    Raises ``NoCompletion`` if ``delta`` or ``message`` is neither an object nor null.
     """
     for name, whole in (("delta", False), ("message", True)):
         part = choice.get(name)
@@ -111,8 +112,9 @@ def call_fields(call: Any) -> tuple[str, str, str]:
 
 
 def call_index(call: Mapping[str, Any]) -> int | None:
-    """The index of a piece of a tool call in a stream; None where none is stated. Raises ``NoCompletion`` if it is no
-    integer."""
+    """The index of a piece of a tool call in a stream, an integer or its digits as text; None where none is stated.
+    Raises ``NoCompletion`` for anything else.
+    """
     index = call.get("index")
     if isinstance(index, str) and index.isascii() and index.isdecimal():
         return int(index)
@@ -133,13 +135,17 @@ def finish_of(choice: Mapping[str, Any]) -> str:
 
 def worse(finish: str, other: str) -> str:
     """The one of two finish reasons that counts: the higher in the order of ``FINISHED``; one that is not in it is
-    highest."""
+    highest. Of equally high ones ``finish``.
+    """
     return other if FINISHED.get(other, len(FINISHED)) > FINISHED.get(finish, len(FINISHED)) else finish
 
 
 def usage_of(raw: Mapping[str, Any]) -> Usage:
-    """Token counts of a reply's ``usage`` object, with either spelling of reasoning tokens; what is no count becomes
-    None."""
+    """Token counts of a reply's ``usage`` object, with either spelling of reasoning tokens.
+
+    What is no count (0 to ``MOST_TOKENS``) becomes None, also reasoning tokens beyond the generated ones, which include
+    them.
+    """
     details = raw.get("completion_tokens_details")
     reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
     if reasoning is None:
@@ -165,8 +171,9 @@ def storable(text: str) -> str:
 
 
 def _part(part: Any) -> tuple[str, str]:
-    """(text, reasoning) of one content part, one of them empty. Raises ``NoCompletion`` for a part of an unknown
-    form."""
+    """(text, reasoning) of one content part, at least one of them empty. Raises ``NoCompletion`` for a part of an
+    unknown form.
+    """
     if isinstance(part, str):
         return part, ""
     if not isinstance(part, dict):

@@ -75,9 +75,9 @@ async def score(
     """Log-probabilities of the tokens of ``answer`` after ``prompt`` (token ids), by one request or several to the
     server.
 
-    ``spans``: (first, end) ranges of places in ``answer``, ascending; only these are returned, one after the other.
-    Without any: all tokens. vLLM computes a whole prompt in any case and gets one request; SGLang computes what is
-    wanted, one request a span.
+    ``spans``: (first, end) ranges of places in ``answer``, ascending, ``end`` excluded; only these are returned, one
+    after the other. Without any: all tokens. vLLM computes a whole prompt in any case and gets one request; SGLang
+    computes what is wanted, one request a span.
 
     Raises ``NoLogprobs`` for a reply without them, ``Transient`` and others as ``Client`` does.
     """
@@ -98,8 +98,8 @@ async def score(
 
 
 async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenScores:
-    """Generate greedily at most ``most`` tokens after ``prompt`` (token ids); returns them with their
-    log-probabilities.
+    """Generate greedily at most ``most`` tokens after ``prompt`` (token ids), fewer if the model ends its answer;
+    returns them with their log-probabilities.
 
     Raises as ``score``, also where no token comes.
     """
@@ -249,7 +249,8 @@ def _lists(lengths: Sequence[int], tokens: Sequence[int], values: Sequence[float
 
 
 def _entries_sglang(reply: Mapping[str, Any], count: int) -> list[Mapping[int, float]]:
-    """Token id -> log-probability at each of the last ``count`` places of the prompt, in a reply of SGLang.
+    """Token id -> log-probability at each of the last ``count`` (at least 1) places of the prompt, in a reply of
+    SGLang.
 
     Empty if the lists of scored tokens and of alternatives are of unequal length.
     """
@@ -297,7 +298,8 @@ def _triples(entries: Any) -> Listed:
 
 
 def _reduced(lists: _Lists, tokens: Sequence[int]) -> TokenScores:
-    """The places of ``lists`` as arrays, alternatives sorted by probability; ``tokens`` are those scored at each place.
+    """The places of ``lists`` as arrays, alternatives sorted by probability, the highest first; ``tokens`` are those
+    scored at each place.
 
     Raises ``NoLogprobs`` if one of them is not listed at its place.
     """

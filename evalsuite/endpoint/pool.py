@@ -79,8 +79,9 @@ class Pool:
         """Send a request once, to the replica with the lowest load; waits for a slot and for the end of an outage.
 
         Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient`` (with
-        ``outage`` set if the endpoint was down at that time), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
-        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and ``EndpointUnusable``.
+        ``outage`` set if the replica was down at that time), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
+        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, ``EndpointUnusable``, and at once the error
+        for which the endpoint was given up.
         """
         replica = await self._slot()
         sent = time.monotonic()
@@ -107,11 +108,11 @@ class Pool:
         raise failed
 
     async def gave_up(self, fault: SampleFailed) -> None:
-        """Count a request that is not sent again because of ``fault``; after ``Busy`` every replica gets a test
-        request.
+        """Count a request that is not sent again because of ``fault``; after ``Busy`` the replicas get a test request.
 
         Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if every
-        replica fails that test request, too; the pool then fails all further requests.
+        replica fails its test request, too; the pool then fails all further requests. A test request that is refused
+        for its key raises ``EndpointUnusable``, too.
         """
         if isinstance(fault, TooSlow):
             self.tally.slow += 1
@@ -265,9 +266,10 @@ class Pool:
         return ""
 
     def _left(self, why: str) -> float:
-        """Seconds until the outage reaches ``engine.outage_seconds``; infinity while a replica is not down.
+        """Seconds until the outage reaches ``engine.outage_seconds``; infinity while any replica is not down.
 
-        Raises ``EndpointDown``, with ``why``, after that.
+        The outage began when the last replica went down, or the last whole reply came, if that is later. Raises
+        ``EndpointDown``, with ``why``, after that.
         """
         if any(replica.state is not ReplicaState.DOWN for replica in self.replicas):
             return math.inf
@@ -283,8 +285,9 @@ class Pool:
 
 
 def pool(model: Model, engine: Engine, clients: Sequence[Client]) -> Pool:
-    """A pool of the clients of ``connect_all``, whose servers have been identified; ``model.concurrency`` is divided
-    among them."""
+    """A pool of ``clients`` (of ``connect_all``), whose servers have been identified; ``model.concurrency`` is divided
+    among them, rounded up.
+    """
     share = -(-model.concurrency // len(clients))
     replicas = tuple(Replica(replica, ConcurrencyLimit(share, engine.first_token_seconds)) for replica in clients)
     return Pool(model, engine, replicas)

@@ -69,7 +69,8 @@ class ReferenceCheck:
 
 
 async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> ReferenceCheck:
-    """Send one request through our client (twice) and the stock OpenAI client (once) and compare what they read.
+    """Send one request through our client (twice) and the stock OpenAI client (once), with at most one retry each, and
+    compare what they read.
 
     ``streamed``: whether a stream is requested. Raises nothing that a server can cause: a client that cannot read the
     reply is the finding.
@@ -106,11 +107,12 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
 
 
 def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, Any, Any]]:
-    """(field, our value, the reference's) where the reference's reading differs from ``own``, our readings of equal
-    requests.
+    """(field, our value, the reference's) where the reference's reading differs from ``own``, our readings (at least
+    one) of equal requests; empty if nothing differs.
 
-    Texts, tool calls and generated tokens are compared only where all of ``own`` agree on them, since a server may
-    generate something else each time; otherwise only whether there are any. Empty if nothing differs.
+    Compared are finish reason, prompt tokens, and whether there is reasoning, a tool call and a token count; texts,
+    tool calls, their ids and counts of generated tokens only if all of ``own`` have the same contents, since a server
+    may generate something else each time. A field on which ``own`` differ is left out.
     """
     steady = all(_contents(other) == _contents(own[0]) for other in own)
     views = (_structure, _contents, _identifiers) if steady else (_structure,)
@@ -229,7 +231,8 @@ async def _completion(stock: Any, body: Mapping[str, Any]) -> Any:
 def _read(completion: Any) -> Reading:
     """The fields of a chat completion of the ``openai`` package.
 
-    The package checks no types: a field of another type than it documents raises ``TypeError`` here.
+    The package checks no types: a text field of another type than it documents raises ``TypeError`` here, a missing
+    choice ``IndexError`` or ``TypeError``.
     """
     choice = completion.choices[0]
     message, usage = choice.message, completion.usage
@@ -277,8 +280,9 @@ def _query(client: Client) -> list[tuple[str, str]]:
 
 
 def _safe(words: str, client: Client, request: Request) -> str:
-    """``words`` without secrets and quotations of the prompt, shortened; the query of an address may hold a key,
-    too."""
+    """``words`` without secrets and quotations of the prompt, shortened; the query of an address may hold a key, too
+    (values of at least 4 characters).
+    """
     for _, value in _query(client):
         words = words.replace(value, "***") if len(value) >= 4 else words
     return safe(words, client.model, request)

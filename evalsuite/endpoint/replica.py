@@ -84,7 +84,8 @@ class HealthCheck:
         it can.
 
         ``GET /models`` may have any response but that of a gateway or a fault, because some servers lack this path.
-        Raises ``EndpointUnusable`` if no later check can succeed (a refused key).
+        Raises ``EndpointUnusable`` if no later check can succeed (a refused key, an untrusted certificate, another
+        model).
         """
         try:
             response = await client.get("/models")

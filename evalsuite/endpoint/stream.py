@@ -96,7 +96,8 @@ class ReplyStream:
     def end(self) -> None:
         """End the reply: no more bytes come; a whole body is read now.
 
-        Raises ``Transient`` for a stream without ``[DONE]`` and finish reason, and as ``add``.
+        Raises ``Transient`` for a stream that had neither ``[DONE]`` nor a finish reason (also one without any byte),
+        and as ``add``.
         """
         if self._body is not None:
             self.add(b"".join(self._body))
@@ -182,8 +183,8 @@ class ReplyStream:
 
 
 def _parsed(payload: bytes) -> Mapping[str, Any]:
-    """The JSON object in ``payload``. Lone surrogates and bytes that are no UTF-8 are taken: models do produce half a
-    character.
+    """The JSON object in ``payload``. Lone surrogates are kept and bytes that are no UTF-8 become U+FFFD: models do
+    produce half a character.
 
     Raises ``Malformed`` for what is not JSON, ``NoCompletion`` for JSON that is no object.
     """

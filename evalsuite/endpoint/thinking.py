@@ -60,7 +60,8 @@ def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, c
     """Separate a generated text into (answer, thinking); takes time linear in its length.
 
     Everything before the last closing tag is thinking. An opening tag that is never closed means that the answer ended
-    inside the thinking, whatever the finish reason: then there is no answer.
+    inside the thinking, whatever the finish reason: then all is thinking and the answer is empty. Without any of this
+    the text is returned unchanged; else line breaks around both parts and a tag that opens the thinking are removed.
 
     ``reasoning`` is what the server sent as thinking already; thinking in the text is appended to it. ``cut``: the
     model was thinking and the answer ended at the token cap, so that a text without any tag is thinking, unless the

@@ -37,7 +37,8 @@ class RequestTimeout:
         """Measure the generated tokens per second of a whole reply, without the wait for its first token where that is
         known.
 
-        Replies below ``SHORTEST`` tokens are ignored. ``slowest`` is computed again every ``EVERY`` replies.
+        Replies below ``SHORTEST`` tokens are ignored. ``slowest`` is computed after every ``EVERY`` replies, once there
+        are ``ENOUGH``.
         """
         tokens = reply.usage.completion_tokens or 0
         seconds = reply.seconds - (reply.first_token_seconds or 0.0)
@@ -60,7 +61,7 @@ class RequestTimeout:
 def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> float:
     """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known.
 
-    ``max_tokens`` None counts as 64,000; ``first_token_seconds`` is added.
+    ``first_token_seconds`` and ``max_tokens`` at ``ASSUMED`` tokens a second; ``max_tokens`` None counts as 64,000.
     """
     return first_token_seconds + (max_tokens or ASSUMED_TOKENS) / ASSUMED
 

@@ -57,11 +57,12 @@ class _LimitedFile(io.BufferedReader):
 
 @contextmanager
 def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive for a ``with`` block after checking that its entries are plain, distinct and
-    of believable size.
+    """Open a zip archive for a ``with`` block after checking its entries: plain, distinct, not encrypted, none that
+    unpacks to over ``MAX_RATIO`` times its size.
 
-    ``kind`` is what messages call it. Raises ``BadInput`` for anything else, also for damage that shows while it is
-    read in the block, and ``StorageFailed`` if the disk fails.
+    Yields the ``ZipFile``, closed at the end. ``kind`` is what messages call it. Raises ``BadInput`` for a missing,
+    other or damaged file and ``StorageFailed`` if the disk fails; any ``ValueError`` or ``OSError`` that the block
+    itself raises is taken for one of these.
     """
     try:
         with _LimitedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
@@ -76,7 +77,9 @@ def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]
 
 
 def _check_entries(entries: Iterable[zipfile.ZipInfo]) -> None:
-    """Raise ``BadZipFile`` for links, devices, encryption, other compressions, double names and bombs."""
+    """Raise ``BadZipFile`` for links, devices, encryption, other compressions, double names and entries that unpack to
+    over ``MAX_RATIO`` times their size (and over ``SMALL`` bytes).
+    """
     names: set[str] = set()
     for entry in entries:
         kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -97,7 +100,9 @@ def _check_entries(entries: Iterable[zipfile.ZipInfo]) -> None:
 
 
 def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """The whole content of an entry. Raises ``BadZipFile`` if it is longer than ``limit`` bytes."""
+    """The whole content of the entry ``name``. Raises ``KeyError`` if there is none, ``BadZipFile`` if it is damaged or
+    longer than ``limit`` bytes.
+    """
     with archive.open(name) as source:
         data = source.read(limit + 1)
     if len(data) > limit:
@@ -106,10 +111,11 @@ def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], folder: Path) -> None:
-    """Write ``members`` of the archive at ``path`` below the new ``folder``, each with the size and hash it must have.
+    """Write ``members`` of the open ``archive`` (its file is ``path``) below ``folder``, which is made if need be.
 
-    ``archive`` is the open archive. Raises ``BadInput`` for another content, ``StorageFailed`` where the disk has no
-    room for all of them.
+    Raises ``StorageFailed`` before writing if the disk has no room for all of them, ``BadInput`` at the first whose
+    size or hash is not the stated one (what was written stays), ``KeyError`` for an entry that does not exist,
+    ``FileExistsError`` for a file that does.
     """
     wanted = list(members)
     total = sum(member.bytes for member in wanted)
@@ -134,10 +140,10 @@ def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], fold
 
 
 def check_ratio(path: Path) -> None:
-    """Raise ``BadInput`` for a damaged zip archive, or one whose entries would unpack to over
-    ``MAX_RATIO`` times its size.
+    """Raise ``BadInput`` for a damaged zip archive, or one whose entries would unpack to over ``MAX_RATIO`` times its
+    size (and over ``SMALL`` bytes).
 
-    For archives that another library will read; any other file passes.
+    For archives that another library will read; any other file passes, a missing one, too.
     """
     if zipfile.is_zipfile(path):
         try:
@@ -151,10 +157,10 @@ def check_ratio(path: Path) -> None:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, gzipped when its name ends in ``.gz``, each with its end.
+    """Yield the lines of a text file as bytes, gzipped when its name ends in ``.gz``, each with its end.
 
-    Raises ``BadInput`` for a line of over ``MAX_LINE`` bytes, a file that becomes over ``MAX_RATIO`` times its size,
-    damage, and a file that cannot be read.
+    While iterating, raises ``BadInput`` for a line of over ``MAX_LINE`` bytes, a gzipped file that becomes over
+    ``MAX_RATIO`` times its size (and over ``MAX_LINE``), damage, and a file that cannot be read.
     """
     number = total = 0
     try:
@@ -176,7 +182,9 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text. Raises ``ValueError`` for any text that is none, also for one nested too deeply."""
+    """The value of a JSON text (UTF-8 if bytes). Raises ``ValueError`` for any text that is none, also for one nested
+    too deeply; ``NaN`` and ``Infinity`` are taken as numbers.
+    """
     try:
         return json.loads(data)
     except RecursionError:

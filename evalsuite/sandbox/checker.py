@@ -61,9 +61,9 @@ class SandboxOutput:
 
 
 def frames(raw: bytes) -> SandboxOutput:
-    """Parse the lines that came out of the sandbox; a line that is none of ours ends the reading.
+    """Parse the lines that came out of the sandbox; a line that is no JSON object ends the reading, others are kept.
 
-    Raises ``NotData`` for a value that cannot be rebuilt.
+    Of several errors of tests the last is kept. Raises ``NotData`` for a value that cannot be rebuilt.
     """
     found = SandboxOutput()
     for line in io.BytesIO(raw):
@@ -86,8 +86,9 @@ def frames(raw: bytes) -> SandboxOutput:
 def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     """Run the outer halves of the tests on the values in ``raw``; the verdict on each test, and the first failure.
 
-    ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``. ``request`` holds
-    ``imports``, ``outside`` (one source a test), ``compared`` (sites compared with the target) and ``targets``.
+    ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``: ``kind`` and ``why``
+    are those of the first failed test. ``request`` holds ``imports``, ``outside`` (one source a test), ``compared``
+    (sites compared with the target) and ``targets``. What the import block raises is passed on.
     """
     outside: Sequence[str] = request["outside"]
     try:
@@ -158,7 +159,9 @@ def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
 
 
 def _trusted_texts(request: Mapping[str, Any]) -> None:
-    """Let SymPy parse the texts in the tests and their targets of ``request``, and no other."""
+    """Let SymPy parse the texts that stand in the import block, the tests and the targets of ``request``, and no
+    other.
+    """
     sources = [request["imports"], *request["outside"]]
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
@@ -166,7 +169,9 @@ def _trusted_texts(request: Mapping[str, Any]) -> None:
 
 
 def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
-    """The verdict of ``verdicts``, or ``{"fault": text}`` where the trusted part fails; lack of memory is ``wrong``."""
+    """The result of ``verdicts``, or ``{"fault": text}`` where an import fails; lack of memory is ``wrong`` for all
+    tests.
+    """
     try:
         return verdicts(request, raw)
     except MemoryError:

@@ -11,9 +11,10 @@ _trusted: set[str] = set()
 
 
 def trust(values: Iterable[Any]) -> None:
-    """Let SymPy parse the texts that ``values`` hold (at any depth of containers), and no other from now on.
+    """Make the texts in ``values`` the only ones that SymPy may parse, in place of those of an earlier call.
 
-    Works with the parser that ``guard`` puts in place.
+    They are found at any depth of dictionaries (keys, too), lists, tuples, sets and NumPy arrays. It has an effect once
+    ``guard`` has been called.
     """
     _trusted.clear()
     _trusted.update(_texts(values))
@@ -33,11 +34,11 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def guard() -> None:
-    """Patch SymPy and NumPy in this process, so that values from the sandbox can neither run code nor
-    match by being empty.
+    """Patch SymPy and NumPy in this process for good, so that values from the sandbox can neither run code nor match by
+    being empty.
 
-    SymPy parses trusted texts only and makes no code of expressions (``ValueError``); NumPy's ``allclose``, ``isclose``
-    and ``array_equiv`` raise ``AssertionError`` where one side alone is empty.
+    SymPy parses only texts given to ``trust`` (at first none) and compiles no expression (both ``ValueError``); NumPy's
+    ``allclose``, ``isclose`` and ``array_equiv`` raise ``AssertionError`` where one side alone is empty.
     """
     import sympy
     from sympy.parsing import sympy_parser
@@ -60,7 +61,9 @@ def guard() -> None:
 
 
 def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The comparison ``function``, raising ``AssertionError`` where one of its first two arguments alone is empty."""
+    """A wrapper of the comparison ``function`` that raises ``AssertionError`` where one alone of its first two
+    arguments is empty.
+    """
 
     def compare(first: Any, second: Any, *arguments: Any, **options: Any) -> Any:
         if _is_empty(first) != _is_empty(second):
@@ -71,7 +74,11 @@ def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def lacks(value: Any, target: Any) -> bool:
-    """Whether ``value`` is empty, or holds something empty, where ``target`` does not at the same place."""
+    """Whether ``value`` is empty, or holds something empty, where ``target`` holds nothing empty.
+
+    Lists, tuples and object arrays of equal length, and mappings at the keys that both have, are compared part by part,
+    others as wholes. Empty are texts, containers and arrays without elements, and lists and tuples of nothing else.
+    """
     if _is_empty(value):
         return not _holds_empty(target)
     if _is_row(value) and _is_row(target) and len(value) == len(target):

@@ -30,11 +30,11 @@ class CheckerProcess:
     _closed: bool = False
 
     def verdict(self, imports: str, tests: Sequence[Halves], targets: Sequence[Any], raw: bytes) -> dict[str, Any]:
-        """What ``checker.verdicts`` returns for ``raw``, the bytes from the sandbox; starts the
-        checker if need be, and blocks.
+        """What ``checker.verdicts`` returns for ``raw``, the bytes from the sandbox; starts the checker if need be, and
+        blocks.
 
-        Values that take over ``JUDGING_SECONDS`` to compare are wrong. Raises ``SandboxFault`` when the checker reports
-        a fault, or ends of anything else, twice.
+        Values that take over ``JUDGING_SECONDS`` to compare are ``wrong`` in all tests. Raises ``SandboxFault`` when
+        the checker does not start, reports a fault, ends of anything else twice, or was closed.
         """
         outside = [test.outside for test in tests]
         compared = [list(test.compared) for test in tests]
@@ -55,7 +55,7 @@ class CheckerProcess:
         return found
 
     def close(self) -> None:
-        """End the checker for good; a later ``verdict`` raises ``SandboxFault``."""
+        """End the checker for good, after a verdict under way; a later ``verdict`` raises ``SandboxFault``."""
         with self._lock:
             self._closed = True
             self._end()

@@ -13,8 +13,11 @@ issparse: Callable[[Any], bool] = sparse.issparse
 
 
 def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
-    """Whether two rows are of equal length and close item by item: dictionaries, sparse matrices,
-    booleans, arrays, numbers.
+    """Whether two sequences are of equal length and equal item by item; the type of an item of ``first`` chooses how.
+
+    Dictionaries as in ``are_dicts_close``, CSR and CSC matrices as dense ones, booleans exactly, all others by NumPy's
+    ``allclose`` with its default tolerances. Items that cannot be compared so, such as texts, raise (mostly
+    ``TypeError``).
     """
     if len(first) != len(second):
         return False
@@ -35,9 +38,11 @@ def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
 def are_dicts_close(
     first: Mapping[Any, Any], second: Mapping[Any, Any], atol: float = 1e-8, rtol: float = 1e-5
 ) -> bool:
-    """Whether two dictionaries have the same keys, equal texts, and sparse matrices and numbers within the tolerances.
+    """Whether two dictionaries have the same keys and equal values: texts exactly, sparse matrices and all others by
+    NumPy's ``allclose`` with ``atol`` and ``rtol``.
 
-    ``atol`` and ``rtol`` are NumPy's. SymPy symbols are compared by their names.
+    SymPy symbols are replaced by their names before. Values that cannot be compared so, such as inner dictionaries,
+    raise (mostly ``TypeError``).
     """
     first, second = _named(first), _named(second)
     if first.keys() != second.keys():
@@ -56,7 +61,9 @@ def are_dicts_close(
 
 
 def _named(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A copy with the names of SymPy's symbols (``Dummy``, too) in place of the symbols, in keys and values."""
+    """A copy of ``mapping`` in which each key or value that is a SymPy symbol (``Dummy``, too) is replaced by its
+    name.
+    """
     return {_name(key): _name(value) for key, value in mapping.items()}
 
 
@@ -65,7 +72,9 @@ def _name(value: Any) -> Any:
 
 
 def _are_csc_matrix_close(first: Any, second: Any) -> bool:
-    """Whether two sparse matrices are close as dense ones, with NumPy's default tolerances."""
+    """Whether two sparse matrices are close as dense ones, with NumPy's default tolerances; ``ValueError`` for shapes
+    that do not fit each other.
+    """
     return bool(np.allclose(first.toarray(), second.toarray()))
 
 

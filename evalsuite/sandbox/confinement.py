@@ -39,22 +39,29 @@ def _prctl(option: int, value: int) -> None:
 
 
 def dumpable(on: bool) -> None:
-    """Set whether processes of the same user may read this one's memory and files below /proc."""
+    """Set whether processes of the same user may read this one's memory and files below /proc. Raises ``OSError`` if
+    the kernel refuses.
+    """
     _prctl(_PR_SET_DUMPABLE, int(on))
 
 
 def subreaper() -> None:
-    """Make orphaned descendants children of this process from now on."""
+    """Make orphaned descendants children of this process from now on. Raises ``OSError`` if the kernel refuses."""
     _prctl(_PR_SET_SUBREAPER, 1)
 
 
 def no_new_privileges() -> None:
-    """Set ``no_new_privs``: no set-user-id program gives this process or its children any right from now on."""
+    """Set ``no_new_privs`` for good: no set-user-id program gives this process or its children any right. Raises
+    ``OSError`` if the kernel refuses.
+    """
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def become(uid: int) -> None:
-    """Turn this process from root into the user and group ``uid``, without any capability."""
+    """Turn this process for good from root into the user and group ``uid``, without other groups or any capability.
+
+    Raises ``OSError`` if the kernel refuses.
+    """
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -62,16 +69,19 @@ def become(uid: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability of this process, effective, permitted and inheritable."""
+    """Give up every capability of this process for good: effective, permitted and inheritable. Raises ``OSError`` if
+    the kernel refuses.
+    """
     header = struct.pack("Ii", 0x20080522, 0)
     _checked(_libc.capset(header, struct.pack("6I", 0, 0, 0, 0, 0, 0)), "capset")
 
 
 def new_namespaces(temporary: Path, size: int) -> None:
-    """Move this process into new namespaces (user, mounts, IPC, network, host name), its children
-    also into one of processes.
+    """Move this process into new namespaces (user, mounts, IPC, network, host name), its children also into one of
+    processes.
 
-    ``temporary`` becomes an empty file system of its own of at most ``size`` bytes, and /proc one that stays empty.
+    The folder ``temporary`` becomes an empty file system of at most ``size`` bytes, /proc one that stays empty; user
+    and group ids stay the same. Raises ``OSError`` if the kernel refuses.
     """
     uid, gid = os.getuid(), os.getgid()
     _checked(_libc.unshare(NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS), "unshare")
@@ -86,9 +96,11 @@ def new_namespaces(temporary: Path, size: int) -> None:
 
 
 def seccomp(*, signals_to: int | None) -> None:
-    """Allow only the calls of ``syscalls``; ``signals_to``: the one process that may be signalled, None: any.
+    """Allow this process and its children only the system calls of ``syscalls``, for good.
 
-    Other calls fail with ENOSYS, those with another argument with EPERM; calls of another architecture kill.
+    ``signals_to``: the one process that may be signalled, None: any. Other calls fail with ENOSYS, those with a
+    forbidden argument with EPERM; calls of another architecture kill. Raises ``OSError`` if the kernel refuses or the
+    machine has no table of calls.
     """
     program = filter_program(platform.machine(), signals_to=signals_to)
     buffer = ctypes.create_string_buffer(program, len(program))
@@ -122,8 +134,8 @@ def filter_program(machine: str, *, signals_to: int | None) -> bytes:
 
 
 def _one_of(offset: int, values: Sequence[int]) -> list[Line]:
-    """Lines of the filter that allow a call if its argument at ``offset`` is one of ``values``, else
-    fail with EPERM.
+    """Lines of the filter that allow a call if its argument at ``offset`` (of ``struct seccomp_data``) is one of
+    ``values``, else fail with EPERM.
     """
     lines: list[Line] = [(_LOAD, 0, 0, offset)]
     for value in values:

@@ -12,10 +12,12 @@ OUTPUT = 64 << 20
 def collect(
     values: int, report: int, seconds: float, given_up: Callable[[], bool], *, connection: int | None = None
 ) -> tuple[bytes, bytes]:
-    """Read a job's values and report from these descriptors, for ``seconds`` at most, and close both: (values, report).
+    """Read a job's values and report from these two descriptors until the report ends, then close both: (values,
+    report).
 
-    At most ``OUTPUT`` bytes and a few more of values; an empty report if none came. Closing both early, as when
-    ``given_up()`` holds or the descriptor ``connection`` is closed by its other side, makes the supervisor end the job.
+    Waits for the report ``seconds`` at most; it is empty if none came. Values beyond ``OUTPUT`` bytes (and at most 1
+    MiB more) are dropped. Ends early when ``given_up()`` is true or the other side closes the descriptor ``connection``
+    (the report is then empty); the supervisor ends a job whose report's descriptor is closed.
     """
     raw, text, deadline = bytearray(), bytearray(), time.monotonic() + seconds
     handles = {values, report} | ({connection} if connection is not None else set())

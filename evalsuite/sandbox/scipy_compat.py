@@ -8,7 +8,9 @@ from typing import Any
 
 
 def restore() -> None:
-    """Put names that NumPy and SciPy have dropped (``simps``, ``trapz``, ``np.Inf`` ...) back into these modules."""
+    """Put names that NumPy and SciPy have dropped (``simps``, ``trapz``, ``np.Inf`` ...) back into these modules, in
+    this process; names that are still there stay as they are.
+    """
     import numpy as np
     import scipy.integrate as integrate
 

@@ -99,8 +99,8 @@ _ITERABLE: Mapping[str, type] = {
 
 
 def _encode_items(value: Any, depth: int) -> Tree | None:
-    """The tree of a built-in container (or a subclass), read by the built-in type's own iterator;
-    None for other values.
+    """The tree of a built-in container, deque, range, ``array.array``, mapping proxy, view of a dict or
+    ``collections.User...`` (or a subclass), read by that type's own iterator; None for other values.
     """
     for kind, found in _ITERABLE.items():
         if _is(value, found):
@@ -151,9 +151,10 @@ def _encode_symbolic(value: Any, depth: int) -> Tree | None:
 
 
 def _encode_other(value: Any, depth: int) -> Tree | None:
-    """The tree of a value that acts as a number, a mapping, an iterator or an array; None for other values.
+    """The tree of a value that acts as a number (as a float or complex), a mapping, an iterator or an array; None for
+    others.
 
-    Takes at most ``MAX_ITEMS`` from an iterator.
+    Takes at most ``MAX_ITEMS`` from an iterator; what methods of the value raise is passed on.
     """
     import numpy as np
 
@@ -180,7 +181,7 @@ def _encode_other(value: Any, depth: int) -> Tree | None:
 def decode(tree: Any, depth: int = 0) -> Any:
     """The value of a tree that ``encode`` wrote; an ``Opaque`` for what was no data. ``depth``: levels around it.
 
-    Raises ``NotData`` for anything that ``encode`` does not write.
+    Raises ``NotData`` for anything that cannot be rebuilt, or is nested more deeply than ``encode`` writes.
     """
     if depth > MAX_DEPTH + 2 or not isinstance(tree, dict):
         raise NotData("no value")

@@ -42,9 +42,11 @@ class Halves:
 
 
 def split(tests: Sequence[str], imports: str) -> tuple[Halves, ...]:
-    """Split the tests of one step, which run in order and share their names, into inner and outer halves.
+    """Split the tests of one step, which run in order and share their names, into inner and outer halves: one
+    ``Halves`` each.
 
-    ``imports`` is the trusted import block that stands before the answer. Raises ``Unsplittable`` naming the line.
+    ``imports`` is the trusted import block that stands before the answer. Raises ``Unsplittable``, naming the line, for
+    a test that cannot be split and for source that is not valid Python.
     """
     splitter = _Splitter(trusted={name for name in vars(builtins) if name not in ABOUT_OBJECTS})
     splitter.trusted |= _imported(_parsed(imports).body)
@@ -180,7 +182,11 @@ class _Splitter:
         return _free(node) <= self.trusted
 
     def is_verdict(self, node: ast.Assign, later: Sequence[ast.stmt]) -> bool:
-        """Whether an assignment is a comparison whose result only assertions read among the ``later`` statements."""
+        """Whether an assignment is a comparison whose result no ``later`` statement but an assertion reads.
+
+        Comparisons are those by operators, ``and``, ``or``, and calls of functions whose names end in ``close`` or
+        ``equal``.
+        """
         if not isinstance(node.value, ast.Compare | ast.BoolOp) and not (
             isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith(("close", "equal"))
         ):
@@ -189,7 +195,8 @@ class _Splitter:
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
     def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """A whole expression as the checker evaluates it (see ``outside``), noting whether it reads the target.
+        """A whole expression as the checker evaluates it (see ``outside``); its captures are noted as compared with the
+        target if it reads the target.
 
         Captures of what only the answer's side knows are appended to ``inside``.
         """
@@ -219,8 +226,8 @@ class _Splitter:
     def opens(self, node: ast.expr) -> bool:
         """Whether an expression without target is still evaluated outside, on captured operands.
 
-        True for comparisons, boolean operations, tuples, lists, and calls of trusted functions (but those of
-        ``RUNNING_TEXT``) that are given no function of the answer.
+        True for comparisons, ``and``, ``or``, ``not``, tuples, lists, and calls of trusted functions (but those of
+        ``RUNNING_TEXT``) none of whose arguments is a name of the answer or a lambda that reads one.
         """
         if isinstance(node, ast.Compare | ast.BoolOp | ast.Tuple | ast.List):
             return True
@@ -232,7 +239,9 @@ class _Splitter:
         return not any(isinstance(one, ast.Name | ast.Lambda) and self.is_answers(one) for one in given)
 
     def is_answers(self, node: ast.AST) -> bool:
-        """Whether ``node`` reads names that neither tests nor imports made: functions and classes of the answer."""
+        """Whether ``node`` reads a name that neither tests nor imports made: functions and classes of the answer, and
+        the builtins in ``ABOUT_OBJECTS``.
+        """
         return bool(_free(node) - self.trusted - self.assigned - self.tainted)
 
     def is_callable_outside(self, func: ast.expr) -> bool:

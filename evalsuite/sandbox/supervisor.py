@@ -28,7 +28,9 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
     """Run one job in a child to its end, kill all its processes, remove its folder, and report.
 
     ``request``: sources and ``timeout`` (seconds); ``values``: descriptor to which the job writes, closed here;
-    ``report``: descriptor that gets a JSON object with ``end``, ``text``, ``clean`` and ``seconds``.
+    ``report``: descriptor that gets a JSON object with ``end`` and ``text`` (see ``_watch``; also ``fault`` where the
+    job could not start), ``clean`` (whether the process ended by itself with exit status 0) and ``seconds`` of
+    untrusted code.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     lockdown.subreaper()
@@ -59,7 +61,8 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
 
 
 def _readiness(ready: int, report: int) -> str:
-    """Wait for the descriptor ``ready``: ``R`` once the untrusted code is about to start, else why it could not.
+    """Wait for the descriptor ``ready``: ``R`` once the untrusted code is about to start, else why it could not (a
+    sentence).
 
     Gives up after ``PREPARING_SECONDS``, or when the reader of ``report`` has closed it.
     """
@@ -81,7 +84,8 @@ def _readiness(ready: int, report: int) -> str:
 def _watch(leader: int, report: int, deadline: float, walls: Isolation, resident: int) -> tuple[str, str, int]:
     """Wait for the process ``leader`` or for the first limit that the job breaks: (end, text, wait status).
 
-    ``end`` is ``done``, ``timeout``, ``memory``, ``processes`` or ``fault``; ``deadline``: ``time.monotonic``;
+    ``end`` is ``done``, ``timeout``, ``memory``, ``processes`` or ``fault`` (closed or given up from outside); ``text``
+    explains it, often empty; the status is 1 unless ``done``. ``deadline`` is a time of ``time.monotonic``;
     ``resident``: bytes of memory that each process has from the zygote and that do not count.
     """
     while True:
@@ -120,7 +124,9 @@ def _statm(pid: str) -> tuple[int, int]:
 
 
 def descendants(root: int) -> list[int]:
-    """Ids of all processes below the process ``root``, without it; orphans count where a subreaper adopts them."""
+    """Ids of all processes below the process ``root``, without it, in no certain order; orphans count where a subreaper
+    adopts them.
+    """
     parents: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

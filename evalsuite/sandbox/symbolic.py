@@ -40,7 +40,10 @@ class NotData(ValueError):
 
 
 def encode(value: Any, child: Callable[[Any], Tree]) -> Tree | None:
-    """A SymPy value as a JSON tree of known nodes; None for any other value. ``child`` encodes the parts."""
+    """A SymPy value as a JSON tree of known nodes; ``child`` encodes the parts.
+
+    None for any other value, for a SymPy value of an unknown kind, and where SymPy is not loaded.
+    """
     sympy = sys.modules.get("sympy")
     if sympy is None:
         return None

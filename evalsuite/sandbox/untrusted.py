@@ -41,6 +41,7 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
 
     ``request``: ``imports``, ``code`` and ``tests`` as source; ``values`` and ``ready`` are descriptors to write to
     (``R`` to the latter, or why it cannot start); ``folder``: the job's own; ``mapped``: bytes the zygote has mapped.
+    The exit status is 0 whatever the code raises, another if it cannot start or is killed.
     """
     try:
         os.setsid()
@@ -69,7 +70,9 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
 
 
 def _seed() -> None:
-    """Seed Python's and NumPy's global random numbers with 0, so that the same code always has the same verdict."""
+    """Seed the global random numbers of Python, and of NumPy if it is loaded, with 0, so that the same code always has
+    the same verdict.
+    """
     random.seed(0)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
@@ -87,9 +90,10 @@ def _process_limit(walls: Isolation) -> int:
 
 
 def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> None:
-    """Close all descriptors but ``keep`` (two), set limits, give up privileges, filter system calls: for good.
+    """Close all descriptors but the two of ``keep``, set limits, give up privileges, filter system calls: for good.
 
-    Enters ``folder``, which becomes HOME and TMPDIR. ``mapped``: bytes on top of which the memory limit counts.
+    Standard input and outputs become /dev/null. Enters ``folder``, which becomes HOME and TMPDIR. ``mapped``: bytes on
+    top of which the memory limit counts. Raises ``OSError`` if the kernel refuses.
     """
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
@@ -116,10 +120,11 @@ def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> Non
 
 
 def _run(request: Mapping[str, Any], values: int, names: dict[str, Any]) -> None:
-    """Run the untrusted code and the inner halves of the tests among ``names``; exceptions are caught.
+    """Run the untrusted code, then the inner halves of the tests, with ``names`` as their globals; the first exception
+    ends it and is caught.
 
-    Writes a JSON line for each value, test's end and error to the descriptor ``values``; all of it is
-    data, never a verdict.
+    Writes a JSON line for each value (or what computing it raised), each test's end and the exception to the descriptor
+    ``values``, and closes it; all of it is data, never a verdict.
     """
     with open(values, "w", encoding="utf-8", errors="surrogatepass") as out:
 

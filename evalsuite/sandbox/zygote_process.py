@@ -53,8 +53,9 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Block until the zygote has loaded everything. Raises ``NotStarted`` with its last message if it ends or takes
-        too long (``STARTING_SECONDS``).
+        """Block until the zygote has loaded everything; at once if it has before.
+
+        Raises ``NotStarted`` with its last message if it ends or takes over ``STARTING_SECONDS``.
         """
         with self._lock:
             if self._ready:
@@ -67,10 +68,11 @@ class ZygoteProcess:
             self.control.settimeout(None)
 
     def exchange(self, request: Mapping[str, Any], cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
-        """Run one job and block until it has ended: (values as raw bytes, report).
+        """Run one job and block until it has ended: (values as raw bytes, report of ``supervisor.supervise``).
 
-        ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``ZygoteGone`` without
-        a report, or ``SandboxFault`` where ``cancelled`` was set.
+        ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``NotStarted`` or
+        ``ZygoteGone`` where no report came in time, ``SandboxFault`` where ``cancelled`` was set, even after the
+        report.
         """
         self.wait_ready()
         seconds = PREPARING_SECONDS + request["timeout"] + KILLING_SECONDS + 30
@@ -89,10 +91,10 @@ class ZygoteProcess:
         return raw, json.loads(text)
 
     def _shared(self, body: bytes, seconds: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
-        """Send the request ``body`` by descriptors (a file, a pipe for the values, one for the
-        report): (values, report).
+        """Send the request ``body`` by descriptors (a file, a pipe for the values, one for the report): (values,
+        report).
 
-        Waits ``seconds`` at most; the report is empty if none came.
+        Waits ``seconds`` at most; the report is empty if none came. Raises ``OSError`` if the zygote is gone.
         """
         values_read, values_write = os.pipe()
         report_read, report_write = os.pipe()
@@ -114,7 +116,8 @@ class ZygoteProcess:
     def _single(self, body: bytes, seconds: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
         """Send the request ``body`` by the connection itself, which container commands pass on: (values, report).
 
-        Both are empty if nothing whole came within ``seconds``.
+        Both are empty if nothing whole came within ``seconds`` or before ``cancelled``. Raises ``OSError`` if the
+        zygote is gone.
         """
         self.control.sendall(struct.pack("Q", len(body)) + body)
         self.control.settimeout(0.2)

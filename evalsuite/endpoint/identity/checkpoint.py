@@ -105,9 +105,10 @@ def _text(path: Path) -> str | None:
 
 
 def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
-    """Request field -> value as ``generation_config.json`` states it; ``do_sample: false`` alone is temperature 0.
+    """Request field -> value as ``generation_config.json`` states it (``max_tokens``: its ``max_new_tokens``);
+    ``do_sample: false`` without a temperature is temperature 0.
 
-    Fields that it does not state, or not as numbers, are left out.
+    Fields that it does not state, or not as finite numbers, are left out.
     """
     config = files.json("generation_config.json")
     stated: dict[str, Any] = {}
@@ -121,7 +122,9 @@ def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
 
 
 def stated_context(files: CheckpointFiles) -> int | None:
-    """Tokens of the context by ``max_position_embeddings`` of ``config.json``; None where it does not state them."""
+    """Tokens of the context by ``max_position_embeddings`` of ``config.json`` (of its ``text_config``, if it has one);
+    None where it does not state them.
+    """
     config = files.json("config.json")
     value = (_object(config.get("text_config")) or config).get("max_position_embeddings")
     return value if type(value) is int and value > 0 else None
@@ -281,7 +284,9 @@ def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
 
 
 def weights_gb(files: CheckpointFiles) -> float | None:
-    """Size of the weights in GB (10^9 bytes), as ``model.safetensors.index.json`` states it; None where it does not."""
+    """Size of the weights in GB (10^9 bytes, rounded to 0.1), as ``model.safetensors.index.json`` states it; None where
+    it does not.
+    """
     size = _object(files.json("model.safetensors.index.json").get("metadata")).get("total_size")
     return round(size / 1e9, 1) if isinstance(size, int | float) and 0 < size < 1e15 else None
 

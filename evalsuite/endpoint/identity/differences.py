@@ -100,8 +100,9 @@ def differing(baseline: Mapping[str, Any], candidate: Mapping[str, Any], names: 
 
 
 def stated(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Fact -> value, as text, of every fact that the servers of a cell state; several values are joined by `` then
-    ``."""
+    """Fact -> value, as text, of every fact that the servers of a cell state, under its canonical name if it has one;
+    several values are joined by `` then ``. Idle facts are left out.
+    """
     return {name: " then ".join(values) for name, values in _stated(manifest, _table(manifest)).items()}
 
 

@@ -114,8 +114,8 @@ def from_json(value: Any) -> Fingerprint | None:
 def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
     """Compare two fingerprints; the order does not matter.
 
-    ``same``: within the larger spread of the two; ``different``: beyond three times that; ``cannot tell``: between, or
-    they are of different kinds or thinking switches, or too little distinctive.
+    ``same``: within the larger spread of the two (at least ``FLOORS``); ``different``: beyond three times that;
+    ``cannot tell``: between, or they are of different kinds or thinking switches, or equal but too little distinctive.
     """
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
@@ -172,7 +172,7 @@ def answer_distance(one: Answer, other: Answer) -> float:
     """Mean absolute difference of log-probabilities (nats, each at most ``CLIP``) up to where the answers part.
 
     After the first unequal token the two have been asked different questions. A token that only one side lists counts
-    with the least difference that this allows.
+    with the least difference that this allows. Without a place known on both sides: 0 for equal texts, else ``CLIP``.
     """
     found: list[float] = []
     for a, b in zip(one, other, strict=False):

@@ -58,7 +58,8 @@ async def identify(client: Client) -> Identity:
     """Ask the server what it serves and check that against the model's configuration (name, checkpoint, ``expect``).
 
     Returns the model's name for requests and all facts, with those of the checkpoint's files where they can be read.
-    Raises ``EndpointUnusable`` when it cannot be reached, or serves something else than was configured.
+    Raises ``ServerUnreachable`` when it cannot be reached, ``WrongCheckpoint`` when it names another one, and
+    ``EndpointUnusable`` when it is otherwise not as configured or it is unclear which of its models is meant.
     """
     model = client.model
     listed = await listed_models(client)
@@ -81,9 +82,10 @@ async def probe_thinking(
 ) -> tuple[Mapping[str, Any], Reply]:
     """Ask one easy question with the run's own fields and see whether the model thinks as configured.
 
-    ``context``: tokens that the server's context holds, None where it is not known. Returns (facts ``probe_*``, the
-    reply). Raises ``EndpointUnusable`` with the server's message when it refuses the fields or does not answer, or when
-    the request switches thinking on and there is none, or off and there is some.
+    ``context``: tokens that the server's context holds, None where it is not known. Returns (facts ``probe_thinks``,
+    ``probe_finish`` and ``probe_model``, the reply). Raises ``EndpointUnusable`` with the server's message when it
+    refuses the fields or does not answer, or when the request switches thinking on and there is none, or off and there
+    is some.
     """
     model = client.model
     few, many = (token_limit(most, sampling, context) for most in (PROBE_TOKENS, LONG_PROBE_TOKENS))
@@ -123,7 +125,7 @@ def with_name(client: Client, identity: Identity) -> Client:
 
 
 async def listed_models(client: Client) -> list[dict[str, Any]]:
-    """The entries that ``/v1/models`` lists; empty where the server has no such path.
+    """The entries that ``/v1/models`` lists; empty where the server has no such path or a reply of another form.
 
     Raises ``ServerUnreachable`` if no server answers, ``EndpointUnusable`` if it refuses the key.
     """
