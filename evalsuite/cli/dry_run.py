@@ -8,7 +8,7 @@ from evalsuite.config.settings import Model, Run
 from evalsuite.endpoint.body import request_body
 from evalsuite.engine.conversation import request_seed
 from evalsuite.engine.manifests import run_spec
-from evalsuite.errors import Exit
+from evalsuite.errors import BadInput, Exit
 from evalsuite.report.console import lines_output
 from evalsuite.tasks.loading import LoadedTask
 
@@ -17,9 +17,16 @@ def dry_run(settings: Run) -> Exit:
     """Print the first full request of every single-turn task, once for each different body; no request is sent.
 
     Also prints where each sampling value comes from and how many items are asked. Dialogues and gated questions are not
-    shown. Always returns ``DONE``; loads the questions, raising ``BadInput`` where they cannot be had.
+    shown. Always returns ``DONE``; loads the questions. Raises ``BadInput`` where something is missing, as a run does:
+    one line, or the table of all that is.
     """
-    spec = run_spec(settings)
+    try:
+        spec = run_spec(settings)
+    except BadInput:
+        from evalsuite.cli.missing import check_complete  # only here: it imports what a plan needs
+
+        check_complete(settings)
+        raise
     console = lines_output()
     for task in spec.tasks.values():
         shown: list[dict[str, Any]] = []

@@ -47,6 +47,15 @@ def test_a_bare_machine_lists_all_that_is_missing_at_once(tmp_path: Path) -> Non
         "evalsuite fetch 'task=[mmmu_pro,gpqa_diamond,scicode,aa_lcr,ifbench]' to=evalsuite-data",
     ):
         assert piece in done.stderr, piece
+    shown = subprocess.run(
+        [*words, "model=fp8", "dry_run=true"],
+        env=env | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (shown.returncode, shown.stdout) == (64, "")
+    assert shown.stderr.count("the run does not start") >= 7  # the same table
     assert "MARKER" not in done.stdout + done.stderr
     assert not (tmp_path / "results").exists()
 
