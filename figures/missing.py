@@ -60,7 +60,7 @@ def air_gapped(folder: Path) -> list[Line]:
     count = len(found["commands"])
     complete = [name for name, whole in found["cells"].items() if whole]
     others = sorted(found["cells"].keys() - set(complete))
-    rest = f"; answers of {', '.join(others)} wait for a judge" if others else ""
+    rest = f"; incomplete: {', '.join(others)}" if others else ""
     return [
         Line(
             "the air-gapped page as written, no network: commands that end as it states (`pip` aside)",
@@ -69,7 +69,9 @@ def air_gapped(folder: Path) -> list[Line]:
         ),
         Line("network interfaces there", "lo", ", ".join(found["interfaces"])),
         Line(
-            "benchmarks asked there, whole", "all that the page asks", f"{len(complete)} of {len(found['cells'])}{rest}"
+            "benchmarks asked there, complete and with a score",
+            "8 of 8",
+            f"{len(complete)} of {len(found['cells'])}{rest}",
         ),
     ]
 
