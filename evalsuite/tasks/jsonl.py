@@ -77,7 +77,8 @@ class JSONLTask:
 
     def __post_init__(self) -> None:
         """Check the options. Raises ``BadInput`` without ``file``, for a file that does not exist, for a ``pattern``
-        that is no regular expression (variant ``regex``), and for templates with unknown fields in braces.
+        that is empty or no regular expression (variant ``regex``), and for templates with unknown or broken fields in
+        braces.
         """
         if not self.file:
             raise BadInput("task jsonl needs its file: tasks.NAME.options.file=questions.jsonl")
@@ -94,7 +95,7 @@ class JSONLTask:
         ):
             try:
                 text.format(**fields)
-            except (KeyError, IndexError, ValueError) as error:
+            except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
                 raise BadInput(f"options.{name}: {error}; its fields are {', '.join(fields)} in braces") from None
 
     @property
@@ -108,11 +109,12 @@ class JSONLTask:
         return 1 if self.image else 0
 
     def items(self) -> Iterable[Item]:
-        """Read the file of questions and yield one item a line: question, choices and
-        picture as inputs, the key as target.
+        """Read the file of questions and yield one item for each line that is not blank.
 
-        The options name the fields. The id is the line number when no line has one; the key of ``letter`` becomes a
-        letter. Raises ``BadInput`` naming the line that lacks a field, or whose choices or key cannot be used.
+        Inputs are the question, in the variant ``letter`` the choices, and with the option ``image`` the picture's path
+        or address; the target is the key as text, in ``letter`` a letter. The options name the fields. The id is the
+        line number when no line has one. Raises ``BadInput`` for a line that is no JSON object, that lacks a field, or
+        whose choices or key cannot be used, and for a file that cannot be read.
         """
         rows = list(read_jsonl(Path(self.file)))
         named = any(self.id in row for _, row in rows)
@@ -141,11 +143,11 @@ class JSONLTask:
         return row[name]
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message from ``prompt_template``, or question, choices
-        and a line on the answer's form.
+        """Build the request: one user message from ``prompt_template``.
 
-        A picture of the item is read from disk and put before the text as a data URL (addresses stay). ``repeat`` is
-        not used. Raises ``BadInput`` when the picture cannot be read.
+        Without a template it is the question, the lettered choices, and in the variants ``letter`` and ``number`` a
+        line on the answer's form. A picture of the item is read from disk and put before the text as a data URL (data
+        URLs and http addresses stay). ``repeat`` is not used. Raises ``BadInput`` when the picture cannot be read.
         """
         lettered = zip(ascii_uppercase, item.inputs.get("choices", ()), strict=False)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in lettered)
@@ -211,10 +213,11 @@ class JSONLTask:
         return graded(reply, right=right, answer=answer, stage=stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply; value 1 or 0.
+        """Ask the model the question once and grade the reply as ``score``; value 1 or 0.
 
-        In the variant ``judge`` the judge decides; without a judge, or when it gives no verdict, the score is
-        ``ungraded`` with value None. Raises ``SampleFailed`` when no reply arrives.
+        In the variant ``judge`` the judge decides about a whole, non-empty answer; without a judge, or when it gives no
+        verdict, the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises (``SampleFailed`` without
+        a whole reply, ``ContextOverflow`` for a prompt that is too long) and ``BadInput`` as ``prompt``.
         """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 
@@ -246,8 +249,8 @@ class JSONLTask:
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:
-    """Return the key as a letter, where ``target`` is the index (from 0) or the text of a
-    choice, or a letter (any case).
+    """Return the key as a capital letter, where ``target`` is the index of a choice (an integer from 0), the text of
+    exactly one choice, or a letter (any case).
 
     Tried in this order; ``where`` names file and line in messages. Raises ``BadInput`` for anything else.
     """

@@ -16,7 +16,7 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
     ``items`` are all items of the task; ``select.groups`` maps a group to the accepted values (all groups must match),
     ``select.ids`` is the path of a text file with one item id a line (None: all); ``limit`` None keeps all. The items
     of a smaller limit are the first ones of a larger limit. Raises ``BadInput`` for groups, values or ids that do not
-    exist, an ids file that cannot be read, and a selection without items.
+    exist, an ids file that cannot be read (UTF-8), and a selection that no item meets.
     """
     chosen = [item for item in items if _in_groups(item, select)]
     if select.groups:
@@ -32,8 +32,9 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
 def nested_order(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
     """Return all items, reordered so that every beginning of the result is a sample stratified by their first group.
 
-    The stratum is the value of the alphabetically first group name. In it each item gets a random but reproducible rank
-    (hash of ``seed`` and id); items are sorted by their rank relative to the size of the stratum.
+    The stratum is the value of an item's alphabetically first group name; items without groups form one of their own.
+    In it each item gets a random but reproducible rank (hash of ``seed`` and id); items are sorted by their rank
+    relative to the size of the stratum.
     """
     strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -64,8 +65,8 @@ def _check_groups(items: Sequence[Item], select: Select) -> None:
 def _read_ids(path: Path, known: set[str]) -> set[str]:
     try:
         ids = set(path.read_text(encoding="utf-8").split("\n")) - {""}
-    except OSError as error:
-        raise BadInput(f"select.ids={path} cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"select.ids={path} cannot be read: {getattr(error, 'strerror', error)}") from None
     missing = sorted(ids - known)
     if missing:
         raise BadInput(f"select.ids={path} names {len(missing)} unknown ids, such as {missing[0]!r}")

@@ -84,6 +84,8 @@ def test_fields_templates_groups_and_pictures(tmp_path: Path) -> None:
         ({"question": "q", "answer": "a"}, "regex", {"pattern": "("}, "options.pattern"),
         ({"question": "q", "answer": "a"}, "regex", {}, "options.pattern"),
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{nothing}"}, "question, choices"),
+        ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question.text}"}, "question, choices"),
+        ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question[text]}"}, "question, choices"),
     ],
 )
 def test_mistakes_name_the_line_or_the_option(
