@@ -69,7 +69,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module on first use (PEP 562). Raises ``AttributeError`` for any other name."""
+    """Return the object of a public name from the module that defines it, imported when needed (PEP 562).
+
+    Raises ``AttributeError`` for any other name.
+    """
     from importlib import import_module
 
     if name not in _HOME:

@@ -105,10 +105,11 @@ class JudgeFailed(SampleFailed):
 
 
 def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = "") -> BadInput:
-    """Return (not raise) the error for a name that does not exist: the requested name, the most similar one, all known
-    names, the remedy.
+    """Return (not raise) the error for a name that does not exist.
 
-    ``kind`` is the kind of name, such as ``model``; ``remedy`` is a sentence at the end.
+    Its message has the requested name, the most similar known name if one is similar enough, all names of ``known``
+    in alphabetical order (``none`` if there are none), and ``remedy``, a sentence at the end. ``kind`` is the kind of
+    name, such as ``model``.
     """
     names = sorted(known)
     plain = requested.lower().replace("-", "_")

@@ -59,7 +59,10 @@ class Request:
 
     @property
     def prompt_sha(self) -> str:
-        """First 16 hex digits of the SHA-256 over messages, tools and the flag ``raw``; equal for every precision."""
+        """First 16 hex digits of the SHA-256 over messages and tools, and over ``raw`` when it is true.
+
+        Sampling, stop strings and JSON schema are not covered, so it is equal for every precision of a model.
+        """
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]
 
@@ -105,7 +108,7 @@ class Reply:
 
     @property
     def truncated(self) -> bool:
-        """Whether the token limit or the context ended the answer."""
+        """Whether ``finish_reason`` is ``length``: the token limit or the context ended the answer."""
         return self.finish_reason == "length"
 
 
@@ -189,7 +192,10 @@ CALL_MARKS: tuple[str, ...] = (
 
 
 def call_in_text(text: str) -> bool:
-    """Whether a text holds the beginning of a tool call in one of the known notations (``CALL_MARKS``)."""
+    """Return whether a text has, anywhere, the beginning of a tool call in a known notation, such as ``<tool_call``.
+
+    The marks (``CALL_MARKS``) are looked for as they are, in exact case; the call need not be complete.
+    """
     return any(mark in text for mark in CALL_MARKS)
 
 
@@ -197,14 +203,18 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def canonical_sha(value: Any) -> str:
-    """Return the SHA-256 (hex) of a JSON value: sorted keys, no spaces, UTF-8; lone surrogates are kept."""
+    """Return the SHA-256 (64 hex digits) of a value's JSON text: keys sorted, no space between tokens, UTF-8.
+
+    Lone surrogates are kept. Raises ``TypeError`` for a value that JSON cannot hold.
+    """
     return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def data_sha(items: tuple[Item, ...]) -> str:
     """Return the content hash of a task's whole data, before any selection.
 
-    It covers ids, inputs, targets, groups, clusters and weights of ``items`` in order of their ids: 16 hex digits.
+    It covers ids, inputs, targets, groups, clusters and weights of ``items`` sorted by id (the given order has no
+    effect): the first 16 hex digits of a SHA-256.
     """
     digest = hashlib.sha256()
     for item in sorted(items, key=lambda item: item.id):

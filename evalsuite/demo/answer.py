@@ -36,10 +36,11 @@ class Answer:
     _decoder: codecs.IncrementalDecoder = field(default_factory=utf8_decoder)
 
     def add(self, token: GeneratedToken) -> Piece:
-        """Take the next generated token and return the text that it adds, to the reasoning or to the content.
+        """Take the next generated token and return the text that it adds, to the reasoning or to the content (or none).
 
-        Counts it and updates the answer; sets ``finish`` when the answer is complete (end token, length or stop
-        string). Text that may be the beginning of a stop string is held back; the stop string itself is dropped.
+        Counts it and updates the answer; sets ``finish`` when the answer is complete: to ``stop`` by the end token or a
+        stop string in the content, to ``length`` by the token limit. Content that may be the beginning of a stop string
+        is held back; the stop string itself and what follows it are dropped.
         """
         self.completion_tokens += 1
         if self.thinking:
@@ -65,5 +66,5 @@ class Answer:
 
 
 def _overlap(text: str, word: str) -> int:
-    """Length of the longest end of `text` with which `word` begins, shorter than `word`; 0 if there is none."""
+    """Length, in characters, of the longest end of `text` with which `word` begins, shorter than `word`; else 0."""
     return next((size for size in range(min(len(text), len(word) - 1), 0, -1) if text.endswith(word[:size])), 0)

@@ -76,7 +76,7 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
 async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json) -> Json:
     """Run the job and return the body of a completion that is sent in one piece.
 
-    `head`: its id, created, model and fingerprint; `answer` is updated.
+    `head`: its id, created, model and fingerprint; `answer` is updated. Raises `ApiError` (500) if the engine fails.
     """
     pieces, entries, ids = [], [], []
     async with aclosing(service.generate(job, answer)) as generation:
@@ -95,7 +95,7 @@ async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: A
 def _job(service: Service, chat: ChatRequest) -> Generation:
     """The generation that a request asks for; its answer ends at `max_tokens` or where the context is full.
 
-    Raises `ApiError` for a prompt that is longer than the context.
+    Raises `ApiError` (400) for a prompt that leaves no room for an answer: as long as the context or longer.
     """
     prompt = service.codec.encode(service.codec.render(chat.messages, chat.thinking))
     if len(prompt) >= service.context:
@@ -108,11 +108,11 @@ def _job(service: Service, chat: ChatRequest) -> Generation:
 async def _stream(
     request: web.Request, service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json
 ) -> web.StreamResponse:
-    """Run the job and send server-sent events: a chunk for each token that adds something, finish,
-    usage if asked, `[DONE]`.
+    """Run the job and send server-sent events: a chunk with the role, one for each token that adds something, the
+    finish reason, usage if asked, `[DONE]`.
 
-    `head`: id, created, model and fingerprint of every chunk. A failed engine is an error event; a client that has
-    disconnected is no error.
+    `head`: id, created, model and fingerprint of every chunk; `answer` is updated. A failed engine is an error event
+    before `[DONE]`; a client that has disconnected is no error. Returns the response, which has been sent.
     """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)

@@ -42,8 +42,9 @@ class Checkpoint:
 
 
 def load_checkpoint(folder: Path = WEIGHTS) -> Checkpoint:
-    """The checkpoint in `folder`: `config.json` and `model.safetensors`. Raises `BadInput` for
-    weights that are not BF16.
+    """The checkpoint in `folder` (default: the shipped one), from `config.json` and `model.safetensors`.
+
+    Raises `BadInput` for weights that are not BF16.
     """
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = Config(
@@ -73,8 +74,8 @@ def _widened(name: str, tensor: NDArray[Any]) -> Array:
 
 
 def load_input_amax(folder: Path = WEIGHTS) -> dict[str, float]:
-    """Group of linears (`0.qkv`, `0.o`, `0.gate_up`, `0.down`, `1.qkv` ...) -> largest input
-    magnitude, as calibrated.
+    """Group of linears (layer and name: `0.qkv`, `0.o`, `0.gate_up`, `0.down`, `1.qkv` ...) -> largest input magnitude
+    of the calibration, from `input_amax.json` in `folder` (default: the shipped one).
     """
     table: dict[str, float] = json.loads((folder / "input_amax.json").read_text(encoding="utf-8"))
     return table

@@ -20,7 +20,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
     """Handle `POST /v1/completions` of token ids: generated text, log-probabilities of it and of the
     prompt if asked for.
 
-    Greedy at temperature 0, else sampled at temperature 1 with a fixed seed; an error body for a bad request.
+    Greedy at temperature 0, else (also without one) sampled at temperature 1 with a fixed seed; never streamed. An
+    error body for a bad request.
     """
     service = request.app[SERVICE]
     try:

@@ -95,8 +95,8 @@ class BatchEngine:
             self._wake.notify()
 
     def cancel(self, job_id: str) -> None:
-        """Drop the job of this id, waiting or running, without a further token; its slot is free
-        before the next step.
+        """Drop the job of this id, waiting or running, without a further token once the current step is over; its slot
+        is free before the next step. An unknown id is ignored.
         """
         with self._wake:
             self._cancelled.add(job_id)
@@ -116,8 +116,10 @@ class BatchEngine:
                 self.failed()
 
     def _step(self) -> bool:
-        """Wait for work, read the prompts of new jobs, decode one token of every job, deliver the
-        tokens; False once stopped.
+        """Wait for work, read the prompts of new jobs, decode one token of every job in a slot, deliver the tokens.
+
+        A new job gets the token that follows its prompt and, unless that is its last, the one decoded. Returns False
+        once stopped, else True.
         """
         with self._wake:
             while not (self._stopping or self._waiting or self._cancelled or any(self._slots)):

@@ -122,7 +122,9 @@ def _fixed_point_product(factor: _Factor, x: Array) -> Array:
 
 
 def _step(largest: Array) -> Wide:
-    """The power of two 2^(e - 22) for which `largest` < 2^e, element by element: `largest` is below 2^22 such steps."""
+    """The power of two 2^(e - 22) with 2^(e - 1) <= `largest` < 2^e, element by element: `largest` is below 2^22 of
+    them. Below 2^-100 `largest` counts as 2^-100.
+    """
     _, exponent = np.frexp(np.maximum(largest, np.float32(2.0**-100)))
     step: Wide = np.ldexp(1.0, exponent - 22)
     return step

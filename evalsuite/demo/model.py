@@ -78,8 +78,8 @@ def build(
 ) -> LanguageModel:
     """The model at one of the precisions in `RECIPES` (such as `demo_fp8`), its weights quantized here.
 
-    `input_amax`: largest input of each group of linears, `0.qkv` and so on; `noise`: seed of random rounding at the
-    norms (see `LanguageModel`), None: exact.
+    `input_amax`: largest input of each group of linears, `0.qkv` and so on (a missing group counts as 1); `noise`: seed
+    of random rounding at the norms (see `LanguageModel`), None: exact. Raises `KeyError` for another precision.
     """
     config, weights, recipe = checkpoint.config, checkpoint.weights, RECIPES[precision]
     layers = []
@@ -120,7 +120,10 @@ def new_cache(config: Config, slots: int) -> Cache:
 
 
 def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Array:
-    """Read a whole prompt [n] of token ids into a slot of `cache`; returns the logits [v] of the token that follows."""
+    """Read a whole prompt [n] of token ids; returns the logits [v] of the token that follows.
+
+    The keys and values of the prompt are written to the first n places of the slot in `cache`.
+    """
     n, groups = len(tokens), model.config.num_key_value_heads
     last_layer = model.config.num_hidden_layers - 1
     mask = model.mask[:n, :n]
@@ -236,7 +239,7 @@ def _rms_norm(x: Array, weight: Array, eps: np.float32) -> Array:
 
 
 def _silu(x: Array) -> Array:
-    """x * sigmoid(x); -x is capped where exp would overflow (the result is 0 there either way)."""
+    """x * sigmoid(x); -x is capped at 80, below where exp overflows (the result is below 1e-30 in size there)."""
     # A fresh contiguous array: NumPy's vector loops for exp need not give the last bit of its strided ones.
     falling: Array = np.minimum(-x, np.float32(80))
     np.exp(falling, out=falling)

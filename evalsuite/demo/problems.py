@@ -161,7 +161,8 @@ _MOD_WORDINGS = (
 def _mod(rng: Random) -> _Draft:
     """A random problem on the remainder of a long division by 3 to 9.
 
-    Every line of its scratchpad takes the remainder so far and the next digit, `34=6*5+4`.
+    Every line of its scratchpad takes the remainder so far and the next digit, `34=6*5+4`; the first takes two digits
+    if the first digit is below the divisor.
     """
     a, b = _number(rng), rng.randrange(3, 10)
     rest, steps = 0, []

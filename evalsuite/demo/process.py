@@ -24,11 +24,12 @@ STOP_SECONDS = 5.0
 def serving(
     precisions: Sequence[str], ports: Sequence[int] | None = None, noise: int | None = None
 ) -> Iterator[dict[str, str]]:
-    """Yield precision -> base URL (`http://127.0.0.1:12345/v1`) of one server process each, all ready.
+    """Context manager: yields precision -> base URL (`http://127.0.0.1:12345/v1`) of one server process each, all
+    ready.
 
-    Free ports are taken unless `ports` names them, in the order of `precisions`; `noise` is the seed of their random
-    rounding (None: exact). The servers end with the block, and also when this process dies. Raises `BadInput` for an
-    unknown precision, `EndpointUnusable` for a server that does not start.
+    Free ports are taken unless `ports` names them, one for each of `precisions`, in their order; `noise` is the seed of
+    random rounding (None: exact). The servers end with the block, and also when this process dies. Raises `BadInput`
+    for an unknown precision, `EndpointUnusable` for a server that is not ready within 60 s.
     """
     for precision in precisions:
         if precision not in PRECISIONS:

@@ -45,7 +45,8 @@ class ChatRequest:
 def parse(body: object, served: str) -> ChatRequest:
     """A request from a decoded JSON body; `served` is the name of the model, the default and only one for `model`.
 
-    Raises `ApiError` (400, or 404 for another model) that names what is wrong with it.
+    Without these fields the answer goes to the end of the context, at temperature 1 and with thinking; unknown fields
+    are ignored. Raises `ApiError` (400, or 404 for another model) that names what is wrong with it.
     """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
@@ -102,8 +103,10 @@ def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
-    """The messages of a request (decoded JSON), checked: role and one text each. Raises ``ApiError``
-    for anything else.
+    """The messages of a request (decoded JSON), checked: `role` (system, user or assistant) and `content`, one text
+    each.
+
+    Lists of text parts are joined. Raises ``ApiError`` for anything else and for an empty list.
     """
     if not isinstance(raw, list) or not raw:
         raise ApiError(400, "messages must be a list of at least one message.", param="messages")

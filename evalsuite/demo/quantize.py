@@ -73,7 +73,7 @@ def to_e2m1(x: Array) -> Array:
 
 
 def fp8_scale(amax: float) -> np.float32:
-    """The FP32 scale of an FP8 tensor: `amax`, its largest magnitude, divided by 448."""
+    """The FP32 scale of an FP8 tensor: `amax`, its largest magnitude (1e-30 instead of less), divided by 448."""
     return np.float32(max(amax, _LEAST_AMAX)) / np.float32(E4M3_MAX)
 
 
@@ -85,7 +85,7 @@ def fp8_units(x: Array, scale: np.float32) -> Array:
 def nvfp4_global_scale(amax: float) -> np.float32:
     """The FP32 scale of an NVFP4 tensor whose largest magnitude is `amax`: amax / (6 x 448).
 
-    It puts the largest block scale at 448 and the largest value at 6.
+    It puts the largest block scale at 448 and the largest value at 6. Below 1e-30 `amax` counts as 1e-30.
     """
     return np.float32(max(amax, _LEAST_AMAX)) / np.float32(E2M1_MAX * E4M3_MAX)
 
@@ -93,7 +93,8 @@ def nvfp4_global_scale(amax: float) -> np.float32:
 def nvfp4_units(x: Array, global_scale: np.float32) -> Array:
     """`x` [rows, columns] in NVFP4, in units of `global_scale`: E2M1 value x E4M3 block scale, [rows, columns].
 
-    Each block's scale is its own amax / 6, so that nothing outside a block of 16 affects it.
+    Each block's scale is its own amax / 6 (rounded to E4M3, at most 448), so that nothing outside a block of 16
+    neighbours in a row affects it. The number of columns is a multiple of 16.
     """
     blocks = x.reshape(x.shape[0], -1, BLOCK)
     scales = to_e4m3(np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale))[:, :, None]
@@ -117,8 +118,10 @@ MSE_MULTIPLIERS: tuple[float, ...] = tuple(0.5 + step / 32 for step in range(33)
 
 
 def nvfp4_mse_parts(weight: Array) -> Nvfp4:
-    """A weight matrix [out, in] in NVFP4, each block's scale being the one of `MSE_MULTIPLIERS` with
-    the least squared error.
+    """A weight matrix [out, in] in NVFP4, each block's scale being the one with the least squared error.
+
+    The 33 candidates are 0.5 to 1.5 times the block's amax / 6 (`MSE_MULTIPLIERS`), rounded to E4M3. `in` is a multiple
+    of 16.
     """
     global_scale = nvfp4_global_scale(float(np.abs(weight).max()))
     blocks = weight.reshape(weight.shape[0], -1, BLOCK)

@@ -21,7 +21,10 @@ ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the demo model until SIGTERM or SIGINT and return 0; `arguments`: the command line, None: `sys.argv`."""
+    """Serve the demo model until SIGTERM or SIGINT and return 0; `arguments`: the command line, None: `sys.argv`.
+
+    Wrong arguments end the process (`SystemExit`). Sets the number of BLAS threads to 1 in the environment.
+    """
     parser = argparse.ArgumentParser(description="Serve the demo model at one precision.")
     parser.add_argument("--precision", choices=PRECISIONS, required=True)
     parser.add_argument("--host", default="127.0.0.1")

@@ -48,7 +48,8 @@ class Service:
                 queue.put_nowait(token)
 
     def fail(self) -> None:
-        """Mark the service as broken after the engine has ended by an error; every waiting request gets an error."""
+        """Mark the service as broken after the engine has ended by an error; `generate` of every open request
+        raises."""
         self.broken = True
         for queue in self.queues.values():
             queue.put_nowait(None)
@@ -56,7 +57,8 @@ class Service:
     async def generate(self, job: Generation, answer: Answer) -> AsyncGenerator[tuple[GeneratedToken, Piece], None]:
         """Run a job and yield each token with the text that it adds, until `answer`, which is updated, is finished.
 
-        Leaving early, by stop string or disconnect, frees its slot. Raises `ApiError` (500) if the engine has failed.
+        Leaving early, by stop string or disconnect, frees its slot. Raises `ApiError` (500) if the engine has failed or
+        fails before the end.
         """
         if self.broken:
             raise _engine_failed()

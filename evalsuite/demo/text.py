@@ -46,7 +46,10 @@ def load_codec(folder: Path = WEIGHTS) -> TextCodec:
 
 
 def make_codec(tokenizer: Tokenizer, template: str) -> TextCodec:
-    """A codec from a tokenizer in memory and the text of a Jinja chat template."""
+    """A codec from a tokenizer in memory and the text of a Jinja chat template.
+
+    The tokenizer is a byte-level BPE; raises `KeyError` when its vocabulary lacks `<|im_end|>` or `</think>`.
+    """
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     vocabulary = tokenizer.get_vocab()
     return TextCodec(

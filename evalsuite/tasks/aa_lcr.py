@@ -58,7 +58,10 @@ class AALCR:
 
     @property
     def longest_prompt(self) -> int:
-        """Length of the longest prompt in tokens, as the dataset states it (tokenizer cl100k); loads all questions."""
+        """Length of the longest prompt in tokens, as the dataset states it (tokenizer cl100k).
+
+        Loads all questions; raises ``BadInput`` when they cannot be loaded.
+        """
         return max(int(item.inputs["input_tokens"]) for item in self.items())
 
     def items(self) -> Iterable[Item]:
@@ -82,7 +85,8 @@ class AALCR:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message with the item's documents, read from the archive, then the question.
 
-        ``repeat`` is not used. Raises ``BadInput`` when the archive cannot be loaded or lacks a document.
+        The archive is downloaded when missing. ``repeat`` is not used. Raises ``BadInput`` when the archive cannot be
+        loaded or lacks a document.
         """
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
@@ -91,11 +95,11 @@ class AALCR:
         return Request(({"role": "user", "content": text},))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and let the judge compare the answer with the
-        reference answer: value 1 or 0.
+        """Ask the model the question once and let the judge compare the answer with the reference answer: value 1 or 0.
 
         An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
-        with value None. Raises ``SampleFailed`` when no reply arrives.
+        with value None. Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow``
+        for a prompt that is too long) and ``BadInput`` as ``prompt``.
         """
         reply: Reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()

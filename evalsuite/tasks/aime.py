@@ -160,8 +160,8 @@ class AIME:
         else 0. ``repeat`` is not used.
 
         In the variant ``aa`` a box of up to 1,000 characters that is not one plain number gets value None and outcome
-        ``ungraded``, because a judge must compare it. ``boxed`` can take seconds and raise ``SampleFailed`` for
-        arithmetic.
+        ``ungraded``, because a judge must compare it; a longer or empty one gets 0. In ``boxed`` arithmetic in the box
+        is evaluated in a process, which can take seconds and raises ``SampleFailed`` when the process does not work.
         """
         if self.variant == "aa":
             return _score_aa(reply, item.target)
@@ -171,10 +171,11 @@ class AIME:
         return graded(reply, right=right, answer=found.answer, stage=found.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the problem to the model once and grade the reply: value 1 or 0.
+        """Ask the model the problem once and grade the reply as ``score``: value 1 or 0.
 
         In the variant ``aa`` the judge decides about an answer that is not one number; without a judge, or when it
-        gives no verdict, the score is ``ungraded`` with value None. Raises ``SampleFailed`` when no reply arrives.
+        gives no verdict, the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises (``SampleFailed``
+        without a whole reply, ``ContextOverflow`` for a prompt that is too long) and ``SampleFailed`` as ``score``.
         """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 

@@ -26,9 +26,10 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
     """Load the tasks of a run that can be loaded, and collect as messages what the others lack on this machine.
 
     ``without_items``: no question is loaded or downloaded; only the presence of their files (or of a connection to the
-    hub) and of what grading needs is checked. Returns the tasks (those that lack something without items) and task ->
-    messages. Raises ``BadInput`` for an adapter, a variant or an option that does not exist; missing data and packages
-    raise nothing.
+    hub) and of what the adapter needs is checked. Otherwise the questions are loaded, and the first request is built.
+    Returns all tasks (those that lack something without items) and task -> messages. Raises ``BadInput`` for a task
+    whose adapter cannot be built: its class, variant or an option does not exist or is rejected. Missing data of the
+    hub and missing packages give messages instead.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}
@@ -55,8 +56,9 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
 def _missing_files(task: Task, settings: Run) -> Iterator[str]:
     """Yield at most one message: what is missing to get a task's questions; none when they are there or can be loaded.
 
-    Checked are the package that holds them, and for datasets of the hub the cached or local files, or else whether the
-    hub accepts connections. Adapters without a card yield nothing.
+    Checked is the package that holds them; for datasets of the hub whether at least one of their files is cached, or
+    the hub accepts connections; with ``data=local`` whether a file is in the folder. Adapters without a card yield
+    nothing.
     """
     if not has_card(task.adapter):
         return

@@ -21,13 +21,18 @@ class Chat(Protocol):
         """Send one request to the model, with the sampling of the run, and wait for the reply.
 
         Args:
-            request: The messages, tools and stop strings.
+            request: The messages, tools and stop strings; its field ``sampling`` is replaced by that of the run.
 
         Returns:
-            The whole reply; in a resumed run that of the journal, without a request.
+            The whole reply, its text cut before the first stop string. A reply that the journal has from an earlier
+                run is returned without sending anything.
 
         Raises:
-            SampleFailed: No whole reply arrived after all retries.
+            SampleFailed: No whole reply arrived after all retries, or nothing may be sent and the journal has none.
+            ContextOverflow: The prompt does not fit the context of the model under test.
+            EndpointUnusable: The model under test cannot be used any more.
+            Stopped: The run stops before the request is sent.
+            BadInput: The journal's reply is to another prompt.
         """
         ...
 
@@ -50,7 +55,7 @@ class Judge(Protocol):
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
         """Decide whether an answer agrees with the reference answer, by the rubric of AA-LCR.
 
-        The verdict is journaled and reused for the same answer.
+        The verdict is journaled and reused for the same question, reference answer and answer of this attempt.
 
         Args:
             question: The question.
@@ -61,14 +66,14 @@ class Judge(Protocol):
             Whether the answer is correct.
 
         Raises:
-            JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.
+            JudgeFailed: The judge cannot be asked or stated no verdict. This is never counted as a wrong answer.
         """
         ...
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
         """Decide whether an answer agrees with the reference answer, with the prompt and reading of a given rubric.
 
-        The verdict is journaled and reused for the same rubric and answer. (``__call__`` uses the rubric of AA-LCR.)
+        The verdict is journaled and reused for the same rubric, question, reference answer and answer of this attempt.
 
         Args:
             rubric: Prompt and reading of the benchmark.
@@ -77,10 +82,11 @@ class Judge(Protocol):
             candidate: The answer to judge.
 
         Returns:
-            The verdict: whether the answer is right, and the confidence that it states if the rubric reads one.
+            The verdict: whether the answer is right, and the confidence (a fraction of 1) that the judge read in it;
+                None where the rubric reads none.
 
         Raises:
-            JudgeFailed: The judge gave no verdict. This is never counted as a wrong answer.
+            JudgeFailed: The judge cannot be asked or stated no verdict. This is never counted as a wrong answer.
         """
         ...
 
@@ -107,10 +113,10 @@ class Adapter(Protocol):
     """``P.S``: P is the version of what is asked, S that of the grading."""
 
     def items(self) -> Iterable[Item]:
-        """List the items in the order of the dataset.
+        """Load the items, all of the task in the order of the dataset.
 
         Returns:
-            All items.
+            The items, possibly as an iterator that loads them, and raises, only when it is iterated over.
 
         Raises:
             BadInput: The data cannot be loaded.
@@ -126,10 +132,11 @@ class Adapter(Protocol):
             tools: The model under test, and the simulator and judge when the task needs them.
 
         Returns:
-            The score; its value is a fraction of 1, or None when nothing was measured.
+            The score; its value is a fraction of 1, or None when nothing was measured (no judge, no sandbox).
 
         Raises:
-            SampleFailed: No reply, or none that can be graded, was received.
+            SampleFailed: No reply, or none that can be graded, was received. What else ``tools.chat`` raises (such as
+                ``ContextOverflow``) passes through as well.
         """
         ...
 
@@ -138,7 +145,7 @@ class SingleTurn(Protocol):
     """The pure part of a benchmark with one request and one reply per attempt."""
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: a pure function of the item, the repeat and the options.
+        """Build the request of an attempt from the item, the repeat and the options alone: the same on every call.
 
         Args:
             item: The item.
@@ -150,7 +157,7 @@ class SingleTurn(Protocol):
         ...
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a whole reply: a pure function.
+        """Grade a whole reply; nothing is sent or stored.
 
         Args:
             item: The item.
@@ -180,7 +187,8 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *
         The score of the reply.
 
     Raises:
-        SampleFailed: No whole reply arrived after all retries.
+        SampleFailed: No whole reply arrived after all retries. What else ``tools.chat``, ``task.prompt`` and
+            ``task.score`` raise passes through as well.
     """
     reply = await tools.chat(task.prompt(item, repeat))
     if len(reply.text) < SLOW_TEXT and not slow:

@@ -122,7 +122,8 @@ _GATED: ContextVar[list[str] | None] = ContextVar("_GATED", default=None)
 def gated_datasets() -> Iterator[list[str]]:
     """Context manager: yields a list that collects the repository ids of the gated datasets read in the ``with`` block.
 
-    Every read through this module is noted, also that of a user's own adapter; an id can occur more than once.
+    Every read through this module is noted, also that of a user's own adapter and of local files in place of the
+    hub's; an id can occur more than once. Reads in an inner ``with`` block are noted in the inner list only.
     """
     noted: list[str] = []
     token = _GATED.set(noted)
@@ -139,7 +140,7 @@ def _note(dataset: Dataset) -> None:
 
 
 def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[str, Any]]:
-    """Load all rows of a split; where the card names a picture column, rows with a picture are left out.
+    """Load the rows of a split; where the card names a picture column, rows with a picture and the column are left out.
 
     Args:
         task: Name of the task.
@@ -148,10 +149,12 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
         source: The hub, or a local folder.
 
     Returns:
-        The rows in the dataset's order, each a dictionary of its columns.
+        The rows in the dataset's order, each a dictionary: column -> value, with columns that the task does not need.
 
     Raises:
-        BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs.
+        BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs;
+            for a local folder also when no row is left.
+        StorageFailed: The cache of the package ``datasets`` cannot be written.
     """
     if split not in dataset.splits:
         raise unknown_name(f"split of {task}", split, dataset.splits)
@@ -176,7 +179,8 @@ def local_path(root: Path, task: str, split: str) -> Path:
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) of a JSONL file, which is gzipped when its name ends in ``.gz``.
 
-    Empty lines are skipped. Raises ``BadInput`` with file and line for anything that is not one JSON object per line.
+    Blank lines are skipped, but counted. Raises ``BadInput`` for a line that is no JSON object (with file and line) and
+    for a file that cannot be read.
     """
     for number, line in enumerate(lines(path), 1):
         if line.strip():
@@ -208,8 +212,8 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
     """Return the rows of a split on the Hugging Face hub: one ``datasets.Dataset`` (slices are Arrow tables) per file.
 
-    Files that are not in the hub's cache are downloaded. Raises ``BadInput`` when they cannot be loaded or differ from
-    the card; its message names the local files to use instead (``DIR/<task>/<split>.jsonl``).
+    Files that are not in the hub's cache are downloaded into it. Raises ``BadInput`` when they cannot be loaded (its
+    message names the local files to use instead, ``DIR/<task>/<split>.jsonl``) or differ from the card.
     """
     _note(dataset)
     advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"

@@ -50,10 +50,11 @@ def has_card(task: str) -> bool:
 
 
 def required_files(task: str) -> Iterator[RequiredFile]:
-    """Yield each file that ``fetch`` must write for a task (source and loader), from URLs, the user, or the hub.
+    """Yield each file that ``fetch`` must write for a task: first those from URLs or the user, then those of the hub.
 
-    Nothing is yielded when evalsuite or an installed package holds all of the data. Nothing is downloaded here. Raises
-    ``BadInput`` for a task without a card, and when the package that holds the data is not installed.
+    Nothing is yielded when evalsuite or an installed package holds all of the data. Nothing is downloaded here, but by
+    the ``load`` of each. Raises ``BadInput`` for a task without a card, and when the package that holds the data is not
+    installed.
     """
     if not has_card(task):
         raise BadInput(f"{task}: no card says what it needs; lay its data out as DIR/<task>/<split>.jsonl yourself")
@@ -79,8 +80,8 @@ def required_files(task: str) -> Iterator[RequiredFile]:
 def _dataset(task: str, dataset: hub.Dataset) -> Iterator[RequiredFile]:
     """Yield the files of a task's hub dataset, written below the folder ``<task>/``.
 
-    A split of one file becomes ``<split>.jsonl``; the files of a split of several parts, and the dataset's
-    extra files, are copied unchanged.
+    A split without parts becomes ``<split>.jsonl``; the files of a split with parts, and the dataset's extra files, are
+    copied unchanged to their paths in the repository.
     """
 
     def required(

@@ -19,7 +19,8 @@ from evalsuite.tasks.registry import ADAPTERS
 def _gated_cards() -> Mapping[str, str]:
     """Return, for each benchmark whose card states ``gated``, its name -> repository id of its dataset in lower case.
 
-    The cards in ``tasks/*/card.yaml`` are read once per process.
+    A dataset without a repository is represented by the benchmark's name. The cards in ``tasks/*/card.yaml`` are read
+    once per process.
     """
     names = sorted(path.parent.name for path in shipped("tasks").glob("*/card.yaml"))
     cards = {name: card(name) for name in names}
@@ -29,7 +30,8 @@ def _gated_cards() -> Mapping[str, str]:
 def is_gated_dataset(name: str) -> bool:
     """Return whether ``name`` contains the name of a gated benchmark, or of its dataset's repository without the owner.
 
-    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``.
+    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``. A name of up to three letters
+    (``hle``) counts only without a letter directly before or after it.
     """
     text = name.lower()
     stems = {part for stem, repository in _gated_cards().items() for part in (stem, repository.rpartition("/")[2])}
@@ -47,8 +49,8 @@ def _mentions(text: str, stem: str) -> bool:
 def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
     """Return whether an adapter's items must not be shown.
 
-    True when ``read``, the gated datasets that it loaded, is not empty, when its attribute ``gated`` is true, or when
-    one of the names in its attribute ``datasets`` is that of a gated dataset.
+    True when ``read``, the ids of the gated datasets that it loaded, is not empty, when its attribute ``gated`` is
+    true, or when a name in its attribute ``datasets`` contains that of a gated dataset; both attributes may be missing.
     """
     own: tuple[str, ...] = getattr(adapter, "datasets", ())
     return bool(read) or bool(getattr(adapter, "gated", False)) or any(map(is_gated_dataset, own))
@@ -57,8 +59,8 @@ def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
 def is_gated(manifest: Mapping[str, Any], task: str = "") -> bool:
     """Return whether the items of a cell (results of one task and model) must not be shown.
 
-    True when its ``manifest`` (with ``identity``) states ``gated``, or when a gated dataset is named by ``task`` (the
-    name of the cell's folder) or by the manifest's task, adapter or option values.
+    True when its ``manifest`` (with ``identity``) states ``gated``, or when ``task`` (the name of the cell's folder) or
+    the manifest's task, adapter or one of its option values contains the name of a gated dataset.
     """
     identity = manifest["identity"]
     adapter = str(identity.get("adapter"))

@@ -75,8 +75,9 @@ class GPQADiamond:
         return tuple(sorted(range(len(LETTERS)), key=rank))
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message with instruction, question and the choices as
-        A) to D) in this repeat's order.
+        """Build the request: one user message with instruction, question and the choices as A) to D) in ``order``.
+
+        In the variant ``nvidia`` the texts are cleaned as NeMo-Skills does, and the order is that of every repeat.
         """
         question, choices = item.inputs["question"], item.inputs["choices"]
         if self.variant == "nvidia":
@@ -90,7 +91,7 @@ class GPQADiamond:
         """Grade a reply: value 1 when the extracted letter is the one under which ``repeat``
         showed the correct choice, else 0.
 
-        The note states the order and the correct letter.
+        The note states the order (indices of the choices as shown, 0 is the correct one) and the correct letter.
         """
         order = self.order(item, repeat)
         key = LETTERS[order.index(item.target)]
@@ -99,8 +100,10 @@ class GPQADiamond:
         return graded(reply, right=extracted.answer == key, answer=extracted.answer, stage=extracted.stage, note=note)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
+
+        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long.
         """
         return await single_turn(self, item, repeat, tools)
 

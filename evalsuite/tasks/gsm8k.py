@@ -90,8 +90,8 @@ class GSM8K:
         """Grade a reply: value 1 when the number that the variant's extractor finds is the reference number, else 0.
 
         ``boxed`` compares by value, ``flexible`` and ``strict`` as text, ``sglang`` the last integers of both.
-        ``repeat`` is not used. ``boxed`` can take seconds and raise ``SampleFailed`` when arithmetic in the box cannot
-        be evaluated.
+        ``repeat`` is not used. In ``boxed`` arithmetic in the box is evaluated in a process, which can take seconds and
+        raises ``SampleFailed`` when the process does not work.
         """
         extracted = EXTRACTORS[self.variant](reply.text)
         if extracted.answer is None or not extracted.in_range:
@@ -107,10 +107,11 @@ class GSM8K:
         return graded(reply, right=right, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the problem to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the problem once and grade the reply as ``score``: value 1 or 0.
 
-        The variant ``boxed`` is graded in a thread, because arithmetic in a box can take seconds to evaluate.
+        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long), and what ``prompt`` and ``score`` raise. The variant ``boxed`` is graded in a thread, because
+        arithmetic in a box can take seconds to evaluate.
         """
         return await single_turn(self, item, repeat, tools, slow=self.variant == "boxed")
 

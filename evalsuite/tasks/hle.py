@@ -72,7 +72,8 @@ r"""A line of a judge that writes text; "0|\%|" and Markdown around the words do
 def judge_prompt(variant: str, question: str, official: str, candidate: str) -> str:
     """Return the text of the request to the judge in a variant (``official`` or ``strict``).
 
-    ``official`` is the reference answer, ``candidate`` the whole answer of the model, cut to 100,000 characters.
+    ``official`` is the reference answer, ``candidate`` the answer of the model, of which the first 100,000 characters
+    are used.
     """
     template = JUDGE
     if variant == "strict":
@@ -82,10 +83,11 @@ def judge_prompt(variant: str, question: str, official: str, candidate: str) -> 
 
 
 def read_json(text: str) -> JudgeVerdict | None:
-    """Return the verdict of a judge's reply that is one JSON object with exactly the
-    official fields; None for other texts.
+    """Return the verdict of a judge's reply that is one JSON object with the official fields; None for any other text.
 
-    The percentage ``confidence`` becomes a fraction; None when it is outside of 0 to 100.
+    The fields are ``extracted_final_answer``, ``reasoning``, ``correct`` (yes or no), ``confidence`` (an integer) and
+    ``strict`` (true); further ones are ignored. The percentage ``confidence`` becomes a fraction of 1, and None when it
+    is outside of 0 to 100.
     """
     from pydantic import ValidationError
 
@@ -100,8 +102,9 @@ def read_json(text: str) -> JudgeVerdict | None:
 def read_labelled(text: str) -> JudgeVerdict | None:
     """Return the verdict of a judge's reply in JSON, or in lines such as ``correct: yes`` and ``confidence: 80``.
 
-    The last confidence line counts, as a fraction (None without one or above 100). None instead of a verdict when no
-    line says yes or no, or lines contradict each other.
+    A line holds nothing but label and value (Markdown aside); the label of the verdict is ``correct`` or ``judgement``.
+    The last confidence line counts, as a fraction of 1 (None without one or above 100). None instead of a verdict when
+    no line says yes or no, or lines contradict each other.
     """
     verdict = read_json(text)
     if verdict is not None:
@@ -117,9 +120,7 @@ def read_labelled(text: str) -> JudgeVerdict | None:
 
 @cache
 def _model() -> Any:
-    """Return the pydantic model of the official judge's reply, ``ExtractedAnswer``;
-    pydantic is imported on first use.
-    """
+    """Return the pydantic model class ``ExtractedAnswer`` of the official judge's reply; imports pydantic."""
     from typing import Literal
 
     from pydantic import create_model
@@ -157,7 +158,7 @@ class HLE:
     needs: ClassVar[tuple[str, ...]] = ("judge",)
 
     def items(self) -> Iterable[Item]:
-        """Load and yield the questions without a picture; the target is the reference answer.
+        """Load and yield the questions without a picture, in the dataset's order; the target is the reference answer.
 
         Groups are the category and the type of answer. Raises ``BadInput`` when the data cannot be loaded.
         """
@@ -173,11 +174,12 @@ class HLE:
         return Request((system, {"role": "user", "content": item.inputs["question"]}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and let the judge grade the answer: value 1 or 0,
-        part ``confidence`` if stated.
+        """Ask the model the question once and let the judge grade the answer: value 1 or 0.
 
-        An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
-        with value None. Raises ``SampleFailed`` when no reply arrives.
+        ``parts`` has the ``confidence`` (a fraction of 1) that the judge read in the answer, if it stated one. An empty
+        answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded`` with
+        value None. Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a
+        prompt that is too long.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()

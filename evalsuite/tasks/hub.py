@@ -82,8 +82,9 @@ class Dataset:
     """Further files of the repository that a run reads."""
 
     def holding(self, split: str) -> "Dataset":
-        """Return the dataset with ``hub`` and ``revision`` of the split named ``split``,
-        which may be in another repository.
+        """Return the dataset that holds the split named ``split``.
+
+        It is this one, or a copy with the split's ``hub`` and ``revision`` if the split is in a repository of its own.
         """
         pinned = self.splits[split]
         return replace(self, hub=pinned.hub, revision=pinned.revision) if pinned.hub else self
@@ -96,11 +97,11 @@ class Dataset:
 
 
 def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
-    """Return the local path of a file of the pinned commit (``name``: its path in the
-    repository), downloaded when missing.
+    """Return the path of a file of the pinned commit (``name``: its path in the repository) in the hub's cache.
 
-    Raises ``BadInput`` (``DatasetUnreachable`` without a connection) when the file cannot be loaded; the message ends
-    with ``advice``, what the user can do instead.
+    It is downloaded into the cache when missing. Raises ``BadInput`` when the file cannot be loaded, of the subclass
+    ``DatasetUnreachable`` without a connection or when reading or writing breaks off; the message ends with ``advice``,
+    what the user can do instead. Warnings of ``huggingface_hub`` stay hidden in this process from then on.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
@@ -166,8 +167,8 @@ def accepts_connections(url: str, *, direct: bool = False) -> bool:
     """Return whether the server of ``url``, or the proxy of the environment before it,
     accepts a TCP connection in 1.5 s.
 
-    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable. ``direct``: a
-    proxy is not looked for. The result is cached for the process.
+    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable. ``direct``:
+    the server itself is tried, whatever proxy the environment names. The result is cached for the process.
     """
     parts = urlsplit(url)
     stated = getproxies_environment()
@@ -205,8 +206,9 @@ def _silence() -> None:
 def settled_client() -> Iterator[None]:
     """Context manager for a block in which another library loads from the hub by itself.
 
-    Warnings about retries are hidden, and when the hub accepts no connection the libraries ``datasets`` and
-    ``huggingface_hub`` are set offline for the block, so that they read their cache alone.
+    When the hub accepts no connection, the libraries ``datasets`` and ``huggingface_hub`` are set offline for the
+    block, so that they read their cache alone. Warnings of ``huggingface_hub`` are hidden, also after the block. Yields
+    None.
     """
     import datasets
     from huggingface_hub import constants
@@ -225,7 +227,7 @@ def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
     """Return the local path of one file of a split (``name``: its path in the repository), downloaded when missing.
 
     Raises ``BadInput`` when it cannot be loaded (the message ends with ``advice``, what the user can do instead), and
-    when its SHA-256 is not the one that the card states.
+    when its SHA-256 is not the one that the card states; without a stated one it is not checked.
     """
     path, expected = cached_file(dataset, name, advice), dataset.splits[split].expected_sha256(name)
     if expected is not None and sha256(path) != expected:
@@ -237,9 +239,10 @@ def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
 def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
     """Load a split; return one ``datasets.Dataset`` per file, in order, whose slices are Arrow tables.
 
-    A JSONL file has one column, ``text``, with its lines. ``advice``, what the user can do instead, ends the message of
-    loading errors. Raises ``BadInput`` when a file cannot be loaded, or hash, columns or row count differ from the
-    card.
+    A JSONL file has one column, ``text``, with its lines, whose content is not checked. ``advice``, what the user can
+    do instead, ends the message of loading errors. Raises ``BadInput`` when a file cannot be loaded, its hash is not
+    the card's, a column of the card is missing, or the number of rows (of all files; blank lines do not count) is not
+    the card's; ``StorageFailed`` when the cache of ``datasets`` cannot be used.
     """
     pinned = dataset.splits[split]
     loaded, count = [], 0
@@ -276,7 +279,10 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Context manager: hides progress bars and log messages of the library ``datasets`` in the ``with`` block."""
+    """Context manager: hides progress bars and log messages of the library ``datasets`` in the ``with`` block.
+
+    Yields None; at the end both are as before.
+    """
     import datasets
 
     bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()

@@ -50,7 +50,10 @@ class LoadedTask:
 
     @property
     def lacks(self) -> str:
-        """A sentence naming how many of the items stated by the card the data holds; empty when none is missing."""
+        """A sentence naming how many of the items stated by the card the data holds; empty when none is missing.
+
+        Of a task loaded without its items it states that 0 are held.
+        """
         if self.found >= self.total:
             return ""
         where = self.data.get("root") or self.data.get("kind")
@@ -72,8 +75,9 @@ class LoadedTask:
         return replace(self, sampling=fields(sampling), origin=sampling_origin(sampling))
 
     def cannot_grade(self) -> str:
-        """Return why answers cannot be graded on this machine; empty if they can. Blocks while a
-        sandbox starts, if one is used.
+        """Return why answers cannot be graded on this machine; empty if they can, or if the adapter does not check it.
+
+        Blocks while a sandbox starts, if one is used.
         """
         reason: Callable[[], str] = getattr(self.adapter, "cannot_grade", str)
         return reason()
@@ -84,8 +88,9 @@ class LoadedTask:
         return hasattr(self.adapter, "prompt")
 
     def first_request(self) -> Request | None:
-        """Return the request for the first item in repeat 0, without sampling; None for a
-        dialogue. There must be an item.
+        """Return the request for the first item in repeat 0, without sampling; None unless ``single_turn``.
+
+        Raises ``IndexError`` without items, and what the adapter's ``prompt`` raises, such as ``BadInput``.
         """
         return cast("SingleTurn", self.adapter).prompt(self.items[0], 0) if self.single_turn else None
 
@@ -93,8 +98,8 @@ class LoadedTask:
 def load_tasks(settings: Run) -> dict[str, LoadedTask]:
     """Build the adapters of all tasks of a run and load their questions; return name of the task -> loaded task.
 
-    Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be loaded, and
-    selections that leave nothing.
+    Missing data is downloaded. Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be
+    loaded, two items with the same id, and selections that leave nothing.
     """
     return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
@@ -104,7 +109,7 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     (``task.select`` and the run's ``limit``).
 
     ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
-    empty. Raises ``BadInput`` as ``load_tasks``, and for two items with the same id.
+    empty. Raises ``BadInput`` as ``load_tasks``.
     """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))

@@ -77,9 +77,9 @@ class MMLUPro:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one message with instruction, question and lettered options. ``repeat`` is not used.
 
-        ``official`` puts the subject's five worked examples before the question (validation split, loaded on first
-        use), stops at ``Question:`` and is sent raw (no chat template) unless ``api=chat``. Raises ``BadInput`` without
-        worked examples.
+        ``official`` puts the subject's worked examples before the question (at most five, of the validation split,
+        which is loaded on first use), stops at ``Question:`` and is sent raw (no chat template) unless ``api=chat``.
+        Raises ``BadInput`` when there are none or they cannot be loaded.
         """
         question, options = item.inputs["question"], item.inputs["options"]
         if self.variant == "official":
@@ -91,8 +91,9 @@ class MMLUPro:
         return Request(({"role": "user", "content": f"{SENTENCES[self.variant]}\n\n{text}\n\n{listed}"},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the letter that the variant's extractor finds is the key,
-        else 0. ``repeat`` is not used.
+        """Grade a reply: value 1 when the letter that the variant's extractor finds is the key, else 0.
+
+        A letter that is none of the item's options is wrong, and the note states it. ``repeat`` is not used.
         """
         text = reply.text
         if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
@@ -104,8 +105,10 @@ class MMLUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
+
+        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long) and ``BadInput`` as ``prompt``.
         """
         return await single_turn(self, item, repeat, tools)
 
@@ -129,7 +132,8 @@ def _header(source: Source, subject: str) -> str:
 
 @cache
 def _headers(source: Source) -> dict[str, str]:
-    """Load the validation split; return subject -> instruction with its first five worked examples, to begin a prompt.
+    """Load the validation split; return subject -> instruction with its first (at most five) worked examples, the
+    beginning of a prompt.
 
     Cached per process and source. Raises ``BadInput`` when the split cannot be loaded.
     """

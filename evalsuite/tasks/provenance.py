@@ -33,8 +33,9 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
     ``kind``, ``root`` and ``revision``.
 
     ``kind`` is ``hub`` or ``local``, ``root`` the absolute folder (None for the hub), ``revision`` the pinned commit;
-    it is None for a local folder unless the folder's ``fetched.json`` and the files' hashes prove it. Raises
-    ``BadInput`` for a fetched file that has changed and a damaged ``fetched.json``.
+    it is None for an adapter whose card pins none (or that has no card), and for a local folder unless the folder's
+    ``fetched.json`` and the files' hashes prove it. Raises ``BadInput`` for a fetched file that has changed and a
+    damaged ``fetched.json``.
     """
     dataset = card(adapter)["dataset"] if has_card(adapter) else {}
     pinned = dataset.get("revision") if "hub" in dataset else None
@@ -50,8 +51,9 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
 def _fetched_revisions(root: Path, task: str) -> set[str]:
     """Return the commits that ``root/fetched.json`` states for a task's files; it has one entry per fetched file.
 
-    Empty without ``fetched.json``, when a listed file is missing, or when a ``*.jsonl*`` file of the task is not
-    listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed file has changed.
+    Empty without ``fetched.json``, when it lists no file of the task, when a listed file is missing, or when a
+    ``*.jsonl*`` file of the task is not listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed file
+    has changed.
     """
     try:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]

@@ -34,10 +34,10 @@ class Card:
         return self.data.get("settings") or {}
 
     def column(self, checkpoint: str | None, model: str) -> str | None:
-        """Return the key of the card's score column that belongs to a cell; None without one.
+        """Return the key of the card's first score column that belongs to a model of a run; None without one.
 
-        The column with the same ``checkpoint`` matches; for imported answers (``checkpoint`` None) the one whose key is
-        the name of the model, ``model``.
+        A column belongs to it when both have the same ``checkpoint``; for imported answers (``checkpoint`` None), when
+        the column's key is the model's name, ``model``.
         """
         for column in self.data.get("columns") or ():
             same = column["key"] == model if checkpoint is None else column.get("checkpoint") == checkpoint
@@ -46,21 +46,22 @@ class Card:
         return None
 
     def row(self, task: str) -> Mapping[str, Any] | None:
-        """Return the card's row of a task (a mapping with ``task``, ``scores`` and others); None without one."""
+        """Return the card's first row of a task (a mapping with ``task``, ``scores`` and others); None without one."""
         return next((row for row in self.data.get("rows") or () if row.get("task") == task), None)
 
     def score(self, task: str, column: str) -> float | None:
-        """Return the published score of a task in a column (by its key), a fraction of
-        1; None when the card has none.
+        """Return the published score of a task in a column (by its key), as the card states it: a fraction of 1.
+
+        None when the card has none.
         """
         value = (self.row(task) or {}).get("scores", {}).get(column)
         return None if value is None else float(value)
 
     def counts(self, task: str, column: str) -> dict[str, tuple[int, int]]:
-        """Return the published counts of a task in a column: group value (such as a subject)
-        -> (correct items, all items).
+        """Return the published counts of a task in a column (by its key): value of a group, such as a subject ->
+        (number of correct items, number of all items).
 
-        Empty when the card publishes no counts for them.
+        Empty when the card publishes none for this task and column.
         """
         for group in self.data.get("groups") or ():
             if (group.get("task"), group.get("column")) == (task, column):

@@ -60,7 +60,8 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
     """Create the adapter ``adapter`` (a name of ``ADAPTERS`` or ``package.module:Class``) with validated options.
 
     ``options`` maps option -> plain value as in YAML; ``source`` is where questions come from; ``seed`` is for its
-    random draws. Raises ``BadInput`` for an unknown adapter, variant or option, and for a value of the wrong type.
+    random draws. Raises ``BadInput`` for an unknown adapter, option or (where the class lists its ``variants``)
+    variant, for a value of the wrong type, and for what the class itself rejects when it is created.
     """
     adapter_class = load(adapter)
     known: tuple[str, ...] = getattr(adapter_class, "variants", ())

@@ -30,7 +30,10 @@ class WordProblems:
     id_field: ClassVar[str] = "id"
 
     def items(self) -> Iterable[Item]:
-        """Yield the 2,000 generated held-out questions; the target is the answer as text, the group is the subject."""
+        """Yield the 2,000 generated questions that the demo models were not trained on, the same on every call.
+
+        The target is the answer as text, the group ``subject`` the kind of question.
+        """
         for problem in held_out():
             yield Item(problem.id, {"question": problem.question}, problem.answer, {"subject": problem.subject})
 
@@ -46,7 +49,9 @@ class WordProblems:
         return graded(reply, right=answer == item.target, answer=answer, stage="text" if answer else "")
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
+
+        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long.
         """
         return await single_turn(self, item, repeat, tools)

@@ -53,7 +53,11 @@ _ANY_SCRIPT = re.compile(f"[{''.join(letters for letters, _ in _SCRIPTS.values()
 
 
 def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = False) -> str:
-    """Return the sign of a faulty reply, one of ``KINDS`` (``loop``, ``empty``, ...); an empty text if there is none.
+    """Return the sign of a faulty reply, the first that is found; an empty text if there is none.
+
+    Looked for in this order: ``call_as_text`` if the argument states it; in a reply without tool calls ``loop``,
+    ``empty``, ``thought_only`` (it ended by itself with reasoning and no text) and ``call_as_text`` (a tool call left
+    in the text); then ``garbled`` (replacement characters, or a script that the item does not use).
 
     Args:
         reply: The last reply of an attempt, as it is graded.
@@ -81,7 +85,7 @@ def loops(reply: Reply) -> bool:
 
     A reply cut at the token limit must repeat it at least three times, over 256 characters or half of the reply; one
     that ended by itself at least four times, over 64 characters (fewer of one repeated character) and four fifths of
-    the reply.
+    the reply. Under 16 repeated characters never count; the length of the reply is that of text and reasoning together.
     """
     capped = reply.finish_reason == "length"
     end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
@@ -99,7 +103,9 @@ def loops(reply: Reply) -> bool:
 def repeated_end(text: str) -> tuple[int, int]:
     """Return (length of the longest end of ``text`` that repeats one cycle, length of that cycle), in characters.
 
-    The cycle has at most 2,000 characters; (0, 0) when the end does not repeat.
+    The length includes the first cycle and a part of one at the beginning: (7, 3) for "abcabca". The cycle has at most
+    2,000 characters. (0, 0) when the last 24 characters (the last third of a text under 72) do not occur once more at
+    most 2,000 characters earlier.
     """
     size = len(text)
     anchor = min(_ANCHOR, size // 3)
@@ -162,7 +168,7 @@ def _content(item: Item) -> list[Any]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Yield all texts in a JSON value, at every depth; of a mapping the values only, not the keys."""
+    """Yield all texts in a JSON value in order, at every depth; of a mapping the values only, not the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -24,8 +24,9 @@ def main() -> None:
     """Serve as the worker process: print ``ready``, then for each line of standard input (a
     LaTeX text as JSON) one JSON line.
 
-    It is the exact value as ``"37/2"``, or null when math-verify reads no rational number. Limits of the process: 2 GiB
-    of memory, and 5 s of processor time for each line, after which the kernel ends it.
+    It is the exact value as ``"37/2"``, or null when math-verify reads no rational number (of at most 660 bits above
+    and below the line). Limits of the process: 2 GiB of memory, and 5 to 6 s of processor time for each line, after
+    which the kernel ends it. Returns at the end of the input.
     """
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -79,9 +79,9 @@ _WORKER = _Worker()
 def value(expression: str) -> str | None:
     """Return the exact value of a constant LaTeX expression as text for ``fractions.Fraction`` (``37/2``).
 
-    None when it is irrational or longer than 200 digits, cannot be read, or needs more than 5 s of processor time or 2
-    GiB. Computed in a separate process; blocks. Raises ``SampleFailed`` when math-verify cannot be loaded or its
-    process is killed from outside.
+    None when it is irrational, its numerator or denominator has more than 660 bits (about 200 digits), it cannot be
+    read, or it needs more than 5 s of processor time or 2 GiB. Computed in a separate process; blocks. Raises
+    ``SampleFailed`` when math-verify cannot be loaded or its process is killed twice from outside.
     """
     line = _WORKER.ask(expression)
     result: str | None = json.loads(line) if line else None

@@ -216,8 +216,8 @@ def strict_number(text: str) -> Extracted:
 def flexible_number(text: str) -> Extracted:
     """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
 
-    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text.
-    Without a match the answer is None.
+    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; of a match without
+    digits, such as ``..``, it is no number. Without a match the answer is None.
     """
     matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
     if not matches:
@@ -246,9 +246,10 @@ def boxed_number(text: str) -> Extracted:
     r"""Extract the number that the whole last ``\boxed{}`` is, for ``Fraction``:
     ``$1{,}234.50 \text{ USD}`` gives 1234.50.
 
-    Constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is evaluated in a process, which can take seconds
-    and raise ``SampleFailed``. Any other content is kept as text (80 characters) with ``in_range`` False, which is
-    never correct; without a box, or with an empty one, the answer is None.
+    Constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is evaluated in a process, which can take seconds,
+    and raises ``SampleFailed`` when the process does not work. Any other content, and a box of over 200 characters, is
+    kept as text (80 characters) with ``in_range`` False, which is never correct; without a box, or with an empty one,
+    the answer is None.
     """
     box = _last_box(text)
     if box is None or not box.strip():
@@ -266,8 +267,9 @@ def boxed_number(text: str) -> Extracted:
 
 
 def gsm8k_key(solution: str) -> str | None:
-    """Return the key of a GSM8K solution: the number behind its last ``####`` without
-    commas; None when it is no number.
+    """Return the key of a GSM8K solution: the number behind its last ``####`` (the whole text without one), no commas.
+
+    None when that is not one number.
     """
     key = solution.rpartition("####")[2].strip().replace(",", "")
     return key if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", key) else None

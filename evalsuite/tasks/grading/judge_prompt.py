@@ -51,9 +51,11 @@ def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
 
 
 def answer_sha(rubric: Rubric, question: str, official: str, candidate: str) -> str:
-    """Return the key under which a verdict is stored: a hash of rubric, question, reference answer and answer.
+    """Return the key under which a verdict is stored: a hash of the rubric's name, question, reference answer and
+    answer.
 
-    ``official`` is the reference answer, ``candidate`` the answer; the result has 16 hex digits.
+    ``official`` is the reference answer, ``candidate`` the answer; the result has 16 hex digits. For the rubric
+    ``AA_LCR`` the name is left out.
     """
     judged = [question, official, candidate]  # AA-LCR's rubric has no name in journals of version 0.1
     return canonical_sha(judged if rubric is AA_LCR else [rubric.name, *judged])[:16]
@@ -78,10 +80,10 @@ def read(text: str) -> bool | None:
 
 
 def whole_word(text: str) -> str:
-    """Return the one word that a reply consists of, in lower case; Markdown, quotes and
-    punctuation around it do not count.
+    """Return the one word (letters a to z) that a reply consists of, in lower case.
 
-    Empty when the reply holds more than one word, a question mark, or no word.
+    Markdown, quotes and punctuation around it do not count. Empty for any other reply, such as one with several words,
+    digits, or a question mark.
     """
     verdict = _VERDICT.fullmatch(text.strip())
     return "" if verdict is None else verdict["word"].lower()

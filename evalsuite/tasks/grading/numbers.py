@@ -39,7 +39,8 @@ _CHARACTERS = {
 def _written(character: str) -> str:
     r"""Return one character as the plain characters or LaTeX that this module reads: digits, ``^{2}``, ``\frac{1}{2}``.
 
-    ASCII is unchanged, invisible formatting characters become empty, unknown characters their Unicode NFKC form.
+    ASCII is unchanged, invisible formatting characters become empty, characters for private use U+FFFD, all others
+    their Unicode NFKC form.
     """
     if character in _CHARACTERS:
         return _CHARACTERS[character]
@@ -216,7 +217,8 @@ def number(text: str) -> str | None:
     r"""Return the number that a short LaTeX text is as a whole, for ``fractions.Fraction``; None if it is not one.
 
     Args:
-        text: The text, such as the content of a ``\boxed{}``; of an equation its right side is read.
+        text: The text, such as the content of a ``\boxed{}``; of an equation the right side is read (the left of
+            ``18 = x``).
 
     Returns:
         The number as written, without separators (``-1234.50``), or as a fraction (``37/2``); words, units and currency

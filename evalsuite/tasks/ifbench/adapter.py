@@ -76,8 +76,9 @@ class IFBench:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when every instruction is followed loosely (by some variant of the reply), else 0.
 
-        ``parts`` holds the strict and loose numbers of prompt and instructions; the answer has a digit per instruction
-        (1: followed loosely), the stage names the verifiers. ``repeat`` is not used.
+        ``parts`` holds the strict and loose numbers of prompt and instructions, fractions of 1; the answer has a digit
+        per instruction (1: followed loosely) and is None for a blank reply, the stage names the verifiers. ``repeat``
+        is not used. Raises ``BadInput`` when the verifiers' data or package is missing.
         """
         follows, stage = _follows(self)
         verdict = followed(item.target, reply.text, follows)
@@ -87,10 +88,10 @@ class IFBench:
         return replace(score, parts=_parts(verdict))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the prompt to the model once and grade the reply in a thread: value 1 when all
-        instructions are followed, else 0.
+        """Ask the model the prompt once and grade the reply as ``score``, in a thread: value 1 or 0.
 
-        Raises ``SampleFailed`` when no reply arrives.
+        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long) and ``BadInput`` as ``score``.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         return await asyncio.to_thread(self.score, item, repeat, reply)
@@ -109,7 +110,8 @@ def _follows(task: IFBench) -> tuple[Follows, str]:
 def _item(row: Mapping[str, Any]) -> Item:
     """Convert a row of the dataset to an item; arguments that are None are dropped.
 
-    Raises ``BadInput`` for an instruction that has no verifier here, or lacks an argument of it.
+    Raises ``BadInput`` without an instruction, when there is not one set of arguments for each, and for an instruction
+    that has no verifier here, or lacks an argument of it.
     """
     names, given = row["instruction_id_list"], row["kwargs"]
     if not names or len(names) != len(given):

@@ -48,7 +48,7 @@ def unique_word_count(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has at least ``args["N"]`` different words, ignoring
     case and surrounding punctuation.
 
-    ``language`` is not used.
+    All words of punctuation alone count as one. ``language`` is not used.
     """
     return bool(len({word.strip(BLANKS) for word in text.lower().split()}) >= args["N"])
 
@@ -64,8 +64,8 @@ def conjunctions(text: str, args: Args, language: Language) -> bool:
 
 
 def person_names(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ``args["N"]`` different names of the
-    prompt's fixed list of 50 first names.
+    """Return whether the answer ``text`` has at least ``args["N"]`` different names of the prompt's fixed list of 50
+    first names, as whole words in exact case.
 
     ``language`` is not used.
     """
@@ -106,7 +106,7 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
 def words_japanese(text: str, args: Args, language: Language) -> bool:
     """Return whether every ``args["N"]``-th word (between spaces) of the answer ``text`` has a kana or kanji.
 
-    A number or only punctuation may stand there, too. ``language`` is not used.
+    A number or only punctuation may stand there, too; true with fewer words. ``language`` is not used.
     """
     for word in text.split()[int(args["N"]) - 1 :: int(args["N"])]:
         bare = word.strip(BLANKS)
@@ -174,7 +174,8 @@ def overlap(text: str, args: Args, language: Language) -> bool:
     """Return whether ``args["percentage"]`` percent, plus or minus 2, of the distinct trigrams of the answer
     ``text`` occur in the reference.
 
-    A trigram is three successive characters; the reference is ``args["reference_text"]``. ``language`` is not used.
+    A trigram is three successive characters; the reference is ``args["reference_text"]``. False for an answer of fewer
+    than three characters. ``language`` is not used.
     """
     trigrams, reference = _trigrams(text), _trigrams(args["reference_text"])
     if not trigrams:

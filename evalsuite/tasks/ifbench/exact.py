@@ -75,7 +75,7 @@ def reverse_newline(text: str, args: Args, language: Language) -> bool:
     """Return whether the lines of the answer ``text`` from the one with "Zimbabwe" on, at least 52, are
     in reverse alphabetical order.
 
-    Empty lines, surrounding punctuation and accents do not count. ``args`` and ``language`` are not used.
+    Empty lines, surrounding punctuation and accents do not count, case does. ``args`` and ``language`` are not used.
     """
     bare = (line.strip(BLANKS) for line in text.split("\n"))
     lines = [line for line in bare if line]
@@ -135,8 +135,8 @@ def _table(text: str, delimiter: str = ",") -> list[list[str]]:
 
 
 def csv_city(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is a CSV table with the header ID, Country, City, Year, Count
-    and seven rows of five columns.
+    """Return whether the answer ``text`` is a CSV table with the header ID,Country,City,Year,Count and, below it, seven
+    rows of five columns.
 
     ``args`` and ``language`` are not used.
     """
@@ -150,8 +150,9 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a CSV table of ProductID, Category, Brand, Price, Stock
     with a quoted special character.
 
-    It must have 14 rows, and a field in double quotes with a character that is no letter, digit, underscore or space;
-    rows up to the first such field must have five columns. ``args`` and ``language`` are not used.
+    It must have that header (fields may be quoted), 14 rows below it, and in one of these a field in double quotes with
+    a character that is no letter, digit, underscore or space; rows up to the first such field must have five columns.
+    ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
@@ -178,7 +179,8 @@ def csv_quotes(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with
     three rows, separated by tabs.
 
-    Each row must have five fields in double quotes. ``args`` and ``language`` are not used.
+    The header's fields may, and those of each row must be in double quotes; there are five. ``args`` and ``language``
+    are not used.
     """
     rows = _table(text.replace('"', '"""'), "\t")
     if not _GRADES.fullmatch(text.split("\n")[0].strip()) or len(rows) != 4:
@@ -193,8 +195,8 @@ def _is_quoted(field: str) -> bool:
 def date_format_list(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a list of dates YYYY-MM-DD of the years 1769 to 1821, separated by commas.
 
-    Months are at most 12 and days at most the longest of their month; 00 is accepted as month and day. ``args``
-    and ``language`` are not used.
+    Months are at most 12 and days at most the last of their month (29 in February); 00 is accepted as day and as month,
+    then with any day. ``args`` and ``language`` are not used.
     """
     for given in text.split(","):
         date = _DATE.fullmatch(given.strip())

@@ -22,8 +22,8 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
 def parentheses(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` nests brackets of the kinds ``()[]{}`` five deep and
-    closes the innermost correctly.
+    """Return whether the answer ``text`` nests brackets of the kinds ``()[]{}`` at least five deep and then closes the
+    innermost correctly.
 
     A wrong closing bracket discards all brackets before it. ``args`` and ``language`` are not used.
     """
@@ -63,8 +63,8 @@ def quotes(text: str, args: Args, language: Language) -> bool:
 
 
 def options(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are
-    separated by ``/``, "or" or commas.
+    """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
+    else by "or", else by commas.
 
     The comparison is exact for a), b), c), and ignores case and punctuation for other
     options. ``language`` is not used.
@@ -90,7 +90,8 @@ def emoji(text: str, args: Args, language: Language) -> bool:
     """Return whether each sentence of the answer ``text`` has an emoji in its last two characters,
     or the next one begins with one.
 
-    Punctuation does not count. ``language`` holds NLTK's models; ``args`` is not used.
+    Punctuation does not count; a sentence of nothing else gives False. ``language`` holds NLTK's models; ``args`` is
+    not used.
     """
     bare_sentences = (without_punctuation(sentence).strip() for sentence in each_sentence(language, text))
     for sentence, following in pairwise(chain(bare_sentences, [""])):
@@ -165,7 +166,7 @@ def marked_list(text: str, args: Args, language: Language) -> bool:
 def thesis(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has text between ``<i>`` or ``<em>`` and its closing tag, and text behind it.
 
-    ``args`` and ``language`` are not used.
+    The ``>`` of ``<em>`` and ``</em>`` counts as such a text. ``args`` and ``language`` are not used.
     """
     start = next((position for position in (text.find("<i>"), text.find("<em>")) if position >= 0), -1)
     if start < 0:

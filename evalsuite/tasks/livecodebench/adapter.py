@@ -59,11 +59,12 @@ class LiveCodeBench:
         return Request(PROMPTS[self.variant](item.inputs["question"], item.inputs["starter_code"]))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the problem to the model once and run the code of its reply on all tests in
-        the sandbox: value 1 if all pass.
+        """Ask the model the problem once and run the code of its reply on the problem's tests in the sandbox.
 
-        Else 0, with the kind of failure in the note. Without a sandbox the score is ``ungraded`` with value None.
-        Raises ``SampleFailed`` when no reply arrives, ``SandboxFault`` when the tests could not run.
+        The value is 1 if all pass, else 0 with the kind of failure in the note; a reply without code is 0 and runs
+        nothing. Without a sandbox the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises
+        (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long), ``SandboxFault``
+        when the tests could not run, and ``BadInput`` when they cannot be read.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         code = CODES[self.variant](reply.text)

@@ -15,8 +15,8 @@ JSON, VALUE = "json", "value"
 def same_output(printed: Any, expected: str) -> bool:
     """Return whether the standard output of an answer, ``printed``, is the expected one, line by line.
 
-    Lines are stripped and must be equal as texts, or as sequences of decimal numbers.
-    False when ``printed`` is no text.
+    Lines are stripped and must be equal as texts, or as sequences of decimal numbers; empty lines at the beginning and
+    the end do not count. False when ``printed`` is no text.
     """
     if not isinstance(printed, str):
         return False
@@ -27,7 +27,7 @@ def same_output(printed: Any, expected: str) -> bool:
 
 
 def same_value(returned: Any, expected: str) -> bool:
-    """Return whether the value that an answer returned equals the expected one (JSON) in Python.
+    """Return whether the value that an answer returned equals the expected one (JSON) by Python's ``==`` (1 is 1.0).
 
     ``returned`` is a pair: ("json", JSON text) or ("value", the value); anything else,
     and a broken JSON text, is False.

@@ -89,7 +89,8 @@ def load(answer: str, function: str | None, seconds: int) -> Callable[[str], Any
 
     That function returns the standard output of a program, or what a function returned as ("json", JSON text) or
     ("value", value). It raises ``TimeoutException`` after ``seconds``, the answer's own errors, and ``StoppedError``
-    when an earlier input failed. Dangerous functions of the standard library are disabled in the process.
+    when an earlier input failed. The process is changed for good: dangerous functions of the standard library are None,
+    SIGALRM has a handler, standard input is empty.
 
     Args:
         answer: The code; its own errors pass through.
@@ -146,8 +147,8 @@ def _disable() -> None:
 
 
 def _as_function(answer: str) -> str:
-    """Return the code of a program rewritten as a function ``wrapped_function``, with its
-    imports and the preamble before it.
+    """Return the code of a program rewritten as a function ``wrapped_function``, with the preamble and its top-level
+    imports before it.
 
     A main guard at the end is unwrapped. Text that is no Python is returned unchanged and fails when it is compiled.
     """

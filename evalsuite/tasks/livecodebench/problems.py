@@ -70,7 +70,8 @@ def items(source: datasets.Source) -> Iterator[Item]:
 def tests(source: datasets.Source, problem: str) -> Tests:
     """Read the public and private tests of a problem (``problem``: its question id) from the dataset's file.
 
-    Raises ``BadInput`` for tests that are not as the dataset writes them.
+    Raises ``KeyError`` for an id outside of the time window, ``BadInput`` when the files cannot be loaded and for tests
+    that are not as the dataset writes them.
     """
     place = _index(source)[problem]
     row = _row(place)
@@ -126,8 +127,8 @@ def _index(source: datasets.Source) -> Mapping[str, Place]:
     """Scan the files; return question id -> position of its line (file, byte offset, length)
     for the problems of the window.
 
-    Cached per process and source. Raises ``BadInput`` when the files cannot be loaded, or hold other numbers of
-    problems than the card states.
+    Cached per process and source. Raises ``BadInput`` when the files cannot be loaded or hold no problem of the window,
+    and when all files are there, but hold other numbers of problems than the card states.
     """
     stated = datasets.card(TASK)
     window, pinned = stated["dataset"]["window"], datasets.pin(TASK).splits[SPLIT]

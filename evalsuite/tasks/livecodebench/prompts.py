@@ -56,7 +56,7 @@ def official_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any]
 def nvidia_code(reply: str) -> str:
     """Return the code of a reply: its first ``python`` block, else its first block, else the whole reply, stripped.
 
-    A block that is not closed goes to the end.
+    A block that is not closed goes to the end. Carriage returns are removed.
     """
     text = reply.strip().replace("\r", "")
     for opening in (PYTHON, FENCE):

@@ -38,7 +38,7 @@ async def run(pool: SandboxPool, read: Callable[[], Tests], answer: str, seconds
 
     It is called in a thread when a slot of the pool is free, because tests can have 100 MB; ``seconds`` is the limit
     for each test. The job is stopped when the caller is cancelled. Raises ``SandboxFault`` when the tests could not
-    run.
+    run, and what ``read`` raises.
     """
     cancelled = threading.Event()
 

@@ -85,8 +85,8 @@ class LMEvalTask:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade the text of a reply with the task's filters and metrics; value is the headline metric, a fraction of 1.
 
-        ``parts`` holds every number as ``metric,filter``. A headline that is missing or outside of 0 to 1 gives value
-        None and outcome ``failed``. ``repeat`` is not used.
+        ``parts`` holds every number as ``metric,filter``. Only value 1 has the outcome ``correct``. A headline that is
+        missing or outside of 0 to 1 gives value None and outcome ``failed``. ``repeat`` is not used.
         """
         member = _loaded(self).members[item.inputs["task"]]
         filtered, parts = _grade(member, item.inputs["doc_id"], reply.text)
@@ -99,11 +99,11 @@ class LMEvalTask:
         return Score(value, outcome, answer, member.filter, parts)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply as ``score``. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``.
 
-        Grading runs in the event loop's own thread: lm-eval's slow scorers use SIGALRM as a timeout, which Python
-        allows in the main thread only; in other threads they treat the error as "not equal".
+        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long. Grading runs in the event loop's own thread: lm-eval's slow scorers use SIGALRM as a timeout, which
+        Python allows in the main thread only; in other threads they treat the error as "not equal".
         """
         return self.score(item, repeat, await tools.chat(self.prompt(item, repeat)))
 
@@ -148,7 +148,8 @@ def _loaded(adapter: LMEvalTask) -> _Loaded:
 def _member(task: Any, adapter: LMEvalTask) -> _Member:
     """Return a built lm-eval task with its documents, headline filter and metric; its number of examples is set.
 
-    Raises ``BadInput`` for options (examples, filter, metric) that the task does not allow.
+    ``task`` is changed: its ``num_fewshot`` is set. Raises ``BadInput`` for a task that is not ``generate_until``, and
+    for options (examples, filter, metric) that the task does not allow.
     """
     name = task.task_name
     refuse_unsupported(name, {"output_type": task.OUTPUT_TYPE})
@@ -166,8 +167,8 @@ def _headline(task: Any, requested: str | None) -> str:
     """Return the name of the metric of the score: the requested one, or the first that is
     averaged and better when higher.
 
-    ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). Raises
-    ``BadInput`` when there is none.
+    ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). A requested metric need not be
+    averaged. Raises ``BadInput`` when the task has no such metric.
     """
     from lm_eval.api.metrics import mean, nanmean
 

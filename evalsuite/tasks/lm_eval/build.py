@@ -82,8 +82,8 @@ def _check_nltk(name: str) -> None:
 
 
 def _manager_for(name: str, folder: Path) -> Any:
-    """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are
-    read only if ``folder`` lacks it.
+    """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are read only if ``folder`` lacks
+    it or a task below it.
 
     Raises ``BadInput`` for an unknown name (with similar ones) and when ``folder`` does not exist.
     """
@@ -112,8 +112,9 @@ def _manager(folder: Path, include_defaults: bool) -> Any:
 
 
 def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
-    """Return the names of the single tasks below a task (itself), group or tag
-    ``name`` in the task index of lm-eval.
+    """Return the names of the single tasks below a group or tag ``name`` in the task index of lm-eval.
+
+    Of a single task, and of an unknown name, it is the name itself; those of a tag are sorted.
     """
     entry = index.get(name)
     config = (entry.cfg or {}) if entry else {}
@@ -155,8 +156,8 @@ def _redirected(entry: Any, root: Path) -> Any:
     """Return lm-eval's entry of a task with its dataset replaced by JSONL files in
     ``root/<task>`` or ``root/<its folder>``.
 
-    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is
-    no file of the evaluated split.
+    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is no file of the evaluated
+    split or of the split of its examples.
     """
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")

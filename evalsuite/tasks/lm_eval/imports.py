@@ -34,8 +34,10 @@ def code_at_import(config: Mapping[str, Any]) -> str:
 
 
 def imports_nltk(config: Mapping[str, Any]) -> bool:
-    """Return whether the modules that a task names (``config``: its YAML content) import
-    NLTK; they are read, not imported.
+    """Return whether importing the modules that a task names (``config``: its YAML content) imports NLTK.
+
+    Modules of ``lm_eval.tasks`` that these import count as well, imports inside functions do not. The modules are read,
+    not imported.
     """
     nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
     return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())
@@ -71,7 +73,10 @@ def _modules(value: Any) -> Iterator[Path]:
 
 
 def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below ``node`` that run when the module is imported, in order: not the bodies of functions."""
+    """Yield all nodes below ``node`` that run when the module is imported, in order.
+
+    Of functions the definition itself is yielded, and nothing inside it (body, decorators, defaults).
+    """
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):

@@ -110,7 +110,7 @@ def options(row: Mapping[str, Any]) -> list[str]:
 
 
 def tagged_columns(item_id: str, text: str, item_images: Mapping[str, str]) -> list[str]:
-    """Return the image columns (``image_2``) that the tags ``<image 2>`` in ``text`` name, in the order of the tags.
+    """Return the image columns (``image_2``) that the tags ``<image 2>`` in ``text`` name, one for each tag, in order.
 
     ``item_images`` maps the item's image columns to SHA-256. Raises ``BadInput`` naming ``item_id`` for a tag without
     an image, and when the item has no image.
@@ -154,10 +154,10 @@ def interleaved(task: str, split: str, source: datasets.Source, item: Item, text
 
 
 async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
-    """Build the request, send it to the model once and return the score of the reply.
+    """Build the request with ``task.prompt``, ask the model once and return the score of the reply by ``task.score``.
 
-    Images are encoded and replies graded in threads. Raises ``SampleFailed`` when no reply arrives,
-    ``BadInput`` when an image cannot be read.
+    Images are encoded and replies graded in threads. Raises ``BadInput`` when an image cannot be read, and what
+    ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long.
     """
     request = await asyncio.to_thread(task.prompt, item, repeat)
     reply = await tools.chat(request)
@@ -265,7 +265,9 @@ def _chunks(task: str, split: str, source: datasets.Source) -> list[_Chunk] | No
 
 
 def _slices(where: str, table: Any) -> list[_Chunk]:
-    """Return the rows of one hub table as chunks of 100 rows; ``where`` names its file in messages."""
+    """Return the rows of one hub table as chunks of 100 rows (the last has the rest); ``where`` names its file in
+    messages.
+    """
 
     def read(start: int, columns: Sequence[str]) -> Any:
         return table.select_columns(list(columns))[start : start + _CHUNK]

@@ -20,10 +20,10 @@ def pro_letter(text: str, options: Sequence[str]) -> Extracted:
     """Extract a letter by MMMU-Pro's parser (MMMU-Benchmark/MMMU bb0b95a, ``mmmu-pro/evaluate.py``) without its guess.
 
     1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it gives
-    none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text. Of
-    several matches of a stage the last one counts; stage 3 looks for ``X`` between spaces, and stage 4 takes the first
-    letter when none is between spaces. ``options`` are the texts of options A, B, ...; without a match the answer is
-    None.
+    none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text (any
+    case). Of several letters in stage 2 or 5 the one whose last place is the last counts; in stage 3 or 4 the one that
+    stands last between two spaces, and the first in the alphabet when none stands so. ``options`` are the texts of
+    options A, B, ...; without a match the answer is None.
     """
     letters = LETTERS[: len(options)]
     label = text.rfind(_LABEL)
@@ -48,9 +48,10 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
     r"""Extract a letter by SGLang's parser (sgl-project/sglang 0572f4c, ``benchmark/mmmu/eval_utils.py``).
 
     The random guess of the original is left out. 1. the last match of five explicit forms (``answer: X``, ``X`` alone
-    at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. ``(X)``; 3. ``X`` between spaces; 4.
-    in answers of more than five words, an option's text; 5. the first single letter after punctuation is removed.
-    ``options`` are the texts of options A, B, ...; without a match the answer is None.
+    at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. the last ``(X)``; 3. the last ``X``
+    between spaces; 4. in answers of more than five words, the last text of an option (any case); 5. the first word that
+    is one letter after punctuation is removed. ``options`` are the texts of options A, B, ...; without a match the
+    answer is None.
     """
     text, letters = text.strip(), LETTERS[: len(options)]
     explicit = [(position, letter.upper()) for position, letter in _explicit(text) if letter.upper() in letters]
@@ -75,10 +76,10 @@ def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
     """Grade a reply to an open question against its accepted answers ``keys``, as MMMU's authors do
     (MMMU-Benchmark/MMMU bb0b95a, ``mmmu/utils/eval_utils.py``).
 
-    Returns (whether it is correct, the extracted answer of at most 80 characters; None for a blank reply). The
-    candidates are the ends of the sentences that announce a result, or the whole reply without one, and all numbers in
-    them. The answer is correct when a candidate equals a key as a number rounded to two decimals, or contains one that
-    is no number as text (any case).
+    Returns (whether it is correct, the end of the last announcing sentence in lower case, cut to 80 characters; None
+    for a blank reply). The candidates are the ends of the sentences that announce a result, or the whole reply without
+    one, and all numbers in them. The answer is correct when a candidate equals a key as a number rounded to two
+    decimals, or contains one that is no number as text (any case).
     """
     if not text.strip():
         return False, None
@@ -195,7 +196,7 @@ def _normalized(text: str) -> list[str | float]:
     """Return the values by which a text is compared: the number that it is, rounded to two
     decimals, or the lower-case text.
 
-    One value; of a single character two texts, with a space before it and with one behind it.
+    One value; of a single character that is no digit two texts, with a space before it and with one behind it.
     """
     text = text.strip()
     try:

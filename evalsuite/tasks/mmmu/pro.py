@@ -98,8 +98,9 @@ class MMMUPro:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the variant's parser finds the letter of the key,
-        else 0. ``repeat`` is not used.
+        """Grade a reply: value 1 when the letter that the variant's parser finds is the key, else 0.
+
+        A letter that is none of the item's options gets a note. ``repeat`` is not used.
         """
         options = item.inputs["options"]
         if self.variant.startswith("official"):
@@ -112,8 +113,10 @@ class MMMUPro:
         )
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
+
+        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long) and ``BadInput`` when an image cannot be read.
         """
         return await images.single_turn_with_images(self, item, repeat, tools)
 

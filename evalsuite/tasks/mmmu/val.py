@@ -47,11 +47,11 @@ class MMMUVal:
         return 1 if self.variant == "sglang_first" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions, subject by subject; the target is a letter, or the list
-        of accepted answers (open ones).
+        """Load and yield all questions in the dataset's order; the target is a letter, of an open question the list of
+        accepted answers.
 
-        Groups are subject and type of question. Raises ``BadInput`` when the data cannot be loaded, and for an item
-        without images, options or key.
+        Groups are subject and type of question. Raises ``BadInput`` when the data cannot be loaded, for an item without
+        the images that its text names, and for choices that are no list or have a key that is no letter.
         """
         for row in images.question_rows("mmmu_val", "validation", self.source):
             choices = images.options(row) if row["question_type"] == "multiple-choice" else []
@@ -63,11 +63,10 @@ class MMMUVal:
             yield Item(row["id"], inputs, _key(row), groups)
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message with question, choices and the images at their
-        tags; the images are read here.
+        """Build the request: one user message with question, choices and the images at their tags.
 
-        ``sglang_first`` sends ``image_1`` only. ``repeat`` is not used. Raises
-        ``BadInput`` when an image cannot be read.
+        Images without a tag follow at the end; the images are read here. ``sglang_first`` sends ``image_1`` only.
+        ``repeat`` is not used. Raises ``BadInput`` when an image cannot be read.
         """
         question, choices = item.inputs["question"], item.inputs["options"]
         listed = "".join(f"({letter}) {choice}\n" for letter, choice in zip(LETTERS, choices, strict=False))
@@ -88,8 +87,10 @@ class MMMUVal:
         return graded(reply, right=extracted.answer == item.target, answer=extracted.answer, stage=extracted.stage)
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Send the question to the model once and grade the reply: value 1 or 0. Raises
-        ``SampleFailed`` when no reply arrives.
+        """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
+
+        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long) and ``BadInput`` when an image cannot be read.
         """
         return await images.single_turn_with_images(self, item, repeat, tools)
 

@@ -75,10 +75,10 @@ class SciCode:
     id_field: ClassVar[str] = "problem_id"
 
     def items(self) -> Iterable[Item]:
-        """Load and yield the main problems with scored steps; inputs hold all steps, the target is the SHA-256
-        of the file of numeric targets.
+        """Load and yield the main problems that have scored steps; inputs hold all steps and the code of given ones.
 
-        The weight is the number of scored steps, the group the split. Raises ``BadInput`` when questions, targets or
+        The target is ``{"targets": SHA-256 of the file of numeric targets}``, the weight the number of scored steps,
+        the group the split. Raises ``BadInput`` when questions, targets or
         the code of given steps are missing, for an unknown sandbox, and for a test that cannot be graded outside the
         sandbox.
         """
@@ -122,13 +122,14 @@ class SciCode:
         return Request((*system, {"role": "user", "content": content}))
 
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
-        """Ask the model for the code of each step in order, then test the steps in the sandbox;
-        value: fraction of steps passed.
+        """Ask the model for the code of each step in order, then test the steps in the sandbox.
 
-        Each step is one request with the code of the steps before; the authors' code stands for given steps. ``parts``
-        has 1 or 0 for each scored step and ``main_problem``, and the share of ``timeouts``. Without a sandbox the score
-        is ``ungraded`` with value None. Raises ``SampleFailed`` when a reply does not arrive, ``ContextOverflow`` when
-        the first prompt is too long, ``SandboxFault`` when tests could not run.
+        The value is the fraction of scored steps whose tests all pass. Each step is one request with the code of the
+        steps before; the authors' code stands for given steps. From a step whose prompt is too long on, steps count as
+        failed. ``parts`` has 1 or 0 for each scored step and ``main_problem``, and the share of ``timeouts``. Without a
+        sandbox the model is asked all the same, and the score is ``ungraded`` with value None. Raises what
+        ``tools.chat`` raises (``SampleFailed`` without a whole reply; ``ContextOverflow`` only for the first prompt),
+        and ``SandboxFault`` when tests could not run.
         """
         refusal = await asyncio.to_thread(self.cannot_grade)
         extract = first_block if self.variant == "official" else first_python_block

@@ -38,8 +38,8 @@ def sandbox_pool(wall: str) -> SandboxPool:
     """Return the open sandbox of this process and its threads for a kind of isolation
     (``bubblewrap``, ``podman``, ...).
 
-    ``auto`` takes the first that works. It is opened on first use, which blocks, and reused. Raises ``NoWall`` when it
-    cannot be opened; this is remembered.
+    ``auto`` takes the first that works. It is opened on first use, which blocks, and reused; it has a thread for each
+    CPU, at most 16. Raises ``NoWall`` when it cannot be opened; this is remembered until ``close``.
     """
     with _lock:
         if not _pools:
@@ -84,7 +84,7 @@ async def run_job(pool: SandboxPool, job: Job, targets: Callable[[], list[Any]])
     """Run one job in the sandbox in a thread and return its result: how it ended, and which tests passed.
 
     ``targets`` loads the targets of the job's tests; it is called in the thread. The job is stopped when the caller is
-    cancelled. Raises ``SandboxFault`` when the tests could not run.
+    cancelled. Raises ``SandboxFault`` when the tests could not run, and what ``targets`` raises.
     """
     cancelled = threading.Event()
 

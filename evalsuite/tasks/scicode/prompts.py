@@ -95,9 +95,10 @@ def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence
 
 
 def first_python_block(text: str) -> str:
-    """Return the code of the first closed block that opens with a line ```` ```python ````, without import lines.
+    """Return the code from behind the first ```` ```python ```` at a line's end to the next line that begins with three
+    backticks, without import lines.
 
-    Empty without such a block. As in nvidia-scicode 26.3, in linear time.
+    Empty when one of them is missing. As in nvidia-scicode 26.3, in linear time.
     """
     start = text.find(f"{PYTHON}\n")
     if start < 0:
@@ -108,8 +109,10 @@ def first_python_block(text: str) -> str:
 
 
 def first_block(text: str) -> str:
-    """Return the code of a reply without import lines: of its first Python block, else its
-    first block, else the whole text.
+    """Return the code of a reply without import lines: of its first Python block, else its first block, else the whole
+    text.
+
+    A block that is not closed goes to the end.
     """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE

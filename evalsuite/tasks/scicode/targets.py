@@ -24,8 +24,8 @@ def targets_path(option: str | None, root: str | None = None) -> Path:
     """Return the path of the file of numeric targets: ``option``, else ``$SCICODE_TARGETS``, else
     ``root/scicode/test_data.h5``.
 
-    ``root`` is the folder that ``fetch`` wrote (None: none). Raises ``BadInput`` with the download
-    address when the file does not exist.
+    ``root`` is the folder that ``fetch`` wrote (None: none). Raises ``BadInput`` with the download address when the
+    file does not exist, also when ``option`` or the variable names a missing one and another exists.
     """
     given = option or os.environ.get(VARIABLE)
     if given and Path(given).is_file():
@@ -71,8 +71,8 @@ def _cached_sha256(path: str, changed: int, size: int) -> str:
 
 
 def check_targets(path: Path, tests: dict[str, int]) -> None:
-    """Raise ``BadInput`` unless the HDF5 file has a target for each test; ``tests``
-    maps step -> number of its tests.
+    """Raise ``BadInput`` unless ``path`` is an HDF5 file with a target for each test; ``tests`` maps step -> number of
+    its tests.
     """
     with _opened(path) as file:
         for step, count in tests.items():

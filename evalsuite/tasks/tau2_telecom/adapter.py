@@ -70,7 +70,9 @@ class Tau2Telecom:
         reward, 0 for an irregular end.
 
         The score's ``answer`` and ``stage`` are how the dialogue ended. Raises ``SampleFailed`` for a fault of the
-        simulated user or of its server, which is never scored 0, and when a reply does not arrive.
+        simulated user or of its server, which is never scored 0, and when a reply of the model does not arrive;
+        ``ContextOverflow`` when the model's first prompt is too long (a later one ends the dialogue with 0);
+        ``BadInput`` without a simulator; and what else ``tools.chat`` raises.
         """
         rules = Rules(max_steps=self.max_steps, max_errors=self.max_errors, agent_stop=self.agent_stop)
         dialogue = Dialogue(package_task(item), rules, tools)

@@ -82,7 +82,7 @@ class Dialogue:
         """Run the dialogue from its greeting to its end; messages, counters and ``end`` are recorded in this object.
 
         Raises ``SampleFailed`` for a fault of the simulated user or a missing reply, ``BadInput`` without a simulator,
-        ``ContextOverflow`` when the model's first prompt is too long.
+        ``ContextOverflow`` when the model's first prompt is too long, and what else ``tools.chat`` raises.
         """
         tau2, shared = package(), domain()
         self.environment = new_environment()
@@ -119,8 +119,8 @@ class Dialogue:
         """Request, record and return the next message of a side (a message of the package) and set
         ``end`` when it ends the dialogue.
 
-        None when the model gave no usable message, which ends the dialogue. Raises
-        ``SampleFailed`` as ``_user_message``.
+        None when the model gave no usable message, which ends the dialogue. Raises as ``_user_message`` or
+        ``_agent_message``.
         """
         if side == "user":
             message = await self._user_message()
@@ -139,8 +139,9 @@ class Dialogue:
     async def _agent_message(self) -> Any:
         """Request the message of the model under test, again up to ``retries`` times while it is empty, and return it.
 
-        None when there is none (empty, broken tool call, full context): ``end`` is then set, with reward 0. Raises
-        ``ContextOverflow`` when the first prompt is too long.
+        An empty reply that the token limit or the content filter ended is not requested again. None when there is no
+        message (empty, broken tool call, full context): ``end`` is then set, with reward 0. Raises ``ContextOverflow``
+        when the first prompt is too long, and what else ``tools.chat`` raises.
         """
         request = Request(tuple(self.agent_history), domain().agent_tools)
         for _ in range(1 + self.rules.retries):
@@ -164,8 +165,8 @@ class Dialogue:
     async def _user_message(self) -> Any:
         """Request the message of the simulated user, again up to ``retries`` times while it is unusable, and return it.
 
-        Raises ``SimulatorFailed`` when all are unusable, because the model is not at fault, and
-        ``BadInput`` without a simulator.
+        Raises ``SimulatorFailed`` when all are unusable, because the model is not at fault, ``SampleFailed`` when no
+        reply arrives, and ``BadInput`` without a simulator.
         """
         if self.tools.simulator is None:
             raise BadInput("task tau2_telecom needs a simulated user to talk with: simulator=NAME")

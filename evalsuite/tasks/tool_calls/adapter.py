@@ -59,8 +59,10 @@ class ToolCalls:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Send the turns to the model, one request each, until one is wrong; value 1 when all turns are right, else 0.
 
-        After a right turn the scripted results of its calls are added to the messages. ``parts`` has the fraction of
-        right turns. Raises ``SampleFailed`` when a reply does not arrive.
+        After a right turn the scripted results of its calls are added to the messages. ``parts`` has ``turns``, the
+        fraction of right turns, and ``as_text``, 1 if the last reply had a call left in its text, else 0. Raises what
+        ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too
+        long.
         """
         history: list[Mapping[str, Any]] = []
         turns, right = item.inputs["turns"], 0
@@ -87,7 +89,7 @@ def _shipped_questions() -> Path:
 def _with_results(reply: Reply, results: Sequence[Any]) -> list[Mapping[str, Any]]:
     """Return the messages that a right reply adds to a dialogue: the reply itself, then one tool message for each call.
 
-    ``results`` are the scripted results (JSON values) in the order of the calls.
+    ``results`` are the scripted results (JSON values) in the order of the calls; a call without one gets no message.
     """
     if not reply.tool_calls:
         return [{"role": "assistant", "content": reply.text}]

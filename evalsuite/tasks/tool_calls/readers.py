@@ -22,11 +22,11 @@ TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None, "ha
 def item(row: Mapping[str, Any], number: int) -> Item:
     """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls.
 
-    Raises ``BadInput`` naming the row for any other form.
+    Raises ``BadInput`` naming the row for any other form, and when a field is missing.
 
     Args:
         row: One JSON object of the file.
-        number: Its place from 0, the id of a row that has none.
+        number: Its place from 0, the id of a BFCL or evalscope row that has none (evalsuite's must have one).
     """
     try:
         if "turns" in row:

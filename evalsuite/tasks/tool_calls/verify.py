@@ -64,7 +64,8 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
 
     Args:
         reply: A whole reply; ``tool_calls`` holds name and arguments (JSON text) of each call.
-        expected: The calls to make, in any order; empty: the reply must answer in text and call nothing.
+        expected: The calls to make, in any order; empty: the reply must answer in text (not blank) and call nothing.
+            A single one named ``ANY`` stands for one or more calls of any tools.
         tools: The tools offered, as OpenAI schemas.
     """
     answer = _shown(reply)
@@ -173,9 +174,10 @@ def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[
 def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
     """Return whether two JSON values, ``actual`` and ``expected``, are the same argument by the JSON ``schema`` of it.
 
-    Numbers are equal by value and never equal to booleans or text; text is compared after Unicode normalisation and
-    white space, without case unless the schema lists or formats it; arrays keep their order unless the schema has
-    ``uniqueItems``; a key of an object may be absent where its value is the schema's default.
+    Numbers are equal by value and never equal to booleans or text, null equals only null; text is compared after
+    Unicode normalisation (NFC), with each run of white space as one space, and without case unless the schema has
+    ``enum``, ``const``, ``format`` or ``pattern``; arrays keep their order unless the schema has ``uniqueItems``; a key
+    of an object may be absent where its value is the schema's default.
     """
     if isinstance(expected, bool) or isinstance(actual, bool) or expected is None or actual is None:
         return actual is expected
