@@ -82,10 +82,11 @@ class TaskFacts:
 
 def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
     """Return the facts of the task ``name`` from the shipped card of its adapter, scaled to the selected items; None
-    when no card describes it.
+    when no card describes it. No data are loaded; its expected score, phi and tau are marked as assumed.
 
-    ``limit`` is the largest number of items per task, None for no limit. Raises ``BadInput`` for a selected group or
-    value that the card does not have, or that cannot be counted.
+    ``limit`` is the largest number of items per task, None for no limit. After a selection by ids the numbers per group
+    value are unknown (empty). Raises ``BadInput`` for a selected group or value that the card does not have, or that
+    cannot be counted.
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
@@ -120,7 +121,7 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
 
 def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
     """Return the typical tokens of an attempt that the benchmark's card states, with their source, for a model that
-    thinks or does not.
+    thinks or does not; ``p99`` and ``longest`` are None.
     """
     key = "thinking_on" if thinking else "thinking_off"
     source = " ".join(str(facts.typical["source"]).split())
@@ -131,8 +132,8 @@ def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
 
 
 def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> SourcedNumber:
-    """Return the expected score of the baseline, a fraction, with its source: published on one of ``cards`` for its
-    checkpoint, or for its base model, or assumed by the benchmark's card.
+    """Return the expected score of the baseline, a fraction, with its source: the first one published on ``cards`` for
+    its checkpoint, else the first for its base model, else the one that the benchmark's card assumes.
 
     Published scores of a part of the benchmark do not count.
     """
@@ -171,7 +172,7 @@ def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Seque
 
 def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact: bool) -> bool:
     """Return whether a card's column has the model's checkpoint (``exact``), or else whether the whole card is about
-    the model's base model.
+    the model's base model: the checkpoint's name holds the name of the card's model.
     """
     if exact:
         return bool(column.get("checkpoint") == model.checkpoint)
@@ -182,8 +183,8 @@ def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact:
 def _apply_selection(
     name: str, select: Select, total: int, strata: dict[str, dict[str, int]], groups: Sequence[str]
 ) -> tuple[int, dict[str, dict[str, int]]]:
-    """Return (number of selected items, group -> value -> number of items) after the selection by groups and then by a
-    file of ids, after which the groups are unknown (empty).
+    """Return (number of selected items, group -> value -> number of items) after the selection by groups, for which the
+    other groups are scaled proportionally, and then by a file of ids, after which the groups are unknown (empty).
 
     ``name``: the task, for messages. ``total``: items before. ``strata``: group -> value -> items before. ``groups``:
     all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted.

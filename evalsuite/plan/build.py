@@ -162,9 +162,10 @@ def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...
 def _comparable_groups(
     run: Run, groups: tuple[BaselineGroup, ...], cells: Mapping[tuple[str, str], RecordedBaseline]
 ) -> tuple[BaselineGroup, ...]:
-    """Leave out groups that cannot be compared; ``cells``: (folder label, task) -> recorded baseline.
+    """Return the groups without those that cannot be compared; ``cells``: (folder label, task) -> recorded baseline.
 
-    These are groups whose baseline is neither planned nor recorded, and whose candidates are only baselines of others.
+    Left out are groups whose baseline is neither planned nor recorded, and whose candidates all are baselines of other
+    groups.
     """
     labels = {label for label, _ in cells}
     here = {group.baseline for group in groups if group.baseline in run.models or group.label in labels}
@@ -254,9 +255,10 @@ def _expected_scores(
 
 
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
-    """Return the facts with the variance over repeats, sources and group sizes that ``cell`` recorded.
+    """Return the facts with what ``cell`` recorded: sources, variance over repeats if there is one, and group sizes
+    where the card has none.
 
-    ``fixed``: the baseline is not measured again, so that only the items that it has are compared.
+    ``fixed``: the baseline is not measured again, so that only as many items as it has are compared.
     """
     items = min(facts.items, cell.items) if fixed else facts.items
     share = items / cell.items

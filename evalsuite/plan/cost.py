@@ -78,8 +78,8 @@ class ModelCost:
     """Number of time windows; None without rate or window, or when a task does not fit."""
 
     def total(self, field: str) -> float:
-        """Return the sum over the tasks of one numeric field of ``TaskCost``: ``completion``, ``prompt`` (tokens),
-        ``attempts`` or ``disk`` (bytes).
+        """Return the sum over the tasks of one numeric field of ``TaskCost`` that is never None: ``completion``,
+        ``prompt`` (tokens), ``attempts`` or ``disk`` (bytes).
         """
         return float(sum(getattr(task, field) for task in self.tasks))
 
@@ -102,7 +102,8 @@ def task_cost(
     """Compute the tokens, seconds, disk space and fit into time windows of one benchmark on one model.
 
     ``lengths``: tokens of an attempt. ``max_tokens`` is the limit of one reply, None for none. ``concurrency``:
-    requests at a time, over which the endpoint's rate is divided. ``single``: an attempt is one reply.
+    requests at a time (at most one per attempt), over which the endpoint's rate is divided. ``single``: an attempt is
+    one reply. Times are None without a rate.
     """
     mean, attempts = lengths.completion.value, facts.attempts
     p99 = lengths.p99
@@ -160,8 +161,8 @@ def _auxiliary_tokens(per_attempt: Mapping[str, float] | None, attempts: int) ->
 def _unfit_attempts(
     attempts: int, mean: float, p99: float, lengths: TypicalLengths, stream: float | None, window: float | None
 ) -> float:
-    """Return the expected number of attempts that take longer than a window; 0.0 when the rate or the window is unknown
-    (None) or the longest recorded attempt fits.
+    """Return the expected number of attempts that take longer than a window, not rounded; 0.0 when the rate or the
+    window is unknown (None) or the longest recorded attempt fits.
 
     Uses a lognormal distribution through ``mean`` and ``p99`` (tokens). ``stream``: tokens per second of one request;
     ``window``: seconds.

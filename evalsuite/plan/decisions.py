@@ -140,7 +140,7 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
     """Compute what a benchmark can decide for ``candidates`` (names) against ``baseline`` with the margin of ``gate``:
     detectable difference, chances of the verdicts, repeats needed, also per group value.
 
-    Without a margin for the task in the gate, chances and repeats are None.
+    Without a margin for the task in the gate, margin, chances and repeats are None.
     """
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value
@@ -173,7 +173,8 @@ def release_chance(task_chances: Sequence[TaskChance], gate: Gate) -> ReleaseCha
     """Compute the chances of the verdicts on the whole gate by simulation (fixed seed); None when no benchmark of the
     plan has a margin.
 
-    ``task_chances``: the benchmarks against one baseline. Raises ``BadInput`` for an unknown tier.
+    ``task_chances``: the benchmarks against one baseline; those without a margin do not count. Raises ``BadInput`` for
+    an unknown tier.
     """
     with_margin = [(chance, chance.margin) for chance in task_chances if chance.margin is not None]
     if not with_margin:
@@ -218,7 +219,7 @@ def _strata(
     facts: TaskFacts, group: str, baseline: ExpectedBaseline, total: Design, gate: Gate
 ) -> tuple[StratumChance, ...]:
     """Return what each value of ``group`` can decide, in the order of ``facts``; ``total`` is the design of the whole
-    benchmark. Without a margin for the task in the gate the chances are None.
+    benchmark, scaled to the value's items. Without a margin for the task in the gate the chances are None.
     """
     margin, values, known = gate.margins.get(facts.name), facts.strata[group], baseline.strata.get(group, {})
     strata = []

@@ -17,8 +17,8 @@ from evalsuite.stats.power import ReleaseChances
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON types: everything that the tables show, unrounded; chances and scores are fractions,
-    times seconds.
+    """Return the plan as JSON types: everything that the tables show, unrounded; chances, scores and margins are
+    fractions, times seconds (``node_hours``, ``hours`` and ``gpu_hours``: hours), unknown values null.
     """
     return {
         "schema": SCHEMA,

@@ -96,7 +96,9 @@ class Placement:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether all models run at the same time on one machine, with judge and simulator."""
+        """Whether all models run at the same time on one machine, with judge and simulator; False when no server is
+        placed.
+        """
         (first, *others) = self.steps or (None,)
         return first is not None and not others and first.machines == 1 and not first.elsewhere and not self.unserved
 
@@ -130,10 +132,11 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
 
 def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model], machine: Machine) -> Placement:
     """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``), name -> settings, on a machine:
-    all in one step if they fit, else in several steps.
+    all in one step if they fit, else in several steps, the judge in the last.
 
-    The simulator must run while a model is evaluated; the judge may run afterwards (``evalsuite judge``). Demo models
-    need no server. What cannot be served, or has an unknown size, is listed as unserved.
+    The simulator must run while a model is evaluated; where it does not fit beside a model, it needs a machine of its
+    own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``). Demo models need no server. What
+    cannot be served, or has an unknown size, is listed as unserved.
     """
     model_servers = [_server((name,), model, machine) for name, model in models.items() if model.base_url != DEMO]
     auxiliary_servers = _auxiliary_servers(auxiliaries, machine)
@@ -172,8 +175,8 @@ def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model],
 
 
 def commands(step: Step, machine: Machine) -> list[tuple[PlacedServer, str]]:
-    """Return (server, launch command) for each server of a step; the command is empty when unknown, and selects the
-    server's own devices by an environment variable when several share the machine.
+    """Return (server, launch command) for each server of a step on the machine, not those elsewhere; the command is
+    empty when unknown, and selects the server's own devices by an environment variable when several share the machine.
     """
     launches: list[tuple[PlacedServer, str]] = []
     begin = 0
@@ -187,8 +190,9 @@ def commands(step: Step, machine: Machine) -> list[tuple[PlacedServer, str]]:
 
 
 def _precision_class(precision: str) -> str | None:
-    """Return ``bf16``, ``fp8`` or ``fp4`` for a model's ``precision`` by its beginning, in lower case; None for any
-    other, such as ``fp16``. ``nvfp4`` and ``nvfp4_v2`` are ``fp4``."""
+    """Return ``bf16``, ``fp8`` or ``fp4`` for a model's ``precision`` (lower case) by its beginning; None for any
+    other, such as ``fp16``. ``nvfp4`` and ``nvfp4_v2`` are ``fp4``.
+    """
     return next((kind for kind, prefix in (("bf16", "bf16"), ("fp8", "fp8"), ("fp4", "nvfp4"), ("fp4", "fp4"))
                  if precision.startswith(prefix)), None)  # fmt: skip
 
@@ -254,8 +258,8 @@ def node_hours(placement: Placement, hours: Mapping[str, float], simulated: Mapp
     """Return machines x hours of all steps; None when a model's hours are unknown.
 
     A step lasts as long as its slowest model. ``hours``: model -> hours of its endpoint. ``simulated``: model -> hours
-    of these in which a simulator must run, which count once more for one that needs a machine of its own. The judge's
-    time is not known and not counted.
+    of these in which a simulator must run, which count once more for each machine of its own. The judge's time is not
+    known and not counted.
     """
     total = 0.0
     for step in placement.steps:

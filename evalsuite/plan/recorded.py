@@ -58,8 +58,9 @@ class RecordedBaseline:
 def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
     """Find the best recorded cell of the model folder ``label`` on the task ``name`` in any run of ``results_dir``.
 
-    The variant must equal that of ``task``. Complete cells are preferred, then large ones, then new ones. Damaged cells
-    are skipped, because a plan must not fail on them. Returns None when there is none.
+    The variant must equal that of ``task``. Complete cells are preferred, then large ones, then new ones. Cells with
+    fewer than 20 measured answers are skipped, and damaged ones, because a plan must not fail on them. Returns None
+    when there is none.
     """
     candidates: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
@@ -92,8 +93,8 @@ def open_baseline(path: str, max_gb: float = MAX_GB) -> Iterator[tuple[str, dict
 
 
 def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline | None:
-    """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups; None when it has
-    another variant than ``task``, is damaged, or has fewer than 20 measured answers.
+    """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups, of the measured answers
+    only; None when it has another variant than ``task``, is damaged, or has fewer than 20 measured answers.
 
     ``location`` names the cell in reports.
     """
@@ -132,8 +133,8 @@ def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline |
 
 
 def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLengths:
-    """Return the recorded tokens of an attempt, each where the server reported it, else the ``typical`` ones; p99 and
-    longest are None when not recorded.
+    """Return the recorded tokens of an attempt (of judge and simulator when both prompt and completion are known), each
+    where it was recorded, else the ``typical`` ones; ``p99`` and ``longest`` are None when not recorded.
     """
     lengths, origin = recorded.lengths, f"recorded: {recorded.location}"
     completion, prompt = lengths.get("completion"), lengths.get("prompt")
@@ -148,8 +149,8 @@ def lengths_of(recorded: RecordedBaseline, typical: TypicalLengths) -> TypicalLe
 
 
 def phi_of(recorded: RecordedBaseline, facts: TaskFacts) -> SourcedNumber:
-    """Return phi (share of the binomial variance that is between repeats) as measured, with its source, or the assumed
-    one of ``facts`` when the cell has no repeats.
+    """Return phi (the variance of repeats of one item, as a fraction of that of independent answers) as measured, with
+    its source, or the assumed one of ``facts`` when the cell has no repeats or a score of 0 or 1.
     """
     if recorded.phi is None:
         return facts.phi
@@ -196,8 +197,9 @@ def _strata(groups: list[str], means: Floats, weight: Floats) -> dict[str, dict[
 
 
 def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[str, float | None]:
-    """Return the token lengths of a cell's attempts: ``completion`` and ``prompt`` means, ``p99`` and ``longest`` of
-    the generated tokens, and means of judge and simulator such as ``judge_prompt``; None where unknown.
+    """Return the token lengths of a cell's attempts: ``completion`` and ``prompt`` means, ``p99`` (from 100 attempts
+    on) and ``longest`` of the generated tokens, and means of judge and simulator such as ``judge_prompt``; None where
+    unknown.
 
     ``rows``: columns of the measured samples. Lengths of plain answers come from them, those of several requests or
     judged answers from the journals in ``folder``.
@@ -229,7 +231,7 @@ def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[st
 
 def _journal_totals(folder: Path) -> dict[tuple[str, str], list[int]]:
     """Sum the tokens of every attempt from the reply lines of the journals in ``folder``: (role, ``prompt_tokens`` or
-    ``completion_tokens``) -> one total per attempt.
+    ``completion_tokens``) -> one total per attempt with a count; incomplete last lines are ignored.
     """
     totals: dict[tuple[str, str], dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for path in sorted(folder.glob("journal-*.jsonl")):

@@ -66,16 +66,16 @@ class Screen:
 
     @property
     def recommended(self) -> ScreenOption | None:
-        """The smallest screen that drops a candidate leading by 2 points in at most 5 % of cases and is cheaper than
-        none; None if there is no such.
+        """The smallest screen that drops a candidate leading by 2 points in at most 5 % of cases and needs fewer tokens
+        than the whole suite for all; None if there is no such.
         """
         cheaper = (option for option in self.options if option.total.tokens < self.whole.tokens)
         return next((option for option in cheaper if option.dropped[LEADS[-1]] <= ACCEPTED_RISK), None)
 
 
 def screens(plan: Plan) -> tuple[Screen, ...]:
-    """Price screens of several sizes for every baseline of a plan that has at least ``FEWEST`` candidates; empty
-    without any.
+    """Price screens of several sizes for every baseline of a plan that has at least ``FEWEST`` (3) candidates among the
+    planned models; empty without any.
     """
     costs, devices = {cost.model: cost for cost in plan.costs}, _devices(plan)
     found = []

@@ -11,8 +11,8 @@ from evalsuite.plan.recorded import RecordedBaseline
 def baseline_warnings(
     run: Run, baseline: str | None, tasks: Mapping[str, TaskFacts], recorded: Mapping[str, RecordedBaseline]
 ) -> Iterator[str]:
-    """Yield warnings about a baseline that is only partly recorded or must still be measured; none when it is part of
-    the run and all is well.
+    """Yield warnings about a baseline that is only partly recorded or must still be measured, or that no model
+    declares; none when it is part of the run, or recorded for all tasks and items.
 
     ``baseline`` is its key (None: no model declares one), ``tasks`` the planned tasks, ``recorded`` its recorded cells
     by task.
@@ -37,7 +37,9 @@ def baseline_warnings(
 
 
 def auxiliary_warnings(run: Run, tasks: Mapping[str, TaskFacts]) -> Iterator[str]:
-    """Yield a warning for a judge and one for a simulator that ``tasks`` need and the run does not have."""
+    """Yield a warning for a judge and one for a simulator, each if some of ``tasks`` need it and the run does not have
+    it.
+    """
     judged = [name for name, facts in tasks.items() if facts.typical["judge"] is not None]
     if judged and run.judge is None:
         yield f"{', '.join(judged)}: no judge is chosen; answers wait for `evalsuite judge run=ID judge=NAME`."

@@ -45,11 +45,11 @@ def compare_run(
 ) -> RunComparison | None:
     """Compare the cells of a run with their baselines; None if no model has answered yet. Writes nothing.
 
-    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
-    cell declares. A baseline that is not in the run is looked up in the other runs of the same results folder. ``gate``
-    gives verdicts against its margins, unless the baseline is implausible; None gives none. Refused comparisons and
-    unreadable cards of ``config_dir`` (the user's folder of settings) are stated, not raised: the run itself is
-    complete.
+    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None, or a name that is found
+    nowhere, takes the one that each model declares. A baseline that is not in the run is looked up in the other runs of
+    the same results folder. ``gate`` gives verdicts against its margins, unless a baseline is implausible; None gives
+    none. Refused comparisons and unreadable cards of ``config_dir`` (the user's folder of settings) are stated in the
+    result, not raised: the run itself is complete.
     """
     cells = run_cells(folder)
     if not cells:
@@ -83,9 +83,9 @@ def report_run(
     nothing.
 
     ``folder`` is the run's folder; ``baseline``, ``config_dir`` and ``gate`` are as in ``compare_run``: the baseline's
-    name (None: as cells declare), the user's folder of settings, the margins of verdicts (None: no verdicts). ``svg``
-    writes the plots as SVG, too. The last lines printed are the verdict or the refusal of each candidate. Raises
-    ``StorageFailed`` when the report cannot be written.
+    name (None: as models declare), the user's folder of settings, the margins of verdicts (None: no verdicts). ``svg``
+    writes the plots as SVG, too. The last lines printed are notes, each candidate's refusals with its verdict or
+    changes, and without a baseline that it is missing. Raises ``StorageFailed`` when the report cannot be written.
     """
     compared = compare_run(folder, baseline, config_dir, gate=gate)
     if compared is None:
@@ -103,7 +103,9 @@ def report_run(
 
 
 def _conclusions(suite: SuiteComparison) -> Iterator[str]:
-    """Yield lines of text per candidate: its refused comparisons, and its verdict or, without a gate, its changes."""
+    """Yield lines of text per candidate: its refused comparisons, and its verdict or, where it has
+    none, its changes.
+    """
     verdicts = {(release.baseline, release.candidate): release for release in suite.releases}
     for pair in suite.pairs:
         title = f"{suite.table.title(pair.candidate)} against {suite.table.title(pair.baseline)}"
@@ -147,8 +149,8 @@ def show(report: WrittenReport) -> None:
 def write(
     suite: SuiteComparison, out: Path, cards: Sequence[Card], *, audit: bool = False, svg: bool = False
 ) -> WrittenReport:
-    """Write all files of a report into the folder ``out``, which is created: page, Markdown, model card, hub metadata,
-    CSV tables, plots and ``comparison.json``.
+    """Write all files of a report into the folder ``out``, which is created: page with its texts, Markdown, model card,
+    hub metadata, CSV tables, plots and ``comparison.json``.
 
     ``cards`` are the published model cards that the measured scores are compared with, ``audit`` shows whether the
     cards themselves are sound, too; ``svg`` adds plots as SVG. Returns what a terminal shows of it. Raises
@@ -183,7 +185,9 @@ def write(
 
 
 def _facts(suite: SuiteComparison) -> list[str]:
-    """Return lines about each cell: its settings, then warnings about its servers and, if many, interrupted answers."""
+    """Return lines about each cell: its model, task, run and settings, then warnings about its servers and, if many,
+    interrupted answers.
+    """
     facts: list[str] = []
     for cell in suite.table.cells:
         origin = "recorded elsewhere" if cell.imported else str(cell.identity.get("checkpoint"))

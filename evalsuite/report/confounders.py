@@ -34,7 +34,7 @@ class Confounder:
 
 def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
     """Return the server facts that are known for both models and differ, prompt token warnings, and facts that changed
-    within one cell; equal ones of several tasks are joined into one.
+    within one cell; equal ones of several tasks are joined into one. Empty without any.
 
     Facts of every kind are included, also those that differ because they are compared (``expected``).
     """
@@ -58,8 +58,8 @@ def confounders(suite: SuiteComparison) -> tuple[Confounder, ...]:
 
 
 def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
-    """Return lines about what differed besides the checkpoint, for the first screen of the page; empty without
-    differences.
+    """Return lines about what differs besides the subject of the comparison (kind ``expected``), for the first screen
+    of the page; empty without differences.
 
     Candidates with the same differences share a line. Facts that are known to change numbers come first; of further
     facts and lines (more than five) only the number is stated.
@@ -88,8 +88,8 @@ def _short(value: str) -> str:
 
 
 def confounders_table(facts: Sequence[Confounder]) -> Table:
-    """Build the table of the server facts that could explain a delta other than the quantization; facts of kind
-    ``expected`` are only counted in a note.
+    """Build the table of the server facts that could explain a delta other than the quantization, one row each; facts
+    of kind ``expected`` are only counted in a note.
     """
     columns = (
         Column("fact", number=False),

@@ -109,8 +109,9 @@ def lines_output(*, stderr: bool = False) -> Console:
 
 
 def show(tables: Iterable[Table], headline: str, console: Console) -> None:
-    """Print a headline (none if empty) and tables with their notes on ``console``; columns, intervals or the table form
-    give way on a narrow terminal.
+    """Print a headline (none if empty) and tables with their notes on ``console``. On a narrow terminal columns that
+    are not essential and intervals are left out, which is stated, and if that is not enough, rows are printed as
+    paragraphs.
     """
     if headline:
         console.print(Text(headline, style="bold"))
@@ -120,7 +121,7 @@ def show(tables: Iterable[Table], headline: str, console: Console) -> None:
 
 def fits(table: Table, width: int) -> bool:
     """Return whether a terminal of ``width`` characters has room for all essential columns of a table, intervals
-    included.
+    included, text columns folded to 32 characters.
     """
     return _width(table, _fitting_columns(table, width)) <= width
 

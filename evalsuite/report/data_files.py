@@ -26,8 +26,8 @@ file."""
 
 
 def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
-    """Return the content of ``comparison.json``: all numbers of tables and plots, except those that describe how a run
-    went (timeline, rate, retries).
+    """Return the content of ``comparison.json`` except ``cards``: all numbers of tables and plots, without those that
+    describe how a run went (timeline, rate, retries).
 
     In addition to the documented keys of a comparison: ``cells`` (the numbers of each cell as in ``summary.json``, with
     its run and title), ``confounders`` (server facts that differ) and ``series`` (task -> ``lengths`` and ``budgets``,
@@ -71,10 +71,11 @@ def flat_tables(content: Mapping[str, Any]) -> dict[str, list[Row]]:
 
 
 def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Write every table of a report with rows as CSV into ``folder``, which is created; returns the names of the files.
+    """Write every table of a report that has rows as CSV into ``folder``, which is created; returns the names of the
+    files.
 
-    ``content`` is that of ``comparison.json``. All other ``*.csv`` in the folder are deleted. An empty field is
-    unknown.
+    ``content`` is that of ``comparison.json``. All ``*.csv`` that were in the folder are deleted first. An empty field
+    is unknown.
     """
     tables = flat_tables(content)
     folder.mkdir(parents=True, exist_ok=True)

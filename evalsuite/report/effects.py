@@ -13,8 +13,8 @@ _MEAN = {"checkpoint": "mean of both servers", "server": "mean of both checkpoin
 
 
 def effects_table(suite: SuiteComparison) -> Table:
-    """Build the table of all checkpoint and server effects; without arms that differ in server facts on purpose
-    (``varies``) it has no rows.
+    """Build the table of all checkpoint and server effects, a row of dashes for a task without numbers; without arms
+    that differ in server facts on purpose (``varies``) it has no rows.
     """
     columns = (
         Column("benchmark", number=False),

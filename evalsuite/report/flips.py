@@ -50,8 +50,8 @@ class FlipsOfTask:
 
 
 def flips_of_task(suite: SuiteComparison, task: str) -> FlipsOfTask:
-    """Collect the outcomes and lengths of all models on one task as data of the page's flip browser, with items in the
-    order of the plan.
+    """Collect the outcomes and lengths of all models on one task as data of the page's flip browser: every item that
+    any cell plans, in the order of the cells' plans; pairs of models only where they may be compared.
     """
     table = suite.table
     cells = tuple(cell for cell in table.cells if cell.task == task)
@@ -87,8 +87,8 @@ def write_texts(flips: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_
     gated tasks.
 
     ``stamp`` identifies the report, ``limit`` is the size in bytes above which only items with different outcomes are
-    written. Returns (per cell and repeat the number of the file of each item, None for an item without one and for each
-    cell of a gated task; a description of what was left out, empty if nothing).
+    written. Returns (for each cell a list per repeat of the file's number for each item, None for an item without a
+    text, and None for each cell of a gated task; a description of what was left out, empty if nothing).
     """
     task = str(flips.data["task"])
     task_folder = folder / task
@@ -211,8 +211,8 @@ def _write_shard(path: Path, head: Sequence[Any], texts: Mapping[str, Any]) -> N
 
 
 def script_json(value: Any) -> bytes:
-    """Return ``value`` as JSON that is safe inside a script element and inside JavaScript, for any text that a model
-    wrote.
+    """Return ``value`` as JSON (UTF-8) that is safe inside a script element and inside JavaScript, for any text that a
+    model wrote.
     """
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:

@@ -88,8 +88,8 @@ def ratio(value: float | None) -> str:
 
 
 def tokens(number: float | None) -> str:
-    """Format a number of tokens with three significant digits (below 1 one decimal): ``127``, ``4,310``; None and
-    infinite numbers are a dash.
+    """Format a number of tokens, rounded to three significant digits and whole tokens: ``127``, ``4,310``; below 1 one
+    decimal. None and infinite numbers are a dash.
     """
     if number is None or not isfinite(number):
         return UNKNOWN
@@ -114,7 +114,7 @@ HETEROGENEITY = (
 
 
 def amount(number: float) -> str:
-    """Format a number of tokens shortly: ``4,120``, ``64 k`` (from 10,000), ``58.7 M``, ``1.2 G``."""
+    """Format a number of tokens shortly: ``4,120`` (whole numbers below 10,000), ``64 k``, ``58.7 M``, ``1.2 G``."""
     for size, unit in ((1e9, "G"), (1e6, "M")):
         if number >= size:
             return f"{number / size:,.1f} {unit}"

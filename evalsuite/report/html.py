@@ -46,7 +46,8 @@ def write_page(
     out: Path,
     demo: str,
 ) -> Path:
-    """Write ``report.html`` and the files of answers in ``texts/`` into ``out``; returns the page's path.
+    """Write ``report.html`` and the files of answers in ``texts/`` into ``out``, which must exist; returns the page's
+    path. Older files of answers of the same tasks are deleted.
 
     ``content`` is the content of ``comparison.json``, ``tables`` are shown below the page's own, ``facts`` describe the
     cells of the report, ``demo`` is the label of demo models (empty for real ones).
@@ -113,15 +114,15 @@ def _render(view: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value for the page: in plain strings, marks that reverse or hide text become visible signs; anything
-    else (our own scripts) is returned as it is.
+    """Return a value for the page: in plain strings, control characters and marks that reverse or hide text become
+    visible signs; anything else (our own scripts) is returned as it is.
     """
     return safe_text.terminal(value) if type(value) is str else value
 
 
 def sort_key(text: str) -> str:
-    """Return the key by which a table cell is sorted: its first number with nine decimals; without a number the text
-    itself, or a very low number for a dash.
+    """Return the key by which a table cell is sorted: its first number with nine decimals (``1,043`` is one number);
+    without a number the text itself, or a very low number for a dash.
     """
     number = _NUMBER.search(text)
     if number is None:

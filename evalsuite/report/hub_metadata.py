@@ -27,10 +27,10 @@ Results of other datasets are not accepted in ``.eval_results``."""
 
 
 def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
-    """Write the hub's metadata of every real model with complete, whole tasks into ``folder/<model>/``:
-    ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for registered benchmarks.
+    """Write the hub's metadata of every real model with a known checkpoint and complete, whole tasks (no others) into
+    ``folder/<model>/``: ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for registered benchmarks.
 
-    Returns the paths of the written files relative to ``folder``.
+    Returns the paths of the written files relative to ``folder``. Older files of other models stay.
     """
     written: list[str] = []
     for model in suite.table.models:

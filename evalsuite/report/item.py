@@ -57,7 +57,7 @@ class Answers:
 
 def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
     """Read all answers to an item from the folders of ``cells``; cells whose model some cell names as its baseline come
-    first. A cell without answers to it has no rows.
+    first, the order else stays. A cell without answers to it has no rows.
     """
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)
@@ -73,7 +73,7 @@ def item_json(
     answers: Sequence[Answers], repeats: Sequence[int], *, include_gated_text: bool = False
 ) -> dict[str, Any]:
     """Return the given ``repeats`` of an item as the JSON document of ``evalsuite show``: task, item, groups, and each
-    model's samples.
+    model's samples; repeats without an answer are left out, ``mean`` is over all repeats.
 
     Answers, notes and texts of gated tasks are null without ``include_gated_text``. At least one model must have
     answered.
@@ -119,10 +119,10 @@ def print_item(
     answers: Sequence[Answers], repeats: Sequence[int], output: Console, *, include_gated_text: bool = False
 ) -> None:
     """Print the outcomes of all repeats on ``output``, then the answers of the given ``repeats`` next to each other,
-    with the first difference from the baseline marked.
+    with the first difference from the baseline's answer marked, where it has one.
 
-    ``answers``: those of each model, the baseline's first. Texts of gated tasks are printed only with
-    ``include_gated_text``, and are then marked as not for publication.
+    ``answers``: those of each model, the baseline's first; at least one model must have answered. Texts of gated tasks
+    are printed only with ``include_gated_text``, and are then marked as not for publication.
     """
     answers = [replace(answer, rows={repeat: _shown(row) for repeat, row in answer.rows.items()}) for answer in answers]
     cell = answers[0].cell
@@ -228,10 +228,9 @@ def _field(row: Mapping[str, Any], name: str, *, gated: bool, whole: bool) -> Te
 
 def _mark(base: Answers | None, answer: Answers, repeat: int) -> dict[str, int]:
     """Find where the texts of an answer at this repeat first differ from the baseline's: ``reasoning`` and ``text`` ->
-    index of the character.
+    index of the character, -1 for no difference.
 
-    -1: no difference. Empty for the baseline itself or without a baseline (None); the key ``compared`` is set for the
-    others.
+    Empty for the baseline itself or without a baseline (None); the key ``compared`` is set for the others.
     """
     if base is None or base is answer:
         return {}

@@ -18,8 +18,9 @@ from evalsuite.sandbox import safe_text
 
 
 def gate_junit(suite: SuiteComparison) -> str:
-    """Return the JUnit file of a gate as XML text: one suite per candidate, one case per benchmark; undecided and
-    failed advisory verdicts are skipped cases.
+    """Return the JUnit file of a gate as XML text: one suite per candidate, with a case for each benchmark with a
+    verdict, for each required one that was not measured, for the suite mean (if tested) and for the release. Undecided,
+    unmeasured and failed advisory ones are skipped cases.
     """
     root = ET.Element("testsuites", name="evalsuite gate")
     for release in suite.releases:

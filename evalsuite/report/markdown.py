@@ -9,7 +9,7 @@ from evalsuite.sandbox import safe_text
 def document(
     headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Iterable[tuple[str, str, str]]
 ) -> str:
-    """Return the whole report as Markdown, all texts escaped.
+    """Return the whole report as Markdown, all texts escaped: headline, facts, plots, tables.
 
     ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report, line below it).
     """

@@ -47,7 +47,8 @@ class _Layout:
 
 
 def card_text(suite: SuiteComparison, demo: str, cards: Sequence[Card] = ()) -> str:
-    """Return the Markdown of ``card.md``: the score table in the layout of a published card, and folded details.
+    """Return the Markdown of ``card.md``: the score table in the layout of a published card (``n/a`` for a cell without
+    a score), and folded details.
 
     ``demo`` is the label of runs with demo models (not empty when the suite has any); ``cards`` are the published cards
     that the report compares with.
@@ -110,7 +111,9 @@ def _folded(summary: str, body: str) -> str:
 
 
 def protocol_text(score: CellScore) -> str:
-    """Return a cell's protocol as text: task, adapter version, variant and, for several, the number of passes."""
+    """Return a cell's protocol as text: task, adapter version, variant and, for several, the number of repeats
+    ("passes").
+    """
     repeats = f", mean of {score.repeats} passes" if score.repeats > 1 else ""
     return f"evalsuite {score.cell.task} {score.cell.manifest['version']}, {score.cell.identity['variant']}{repeats}"
 
@@ -185,8 +188,8 @@ def _setting(name: str, value: object) -> str:
 
 
 def settings_text(score: CellScore) -> str:
-    """Return all sampling fields of a cell and its thinking switch as one text; "settings unknown ..." for imported
-    answers.
+    """Return all sampling fields of a cell, also those not set, and its thinking switch as one text; "settings unknown
+    ..." for imported answers.
     """
     sampling, thinking = score.cell.identity.get("sampling"), score.cell.identity.get("thinking")
     if sampling is None:

@@ -20,10 +20,11 @@ _SHOWN = 600
 
 def moved_items(table: RunTable, row: Comparison, group: str, value: str) -> pd.DataFrame:
     """Return the items with the value ``value`` of the group ``group`` whose mean score changed, the largest losses
-    first.
+    first; items without a score in one of the models are left out.
 
     One row per item; the columns are ``item_id``, ``baseline_score``, ``candidate_score`` and ``change``, scores as
-    fractions of 1. ``row`` names the two cells, whose rows are taken from ``table``.
+    fractions of 1. ``row`` names the two cells, whose rows are taken from ``table``. Raises ``KeyError`` for an unknown
+    group.
     """
     before, after = (item_means(planned_rows(table, side.cell)) for side in (row.baseline, row.candidate))
     before = before[before[group_column(group)].astype(str) == value]
@@ -34,10 +35,11 @@ def moved_items(table: RunTable, row: Comparison, group: str, value: str) -> pd.
 
 
 def drops_html(table: RunTable, row: Comparison, group: str, *, values: int = 5, items: int = 10) -> str:
-    """Return the drops on the values of a group as HTML that opens: a drop shows its items, an item both answers.
+    """Return the drops on the values of a group as an HTML fragment that opens: a drop shows its items that changed, an
+    item the first answer of both models.
 
-    The largest drops come first; ``values`` and ``items`` are the most that are listed. Answers are read from the
-    cells' folders. Items of gated tasks are counted and not shown.
+    The largest drops come first, those without significance included; ``values`` and ``items`` are the most that are
+    listed. Answers are read from the cells' folders. Items of gated tasks are counted and not shown.
     """
     parts = [] if row.paired is None else row.paired.groups.get(group, ())
     drops = sorted((part for part in parts if part.change.delta < 0), key=lambda part: part.change.delta)
@@ -65,8 +67,8 @@ def _summary(drop: GroupChange, moved: pd.DataFrame) -> str:
 
 
 def _item(row: Comparison, item: str) -> str:
-    """Return a folded HTML list entry of one item with the answers of both models, read from disk, and the command that
-    shows it.
+    """Return a folded HTML list entry of one item with the first answer of both models, read from disk, and the command
+    that shows it.
     """
     both = answers_of([row.baseline.cell, row.candidate.cell], item)
     cell = row.candidate.cell

@@ -172,8 +172,8 @@ def _all_tasks(costs: Sequence[ModelCost]) -> list[TaskCost]:
 
 
 def placement_table(placement: Placement, node_hours: float | None) -> Table:
-    """Build the table of the steps in which a machine serves the models; ``node_hours``, a note, is None without
-    a rate.
+    """Build the table of the steps in which a machine serves the models, with what is not served; ``node_hours``, shown
+    in a note, is None when unknown.
     """
     columns = (
         Column("step"),

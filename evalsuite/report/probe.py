@@ -15,7 +15,7 @@ FOLDER = "probe"
 
 def read_probes(run: Path) -> list[dict[str, Any]]:
     """Read the probes on record in a run's folder (``probe/*.json``), sorted by file name; files that are unreadable or
-    no probe are left out.
+    no probe are left out. Empty without that folder.
     """
     probes = []
     for path in sorted((run / FOLDER).glob("*.json")):
@@ -36,8 +36,8 @@ def probe_tables(probe: Mapping[str, Any]) -> list[Table]:
 
 
 def verdict_line(probe: Mapping[str, Any]) -> str:
-    """State the outcome of a probe (the content of ``probe.json``) in one sentence: alarms, blindness, no difference,
-    or its size.
+    """State the outcome of a probe (the content of ``probe.json``) in one sentence, the first that holds: its alarms,
+    why it cannot see a difference, that none was found, or the size of the divergence.
     """
     if probe["alarms"]:
         return f"ALARM: {'; '.join(probe['alarms'])}"
@@ -121,7 +121,7 @@ def _bounds(ratio: Mapping[str, float], form: str, scale: float = 1.0) -> str:
 
 def probes_of(suite: SuiteComparison) -> list[tuple[str, list[Table]]]:
     """Return (model and outcome in a sentence, tables) of every probe on record in the runs of a report, for a section
-    of the page.
+    of the page; empty without any.
     """
     runs = dict.fromkeys(cell.folder.parents[1] for cell in suite.table.cells)
     return [

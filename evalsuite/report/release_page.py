@@ -148,8 +148,8 @@ def _settings(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _superseded(run: Path) -> list[str]:
-    """Return lines with the reasons why cells of this run were asked again, read from ``superseded/*/reason.txt``: a
-    reader of a verdict has to know of earlier answers.
+    """Return lines with the reasons why earlier answers of this run's models were archived, read from
+    ``superseded/*/reason.txt``: a reader of a verdict has to know of earlier answers.
     """
     models = dict.fromkeys(cell.parent for cell in cell_folders(run))
     notes = [note for model in models for note in sorted(model.glob("superseded/*/reason.txt"))]

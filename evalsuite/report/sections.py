@@ -69,8 +69,8 @@ class TokenRow:
 
 
 def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """Return the comparisons of every candidate, with verdicts when a gate was given, as texts for the page;
-    ``content`` is that of ``comparison.json``.
+    """Return the comparisons of every candidate as texts for the page, with verdicts when a gate was given; second runs
+    of a baseline (A/A) count as candidates without verdict. ``content`` is that of ``comparison.json``.
     """
     releases: Mapping[str, Any] = content.get("releases") or {}
     candidates: list[Candidate] = []
@@ -110,8 +110,8 @@ def without_verdict(suite: SuiteComparison) -> str:
 
 
 def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, unknown facts.
-    ``content`` is that of ``comparison.json``.
+    """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, parts of tasks,
+    missing answers, unknown facts, noise, untested groups. ``content`` is that of ``comparison.json``.
     """
     lines: list[str] = []
     for row in content["rows"]:
@@ -146,8 +146,8 @@ def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...
 
 
 def tokens(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[TokenRow, ...]:
-    """Return, per comparison with known lengths, the mean tokens of an answer of both models and the paired ratio as
-    text; ``content`` is that of ``comparison.json``.
+    """Return, for each comparison with a known ratio of generated tokens, the mean tokens of an answer of both models
+    and the paired ratio as text; ``content`` is that of ``comparison.json``.
     """
     by_cell = {(cell["model"], cell["task"]): cell["tokens"]["completion"] for cell in content["cells"]}
     return tuple(
