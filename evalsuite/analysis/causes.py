@@ -37,8 +37,8 @@ class BudgetedScores:
     """The same fraction of the candidate's answers."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: a dict of the fields and ``delta`` (candidate minus baseline
-        score).
+        """Return an entry of the list ``budgets`` of a row of ``comparison.json``: a dict of the fields and ``delta``
+        (candidate minus baseline score), fractions.
         """
         return {
             "tokens": self.tokens,
@@ -68,7 +68,7 @@ class Stability:
     """The rest of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: a dict of all fields."""
+        """Return the entry ``stability`` of a row of ``comparison.json``: a dict of all fields."""
         return {
             "lost": self.lost,
             "gained": self.gained,

@@ -51,8 +51,8 @@ class ShareChange:
     """The paired change."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: both fractions, their delta, its 95 % interval, p value and
-        method.
+        """Return the entry ``truncation`` or ``degenerate`` of a row of ``comparison.json``: both fractions, their
+        delta, its 95 % interval and p value (null when unknown) and method.
         """
         change = self.change
         return {
@@ -123,7 +123,9 @@ class OutcomeShift:
     """Adjusted p value."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: outcome, adjusted p value, both fractions and their change."""
+        """Return an entry of the list ``outcome_shifts`` of a row of ``comparison.json``: outcome, adjusted p value,
+        both fractions and their change.
+        """
         return {"outcome": self.outcome, "p_holm": self.p_holm, **self.share.to_json()}
 
 

@@ -58,8 +58,8 @@ class GroupChange:
         return self.change.delta / self.change.stderr if self.change.stderr else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: value, number of items, scores, delta with its error and p values,
-        items lost and gained.
+        """Return an entry of ``groups`` of a row of ``comparison.json``: value, number of items, scores, delta with its
+        error and p values (null when unknown), items lost and gained; fractions of 1.
         """
         return {
             "value": self.value,

@@ -25,8 +25,8 @@ class Extreme:
     """Outcome or fault -> its part of the delta."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: both scores, delta with error and intervals, method, and the parts
-        of the delta by cause.
+        """Return the entry ``worst`` or ``best`` of ``bounded`` in ``comparison.json``: both scores, delta with error
+        and intervals (null when unknown), method, and the parts of the delta by cause.
         """
         change = self.change
         return {

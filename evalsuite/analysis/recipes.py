@@ -41,7 +41,7 @@ class Recipe:
     """Mean generated tokens of an answer, the tasks with equal weight; None when unknown."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``comparison.json``: a dict of all fields."""
+        """Return an entry of ``candidates`` in the list ``recipes`` of ``comparison.json``: a dict of all fields."""
         return {
             "model": self.model,
             "score": self.score,
@@ -70,7 +70,8 @@ class RecipeChoice:
 
     def to_json(self) -> dict[str, Any]:
         """Return an entry of the list ``recipes`` of ``comparison.json``: baseline, tasks used and left out, candidates
-        with the highest score first, the best one's name and its delta, raw and corrected for the choice.
+        with the highest score first, the best one's name and its delta, raw and corrected for the choice (null when
+        unknown).
         """
         return {
             "baseline": self.baseline,

@@ -77,10 +77,10 @@ def release_verdict(
 ) -> tuple[ReleaseVerdict, dict[str, Verdict]]:
     """Decide on a candidate from its comparisons ``rows`` with one baseline.
 
-    Tasks without a margin in the gate get their detectable difference as one and decide nothing. Tasks of the gate that
-    were not compared leave the release undecided when they are critical. Returns (the verdict on the candidate, task ->
-    verdict on each task of ``rows`` with a margin or a detectable difference). Raises ``BadInput`` for a margin that is
-    not above 0 or an unknown tier.
+    Tasks without a margin in the gate get their detectable difference as one and decide nothing. Critical tasks of the
+    gate that were not compared leave the release undecided, unless it fails. Returns (the verdict on the candidate,
+    task -> verdict on each task of ``rows`` with a margin or a detectable difference). Raises ``BadInput`` for a margin
+    that is not above 0 or an unknown tier.
     """
     compared = {row.task: row for row in rows}
     limits = _margins(compared, gate)

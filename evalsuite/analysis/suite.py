@@ -191,7 +191,7 @@ def compare_all(
 
 def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
     """Return a copy of ``suite`` with verdicts on its comparisons against the margins of ``gate``, and one release
-    verdict per candidate; A/A pairs (a model against itself) get none.
+    verdict per candidate that has a comparison; A/A pairs (a model against itself) get none.
 
     Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """

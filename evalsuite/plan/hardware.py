@@ -132,7 +132,8 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
 
 def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model], machine: Machine) -> Placement:
     """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``), name -> settings, on a machine:
-    all in one step if they fit, else in several steps, the judge in the last.
+    all in one step if they fit, else in several steps, the judge in the last. A model larger than the machine gets a
+    step on several.
 
     The simulator must run while a model is evaluated; where it does not fit beside a model, it needs a machine of its
     own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``). Demo models need no server. What

@@ -54,8 +54,8 @@ def flat_tables(content: Mapping[str, Any]) -> dict[str, list[Row]]:
     """Return the content of ``comparison.json`` as tables: name -> rows, each a map from column to one plain, unrounded
     value.
 
-    The names are scores, deltas, effects, groups, causes, suite, recipes, lengths and budgets. Scores, deltas and their
-    bounds are fractions of 1.
+    The names are scores, deltas, effects, groups, causes, suite, recipes, lengths and budgets; a table may have no
+    rows. Scores, deltas and their bounds are fractions of 1.
     """
     return {
         "scores": _scores(content["cells"]),

@@ -30,8 +30,8 @@ def write(series: Series, out: Path, *, svg: bool) -> None:
 
 
 def show(series: Series) -> None:
-    """Print the table of the charts, the commands that measure open alarms again, and why the last night is
-    incomplete.
+    """Print the table of the charts, the commands that measure open alarms again, and why the last night is incomplete,
+    if it is.
     """
     output = console.standard_output()
     console.show([table(series)], "", output)

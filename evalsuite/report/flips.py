@@ -169,7 +169,9 @@ def _texts_size(cell: TableCell) -> int:
 
 
 def _rows_with_texts(cell: TableCell) -> Iterator[tuple[Any, ...]]:
-    """Yield each stored row of a cell as a tuple of the columns in ``_TEXTS``; sealed cells are read in batches."""
+    """Yield each stored row of a cell as a tuple of the columns in ``_TEXTS``, in batches where the samples file is up
+    to date, else from the journals.
+    """
     batches = (
         pq.ParquetFile(cell.folder / SAMPLES).iter_batches(64, columns=list(_TEXTS))
         if is_current(cell.folder)

@@ -76,7 +76,7 @@ def probability(p_value: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """Format a number of items: ``1,043``; expected (fractional) numbers keep one digit: ``12.3``; None is a dash."""
+    """Format a number of items: ``1,043``; expected (fractional) numbers keep one decimal: ``12.3``; None is a dash."""
     if number is None:
         return UNKNOWN
     return f"{number:,.0f}" if abs(number - round(number)) < 1e-9 else f"{number:,.1f}"

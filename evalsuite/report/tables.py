@@ -23,8 +23,8 @@ they occur."""
 
 
 def scores_table(suite: SuiteComparison) -> Table:
-    """Build the table of every cell's score with 95 % interval (percent), outcomes and tokens; incomplete cells have no
-    score.
+    """Build the table of every cell's score with 95 % interval (percent), outcomes and tokens; incomplete and withheld
+    cells have a word instead of the score.
     """
     faults = tuple(name for name in _FAULTS if any(score.outcomes[name] for score in suite.scores))
     shown = ("correct", *CAUSES, *faults)
@@ -80,7 +80,7 @@ def _speed_note(scores: Iterable[CellScore]) -> str:
 
 def delta_table(suite: SuiteComparison) -> Table:
     """Build the table of all comparisons and suite means: delta with interval, p value, flips, recovery, detectable
-    difference and, if any, verdict.
+    difference and, if any, verdict. Comparisons without numbers have "refused" or "none" in place of the delta.
     """
     has_verdicts = any(row.verdict for row in suite.comparisons)
     columns = (
@@ -132,9 +132,10 @@ def causes_table(suite: SuiteComparison) -> Table:
 
 
 def group_tables(suite: SuiteComparison) -> tuple[Table, ...]:
-    """Build one table of changes for each task, baseline and group, with the group values sorted by the worst drop.
+    """Build one table of changes for each task, baseline and group, with the group values sorted by the worst drop;
+    comparisons without numbers are left out.
 
-    What a star means stands below the first.
+    What a star means stands below the first only.
     """
     built: list[Table] = []
     for task in suite.table.tasks:

@@ -105,8 +105,8 @@ def _row(row: Comparison) -> dict[str, Any]:
 
 
 def _cell(table: RunTable, cell: TableCell) -> dict[str, Any]:
-    """Return the names and identity of a cell, with SHA-256 hashes of the identity and of its samples in order of items
-    and repeats.
+    """Return the names and identity of a cell, with SHA-256 hashes of the identity and of its samples (item, repeat,
+    outcome, value, prompt hash) in order of items and repeats.
     """
     rows = table.rows(cell).sort_values(["item_id", "repeat"])
     digest = hashlib.sha256()
@@ -166,11 +166,11 @@ def verdict_summary(
     candidate_count: CandidateCount,
     settings: Report,
 ) -> list[str | Table]:
-    """Return the lines and tables that show the verdict on one screen, in order: a table per candidate, anomalies,
-    warnings, notes, waiver and number of candidates.
+    """Return the lines and tables that show the verdict on one screen, in order: the note on demo models, a table per
+    candidate, anomalies, warnings, notes, waiver and number of candidates.
 
-    ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores;
-    ``candidate_count``: number of candidates of this baseline.
+    ``inputs``: the cells and the baseline file; ``implausible``: baseline cells that are far from published scores,
+    used all the same for the reason in ``settings``; ``candidate_count``: number of candidates of this baseline.
     """
     lines: list[str | Table] = [DEMO_NOTE] if suite.demo else []
     lines += [_table(suite, release) for release in suite.releases]

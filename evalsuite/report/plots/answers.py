@@ -27,8 +27,8 @@ def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Draw the answers that are not correct on ``ax``, as stacked bars by outcome, in percent of each cell's
-    samples.
+    """Draw the answers that are wrong, truncated, refused or without a readable result on ``ax``, as stacked bars by
+    outcome, in percent of each cell's samples.
     """
     for place, score in enumerate(scores):
         left, total = 0.0, sum(score.outcomes.values()) or 1
@@ -70,8 +70,8 @@ def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> N
 
 
 def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
-    """Draw the score of every model in percent at smaller token budgets on ``ax``; longer answers count as wrong. Only
-    labels when no lengths are known.
+    """Draw the score in percent at smaller token budgets of every model with known lengths on ``ax``; longer answers
+    count as wrong. Only labels when there is none.
     """
     curve = token_budgets(table, task)
     if curve is not None:

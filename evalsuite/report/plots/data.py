@@ -105,8 +105,8 @@ class SlotUse:
 
 
 def lengths(table: RunTable, task: str) -> LengthDistribution | None:
-    """Compute the distribution of generated tokens of a task's answers, by model and outcome; None when no lengths are
-    known.
+    """Compute the distribution of generated tokens (of the last reply of an attempt) of a task's stored answers, by
+    model and outcome; None when no lengths are known.
     """
     rows = _rows_with_lengths(table, task)
     if rows.empty:
@@ -130,8 +130,8 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
     """Compute every model's score on a task at token ``budgets``; None takes powers of two from the shortest answers to
     the longest.
 
-    Models with an unknown length or value are left out. Returns None when no lengths are known, or only that of the
-    last of several replies.
+    Models with an unknown length or value are left out, and tasks of several replies, of which only the last length is
+    known. Returns None when no model is left.
     """
     rows = _rows_with_lengths(table, task)
     if rows.empty:
@@ -151,8 +151,8 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
 
 
 def slot_use(cells: Sequence[TableCell], limit: int = JOURNAL_BYTES) -> tuple[SlotUse, ...]:
-    """Compute the requests in flight of each model over time from the journals of its cells, one entry per model; empty
-    when they hold no times.
+    """Compute the requests in flight of each model over time from the journals of its cells, one entry per model with
+    any; empty when they hold no times.
 
     Journals larger than ``limit`` bytes together are not read; the result is then empty, too.
     """

@@ -36,9 +36,8 @@ def trend(chart: Chart, axes: Axes) -> None:
 
 
 def cusum(chart: Chart, axes: Axes) -> None:
-    """Draw the value of the CUSUM chart after every night, in standard errors, and its limit, on ``axes``.
-
-    There is one limit: a value above it is an alarm.
+    """Draw the value of the CUSUM chart after every night, in standard errors, and its present limit, above which a
+    value is an alarm, on ``axes``.
     """
     axes.step(range(len(chart.points)), [point.value for point in chart.points], where="mid", color=CANDIDATES[0])
     axes.axhline(chart.limit, color=CANDIDATES[1], linestyle="--", linewidth=1)
@@ -51,8 +50,8 @@ def cusum(chart: Chart, axes: Axes) -> None:
 
 
 def save_trend(charts: Sequence[Chart], path: Path, *, svg: bool) -> None:
-    """Write all charts with points below each other, as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``;
-    nothing when no chart has points.
+    """Write all charts with points below each other, as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``,
+    into its folder, which is created; nothing when no chart has points.
     """
     with_points = [chart for chart in charts if chart.points]
     if not with_points:

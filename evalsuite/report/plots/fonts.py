@@ -41,8 +41,8 @@ def drawn(text: str) -> str:
 
 
 def numbered(values: Sequence[str], kind: str) -> list[str]:
-    """Return a label for each value: the value itself, or, if it cannot be drawn, ``kind`` (the group's name) and its
-    position from 1.
+    """Return a label for each value: the value itself, or, if it cannot be drawn, ``kind`` (the group's name, "group"
+    if that cannot be drawn either) and its position from 1.
     """
     name = kind if drawable(kind) else "group"
     return [value if drawable(value) else f"{name} {number}" for number, value in enumerate(values, 1)]

@@ -35,7 +35,7 @@ class Picture:
 
 def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[Picture, ...]:
     """Write every plot that the report has data for as PNG into ``folder`` (created), with ``svg`` also as SVG; returns
-    them in order.
+    them in order. Other files in the folder stay.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
@@ -109,7 +109,7 @@ def forest_figure(rows: Sequence[Comparison]) -> Figure:
 
 
 def score_figure(scores: Sequence[CellScore]) -> Figure:
-    """Draw all scores of a report without comparisons as a new figure."""
+    """Draw all scores of a report without comparisons as a new figure; incomplete cells are left out."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(scores)), layout="constrained")
     answers.score_points(scores, figure.add_subplot())
     return figure

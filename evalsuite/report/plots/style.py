@@ -92,8 +92,8 @@ def model_line(number: int) -> ModelStyle:
 
 
 def label_text(text: str) -> str:
-    """Return a name as a label: printable, of letters that can be drawn, not parsed as a formula, and lines of at most
-    44 characters.
+    """Return a name as a label: printable, of letters that can be drawn (others become U+FFFD), not parsed as a
+    formula, and each line cut to 44 characters.
     """
     plain = fonts.drawn("".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text))
     lines = [line if len(line) <= MAX_LABEL else line[: MAX_LABEL - 3] + "..." for line in plain.split("\n")]

@@ -114,8 +114,8 @@ class CardReport:
     """Differences between the card's columns."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return one entry of the list ``cards`` in ``comparison.json``: the card's name, source and settings, and all
-        checks.
+        """Return one entry of the list ``cards`` in ``comparison.json``: the card's name, source and settings, all
+        checks, published counts by group value with intervals, and errata.
         """
         content = self.card.data
         return {
@@ -163,9 +163,10 @@ def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[
 
 def check(card: Card, match: Match) -> CardCheck:
     """Compare one measured cell with its published score: difference, its interval with both sampling errors, and the
-    result.
+    result: "reproduced" when the difference is within it, else "not reproduced".
 
-    Known differences of protocol make it "not comparable", a cell without a score "incomplete".
+    Known differences of protocol make it "not comparable", a cell without a score "incomplete", with None for the
+    numbers.
     """
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
@@ -185,8 +186,8 @@ def grims(card: Card) -> list[Grim]:
     """Test which numbers of passes could give a row's published scores as rounded fractions of whole right answers
     (GRIM).
 
-    Only rows whose number of scored answers is stated by the card or by the benchmark's own card; one result for each
-    possible number.
+    Only rows with scores whose number of scored answers is stated by the card or by the benchmark's own card; one
+    result for each row and possible number.
     """
     tests: list[Grim] = []
     for row in card.data.get("rows") or ():

@@ -38,8 +38,8 @@ def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None =
 
 
 def matches(suite: SuiteComparison, card: Card) -> list[Match]:
-    """Return the measured cells whose checkpoint and task have a score on the card, with its column and score; demo
-    models never match.
+    """Return the measured cells whose checkpoint (of imported answers: the model's name) and task have a score on the
+    card, with its column and score; demo models never match.
     """
     matched: list[Match] = []
     for score in suite.scores:

@@ -37,8 +37,8 @@ class ImplausibleBaseline:
 
 
 def implausible_baselines(suite: SuiteComparison, config_dir: str | None = None) -> tuple[ImplausibleBaseline, ...]:
-    """Find baseline cells more than 5 points from a published value, or different by more than sampling error under the
-    same protocol; empty without any.
+    """Find baseline cells more than 5 points from a published value, or, for whole tasks, different by more than
+    sampling error under a protocol that is known to be the same; one entry per cell and card, empty without any.
 
     Demo models have no published values. For a part of a task a far value counts only when it also lies outside the
     measured 95 % interval, because a part may be harder than the whole. ``config_dir`` is the user's folder of settings

@@ -17,7 +17,7 @@ from evalsuite.tasks.published import NOT_STATED, Card
 def published_tables(suite: SuiteComparison | None, cards: Sequence[Card], *, audit: bool = True) -> tuple[Table, ...]:
     """Build the tables of each card: measured and published scores, group values, the card's own differences, and GRIM.
 
-    Without a comparison of measured cells (``suite`` None) only the published numbers are shown. Without ``audit`` the
+    A card without a measured cell (all, with ``suite`` None) shows only the published numbers. Without ``audit`` the
     tables do not judge the card itself: no differences of its columns, no GRIM, and no errata beside measured scores.
     """
     card_tables: list[Table] = []
