@@ -1,4 +1,4 @@
-"""From YAML files and the command line to typed settings. Only this module and ``cli.sweep`` use Hydra.
+"""From YAML files and the command line to typed settings. Hydra is used here, beside this module and in ``cli.sweep``.
 
 ``load_settings(["model=fp8", "suite=smoke"])`` gives a plain ``settings.Run``. Hydra composes the chosen files; every
 value of the command line is then set here, one by one, so that the error for a wrong key names the keys that exist.
@@ -8,35 +8,24 @@ All errors of Hydra and OmegaConf are raised as one-line ``BadInput``.
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString, ValueType
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
-from hydra.types import RunMode
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from evalsuite.config import hints
 from evalsuite.config.address import shown_urls
-from evalsuite.config.files import (
-    MULTI,
-    ConfigSource,
-    chosen_names,
-    config_source,
-    is_secret,
-    key_names,
-    key_place,
-    missing_values,
-    wrong_key,
-)
+from evalsuite.config.composition import compose_files, first_line
+from evalsuite.config.files import MULTI, ConfigSource, config_source, is_secret, key_names, missing_values, wrong_key
 from evalsuite.config.given_models import GivenModels, add_models
 from evalsuite.config.model_sampling import settle_sampling
 from evalsuite.config.override_values import as_list, as_word, parse, unquoted
@@ -113,7 +102,7 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
         try:
             values = {item.get_key_element(): _sweep_values(item) for item in parsed}
         except HydraException as error:
-            raise BadInput(_first_line(error)) from None
+            raise BadInput(first_line(error)) from None
     return [list(job) for job in product(*values.values())]
 
 
@@ -148,6 +137,7 @@ def main_folder(config_dir: str | None) -> Path:
     return config_source("run", Run, (), config_dir).folders[0]
 
 
+@cache
 def register(schema: type = Run) -> None:
     """Register the dataclass ``schema`` and our readers of files with Hydra; calling it again changes nothing."""
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
@@ -170,7 +160,7 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
         _check_choice(source, item)
         if any(item.get_key_element() == other.get_key_element() for other in groups[:number]):
             raise BadInput(f"{item.key_or_group}= is given twice; several names are {item.key_or_group}=[A,B]")
-    chosen, cfg = _compose(source, [as_word(item) for item in groups])
+    chosen, cfg = compose_files(source, [as_word(item) for item in groups])
     add_models(source, cfg, models)
     chosen["model"] |= models.keys()
     for item in [*(item for item in parsed if item not in groups), *map(_literal, literal)]:
@@ -189,11 +179,7 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
             raise missing_values(source, missing)
         return OmegaConf.to_object(cfg), chosen
     except OmegaConfBaseException as error:
-        raise BadInput(f"{error.full_key}: {_first_line(error)}") from None
-
-
-_REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or false", "boolean": "true or false"}
-"""Type as OmegaConf names it -> what to give."""
+        raise BadInput(f"{error.full_key}: {first_line(error)}") from None
 
 
 def _kind_of(source: ConfigSource, key: str) -> Kind:
@@ -247,52 +233,6 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
     hints.check_names(source, group, line, [str(name) for name in names])
 
 
-def _compose(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
-    """(group -> chosen names, the composed files) for the overrides ``choices``, each of which chooses files.
-
-    Raises ``BadInput``, naming the file, for what Hydra refuses.
-    """
-    with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
-        try:
-            loader = GlobalHydra.instance().config_loader()
-            listed = loader.compute_defaults_list(source.primary, choices, RunMode.RUN).defaults
-            names = chosen_names(source, [(str(entry.config_path), str(entry.package or "")) for entry in listed])
-            cfg = compose(source.primary, choices)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            where = f"{mark.name}, line {mark.line + 1}" if mark else source.primary
-            raise BadInput(f"{where}: not valid YAML: {error.problem}") from None
-        except MissingConfigException as error:
-            group, _, name = str(error.missing_cfg_file).rpartition("/")
-            within = re.match(r"In '([^']+)'", str(error))
-            where = f"{source.file(within[1])}: " if within and source.file(within[1]).is_file() else ""
-            raise BadInput(f"{where}{unknown_name(group or 'file', name, source.options(group))}") from None
-        except HydraException as error:
-            raise _file_fault(source, error) from None
-        except OSError as error:
-            raise BadInput(f"a configuration file cannot be read: {error}") from None
-        except UnicodeDecodeError as error:
-            raise BadInput(f"a file below {source.folders[0]} is not UTF-8: {error.reason}") from None
-    return names, cfg
-
-
-def _file_fault(source: ConfigSource, error: HydraException) -> BadInput:
-    """Return the error for a fault that Hydra found in a file: file and line, the key, and the keys that exist."""
-    cause = error.__cause__ or error.__context__
-    within = re.match(r"In '([^']+)'", str(error))
-    if within and isinstance(cause, OmegaConfBaseException):
-        where = key_place(source.file(within[1]), str(cause.key))
-        if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-            return BadInput(f"{where}: {unknown_name('key', str(cause.key), key_names(cause.object_type))}")
-        problem = "wrong type" if is_secret(str(cause.full_key)) else _first_line(cause)
-        return BadInput(f"{where}: {cause.full_key}: {problem}")
-    override = re.search(r"Could not override '([^']+)'", str(error))
-    if override:
-        near = re.search(r"Did you mean to override (\S+)\?", str(error))
-        return BadInput(f"'{override[1]}': there is nothing to choose{f'; did you mean {near[1]}?' if near else ''}")
-    return BadInput(_first_line(error))
-
-
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set (or with ``~`` delete) the value of one override in ``cfg``, in place. Raises ``BadInput``.
 
@@ -325,7 +265,7 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise BadInput(f"{line}: {unknown_name('key', str(error.key), key_names(error.object_type))}") from None
     except OmegaConfBaseException as error:
-        raise BadInput(f"{line}: {'wrong type' if secret else _first_line(error)}") from None
+        raise BadInput(f"{line}: {'wrong type' if secret else first_line(error)}") from None
 
 
 def _parent(source: ConfigSource, cfg: DictConfig, parents: list[str], line: str) -> DictConfig:
@@ -338,11 +278,3 @@ def _parent(source: ConfigSource, cfg: DictConfig, parents: list[str], line: str
             raise BadInput(f"{line}: {'.'.join(parents[: depth + 1])} is a plain value and has no keys")
         node = child
     return node
-
-
-def _first_line(error: BaseException) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
-    kind = re.search(r"could not be converted to (\w+)$|is not a valid (\w+)", text)
-    remedy = _REMEDIES.get((kind[1] or kind[2]).lower()) if kind else None
-    return f"{text}; give {remedy}" if remedy else text

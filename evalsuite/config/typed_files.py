@@ -1,6 +1,7 @@
 """Reads the YAML files of ``conf/`` for Hydra: the schema's types decide what a plain word is, not YAML's guesses."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _kind_of(config_path: str, package: str | None) -> Kind:
 
 
 def _load(opened: Any, kind: Kind) -> Any:
-    loader = get_yaml_loader()(opened)
+    loader = _loader()(opened)
     try:
         node = loader.get_single_node()
         if node is None:
@@ -93,6 +94,20 @@ def _load(opened: Any, kind: Kind) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+@cache
+def _loader() -> Any:
+    """OmegaConf's class of YAML loaders, which takes the text apart in C where PyYAML has libyaml."""
+    theirs = get_yaml_loader()
+    if not yaml.__with_libyaml__:
+        return theirs
+
+    class Loader(yaml.CSafeLoader, theirs):  # type: ignore[misc, valid-type]
+        yaml_constructors = theirs.yaml_constructors
+        yaml_implicit_resolvers = theirs.yaml_implicit_resolvers
+
+    return Loader
 
 
 def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
@@ -105,7 +120,7 @@ def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
             if key.value == "<<":
                 _retag(value, kind, loader)
                 continue
-            if kind.text_keys and isinstance(key, yaml.ScalarNode) and key.style is None:
+            if kind.text_keys and isinstance(key, yaml.ScalarNode) and not key.style:
                 key.tag = _TEXT
             if key.value == "defaults":  # names of files
                 _retag_defaults(value)
@@ -116,7 +131,7 @@ def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
             _retag(element, kind.elements, loader)
     elif (
         isinstance(node, yaml.ScalarNode)
-        and node.style is None
+        and not node.style
         and isinstance(typed(node.value, _guess(node, loader), kind), str)
     ):
         node.tag = _TEXT

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,9 +47,23 @@ def test_every_model_composes_with_every_suite(suite: str) -> None:
         assert run.tasks.keys() <= set(TASKS)
 
 
+@pytest.fixture(scope="module")
+def every_model() -> Run:
+    """One run of every shipped model, to be read only."""
+    return load(f"model=[{','.join(MODELS)}]", "task=gsm8k")
+
+
+@pytest.fixture(scope="module")
+def every_task() -> Mapping[str, Task]:
+    """Every shipped task with the options that have no default, to be read only."""
+    file = str(Path(__file__).parent / "one_question.jsonl")
+    words = ["tasks.lm_eval.options.task=evalsuite_gsm8k", f"tasks.jsonl.options.file={file}"]
+    return load("model=fp8", f"task=[{','.join(TASKS)}]", *words).tasks
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load(f"model={name}", "task=gsm8k").models[name]
+def test_every_model_is_whole(name: str, every_model: Run) -> None:
+    model = every_model.models[name]
     assert model.baseline is None or model.baseline in MODELS
     assert (model.baseline is None) == (model.precision == "bf16")
     assert bool(model.quantized) == (model.precision != "bf16")
@@ -63,8 +78,15 @@ def test_every_model_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     port = model.base_url.removeprefix("http://localhost:").removesuffix("/v1")
     assert f"--port {port}" in model.launch.command
     assert model.checkpoint in model.launch.command
-    monkeypatch.setenv(f"EVALSUITE_{name.upper()}_URL", "https://elsewhere:9/v1")
-    assert load(f"model={name}", "task=gsm8k").models[name].base_url == "https://elsewhere:9/v1"
+
+
+def test_an_environment_variable_replaces_the_address_of_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODELS:
+        monkeypatch.setenv(f"EVALSUITE_{name.upper()}_URL", f"https://{name}:9/v1")
+    models = load(f"model=[{','.join(MODELS)}]", "task=gsm8k").models
+    assert {name: model.base_url for name, model in models.items() if not name.startswith("demo_")} == {
+        name: f"https://{name}:9/v1" for name in MODELS if not name.startswith("demo_")
+    }
 
 
 FREE_FLAGS = {"model", "port", "served-model-name", "quantization", "tensor-parallel-size"}
@@ -84,13 +106,12 @@ def flags(command: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in FREE_FLAGS} | {"server": " ".join(words[:3])}
 
 
-def test_models_of_one_family_are_launched_with_equal_flags() -> None:
-    models = load(f"model=[{','.join(MODELS)}]", "task=gsm8k").models
-    real = {name: model for name, model in models.items() if model.base_url != DEMO}
+def test_models_of_one_family_are_launched_with_equal_flags(every_model: Run) -> None:
+    real = {name: model for name, model in every_model.models.items() if model.base_url != DEMO}
     families: dict[str, set[str]] = {}
     for name in real:
         base = name
-        while baseline := models[base].baseline:
+        while baseline := real[base].baseline:
             base = baseline
         families.setdefault(base, set()).add(name)
     assert {"bf16", "fp8", "nvfp4", "nvfp4_v2"} <= families["bf16"]
@@ -102,20 +123,18 @@ def test_models_of_one_family_are_launched_with_equal_flags() -> None:
         assert "serve the baseline with the same flags" in real[name].launch.note
 
 
-def test_addresses_and_checkpoints_are_used_once() -> None:
-    run = load(f"model=[{','.join(MODELS)}]", "task=gsm8k")
-    assert list(run.models) == MODELS
-    real = [model for model in run.models.values() if model.base_url != DEMO]
+def test_addresses_and_checkpoints_are_used_once(every_model: Run) -> None:
+    models = every_model.models
+    assert list(models) == MODELS
+    real = [model for model in models.values() if model.base_url != DEMO]
     assert len({model.base_url for model in real}) == len(real)
-    assert len({model.checkpoint for model in run.models.values()}) == len(MODELS)
+    assert len({model.checkpoint for model in models.values()}) == len(MODELS)
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_task_names_an_adapter_and_lists_its_options(name: str) -> None:
-    file = str(Path(__file__).parent / "one_question.jsonl")
-    needed = {"lm_eval": {"task": "evalsuite_gsm8k"}, "jsonl": {"file": file}}.get(name, {})
-    words = [f"tasks.{name}.options.{option}={value}" for option, value in needed.items()]
-    task = load("model=fp8", f"task={name}", *words).tasks[name]
+def test_every_task_names_an_adapter_and_lists_its_options(name: str, every_task: Mapping[str, Task]) -> None:
+    task = every_task[name]
+    needed = {option: task.options[option] for option in {"lm_eval": ["task"], "jsonl": ["file"]}.get(name, [])}
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=Source("local", "."), seed=42)
     known = {field.name: field.default for field in dataclasses.fields(type(adapter)) if field.init}
     options = {
@@ -221,6 +240,17 @@ def test_own_files_win_over_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "model" / "fp8.yaml").write_text(text)
     assert config.load_settings(["model=fp8", "task=gsm8k"], str(tmp_path)).models["fp8"].title == "Mine"
     assert load("model=fp8", "task=gsm8k").models["fp8"].title == "FP8"
+
+
+def test_hydras_own_settings_are_checked_and_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "suite").mkdir()
+    text = "# @package _global_\ndefaults:\n  - override /hydra/job_logging: disabled\n  - override /task: [gsm8k]\n"
+    (tmp_path / "suite" / "silent.yaml").write_text(f"{text}suite: silent\n")
+    words = ["model=fp8", "suite=silent", "hydra.run.dir=elsewhere", "hydra/launcher=basic"]
+    silent = config.load_settings(words, str(tmp_path))
+    assert list(silent.tasks) == ["gsm8k"]
+    with pytest.raises(BadInput, match="unknown hydra/launcher 'nope'"):
+        load("model=fp8", "task=gsm8k", "hydra/launcher=nope")
 
 
 def test_origins_follow_the_values() -> None:

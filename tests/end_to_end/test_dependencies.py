@@ -33,6 +33,8 @@ NOT_DECLARED = {
 }
 """Imported, but for no extra -> why."""
 PRIVATE = {
+    ("evalsuite/config/composition.py", "hydra._internal.config_loader_impl", "ConfigLoaderImpl"),
+    ("evalsuite/config/composition.py", "hydra._internal.defaults_list", "create_defaults_list"),
     ("evalsuite/config/typed_files.py", "hydra._internal.core_plugins.file_config_source", "FileConfigSource"),
     ("evalsuite/config/typed_files.py", "omegaconf._utils", "get_yaml_loader"),
     ("evalsuite/sandbox/symbolic.py", "sympy.core.assumptions", "_assume_defined"),
