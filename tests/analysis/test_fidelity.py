@@ -1,6 +1,7 @@
 """From divergences of tokens to alarms: which sizes alarm, and what is never claimed."""
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from evalsuite.endpoint.logprobs import TokenScores
 from evalsuite.engine.probe.answers import StoredAnswer, TokenizedAnswer
 from evalsuite.engine.probe.passes import LONGEST_PREFIX, WINDOW, AnswerDivergence, windows
 from evalsuite.engine.probe.reference import Reference, load, save
+from evalsuite.errors import BadInput
 from evalsuite.records import Request
 from evalsuite.report.probe import verdict_line
 from evalsuite.stats.fidelity import Divergence
+from tests.support.damages import damage
 
 LENGTH = 20
 
@@ -108,6 +111,25 @@ def test_a_reference_survives_the_disk(tmp_path: Path) -> None:
     assert all(
         (one.top_tokens == other.top_tokens).all() for one, other in zip(again.scores, known.scores, strict=True)
     )
+
+
+def test_a_damaged_reference_is_named(tmp_path: Path) -> None:
+    file, chosen = tmp_path / "x.npz", [part.stored for part in ANSWERS]
+    save(file, known := reference())
+    whole, generator = file.read_bytes(), random.Random(0)
+    for length in (0, 1, len(whole) // 2):
+        file.write_bytes(whole[:length])
+        with pytest.raises(BadInput, match="is damaged"):
+            load(file, chosen)
+    for _ in range(200):
+        damaged, _ = damage(generator, [whole])
+        file.write_bytes(damaged)
+        try:
+            read = load(file, chosen)
+        except BadInput:
+            continue
+        assert read is not None
+        assert read.answers == known.answers  # what was hit is a field of the archive that nothing needs
 
 
 @pytest.mark.parametrize(("length", "prompt", "spans"), [

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.demo.process import serving as demo
 from evalsuite.endpoint.client import Client, connect
+from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.logprobs import NoLogprobs, Scorer, TokenScores, find_scorer, generate, score, tokenize
+from evalsuite.engine.probe.answers import StoredAnswer, TokenizedAnswer
+from evalsuite.engine.probe.passes import read_all
+from evalsuite.errors import EvalsuiteError
+from evalsuite.records import Request
 from tests.endpoint.test_client import serving
 from tests.support.shared import shared_data
 
@@ -139,6 +144,17 @@ def test_any_reply_is_scores_or_a_named_absence(inner: Any, dialect: str) -> Non
     }
     with pytest.raises(NoLogprobs):
         scored(dialect, *shapes[dialect])
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, NoLogprobs), (503, Transient)])
+def test_a_pass_over_many_answers_ends_with_one_named_error(status: int, error: type[EvalsuiteError]) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"message": "no"}, status=status)
+
+    stored = StoredAnswer("t", "i", 0, "t", True, False, Request(()), ("x",), 3, 2)
+    answers = [TokenizedAnswer(stored, tuple(PROMPT), tuple(ANSWER))] * 5
+    with pytest.raises(error):
+        using(handler, lambda client: read_all(Scorer(client, "vllm", 2, ()), answers, 3, {}.__setitem__))
 
 
 def test_the_demo_scores_and_says_how_well(demo_url: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evalsuite.endpoint.logprobs import Scorer, TokenScores, generate, score
 from evalsuite.engine.probe.answers import TokenizedAnswer
+from evalsuite.errors import EvalsuiteError
 from evalsuite.stats.fidelity import Divergence, Listed, divergence
 
 WINDOW = 512
@@ -57,9 +58,12 @@ async def read_all(
         async with slots:
             keep(number, await read_answer(scorer, answer))
 
-    async with asyncio.TaskGroup() as group:
-        for number, answer in enumerate(answers):
-            group.create_task(one(number, answer))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number, answer in enumerate(answers):
+                group.create_task(one(number, answer))
+    except* EvalsuiteError as errors:
+        raise errors.exceptions[0] from None
 
 
 async def compare_all(

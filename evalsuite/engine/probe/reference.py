@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from evalsuite.errors import BadInput, StorageFailed
 
 FOLDER = ".probe"
 """Folder of references, inside the folder of results."""
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError),
+    *(zlib.error, zipfile.BadZipFile),
+)
+"""What NumPy raises for a damaged file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,6 @@ def save(path: Path, reference: Reference) -> None:
     """Write a reference to ``path`` (``.npz``), atomically; creates the folder. Raises ``StorageFailed``."""
     scores = reference.scores
     width = max(part.top_tokens.shape[1] for part in scores)
-    content = io.BytesIO()
     arrays: dict[str, NDArray[Any]] = {
         "keys": np.array([answer.stored.key for answer in reference.answers]),
         "lengths": np.array([len(part) for part in scores]),
@@ -98,7 +103,16 @@ def load(path: Path, chosen: Sequence[StoredAnswer]) -> Reference | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        EOFError,
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise BadInput(f"{path} is damaged ({error}): remove it and serve the baseline again") from None
 
 

@@ -1,7 +1,8 @@
 """One probe: the baseline's reading from disk or from its server, then the passes of each candidate."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from evalsuite.engine.probe import reference as stored_reference
 from evalsuite.engine.probe.answers import StoredAnswer, identity_of, prompt_ids, tokenized_answers
 from evalsuite.engine.probe.passes import AnswerDivergence, compare_all, decode_against_prefill, read_all
 from evalsuite.engine.probe.reference import Reference
+from evalsuite.errors import EndpointUnusable, SampleFailed
 
 CONCURRENCY = 16
 """Most requests at a time: each holds the logits of a whole prompt at the server."""
@@ -42,20 +44,26 @@ async def read_baseline(
     """
     clients, _ = await connect_model(model, (), engine)
     try:
-        scorer = await _scorer(clients[0], report)
-        limit = min(model.concurrency, CONCURRENCY)
-        answers, notes = await tokenized_answers(scorer.client, chosen, limit)
-        for note in notes:
-            report(note)
-        report(f"reading {len(answers)} answers, the baseline's reference")
-        scores: dict[int, TokenScores] = {}
-        await read_all(scorer, answers, limit, scores.__setitem__)
-        ordered = tuple(scores[number] for number in range(len(answers)))
-        report("reading them again: the floor")
-        floor = await compare_all(scorer, answers, ordered, limit)
-        decode = await decode_against_prefill(scorer, answers)
+        with _lost_server():
+            return await _read_baseline(clients[0], chosen, min(model.concurrency, CONCURRENCY), report)
     finally:
         await close_all(clients)
+
+
+async def _read_baseline(
+    client: Client, chosen: Sequence[StoredAnswer], limit: int, report: Callable[[str], None]
+) -> Reference:
+    scorer = await _scorer(client, report)
+    answers, notes = await tokenized_answers(client, chosen, limit)
+    for note in notes:
+        report(note)
+    report(f"reading {len(answers)} answers, the baseline's reference")
+    scores: dict[int, TokenScores] = {}
+    await read_all(scorer, answers, limit, scores.__setitem__)
+    ordered = tuple(scores[number] for number in range(len(answers)))
+    report("reading them again: the floor")
+    floor = await compare_all(scorer, answers, ordered, limit)
+    decode = await decode_against_prefill(scorer, answers)
     return Reference(
         tuple(answers),
         ordered,
@@ -78,17 +86,27 @@ async def read_candidate(
     """
     clients, _ = await connect_model(model, (), engine)
     try:
-        scorer = await _scorer(clients[0], report)
-        limit = min(model.concurrency, CONCURRENCY)
-        prompts = await _prompts(scorer.client, reference, limit)
-        report(f"reading {len(reference.answers)} answers, {limit} at a time")
-        together = await compare_all(scorer, reference.answers, reference.scores, limit)
-        report("reading them one at a time")
-        alone = await compare_all(scorer, reference.answers, reference.scores, 1)
+        with _lost_server():
+            scorer = await _scorer(clients[0], report)
+            limit = min(model.concurrency, CONCURRENCY)
+            prompts = await _prompts(scorer.client, reference, limit)
+            report(f"reading {len(reference.answers)} answers, {limit} at a time")
+            together = await compare_all(scorer, reference.answers, reference.scores, limit)
+            report("reading them one at a time")
+            alone = await compare_all(scorer, reference.answers, reference.scores, 1)
     except BaseException:
         await close_all(clients)
         raise
     return CandidateReading(together, alone, prompts), list(clients)
+
+
+@contextmanager
+def _lost_server() -> Iterator[None]:
+    """A ``with`` block in which a request that failed after its retries (``SampleFailed``) is ``EndpointUnusable``."""
+    try:
+        yield
+    except SampleFailed as error:
+        raise EndpointUnusable(f"the probe ended: {error}") from None
 
 
 async def _scorer(client: Client, report: Callable[[str], None]) -> Scorer:
@@ -115,8 +133,11 @@ async def text_around(client: Client, tokens: Sequence[int], place: int) -> str:
 
     ``tokens``: those of the answer, turned into text by the server. Raises ``Transient`` after the retries.
     """
-    before = await detokenize(client, tokens[max(0, place - AROUND) : place])
-    token = await detokenize(client, tokens[place : place + 1])
+    try:
+        before = await detokenize(client, tokens[max(0, place - AROUND) : place])
+        token = await detokenize(client, tokens[place : place + 1])
+    except SampleFailed:
+        return ""
     return f"{before}[{token}]" if before or token else ""
 
 

@@ -12,6 +12,7 @@ from evalsuite.engine.conversation import Conversation
 from evalsuite.engine.judge_client import JudgeClient
 from evalsuite.engine.stopping import Stop
 from evalsuite.engine.stored.rescore import load
+from evalsuite.errors import EvalsuiteError, SampleFailed
 from evalsuite.records import Item
 from evalsuite.store.attempts import AttemptKey, Verdicts
 from evalsuite.store.cell import Cell, close_cells, open_cell
@@ -64,7 +65,10 @@ async def _judge_all(batches: list[JudgeBatch], client: AuxiliaryClient) -> list
             item = batch.items[key[0]]
             conversation = Conversation(batch.cell, item, key[1], {}, 0, None)
             tools = Tools(conversation.chat, judge=JudgeClient(batch.cell, key, judge, client.sampling, send))
-            score = await batch.adapter.attempt(item, key[1], tools)
+            try:
+                score = await batch.adapter.attempt(item, key[1], tools)
+            except SampleFailed:  # without a stored reply, such as a prompt that did not fit: its score is kept
+                return
             rerolled = batch.cell.rerolled(key)
             version, prompt_sha = batch.adapter.version, conversation.first_sha
             batch.cell.record_score(
@@ -72,11 +76,14 @@ async def _judge_all(batches: list[JudgeBatch], client: AuxiliaryClient) -> list
             )
 
     keys = sorted({key for batch in batches for key in batch.attempts}, key=lambda key: (key[1], key[0]))
-    async with asyncio.TaskGroup() as group:
-        for key in keys:
-            for batch in batches:
-                if key in batch.attempts:
-                    group.create_task(judge_attempt(batch, key))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for key in keys:
+                for batch in batches:
+                    if key in batch.attempts:
+                        group.create_task(judge_attempt(batch, key))
+    except* EvalsuiteError as errors:
+        raise errors.exceptions[0] from None
     for batch in batches:
         batch.cell.update({"judge": judge})
     return [_line(batch, before, judge) for batch, before in zip(batches, earlier, strict=True)]
