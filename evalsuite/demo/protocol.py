@@ -45,8 +45,9 @@ class ChatRequest:
 def parse(body: object, served: str) -> ChatRequest:
     """A request from a decoded JSON body; `served` is the name of the model, the default and only one for `model`.
 
-    Without these fields the answer goes to the end of the context, at temperature 1 and with thinking; unknown fields
-    are ignored. Raises `ApiError` (400, or 404 for another model) that names what is wrong with it.
+    An answer goes to the end of the context unless it has `max_tokens` or `max_completion_tokens`; the temperature is 1
+    and thinking is on unless stated. Unknown fields are ignored. Raises `ApiError` (400, or 404 for another model) that
+    names what is wrong with the body.
     """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
@@ -115,7 +116,7 @@ def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ("system", "user", "assistant"):
             raise ApiError(400, "Every message needs a role: system, user or assistant.", param="messages")
-        messages.append({"role": role, "content": _encodable(_text(message.get("content")))})
+        messages.append({"role": role, "content": encodable(_text(message.get("content")))})
     return tuple(messages)
 
 
@@ -130,7 +131,7 @@ def _text(content: object) -> str:
     return "".join(text for text in texts if text)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """`text` unchanged. Raises ``ApiError`` for a lone surrogate (from JSON escapes), which no tokenizer can read."""
     try:
         text.encode()

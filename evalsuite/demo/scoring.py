@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evalsuite.demo.model import LanguageModel, score
-from evalsuite.demo.protocol import MAX_TOP_LOGPROBS, ApiError, Json, messages_of
+from evalsuite.demo.protocol import MAX_TOP_LOGPROBS, ApiError, Json, encodable, messages_of
 from evalsuite.demo.sampling import Logprobs
 from evalsuite.demo.text import TextCodec
 
@@ -60,8 +60,8 @@ def prompt_logprobs(model: LanguageModel, codec: TextCodec, tokens: Sequence[int
     """The ``prompt_logprobs`` of one choice for the token ids ``tokens``, in vLLM's shape; computed
     here, which takes time.
 
-    One element a token: None for the first, then token id (as text) -> log-probability, rank and text, for the token
-    itself and the ``top`` likeliest.
+    One element a token: None for the first, then token id (as text) -> log-probability, rank (from 1, the likeliest)
+    and text, for the token itself and the ``top`` likeliest.
     """
     logits = score(model, np.array(tokens, np.intp))[:-1].astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -97,17 +97,20 @@ def _name(token: int) -> str:
 
 
 def tokenize(body: Any, codec: TextCodec, context: int) -> Json:
-    """The reply of ``/tokenize`` to a decoded body with a ``prompt`` text or ``messages``: token ids and their number.
+    """The reply of ``/tokenize`` to a decoded body with ``messages`` or else a ``prompt`` text: token ids and their
+    number.
 
-    ``context`` is reported as ``max_model_len``. Raises ``ApiError`` for any other body.
+    ``context`` is reported as ``max_model_len``. Raises ``ApiError`` (400) for any other body.
     """
     if not isinstance(body, Mapping):
         raise ApiError(400, "The request body must be a JSON object.")
     if body.get("messages") is not None:
         template = body.get("chat_template_kwargs") or {}
+        if not isinstance(template, Mapping):
+            raise ApiError(400, "chat_template_kwargs must be an object.", param="chat_template_kwargs")
         text = codec.render(messages_of(body["messages"]), template.get("enable_thinking") is not False)
     elif isinstance(body.get("prompt"), str):
-        text = str(body["prompt"])
+        text = encodable(body["prompt"])
     else:
         raise ApiError(400, "prompt must be a text, or messages a list.", param="prompt")
     tokens = codec.encode(text)

@@ -79,3 +79,16 @@ def test_noise_moves_log_probabilities_and_a_seedless_model_repeats_itself(exact
 def test_what_vllm_refuses_is_refused(exact: str, body: dict[str, Any], named: str) -> None:
     error = post_json(f"{exact}/completions", body, status=400)["error"]
     assert named in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"messages": QUESTION, "chat_template_kwargs": [1]}, "chat_template_kwargs"),
+        ({"prompt": "a \ud800"}, "not valid Unicode"),
+        ({}, "prompt must be a text"),
+    ],
+)
+def test_what_cannot_be_tokenized_is_refused(exact: str, body: dict[str, Any], named: str) -> None:
+    error = post_json(f"{exact.removesuffix('/v1')}/tokenize", body, status=400)["error"]
+    assert named in error["message"]
