@@ -40,7 +40,8 @@ class Answer:
 
         Counts it and updates the answer; sets ``finish`` when the answer is complete: to ``stop`` by the end token or a
         stop string in the content, to ``length`` by the token limit. Content that may be the beginning of a stop string
-        is held back; the stop string itself and what follows it are dropped.
+        is held back; the stop string itself and what follows it are dropped. The token `</think>` ends the thinking and
+        is part of neither text.
         """
         self.completion_tokens += 1
         if self.thinking:

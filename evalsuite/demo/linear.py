@@ -62,7 +62,7 @@ def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> 
     """One callable for linears [out_i, in] that share their input; outputs side by side, [rows, sum of out_i].
 
     Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in BF16). Raises
-    `ValueError` for more than `EXACT_COLUMNS` inputs.
+    `ValueError` for more than `EXACT_COLUMNS` (512) inputs.
     """
     if weights[0].shape[1] > EXACT_COLUMNS:
         raise ValueError(f"a linear of {weights[0].shape[1]} inputs would not be exact; at most {EXACT_COLUMNS}")

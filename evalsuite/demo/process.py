@@ -29,7 +29,7 @@ def serving(
 
     Free ports are taken unless `ports` names them, one for each of `precisions`, in their order; `noise` is the seed of
     random rounding (None: exact). The servers end with the block, and also when this process dies. Raises `BadInput`
-    for an unknown precision, `EndpointUnusable` for a server that is not ready within 60 s.
+    for an unknown precision, `EndpointUnusable` for a server that ends or is not ready within 60 s.
     """
     for precision in precisions:
         if precision not in PRECISIONS:

@@ -40,8 +40,8 @@ def generator(sampling: SamplingParameters) -> np.random.Generator:
 
 
 def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator) -> int:
-    """The next token id for logits [v]: the likeliest at temperature 0, else drawn with `rng` under
-    top_k, top_p and min_p.
+    """The next token id for logits [v]: the likeliest at temperature 0, else drawn with `rng` under top_k, top_p and
+    min_p, which act on the probabilities at that temperature and always keep the likeliest.
     """
     if sampling.temperature == 0:
         return int(logits.argmax())
@@ -61,7 +61,9 @@ def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator
 
 
 def log_probabilities(logits: Array, token: int, top: int) -> Logprobs:
-    """Log-probabilities of the token id `token` and of the `top` likeliest ones under logits [v], at temperature 1."""
+    """Natural logs of the probabilities of the token id `token` and of the `top` likeliest ones (in that order) under
+    logits [v], at temperature 1.
+    """
     shifted = logits.astype(np.float64) - logits.max()
     logp = shifted - np.log(np.exp(shifted).sum())
     best = np.argsort(-logp, kind="stable")[:top]

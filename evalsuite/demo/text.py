@@ -39,7 +39,7 @@ class TextCodec:
 
 
 def load_codec(folder: Path = WEIGHTS) -> TextCodec:
-    """The codec of the `tokenizer.json` and `chat_template.jinja` in `folder`."""
+    """The codec of the `tokenizer.json` and `chat_template.jinja` in `folder` (default: the shipped ones)."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     return make_codec(tokenizer, template)

@@ -32,6 +32,7 @@ class Chat(Protocol):
             ContextOverflow: The prompt does not fit the context of the model under test.
             EndpointUnusable: The model under test cannot be used any more.
             Stopped: The run stops before the request is sent.
+            StorageFailed: The reply cannot be written to the journal.
             BadInput: The journal's reply is to another prompt.
         """
         ...

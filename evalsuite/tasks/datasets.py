@@ -149,7 +149,8 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
         source: The hub, or a local folder.
 
     Returns:
-        The rows in the dataset's order, each a dictionary: column -> value, with columns that the task does not need.
+        The rows in the dataset's order, each a dictionary: column -> value; columns that the task does not need may be
+            there, too.
 
     Raises:
         BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs;

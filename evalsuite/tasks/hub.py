@@ -157,7 +157,9 @@ def _unreachable(dataset: Dataset, name: str, advice: str) -> DatasetUnreachable
 
 
 def _by_proxy() -> str:
-    """Return a phrase for messages that names the proxy variables set in the environment; empty if none is set."""
+    """Return a phrase for messages that names those of the environment variables HTTPS_PROXY and ALL_PROXY (in either
+    case) that are set; empty if none is.
+    """
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
     return f" by the proxy in ${names[0]} (if it is dead: unset {' '.join(names)})" if names else ""
 

@@ -52,7 +52,7 @@ class LoadedTask:
     def lacks(self) -> str:
         """A sentence naming how many of the items stated by the card the data holds; empty when none is missing.
 
-        Of a task loaded without its items it states that 0 are held.
+        Of a task loaded without its items it states that 0 are held, if the card states a number.
         """
         if self.found >= self.total:
             return ""
@@ -84,7 +84,7 @@ class LoadedTask:
 
     @property
     def single_turn(self) -> bool:
-        """Whether an attempt is one request (the adapter has a method ``prompt``), and not a dialogue."""
+        """Whether an attempt is one request to the model (the adapter has a method ``prompt``), and not several."""
         return hasattr(self.adapter, "prompt")
 
     def first_request(self) -> Request | None:

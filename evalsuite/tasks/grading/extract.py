@@ -206,8 +206,8 @@ def _lm_eval_number(text: str) -> str:
 def strict_number(text: str) -> Extracted:
     r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``.
 
-    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text.
-    Without a match the answer is None.
+    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
+    then True. Without a match the answer is None.
     """
     matches = _STRICT.findall(text)
     return Extracted(_lm_eval_number(matches[0].strip()), "hash_marks", len(matches), True) if matches else NOTHING
@@ -216,8 +216,8 @@ def strict_number(text: str) -> Extracted:
 def flexible_number(text: str) -> Extracted:
     """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
 
-    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; of a match without
-    digits, such as ``..``, it is no number. Without a match the answer is None.
+    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
+    then True, also for a match without digits, such as ``..``. Without a match the answer is None.
     """
     matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
     if not matches:

@@ -57,10 +57,9 @@ class LMEvalTask:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The name of the lm-eval task and the repositories of the datasets that it reads;
-        gated items are known by them.
+        """The name of the lm-eval task, then for each single task in it the repository of the dataset that it reads.
 
-        Loads the task.
+        Gated items are recognised by these names. Loads the task; raises ``BadInput`` as ``items``.
         """
         configs = [member.task.config for member in _loaded(self).members.values()]
         return self.task, *(str((one.metadata or {}).get("dataset") or one.dataset_path) for one in configs)

@@ -187,7 +187,9 @@ def _resolved_yaml(path: Path) -> dict[str, Any]:
 def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return (name of the evaluated split, name of the split of the examples or None) of a task's YAML content.
 
-    The second is given even when no examples are used. Raises ``BadInput`` without a test and a validation split.
+    The first is the test split, else validation; the second the stated one, else training, else validation (None if
+    neither exists, or if the YAML lists the examples itself). The second is given even when no examples are used.
+    Raises ``BadInput`` without a test and a validation split.
     """
     evaluated = config.get("test_split") or config.get("validation_split")
     if evaluated is None:

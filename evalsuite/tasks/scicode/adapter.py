@@ -78,9 +78,8 @@ class SciCode:
         """Load and yield the main problems that have scored steps; inputs hold all steps and the code of given ones.
 
         The target is ``{"targets": SHA-256 of the file of numeric targets}``, the weight the number of scored steps,
-        the group the split. Raises ``BadInput`` when questions, targets or
-        the code of given steps are missing, for an unknown sandbox, and for a test that cannot be graded outside the
-        sandbox.
+        the group the split. Raises ``BadInput`` when questions, targets or the code of given steps are missing, for an
+        unknown sandbox, and for a test that cannot be graded outside the sandbox.
         """
         check_name(self.sandbox)
         loaded = {name: rows("scicode", pin("scicode"), name, self.source) for name in SPLITS[self.variant]}

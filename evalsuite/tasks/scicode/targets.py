@@ -82,10 +82,10 @@ def check_targets(path: Path, tests: dict[str, int]) -> None:
 
 
 def read_targets(path: Path, step: str, count: int) -> list[Any]:
-    """Return the targets of the ``count`` tests of a step, in order, from the HDF5 file:
-    numbers, arrays, tuples and others.
+    """Return the targets of the ``count`` tests of a step, in order, from the HDF5 file: one value for each test, such
+    as a number, an array or a tuple of several.
 
-    Raises ``BadInput`` when the file cannot be opened.
+    Raises ``BadInput`` when the file cannot be opened, ``KeyError`` when it lacks a test.
     """
     with _opened(path) as file:
         return [_test(file[f"{step}/test{number}"]) for number in range(1, count + 1)]

@@ -94,7 +94,8 @@ def call_in_text(text: str, names: Sequence[str]) -> bool:
 def _calls(
     calls: Sequence[Mapping[str, Any]], expected: Sequence[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """Check the calls of a reply; return (stage, note): ``right`` or the first check that failed, and why in words.
+    """Check the calls of a reply; return (stage, note): ``right`` with an empty note, or the first check that failed
+    (``name``, ``json``, ``count``, ``schema``, ``arguments``) and why in words.
 
     ``expected`` as for ``verdict``, not empty; ``schemas`` maps the name of a tool to the JSON schema of its arguments.
     """
@@ -138,8 +139,8 @@ def _matched(
 
 
 def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked):
-    place and reason; empty if they do.
+    """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked): place and reason of the first
+    fault; empty if they fit.
     """
     from jsonschema import Draft202012Validator
 
