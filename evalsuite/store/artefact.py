@@ -67,18 +67,19 @@ def open_artefact(path: Path, max_gb: float = MAX_GB) -> Iterator[Artefact]:
     ``with`` block.
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Raises ``BadInput`` when the file is missing, no artefact, torn,
-    edited, or larger than that (or than a set multiple of its own size); ``StorageFailed`` when it cannot be unpacked.
+    edited, larger than that (or than a set multiple of its own size), or holds a manifest or table that this version
+    cannot read; ``StorageFailed`` when it cannot be read or unpacked.
     """
     with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         yield unpack(path, Path(home), max_gb)
 
 
 def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
-    """Check a baseline artefact and unpack its cells into ``folder``, where they stay: ``folder/<file
-    stem>/<model>/<task>``.
+    """Check a baseline artefact and unpack its cells into the existing ``folder``, where they stay: ``folder/<file
+    stem>/<model>/<task>`` (``baseline`` for a stem that is no valid name).
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Returns the artefact with its cells; raises as
-    ``open_artefact``.
+    ``open_artefact``, and ``StorageFailed`` if the target is there already.
     """
     if not path.is_file():
         raise BadInput(f"baseline_run={path}: there is no such file")
@@ -100,7 +101,8 @@ def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     """The parsed ``artefact.json`` of an artefact, checked: kind, schema, types, its own hash, and that the archive
     holds exactly the files that it lists.
 
-    ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails.
+    ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails; ``ValueError`` or ``BadZipFile`` for
+    an index that is no JSON or too long, which ``archives.open_zip`` turns into ``BadInput``.
     """
     names = archive.namelist()
     if INDEX not in names:
@@ -223,7 +225,8 @@ def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[st
     """Yields task -> cell folder of ``baseline_run=``: a run's folder, or an artefact, unpacked for the time of the
     block.
 
-    ``path`` None yields an empty dictionary. ``max_gb`` and errors as in ``open_artefact``.
+    Where several models of a run have a task, the last by name is taken. ``path`` None yields an empty dictionary.
+    ``max_gb`` and errors as in ``open_artefact``.
     """
     if path is None:
         yield {}
@@ -236,7 +239,7 @@ def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[st
 
 def manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields (task, checked manifest) of every cell of the artefact ``path`` without unpacking it. Raises ``BadInput``
-    for a file that is no artefact, ``ValueError`` for an invalid manifest."""
+    for a missing file, no artefact or an invalid manifest, ``StorageFailed`` if it cannot be read."""
     with archives.open_zip(path, _TITLE) as archive:
         for task in read_index(archive, path)["journals"]:
             manifest = archives.parse_json(archives.read_entry(archive, f"{task}/{MANIFEST}", _MAX_MANIFEST))

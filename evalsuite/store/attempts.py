@@ -73,7 +73,9 @@ class StoredAttempt:
 
     @property
     def last(self) -> JournalPlace | None:
-        """Place of the latest reply (highest turn) of the model under test; None if it has not replied."""
+        """(journal, offset in bytes) of the latest reply (highest turn) of the model under test; None if it has not
+        replied.
+        """
         turns = [number for role, number in self.replies if role == MODEL]
         return self.replies[MODEL, max(turns)] if turns else None
 
@@ -82,8 +84,8 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
     """(item id, repeat) -> state of the attempt, from the journals in a cell's folder, in the order of their first
     events.
 
-    Only reads. Damaged lines are left out and logged. Raises ``BadInput`` for the journal of another cell or a later
-    version.
+    Only reads. Damaged lines are left out and logged. Without a manifest the journals may be of any cell. Raises
+    ``BadInput`` for the journal of another cell or a later version, and for a damaged manifest.
     """
     cell = journal.cell_hash(read_manifest(folder)["identity"]) if (folder / MANIFEST).exists() else ""
     index: dict[AttemptKey, StoredAttempt] = {}
@@ -116,7 +118,8 @@ def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place
     """Add one journal event, which stands at ``place``, to its attempt in ``index``; ``spoiled`` resets the attempt but
     keeps its cuts.
 
-    Raises ``KeyError`` or ``TypeError`` for an event that lacks a field or has a value that no version writes.
+    Raises ``KeyError`` for an event that lacks a field, ``TypeError`` or ``OverflowError`` for an item, a repeat, a
+    value or an outcome that no version writes; other values are taken as they are.
     """
     key = item, repeat = event["item"], event["repeat"]
     if type(item) is not str or type(repeat) is not int:
@@ -163,8 +166,8 @@ _NUMBER = (int, float, type(None))
 
 
 def score_event(sample: Sample) -> dict[str, Any]:
-    """The journal event (``"event": "score"``) of a sample's score: the fields of its table row that do not come from
-    the reply."""
+    """The journal event (``"event": "score"``) of a sample's score: the fields of its table row that come neither from
+    the reply nor from the cell's identity, and the sign of a degenerate answer."""
     score = sample.score
     return {
         "event": "score",
@@ -188,8 +191,8 @@ def score_event(sample: Sample) -> dict[str, Any]:
 
 
 def reply_fields(reply: Reply) -> dict[str, Any]:
-    """Field -> value of a reply, for its journal line; ``prompt_ids`` and ``token_ids`` only where they are not
-    empty."""
+    """Field -> value of a reply, for its journal line (``usage`` as a ``Usage``); ``prompt_ids`` and ``token_ids`` only
+    where they are not empty."""
     return {
         name: getattr(reply, name) for name in Reply.__dataclass_fields__ if name not in _IDS or getattr(reply, name)
     }

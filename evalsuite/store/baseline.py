@@ -41,13 +41,13 @@ class CandidateCount:
 
 
 def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str, Any] | None = None) -> str:
-    """Write ``cells`` (all of one model, one per task) as a baseline artefact at ``path`` and return the hash of its
-    index.
+    """Write ``cells`` (at least one, all of one model, one per task) as a baseline artefact at ``path``, atomically,
+    and return the hash of its index. Missing folders are created.
 
     ``accepted``: ``baseline`` (name) and ``tasks`` (task -> ``delta`` and ``stderr``, fractions of 1) of the release
     that accepted this model; None: none. Equal cells and offsets give equal bytes. A cell without ``samples.parquet``
-    gets one first. Raises ``BadInput`` if a file with other content is at ``path``, ``StorageFailed`` if it cannot be
-    written.
+    gets one first. Raises ``BadInput`` if a file with other content is at ``path`` or a cell is damaged,
+    ``StorageFailed`` if it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -94,8 +94,8 @@ def _fill(archive: zipfile.ZipFile, cells: Sequence[TableCell], accepted: Mappin
 
 
 def _facts(cell: TableCell) -> dict[str, Any]:
-    """Facts of a cell for the index, which can be read without unpacking: task, run, item count, date, identity,
-    version."""
+    """Facts of a cell for the index, which can be read without unpacking: task, run, number of items, time of recording
+    (ISO 8601, None: unknown), identity, version, repeats and the number of items of the whole task."""
     manifest = cell.manifest
     recorded = None if cell.recorded is None else cell.recorded.isoformat()
     known = {name: manifest[name] for name in ("identity", "version", "repeats", "total_items")}
@@ -145,11 +145,13 @@ def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> CandidateCount:
-    """Append new candidates (one cell of each) to the artefact's ``.compared.jsonl`` and count all that are there.
+    """Append new candidates (one cell of each) to the artefact's ``.compared.jsonl`` and return the number of different
+    candidates, those recorded before and these, with a note.
 
-    The same model and checkpoint in the same run counts once; in another run it counts again. One line is one
-    ``write``, so that concurrent processes lose none. A file that cannot be written is no error: the count includes the
-    candidates all the same, and the result's ``note`` gives the reason why they were not recorded.
+    The same model and checkpoint (with its revision) in the same run counts once; in another run it counts again. One
+    line is one ``write``, so that concurrent processes lose none. A file that cannot be written is no error: the count
+    includes the candidates all the same, and the result's ``note`` (empty otherwise) gives the reason why they were not
+    recorded.
     """
     known = {entry["candidate"] for entry in compared_candidates(artefact.path)}
     new = {key: cell for cell in candidates if (key := _candidate(cell)) not in known}
@@ -183,7 +185,8 @@ def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
 def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
     """Copy a cell to ``folder/<run>/<model>/<task>``, without lock and hidden files, and return the copy.
 
-    ``label`` replaces the model's name if it is given. Raises ``StorageFailed`` if it cannot be copied.
+    ``label`` replaces the model's name if it is given. Raises ``StorageFailed`` if it cannot be copied or the target is
+    there already.
     """
     target = folder / cell.run / (label or cell.model) / cell.task
     ignore = shutil.ignore_patterns("lock", ".*")

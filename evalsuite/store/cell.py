@@ -99,10 +99,10 @@ class Cell:
         self._index.setdefault(key, StoredAttempt()).verdicts[answer_sha, judge] = verdict
 
     def rerolled(self, key: AttemptKey) -> bool:
-        """Whether a request of this attempt was sent before and its reply is lost.
+        """Whether a request of this attempt was sent and no reply to it is on record: it is lost, or not there yet.
 
         Also where its earlier replies were invalidated, and where one turn was sent twice though it was answered in the
-        end.
+        end. False for an attempt of which nothing is on record.
         """
         attempt = self._index.get(key)
         if attempt is None:
@@ -163,7 +163,8 @@ class Cell:
         """(item id, repeat) -> generated tokens of all the model's replies in it, for attempts with a score other than
         ``failed``.
 
-        Attempts with 0 or unknown tokens are left out. Reads replies that this process did not write from the journals.
+        A reply with an unknown number counts 0, and attempts with a sum of 0 are left out. Replies that this process
+        did not write are read from the journals. Raises ``BadInput`` for one that no version writes.
         """
         sums: dict[AttemptKey, float] = {}
         with journal.reading() as event_at:
@@ -191,17 +192,18 @@ class Cell:
         attempt.outcome = sample.score.outcome
 
     def invalidate(self, key: AttemptKey) -> None:
-        """Discard the replies and the score of an attempt, so that it starts from the first turn and counts as
+        """Discard the replies, verdicts and score of an attempt, so that it starts from the first turn and counts as
         rerolled.
 
-        Its lines stay in the journal, and an event there invalidates them; cuts still count.
+        Its lines stay in the journal, and an event there invalidates them; cuts still count. Does not wait for the
+        disk; raises ``StorageFailed`` if an earlier line could not be written.
         """
         self._writer.append(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Merge ``changes`` (facts, never the identity) into the manifest; written to disk if the cell is open, else in
-        memory only."""
+        """Replace the keys of the manifest that are in ``changes`` (facts, never the identity); written to disk if the
+        cell is open (raises ``StorageFailed``), else in memory only."""
         self.manifest |= changes
         if self._lock is not None:
             write_json(self.folder / MANIFEST, self.manifest)
@@ -212,6 +214,7 @@ class Cell:
         With a reason to redo, the cell that is there is archived first.
 
         Raises:
+            BadInput: The manifest on disk is damaged.
             CellInUse: Another process writes it, or has written it since it was read.
             StorageFailed: The disk refuses.
         """
@@ -237,7 +240,8 @@ class Cell:
 
     @property
     def is_new(self) -> bool:
-        """Whether this cell begins anew: there was no manifest on disk, or the old cell is archived (``redo``)."""
+        """Whether this cell begins anew: there was no manifest on disk, or the old cell is to be archived (``redo``)
+        when it is opened, or was."""
         return self._seen.manifest is None or self._redo is not None
 
     @property
@@ -264,14 +268,16 @@ class Cell:
             asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
     async def flush(self) -> None:
-        """Return when everything recorded so far is durable (synced to disk). Raises ``StorageFailed``."""
+        """Return when everything recorded so far is durable (synced to disk), at once if this process has recorded
+        nothing here. Raises ``StorageFailed``."""
         if self._file is not None:
             await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
         """Sync and close the journal and release the lock; does nothing if the cell is not open.
 
-        A new cell without any reply or score is removed, with its empty folders. Raises ``StorageFailed`` if the sync
+        The manifest of a new cell without any reply or score is removed, and its folders, its model's and its run's
+        where they are empty then (the journal of requests without a reply stays). Raises ``StorageFailed`` if the sync
         fails.
         """
         if self._lock is None:
@@ -321,11 +327,14 @@ def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWrite
         folder: The cell's folder.
         manifest: The manifest as it is asked for now; its extent becomes that of the cell.
         writer: Writes the journals of this process.
-        redo: Why a cell that is there is archived instead of continued; None: it is continued.
+        redo: Why a cell that is there is archived instead of continued, when the new one is opened; None: it is
+            continued.
 
     Raises:
-        BadInput: The cell there has another identity (names the keys), is damaged, or holds another's journal.
+        BadInput: The cell there has another identity (names the keys; not with ``redo``), is damaged, or holds
+            another's journal.
         CellInUse: Another process writes it.
+        StorageFailed: It cannot be read.
     """
     if holder := lock.holder_of(folder):
         raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
@@ -389,7 +398,8 @@ def _extended(
     """The manifest of a continued cell: ``known`` (on disk) updated by ``manifest`` (asked for now), its extents
     extended.
 
-    ``index`` holds the attempts on record. Raises ``BadInput`` naming the keys for another identity.
+    The ``server`` entries on disk stay, and ``stopped`` becomes None where there are new items. ``index`` holds the
+    attempts on record. Raises ``BadInput`` naming the keys for another identity.
     """
     lines = differences(known["identity"], manifest["identity"])
     if lines:

@@ -46,7 +46,8 @@ def history(manifest: Mapping[str, Any]) -> list[Extent]:
 
 
 def extended(known: Mapping[str, Any], asked: Mapping[str, Any], answered: Collection[tuple[str, int]]) -> list[Extent]:
-    """The history of extents of a cell that a command continues: the known ones, then the extent asked for if new.
+    """The history of extents of a cell that a command continues: the known ones, then the extent asked for unless it
+    equals the last one (the same items and repeats).
 
     The new one is ``declared`` if it holds all answers on record and more, or none of them, or was declared before.
 
@@ -76,8 +77,8 @@ def asked_at_all(manifest: Mapping[str, Any]) -> tuple[set[str], int]:
 
 
 def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
-    """A copy of a manifest whose items and repeats are those of an extent of ``limit`` items; unchanged for None or a
-    stopped cell.
+    """A copy of a manifest whose items and repeats are those of an extent of ``limit`` items (the whole task where it
+    has fewer); unchanged for None or a stopped cell.
 
     An extent that a command asked for is taken before the first items of a larger one; ``part_declared`` in the result
     states whether it is declared. Raises ``BadInput`` where the cell was asked for too few items, or keeps no order of

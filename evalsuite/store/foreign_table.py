@@ -25,7 +25,8 @@ def check_table(path: Path, manifest: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` with the reason unless the Parquet file ``path`` is one that evalsuite could have written
     for ``manifest``.
 
-    Checks columns, sizes in memory, and that every sample is planned, there once, and has a valid score.
+    Checks columns, sizes in memory, and that every row is a sample that some command planned, is there once, and has a
+    valid outcome and finite numbers. Planned samples may be missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -77,8 +78,8 @@ def _check_texts(file: "pq.ParquetFile", texts: list[str], most: int) -> None:
 
 
 def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` unless every row is a planned sample, is there once, and has an outcome, finite numbers, and
-    groups and parts of the right form."""
+    """Raise ``ValueError`` unless every row is a planned sample, is there once, and has a known outcome, value and
+    weight finite or missing, and groups and parts that are JSON objects."""
     items, repeats = asked_at_all(manifest)
     seen: set[tuple[str, int]] = set()
     for row in _rows(file):

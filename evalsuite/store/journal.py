@@ -184,7 +184,8 @@ def next_number(folder: Path) -> int:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a journal's header; 0 where there is none (earlier versions), None where the header is damaged."""
+    """The number in a journal's header; 0 where there is no header or no number (earlier versions), None where it is
+    damaged."""
     head = _head(path)
     number = 0 if head is None else head.get("number", 0) if head else None
     return number if isinstance(number, int) else None
@@ -210,7 +211,8 @@ def _head(path: Path) -> dict[str, Any] | None:
 
 
 def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(offset, event) of every whole line; lines that are damaged are left out, and their number is logged once.
+    """Yields (offset in bytes, event without ``crc``) of every whole line; lines that are damaged are left out, and
+    their number is logged at the end.
 
     A last line without an end is what a crash leaves. A machine that loses its power can leave a hole of zeros where
     lines stood that were not synced yet, and nothing acknowledged is among them: neither counts as damage.
@@ -265,8 +267,8 @@ def _pieces(line: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @cache
 def log_damage(path: Path, damaged: int) -> None:
-    """Log a warning of how many lines of a journal are damaged and left out; nothing for 0, and equal calls log
-    once."""
+    """Log a warning of how many lines of a journal are damaged and left out; nothing for 0. Equal calls log once in a
+    process."""
     if damaged == 0:
         return
     lines = "1 line is" if damaged == 1 else f"{damaged:,} lines are"

@@ -43,10 +43,10 @@ def _pid_namespace() -> str:
 
 
 def _dead(path: Path, now: float) -> tuple[bool, str]:
-    """(whether the holder of the lock file ``path`` is dead, the holder in words; empty if there is no lock).
+    """(whether the holder of the lock file ``path`` is dead, the holder in words); (True, "") if there is no lock.
 
-    On this host the process is looked up; elsewhere a lock untouched for ``STALE_SECONDS`` counts as dead. ``now``:
-    seconds in file time.
+    On this host, boot and process namespace the process is looked up; elsewhere, and where the file is unreadable, a
+    lock untouched for ``STALE_SECONDS`` (120) counts as dead. ``now``: seconds in file time.
     """
     try:
         age = now - path.stat().st_mtime
@@ -66,8 +66,9 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
 def acquire(folder: Path) -> Path:
     """Take the lock of the cell in ``folder``, replacing that of a dead holder, and return the lock file's path.
 
-    Old temporary files in the folder, left by a killed process, are removed. Raises ``CellInUse`` naming the holder,
-    ``StorageFailed`` if the file cannot be written.
+    Old temporary files in the folder, left by a killed process, are removed. Raises ``CellInUse`` naming the holder
+    (this process, too, if it holds it), or after three tries at a lock that others take and leave; ``StorageFailed`` if
+    the file cannot be written.
     """
     path = folder / LOCK
     pid = os.getpid()
@@ -96,7 +97,8 @@ def acquire(folder: Path) -> Path:
 
 
 def _remove_leftovers(folder: Path, now: float) -> None:
-    """Remove the temporary files of dead writers from a cell's folder. ``now``: seconds in file time."""
+    """Remove temporary files (``.*.tmp``) from a cell's folder that are older than ``LEFTOVER_SECONDS`` at ``now``
+    (seconds in file time), as killed writers leave them. Errors of the disk are ignored."""
     for temporary in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):  # a live writer may have moved it meanwhile
             if now - temporary.stat().st_mtime > LEFTOVER_SECONDS:

@@ -98,8 +98,8 @@ def _check_types(where: str, values: Mapping[str, Any], types: Mapping[str, tupl
 
 
 def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Lines ``key: known -> asked`` for the keys in which two identities differ, sorted; nested keys with dots; empty
-    if they are equal."""
+    """Lines ``key: known -> asked`` for the keys in which two identities differ, sorted; nested keys with dots; a
+    missing key counts as None; empty if they are equal."""
     lines: list[str] = []
     for key in sorted({*known, *asked}):
         old, new = known.get(key), asked.get(key)
@@ -111,23 +111,24 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 
 def accept(folder: Path, reasons: Mapping[str, str]) -> None:
-    """Add what a person accepts in a cell (what -> reason) to ``accepted`` in its manifest on disk."""
+    """Add what a person accepts in a cell (what -> reason, which replaces an earlier one) to ``accepted`` in its
+    manifest on disk. Raises ``BadInput`` for a damaged manifest, ``StorageFailed``."""
     manifest = read_manifest(folder)
     write_json(folder / MANIFEST, {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}})
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path``, durably and atomically. Raises ``StorageFailed``; ``ValueError``
-    for NaN or infinity."""
+    """Write ``value`` as indented JSON to ``path``, durably and atomically; characters that a terminal obeys or hides
+    are escaped. Raises ``StorageFailed``; ``ValueError`` for NaN or infinity, ``TypeError`` for no JSON type."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     replace_text(path, safe_text.json(text) + "\n", durable=True)
 
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write ``text`` as the whole file ``path``, atomically: readers get the old content or the new. Raises
-    ``StorageFailed``.
+    """Write ``text`` as the whole file ``path`` in an existing folder, atomically: readers get the old content or the
+    new. Raises ``StorageFailed``.
 
-    ``durable``: returns once the file survives the death of the machine.
+    UTF-8; lone surrogates are kept. ``durable``: returns once the file survives the death of the machine.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -43,9 +43,10 @@ def choose_run(
     results: Path, run_id: str | None, suite: str | None, asked: Mapping[CellName, Mapping[str, Any]]
 ) -> RunChoice:
     """The run to write into, and why: ``run_id`` if it is given (not checked), else the newest run of this suite in
-    ``results`` if all asked cells fit into it, else a new one.
+    ``results`` if all asked cells fit into it, else a new one, ``<suite>-<UTC time>``.
 
-    ``asked``: (model label, task) -> manifest of the cells that are asked for. Creates nothing.
+    A cell fits where the run has none or one of the same identity. ``asked``: (model label, task) -> manifest of the
+    cells that are asked for. Creates nothing. Raises ``BadInput`` for a damaged manifest there.
     """
     if run_id is not None:
         state = "continued" if (results / run_id).is_dir() else "new"
@@ -61,7 +62,8 @@ def choose_run(
 
 
 def _misfit(run: Path, asked: Mapping[CellName, Mapping[str, Any]]) -> str | None:
-    """Why the asked cells cannot go into ``run`` (the first cell there with another identity); None if they can."""
+    """Why the asked cells cannot go into ``run`` (the first asked one that is there with another identity, and the
+    first key that differs); None if they can, as where ``run`` has none of them."""
     for (model, task), manifest in asked.items():
         folder = run / model / task
         if (folder / MANIFEST).exists():
@@ -100,6 +102,7 @@ MOST_DISAGREEMENT = 0.02
 
 def check_can_create(folder: Path) -> None:
     """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, written into; it is not created.
+    To try it, an empty folder is made in its nearest parent and removed.
 
     A run that is refused must leave nothing, and one that cannot be stored must send nothing.
     """
@@ -130,7 +133,9 @@ class TableCell:
 
     @property
     def model(self) -> str:
-        """Name of the model's folder: its key, with ``-nothink`` where thinking was switched off."""
+        """Name of the model's folder: its key, with ``-nothink`` where thinking was switched off and ``@baseline`` for
+        a baseline's copy beside a candidate of the same name.
+        """
         return self.folder.parent.name
 
     @property
@@ -166,15 +171,15 @@ class TableCell:
 
     @property
     def short(self) -> str:
-        """As ``partial``, if the data themselves lacked items (no ``limit``, ``select`` or early stop left them out);
-        else empty."""
+        """What part of the task was asked, as ``20 of 1,319 items``, if the data themselves lacked items; empty if
+        none lacked, or if a ``limit``, ``select`` or early stop left them out."""
         declared = self.manifest["selection"] is not None or self.manifest.get("stopped")
         return "" if declared else self.partial
 
     @property
     def contradiction(self) -> str:
-        """Why an imported cell gets no score: more than 2 % of its grades differ from its log's own; empty if not, or
-        accepted."""
+        """Why an imported cell gets no score: more than 2 % of our grades differ from the log's own verdicts; empty if
+        not, if the log states none, or if it was accepted."""
         found = self.manifest.get("log_agreement") or {}
         same, verdicts = found.get("same"), found.get("verdicts")
         accepted = (self.manifest.get("accepted") or {}).get("log_disagreement")
@@ -210,7 +215,8 @@ class TableCell:
 
     @property
     def recorded(self) -> datetime | None:
-        """Time at which a server last began to answer in this cell; None if none did (answers recorded elsewhere)."""
+        """Time at which the last server of this cell was connected; None if there was none (answers recorded
+        elsewhere)."""
         served = self.manifest.get("server") or ()
         return datetime.fromisoformat(served[-1]["at"]) if served else None
 
@@ -238,7 +244,8 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
     """The cells of one or several runs (ids below ``results_dir``, or paths), in the order of the runs, then of model
     and task.
 
-    Raises ``BadInput`` if no run is named, one does not exist or has no cells, no model has answered yet, or a model
+    Cells without a table, a reply or a score are left out; a run that is named twice counts once. Raises ``BadInput``
+    if no run is named, one does not exist or has no cells, no model has answered yet, a manifest is damaged, or a model
     and task occur in two of the runs.
     """
     if not runs:
@@ -259,7 +266,7 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
 
 
 def find_run(run: str | Path, results_dir: Path) -> Path:
-    """The absolute folder of a run, given its id below ``results_dir`` or its path.
+    """The absolute folder of a run, given its id below ``results_dir`` (tried first) or its path.
 
     Raises ``BadInput`` if there is no such run (naming those that exist), or it holds no cells.
     """
@@ -272,8 +279,8 @@ def find_run(run: str | Path, results_dir: Path) -> Path:
 
 
 def run_ids(results_dir: Path) -> tuple[str, ...]:
-    """Names of all runs in ``results_dir`` with at least one cell, archived or not, oldest first; empty without that
-    folder."""
+    """Names of all runs in ``results_dir`` with at least one cell, archived or not, by the time of last change of their
+    folders, oldest first; empty without ``results_dir``."""
     if not results_dir.is_dir():
         return ()
     folders = [

@@ -62,7 +62,8 @@ def sample_row(
 ) -> dict[str, Any]:
     """Column -> value of one row of the table, in the order of ``COLUMNS``.
 
-    ``event``: the journal event of the score; ``reply``: the model's last reply as JSON, empty if there is none.
+    ``event``: the journal event of the score; ``reply``: the model's last reply as JSON; with an empty one the texts
+    are empty and the counts None. ``groups`` and ``parts`` become JSON texts, lone surrogates in texts ``?``.
     """
     usage = reply.get("usage") or {}
     return {
@@ -125,8 +126,9 @@ def seal(folder: Path) -> None:
 def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Table":
     """The rows of a cell as an Arrow table: from ``samples.parquet`` when that is up to date, else from the journals.
 
-    ``columns`` names a part of ``COLUMNS`` (None: all); leaving out the texts makes it quick. Raises ``BadInput`` for a
-    damaged cell.
+    One row for each attempt with a score, by repeat, then in the manifest's order of items (of an imported cell in the
+    order of its file). ``columns`` names a part of ``COLUMNS`` (None: all); leaving out the texts makes it quick.
+    Raises ``BadInput`` for a damaged cell.
     """
     import pyarrow as pa
 
@@ -193,8 +195,8 @@ def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -
 def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """Yields the rows of a cell as lists of dictionaries, for columns with texts that would not fit into memory.
 
-    From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else all rows from the journals, with all
-    columns, in one list.
+    From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else all rows from the journals in one
+    list, with all columns (``text`` and ``reasoning`` empty where ``columns`` names neither).
     """
     import pyarrow.parquet as pq
 
@@ -213,8 +215,8 @@ def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None)
 
 
 def is_current(folder: Path) -> bool:
-    """Whether a cell has a Parquet file that was made from its journals as they are now (always so for imported
-    cells)."""
+    """Whether a cell has a Parquet file that was made from its journals as they are now, by their names and sizes; for
+    an imported cell, whether it has one."""
     return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
 
 
@@ -286,8 +288,8 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yields the table rows of all attempts with a score, by repeat and then in the manifest's order of items.
 
-    ``texts=False`` leaves ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no version
-    writes.
+    The fields of the reply are those of the model's last one, empty for a failed attempt. ``texts=False`` leaves
+    ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no version writes.
     """
     identity = manifest["identity"]
     place = {item: number for number, item in enumerate(manifest["items"])}
@@ -305,7 +307,7 @@ def _rows(
 
 
 def _journals(folder: Path) -> dict[str, int]:
-    """Name -> size in bytes of every journal in a cell's folder: what a Parquet file states that it was made from."""
+    """Name -> size in bytes of every journal in a cell's folder, as a Parquet file made from them states it."""
     return {path.name: path.stat().st_size for path in sorted(folder.glob(journal.PATTERN))}
 
 

@@ -65,12 +65,12 @@ class JournalWriter:
 
     def append(self, file: JournalFile, event: dict[str, Any]) -> None:
         """Append the line of an event to ``file`` in the writing thread, without waiting. Raises ``StorageFailed`` if
-        an earlier line could not be written."""
+        an earlier line could not be written or synced."""
         self._put(_Line(file, encode(event)))
 
     async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
-        """Append the line of an event to ``file``, wait until it is written, and return its offset in bytes. Raises
-        ``StorageFailed``.
+        """Append the line of an event to ``file``, wait until it is written (with ``sync`` also synced), and return its
+        offset in bytes. Raises ``StorageFailed``, also for an earlier line.
 
         The line then survives the death of the process, and with ``sync`` that of the machine.
         """
