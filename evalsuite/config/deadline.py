@@ -13,7 +13,8 @@ from evalsuite.errors import BadInput
 SLURM = "slurm"
 SLURM_RESERVE_SECONDS = 60.0
 """Before the end of a SLURM job: time to seal the cells, report and requeue."""
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,7})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
+"""Its ends are dates that Python has."""
 _TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
 
@@ -32,7 +33,7 @@ class Window:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of ``3h50m``, ``90m``, ``1d``, ``30s``; None if ``text`` is no duration."""
+    """Seconds of ``3h50m``, ``90m``, ``1d``, ``30s``; None if ``text`` is no duration, or one of centuries."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
         return None
@@ -44,9 +45,9 @@ def point_in_time(text: str) -> datetime | None:
     """A UTC time such as ``2026-11-21T04:00Z`` (without an offset it is taken as UTC); None if ``text`` is none."""
     try:
         time_ = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return time_.replace(tzinfo=UTC) if time_.tzinfo is None else time_.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time_.replace(tzinfo=UTC) if time_.tzinfo is None else time_.astimezone(UTC)
 
 
 def open_window(
@@ -118,7 +119,10 @@ def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float |
 
 
 def _epoch(text: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(text), UTC) if text and text.isdigit() else None
+    try:
+        return datetime.fromtimestamp(int(text), UTC) if text and text.isdigit() else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _scontrol(job: str) -> datetime | None:

@@ -36,6 +36,7 @@ def opened(deadline: str, environ: Mapping[str, str] | None = None) -> Window:
         ("", None),
         ("4", None),
         ("-1h", None),
+        ("99999999999d", None),
     ],
 )
 def test_durations(text: str, seconds: float | None) -> None:
@@ -47,6 +48,7 @@ def test_a_time_is_utc_unless_it_says_otherwise() -> None:
     assert point_in_time("2026-11-21T04:00Z") == point_in_time("2026-11-21 04:00") == four
     assert point_in_time("2026-11-21T06:00+02:00") == four
     assert point_in_time("tomorrow") is None
+    assert point_in_time("0001-01-01T00:00+23:00") is None  # before the first year
     assert opened("2026-11-21T04:00Z").closes == 6 * 3600
     assert open_window("90m").left() == pytest.approx(5400, abs=30)  # it has just been opened
 
