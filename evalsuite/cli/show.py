@@ -16,7 +16,7 @@ from evalsuite.report.console import Column, Table
 from evalsuite.report.formats import Interval
 from evalsuite.store import lock, manifest
 from evalsuite.store.manifest import MANIFEST, read_manifest
-from evalsuite.store.runs import SUPERSEDED, TableCell, find_run, run_cells, run_ids
+from evalsuite.store.runs import SUPERSEDED, TableCell, archived_cells, find_run, run_cells, run_ids
 from evalsuite.store.samples import is_current
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class ListedCell:
 
     @property
     def samples(self) -> str:
-        """The number of measured samples as text, ``90 of 100, 3 failed``; empty for a cell that cannot be read."""
+        """The number of measured samples as text, ``90 of 100, 3 failed``, with ``(part)`` where only a part of the
+        task was asked; empty for a cell that cannot be read.
+        """
         if self.measured is None:
             return ""
         whole = self.measured == self.planned
@@ -150,8 +152,7 @@ def list_cells(run: Path) -> list[ListedCell]:
             cells.append(_listed(cell))
         except BadInput as error:
             cells.append(ListedCell(run.name, folder.parent.name, folder.name, "damaged", note=str(error)))
-        archived = sorted(folder.parent.glob(f"{SUPERSEDED}/{folder.name}-*"))
-        cells += [_archived(run.name, folder, path) for path in archived if (path / MANIFEST).is_file()]
+        cells += [_archived(run.name, folder, path) for path in archived_cells(folder) if (path / MANIFEST).is_file()]
     for path in sorted(run.glob(f"*/{SUPERSEDED}/*")):  # forgotten: there is no such cell any more
         folder = path.parents[1] / path.name.rpartition("-")[0]
         if (path / MANIFEST).is_file() and not (folder / MANIFEST).is_file():

@@ -95,7 +95,7 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
             if event.get("event") in _KINDS:
                 try:
                     _add(index, event, JournalPlace(path, offset))
-                except (KeyError, TypeError, ValueError, AttributeError):
+                except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                     damaged += 1
         journal.log_damage(path, damaged)
     return index
@@ -118,8 +118,8 @@ def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place
     """Add one journal event, which stands at ``place``, to its attempt in ``index``; ``spoiled`` resets the attempt but
     keeps its cuts.
 
-    Raises ``KeyError`` for an event that lacks a field, ``TypeError`` or ``OverflowError`` for an item, a repeat, a
-    value or an outcome that no version writes; other values are taken as they are.
+    Raises ``KeyError`` for an event that lacks a field, ``TypeError`` or ``OverflowError`` for a key, a turn, a number
+    or an outcome that no version writes.
     """
     key = item, repeat = event["item"], event["repeat"]
     if type(item) is not str or type(repeat) is not int:
@@ -129,22 +129,35 @@ def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place
     if attempt is None:
         attempt = index[key] = StoredAttempt()
     if kind == "sent":
-        attempt.record_request((event["who"], event["turn"]))
+        attempt.record_request(_turn(event))
     elif kind == "reply":
-        attempt.replies[event["who"], event["turn"]] = place
+        attempt.replies[_turn(event)] = place
     elif kind == "cut":
-        attempt.cuts.append(CutRequest(event["tokens"], event["seconds"]))
+        attempt.cuts.append(CutRequest(_number(event["tokens"]), _number(event["seconds"]) or 0.0))
     elif kind == "spoiled":
         index[key] = StoredAttempt(spoiled=True, cuts=attempt.cuts)
     elif kind == "judged":
-        verdict = JudgeVerdict(event["right"], event.get("confidence"))
+        verdict = JudgeVerdict(event["right"], _number(event.get("confidence")))
         attempt.verdicts[event["answer_sha"], event["judge"]] = verdict
     else:
-        value, known = event["value"], event["outcome"] in OUTCOMES
-        if not known or not (value is None or (isinstance(value, int | float) and isfinite(value))):
+        _number(event["value"])
+        if event["outcome"] not in OUTCOMES:
             raise TypeError
         attempt.score, attempt.outcome = place, event["outcome"]
         attempt.sign = sign if isinstance(sign := event.get("degenerate"), str) else None
+
+
+def _turn(event: Mapping[str, Any]) -> Turn:
+    who, turn = event["who"], event["turn"]
+    if type(who) is not str or type(turn) is not int:
+        raise TypeError
+    return who, turn
+
+
+def _number(value: Any) -> Any:
+    if value is None or (isinstance(value, int | float) and isfinite(value)):
+        return value
+    raise TypeError
 
 
 def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, Any]:

@@ -370,13 +370,12 @@ async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
     Raises ``StorageFailed`` if it fails now, not for an earlier failure of ``writer``.
     """
     closing = list(cells)
-    try:
+    with contextlib.ExitStack() as stack:
+        for cell in reversed(closing):
+            stack.callback(cell.close)
         if writer.failure is None:
             for cell in closing:
                 await cell.flush()
-    finally:
-        for cell in closing:
-            cell.close()
 
 
 def _sync_names(folder: Path) -> None:

@@ -96,6 +96,12 @@ def archive(folder: Path, reason: str) -> Path:
     return target
 
 
+def archived_cells(folder: Path) -> list[Path]:
+    """Folders of the archived cells whose place was ``folder``, oldest first; empty if there are none."""
+    paths = sorted(folder.parent.glob(f"{SUPERSEDED}/{folder.name}-*"))
+    return [path for path in paths if path.name.rpartition("-")[0] == folder.name]  # not those of task NAME-2
+
+
 MOST_DISAGREEMENT = 0.02
 """Share of a log's own verdicts up to which ours may differ."""
 
@@ -210,8 +216,11 @@ class TableCell:
     def superseded(self) -> tuple[str, ...]:
         """The reasons why earlier cells of this model and task were archived, oldest first; read from disk; empty if
         none were."""
-        reasons = sorted(self.folder.parent.glob(f"{SUPERSEDED}/{self.task}-*/{REASON}"))
-        return tuple(path.read_text(encoding="utf-8").strip() for path in reasons)
+        return tuple(
+            (path / REASON).read_text(encoding="utf-8").strip()
+            for path in archived_cells(self.folder)
+            if (path / REASON).is_file()
+        )
 
     @property
     def recorded(self) -> datetime | None:

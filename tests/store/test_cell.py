@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.errors import BadInput, CellInUse
+from evalsuite.errors import BadInput, CellInUse, StorageFailed
 from evalsuite.records import Sample
-from evalsuite.store.cell import open_cell
+from evalsuite.store.cell import close_cells, open_cell
 from evalsuite.store.imported import write_imported
 from evalsuite.store.manifest import cell_folders, read_manifest
 from evalsuite.store.samples import read_rows, read_samples, seal
@@ -210,3 +210,24 @@ def test_a_lost_reply_is_remembered_over_several_processes(tmp_path: Path) -> No
     assert not asyncio.run(process(turn=0, answered=False))
     assert asyncio.run(process(turn=0, answered=True))
     assert asyncio.run(process(turn=1, answered=True))
+
+
+def test_a_cell_whose_journal_cannot_be_synced_keeps_no_other_one_locked(tmp_path: Path) -> None:
+    async def go() -> None:
+        with JournalWriter() as commits:
+            cells = [open_cell(tmp_path / "fp8" / task, manifest(task=task), commits) for task in ("first", "second")]
+            for cell in cells:
+                await answer(cell, "0")
+            commits.wait_until_idle()
+            assert cells[0]._file is not None
+            pipe, end = os.pipe()  # which no system can sync
+            os.dup2(end, cells[0]._file.handle)
+            try:
+                await close_cells(cells, commits)
+            finally:
+                os.close(pipe)
+                os.close(end)
+
+    with pytest.raises(StorageFailed, match="cannot write"):
+        asyncio.run(go())
+    assert not list(tmp_path.glob("fp8/*/lock"))

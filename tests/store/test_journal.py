@@ -122,6 +122,28 @@ def test_the_number_of_damaged_lines_is_stated(tmp_path: Path, caplog: pytest.Lo
     ]
 
 
+def test_whole_lines_with_values_that_no_version_writes_are_damage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "fp8" / "toy"
+    write(folder, ["0"])
+    rows = read_samples(folder).to_pylist()
+    (path,) = folder.glob("journal-*.jsonl")
+    key = {"item": "0", "repeat": 0}
+    events: list[dict[str, Any]] = [
+        {"event": "score", **key, "outcome": "wrong", "value": 10**400},
+        {"event": "reply", **key, "who": "model", "turn": "1"},
+        {"event": "sent", **key, "who": ["model"], "turn": 1},
+        {"event": "cut", **key, "tokens": "9", "seconds": 1.0},
+        {"event": "judged", **key, "right": True, "confidence": "high", "answer_sha": "a", "judge": "j"},
+    ]
+    with path.open("ab") as file:
+        file.writelines(map(journal.encode, events))
+    with caplog.at_level(logging.WARNING):
+        assert read_samples(folder).to_pylist() == rows
+    assert "5 lines are damaged and left out" in caplog.text
+
+
 def test_journals_of_two_cells_cannot_be_exchanged(tmp_path: Path) -> None:
     for model in ("fp8", "nvfp4"):
         write(tmp_path / "r" / model / "toy", ["0"], manifest(model=model))

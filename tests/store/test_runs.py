@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from evalsuite.errors import StorageFailed
-from evalsuite.store.runs import check_can_create
+from evalsuite.store.manifest import read_manifest, write_json
+from evalsuite.store.runs import TableCell, archive, check_can_create
+from tests.support.journals import manifest
 
 
 def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
@@ -17,3 +19,17 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     check_can_create(tmp_path / "there")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
+
+
+def test_archived_cells_of_a_task_with_a_longer_name_are_not_those_of_the_shorter(tmp_path: Path) -> None:
+    model = tmp_path / "run" / "fp8"
+    for task in ("toy", "toy-2", "toy-2"):
+        folder = model / task
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "manifest.json", manifest(task=task))
+        if task == "toy-2" and not (model / "superseded").exists():
+            archive(folder, "wrong template")
+    reasons = {
+        task: TableCell("run", model / task, read_manifest(model / task)).superseded for task in ("toy", "toy-2")
+    }
+    assert reasons == {"toy": (), "toy-2": ("wrong template",)}
