@@ -35,7 +35,7 @@ class LaunchPlan:
 
 
 def launch(plan: LaunchPlan, console: Console) -> Exit:
-    """Run all jobs of a plan through joblib or SLURM, wait, and return the worst of their exit codes.
+    """Run all jobs of a plan through joblib or SLURM, wait, and return the highest of their exit codes.
 
     Raises ``BadInput`` when the launcher is not installed or cannot start, and if a secret would get into a job file.
     """
@@ -51,9 +51,10 @@ def launch(plan: LaunchPlan, console: Console) -> Exit:
 
 
 def common_run_id(runs: Sequence[Run]) -> str:
-    """The id of the run that the cells of all jobs of a sweep go into, chosen once, as a single ``run`` chooses.
+    """The id of the run that the cells of all jobs of a sweep go into, chosen once, as a single ``run`` chooses without
+    ``run_id=``; results folder and suite are those of the first.
 
-    Loads the questions of all ``runs``, but sends nothing.
+    Loads the questions of all ``runs`` (at least one), but sends nothing.
     """
     from evalsuite.engine.manifests import run_spec
     from evalsuite.store.runs import choose_run
@@ -63,8 +64,8 @@ def common_run_id(runs: Sequence[Run]) -> str:
 
 
 def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
-    """Run the shards of one run on a Ray cluster, write the report (with ``report=true``), return the
-    worst exit code.
+    """Run the shards of one run on a Ray cluster, write and print the report (with ``report=true``), return the highest
+    exit code.
     """
     from evalsuite.cli.launch.ray_tasks import run_on_ray
     from evalsuite.report.build import report_run
@@ -79,9 +80,11 @@ def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
 
 
 def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str | None) -> Exit:
-    """Run jobs (name -> words of a command line) of one run as processes here or on SLURM, then write one report.
+    """Run jobs (name -> words of a command line) of one run as processes here or on SLURM, then write and print one
+    report (with ``report=true``).
 
-    All jobs get the same run id and a share of each endpoint's limit. Returns the worst exit code. Raises ``BadInput``.
+    All jobs get the same run id and a share of each endpoint's limit. Returns the highest exit code. Raises
+    ``BadInput``.
     """
     from evalsuite.config.compose import load_settings
     from evalsuite.report.build import report_run
@@ -97,5 +100,6 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str
     }
     plan = LaunchPlan(commands, scale, Path(first.results_dir), run_id)
     code = launch(plan, lines_output(stderr=True))
-    report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, gate=first.gate, svg=first.svg)
+    if first.report:
+        report_run(Path(first.results_dir) / run_id, first.baseline, config_dir, gate=first.gate, svg=first.svg)
     return code

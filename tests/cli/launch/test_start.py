@@ -70,9 +70,10 @@ def test_one_failing_job_does_not_end_the_others(tmp_path: Path) -> None:
     with scripted_endpoint(slow) as one:
         conf = write_conf(tmp_path / "conf", ("m1", "http://127.0.0.1:9/v1"), ("m2", one.base_url))
         words = ["run", "model=[m1,m2]", "task=additions", "run_id=r", f"results_dir={tmp_path}/results"]
-        done = evalsuite(*words, "launch=joblib", "engine.fingerprint=false", f"--config-dir={conf}")
-        assert done.returncode == 69
+        words += ["launch=joblib", "engine.fingerprint=false", "report=false", f"--config-dir={conf}"]
+        assert evalsuite(*words).returncode == 69
     assert summary(tmp_path / "results", "m2")["complete"] is True
+    assert not (tmp_path / "results" / "r" / "report").exists()
 
 
 @pytest.mark.slow
