@@ -14,11 +14,12 @@ from evalsuite.tasks.loading import LoadedTask
 
 
 def dry_run(settings: Run) -> Exit:
-    """Print the first full request of every single-turn task, once for each different body; no request is sent.
+    """Print the first full request of every single-turn task, once for each body that differs in more than the model's
+    name; no request is sent.
 
     Also prints where each sampling value comes from and how many items are asked. Dialogues and gated questions are not
-    shown. Always returns ``DONE``; loads the questions. Raises ``BadInput`` where something is missing, as a run does:
-    one line, or the table of all that is.
+    shown, pictures are cut. Always returns ``DONE``; loads the questions. Raises ``BadInput`` where something is
+    missing, as a run does: one line, or the table of all that is.
     """
     try:
         spec = run_spec(settings)
@@ -57,8 +58,8 @@ def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
 
 
 def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
-    """The JSON body of the first request (first item, repeat 0) of a task to a model; the adapter
-    must have a ``prompt``.
+    """The JSON body of the first request (first item, repeat 0) of a task to a model; the adapter must have a
+    ``prompt``. Its ``model`` is the checkpoint where the name is to be taken from the server (``served_name: auto``).
     """
     task = task.for_model(model)
     request = task.first_request()

@@ -110,7 +110,7 @@ def _nothing_fitted(ended: LoopResult, window: Window, console: Console) -> Exit
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as text: ``45 s`` below two minutes, ``27 min`` below two hours, else ``3 h 50 min``."""
+    """Seconds as text: ``45 s`` below 90, else rounded to minutes: ``27 min`` below two hours, else ``3 h 50 min``."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

@@ -49,13 +49,14 @@ class _Judged:
 
 
 def gate(settings: Report) -> Exit:
-    """Compute the verdict on every candidate of the runs (or only ``model``), write it, print it, and
-    return it as exit code.
+    """Compute the verdict on every candidate of the runs (or only ``model``), write it, print it, and return the worst
+    as exit code (fail before undecided before pass).
 
-    Writes ``verdict.json`` and ``junit.xml`` (with ``gate=drift``: ``drift.json``, charts). Returns ``DONE`` (pass),
-    ``FAIL``, ``UNDECIDED``, or ``INCOMPLETE`` where samples are missing that were not allowed to. Raises ``BadInput``
-    without margins, without anything to compare, for refused comparisons, and for a baseline that is not what was
-    published (``baseline_waiver="reason"`` goes on).
+    Writes ``verdict.json`` and ``junit.xml`` (with ``gate=drift``: ``drift.json``, charts) into the report's folder,
+    from which old ones are deleted first. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, or, without a verdict,
+    ``INCOMPLETE`` where samples are missing that were not allowed to. Raises ``BadInput`` without margins, without
+    anything to compare, for refused comparisons, and for a baseline that is not what was published
+    (``baseline_waiver="reason"`` goes on); ``StorageFailed`` where nothing can be written.
     """
     margins = _margins(settings)
     if margins.drift:
@@ -127,7 +128,8 @@ def _judged(settings: Report, margins: Gate) -> _Judged:
 
 
 def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> None:
-    """Write ``day0.json`` into the folder ``out``, from the content of ``verdict.json`` and the scores of each task.
+    """Write ``day0.json`` into the folder ``out``, from the content of ``verdict.json`` (``verdict``) and the scores of
+    each task that has them in both models.
 
     Raises ``BadInput`` for several candidates, which this shape cannot hold.
     """
@@ -143,9 +145,11 @@ def _write_day0(suite: SuiteComparison, verdict: dict[str, Any], out: Path) -> N
 
 
 def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteComparison:
-    """All comparisons, or those of the candidate ``settings.model``, without verdicts yet.
+    """All comparisons, or those of the candidate ``settings.model`` and of models that were asked twice (A/A), without
+    verdicts yet.
 
-    Raises ``BadInput`` for an unknown candidate and if nothing can be compared.
+    Raises ``BadInput`` for an unknown candidate, if nothing can be compared, and if ``varies=`` is given and gives no
+    effects.
     """
     suite = compare_all(inputs.table, inputs.baseline, allow_incomplete=settings.allow_incomplete, alpha=gate.alpha)
     if settings.varies and suite.no_effects:
@@ -171,7 +175,8 @@ def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteCompar
 def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
     """``task: reason`` for each comparison that decides but lacks samples; empty if all are complete.
 
-    Raises ``BadInput`` if no deciding task is compared, for refused comparisons, and for cells of an undeclared part.
+    Raises ``BadInput`` if no deciding task is compared, for any refused comparison, and for cells of a deciding task
+    that are of an undeclared part, or complete without being comparable.
     """
     incomplete: list[str] = []
     deciding = {task for task, margin in gate.margins.items() if margin.tier != "advisory"}
@@ -193,7 +198,8 @@ def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
 
 
 def _check_extent(cell: TableCell) -> None:
-    """Raise ``BadInput`` for a cell of only a part of a task that no command declared before its answers existed."""
+    """Raise ``BadInput`` for a cell of a part of a task that no command declared before its answers existed, and for a
+    cell whose data lacked items of the task."""
     if problem := undeclared(cell.manifest):
         raise BadInput(problem)
     if cell.short:

@@ -30,9 +30,9 @@ from evalsuite.tasks.loading import load_tasks
 def import_answers(settings: Run) -> Exit:
     """Grade the answers in ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
 
-    Prints the score and returns ``DONE``, or ``INCOMPLETE`` where items lack an answer. Raises ``BadInput``
-    when the file does not fit the task, when answers of the task cannot be imported, or when the cell is there
-    with other answers.
+    Prints the score and returns ``DONE``, or ``INCOMPLETE`` where samples lack a value (no answer, or not graded yet).
+    Raises ``BadInput`` when the file does not fit the task, when answers of the task cannot be imported, or when the
+    cell is there with other answers.
     """
     name, key = settings.name or "", next(iter(settings.tasks))
     task = load_tasks(settings)[key]

@@ -182,7 +182,8 @@ def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
 def _key(name: str, model: Model) -> Iterator[MissingPiece]:
     """A piece if the API key of model ``name`` is malformed, or is not set although it is needed; else nothing.
 
-    A key is needed where the model names its own variable, or uses OpenAI's dialect at an ``https`` address.
+    A key is needed where the model names its own variable, or uses OpenAI's dialect at an ``https`` address or several
+    addresses.
     """
     try:
         wanted = model.api_key_env not in _DEFAULT_KEYS or model.server.dialect == "openai"

@@ -25,8 +25,9 @@ def models_new(settings: Run) -> Exit:
     """Write ``DIR/model/NAME.yaml`` (DIR is ``config_dir``, else ``mine``); each value has a comment on what states it.
 
     Asks the server what it serves and reads the checkpoint's files, from the hub if need be; what cannot be reached is
-    a comment. Returns ``DONE``. Raises ``BadInput`` without a name, without both ``checkpoint=`` and ``base_url=``, for
-    a key in the address, and where the file is there already.
+    a comment. Returns ``DONE``. Raises ``BadInput`` without a name, with neither ``checkpoint=`` nor ``base_url=``, for
+    an invalid name or address, a key in the address, and where the file is there already; ``StorageFailed`` where it
+    cannot be written.
     """
     name, checkpoint, url = settings.name, settings.checkpoint or "", settings.base_url
     if name is None or not (checkpoint or url):

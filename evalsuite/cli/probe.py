@@ -33,8 +33,10 @@ def probe(settings: Run) -> Exit:
     run of ``run_id``, else into that of the baseline (where that is a file: into ``results_dir/probe``), or ``to=FILE``
     instead; prints the result.
 
-    Returns ``DONE`` without an alarm, ``FAIL`` with one, ``INCOMPLETE`` where nothing can be seen. Raises ``BadInput``
-    for a baseline without answers, ``EndpointUnusable`` for servers that cannot be used.
+    Returns ``DONE`` without an alarm and where only the baseline was read, ``FAIL`` with an alarm, ``INCOMPLETE`` where
+    nothing can be seen; of several candidates the worst (``FAIL`` before ``INCOMPLETE``). Raises ``BadInput`` for a
+    baseline without answers or one that was not read and is not served, ``EndpointUnusable`` for servers that cannot be
+    used.
     """
     accepted = _accepted(settings.accepted)
     with ExitStack() as stack:

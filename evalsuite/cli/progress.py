@@ -90,7 +90,8 @@ class ProgressLine:
 
 
 def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
-    """Seconds until an endpoint is done, by the expected lengths of open attempts; None: unknown, 0: nothing is open.
+    """Seconds until an endpoint is done, by the expected lengths of open attempts; None: unknown, as in the first 5
+    ``seconds`` of the run; 0: nothing is open.
 
     The open tokens at the present ``rate`` (tokens per second), but at least what the longest running answer needs at
     one stream's share of it. Where no lengths are known: by the samples done in ``seconds`` since the run's start.

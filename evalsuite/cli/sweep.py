@@ -13,8 +13,8 @@ from evalsuite.sandbox import safe_text
 
 
 def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
-    """``-m``: run the jobs of comma-separated values one after the other, all into one run; returns
-    the worst exit code.
+    """``-m``: run the jobs of comma-separated values one after the other, all into one run; returns the highest exit
+    code.
 
     ``function`` is called with the settings of each job; a job that fails does not end the others, one that is stopped
     does. With ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises ``BadInput`` for a job that cannot

@@ -38,7 +38,8 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "R
         The settings of a run, every default filled in.
 
     Raises:
-        BadInput: An override names what does not exist, or a value has the wrong type.
+        BadInput: An override names what does not exist, a value has the wrong type, is missing or out of range, or no
+            task is chosen.
     """
     from evalsuite.config import compose
 

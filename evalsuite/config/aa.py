@@ -27,7 +27,8 @@ def check_names(models: Iterable[str]) -> None:
 
 
 def with_second_arms(models: Mapping[str, Model]) -> dict[str, Model]:
-    """The models, each followed by its second arm ``NAME__aa``: the same settings with the first as its baseline."""
+    """The models, each followed by its second arm ``NAME__aa``: the same settings with ``(again)`` behind the title and
+    the first as ``baseline`` and ``same_as``."""
     doubled: dict[str, Model] = {}
     for name, model in models.items():
         second = replace(model, title=f"{model.title} (again)", same_as=name, baseline=name)

@@ -12,7 +12,7 @@ _QUERY = re.compile(r"(?<=//)([^\s?#'\"]+)[?#]\S*?(?=[)\]'\",:]*(?:\s|$))")
 def shown_url(url: str) -> str:
     """``url`` without its query and fragment: a gateway's query may hold a key.
 
-    User and password stay: for an address that may have them use ``shown_urls``.
+    User and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` for no URL.
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
@@ -24,7 +24,7 @@ def shown_urls(message: str) -> str:
 
 
 def is_http_address(url: str) -> bool:
-    """Whether ``url`` names a host, and maybe a port, for HTTP or HTTPS."""
+    """Whether ``url`` begins with ``http://`` or ``https://`` and names a host, and a port of 1 to 65535 or none."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -58,8 +58,9 @@ def load_settings(
 ) -> Run:
     """The settings of a command that is composed from ``run.yaml``, every default filled in, checked.
 
-    ``config_dir``: the user's folder, None: only shipped files; ``command`` decides what is checked; ``models`` (key ->
-    settings) are added to the chosen ones. Raises ``BadInput``.
+    ``config_dir``: the user's folder, None: only shipped files; ``command``: the name by which it is checked what must
+    and may be set; ``models`` (key -> settings) are added to the chosen ones. Raises ``BadInput`` for what is unknown,
+    missing, of a wrong type or out of range.
     """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
     listed = [as_list(override, "file", "varies") for override in overrides]
@@ -92,7 +93,8 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
 
 @_shown_urls()
 def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
-    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides.
+    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides; the values of
+    the last key change fastest, and without several values there is one job.
 
     Raises ``BadInput`` for what cannot be parsed.
     """
@@ -190,8 +192,8 @@ def _kind_of(source: ConfigSource, key: str) -> Kind:
 
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
-    """Whether the value of an override is taken as it stands, whatever characters it has: the schema
-    states a text for it.
+    """Whether the value of an override is taken as it stands, whatever characters it has: the schema states a text for
+    it, or it is a ``base_url`` and no list.
     """
     key, equals, value = override.partition("=")
     if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query

@@ -51,7 +51,9 @@ class ConfigSource:
         return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
     def file(self, config_path: str) -> Path:
-        """The file of a configuration such as ``model/fp8``: the user's, else the shipped one; it need not exist."""
+        """The file of a configuration such as ``model/fp8``: the user's, else the shipped one; where there is neither,
+        the path that it would have in the first folder.
+        """
         candidates = [folder / f"{stored_path(config_path)}.yaml" for folder in self.folders]
         return next((file for file in candidates if file.is_file()), candidates[0])
 
@@ -125,7 +127,8 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
     """Group (``model``, ``task``, ``sampling``) -> names that were chosen, from the (file, package)
     pairs of all groups.
 
-    Raises ``BadInput`` for a file whose first line does not state its package.
+    Sets are empty for groups without a choice. Raises ``BadInput`` for a file whose header states another package than
+    its group and name.
     """
     names: dict[str, set[str]] = {group: set() for group in (*MULTI, "sampling")}
     for config_path, package in listed:

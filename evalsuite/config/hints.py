@@ -46,7 +46,8 @@ _KEYS = ("api_key", "apikey", "key", "token", "openai_api_key", "hf_token")
 def key_hint(error: BadInput, override: str, composed: Mapping[str, Any]) -> BadInput:
     """Return the error for one override, with the lines that work in its place where they are known.
 
-    ``error``: what was raised for it; ``composed``: the settings without it, as plain values.
+    ``error``: what was raised for it, returned unchanged where no line is known; ``composed``: the settings without it,
+    as plain values.
     """
     key, _, value = override.lstrip("+~").partition("=")
     if "is not a ListConfig" in str(error):
@@ -211,13 +212,13 @@ def other_group(source: ConfigSource, group: str, name: str) -> str:
 
 
 def newest_run(results: Path) -> str:
-    """Name of the folder in ``results`` that was changed last; ``ID`` where there is none."""
+    """Name of the folder in ``results`` that was changed last, a run or not; ``ID`` where there is none."""
     runs = [path for path in results.iterdir() if path.is_dir()] if results.is_dir() else []
     return max(runs, key=lambda path: path.stat().st_mtime).name if runs else "ID"
 
 
 def quoted(line: str) -> str:
-    """A word of a command line as it is typed: in quotes where a shell would read it otherwise."""
+    """A word of a command line as it is typed: in single quotes if it holds a blank or one of ``[]{}*?!``."""
     return f"'{line}'" if re.search(r"[][{}*?! ]", line) else line
 
 

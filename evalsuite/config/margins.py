@@ -4,8 +4,8 @@ from evalsuite.config.settings import Run
 
 
 def unmet_margins(run: Run) -> str:
-    """A sentence naming the critical benchmarks of the gate that the run does not ask; empty if there are none, and
-    without a gate or tasks.
+    """A sentence naming the critical benchmarks of the gate that the run does not ask; empty if there are none, without
+    a gate or tasks, and for a gate over nights (``drift``).
     """
     if run.gate is None or run.gate.drift or not run.tasks:
         return ""

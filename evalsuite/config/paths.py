@@ -25,9 +25,9 @@ def cache_folder() -> Path:
 
 
 def complete_data(data: Data) -> None:
-    """Fill in ``data`` in place: a ``root`` makes the kind ``local``.
+    """Fill in ``data`` in place: a ``root`` makes the kind ``hub`` ``local``.
 
-    ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds fetched files.
+    ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds ``fetched.json``.
     """
     if data.root is not None:
         data.kind = "local" if data.kind == "hub" else data.kind

@@ -36,7 +36,7 @@ def sampling_origin(sampling: Sampling) -> dict[str, str]:
 
 
 def effective(run: Sampling, task: Sampling) -> Sampling:
-    """A copy of ``run`` with the value of every field that ``task`` sets, and the origins of both."""
+    """A copy of ``run`` with the value of every field that ``task`` sets (not None), and the origins of both."""
     changes: dict[str, Any] = {**fields(task), "origin": _merged(run.origin, task.origin)}
     return replace(run, **changes)
 

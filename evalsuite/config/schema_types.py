@@ -75,7 +75,8 @@ def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
 def typed(text: str, guess: Any, kind: Kind) -> Any:
     """The value of a word without quotes for a key of this kind: its ``text``, or ``guess``, what a parser made of it.
 
-    Numbers are given as texts, which the schema converts later. In a container of texts ``null`` is a text, too.
+    For a key of texts or numbers it is the text, which the schema converts later (the guess for hexadecimal, binary,
+    infinite and nan numbers). A guess of None stays None, but in a container of texts ``null`` is a text, too.
     """
     if guess is None:
         return text if kind.is_text and kind.element and text not in ("", "~") else None

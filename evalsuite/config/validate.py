@@ -59,7 +59,8 @@ def check_run(run: Run, command: str = "run") -> None:
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise ``BadInput`` with all that ``command`` lacks in ``run``, or that it does not take, one problem a line.
 
-    ``models`` and ``tasks`` are the names to choose from, for the messages.
+    ``run`` with a task but no model passes: what it lacks is listed later. ``models`` and ``tasks`` are the names to
+    choose from, for the messages.
     """
     problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
     problems += _output(command, run.output)
@@ -110,7 +111,7 @@ def _probe(run: Run, models: Sequence[str]) -> Iterator[str]:
 
 def check_report(command: str, report: Report) -> None:
     """Raise ``BadInput`` if the settings of a command over finished runs are wrong: keys that are not its own, no run
-    or an unknown one, values out of range, no data to read.
+    (``show`` and a ``report`` of a card need none) or an unknown one, values out of range, no data to read.
     """
     for key, commands in _ONLY.items():
         if getattr(report, key) is not None and command not in commands:

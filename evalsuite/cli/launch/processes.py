@@ -12,7 +12,8 @@ from evalsuite.errors import BadInput, Exit
 
 
 def run_jobs(jobs: Mapping[str, Words], scale: Scale, console: Console) -> Exit:
-    """Run each command line (job's name -> words) as a process, ``scale.jobs`` at a time; returns the worst exit code.
+    """Run each command line (job's name -> words) as a process, ``scale.jobs`` at a time, and return the highest exit
+    code.
 
     Their output is printed on ``console``. A job that fails does not end the others; Ctrl-C reaches all of them, as
     they are of one process group. Raises ``BadInput`` without joblib.
@@ -43,5 +44,8 @@ def _run_job(name: str, words: Words, console: Console) -> Exit:
 
 
 def exit_of(code: int) -> Exit:
-    """A process's return code as an ``Exit``; negative (ended by a signal) is ``STOPPED``, as it can be continued."""
+    """A process's return code as an ``Exit``; negative (ended by a signal) is ``STOPPED``, as it can be continued.
+
+    Raises ``ValueError`` for a code that no ``Exit`` has.
+    """
     return Exit.STOPPED if code < 0 else Exit(code)

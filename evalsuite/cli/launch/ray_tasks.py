@@ -43,7 +43,8 @@ class ShardResult:
 
 
 def run_on_ray(words: Sequence[str], config_dir: str | None, settings: Run, console: Console) -> Exit:
-    """Run all cells of ``settings`` (composed from ``words`` and ``config_dir``) on a Ray cluster; the worst exit code.
+    """Run all cells of ``settings`` (composed from ``words`` and ``config_dir``) on a Ray cluster; returns the highest
+    exit code of the shards, at least ``INCOMPLETE`` where a cell lacks samples.
 
     Writes cells, not the report. Raises ``BadInput`` if Ray is missing, no cluster answers at ``launch.address``, or a
     word holds a secret.
@@ -81,7 +82,8 @@ class _Driver:
     def run(self, ray: Any, stack: ExitStack) -> Exit:
         """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell.
 
-        ``ray`` is the imported module; ``stack`` closes cells and demo servers. Returns the worst exit code.
+        ``ray`` is the imported module; ``stack`` closes cells and demo servers. Returns the highest exit code of the
+        shards, at least ``INCOMPLETE`` where a cell lacks samples.
         """
         from evalsuite.analysis.summary import summarize
         from evalsuite.store.samples import seal
@@ -224,8 +226,8 @@ def _result(ray: Any, reference: Any) -> ShardResult:
 def work(words: Sequence[str], config_dir: str | None, folder: str) -> ShardResult:
     """Run one shard on the node that Ray chose: ``evalsuite run`` inside this worker, which dies with it.
 
-    ``folder`` is the shard's. Waits up to ``WAIT_SECONDS`` for the lock of a dead worker. Returns exit code and
-    message; expected errors are returned, not raised.
+    ``folder`` is the shard's. Waits up to ``WAIT_SECONDS`` (300) for the lock of another worker. Returns exit code and
+    message (of no meaning for code 0); every ``EvalsuiteError`` is returned so, not raised.
     """
     from evalsuite.cli.run import run
     from evalsuite.config.compose import load_settings

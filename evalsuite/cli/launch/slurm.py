@@ -83,7 +83,8 @@ def _end(pid: int, grace: float) -> None:
 
 
 def submit_jobs(jobs: Mapping[str, Words], scale: Scale, folder: Path, console: Console) -> Exit:
-    """Submit every command line (job's name -> words), wait for all, and return the worst exit code.
+    """Submit every command line (job's name -> words), wait for all, and return the highest exit code (a job without a
+    result counts as ``STOPPED``).
 
     ``folder`` gets submitit's job files and logs; ``console`` the jobs' ids and results. Raises ``BadInput`` if
     submitit is missing or refuses the options.
