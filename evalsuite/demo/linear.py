@@ -59,8 +59,10 @@ class _Factor:
 
 
 def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> Linear:
-    """One callable for linears [out_i, in] that share their input; outputs side by side, [rows, sum of out_i].
+    """One callable for linears that share their input: x [rows, in] -> their outputs side by side, [rows, sum of
+    out_i].
 
+    `weights` are their float32 matrices [out_i, in], quantized here by `scheme`, as the inputs are when it is called.
     Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in BF16). Raises
     `ValueError` for more than `EXACT_COLUMNS` (512) inputs.
     """
@@ -101,7 +103,7 @@ def _joined(factors: Sequence[_Factor]) -> _Factor:
 
 
 def _product(factor: _Factor, to_units: Callable[[Array], Array], x: Array) -> Array:
-    """Inputs x [rows, in] quantized by `to_units`, times the weights: [rows, out].
+    """Inputs x [rows, in] quantized by `to_units`, times the weights `factor`: [rows, out].
 
     The product of both in units is exact; it is then scaled and rounded once to FP32.
     """
@@ -111,7 +113,9 @@ def _product(factor: _Factor, to_units: Callable[[Array], Array], x: Array) -> A
 
 
 def _fixed_point_product(factor: _Factor, x: Array) -> Array:
-    """Inputs x [rows, in] in fixed point, each row in units of its own power of two, times the weights: [rows, out]."""
+    """Inputs x [rows, in] in fixed point, each row in units of its own power of two, times the weights `factor`,
+    rounded once to FP32: [rows, out].
+    """
     step = _step(np.abs(x).max(axis=1, keepdims=True))
     units = x / step
     np.rint(units, out=units)

@@ -113,7 +113,7 @@ def build(
 
 
 def new_cache(config: Config, slots: int) -> Cache:
-    """A cache of zeros for the keys and values of `slots` requests, each as long as the context."""
+    """A cache of zeros for the keys and values of `slots` (a number) requests, each as long as the context."""
     groups, context = config.num_key_value_heads, config.max_position_embeddings
     shape = (config.num_hidden_layers, slots, groups, context, config.head_dim)
     return Cache(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
@@ -188,7 +188,9 @@ def decode(model: LanguageModel, cache: Cache, slots: Ints, positions: Ints, tok
 def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Ints | slice, int, Ints]]:
     """Requests grouped by capacity (tokens attended over): (slots, capacity, rows of the batch) of each group.
 
-    `positions` and `slots` [n]: of each row. Where all slots are served with one capacity they are a slice (no copy).
+    `positions` and `slots` [n]: of each row; `all_slots`: the number of slots in the cache. The capacity of a request
+    is the smallest of `CAPACITIES` above its position. Where all slots are served, in order and with one capacity, they
+    are a slice (no copy).
     """
     chosen = np.searchsorted(CAPACITIES, positions, side="right")
     kinds = np.unique(chosen)

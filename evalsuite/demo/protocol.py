@@ -104,8 +104,8 @@ def _mapping(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
-    """The messages of a request (decoded JSON), checked: `role` (system, user or assistant) and `content`, one text
-    each.
+    """The field `messages` of a request (`raw`, decoded JSON), checked: `role` (system, user or assistant) and
+    `content`, one text each.
 
     Lists of text parts are joined. Raises ``ApiError`` for anything else and for an empty list.
     """

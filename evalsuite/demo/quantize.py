@@ -48,7 +48,7 @@ class Nvfp4:
 
 
 def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: float) -> Array:
-    """`x` (any shape) rounded to a small binary float format, ties to even, saturating at +-`largest`.
+    """`x` (any shape) rounded to a binary float format of `mantissa_bits`, ties to even, saturating at +-`largest`.
 
     Adding and subtracting 1.5 x 2^23 units in the last place makes the FP32 adder do the rounding: its own
     round-to-nearest-even then acts at exactly that place. Values below 2^lowest_exponent share the subnormal step.

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(precision: str, host: str, port: int, exit_with_stdin: bool, noise: int | None = None) -> None:
     """Run the server in this event loop until SIGTERM, SIGINT or, with `exit_with_stdin`, the end of standard input.
 
-    Prints the ready line with its port (`port` 0: a free one). `noise`: seed of random rounding, None: exact.
+    It listens on `host` and prints the ready line with its port (`port` 0: a free one). Raises `OSError` when the port
+    is taken. `noise`: seed of random rounding, None: exact.
     """
     # Imported here because BLAS reads its environment once, when NumPy is imported.
     from aiohttp import web

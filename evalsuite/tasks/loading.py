@@ -99,7 +99,8 @@ def load_tasks(settings: Run) -> dict[str, LoadedTask]:
     """Build the adapters of all tasks of a run and load their questions; return name of the task -> loaded task.
 
     Missing data is downloaded. Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be
-    loaded, two items with the same id, and selections that leave nothing.
+    loaded, two items with the same id, and selections that leave nothing; ``StorageFailed`` when a cache cannot be
+    written.
     """
     return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
@@ -109,7 +110,7 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     (``task.select`` and the run's ``limit``).
 
     ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
-    empty. Raises ``BadInput`` as ``load_tasks``.
+    empty. Raises as ``load_tasks``.
     """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))

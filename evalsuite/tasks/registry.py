@@ -193,8 +193,8 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """Convert a text to the value that it spells: ``yes``/``on``/``true`` and opposites to a
-    boolean, ``1e-3`` to a number.
+    """Convert a text to the value that it spells: ``yes``/``on``/``true`` and opposites (any case) to a boolean, what
+    ``int`` or ``float`` reads (``12``, ``1e-3``, ``nan``) to a number.
 
     Any other text, and a value that is no text, is returned unchanged.
     """

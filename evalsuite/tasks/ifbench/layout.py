@@ -146,8 +146,8 @@ def _without_some_blank(lines: Sequence[str]) -> list[str]:
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
     """Return whether no two double quotes of the answer ``text`` are adjacent and it does not end with a quotation.
 
-    White space between them, and digits and punctuation at the end, do not count. ``args``
-    and ``language`` are not used.
+    White space between them, digits and punctuation at the end, and a double quote between two single ones do not
+    count. ``args`` and ``language`` are not used.
     """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:

@@ -242,10 +242,9 @@ def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
 
 
 def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> every
-    finite number) for a reply ``text``.
+    """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> number) for a reply ``text``.
 
-    The document is that of number ``doc_id`` in the task.
+    The document is that of number ``doc_id`` in the task. Metrics that give this reply no finite number are left out.
     """
     import numpy as np
     from lm_eval.api.instance import Instance

@@ -35,8 +35,8 @@ _lock = threading.Lock()
 
 
 def sandbox_pool(wall: str) -> SandboxPool:
-    """Return the open sandbox of this process and its threads for a kind of isolation
-    (``bubblewrap``, ``podman``, ...).
+    """Return the open sandbox of this process and its threads for a kind of isolation, ``wall`` (``bubblewrap``,
+    ``podman``, ``docker``, ``apptainer`` or ``auto``).
 
     ``auto`` takes the first that works. It is opened on first use, which blocks, and reused; it has a thread for each
     CPU, at most 16. Raises ``NoWall`` when it cannot be opened; this is remembered until ``close``.
