@@ -69,10 +69,10 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
     run or a baseline file) into one table, and yield them for a ``with`` block.
 
     Of the other settings, ``limit`` keeps only so many items per task, ``accept_degenerate`` and
-    ``accept_log_disagreement`` (reasons) give withheld scores, ``varies`` replaces the declared facts that differ on
-    purpose. Cells of the runs that are the baseline's own are left out; where a remaining model has its name, the
-    baseline gets the ending ``@baseline``. Cells of a task that were graded by different versions are graded again in
-    temporary copies, if the questions are there; these and unpacked files are deleted when the block ends. The runs
+    ``accept_log_disagreement`` (reasons) admit scores that are withheld, ``varies`` replaces the declared facts that
+    differ on purpose. Cells of the runs that are the baseline's own are left out; where a remaining model has its name,
+    the baseline gets the ending ``@baseline``. Cells of a task that were graded by different versions are graded again
+    in temporary copies, if the questions are there; these and unpacked files are deleted when the block ends. The runs
     stay unchanged.
 
     Raises ``BadInput`` for unknown runs, a model and task that two runs hold, cells without ``limit`` items, and a

@@ -183,10 +183,12 @@ def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScor
 
 
 def _calibration_error(cell: TableCell) -> float | None:
-    """Compute the calibration error (a fraction) from the confidences that the cell's answers state and whether they
-    are right, read from its stored samples; None for fewer than 200 answers with both.
+    """Compute the calibration error (a fraction) from the confidences that the cell's planned answers state and whether
+    they are right, read from its stored samples; None for fewer than 200 answers with both.
     """
-    rows = read_rows(cell.folder, ["value", "parts"])
+    items, repeats = set(cell.manifest["items"]), int(cell.manifest["repeats"])
+    rows = read_rows(cell.folder, ["item_id", "repeat", "value", "parts"])
+    rows = [row for row in rows if row["item_id"] in items and row["repeat"] < repeats]
     stated = [(json.loads(row["parts"] or "{}").get("confidence"), row["value"]) for row in rows]
     pairs = np.array([pair for pair in stated if None not in pair], dtype=np.float64).reshape(-1, 2)
     return calibration_error(pairs[:, 0], pairs[:, 1])

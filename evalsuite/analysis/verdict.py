@@ -166,8 +166,8 @@ def evidence_of(
     from its extremes.
 
     ``task``: title of the benchmark. ``extremes`` (worst, best) replace ``change`` when answers are missing. The lower
-    bound is then that of the worst extreme and everything that indicates a loss that of the best one, so that a verdict
-    holds for every possible value of the missing answers.
+    bound is then that of the worst extreme and everything else (delta, upper bound, p value) that of the best one, so
+    that a verdict holds for every possible value of the missing answers.
     """
     if extremes is None:
         return evidence(task, change, limit.margin, limit.tier)

@@ -193,8 +193,9 @@ def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
 
 
 def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, str], RecordedBaseline]:
-    """Return (folder label, task) -> recorded cell, of baselines and of the run's own models, from ``run.baseline_run``
-    or else from ``run.results_dir``; pairs without a usable cell are left out.
+    """Return (folder label, task) -> recorded cell, of baselines and of the run's own models; pairs without a usable
+    cell are left out. Cells of the model and tasks that ``run.baseline_run`` holds come from there, others from
+    ``run.results_dir``.
 
     Raises ``BadInput`` when ``baseline_run`` is unusable or holds a model that this plan does not compare with.
     """
@@ -242,7 +243,8 @@ def _expected_scores(
     facts: TaskFacts, baseline: Model, cards: Sequence[Card], cell: RecordedBaseline | None
 ) -> tuple[SourcedNumber, dict[str, dict[str, SourcedNumber]]]:
     """Return (expected score of the baseline; group -> value -> score), fractions with sources; those recorded in
-    ``cell`` (None for none) before published ones.
+    ``cell`` (None for none) before published ones. Recorded group scores are moved a little towards 0.5, so that none
+    is 0 or 1.
     """
     strata = {group: benchmarks.published_strata(facts, group, baseline, cards) for group in facts.strata}
     if cell is None:

@@ -234,8 +234,8 @@ def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> li
 
 
 def _command(model: Model, devices: int | None, machine: Machine) -> str:
-    """Return the model's launch command with its number of parallel devices set to ``devices`` and the flags that this
-    machine needs; unchanged without devices, empty without a command.
+    """Return the model's launch command with its number of parallel devices set to ``devices`` (SGLang, vLLM) and the
+    flags that this machine needs (SGLang); unchanged without devices, empty without a command.
     """
     if devices is None or not model.launch.command:
         return model.launch.command

@@ -75,9 +75,9 @@ def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> Recor
 def open_baseline(path: str, max_gb: float = MAX_GB) -> Iterator[tuple[str, dict[str, Path]]]:
     """Yield (model, task -> cell folder) of a baseline file, or of a run folder that holds one model.
 
-    A file is unpacked for the time of the ``with`` block only; ``max_gb`` bounds its unpacked size (10^9 bytes).
-    Raises ``BadInput`` when the path is neither, for a damaged, edited or larger file, and for a folder with the cells
-    of several models; ``StorageFailed`` where it cannot be unpacked.
+    A file is unpacked for the time of the ``with`` block only; ``max_gb`` bounds its unpacked size (10^9 bytes). Raises
+    ``BadInput`` when the path is neither, for a damaged, edited or larger file, and for a folder with the cells of
+    several models or of none; ``StorageFailed`` where it cannot be unpacked.
     """
     if Path(path).is_dir():
         cells = manifest_files.cell_folders(Path(path))

@@ -30,8 +30,11 @@ def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
     """Write the hub's metadata of every real model with a known checkpoint and complete, whole tasks (no others) into
     ``folder/<model>/``: ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for registered benchmarks.
 
-    Returns the paths of the written files relative to ``folder``. Older files of other models stay.
+    Files of these names from an earlier report are deleted first. Returns the paths of the written files relative to
+    ``folder``.
     """
+    for old in (*folder.glob("*/model-index.yaml"), *folder.glob("*/.eval_results/evalsuite.yaml")):
+        old.unlink()  # of an earlier report, whose scores may no longer hold
     written: list[str] = []
     for model in suite.table.models:
         shown = [score for score in suite.scores if score.cell.model == model and _publishable(score)]

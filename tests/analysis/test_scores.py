@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from evalsuite.analysis.scores import score_cell
 from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.summary import summarize
 from evalsuite.analysis.table import load_run
@@ -37,3 +38,10 @@ def test_nothing_is_said_where_nothing_was_drawn_anew(tmp_path: Path) -> None:
     run = run_of(tmp_path, [1.0, 0.0], set())
     assert summarize(run / "fp8" / "mmlu_pro")["rerolled"] == {"samples": 0, "share": 0.0, "score": None, "others": 0.5}
     assert "asked again" not in " ".join(scores_table(compare_all(load_run(run))).notes)
+
+
+def test_answers_outside_the_plan_do_not_change_the_calibration_error(tmp_path: Path) -> None:
+    answers = {str(number): [Answer(float(number < 400), parts={"confidence": 1.0})] for number in range(800)}
+    planned = [str(number) for number in range(400)]
+    table = load_run(write(tmp_path / "r", Made("fp8", answers, "hle", planned=planned)))
+    assert score_cell(table, table.cells[0]).calibration_error == 0.0

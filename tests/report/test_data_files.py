@@ -17,6 +17,7 @@ from evalsuite.config.report_settings import Report
 from evalsuite.errors import Exit
 from evalsuite.records import OUTCOMES
 from evalsuite.report.build import DEMO_NOTE
+from evalsuite.report.hub_metadata import write_hub_metadata
 from evalsuite.report.model_card import card_text
 from tests.report.conftest import Reported
 from tests.support.cells import SAMPLING, Answer, Made, answers, write
@@ -179,3 +180,12 @@ def test_demo_models_parts_and_imports_are_never_offered_to_the_hub(demo_report:
     assert not (folder / "hub").exists()
     assert "| 1.000 (part) |" in (folder / "card.md").read_text()
     assert "a, MMLU-Pro: 5 of 200 items" in (folder / "card.md").read_text()
+
+
+def test_metadata_of_an_earlier_report_in_the_same_folder_is_removed(tmp_path: Path) -> None:
+    out = tmp_path / "hub"
+    for model in ("a", "b"):
+        run = write(tmp_path / f"run of {model}", Made(model, answers([1, 0, 1]), "gpqa_diamond"))
+        write_hub_metadata(compare_all(load_run(run)), out)
+    assert [path.parent.name for path in out.glob("*/model-index.yaml")] == ["b"]
+    assert [path.parents[1].name for path in out.glob("*/.eval_results/evalsuite.yaml")] == ["b"]

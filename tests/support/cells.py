@@ -29,6 +29,7 @@ class Answer:
     note: str = ""
     rerolled: bool = False
     degenerate: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _row(cell: Made, item: str, repeat: int) -> dict[str, Any]:
         "value": answer.value,
         "answer": "A",
         "stage": "boxed",
-        "parts": "{}",
+        "parts": json.dumps(dict(answer.parts)),
         "note": answer.note,
         "finish_reason": "length" if answer.outcome == "truncated" else "stop",
         "prompt_tokens": 50 if answer.tokens is not None else None,
