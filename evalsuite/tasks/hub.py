@@ -6,6 +6,7 @@ mapped into memory, is in evalsuite's own cache folder and depends on the file's
 """
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -25,6 +26,10 @@ from evalsuite.errors import BadInput, StorageFailed
 
 CONNECT_SECONDS = 1.5
 """Seconds within which the hub, or the proxy on the way to it, must accept a connection; names are resolved in them."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Numbers of errors of a disk, which name no file when they arise while a file is written."""
 
 
 class DatasetUnreachable(BadInput):
@@ -100,8 +105,9 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
     """Return the path of a file of the pinned commit (``name``: its path in the repository) in the hub's cache.
 
     It is downloaded into the cache when missing. Raises ``BadInput`` when the file cannot be loaded, of the subclass
-    ``DatasetUnreachable`` without a connection or when reading or writing breaks off; the message ends with ``advice``,
-    what the user can do instead. Warnings of ``huggingface_hub`` stay hidden in this process from then on.
+    ``DatasetUnreachable`` without a connection or when it breaks off; the message ends with ``advice``, what the user
+    can do instead. Raises ``StorageFailed`` when the cache cannot be written. Warnings of ``huggingface_hub`` stay
+    hidden in this process from then on.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
@@ -124,7 +130,10 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
             f"the hub cannot be asked for {dataset.hub} {name} with the proxies (ALL_PROXY, HTTPS_PROXY) or the "
             f"HF_TOKEN of this shell ({type(error).__name__}): mend them, {advice}"
         ) from None
-    except (OSError, EntryNotFoundError, TransportError):
+    except (OSError, EntryNotFoundError, TransportError) as error:
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
+            place = error.filename or "the hub's cache"
+            raise StorageFailed(f"{place} cannot be used: {error.strerror}; HF_HOME=DIR moves the cache") from None
         raise _unreachable(dataset, name, advice) from None
 
 

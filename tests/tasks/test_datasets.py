@@ -151,13 +151,15 @@ LOAD = """
 import json, sys
 from evalsuite.tasks.datasets import Source, rows
 from evalsuite.tasks.hub import Dataset, Split
-from evalsuite.errors import BadInput
+from evalsuite.errors import BadInput, StorageFailed
 hub, file, revision, n, sha256, gated = json.loads(sys.argv[1])
 split = Split(file, n, ("idx", "text"), sha256)
 try:
     print(json.dumps(rows("things", Dataset(hub, "main", revision, {"test": split}, gated), "test", Source())))
 except BadInput as error:
     print("BadInput:", error)
+except StorageFailed as error:
+    print("StorageFailed:", error)
 """
 
 
@@ -224,3 +226,11 @@ def test_gated_absent_and_unreachable(tmp_path: Path) -> None:
     with serving(Hub(parquet())) as hub:
         assert "the hub does not give made/things data/none.parquet" in load(tmp_path, hub.url, "data/none.parquet")
     assert "the hub cannot be reached" in load(tmp_path, "http://127.0.0.1:9", offline=True)
+
+
+def test_a_cache_of_the_hub_that_cannot_be_written_is_a_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("a file where a folder should be")
+    with serving(Hub(parquet())) as hub:
+        message = load(tmp_path, hub.url)
+    assert message.startswith(f"StorageFailed: {tmp_path / 'hub'}")
+    assert "HF_HOME=DIR moves the cache" in message
