@@ -83,9 +83,10 @@ def loops(reply: Reply) -> bool:
     """Return whether a reply (its text, else its reasoning) ends in a repetition of one
     cycle of at most 2,000 characters.
 
-    A reply cut at the token limit must repeat it at least three times, over 256 characters or half of the reply; one
-    that ended by itself at least four times, over 64 characters (fewer of one repeated character) and four fifths of
-    the reply. Under 16 repeated characters never count; the length of the reply is that of text and reasoning together.
+    A reply cut at the token limit must repeat it at least three times, in at least 256 characters or half of the reply;
+    one that ended by itself at least four times, in at least 64 characters (fewer of one repeated character) and four
+    fifths of the reply. Under 16 repeated characters never count; the length of the reply is that of text and reasoning
+    together.
     """
     capped = reply.finish_reason == "length"
     end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
