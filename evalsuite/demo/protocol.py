@@ -80,8 +80,8 @@ def parse(body: object, served: str) -> ChatRequest:
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    """Raise `ApiError` for a field that the demo cannot honour, unless its value is neutral. Unknown
-    keys are ignored.
+    """Raise `ApiError` (400) for a field that the demo cannot honour (`n`, penalties, `logit_bias`, `tools`), unless
+    its value is null or neutral, such as `n` 1. Unknown keys are ignored.
     """
     for key, neutral in (
         ("n", 1),
@@ -168,7 +168,9 @@ def _number(body: Mapping[str, Any], key: str, default: float, largest: float) -
 
 
 def usage(prompt_tokens: int, answer: Answer) -> Json:
-    """The `usage` object of a reply: token counts, reasoning tokens in SGLang's and in OpenAI's place."""
+    """The `usage` object of a reply: numbers of tokens of the prompt, of the answer so far (reasoning included) and of
+    both, and the reasoning tokens in SGLang's and in OpenAI's place.
+    """
     return {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + answer.completion_tokens,
@@ -206,8 +208,8 @@ def delta(piece: Piece) -> Json:
 
 
 def logprob_entry(codec: TextCodec, token: int, values: Logprobs) -> Json:
-    """One element of `logprobs.content`: text, bytes and log-probability of `token` and of its
-    likeliest alternatives.
+    """One element of `logprobs.content`: text, bytes and log-probability (`values`) of the token id `token`, and the
+    same of the likeliest tokens at its place as `top_logprobs`.
     """
     return {
         **_token_entry(codec, token, values.chosen),

@@ -33,8 +33,8 @@ class Logprobs:
 
 
 def generator(sampling: SamplingParameters) -> np.random.Generator:
-    """The request's own random stream: equal seeds give equal draws, whoever shares the batch; no
-    seed: fresh entropy.
+    """The request's own random generator: equal seeds give equal draws, whatever else is in the batch; without a seed
+    it differs at each call.
     """
     return np.random.default_rng(sampling.seed)
 

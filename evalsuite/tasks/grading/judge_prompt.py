@@ -42,10 +42,10 @@ _VERDICT = re.compile(
 
 
 def identity(checkpoint: str, sampling: Mapping[str, Any]) -> str:
-    """Return the identity of a judge for journals and manifests: its checkpoint, the prompt's
-    version, a hash of ``sampling``.
+    """Return the identity of a judge for journals and manifests: ``CHECKPOINT (prompt 2, sampling 1a2b3c4d)``.
 
-    ``sampling`` holds the request's sampling fields. Verdicts of judges of different identity are never mixed.
+    These are the checkpoint, the version of the prompt and the first 8 hex digits of a hash of ``sampling``, which
+    holds the request's sampling fields. Verdicts of judges of different identity are never mixed.
     """
     return f"{checkpoint} (prompt {VERSION}, sampling {canonical_sha(dict(sampling))[:8]})"
 

@@ -42,7 +42,8 @@ class LiveCodeBench:
     id_field: ClassVar[str] = "question_id"
 
     def items(self) -> Iterable[Item]:
-        """Load and yield the problems from August 2024 to May 2025; the target is the hash of a problem's tests.
+        """Return the problems from August 2024 to May 2025, loaded as they are iterated over; the target is the hash of
+        a problem's tests.
 
         Groups are difficulty, platform and month. Raises ``BadInput`` when the data cannot be loaded or
         ``sandbox`` names no known sandbox.

@@ -84,13 +84,20 @@ def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
-    """Return the names that an import statement binds: name in the module -> dotted name of what it is."""
+    """Return the names of an import statement: name in the module -> dotted name of what it is.
+
+    ``from a import b as c`` gives c -> a.b, ``import a.b`` a.b -> a.b, ``from . import x`` x -> .x.
+    """
     prefix = f"{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
     return {alias.asname or alias.name: f"{prefix}{alias.name}" for alias in node.names}
 
 
 def _task_modules(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[Path]:
-    """Yield the existing files of lm-eval's tasks that an import statement in the module ``path`` loads."""
+    """Yield the existing files of lm-eval's tasks that an import statement in the module ``path`` loads.
+
+    These are relative imports, from the folder of ``path``, and absolute ones below ``lm_eval.tasks``; others give
+    nothing.
+    """
     spec = find_spec(_TASKS)
     home = Path(spec.origin).parent if spec and spec.origin else path.parent
     for dotted in _imported(node).values():
