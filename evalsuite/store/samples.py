@@ -95,13 +95,6 @@ def sample_row(
     }
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True)
-
-
-def _sorted_json(value: Mapping[str, Any]) -> str:
-    return _ENCODER.encode(value) if value else "{}"
-
-
 def _clean(text: str | None) -> str | None:
     """The text as valid UTF-8, which Parquet needs: a lone surrogate becomes ``?``; None stays None."""
     if text is None or text.isascii():
@@ -161,21 +154,36 @@ def _from_parquet(folder: Path, read: "Callable[[pq.ParquetFile], T]") -> "T | N
     if not (folder / SAMPLES).exists():
         return None
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     manifest = read_manifest(folder)
     try:
         if _is_current(folder, manifest):
-            # pq.read_table would import pandas
-            with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
-                unknown = set(file.schema_arrow.names) - set(COLUMNS)
-                if unknown:
-                    raise ValueError(f"a column is called {min(unknown)!r}")
+            with _opened(folder) as file:
                 return read(file)
     except (pa.ArrowException, OSError, ValueError) as error:
-        if manifest["imported"] is not None:
-            raise BadInput(f"{folder / SAMPLES} is damaged ({error}); import the file again") from None
+        _refuse_imported(folder, manifest, error)
     return None
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> "Iterator[pq.ParquetFile]":
+    """Yields a cell's Parquet file, open for the block; pages with another checksum than they state raise ``OSError``.
+
+    Raises ``ValueError`` for a column of a name that no version writes.
+    """
+    import pyarrow.parquet as pq
+
+    # pq.read_table would import pandas
+    with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
+        unknown = set(file.schema_arrow.names) - set(COLUMNS)
+        if unknown:
+            raise ValueError(f"a column is called {min(unknown)!r}")
+        yield file
+
+
+def _refuse_imported(folder: Path, manifest: Mapping[str, Any], error: Exception) -> None:
+    if manifest["imported"] is not None:
+        raise BadInput(f"{folder / SAMPLES} is damaged ({error}); import the file again") from None
 
 
 def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -> list[dict[str, Any]]:
@@ -195,17 +203,23 @@ def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -
 def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """Yields the rows of a cell as lists of dictionaries, for columns with texts that would not fit into memory.
 
-    From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else all rows from the journals in one
-    list, with all columns (``text`` and ``reasoning`` empty where ``columns`` names neither).
+    From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else, and from where it is damaged, all
+    rows from the journals in one list, with all columns (``text`` and ``reasoning`` empty where ``columns`` names
+    neither). Raises ``BadInput`` for a damaged cell.
     """
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
-    if not is_current(folder):
-        yield _journal_rows(folder, columns)
-        return
-    with pq.ParquetFile(folder / SAMPLES) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-            yield batch.to_pylist()
+    done = 0
+    if is_current(folder):
+        try:
+            with _opened(folder) as file:
+                for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
+                    yield batch.to_pylist()
+                    done += batch.num_rows
+                return
+        except (pa.ArrowException, OSError, ValueError) as error:
+            _refuse_imported(folder, read_manifest(folder), error)
+    yield _journal_rows(folder, columns)[done:]
 
 
 def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None) -> list[dict[str, Any]]:

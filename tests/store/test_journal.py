@@ -19,7 +19,7 @@ from evalsuite.store import journal, lock
 from evalsuite.store.baseline import copy_cell
 from evalsuite.store.manifest import read_manifest, write_json
 from evalsuite.store.runs import TableCell
-from evalsuite.store.samples import SAMPLES, read_cuts, read_samples, seal
+from evalsuite.store.samples import SAMPLES, read_batches, read_cuts, read_samples, seal
 from tests.store.test_cell import write
 from tests.support import damages
 from tests.support.journals import manifest
@@ -215,3 +215,5 @@ def test_a_damaged_table_is_made_again_from_the_journals(tmp_path: Path) -> None
         (folder / SAMPLES).write_bytes(changed)
         assert read_samples(folder).to_pylist() == rows
         assert read_cuts(folder) == {}
+        batches = [row for batch in read_batches(folder, ("item_id", "text")) for row in batch]
+        assert [(row["item_id"], row["text"]) for row in batches] == [("0", "A"), ("1", "A"), ("2", "A")]

@@ -49,14 +49,16 @@ def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judge
 def prepare(shard: Shard, label: str, items: list[Item], cell: Cell, repeats: int) -> None:
     """Create the shard's folder with ``items.txt``, the ids of ``items``.
 
-    If one of them was asked before, the cell's journals are linked or copied into the shard's run, below the model's
-    ``label``. Raises ``StorageFailed``.
+    If an attempt at one of them has a reply or a score, the cell's journals are linked or copied into the shard's run,
+    below the model's ``label``. ``repeats``: attempts at each item. Raises ``StorageFailed``.
     """
     inside = shard.folder / RUN_ID / label / shard.task
     try:
         shard.folder.mkdir(parents=True, exist_ok=True)
         (shard.folder / "items.txt").write_text("".join(f"{item.id}\n" for item in items), encoding="utf-8")
-        if any(cell.outcome((item.id, number)) for item in items for number in range(repeats)):
+        replied = cell.reply_counts()
+        attempts = [(item.id, number) for item in items for number in range(repeats)]
+        if any(attempt in replied or cell.outcome(attempt) for attempt in attempts):
             inside.mkdir(parents=True, exist_ok=True)
             for journal in shard.cell.glob(JOURNALS):
                 _link_or_copy(journal, inside / journal.name)
