@@ -51,8 +51,8 @@ def _accepted(cells: tuple[TableCell, ...]) -> dict[str, Any]:
     """The offsets of these cells from the baseline against which the verdicts of their runs passed the model.
 
     ``{"baseline": name, "tasks": {task: {"delta", "stderr"}}}`` in fractions of 1, read from each run's
-    ``verdict.json``; empty where no verdict passed it, or where verdicts name several baselines. Raises ``BadInput``
-    for a broken file.
+    ``verdict.json`` (``stderr`` from the width of the 95 % interval; tasks without one are left out); empty where no
+    verdict passed it, or where verdicts name several baselines. Raises ``BadInput`` for a broken file.
     """
     offsets: dict[str, dict[str, float]] = {}
     baselines: set[str] = set()

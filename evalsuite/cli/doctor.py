@@ -41,8 +41,9 @@ def doctor(settings: Run) -> Exit:
     """Probe all endpoints of a configuration and print what was found and what a run lacks;
     ``to=FILE`` also writes JSON.
 
-    Returns ``DONE``, ``ENDPOINT`` if an endpoint cannot be used, or ``BAD_INPUT`` if a run would not start for want of
-    something else. Raises ``BadInput`` when neither an endpoint nor a task is named.
+    Returns ``ENDPOINT`` if any check of an endpoint failed, else ``BAD_INPUT`` if a run would not start for want of
+    something else, else ``DONE``. Raises ``BadInput`` when neither an endpoint nor a task is named, and for a variant
+    or an option that a task does not have; ``StorageFailed`` when the file cannot be written.
     """
     examined = _examine(settings)
     tables = [*_missing_tables(examined), _checks_table(examined.checks), *_facts_tables(examined.checkups)]
@@ -52,7 +53,9 @@ def doctor(settings: Run) -> Exit:
 
 
 def doctor_json(settings: Run) -> Content:
-    """Make the same checks as ``doctor``; returns (exit code, fields of the document of ``output=json``)."""
+    """Make the same checks as ``doctor`` without printing the tables; returns (exit code, fields of the document of
+    ``output=json``). Also writes ``to=FILE``.
+    """
     examined = _examine(settings)
     return examined.exit_code, _to_json(examined)
 
@@ -179,8 +182,8 @@ def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
 
 
 def _differences(checkups: Sequence[EndpointCheckup]) -> list[tuple[str, Difference]]:
-    """(name of a later model, a fact in which its server differs from the first model's); judge and
-    simulator excepted.
+    """One (name of a later model, difference) for each fact in which its server differs from the first model's; judge
+    and simulator excepted.
     """
     models = [checkup for checkup in checkups if checkup.facts and checkup.name not in ("judge", "simulator")]
     return [

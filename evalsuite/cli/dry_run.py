@@ -70,7 +70,7 @@ def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
 
 
 def _abbreviated(value: Any) -> Any:
-    """A JSON value for people: every data URL in it is cut to 40 characters and its length."""
+    """A copy of a JSON value for people: every text in it that is a data URL is cut to 40 characters and its length."""
     if isinstance(value, dict):
         return {key: _abbreviated(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

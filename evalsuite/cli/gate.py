@@ -52,11 +52,11 @@ def gate(settings: Report) -> Exit:
     """Compute the verdict on every candidate of the runs (or only ``model``), write it, print it, and return the worst
     as exit code (fail before undecided before pass).
 
-    Writes ``verdict.json`` and ``junit.xml`` (with ``gate=drift``: ``drift.json``, charts) into the report's folder,
-    from which old ones are deleted first. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, or, without a verdict,
-    ``INCOMPLETE`` where samples are missing that were not allowed to. Raises ``BadInput`` without margins, without
-    anything to compare, for refused comparisons, and for a baseline that is not what was published
-    (``baseline_waiver="reason"`` goes on); ``StorageFailed`` where nothing can be written.
+    Writes ``verdict.json`` and ``junit.xml`` into the report's folder, from which old ones are deleted first (with
+    ``gate=drift``: the verdict on a series of nights, in ``drift.json`` with charts). Returns ``DONE`` (pass),
+    ``FAIL``, ``UNDECIDED``, or, without a verdict, ``INCOMPLETE`` where samples are missing that were not allowed to.
+    Raises ``BadInput`` without margins, without anything to compare, for refused comparisons, and for a baseline that
+    is not what was published (``baseline_waiver="reason"`` goes on); ``StorageFailed`` where nothing can be written.
     """
     margins = _margins(settings)
     if margins.drift:
@@ -71,8 +71,8 @@ def gate(settings: Report) -> Exit:
 
 
 def gate_json(settings: Report) -> Content:
-    """Compute and write the same verdict as ``gate``; returns (exit code, fields of the document of
-    ``output=json``).
+    """Compute and write the same verdict as ``gate``; returns (exit code, fields of the document of ``output=json``,
+    with an ``error`` for ``INCOMPLETE``). Raises as ``gate`` does.
     """
     margins = _margins(settings)
     if margins.drift:
@@ -91,7 +91,8 @@ def _margins(settings: Report) -> Gate:
 def _judged(settings: Report, margins: Gate) -> _Judged:
     """Compute the verdict on all candidates and write it; deletes the report folder's old verdict first.
 
-    ``INCOMPLETE`` with the reason, and no verdict, where samples are missing. Raises ``BadInput`` as ``gate`` does.
+    Returns the exit code, the fields of the JSON document, and what is to be printed: ``INCOMPLETE`` with the reason,
+    and no verdict, where samples are missing. Raises ``BadInput`` as ``gate`` does.
     """
     out = report_folder(settings)
     try:

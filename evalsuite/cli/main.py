@@ -72,8 +72,8 @@ LISTING = ("show", "tasks")
 def main() -> NoReturn:
     """Entry point of ``evalsuite``: run the command of ``sys.argv`` and leave the process with its exit code.
 
-    Every exception becomes one message on standard error and an ``Exit`` code; a bug leaves its
-    traceback in a log file.
+    Every error becomes one message on standard error and an ``Exit`` code; a bug leaves its traceback in a log file.
+    Ctrl-C (130), SIGTERM (143) and a closed standard output (0, for ``gate`` 70) end it without a message.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     _replace_unencodable()
@@ -220,7 +220,8 @@ def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
 
 def _load(command: str, arguments: Arguments) -> "Run | Report":
     """The settings of a command, composed from files and the command line: ``Report`` for commands over finished runs,
-    else ``Run``. With ``urls=`` the servers are asked what they serve. Raises ``BadInput``.
+    else ``Run``. With ``urls=`` the servers are asked what they serve. Raises ``BadInput``, and ``EndpointUnusable``
+    for one of these servers that does not answer.
     """
     from evalsuite.cli.startup import importing
 
@@ -269,7 +270,7 @@ def _function(path: str) -> Callable[[Any], Exit]:
 
 
 def _attribute(path: str) -> Any:
-    """Import and return what ``module:name`` names."""
+    """Import the module of ``path``, which is ``module:name``, and return its attribute ``name``."""
     module, _, name = path.partition(":")
     from evalsuite.cli.startup import importing
 

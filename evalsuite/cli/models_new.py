@@ -26,8 +26,8 @@ def models_new(settings: Run) -> Exit:
 
     Asks the server what it serves and reads the checkpoint's files, from the hub if need be; what cannot be reached is
     a comment. Returns ``DONE``. Raises ``BadInput`` without a name, with neither ``checkpoint=`` nor ``base_url=``, for
-    an invalid name or address, a key in the address, and where the file is there already; ``StorageFailed`` where it
-    cannot be written.
+    an invalid name or address, a key in the address, where the file is there already, and where it is no valid
+    configuration (it is deleted then); ``StorageFailed`` where it cannot be written.
     """
     name, checkpoint, url = settings.name, settings.checkpoint or "", settings.base_url
     if name is None or not (checkpoint or url):

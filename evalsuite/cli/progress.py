@@ -110,7 +110,8 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 def progress_display(console: Console) -> Iterator[Draw]:
     """Yield the function that shows the progress of all endpoints (name -> ``Progress``) whenever it is called.
 
-    A live table on a terminal, a replaced table in a notebook; else and in CI a line on ``console`` now and then.
+    A live table on a terminal, removed at the end of the block; a replaced table in a notebook; else and in CI a line
+    on ``console`` now and then, the first after 30 seconds.
     """
     meters = dict[str, Meter]()
     start = 0.0
@@ -185,7 +186,9 @@ def pause_after(seconds: float) -> float:
 
 
 def log_line(lines: list[ProgressLine], seconds: float) -> str:
-    """One line of a log: ``seconds`` of the run, the sums of all endpoints, and the states of those with a problem."""
+    """One line of a log: ``seconds`` of the run as ``h:mm:ss``, over all endpoints the samples done, failed, truncated
+    and cut, tokens per second and time left, and the states of those with a problem.
+    """
     total = _total(lines)
     counts = "".join(f", {count:,} {name}" for name, count in _counts(total.progress).items() if count)
     left = "" if total.left is None else f", {clock(total.left)} left"

@@ -104,12 +104,14 @@ def run(
     """Ask models, grade their answers and compare them: ``evalsuite run`` as a function.
 
     Calling it again with equal arguments continues the run, as the command does. The report is written beside the
-    results and not printed. Progress is shown in the cell of a notebook, on a terminal, or as lines on standard error.
+    results (not with ``overrides={"report": False}``) and not printed. Progress is shown in the cell of a notebook, on
+    a terminal, or as lines on standard error.
 
     Args:
-        models: Names of models (``evalsuite tasks`` lists them); may be empty with a suite that names its own.
-        tasks: Names of benchmarks.
-        suite: Name of a suite.
+        models: Names of models (``evalsuite tasks`` lists them; a text is one name); may be empty with a suite that
+            names its own.
+        tasks: Names of benchmarks (a text is one name); may be empty with a suite.
+        suite: Name of a suite; None: none. ``models`` and ``tasks`` replace those that it names.
         overrides: Further keys of the command line with Python values, such as ``{"limit": 20, "sampling": "greedy",
             "models.fp8.base_url": "http://localhost:8001/v1"}``.
         config_dir: Folder with configuration files of your own.
@@ -121,7 +123,9 @@ def run(
         BadInput: A name, key or value is wrong, ``dry_run`` or ``launch`` is set, or nothing fits the time window.
         EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
         EndpointDown: A server was down for too long; the same call goes on.
-        Stopped: The deadline or the token budget ended the run; the same call goes on.
+        Stopped: The deadline or the token budget ended the run, or a task was skipped for want of a simulator; the same
+            call goes on.
+        CellInUse: Another process writes a cell of the run.
         StorageFailed: The results cannot be written.
         KeyboardInterrupt: Ctrl-C ended the run; everything that arrived is kept.
     """
@@ -194,8 +198,8 @@ def _names(names: str | Sequence[str]) -> list[str]:
 def _raise(executed: Executed) -> Never:
     """Raise the error for a run that ended early, by its exit code and the servers' faults.
 
-    ``KeyboardInterrupt`` for signals, ``BadInput`` where nothing fits the window, ``Stopped`` for a deadline or budget,
-    ``EndpointDown`` for an outage, else ``EndpointUnusable``.
+    ``KeyboardInterrupt`` for signals, ``BadInput`` where nothing fits the window, ``Stopped`` for a deadline, a budget
+    or a missing simulator, ``EndpointDown`` for an outage, else ``EndpointUnusable``.
     """
     faults = "; ".join(f"{name}: {fault}" for name, fault in executed.faults.items())
     kept = f"{executed.folder} keeps what arrived; the same call goes on"

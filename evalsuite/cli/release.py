@@ -61,9 +61,9 @@ def release(settings: Run) -> Exit:
     """Run the chain for one candidate: plan, probe, ask, judge, report, gate; writes
     ``report/release.html`` at a verdict.
 
-    Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, ``STOPPED`` with the launch command of the next server printed, or
-    the code of a run or gate that ended otherwise. Raises ``BadInput`` without margins, and where the suite lacks a
-    benchmark that the margins require.
+    All goes into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``,
+    ``STOPPED`` with the launch command of the next server printed, or the code of a run or gate that ended otherwise.
+    Raises ``BadInput`` without margins, and where the suite lacks a benchmark that the margins require.
     """
     output = console.standard_output()
     if settings.gate is None:

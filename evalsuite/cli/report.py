@@ -35,15 +35,16 @@ class _Finished:
 
 
 def report(settings: Report) -> Exit:
-    """Compare the cells of the runs; write and print the report.
+    """Compare the cells of the runs; write the report into ``out=``, else into ``report/`` of the run, and print it.
 
-    ``run=`` with a pattern gives the trend of a series of nights, written to ``out=``, which must be given. ``card=``
-    without runs prints the tables of that card alone and writes them only with ``out=``.
-    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison was
-    refused, and before for unknown runs, baselines and cards; ``StorageFailed`` where nothing can be written.
+    Several runs need ``out=``. ``run=`` with a pattern gives the trend of a series of nights, written to ``out=``
+    only. ``card=`` without runs prints the tables of that card alone and writes them only with ``out=``.
     With ``gate`` the rows that have a margin or a detectable difference get verdicts; none do between two runs of one
     model (A/A), or when the baseline is far from its published score and there is no ``baseline_waiver``. No candidate
     is counted, as only ``evalsuite gate`` decides.
+
+    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison was
+    refused, and before for unknown runs, baselines and cards; ``StorageFailed`` where nothing can be written.
     """
     finished = _finished(settings)
     finished.show()

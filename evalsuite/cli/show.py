@@ -230,8 +230,8 @@ def _computed_score(cell: TableCell) -> tuple[_Score, str]:
 
 
 def _archived(run: str, folder: Path, path: Path) -> ListedCell:
-    """The entry of an archived cell at ``path``, with the values of its summary; ``folder`` is where
-    the cell had been.
+    """The entry of an archived cell at ``path``, with the values of its summary (a score only where that is complete);
+    ``folder`` is where the cell had been.
     """
     reason = path / "reason.txt"
     why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else ""

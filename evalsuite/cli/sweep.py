@@ -17,8 +17,8 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     code.
 
     ``function`` is called with the settings of each job; a job that fails does not end the others, one that is stopped
-    does. With ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises ``BadInput`` for a job that cannot
-    be composed (before any starts) and for ``launch=ray``.
+    does, by ``SystemExit`` with 75. With ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises
+    ``BadInput`` for a job that cannot be composed (before any starts) and for ``launch=ray``.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra

@@ -26,8 +26,9 @@ def models_at(
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """(the other overrides, key -> settings of the model at each address of ``urls=``), asked of the servers.
 
-    The first is the baseline of the others; sampling limits are added to the overrides. Raises ``BadInput`` for
-    addresses or a command that cannot be used, and ``EndpointUnusable`` for a server that does not answer.
+    The first is the baseline of the others; sampling limits are added to the overrides. Raises ``BadInput`` for fewer
+    than two different addresses, invalid ones, a command other than ``run`` and ``doctor``, and ``model=`` or
+    ``launch=`` beside them; ``EndpointUnusable`` for a server that does not answer.
     """
     others = [word for word in overrides if not word.startswith("urls=")]
     urls = [

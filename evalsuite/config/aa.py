@@ -51,8 +51,8 @@ def arm_identity(name: str) -> dict[str, str]:
 def draw_seed(seed: int, identity: Mapping[str, object]) -> int:
     """The seed from which the seeds of a cell's requests are drawn: the run's ``seed``, but another for second arms.
 
-    ``identity``: the cell's. Prompts never depend on it: an adapter's own seed (orders of options) is
-    the run's in both arms.
+    ``identity``: the cell's, which has ``draw`` in a second arm. Prompts never depend on it: an adapter's own seed
+    (orders of options) is the run's in both arms.
     """
     arm = identity.get("draw")
     return seed if arm is None else int(canonical_sha([seed, arm])[:8], 16)

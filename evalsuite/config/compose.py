@@ -133,8 +133,8 @@ def is_text(override: str) -> bool:
 
 
 def main_folder(config_dir: str | None) -> Path:
-    """The folder that Hydra starts from: the user's, else the shipped ``conf``. Raises ``BadInput``
-    if it does not exist.
+    """The folder that Hydra starts from: the user's, else the shipped ``conf``. Raises ``BadInput`` if the user's does
+    not exist or holds a ``run.yaml`` or ``report.yaml``.
     """
     return config_source("run", Run, (), config_dir).folders[0]
 

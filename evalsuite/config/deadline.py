@@ -68,7 +68,8 @@ def open_window(
         When the window closes, and its whole length where that is known.
 
     Raises:
-        BadInput: ``deadline`` is none of the three, is a time that has passed, or is ``slurm`` outside a SLURM job.
+        BadInput: ``deadline`` is none of the three, is a time that has passed, or is ``slurm`` outside a SLURM job or
+            where nothing states the job's end.
     """
     now = now or datetime.now(UTC)
     clock = time.monotonic() if clock is None else clock

@@ -166,7 +166,7 @@ def key_place(file: Path, key: str) -> str:
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of a dotted key must not be repeated in a message."""
+    """Whether the value of a dotted key must not be repeated in a message: a part of the key is ``headers``."""
     return any(part in SECRETS for part in key.split("."))
 
 

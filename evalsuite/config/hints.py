@@ -151,7 +151,7 @@ def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
 def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
     """Raise ``BadInput`` with the line that works for an override that is no ``KEY=VALUE``, or a list cut by the shell.
 
-    Also for ``models=``, ``tasks=`` and groups without a name.
+    Also for ``models=``, ``tasks=`` and groups without a name. A word for which no line is known passes.
     """
     for number, word in enumerate(overrides):
         key, equals, value = word.partition("=")
@@ -177,7 +177,7 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
 def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
     """Raise ``BadInput`` unless the names chosen for a group are files of it, or tasks of lm-eval, with unequal keys.
 
-    ``line``: the override, for the message.
+    A suite's file must also have its header and its name. ``line``: the override, for the message.
     """
     keys = [config_key(name) for name in names]
     if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:

@@ -127,7 +127,9 @@ def as_word(item: Override) -> str:
 
 
 def protected(override: str) -> str:
-    """The override, with words quoted whose letters Hydra would lose (``1e3``, ``1_0``). Raises ``BadInput``."""
+    """The override, with words quoted whose letters Hydra would lose (``1e3``, ``1_0``); functions such as ``range()``
+    stay. Raises ``BadInput`` for what cannot be parsed.
+    """
     kept, guessed = parse([override], lambda _: WORDS)[0], parse([override], lambda _: ANYTHING)[0]
     if kept.value_type not in (ValueType.SIMPLE_CHOICE_SWEEP, ValueType.ELEMENT):
         return override
@@ -135,7 +137,9 @@ def protected(override: str) -> str:
 
 
 def as_list(override: str, *names: str) -> str:
-    """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and it is no list yet; else unchanged."""
+    """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and the value neither empty nor a list yet;
+    else unchanged.
+    """
     key, _, value = override.partition("=")
     if key not in names or not value or value.startswith("["):
         return override

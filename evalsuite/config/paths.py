@@ -20,7 +20,9 @@ def shipped(name: Literal["conf", "tasks"]) -> Path:
 
 
 def cache_folder() -> Path:
-    """evalsuite's own cache folder, which may be removed at any time: below ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    """evalsuite's own cache folder, which may be removed at any time: ``evalsuite`` in ``XDG_CACHE_HOME``, else in
+    ``~/.cache``. It is not created.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalsuite"
 
 

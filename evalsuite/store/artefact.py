@@ -63,8 +63,8 @@ class Artefact:
 
 @contextmanager
 def open_artefact(path: Path, max_gb: float = MAX_GB) -> Iterator[Artefact]:
-    """Check a baseline artefact and yield it, its cells unpacked in a temporary folder that is deleted after the
-    ``with`` block.
+    """Check a baseline artefact and yield it (hash of its index, model, cells, accepted offsets), its cells unpacked in
+    a temporary folder that is deleted after the ``with`` block.
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Raises ``BadInput`` when the file is missing, no artefact, torn,
     edited, larger than that (or than a set multiple of its own size), or holds a manifest or table that this version

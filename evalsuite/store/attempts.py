@@ -212,7 +212,9 @@ def reply_fields(reply: Reply) -> dict[str, Any]:
 
 
 def reply_from(data: Mapping[str, Any]) -> Reply:
-    """The ``Reply`` of the ``reply`` object in a journal; fields that this version does not know are ignored."""
+    """The ``Reply`` of the ``reply`` object in a journal; fields that this version does not know are ignored, those
+    that are missing get their defaults (``text`` and ``usage`` must be there).
+    """
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}
     sequences = {name: tuple(data.get(name, ())) for name in ("tool_calls", *_IDS)}

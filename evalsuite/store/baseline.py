@@ -127,7 +127,7 @@ def _file_sha(path: Path) -> str:
 
 def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
     """Entries of ``<path>.compared.jsonl``: the candidates compared with the artefact ``path``, oldest first, each
-    once.
+    once (its first line).
 
     Unreadable lines are left out; without the file the result is empty.
     """

@@ -240,8 +240,8 @@ class Cell:
 
     @property
     def is_new(self) -> bool:
-        """Whether this cell begins anew: there was no manifest on disk, or the old cell is to be archived (``redo``)
-        when it is opened, or was."""
+        """Whether this cell begins anew: there was no manifest on disk, or the old cell is archived at its opening
+        (``redo``)."""
         return self._seen.manifest is None or self._redo is not None
 
     @property

@@ -106,7 +106,7 @@ def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any
 
 def undeclared(manifest: Mapping[str, Any]) -> str:
     """Why the items of a manifest, as it is or as ``narrowed``, cannot decide a release (a message); empty if they
-    can."""
+    can, as where the extent is declared or the cell was stopped early."""
     extents = history(manifest)
     if manifest.get("stopped") or manifest.get("part_declared", extents[-1]["declared"]):
         return ""

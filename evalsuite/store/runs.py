@@ -81,7 +81,8 @@ def archive(folder: Path, reason: str) -> Path:
     """Move a cell to ``superseded/<task>-<UTC time>`` in its model's folder, with ``reason`` in a file there that
     reports show.
 
-    Returns the new folder. Raises ``CellInUse`` for a locked cell, ``StorageFailed`` if it cannot be moved.
+    Returns the new folder. Raises ``CellInUse`` for a locked cell, ``StorageFailed`` if it cannot be moved, as where
+    one was archived in the same second.
     """
     if holder := lock.holder_of(folder):
         raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
@@ -158,8 +159,8 @@ class TableCell:
 
     @property
     def title(self) -> str:
-        """The model's title for people (its folder's name where it has none), marked if it is the baseline's copy or
-        does not think."""
+        """The model's title for people (its folder's name where it has none), with `` (baseline)`` for a baseline's
+        copy beside a candidate of the same name and `` (no thinking)`` where thinking is off."""
         title = str(self.manifest.get("title") or self.model)
         title += " (baseline)" if self.model.endswith(BASELINE_SUFFIX) else ""
         return f"{title} (no thinking)" if self.identity.get("thinking") is False else title

@@ -32,8 +32,8 @@ def run_jobs(jobs: Mapping[str, Words], scale: Scale, console: Console) -> Exit:
 
 
 def _run_job(name: str, words: Words, console: Console) -> Exit:
-    """Run ``evalsuite run`` with ``words`` as a process and return its exit code; its output is printed line by line,
-    each with the job's name.
+    """Run ``evalsuite run`` with ``words`` as a process and return its exit code; what it writes to standard output and
+    standard error is printed on ``console`` line by line, each with the job's name.
     """
     command = [sys.executable, "-m", "evalsuite", "run", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

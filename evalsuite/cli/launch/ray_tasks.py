@@ -171,8 +171,9 @@ class _Driver:
     def _work(self, ray: Any, waiting: Mapping[str, deque[Shard]], cells: "Mapping[Path, Cell]") -> list[Exit]:
         """Run all shards (base URL -> queue, which is emptied) and move the journals of each into its cell as it ends.
 
-        At most ``at_once`` run per endpoint; an endpoint that cannot be used gets no more of them. ``cells``: folder ->
-        cell. Returns the exit codes other than 0.
+        At most ``at_once`` run per endpoint; after one that ends with ``ENDPOINT``, ``STORAGE``, ``BAD_INPUT`` or
+        ``BUG`` its endpoint gets no more of them. ``cells``: folder -> cell, opened with the first journal. Returns the
+        exit codes other than 0.
         """
         task = ray.remote(max_retries=TRIES, num_cpus=1)(work)
         config_dir = str(Path(self.config_dir).resolve()) if self.config_dir else None

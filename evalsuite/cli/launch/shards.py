@@ -34,7 +34,7 @@ class Shard:
 
 
 def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
-    """Yield the items that still need an attempt, in groups of about ``attempts`` attempts (at least one item each).
+    """Yield the items that still need an attempt, in groups of ``attempts`` // ``repeats`` items (at least one each).
 
     ``repeats``: attempts at each item; ``judged``: answers that are ``ungraded`` need one, too.
     """
@@ -70,7 +70,8 @@ def absorb(folder: Path, cell: Path) -> None:
     """Move the journals in the folder of a shard that has ended into the folder ``cell``, and delete
     the shard's folder.
 
-    A journal whose name is there already is not moved. Raises ``StorageFailed``.
+    A journal whose name is there already (it was copied from there) is deleted with the folder. Raises
+    ``StorageFailed``.
     """
     try:
         cell.mkdir(parents=True, exist_ok=True)

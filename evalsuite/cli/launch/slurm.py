@@ -51,8 +51,8 @@ class SlurmJob:
         return process.returncode
 
     def checkpoint(self) -> Any:
-        """Called by submitit before the window closes: stop the run, and return the submission of the
-        job that continues it.
+        """Called by submitit before the window closes: stop the run (by SIGTERM, after ``grace`` seconds by SIGKILL),
+        and return the submission of the job that continues it.
         """
         from submitit.helpers import DelayedSubmission
 
