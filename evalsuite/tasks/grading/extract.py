@@ -191,8 +191,9 @@ def simple_evals_letter(text: str, letters: str) -> Extracted:
 # ---------------------------------------------------------------- numbers
 
 _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
-_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
-_NUMERIC = re.compile(r"[-$0-9.,]+")
+_FLEXIBLE = re.compile(rb"-?[$0-9.,]{2,}|-?[0-9]+")
+_NUMERIC = bytes(byte if byte in b"-$0123456789.," else ord(" ") for byte in range(256))
+"""For ``bytes.translate``: a space for every character that no match holds."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -219,11 +220,11 @@ def flexible_number(text: str) -> Extracted:
     The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
     then True, also for a match without digits, such as ``..``. Without a match the answer is None.
     """
-    matches = _FLEXIBLE.findall(" ".join(_NUMERIC.findall(text)))  # no match leaves these characters
+    pieces = text.encode("ascii", "replace").translate(_NUMERIC).split()  # the pattern alone takes three times as long
+    matches = _FLEXIBLE.findall(b" ".join(pieces))
     if not matches:
         return NOTHING
-    last = matches[-1][0] or matches[-1][1]
-    return Extracted(_lm_eval_number(last.strip()), "last_number", len(matches), True)
+    return Extracted(_lm_eval_number(matches[-1].decode()), "last_number", len(matches), True)
 
 
 def last_integer(text: str) -> Extracted:

@@ -29,6 +29,7 @@ PIECES = (
     "[invalid]",
     "٣",
     "7.",
+    "\ud800",
 )
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
@@ -39,7 +40,9 @@ def test_the_number_extractors_equal_the_published_ones(text: str) -> None:
     strict = published.lm_eval_gsm8k(text, r"#### (\-?[0-9\.\,]+)", 0)
     flexible = published.lm_eval_gsm8k(text, r"(-?[$0-9.,]{2,})|(-?[0-9]+)", -1)
     assert (extract.strict_number(text).answer or "[invalid]") == (strict or "[invalid]")
-    assert (extract.flexible_number(text).answer or "[invalid]") == (flexible or "[invalid]")
+    extracted = extract.flexible_number(text)
+    assert (extracted.answer or "[invalid]") == (flexible or "[invalid]")
+    assert extracted.candidates == len(re.findall(r"(-?[$0-9.,]{2,})|(-?[0-9]+)", text))
     numbers = re.findall(r"\d+", text.replace(",", ""))
     try:
         sglang = ast.literal_eval(numbers[-1]) if numbers else None
