@@ -76,7 +76,8 @@ def shared_endpoint_problems(run: Run) -> Iterator[str]:
 
 
 def model_name_problems(key: str, name: str) -> Iterator[str]:
-    """Messages on problems of a model's name, which becomes a folder's; ``key``: the setting that holds it."""
+    """Messages on problems of a model's name: no valid folder name, ``report``, or an end that evalsuite adds itself
+    (``__aa``, ``-nothink``); ``key``: the setting that holds it."""
     yield from name_problems(key, name)
     if name in RESERVED:
         yield f"{key}={name}: this name is taken by the report's folder"

@@ -128,7 +128,7 @@ def night_effect(deviations: Floats, share: float) -> float:
 def limit(share: float, nights: int = NIGHTS, reference: float = REFERENCE, night: float = 0.0) -> float:
     """Compute the limit at which one false alarm is expected in ``nights`` nights.
 
-    It is exact by a Markov chain for ``night`` = 0, else simulated with a fixed seed.
+    It is computed by a Markov chain for ``night`` = 0, else by simulation with a fixed seed.
 
     Args:
         share: Fraction of one night's variance that comes from the baseline: kB / (kA + kB), with kA the baseline's and

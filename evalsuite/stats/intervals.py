@@ -246,9 +246,9 @@ def score(
 ) -> ScoreInterval:
     """Compute a model's score with its 95 % interval, with the method that fits the data.
 
-    Wilson's interval for single 0/1 answers, and for item means that are all 0 or all 1, both without weights and
-    clusters; else Student's t on item means (never Wilson on items x repeats), cluster-robust when items share a
-    source, cut off at 0 and 1.
+    Wilson's interval for single 0/1 answers, and for two or more item means that are all 0 or all 1, both without
+    weights and clusters; else Student's t on item means (never Wilson on items x repeats), cluster-robust when items
+    share a source, cut off at 0 and 1.
 
     Args:
         means: Item means over repeats, fractions of 1, shape (items,).

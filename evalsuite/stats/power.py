@@ -113,7 +113,8 @@ def threshold_rule(stderrs: Sequence[float], threshold: float = 0.01) -> Thresho
 
     Returns:
         The threshold, the chance that an identical checkpoint is rejected on at least one benchmark, and the lowest
-            and highest chance over the benchmarks that a loss of twice the threshold is accepted there.
+            and highest chance over the benchmarks that a loss of twice the threshold is accepted there. A standard
+            error of 0 counts as no chance of either.
 
     Raises:
         ValueError: There is no benchmark.
@@ -140,7 +141,7 @@ def detectable(stderr: float, *, alpha: float = 0.05, power: float = 0.8, sides:
 
 
 def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05, family: int = 1) -> Chances:
-    """Compute the chances of the verdicts of ``decision.decide`` on one benchmark.
+    """Compute the chances of the verdicts of ``decision.decide`` on one benchmark; for few items by simulation.
 
     Args:
         design: How the benchmark is measured.
@@ -369,8 +370,9 @@ def would_decide(
 
     Returns:
         The verdict that the estimate points to: "pass" above ``-margin``, else "fail"; with the standard error that
-            decides, and with either repeats on the same items (None when no number is enough) or items at the present
-            repeats. For an estimate on the margin the error is 0 and both numbers are None.
+            decides, and two ways to it: repeats on the same items (in each model, in the candidate alone when ``base``
+            is given; None when no number is enough), or items at the present repeats. For an estimate on the margin the
+            error is 0 and both numbers are None.
     """
     gap = margin + delta
     verdict: Literal["pass", "fail"] = "pass" if gap > 0 else "fail"

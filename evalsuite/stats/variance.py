@@ -103,8 +103,9 @@ def variance_parts(
 
     Returns:
         v and phi of each model, tau^2 (not clipped at 0), and the standard errors for questions like these and for
-            exactly these. v, phi, tau^2 and the error for exactly these are None where an item of a model has one
-            answer only; phi also at a score of 0 or 1, and the error for questions like these with one unit.
+            exactly these. None are: v and phi of a model with an item of one answer, tau^2 and the error for exactly
+            these where either model has such an item; phi at a score of 0 or 1, tau^2 of one item, and the error for
+            questions like these with one unit.
     """
     difference = cand.mean - base.mean
     stderr = mean_of(difference, weights, clusters).stderr
@@ -138,8 +139,8 @@ def flips_excess(base: Repeated, cand: Repeated) -> Excess | None:
         cand: Answers of the candidate on the same items in the same order.
 
     Returns:
-        Observed flips, floor and excess (may be below 0) with its 95 % interval; None when an item of either model has
-            one repeat only.
+        Observed flips, floor and excess (may be below 0) with its 95 % interval (None when nothing varies); None for
+            all when an item of either model has one repeat only.
     """
     if np.isnan(base.variance).any() or np.isnan(cand.variance).any():
         return None
@@ -207,7 +208,8 @@ def design_of(
         assumed: Design whose score, phi and tau are used when single repeats hide them; None to assume nothing.
 
     Returns:
-        The design; None when a component is unknown (an item with one answer) and nothing is assumed.
+        The design; None when a component is unknown (an item with one answer, or one item alone) and nothing is
+            assumed.
     """
     answers = _effective(np.ones(len(base.mean)) if weights is None else weights)
     units, sources = answers, None

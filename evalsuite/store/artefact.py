@@ -183,7 +183,7 @@ def is_name(name: str) -> bool:
 
 
 def _members(index: Mapping[str, Any], path: Path, max_gb: float) -> list[archives.Member]:
-    """The files to unpack, with target path below ``<model>/``, size and SHA-256.
+    """The files to unpack: name in the archive, target path ``<model>/<name>``, size and SHA-256 of each.
 
     Raises ``BadInput`` if they sum to more than ``max_gb`` (10^9 bytes) or to too large a multiple of the archive
     ``path``.

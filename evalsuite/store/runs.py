@@ -237,8 +237,8 @@ class TableCell:
 
 
 def forgotten(cells: Sequence[TableCell]) -> tuple[tuple[str, str, str], ...]:
-    """(model, task, reason) of archived cells in the runs of ``cells`` that have no successor among ``cells``, by
-    folder and time."""
+    """(model, task, reason) of archived cells in the runs of ``cells`` that have no successor among ``cells``, sorted
+    by folder (model, then task and time)."""
     there = {cell.folder for cell in cells}
     runs = dict.fromkeys(cell.folder.parents[1] for cell in cells)
     archived = sorted(path for run in runs for path in run.glob(f"*/{SUPERSEDED}/*/{REASON}"))
