@@ -5,6 +5,7 @@ __all__ = [
     "client",
     "environment",
     "faults",
+    "fields",
     "identity",
     "logprobs",
     "pool",

@@ -102,7 +102,9 @@ async def connect_auxiliaries(
 
 
 async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
-    """Connect to a judge or simulator and check what it serves. Raises ``EndpointUnusable`` if it cannot be used."""
+    """Connect to a judge or simulator and check what it serves; the caller closes its pool. Raises ``EndpointUnusable``
+    if it cannot be used.
+    """
     clients = connect_all(model, engine)
     try:
         identified = [with_name(client, await identify(client)) for client in clients]

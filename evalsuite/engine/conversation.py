@@ -117,9 +117,11 @@ class Conversation:
 
 
 def _cut(reply: Reply, stops: tuple[str, ...]) -> Reply:
-    """The reply without what follows the first of the strings ``stops`` in its text; the thinking is no part of it.
+    """The reply up to the first of the strings ``stops`` in its text, without it; its finish reason ``length`` is then
+    ``stop``. Without any of them it is unchanged.
 
-    Space between the thinking and the answer is no stop: many models begin their answer with an empty line.
+    The thinking is not searched. Space between the thinking and the answer is no stop: many models begin their answer
+    with an empty line.
     """
     start = len(reply.text) - len(reply.text.lstrip()) if reply.reasoning else 0
     places = [place for stop in stops if stop and (place := reply.text.find(stop, start)) >= 0]

@@ -42,7 +42,8 @@ class CellFit:
     """Tokens per second of one reply that nearly all replies keep."""
 
     def known(self, attempt: Attempt) -> float | None:
-        """Recorded tokens of an attempt's item; a request that was cut counts with the tokens that had arrived.
+        """Recorded tokens of an attempt's item, or those that had arrived of a request for it that was cut, if that is
+        more.
 
         None where nothing is recorded, and for dialogues.
         """

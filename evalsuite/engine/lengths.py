@@ -64,9 +64,9 @@ def expected_lengths(
 ) -> ExpectedLengths:
     """What a folder of runs holds on the lengths (tokens) of the answers that a cell will get; only reads.
 
-    In this order: the lengths of the cell's own finished attempts, else the mean over ``baseline`` and the newest
-    sealed cells of other models with the same questions and the same thinking switch, the declared baseline first.
-    Damaged cells are left out.
+    For each item the mean over the cell's own finished attempts, else over ``baseline`` and the newest sealed cells of
+    any model with the same questions and the same thinking switch, ``OTHER_CELLS`` at most, the declared baseline
+    first. Damaged cells are left out.
 
     Args:
         results: Folder of runs.
@@ -116,8 +116,9 @@ def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
 
 
 def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
-    """Folders of other sealed cells below ``results`` with the same questions: the declared baseline's first, then
-    newest first."""
+    """Folders of other sealed cells below ``results``, of any model, with the same questions and no other thinking
+    switch: the declared baseline's first, then newest first.
+    """
     identity = manifest["identity"]
     cells: list[tuple[bool, float, Path]] = []
     for path in results.glob(f"*/*/{folder.name}/{SAMPLES}"):
@@ -135,8 +136,9 @@ def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) ->
 
 
 def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float | None]]) -> list[tuple[float, float]]:
-    """(tokens, seconds) of this cell's replies (``mine``: rows of ``_rows``), else of the newest sealed cells of its
-    model."""
+    """(tokens, seconds) of this cell's replies (``mine``: rows of ``_rows``), else of the ``EARLIER_CELLS`` newest
+    sealed cells of its model, of any task.
+    """
     paces = [(tokens, seconds) for _, tokens, seconds in mine if seconds]
     if paces:
         return paces
@@ -185,7 +187,8 @@ class LengthEstimator:
             self.became += tokens
 
     def expected(self, attempt: Attempt) -> float | None:
-        """Tokens expected of an attempt that is still open, corrected by what the finished ones became.
+        """Tokens expected of an attempt that is still open, times ``factor``; what another repeat of the item took in
+        this run is not corrected.
 
         Where nothing was expected of it, the mean of the finished ones; None before any has ended.
         """
@@ -195,7 +198,9 @@ class LengthEstimator:
 
     @property
     def factor(self) -> float:
-        """Actual tokens per expected token of the finished attempts; 1 before any has ended."""
+        """Actual tokens per expected token of the finished attempts of which something was expected; 1 before any has
+        ended.
+        """
         return self.became / self.guessed if self.guessed else 1.0
 
     @property

@@ -67,12 +67,13 @@ async def run_workloads(
         workloads: One per endpoint.
         engine: How requests are sent.
         limits: What can stop the run; ``limits.stop.reason`` then names it.
-        draw: Called twice a second with the progress of all endpoints.
+        draw: Called twice a second, and at the end, with the progress of all endpoints.
         early_stopping: Receives the value of every attempt, and ends the cells that are decided; None: no cell ends
             early.
 
     Raises:
         StorageFailed: The journals cannot be written.
+        EvalsuiteError: Another error than ``EndpointUnusable`` ended an attempt.
     """
     workers = [_worker(workload, engine, limits) for workload in workloads]
     progress = {worker.workload.name: worker.progress for worker in workers}

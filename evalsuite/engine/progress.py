@@ -95,7 +95,9 @@ def _allowed(pool: Pool) -> int:
 
 
 def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
-    """Tokens that the attempts in the queue are expected to generate together; None where one has an unknown length."""
+    """Tokens that the attempts in the queue are expected to generate together; None where one is of unknown length and
+    no attempt of its cell has ended.
+    """
     total = 0.0
     for cell, waiting in enumerate(queue.open):
         estimator = lengths.of(cell)
@@ -106,8 +108,9 @@ def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
 
 
 def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) -> float | None:
-    """Tokens that a running attempt is expected to generate yet, ``arriving`` of its reply in flight having come; None:
-    unknown."""
+    """Tokens that a running attempt is expected to generate yet, ``arriving`` of its reply in flight having come; at
+    least a tenth of what it has generated. None: unknown.
+    """
     expected = lengths.of(running.attempt.cell).expected(running.attempt)
     generated = running.tokens + arriving
     return None if expected is None else max(expected - generated, OVERDUE * generated)

@@ -32,7 +32,8 @@ async def ask_again(
         (reply, number of requests sent).
 
     Raises:
-        SampleFailed: With the last fault, when there are no retries left.
+        SampleFailed: With the last fault, when there are no retries left or ``stop`` is requested; at once for a
+            request that the server refuses (``Rejected``) or that took too long.
         ContextOverflow: The prompt does not fit the context of the model.
         EndpointUnusable: The endpoint was given up.
     """

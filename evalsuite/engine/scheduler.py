@@ -46,9 +46,9 @@ def ordered(
 ) -> list[Attempt]:
     """All attempts of a cell, in the order in which they are made.
 
-    The expected-longest go first, all repeats of an item with equal rank; among attempts that are expected to be
-    equally long (nothing is known, say) all items come once before any comes twice, so that a run that is cut short
-    has the widest sample.
+    The expected-longest go first; an unknown length counts as 0. Among attempts that are expected to be equally long
+    (nothing is known, say) all items come once before any comes twice, so that a run that is cut short has the widest
+    sample.
 
     Args:
         cell: Index of the cell among the cells of its endpoint.
@@ -58,7 +58,7 @@ def ordered(
         shuffle_seed: If given, items come in a random order instead, each with all its repeats; the order depends on
             this seed and the items' ids alone, so that neither a resume nor the other model changes it.
         together: Items of one cluster share a long prefix and are sent together with all their repeats, the longest
-            cluster first, because the server then computes that prefix once. Ignored in random order.
+            cluster (by its mean) first, because the server then computes that prefix once. Ignored in random order.
     """
     lengths = [expected(item.id) for item in items]
     if shuffle_seed is not None:
@@ -211,7 +211,8 @@ class AttemptQueue:
         """Take out the next attempt that may start now; None if there is none, every cell is at its limit, or none
         fits.
 
-        ``fits``: whether an attempt fits into the window; None: all do. Call ``done`` when it ends.
+        ``fits``: whether an attempt fits into the window; None: all do. Those that do not are passed over until
+        ``reconsider``; with ``strict`` the first of them ends the search in its cell. Call ``done`` when it ends.
         """
         for turn, numbers in enumerate(self._turns):
             first = {

@@ -142,7 +142,8 @@ class EndpointWorker:
     async def _make(self, attempt: Attempt) -> None:
         """Make one attempt and record its score, or that it was cut; one stopped between two requests gets neither.
 
-        Cancellation is raised on, as is what ends the endpoint (``EndpointUnusable``).
+        A prompt beyond the context scores 0 (``truncated``); a refused request or one that failed after its retries
+        scores None (``failed``). Cancellation is raised on, as is what ends the endpoint (``EndpointUnusable``).
         """
         work, key = self.workload.cells[attempt.cell], attempt.key
         running = self._running[attempt.cell, *key] = RunningAttempt(attempt)
@@ -237,10 +238,10 @@ class EndpointWorker:
         return counted
 
     def _rejected(self, attempt: Attempt, error: Rejected) -> Score:
-        """The score (``failed``) of a refused request.
+        """The score (``failed``, value None) of a refused request.
 
-        Raises ``EndpointUnusable`` if the cell has never had a reply, or ``REJECTED_IN_A_ROW`` items in a row were
-        refused.
+        Raises ``EndpointUnusable`` if the cell has never had a reply, in this run or an earlier one, or
+        ``REJECTED_IN_A_ROW`` items in a row were refused.
         """
         self._refused.add((attempt.cell, attempt.item.id))
         cell = self.workload.cells[attempt.cell].cell

@@ -35,8 +35,8 @@ class CellWork:
     """What is known of the lengths of its answers before the run."""
 
     def open_attempts(self, number: int, *, shuffle: bool) -> list[Attempt]:
-        """The attempts of the cell that are not on record yet, in the order in which they are made (see
-        ``scheduler.ordered``).
+        """The attempts of the cell that are still to be made (see ``has_open_attempts``), in the order in which they
+        are made (see ``scheduler.ordered``).
 
         ``number`` is the cell's index among the cells of its endpoint; ``shuffle``: in random order, by the cell's
         seed.

@@ -104,8 +104,9 @@ class EarlyStopping:
                 console.print(f"{name[0]}/{name[1]} saved: {words}", markup=False)
 
     def needed_items(self, name: CellName) -> frozenset[str] | None:
-        """Ids of the items of a cell that its decided comparisons rest on; None: all (a comparison is open, or needed
-        them all)."""
+        """Ids of the items of a cell that its decided comparisons rest on; None: all (a comparison is open, needed them
+        all, or the cell is not compared).
+        """
         tests = [pair.test for pair in self._pairs_of(name)]
         if not tests or any(test.call is None for test in tests):
             return None
@@ -176,7 +177,8 @@ class EarlyStopping:
 
 def read_values(arm: ArmScores, order: tuple[str, ...], folder: Path) -> None:
     """Copy the values on record in the cell in ``folder`` into ``arm``, whose rows are the items of ``order``; None
-    becomes NaN."""
+    becomes NaN. Other items, and repeats that ``arm`` has no column for, are left out.
+    """
     places = {item: place for place, item in enumerate(order)}
     table = read_samples(folder, ["item_id", "repeat", "value"])
     for row in table.to_pylist():

@@ -160,8 +160,9 @@ def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Ga
 
 
 def _check_rule(folder: Path, declared: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` if the candidate's cell in ``folder`` was begun under another rule than ``declared``, or under
-    none."""
+    """Raise ``BadInput`` if the candidate's cell in ``folder`` was begun under another rule than ``declared``, or has
+    answers that were asked for under none.
+    """
     if not (folder / MANIFEST).exists():
         return
     known = read_manifest(folder).get("sequential")

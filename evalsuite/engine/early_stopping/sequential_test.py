@@ -112,7 +112,9 @@ class SequentialTest:
         return self.call is None and 4 * self._unseen >= self.block
 
     def interim_look(self) -> Call | None:
-        """Count the blocks that are closed since the last look; returns the decision, None as long as there is none."""
+        """Count the blocks that are closed since the last look; returns the decision (``undecided`` once all items are
+        counted without one), None as long as there is none.
+        """
         if self.call is not None:
             return self.call
         self._unseen = 0

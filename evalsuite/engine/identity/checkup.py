@@ -131,7 +131,9 @@ async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -
 
 
 async def check_auxiliary(checkup: EndpointCheckup) -> None:
-    """Check that a judge or simulator can be reached, and note what it serves in ``checkup``. Closes its clients."""
+    """Check that a judge or simulator (its first replica) can be reached, and note what it serves in ``checkup``.
+    Closes its clients.
+    """
     try:
         identity = await checkup.result_of("who it is", identify(checkup.clients[0]))
     finally:
@@ -267,7 +269,7 @@ async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) 
 
 def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> None:
     """Note how the fingerprint and token counts of one model differ from those of the models checked before it
-    (``others``).
+    (``others``); models without a fingerprint, or with another thinking switch, are left out.
 
     Equal answers of different checkpoints that are not declared ``same_as`` are a failure.
     """

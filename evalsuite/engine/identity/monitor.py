@@ -55,8 +55,9 @@ class IdentityMonitor:
     async def check(self, client: Client | None = None) -> None:
         """Check the identity of all replicas, or only of that of ``client`` (when it is back after an outage).
 
-        Notes the result, and changed settings, in the manifests. A server that cannot be reached does not count as
-        changed. Raises ``EndpointUnusable`` when a replica is another model than before.
+        Notes the result, and changed settings, in the manifests. A server that cannot be reached is noted, too, and
+        raises nothing. Raises ``EndpointUnusable``, at this and every later call, when a replica is another model than
+        before, or refuses what it accepted before (the key, say); ``changed`` is set then.
         """
         async with self._lock:
             if self.changed:

@@ -100,7 +100,8 @@ async def accept_model(
     """Compare an examined model with all others on record, and with what answered before in ``cells``.
 
     The models of one run are accepted one after another, each after the manifests of those before it are written. Facts
-    found to be idle are added to the cells' manifests; the clients are closed on an error.
+    found to be idle are added to the cells' manifests; the entry in ``examined`` is completed in place; the clients are
+    closed on an error.
 
     Args:
         name: The model's key.
@@ -115,6 +116,7 @@ async def accept_model(
 
     Raises:
         EndpointUnusable: It cannot be reached, cannot do these tasks, or is another model.
+        BadInput: The baseline artefact of ``earlier`` is damaged.
     """
     if isinstance(examined, EndpointUnusable):
         raise _naming_cell(examined, earlier)
@@ -153,12 +155,13 @@ def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUn
 
 async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engine) -> Examined:
     """Connect to a model and check it; (one client per replica, ``server`` entry for manifests). The caller closes the
-    clients.
+    clients; on an error they are closed here.
 
-    What costs nothing is checked first. The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas``
-    (their URLs, if several), ``fingerprint`` (None where none was taken; ``notes`` then gives the reason), ``notes``,
-    and ``fact_table`` where it is not the one that is shipped for the dialect. Raises ``EndpointUnusable`` if it cannot
-    do the tasks.
+    What costs nothing is checked first; without ``tasks``, or with ``engine.probe=false``, no question is asked. The
+    entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas`` (their URLs, if several), ``fingerprint``
+    (None where none was taken; ``notes`` then gives the reason), ``notes``, and ``fact_table`` where it is not the one
+    that is shipped for the dialect. Raises ``EndpointUnusable`` if it cannot be reached, is not what was configured or
+    cannot do the tasks.
     """
     clients = list(connect_all(model, engine))
     try:

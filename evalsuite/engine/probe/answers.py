@@ -150,7 +150,9 @@ def _groups(text: str | None) -> Mapping[str, str]:
 
 
 async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
-    """Token ids of the answer's prompt under the server's own chat template (``/tokenize``). Raises ``NoLogprobs``."""
+    """Token ids of the answer's prompt under the server's own chat template (``/tokenize``). Raises as
+    ``endpoint.logprobs.tokenize``.
+    """
     if answer.request.raw:
         return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
     body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
@@ -160,11 +162,11 @@ async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
 
 
 async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
-    """Token ids of an answer: the stored ones, else those of a text of it that has the stored number of tokens; else
-    None.
+    """Token ids of an answer: the stored ones, else those of the first text of it that has the stored number of tokens
+    (any has, where no number is stored); else None.
 
-    The texts are tokenized by the server. The end marker, which no text shows, counts as one token. Raises
-    ``NoLogprobs``.
+    The texts are tokenized by the server. The end marker, which no text shows, may count as one token. Raises as
+    ``endpoint.logprobs.tokenize``.
     """
     if answer.token_ids:
         return list(answer.token_ids)
@@ -195,7 +197,7 @@ async def tokenized_answers(
 
     ``concurrency``: most answers at a time. Raises ``EndpointUnusable`` where the server renders over 10 % of the
     prompts with other tokens than the run did, and where fewer than half of the answers can be rendered as they were
-    generated.
+    generated; and as ``endpoint.logprobs.tokenize``.
     """
     slots = asyncio.Semaphore(concurrency)
 

@@ -51,7 +51,10 @@ async def read_all(
     scorer: Scorer, answers: Sequence[TokenizedAnswer], concurrency: int, keep: Callable[[int, TokenScores], None]
 ) -> None:
     """Score all answers, at most ``concurrency`` at a time; ``keep`` is called with (index, scores) of each as it
-    arrives."""
+    arrives.
+
+    The first error ends all: it is raised as by ``endpoint.logprobs.score``.
+    """
     slots = asyncio.Semaphore(concurrency)
 
     async def one(number: int, answer: TokenizedAnswer) -> None:
@@ -91,10 +94,11 @@ def against(reference: TokenScores, scores: TokenScores, answer: TokenizedAnswer
 
 
 async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnswer]) -> float:
-    """Mean divergence (nats a token) between generating 64 tokens and reading the same ones, after the first 20
-    prompts.
+    """Mean divergence (nats a token) between generating 64 tokens and reading the same ones, after the prompts of the
+    first 20 of ``answers``; 0 without any.
 
     Kernels of prefill and of decoding differ on some servers; a candidate that differs less than that cannot be seen.
+    Raises as ``endpoint.logprobs.generate``.
     """
     total, tokens = 0.0, 0
     for answer in answers[:DECODED]:

@@ -46,7 +46,9 @@ def path_of(results: Path, identity: str) -> Path:
 
 
 def save(path: Path, reference: Reference) -> None:
-    """Write a reference to ``path`` (``.npz``), atomically; creates the folder. Raises ``StorageFailed``."""
+    """Write a reference of at least one answer to ``path`` (``.npz``), atomically; creates the folder. Raises
+    ``StorageFailed``.
+    """
     scores = reference.scores
     width = max(part.top_tokens.shape[1] for part in scores)
     arrays: dict[str, NDArray[Any]] = {

@@ -40,7 +40,7 @@ async def read_baseline(
     """Read the answers twice at the baseline's own server: the reference, and the floor that it sets. Writes no file.
 
     ``report`` is called with lines on what is being done. Raises ``NoLogprobs`` where the server gives none,
-    ``EndpointUnusable`` for another server than the run's.
+    ``EndpointUnusable`` for another server than the run's and for one that is lost on the way.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -129,9 +129,10 @@ async def _prompts(client: Client, reference: Reference, limit: int) -> int:
 
 
 async def text_around(client: Client, tokens: Sequence[int], place: int) -> str:
-    """The text of up to 12 tokens before the one at index ``place`` and of that one, in brackets; empty without a text.
+    """The text of up to 12 tokens before the one at index ``place`` and of that one, in brackets; empty if the server
+    gives none.
 
-    ``tokens``: those of the answer, turned into text by the server. Raises ``Transient`` after the retries.
+    ``tokens``: those of the answer, turned into text by the server.
     """
     try:
         before = await detokenize(client, tokens[max(0, place - AROUND) : place])

@@ -12,6 +12,7 @@ Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``),
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,14 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
     seen: dict[object, object] = {}
     for number, line in read_jsonl(path):
         where = f"{path} line {number}"
-        if seen.setdefault(line.get("doc_id"), line.get("filter")) != line.get("filter"):
-            continue
-        try:
-            document, answers = line["doc"], line["resps"][0]
+        with _shape(where, "lm-eval's samples_*.jsonl"):
+            if seen.setdefault(line.get("doc_id"), line.get("filter")) != line.get("filter"):
+                continue
+            document, answers = line["doc"], list(line["resps"][0])
             numbers = [line[name] for name in line.get("metrics", ()) if isinstance(line.get(name), int | float)]
-        except (KeyError, IndexError, TypeError) as error:
-            raise BadInput(f"{where} is not a line of lm-eval's samples_*.jsonl: {error!r} is missing") from None
+            item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
         if not all(isinstance(answer, str) for answer in answers):
             raise BadInput(f"{where}: only generated answers can be imported, this task has log-likelihoods")
-        item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
         for repeat, text in enumerate(answers):
             verdict = numbers[0] if numbers and len(answers) == 1 else None
             shown = {"document": document, "prompt": _prompt_of(line.get("arguments"))}
@@ -131,35 +130,49 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
 
 def _evalscope(path: Path, items: _Items) -> Rows:
     """Rows of a file of evalscope's ``reviews``, where verdicts stand; stop reasons and token counts come from the file
-    of the same name below ``predictions``. Raises ``BadInput`` naming file and line."""
+    of the same name below ``predictions``, if it is there. Raises ``BadInput`` naming file and line."""
     predictions = path.absolute().parents[2] / "predictions" / path.parent.name / path.name
-    outputs = {row["index"]: row.get("model_output") or {} for _, row in _read_if_there(predictions)}
+    outputs: dict[object, Mapping[str, Any]] = {}
+    for number, row in _read_if_there(predictions):
+        with _shape(f"{predictions} line {number}", "evalscope's predictions"):
+            outputs[row["index"]] = dict(row.get("model_output") or {})
     for number, line in read_jsonl(path):
-        try:
-            questions = [_content(message["content"])[0] for message in line["messages"] if message["role"] == "user"]
-            answers = [message["content"] for message in line["messages"] if message["role"] == "assistant"]
-            scored = line["sample_score"]
-            value = scored["score"]["value"]
-        except (KeyError, TypeError) as error:
-            raise BadInput(f"{path} line {number} is not a line of evalscope's reviews: {error!r} is missing") from None
-        output = outputs.get(line.get("index"), {})
-        text, reasoning = _content(answers[-1]) if answers else (None, "")
-        stop = next((choice.get("stop_reason") for choice in output.get("choices") or ()), None)
-        verdict = next((score for score in value.values() if isinstance(score, int | float)), None)
-        yield (
-            number,
-            {
-                ID: items.find(scored.get("sample_metadata") or {}, questions[-1:], line.get("index")),
-                TEXT: text,
-                "reasoning": reasoning,
-                "repeat": int(scored.get("generation_index") or 0),
-                "finish_reason": FINISH.get(stop or ""),
-                "document": scored.get("sample_metadata"),
-                "prompt": questions[-1] if questions else None,
-                "verdict": None if verdict is None else float(verdict),
-                **_usage(output.get("usage") or {}),
-            },
-        )
+        with _shape(f"{path} line {number}", "evalscope's reviews"):
+            row = _evalscope_row(line, outputs.get(line.get("index"), {}), items)
+        yield number, row
+
+
+def _evalscope_row(line: Mapping[str, Any], output: Mapping[str, Any], items: _Items) -> dict[str, Any]:
+    """The row of one line of reviews; ``output`` is what ``predictions`` holds on it, empty if nothing."""
+    questions = [_content(message["content"])[0] for message in line["messages"] if message["role"] == "user"]
+    answers = [message["content"] for message in line["messages"] if message["role"] == "assistant"]
+    scored = line["sample_score"]
+    text, reasoning = _content(answers[-1]) if answers else (None, "")
+    stop = next((choice.get("stop_reason") for choice in output.get("choices") or ()), None)
+    values = scored["score"]["value"].values()
+    verdict = next((score for score in values if isinstance(score, int | float)), None)
+    return {
+        ID: items.find(scored.get("sample_metadata") or {}, questions[-1:], line.get("index")),
+        TEXT: text,
+        "reasoning": reasoning,
+        "repeat": int(scored.get("generation_index") or 0),
+        "finish_reason": FINISH.get(stop or ""),
+        "document": scored.get("sample_metadata"),
+        "prompt": questions[-1] if questions else None,
+        "verdict": None if verdict is None else float(verdict),
+        **_usage(output.get("usage") or {}),
+    }
+
+
+@contextmanager
+def _shape(where: str, what: str) -> Iterator[None]:
+    """A ``with`` block in which what reading a line of another shape raises becomes ``BadInput``: ``where`` is no line
+    of ``what``."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        missing = f"{error!r} is missing" if isinstance(error, LookupError) else error
+        raise BadInput(f"{where} is not a line of {what}: {missing}") from None
 
 
 def _inspect(path: Path, items: _Items) -> Rows:

@@ -8,6 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
+from evalsuite.endpoint.fields import MOST_TOKENS, storable
 from evalsuite.endpoint.thinking import split_thinking
 from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, reader
 from evalsuite.engine.stored.output_files import HARNESSES, output_files, repeats
@@ -24,6 +25,8 @@ from evalsuite.version import __version__
 
 EQUAL = 1e-6
 """Difference up to which two scores of one answer are the same."""
+MOST_REPEATS = 10_000
+"""Repeats that an import takes: every repeat of every item becomes a sample."""
 TEXT_FIELDS = ("output", "text", "response", "generated_text")
 
 
@@ -43,7 +46,7 @@ class RecordedAnswers:
 
     @property
     def repeats(self) -> int:
-        """Largest number of answers to one item: the highest repeat plus 1."""
+        """Largest number of answers to one item: the highest repeat of any answer plus 1."""
         return max((repeat for _, repeat in self.places), default=0) + 1
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
@@ -148,8 +151,8 @@ def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any
 def graded(
     answers: RecordedAnswers, task: LoadedTask, name: str, agreement: Counter[bool] | None = None
 ) -> Iterator[Sample]:
-    """Yields one graded sample per selected row, in the files' order (``failed`` if it has no text), then a ``failed``
-    one per attempt without an answer.
+    """Yields one graded sample per row of a selected item, in the files' order (``failed`` if it has no text), then a
+    ``failed`` one per attempt without an answer.
 
     ``name``: the model's. ``agreement``, if given, is updated: how often the score in the log equals ours (True) or
     not.
@@ -182,7 +185,8 @@ def _reply(row: Mapping[str, Any], text: str) -> Reply:
     model."""
     usage = Usage(row.get("prompt_tokens"), row.get("completion_tokens"), row.get("reasoning_tokens"))
     answer, reasoning = split_thinking(text, row.get("reasoning") or "")
-    return Reply(answer, reasoning, row.get("finish_reason"), usage=usage)
+    finish = row.get("finish_reason")
+    return Reply(answer, reasoning, None if finish is None else storable(finish), usage=usage)
 
 
 def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, reply: Reply | None) -> Sample:
@@ -225,16 +229,21 @@ def _key(where: str, row: Mapping[str, Any], id_field: str) -> AttemptKey:
     item_id, repeat = row.get(id_field), row.get("repeat", 0)
     if isinstance(item_id, bool) or not isinstance(item_id, int | str):
         raise BadInput(f"{where}: {id_field} is {item_id!r}, not an id")
-    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0:
-        raise BadInput(f"{where}: repeat is {repeat!r}, not a number from 0")
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or not 0 <= repeat < MOST_REPEATS:
+        raise BadInput(f"{where}: repeat is {repeat!r:.40}, not a number from 0 to {MOST_REPEATS - 1:,}")
     return str(item_id), repeat
 
 
 def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
-    for field in (text_field, "finish_reason"):
+    for field in (text_field, "finish_reason", "reasoning"):
         value = row.get(field)
         if value is not None and not isinstance(value, str):
             raise BadInput(f"{where}: {field} is {type(value).__name__}, not text")
+    for field in ("prompt_tokens", "completion_tokens", "reasoning_tokens"):
+        value = row.get(field)
+        whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+        if value is not None and not (whole and abs(value) <= MOST_TOKENS):
+            raise BadInput(f"{where}: {field} is {value!r:.40}, not a number of tokens")
     if text_field not in row:
         raise BadInput(f"{where} has no {text_field}: it has {', '.join(row)}")
 

@@ -35,9 +35,10 @@ class JudgeBatch:
 async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: Engine, data: Data) -> list[str]:
     """Judge the answers of the cells in ``folders`` and write verdicts and scores; returns one line on each cell.
 
-    Answers that this judge has judged already are not sent again. Answers of the cells take turns, so that a judge
-    whose verdicts drift drifts equally for all. Raises ``EndpointUnusable`` if the judge cannot be reached. The tables
-    are not written anew.
+    Answers that this judge has judged already are not sent again; attempts without a stored reply keep their scores.
+    Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The tables are not
+    written anew. Raises ``EndpointUnusable`` if the judge cannot be reached, ``BadInput`` as ``load``, ``CellInUse``
+    for a cell that another process writes.
     """
     client = await connect_auxiliary(judge, engine)
     batches: list[JudgeBatch] = []

@@ -128,6 +128,10 @@ def test_repeats_and_finish_reasons_are_taken_over(tmp_path: Path) -> None:
         ([{"question_id": 500, "output": ["x"]}], "line 1: output is list, not text"),
         ([{"question_id": 500.5, "output": "x"}], "line 1: question_id is 500.5, not an id"),
         ([{"question_id": 500, "repeat": -1, "output": "x"}], "line 1: repeat is -1, not a number from 0"),
+        ([{"question_id": 500, "repeat": 10**9, "output": "x"}], "repeat is 1000000000, not a number from 0"),
+        ([{"question_id": 500, "output": "x", "reasoning": 5}], "line 1: reasoning is int, not text"),
+        ([{"question_id": 500, "output": "x", "prompt_tokens": "9"}], "prompt_tokens is '9', not a number of tokens"),
+        ([{"question_id": 500, "output": "x", "reasoning_tokens": 10**30}], "not a number of tokens"),
         ([], "holds no answers to mmlu_pro"),
     ],
 )
