@@ -22,7 +22,8 @@ _REMEDIES = {"integer": "a whole number", "float": "a number", "bool": "true or 
 def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, set[str]], DictConfig]:
     """(group -> chosen names, the composed files) for the overrides ``choices``, each of which chooses files.
 
-    Raises ``BadInput``, naming the file, for what Hydra refuses.
+    The names are those of models, tasks and samplings; the files become one configuration that takes no further keys.
+    Raises ``BadInput`` for what Hydra refuses, naming the file where it is known.
     """
     with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
         try:
@@ -69,7 +70,8 @@ def _files(source: ConfigSource, choices: list[str], *, hydras_own: bool) -> tup
 
 
 def _file_fault(source: ConfigSource, error: Exception) -> BadInput:
-    """Return the error for a fault that Hydra found in a file: file and line, the key, and the keys that exist."""
+    """Return the error for a fault that Hydra found: where it names the file, file and line (if the key stands there
+    once), the key, and the keys that exist or what is wrong with its value; else what Hydra states."""
     cause = error.__cause__ or error.__context__
     within = re.match(r"In '([^']+)'", str(error))
     if within and isinstance(cause, OmegaConfBaseException):
