@@ -60,7 +60,7 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
 
 def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of ``body`` that also requests the ids of prompt and generated tokens, where the server's dialect supports
-    that.
+    that; else an equal copy.
 
     vLLM takes ``return_token_ids``; SGLang (sgl-project/sglang#30917) has another field for those of the prompt, and
     refuses both for a chat that is streamed.

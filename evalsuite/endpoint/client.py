@@ -158,7 +158,8 @@ class Client:
         """Raise ``EndpointUnusable`` if ``name``, under which a server replied, is another model's; an empty name
         passes.
 
-        Accepted are the name that was requested, the checkpoint, and ``expect.model``.
+        Accepted are the name that was requested, the checkpoint, and ``expect.model``, as ``_same_model`` compares
+        them.
         """
         known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
         if not name or any(_same_model(name, one) for one in known if one):

@@ -122,7 +122,7 @@ async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
     """Token ids of ``fields`` (``{"prompt": text}`` or ``{"messages": [...]}``) by the server's own tokenizer
     (``/tokenize``).
 
-    Raises ``NoLogprobs`` where it has no such route, ``Transient`` after the retries.
+    Raises ``NoLogprobs`` where it has no such route or its reply holds no ids, ``Transient`` after the retries.
     """
     response = await _persisted(client, "/tokenize", {"model": client.served_name, **fields}, root=True)
     tokens = _mapping(_decoded(response)).get("tokens") if response.status < 300 else None
@@ -267,8 +267,9 @@ Listed = list[tuple[int, float]]
 
 
 def _generated_vllm(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
-    """(own, listed) of a reply of vLLM: (token id, log-probability) of each generated token, and of its
-    alternatives."""
+    """(own, listed) of a reply of vLLM: (token id, log-probability) of each generated token, and of its alternatives;
+    both empty where there are none. A reply of another shape raises (see ``_malformed``).
+    """
     logprobs = _mapping(_choice(reply).get("logprobs"))
     names, values = (_list(logprobs.get(name)) for name in ("tokens", "token_logprobs"))
     places = [_mapping(entry).items() for entry in _list(logprobs.get("top_logprobs"))]

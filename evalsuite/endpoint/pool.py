@@ -108,7 +108,8 @@ class Pool:
         raise failed
 
     async def gave_up(self, fault: SampleFailed) -> None:
-        """Count a request that is not sent again because of ``fault``; after ``Busy`` the replicas get a test request.
+        """Count a request that is not sent again because of ``fault`` (``TooSlow`` and ``Malformed`` are counted);
+        after ``Busy`` the replicas get a test request.
 
         Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if every
         replica fails its test request, too; the pool then fails all further requests. A test request that is refused
@@ -196,7 +197,7 @@ class Pool:
 
     async def _outage(self, replica: Replica, fault: Transient, *, raw: bool) -> bool:
         """Whether the replica was down when ``fault`` happened; starts a check of it if the fault is a reason to, and
-        waits for it.
+        waits for it. False at once after ``Busy``, for a fault that is no reason, and when the endpoint was given up.
 
         ``raw``: whether the failed request went to ``/completions``, as the check's then does.
         """

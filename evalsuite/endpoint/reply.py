@@ -84,8 +84,9 @@ class Assembler:
     def add(self, body: Mapping[str, Any]) -> bool:
         """Take the JSON of one event or of a whole body; True if it held generated text, reasoning or a tool call.
 
-        Raises ``ErrorEvent`` for an error, ``NoCompletion`` for what no completion has, ``SampleFailed`` for text
-        behind the end.
+        A whole message that repeats the text so far adds nothing. Raises ``ErrorEvent`` for an error, ``NoCompletion``
+        for what no completion has and for another whole message behind parts of one, ``SampleFailed`` for text behind
+        the end.
         """
         if body.get("error") or body.get("object") == "error":
             raise ErrorEvent(body.get("error") or body)

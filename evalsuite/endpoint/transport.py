@@ -82,15 +82,16 @@ class Transport:
         self, path: str, body: bytes, *, root: bool = False
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """A context manager that sends ``body`` (JSON bytes) to ``path`` (``root`` as in ``url``) and yields the
-        response.
+        response, whose body is read inside it; entering raises the errors of aiohttp.
 
         Redirects are not followed: the key and the questions would go along.
         """
         return self._opened().post(self.url(path, root=root), data=body, headers=_JSON, allow_redirects=False)
 
     def get(self, path: str, *, root: bool = False) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """A context manager that sends a GET of ``path`` (``root`` as in ``url``) and yields the response; follows no
-        redirects."""
+        """A context manager that sends a GET of ``path`` (``root`` as in ``url``) and yields the response; as
+        ``post``.
+        """
         return self._opened().get(self.url(path, root=root), allow_redirects=False)
 
     async def close(self) -> None:

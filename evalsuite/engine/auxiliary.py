@@ -78,7 +78,8 @@ class Auxiliaries:
 async def connect_auxiliaries(
     judge: AuxiliaryModel | None, simulator: AuxiliaryModel | None, needed: Iterable[str], engine: Engine
 ) -> Auxiliaries:
-    """Connect to those of the two whose role (``judge``, ``simulator``) is ``needed``; None: it is not configured.
+    """Connect to those of the two whose role (``judge``, ``simulator``) is ``needed``; None: it is not configured. The
+    caller closes the result.
 
     A role that cannot be filled is listed in ``missing`` of the result, with the reason; nothing is raised for it. A
     judge that goes down is waited for a minute at most; the answers that arrive then are stored ungraded. Without its

@@ -34,7 +34,9 @@ class JudgeClient:
         """The verdict on the answer ``candidate`` by ``rubric``: from disk, else of the judge, recorded before it is
         returned.
 
-        ``official`` is the reference answer. Raises ``JudgeFailed`` if the judge cannot be asked or states no verdict.
+        ``official`` is the reference answer. The judge is asked again while it states no verdict, ``judge_prompt.ASKS``
+        times in all. Raises ``JudgeFailed`` if it then states none, cannot be asked, or nothing may be sent (``send``
+        None).
         """
         sha = judge_prompt.answer_sha(rubric, question, official, candidate)
         verdict = self.cell.verdicts(self.key).get((sha, self.judge))

@@ -43,8 +43,8 @@ class ExpectedLengths:
     """Mean length that the benchmark's card states; looked up only where nothing was recorded."""
 
     def expected(self, item: str) -> float | None:
-        """Tokens expected of one attempt at the item with this id: its recorded mean, else that of all items, else
-        ``typical``.
+        """Tokens expected of one attempt at the item with this id: its recorded mean, else the mean over all recorded
+        items, else ``typical``.
 
         None where nothing is known.
         """
@@ -179,7 +179,7 @@ class LengthEstimator:
     """Tokens of the same attempts."""
 
     def add(self, attempt: Attempt, tokens: float) -> None:
-        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected of it."""
+        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected before the run."""
         self.attempts += 1
         self.tokens += tokens
         if attempt.expected is not None and not attempt.learned:

@@ -66,10 +66,14 @@ async def run_workloads(
     Args:
         workloads: One per endpoint.
         engine: How requests are sent.
-        limits: What can stop the run; ``limits.stop.reason`` then names it.
+        limits: What can stop the run; ``limits.stop.reason`` then names it, also where nothing that is left fits the
+            window.
         draw: Called twice a second, and at the end, with the progress of all endpoints.
         early_stopping: Receives the value of every attempt, and ends the cells that are decided; None: no cell ends
             early.
+
+    Returns:
+        Endpoint -> error for those that ended, and endpoint -> progress for all.
 
     Raises:
         StorageFailed: The journals cannot be written.
@@ -116,7 +120,7 @@ async def run_workloads(
 
 
 def _worker(workload: Workload, engine: Engine, limits: RunLimits) -> EndpointWorker:
-    """The worker of an endpoint, its queue filled with the attempts that are not on record, not started yet."""
+    """The worker of an endpoint, its queue filled with the attempts that are still to be made, not started yet."""
     shuffle = engine.stop == SEQUENTIAL  # its stopping rule counts in the order of dispatch, so that must be random
     queue = AttemptQueue(
         [work.limit for work in workload.cells], [work.cell.label for work in workload.cells], strict=shuffle

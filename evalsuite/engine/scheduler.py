@@ -76,7 +76,8 @@ def ordered(
 
 def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[float]:
     """For every item the rank of its cluster (0: first): by mean expected length, longest first; equal ones in their
-    order."""
+    order. An item without a cluster is one of its own.
+    """
     members: dict[str, list[int]] = {}
     for place, item in enumerate(items):
         members.setdefault(item.cluster or f"\0{place}", []).append(place)

@@ -58,7 +58,7 @@ class _LimitedFile(io.BufferedReader):
 @contextmanager
 def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]:
     """Open a zip archive for a ``with`` block after checking its entries: plain, distinct, not encrypted, none that
-    unpacks to over ``MAX_RATIO`` times its size.
+    unpacks to over ``MAX_RATIO`` times its size (and over ``SMALL`` bytes).
 
     Yields the ``ZipFile``, closed at the end. ``kind`` is what messages call it. Raises ``BadInput`` for a missing,
     other or damaged file and ``StorageFailed`` if the disk fails; any ``ValueError`` or ``OSError`` that the block
@@ -115,7 +115,7 @@ def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], fold
 
     Raises ``StorageFailed`` before writing if the disk has no room for all of them, ``BadInput`` at the first whose
     size or hash is not the stated one (what was written stays), ``KeyError`` for an entry that does not exist,
-    ``FileExistsError`` for a file that does.
+    ``FileExistsError`` for a file that does, and what a damaged archive raises (see ``open_zip``).
     """
     wanted = list(members)
     total = sum(member.bytes for member in wanted)

@@ -61,7 +61,8 @@ class SandboxOutput:
 
 
 def frames(raw: bytes) -> SandboxOutput:
-    """Parse the lines that came out of the sandbox; a line that is no JSON object ends the reading, others are kept.
+    """Parse the lines that came out of the sandbox; a line that is no JSON object ends the reading, and an object
+    without a known key is passed over.
 
     Of several errors of tests the last is kept. Raises ``NotData`` for a value that cannot be rebuilt.
     """

@@ -16,8 +16,8 @@ def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
     """Whether two sequences are of equal length and equal item by item; the type of an item of ``first`` chooses how.
 
     Dictionaries as in ``are_dicts_close``, CSR and CSC matrices as dense ones, booleans exactly, all others by NumPy's
-    ``allclose`` with its default tolerances. Items that cannot be compared so, such as texts, raise (mostly
-    ``TypeError``).
+    ``allclose`` with its default tolerances. Items that cannot be compared so, such as texts (``TypeError``) or arrays
+    of shapes that do not fit (``ValueError``), raise.
     """
     if len(first) != len(second):
         return False

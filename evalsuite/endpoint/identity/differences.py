@@ -147,8 +147,9 @@ def changes_within(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def server_warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Warnings about the servers of one cell, one sentence each: another model answered for a time, or that is not
-    known."""
+    """Warnings about the servers of one cell, one sentence each: another server took its place for a time, or checks
+    could not decide whether it changed. Empty if there are none.
+    """
     lines = []
     for entry in manifest.get("server") or ():
         probes = entry.get("probes") or ()

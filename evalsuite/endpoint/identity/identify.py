@@ -144,7 +144,9 @@ async def listed_models(client: Client) -> list[dict[str, Any]]:
 
 
 async def stated_at(client: Client, path: str) -> Any:
-    """The JSON at ``path`` below the server's root; an empty object for an HTTP error, no JSON or a fault."""
+    """The JSON at ``path`` below the server's root, requested twice at most; an empty object for an HTTP error, no JSON
+    or a fault. Raises ``EndpointUnusable`` for a certificate that is not trusted.
+    """
     try:
         return _json(await persist(lambda: client.get(path, root=True), client.engine, most=1))
     except Transient:
@@ -187,7 +189,8 @@ def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
 def _check_checkpoint(model: Model, facts: Mapping[str, Any]) -> None:
     """Raise ``WrongCheckpoint`` if the server's facts name another repository than the configured checkpoint.
 
-    A file or folder proves nothing either way.
+    A file or folder proves nothing either way, so llama.cpp and transformers, whose relative paths look like
+    repositories, always pass.
     """
     if model.server.dialect in NAME_FILES:
         return

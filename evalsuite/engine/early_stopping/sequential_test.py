@@ -135,7 +135,7 @@ class SequentialTest:
     def _look_ahead(self) -> None:
         """Decide (set ``call``) where the unfinished items of the blocks begun cannot matter.
 
-        They are taken as lost for a pass, as gained for a fail.
+        They are taken as lost (-1) for a pass, as gained (+1) for a fail.
         """
         known = np.flatnonzero(~np.isnan(self._differences))
         reached = int(known[-1]) + 1 if len(known) else 0

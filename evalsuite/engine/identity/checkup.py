@@ -74,7 +74,7 @@ class EndpointCheckup:
         """Await ``probe`` as the check named ``check`` and return its result; None, and a failed check, on
         ``EndpointUnusable``.
 
-        ``finding`` is noted as ok if the probe succeeds; empty: nothing is noted then.
+        ``finding`` is noted as ok if the probe succeeds; empty: nothing is noted then. Other errors are raised on.
         """
         self.current = check
         try:
@@ -175,8 +175,9 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
 
 
 async def _check_identity(checkup: EndpointCheckup) -> bool:
-    """Identify all replicas and compare them; sets their served names and ``facts``. Whether all of them could be
-    identified."""
+    """Identify all replicas and compare them; sets their served names and ``facts`` (of the first). Returns whether all
+    of them could be identified; unequal ones are a failed check, and True.
+    """
     stated: list[dict[str, Any]] = []
     for number, client in enumerate(checkup.clients):
         identity = await checkup.result_of("who it is", identify(client))
@@ -195,8 +196,9 @@ async def _check_identity(checkup: EndpointCheckup) -> bool:
 
 
 def _check_contexts(checkup: EndpointCheckup, tasks: Sequence[LoadedTask]) -> None:
-    """Note whether the longest prompt of every task and its answer fit the server's context, as far as that is
-    known."""
+    """Note whether the longest prompt of every task and its answer fit the server's context; a warning where that is
+    not known.
+    """
     context = canonical(checkup.facts).get("context")
     if not isinstance(context, int):
         finding = "the server does not say how long it is: a prompt that is too long shows late"

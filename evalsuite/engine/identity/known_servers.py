@@ -53,7 +53,8 @@ class EarlierServers:
 
     def known(self) -> list[KnownServer]:
         """Every fingerprint on record, one or more per model; read again at each call, as models of the present run are
-        added."""
+        added. Raises as ``known_servers``.
+        """
         return known_servers(self.results, self.baseline)
 
 
@@ -106,8 +107,12 @@ def refuse_duplicate(
         known: The models on record.
         declared: Pairs of models that are declared to be one.
 
+    Returns:
+        Notes for people, without the name of the new model; empty if there is nothing to note.
+
     Raises:
-        EndpointUnusable: It answers exactly like another checkpoint; the cell of that one is named.
+        EndpointUnusable: It answers exactly like another checkpoint to which it is not declared equal; the cell of that
+            one is named.
     """
     links = [*declared, *((other.model, other.same_as) for other in known if other.same_as)]
     same_model = _declared_equal(links, name)

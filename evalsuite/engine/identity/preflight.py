@@ -287,7 +287,8 @@ def tools_needed(tasks: Sequence[LoadedTask]) -> bool:
 def compare_replicas(urls: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Compare the servers' ``facts`` of all replicas with those of the first; returns notes on settings that differ.
 
-    ``urls``: for messages, in the same order. Raises ``EndpointUnusable`` if their models or chat templates differ.
+    ``urls``: for messages, in the same order. Raises ``EndpointUnusable`` if their models, precisions or chat templates
+    differ.
     """
     notes = []
     for url, stated in zip(urls[1:], facts[1:], strict=True):

@@ -32,9 +32,10 @@ class AnswerDivergence:
 
 
 def windows(length: int, prompt: int) -> list[tuple[int, int]]:
-    """(first, end) of the parts of an answer that are read: all of up to 1,024 tokens, else the first and the last 512.
+    """(first, end) of the parts of an answer that are read: all of up to 1,024 tokens; of longer ones the first and the
+    last 512, or the first 512 alone where answer and prompt together have over 8,192.
 
-    ``length`` and ``prompt``: tokens of the answer and of its prompt; where they sum to over 8,192, only the first 512.
+    ``length`` and ``prompt``: tokens of the answer and of its prompt.
     """
     if length <= 2 * WINDOW:
         return [(0, length)]
@@ -74,7 +75,8 @@ async def compare_all(
 ) -> list[AnswerDivergence]:
     """Score all answers and compare each with its scores in ``reference``; the divergences in the order of ``answers``.
 
-    At most ``concurrency`` requests at a time; every reply is reduced to its divergences when it arrives.
+    At most ``concurrency`` requests at a time; every reply is reduced to its divergences when it arrives. Raises as
+    ``read_all``.
     """
     compared: dict[int, AnswerDivergence] = {}
 

@@ -154,8 +154,8 @@ def graded(
     """Yields one graded sample per row of a selected item, in the files' order (``failed`` if it has no text), then a
     ``failed`` one per attempt without an answer.
 
-    ``name``: the model's. ``agreement``, if given, is updated: how often the score in the log equals ours (True) or
-    not.
+    ``name``: the model's. ``agreement``, if given, is updated: how often a score in the log (a finite number) equals
+    ours (True) or not.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
