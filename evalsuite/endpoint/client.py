@@ -218,8 +218,9 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
 
 
 def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
-    """The fault of a request whose time is up: ``NoByte``, ``TooSlow``, or ``Transient`` if the limit of silence was
-    reached first."""
+    """The fault of a request whose time is up: ``Transient`` if the limit of silence was reached before that of the
+    whole request, else ``NoByte`` if nothing has come, ``TooSlow`` if something has.
+    """
     seconds = limits.passed()
     if limits.began + seconds < limits.whole:
         return Transient(f"silence for too long, {seconds:.0f} s after the request{stream.lost}")

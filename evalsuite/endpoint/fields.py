@@ -88,8 +88,8 @@ def reasoning_of(part: Mapping[str, Any]) -> str:
 
 
 def call_fields(call: Any) -> tuple[str, str, str]:
-    """(id, name, arguments) of a tool call or of a piece of one, empty where missing; an object of arguments becomes
-    its JSON.
+    """(id, name, arguments) of a tool call or of a piece of one, empty where missing; an integer id becomes its digits,
+    an object of arguments its JSON.
 
     Raises ``NoCompletion`` for a value of another type.
     """

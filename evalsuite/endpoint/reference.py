@@ -289,8 +289,9 @@ def _safe(words: str, client: Client, request: Request) -> str:
 
 
 def _structure(reading: Reading) -> dict[str, Any]:
-    """What equal requests have in common whatever text is generated, as field -> value (finish reason, prompt tokens
-    ...)."""
+    """What equal requests have in common whatever text is generated, as field -> value: finish reason, prompt tokens,
+    and whether there is reasoning, a tool call, a token count.
+    """
     return {
         "finish reason": reading.finish_reason,
         "any reasoning": bool(reading.reasoning.strip()),

@@ -263,7 +263,8 @@ class ToolCallParts:
 def _begins(known: Mapping[str, str], identifier: str, name: str, *, stated: bool) -> bool:
     """Whether a piece with this id and name begins a call of its own instead of continuing the call ``known``.
 
-    ``stated``: its index was stated, and is that of ``known``.
+    Only one with a name does: where both have ids, if they differ; else, if its index was ``stated`` (and is that of
+    ``known``), where the arguments of ``known`` are whole; without an index always.
     """
     if not name:
         return False

@@ -61,11 +61,12 @@ def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, c
 
     Everything before the last closing tag is thinking. An opening tag that is never closed means that the answer ended
     inside the thinking, whatever the finish reason: then all is thinking and the answer is empty. Without any of this
-    the text is returned unchanged; else line breaks around both parts and a tag that opens the thinking are removed.
+    ``text`` and ``reasoning`` are returned unchanged; else line breaks around both parts of the text and a tag that
+    opens the thinking are removed.
 
-    ``reasoning`` is what the server sent as thinking already; thinking in the text is appended to it. ``cut``: the
-    model was thinking and the answer ended at the token cap, so that a text without any tag is thinking, unless the
-    server has sent some.
+    ``reasoning`` is what the server sent as thinking already; thinking in the text is appended to it on a new line.
+    ``cut``: the model was thinking and the answer ended at the token cap, so that a text without any tag is thinking,
+    unless the server has sent some.
     """
     if not cut and not any(tag in text for pair in tags for tag in pair):
         return text, reasoning

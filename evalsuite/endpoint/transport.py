@@ -66,7 +66,8 @@ class Transport:
         return self.parts.geturl()
 
     def url(self, path: str, *, root: bool = False) -> URL:
-        """The URL of ``path`` below the base URL, with the query of the base URL behind it.
+        """The URL of ``path`` below the base URL, with the query of the base URL behind it. Raises ``ValueError`` for
+        what is no address.
 
         ``root``: below the server's root instead, which is the base URL without a final ``/v1``.
         """

@@ -27,7 +27,8 @@ class JudgeClient:
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
         """Whether ``candidate`` is right by the rubric of AA-LCR; ``official`` is the reference answer. Raises
-        ``JudgeFailed``."""
+        ``JudgeFailed`` as ``verdict``.
+        """
         return (await self.verdict(judge_prompt.AA_LCR, question, official, candidate)).right
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:

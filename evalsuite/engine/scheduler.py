@@ -110,7 +110,9 @@ class WaitingAttempts:
     """Attempts of unknown length."""
 
     def count(self, attempt: Attempt, sign: int) -> None:
-        """Add an attempt to the sums (``sign`` 1) or take it away (-1)."""
+        """Add an attempt to the sum that it belongs to (``learned``, ``guessed`` or ``unknown``; ``sign`` 1) or take it
+        away (-1).
+        """
         if attempt.expected is None:
             self.unknown += sign
         elif attempt.learned:

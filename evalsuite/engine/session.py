@@ -307,8 +307,9 @@ class Session:
         return expected_lengths(results, cell.folder, cell.manifest, cell.lengths(), baseline=baseline)
 
     async def _check_grading(self) -> None:
-        """Print which answers this machine cannot grade (no sandbox, say): they are stored, and ``evalsuite rescore``
-        grades them."""
+        """Print which answers, of tasks that have attempts left, this machine cannot grade (no sandbox, say): they are
+        stored, and ``evalsuite rescore`` grades them.
+        """
         for name, task in self.tasks.items():
             cells = [cell for (_, other), cell in self.cells.items() if other == name]
             if any(has_open_attempts(cell, task, self.auxiliaries) for cell in cells):

@@ -74,7 +74,9 @@ class TokenBudget:
     spent: int = 0
 
     def add(self, tokens: int) -> None:
-        """Count generated tokens; the run's stop is requested once the limit is reached."""
+        """Count generated tokens; once the limit is reached, the run's stop is requested, without a limit for running
+        requests.
+        """
         self.spent += tokens
         if self.limit is not None and self.spent >= self.limit:
             self.stop.request(BUDGET)

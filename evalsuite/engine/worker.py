@@ -102,7 +102,9 @@ class EndpointWorker:
                     return
 
     def _fill_slots(self) -> bool:
-        """Start attempts until the slots are full or none may start; returns whether any attempt runs."""
+        """Start attempts until the slots are full or none may start; returns whether any attempt runs, started here or
+        before.
+        """
         fits = None if self.fit is None else self.fit.fits
         while len(self._tasks) < self.workload.limit:
             attempt = self.queue.take(fits)

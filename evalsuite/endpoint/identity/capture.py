@@ -113,7 +113,7 @@ def _number(value: object) -> float | None:
 
 
 def _mostly_known(answer: Answer) -> bool:
-    """Whether an answer has log-probabilities for at least half of its tokens."""
+    """Whether an answer has log-probabilities for at least half of its tokens; False for one without tokens."""
     return bool(answer) and 2 * sum(bool(token.top) for token in answer) >= len(answer)
 
 

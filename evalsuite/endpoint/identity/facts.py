@@ -127,8 +127,9 @@ def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None
     """Facts of the checkpoint's files (``file.*``: hashes and contents; ``revision``) where they can be read from here;
     else none.
 
-    ``raw``: the server's facts, which name the checkpoint. A folder counts if it is readable here; a repository if the
-    server runs on this machine (``base_url``) and the hub's cache holds it (``revision``; None: ``main``).
+    ``raw``: the server's facts, which name the checkpoint. A folder with a ``config.json`` counts if it is readable
+    here; a repository if the server runs on this machine (``base_url``) and the hub's cache holds it (``revision``;
+    None: ``main``).
     """
     named = canonical(raw).get("checkpoint")
     folder = None if not isinstance(named, str) else _folder(named, base_url, revision)
@@ -146,7 +147,8 @@ def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None
 
 def _contents(folder: Path) -> dict[str, Any]:
     """Facts ``file.*`` of what the files in ``folder`` state about number formats, tokenizer, chat template and
-    sampling."""
+    sampling; what they do not state is left out.
+    """
     config, quant = _json(folder / "config.json"), _json(folder / "hf_quant_config.json")
     declared = _object(quant.get("quantization")) or _object(config.get("quantization_config"))
     text = _object(config.get("text_config")) or config
@@ -166,7 +168,7 @@ def _contents(folder: Path) -> dict[str, Any]:
 
 
 def _tokenizer_sha(folder: Path) -> str | None:
-    """Hash of what ``tokenizer.json`` in ``folder`` does; None without the file.
+    """Hash (16 hexadecimal digits) of what ``tokenizer.json`` in ``folder`` does; None without a readable one.
 
     The order of keys, the spelling of merges and padding settings do not count.
     """
@@ -183,7 +185,9 @@ def _tokenizer_sha(folder: Path) -> str | None:
 
 
 def _template_sha(folder: Path) -> str | None:
-    """Hash of the chat template in ``folder``, wherever this version of transformers keeps it; None without one."""
+    """Hash (16 hexadecimal digits) of the chat template in ``folder``, wherever this version of transformers keeps it;
+    None without one.
+    """
     path = folder / "chat_template.jinja"
     if path.is_file():
         text: Any = path.read_text(encoding="utf-8", errors="replace")

@@ -110,9 +110,10 @@ async def probe_thinking(
 
 
 async def _ask(client: Client, most: int, sampling: Mapping[str, Any]) -> Reply:
-    """The reply to the test question, of at most ``most`` tokens, after retries.
+    """The reply to the test question ``PROBE``, of at most ``most`` tokens, after retries.
 
-    ``sampling``: the run's request fields. Raises ``SampleFailed`` or ``EndpointUnusable`` as ``Client.send``.
+    ``sampling``: the run's request fields, sent with seed 0. Raises ``SampleFailed`` or ``EndpointUnusable`` as
+    ``Client.send``.
     """
     fields = {**sampling, "max_tokens": most, "seed": 0}
     request = Request(({"role": "user", "content": PROBE},), sampling=fields)

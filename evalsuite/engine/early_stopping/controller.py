@@ -49,8 +49,8 @@ class EarlyStopping:
     """Cell -> (items, selection) as asked for."""
 
     def attach(self, cells: Mapping[CellName, Cell]) -> None:
-        """Read what the cells hold, write the rules into the candidates' manifests, and restrict cells that are decided
-        already.
+        """Read what the cells hold, write the rules into the candidates' manifests, and leave to cells that are decided
+        already only the items that count.
 
         Comparisons whose candidate is not among ``cells`` are dropped. Cells that are not open change in memory only.
         """
@@ -71,8 +71,9 @@ class EarlyStopping:
         """Take the ``value`` (a score from 0 to 1; None: not measured) of an attempt that ended in the cell ``name``.
 
         ``repeat`` counts from 0; a second value of the same attempt replaces the first. Where enough values are new,
-        the comparisons are tested; a decision is written to the manifests of both cells, and attempts at items that are
-        not needed are not started any more. Cells, items and repeats that are not compared are ignored.
+        the comparisons are tested; a decision is written to the manifests of its cells that this run writes, and
+        attempts at items that are not needed are not started any more. Cells, items and repeats that are not compared
+        are ignored.
         """
         for pair in self._pairs_of(name):
             pair.test.scored(pair.arm(name), item, repeat, value)
@@ -114,8 +115,9 @@ class EarlyStopping:
         return frozenset(longest.order[: longest.ends]) if longest.ends < longest.rule.items else None
 
     def _record_decision(self, pair: CellPair) -> None:
-        """Write the state of a comparison into the candidate's manifest, and the items that follow from it into both
-        cells' manifests; items that are not needed are not started any more."""
+        """Write the state of a comparison into the candidate's manifest, and the items that follow from it into the
+        manifests of its cells that this run writes; items that are not needed are not started any more.
+        """
         candidate = self.cells[pair.candidate]
         decision = None
         if pair.test.call is not None:

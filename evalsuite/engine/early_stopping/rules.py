@@ -50,8 +50,8 @@ def planned_comparisons(
         max_gb: Most gigabytes (10^9 bytes) that an artefact may unpack to.
 
     Raises:
-        BadInput: There are no margins or no baseline, a cell was begun in another way, or nothing of the run can stop
-            early.
+        BadInput: There are no margins or no baseline, ``gate.alpha`` is too small, a cell was begun in another way, or
+            nothing of the run can stop early.
     """
     if gate is None:
         raise BadInput("engine.stop=sequential needs the margins that are to be decided: add gate=release or gate=NAME")

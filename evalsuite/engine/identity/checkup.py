@@ -241,7 +241,8 @@ async def _check_logprobs(checkup: EndpointCheckup) -> None:
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
     """Take fingerprints, compare them with all models on record, and note how the server ends an answer that is cut
-    short."""
+    short. Sets ``print`` of ``checkup``, unless none could be taken; answers like another model's are a failed check.
+    """
     taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients, context_of(checkup.facts)))
     if taken is None:
         return

@@ -176,7 +176,8 @@ def refuse_change(cell: Cell, entry: Mapping[str, Any], new: Fingerprint | None)
 
 def _differing_counts(new: Fingerprint, old: Fingerprint) -> str:
     """The prompts' token counts in which two fingerprints differ, as ``new for old``, joined by commas; empty if none
-    does."""
+    does. Counts that one side lacks are left out.
+    """
     pairs = zip(new.prompt_tokens, old.prompt_tokens, strict=False)
     return ", ".join(f"{a} for {b}" for a, b in pairs if a is not None and b is not None and a != b)
 

@@ -88,8 +88,9 @@ class IdentityMonitor:
             self._record_settings(facts, same=comparison.verdict == "same")
 
     async def final_check(self) -> None:
-        """Check once more at the end of a run, for at most ``LAST_SECONDS``; raises nothing for a changed server, but
-        sets ``changed``."""
+        """Check once more at the end of a run, for at most ``LAST_SECONDS``; for a changed server it raises nothing,
+        but sets ``changed``. A server that does not answer in time is noted in the manifests and counts as unchanged.
+        """
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.check()
@@ -182,7 +183,7 @@ async def final_checks(
 ) -> dict[str, EvalsuiteError]:
     """Check all servers a last time, and invalidate the answers of changed ones since their last good check.
 
-    A run that was stopped does not wait for this check.
+    A run that was stopped does not wait for this check; servers that are known to have changed are not checked again.
 
     Args:
         monitors: Model -> its monitor.

@@ -97,7 +97,9 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
 
 
 def _with_ids(chosen: Sequence[StoredAnswer], cells: Iterable[TableCell]) -> list[StoredAnswer]:
-    """The answers with the token ids that the journals of their cells hold; without ids where they hold none."""
+    """Copies of the answers with the token ids that the journals of their cells hold of the last reply; without ids
+    where they hold none.
+    """
     indexes = {cell.task: scan(cell.folder) for cell in cells}
     with journal.reading() as event_at:
 
@@ -178,7 +180,9 @@ async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
 
 
 def identity_of(answers: Sequence[StoredAnswer], checkpoint: str) -> str:
-    """Hash (16 hexadecimal digits) of these answers, with their texts, and of the baseline's checkpoint."""
+    """Hash (16 hexadecimal digits) of these answers in their order, with their texts, and of the baseline's
+    checkpoint.
+    """
     return canonical_sha([checkpoint, [[answer.key, answer.texts] for answer in answers]])[:16]
 
 

@@ -22,7 +22,8 @@ def unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
     """Find out which other variant of the task would read a cell's unread answers, and keep it in the manifest as
     ``unread``.
 
-    Returns that sentence; empty where few answers are unread, or no variant would read them. Reports show it.
+    Returns that sentence; empty where at most a tenth of the answers is unread, or no variant would read half of those
+    that are tried (200 at most). Reports show it.
     """
     text = _unread(folder, adapter, items)
     manifest = read_manifest(folder)

@@ -173,8 +173,9 @@ def _thinking(row: Mapping[str, Any]) -> str:
 
 
 def _verdict(row: Mapping[str, Any]) -> float | None:
-    """The harness's own grade of a line, 0 or 1; of instructions the loose one. None before it has graded, and for
-    errors."""
+    """The harness's own grade of a line, 0 or 1: the first of ``symbolic_correct``, ``loose_eval``, ``graded_list`` and
+    ``is_correct`` that states one. None before it has graded, and for errors.
+    """
     graded = row.get("loose_eval")
     programs = row.get("graded_list")
     candidates = [

@@ -20,8 +20,8 @@ _LABELLED = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.*\S)\s*$", re.MULTILINE)
 
 
 def order_shown(item: Item, row: Mapping[str, Any]) -> Order | None:
-    """The order in which a row of a log shows an item's choices: for each place shown, the index of the item's own
-    choice.
+    """The order in which a row of a log (its ``choices``, ``prompt`` or ``document``) shows an item's choices: for each
+    place shown, the index of the item's own choice.
 
     None where the row holds no permutation of them, or the item has none.
     """
