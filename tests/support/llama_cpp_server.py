@@ -1,6 +1,6 @@
 """llama.cpp's own HTTP server in a process of its own, so that it can be restarted: ``serving_gguf``.
 
-    python -m tests.support.llama_cpp_server FILE SLOTS CONTEXT
+    python -m tests.support.llama_cpp_server FILE SLOTS CONTEXT THREADS
 
 prints the server's address and serves until it is killed. ``FILE`` is taken as it is, so a relative path stays one.
 """
@@ -19,10 +19,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def serving_gguf(folder: Path, file: str, slots: int = 8, context: int = CONTEXT) -> Iterator[str]:
+def serving_gguf(folder: Path, file: str, slots: int = 8, context: int = CONTEXT, threads: int = 1) -> Iterator[str]:
     """Base URL of a server that was started in ``folder`` with the path ``file`` and ``context`` tokens a slot."""
-    command = [sys.executable, "-m", "tests.support.llama_cpp_server", file, str(slots), str(context)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.support.llama_cpp_server", file]
+    command += [str(number) for number in (slots, context, threads)]
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with (folder / "llama_cpp.log").open("a") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
@@ -35,7 +37,7 @@ def serving_gguf(folder: Path, file: str, slots: int = 8, context: int = CONTEXT
         process.communicate()
 
 
-def main(file: str, slots: int, context: int) -> None:
+def main(file: str, slots: int, context: int, threads: int) -> None:
     """Serve until the process is killed."""
     import xllamacpp
 
@@ -45,7 +47,7 @@ def main(file: str, slots: int, context: int) -> None:
     params.n_parallel = slots
     params.n_ctx = slots * context
     params.n_gpu_layers = 0
-    params.cpuparams.n_threads = 1
+    params.cpuparams.n_threads = threads
     params.verbosity = 0
     server = xllamacpp.Server(params)
     sys.stdout.write(f"{server.listening_address}\n")
@@ -55,4 +57,4 @@ def main(file: str, slots: int, context: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

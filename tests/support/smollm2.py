@@ -21,7 +21,7 @@ precision: {precision}
 baseline: {baseline}
 base_url: {url}
 thinking: false
-concurrency: 4
+concurrency: {concurrency}
 defaults: [/server: llama_cpp, _self_]
 """
 
@@ -39,13 +39,14 @@ def name(kind: str) -> str:
     return f"smol_{kind.lower().replace('-', '_')}"
 
 
-def conf(folder: Path, urls: dict[str, str]) -> Path:
+def conf(folder: Path, urls: dict[str, str], concurrency: int = 4) -> Path:
     """A configuration folder with one model for each precision; all but BF16 are compared with it."""
     (folder / "model").mkdir(parents=True, exist_ok=True)
     for kind, url in urls.items():
         baseline = "null" if kind == "BF16" else name("BF16")
         precision = kind.lower().replace("-", "_")
-        text = CONF.format(name=name(kind), kind=kind, precision=precision, baseline=baseline, url=url)
+        values = {"name": name(kind), "kind": kind, "precision": precision, "baseline": baseline, "url": url}
+        text = CONF.format(**values, concurrency=concurrency)
         (folder / "model" / f"{name(kind)}.yaml").write_text(text, encoding="utf-8")
     return folder
 
