@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -212,14 +213,16 @@ def other_group(source: ConfigSource, group: str, name: str) -> str:
 
 
 def newest_run(results: Path) -> str:
-    """Name of the folder in ``results`` that was changed last, a run or not; ``ID`` where there is none."""
-    runs = [path for path in results.iterdir() if path.is_dir()] if results.is_dir() else []
+    """Name of the folder in ``results`` that was changed last, a run or not, hidden ones aside; ``ID`` where there is
+    none."""
+    folders = results.iterdir() if results.is_dir() else ()
+    runs = [path for path in folders if path.is_dir() and not path.name.startswith(".")]
     return max(runs, key=lambda path: path.stat().st_mtime).name if runs else "ID"
 
 
 def quoted(line: str) -> str:
-    """A word of a command line as it is typed: in single quotes if it holds a blank or one of ``[]{}*?!``."""
-    return f"'{line}'" if re.search(r"[][{}*?! ]", line) else line
+    """A word of a command line as it is typed: in single quotes if a shell would change or split it."""
+    return shlex.quote(line)
 
 
 def _bare_word(source: ConfigSource, word: str, after: str, results: Path) -> str:

@@ -122,7 +122,7 @@ def check_report(command: str, report: Report) -> None:
     if command == "forget":
         _check_forget(report)
     root = Path(report.results_dir)
-    known = [path.name for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+    known = [path.name for path in sorted(root.glob("[!.]*")) if path.is_dir()]
     alone = command == "show" or (command == "report" and report.card is not None)
     if not report.run and not alone:
         newest = f", such as run={newest_run(root)}" if known else ""

@@ -44,8 +44,11 @@ def _run_job(name: str, words: Words, console: Console) -> Exit:
 
 
 def exit_of(code: int) -> Exit:
-    """A process's return code as an ``Exit``; negative (ended by a signal) is ``STOPPED``, as it can be continued.
+    """A process's return code as an ``Exit``.
 
-    Raises ``ValueError`` for a code that no ``Exit`` has.
+    Ended by a signal (negative, or a shell's 128 + number) is ``STOPPED``, as it can be continued, except a code that
+    ``Exit`` has itself; any other code that ``Exit`` has not is ``BUG``.
     """
-    return Exit.STOPPED if code < 0 else Exit(code)
+    if code in set(Exit):
+        return Exit(code)
+    return Exit.STOPPED if code < 0 or code > 128 else Exit.BUG
