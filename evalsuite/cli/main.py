@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from evalsuite.cli import json_output
 from evalsuite.cli.arguments import Arguments, split
-from evalsuite.cli.help import command_help, overview
 from evalsuite.errors import BadInput, EvalsuiteError, Exit, unknown_name
 from evalsuite.sandbox import safe_text
 from evalsuite.version import __version__
@@ -154,6 +153,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
     """
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
+        from evalsuite.cli.help import overview
+
         print(overview())
         return Exit.DONE
     if name in ("-V", "--version"):
@@ -169,6 +170,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
         raise unknown_name("command", name, COMMANDS, usage)
     arguments = split(argv[words:])
     if arguments.help:
+        from evalsuite.cli.help import command_help
+
         print(command_help(name))
         return Exit.DONE
     if arguments.multirun and name != "run":

@@ -17,10 +17,8 @@ from evalsuite.config.sampling import effective
 from evalsuite.config.settings import DEMO, Model, Run
 from evalsuite.endpoint import environment
 from evalsuite.errors import BadInput
-from evalsuite.plan import benchmarks, cost
 from evalsuite.report import console
 from evalsuite.report.console import Column, Table
-from evalsuite.sandbox import isolation
 from evalsuite.tasks import datasets
 from evalsuite.tasks.availability import AvailableTasks, load_available
 from evalsuite.tasks.downloads import has_card
@@ -196,6 +194,8 @@ def _key(name: str, model: Model) -> Iterator[MissingPiece]:
 
 
 def _sandbox(available: AvailableTasks) -> Iterator[MissingPiece]:
+    from evalsuite.sandbox import isolation  # as the imports of `_disk`: not on the way of a run that lacks nothing
+
     walls = [isolation.missing(wall) for wall in isolation.WALLS]
     if all(walls):
         for name, task in available.tasks.items():
@@ -212,6 +212,8 @@ def _disk(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
     """A piece if the results folder cannot be written, and one if its disk has less room than the answers are expected
     to take by ``plan``'s estimate.
     """
+    from evalsuite.plan import benchmarks, cost
+
     folder = Path(settings.results_dir).absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not os.access(there, os.W_OK):

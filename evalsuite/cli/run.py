@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evalsuite.cli.dry_run import dry_run
 from evalsuite.cli.ending import exit_code
 from evalsuite.cli.missing import check_complete
 from evalsuite.cli.progress import progress_display
@@ -64,6 +63,8 @@ def run(settings: Run) -> Exit:
         StorageFailed: The results cannot be written.
     """
     if settings.dry_run:
+        from evalsuite.cli.dry_run import dry_run
+
         return dry_run(settings)
     console = lines_output(stderr=True)
     executed = execute(settings, console)

@@ -167,6 +167,8 @@ def _reading(what: str, value: Any, hint: Any) -> tuple[Any, Any]:
     Tried in order: the value as it is, with all its numbers and booleans as text, with its texts as the numbers and
     booleans that they spell. Raises ``BadInput`` when none fits the type, and for a value that JSON cannot hold.
     """
+    if type(value) is hint and (hint in (bool, int) or (hint is str and value.isprintable())):
+        return value, value  # most options: the import of pydantic takes longer than all others together
     from pydantic import TypeAdapter, ValidationError
 
     checked, reason = TypeAdapter(hint), ""
