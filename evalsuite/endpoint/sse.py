@@ -4,7 +4,8 @@ Only ``data:`` lines matter; comments, ``event:``, ``id:`` and ``retry:`` lines 
 
 A long answer is 64,000 events that differ in one string. JSON before and behind a string means the same whatever the
 string is, so an event that begins and ends as one that was parsed, with one whole JSON string between, needs only that
-string parsed: half the cost (``Template``; ``docs/figures.md``, "What streams and a start cost").
+string parsed, and of many such events in one read all strings together: a half and a quarter of the cost (``Template``;
+``docs/figures.md``, "What streams and a start cost").
 """
 
 from collections.abc import Mapping
@@ -33,31 +34,41 @@ class SSEReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; returns the ``data`` payloads of the events that ``chunk`` completes, in
         order."""
-        if not chunk:
-            return []
+        return self.payloads(self.lines(chunk))
+
+    @property
+    def between_events(self) -> bool:
+        """Whether no line of an event is held that is not whole yet."""
+        return not self._data
+
+    def lines(self, chunk: bytes) -> bytes:
+        """Take the next bytes of the stream; returns the lines that they complete, each with its LF. Pass all of them
+        on to ``payloads``, but for whole events at their beginning that are read otherwise."""
         if self._return or b"\r" in chunk:
             chunk = self._with_line_feeds(chunk)
-        end = chunk.rfind(b"\n")
-        if end < 0:
+        end = chunk.rfind(b"\n") + 1
+        if not end:
             if chunk:
                 self._pieces.append(chunk)
-            return []
-        lines = (b"".join([*self._pieces, chunk[:end]]) if self._pieces else chunk[:end]).split(b"\n")
-        rest = chunk[end + 1 :]
+            return b""
+        whole, rest = chunk[:end], chunk[end:]
+        if self._pieces:
+            whole = b"".join([*self._pieces, whole])
         self._pieces = [rest] if rest else []
-        return self._payloads(lines)
+        return whole
 
     def end(self) -> list[bytes]:
         """The payloads that are still held when the stream ends without an empty line; call it once after the last
         chunk."""
-        lines = [b"".join(self._pieces), b""]
+        held = b"".join(self._pieces)
         self._pieces = []
-        return self._payloads(lines)
+        return self.payloads(held + b"\n\n")
 
-    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+    def payloads(self, lines: bytes) -> list[bytes]:
+        """The ``data`` payloads of the events that ``lines``, whole lines, complete, in order."""
         payloads: list[bytes] = []
         data = self._data
-        for line in lines:
+        for line in lines[:-1].split(b"\n") if lines else ():
             if line.startswith(b"data:"):
                 data.append(line[5:].strip())
             elif not line and data:
@@ -87,8 +98,9 @@ def _joined(lines: list[bytes]) -> list[bytes]:
 
 
 FIELDS = ("content", "reasoning_content", "reasoning")
-UNKNOWN = b"\0"
-"""Begins no JSON."""
+END = b"\n\n"
+UNKNOWN = b"\r"
+"""Is in no payload, as it ends a line."""
 MARK = "\0"
 """Stands for the string when a template is tried out."""
 EVENTS_PER_TRY = 8
@@ -118,6 +130,39 @@ class Template:
         except orjson.JSONDecodeError:
             return None
         return found if type(found) is str else None
+
+    def texts(self, lines: bytes) -> tuple[list[bytes], list[str], bytes]:
+        """The events at the beginning of ``lines``, whole lines between two events, that are otherwise equal to the
+        learnt one: (JSON of their texts, their texts, the lines behind them).
+
+        All texts are parsed at once, with a line feed between them, which no JSON string holds: either each event has
+        exactly one string there, or none is taken. No texts: nothing is known of these events.
+        """
+        prefix = (b"data: " if lines.startswith(b"data: ") else b"data:") + self._prefix
+        suffix = self._suffix + END
+        end = lines.rfind(suffix, len(prefix))
+        if end < 0 or not lines.startswith(prefix):
+            return [], [], lines
+        whole = lines[: end + len(self._suffix)]
+        literals = [event[len(prefix) : -len(self._suffix)] for event in whole.split(b"\n")[::2]]
+        if prefix + (suffix + prefix).join(literals) + self._suffix != whole:
+            return [], [], lines
+        try:
+            texts = orjson.loads(b"[" + b"\n,\n".join(literals) + b"]")
+        except orjson.JSONDecodeError:
+            return [], [], lines
+        if len(texts) != len(literals) or set(map(type, texts)) != {str}:
+            return [], [], lines
+        return literals, texts, lines[end + len(suffix) :]
+
+    def literal(self, payload: bytes) -> bytes:
+        """What stands in an event in place of the text of the learnt one; empty if the event differs in more."""
+        known = payload.startswith(self._prefix) and payload.endswith(self._suffix)
+        return payload[len(self._prefix) : -len(self._suffix)] if known else b""
+
+    def payload(self, literal: bytes) -> bytes:
+        """The learnt event with ``literal``, the JSON of a text, in place of its text."""
+        return self._prefix + literal + self._suffix
 
     def learn(self, payload: bytes, body: Mapping[str, Any], events: int) -> None:
         """Keep an event, its JSON parsed in ``body``, as the template, if one text is all that it holds; else keep

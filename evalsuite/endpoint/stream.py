@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import and_, eq
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from evalsuite.endpoint.faults import ENDLESS_RETRIES, Empty, Malformed, Transient
 from evalsuite.endpoint.fields import NoCompletion
 from evalsuite.endpoint.reply import Assembler, ErrorEvent
-from evalsuite.endpoint.sse import BYTE_ORDER_MARK, DONE, SSEReader, Template
+from evalsuite.endpoint.sse import BYTE_ORDER_MARK, DONE, END, SSEReader, Template
 from evalsuite.endpoint.thinking import KNOWN_TAGS, Tags
 from evalsuite.errors import SampleFailed
 from evalsuite.records import Reply, Request
@@ -90,7 +91,10 @@ class ReplyStream:
         if self._body is not None:
             self._body.append(chunk)
             return
-        for payload in self._reader.feed(chunk):
+        lines = self._reader.lines(chunk)
+        if lines.find(END, 0, -len(END)) >= 0:  # more than one event; a single one costs less by itself
+            lines = self._take_known(lines)
+        for payload in self._reader.payloads(lines):
             self._take(payload)
 
     def end(self) -> None:
@@ -137,6 +141,25 @@ class ReplyStream:
             if self.first is None:
                 self.first = time.monotonic()
         self._last = payload
+
+    def _take_known(self, lines: bytes) -> bytes:
+        """Take the events at the beginning of ``lines`` that are known but for their texts, as ``add`` would take each
+        of them; returns the lines behind them."""
+        literals, texts, rest = self._template.texts(lines) if self._reader.between_events else ([], [], lines)
+        if not texts:
+            return lines
+        try:
+            self.assembler.add_text(self._template.field, "".join(texts))
+        except SampleFailed as error:
+            raise Transient(f"{error}{self.lost}") from None
+        if generated := len(texts) - texts.count(""):
+            equal = map(eq, literals, [self._template.literal(self._last), *literals])
+            self._events += generated
+            self._repeated += sum(equal if generated == len(texts) else map(and_, equal, map(bool, texts)))
+            if self.first is None:
+                self.first = time.monotonic()
+        self._last = self._template.payload(literals[-1])
+        return rest
 
     def _parse(self, payload: bytes) -> bool:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalsuite.endpoint.reply import Assembler, TextBuffer, TokenIds, ToolCallParts
@@ -64,6 +64,68 @@ def test_a_stream_says_what_its_events_say_one_by_one(stream: list[bytes], times
         assert state(draft.assembler) == state(plain)
         if not whole:
             return
+
+
+LITERALS = [
+    '"a"',
+    '"b"',
+    '"b"',
+    '""',
+    '"\\n"',
+    '"\\ud83d"',
+    ' "a" ',
+    '"a',
+    'b"',
+    '"x","y"',
+    '"a",',
+    '["a"',
+    '"b"]',
+    "1",
+    '"a\n"',
+]
+"""What may stand where an event has its text: JSON strings, and what is none alone but one with its neighbours."""
+
+
+@given(
+    st.lists(st.sampled_from(LITERALS[:7]) | st.sampled_from(LITERALS) | events(), max_size=12),
+    st.sampled_from(["data: ", "data:", "data:\t", ": ping\n\ndata: ", "event: x\ndata: "]),
+    st.sampled_from(["\n\n", "\n", "\r\n\r\n", "\n\n\n"]),
+    st.integers(1, 400) | st.just(10_000),
+)
+@example(['"a', 'b"', '"x","y"'], "data: ", "\n\n", 10_000)  # as many strings as events, only not one in each
+@example(['"a"', '""', '""', '"b"', '"b"'] * 2, "data:", "\n\n", 10_000)
+def test_events_that_come_together_are_read_as_one_by_one(
+    stream: list[str | bytes], lead: str, end: str, size: int
+) -> None:
+    first, last = b'{"choices":[{"delta":{"content":', b"}}]}"
+    made = [event if isinstance(event, bytes) else first + event.encode() + last for event in [*LITERALS[:2], *stream]]
+    head, *rest = (lead.encode() + event + end.encode() for event in made)
+    data = b"".join(rest)
+    chunks = [head, *(data[at : at + size] for at in range(0, len(data), size))]
+    together, alone, reader = ReplyStream(10**9), ReplyStream(10**9), SSEReader()
+
+    def at_once() -> None:
+        for chunk in chunks:
+            together.feed(chunk)
+
+    def one_by_one() -> None:
+        for payload in (payload for chunk in chunks for payload in reader.feed(chunk) if payload):
+            alone.add(payload)
+
+    assert fault(at_once) == fault(one_by_one)
+    assert together._events == alone._events
+    assert together._repeated == alone._repeated
+    assert together._last == alone._last
+    assert state(together.assembler) == state(alone.assembler)
+
+
+def fault(read: Callable[[], None]) -> str:
+    """The message of the fault that reading ends with; empty without one."""
+    try:
+        read()
+    except SampleFailed as error:
+        return str(error)
+    return ""
 
 
 def known(payloads: list[bytes]) -> int:
