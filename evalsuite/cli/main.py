@@ -184,6 +184,8 @@ def dispatch(argv: Sequence[str]) -> Exit:
         return _run_command(name, _defaults(name, arguments))
     from evalsuite.config.settings import Run
 
+    if name in (*REPORTING, "plan"):  # numpy's threads take 0.1 s of CPU to start, for a few small products of matrices
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = _load(name, arguments)
     if isinstance(settings, Run) and name == "run" and not settings.models:
         return _function(COMMANDS[name])(settings)  # lists this beside all else that is missing

@@ -156,6 +156,9 @@ def write(
     cards themselves are sound, too; ``svg`` adds plots as SVG. Returns what a terminal shows of it. Raises
     ``StorageFailed`` when a file cannot be written.
     """
+    from evalsuite.report.plots.docstrings import import_figures
+
+    import_figures()
     from evalsuite.report.plots.save import save_all
 
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in suite.table.cells))}"

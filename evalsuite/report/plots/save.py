@@ -61,10 +61,12 @@ def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -
             cells = [score for score in suite.scores if score.cell.task == task and score.scored]
             for name in suite.table.groups(task) if rows else ():
                 values = strata_by_drop(rows, name)
+                if len(values) == 1:  # all items, as in the first plot
+                    continue
                 names = _numbered_names(values, name)
                 title = f"{benchmark} by {name}: scores, and changes with 95 % intervals (filled: p < 0.05 after Holm)"
                 keep(group_figure(rows, name), f"{task}-{name}", title, names)
-                if len(rows) > 1 and len(values) > 1:
+                if len(rows) > 1:
                     title = f"{benchmark}: change by model and {name}"
                     keep(heat_figure(rows, name), f"{task}-{name}-heat", title, names)
             if cells:
@@ -200,7 +202,8 @@ def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
     if layout is not None:  # once here, where each file would lay out by drawing everything a second time
         layout.execute(figure)
         figure.set_layout_engine(None)
-    figure.savefig(path.with_name(f"{path.name}.png"), format="png", metadata={"Software": None})
+    png = path.with_name(f"{path.name}.png")
+    figure.savefig(png, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     other = path.with_name(f"{path.name}.svg")
     if svg:
         figure.savefig(other, format="svg", metadata={"Date": None})

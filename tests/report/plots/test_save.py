@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from evalsuite.analysis.comparison import CAUSES
 from evalsuite.analysis.suite import SuiteComparison, compare_all
@@ -14,6 +16,7 @@ from evalsuite.analysis.table import load_run
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.report.plots.answers import outcome_shares, score_points
 from evalsuite.report.plots.changes import delta_forest, group_drops, group_dumbbell, heat_map, outcome_shifts
+from evalsuite.report.plots.docstrings import import_figures
 from evalsuite.report.plots.save import forest_figure, group_figure, heat_figure, outcome_figure
 from tests.support.made_runs import demo_run
 
@@ -132,3 +135,8 @@ def test_nothing_is_clipped_or_overlaps(overview: SuiteComparison, tmp_path: Pat
             assert all(box.x0 >= -1 for box in boxes if box.width)
             ordered = sorted((box for box in boxes if box.width), key=lambda box: box.y0)
             assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(ordered))
+
+
+def test_docstrings_of_matplotlib_are_left_out_only_of_its_import() -> None:
+    import_figures()
+    assert "linewidth" in artist.kwdoc(Line2D)
