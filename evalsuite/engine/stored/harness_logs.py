@@ -14,7 +14,7 @@ Sources: lm-eval 0.4.13 ``loggers/evaluation_tracker.py`` (``samples_*.jsonl``),
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evalsuite.engine.stored.output_files import HARNESSES, Questions, output_harness, output_rows
 from evalsuite.errors import BadInput
@@ -22,6 +22,7 @@ from evalsuite.records import Item
 from evalsuite.sandbox.archives import check_ratio
 from evalsuite.tasks.datasets import read_jsonl
 
+_T = TypeVar("_T")
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
 """(line or sample number from 1, row)"""
 FINISH = {"stop": "stop", "max_tokens": "length", "model_length": "length", "content_filter": "content_filter"}
@@ -114,65 +115,65 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
     seen: dict[object, object] = {}
     for number, line in read_jsonl(path):
         where = f"{path} line {number}"
-        with _shape(where, "lm-eval's samples_*.jsonl"):
-            if seen.setdefault(line.get("doc_id"), line.get("filter")) != line.get("filter"):
+        with _reading(where, "lm-eval's samples_*.jsonl"):
+            if seen.setdefault(line["doc_id"], line.get("filter")) != line.get("filter"):
                 continue
-            document, answers = line["doc"], list(line["resps"][0])
-            numbers = [line[name] for name in line.get("metrics", ()) if isinstance(line.get(name), int | float)]
-            item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
-        if not all(isinstance(answer, str) for answer in answers):
+            document, answers = line["doc"], _typed(_typed(line["resps"], list, "resps")[0], list, "resps[0]")
+            metrics = _typed(line.get("metrics") or [], list, "metrics")
+            scores = [line[name] for name in metrics if isinstance(line.get(name), int | float)]
+        if not answers or not all(isinstance(answer, str) for answer in answers):
             raise BadInput(f"{where}: only generated answers can be imported, this task has log-likelihoods")
+        item = items.find(document if isinstance(document, dict) else {}, (), line["doc_id"])
         for repeat, text in enumerate(answers):
-            verdict = numbers[0] if numbers and len(answers) == 1 else None
+            verdict = scores[0] if scores and len(answers) == 1 else None
             shown = {"document": document, "prompt": _prompt_of(line.get("arguments"))}
             yield number, {ID: item, TEXT: text, "repeat": repeat, "verdict": verdict, **shown}
 
 
 def _evalscope(path: Path, items: _Items) -> Rows:
     """Rows of a file of evalscope's ``reviews``, where verdicts stand; stop reasons and token counts come from the file
-    of the same name below ``predictions``, if it is there. Raises ``BadInput`` naming file and line."""
-    predictions = path.absolute().parents[2] / "predictions" / path.parent.name / path.name
-    outputs: dict[object, Mapping[str, Any]] = {}
-    for number, row in _read_if_there(predictions):
-        with _shape(f"{predictions} line {number}", "evalscope's predictions"):
-            outputs[row["index"]] = dict(row.get("model_output") or {})
+    of the same name below ``predictions``. Raises ``BadInput`` naming file and line."""
+    outputs = _evalscope_outputs(path)
     for number, line in read_jsonl(path):
-        with _shape(f"{path} line {number}", "evalscope's reviews"):
+        with _reading(f"{path} line {number}", "evalscope's reviews"):
             row = _evalscope_row(line, outputs.get(line.get("index"), {}), items)
         yield number, row
 
 
+def _evalscope_outputs(path: Path) -> dict[object, Mapping[str, Any]]:
+    """Index of a sample -> finish reason and token counts, of the file below ``predictions`` that belongs to a file of
+    ``reviews``; empty where there is none."""
+    folder = path.absolute().parent
+    outputs: dict[object, Mapping[str, Any]] = {}
+    predictions = folder.parent.parent / "predictions" / folder.name / path.name
+    for number, line in read_jsonl(predictions) if predictions.is_file() else ():
+        with _reading(f"{predictions} line {number}", "evalscope's predictions"):
+            output = _typed(line.get("model_output") or {}, dict, "model_output")
+            choices = _typed(output.get("choices") or [], list, "choices")
+            stop = choices[0].get("stop_reason") if choices else None
+            usage = _usage(_typed(output.get("usage") or {}, dict, "usage"))
+            outputs[_typed(line["index"], int, "index")] = {"finish_reason": FINISH.get(stop or ""), **usage}
+    return outputs
+
+
 def _evalscope_row(line: Mapping[str, Any], output: Mapping[str, Any], items: _Items) -> dict[str, Any]:
-    """The row of one line of reviews; ``output`` is what ``predictions`` holds on it, empty if nothing."""
-    questions = [_content(message["content"])[0] for message in line["messages"] if message["role"] == "user"]
-    answers = [message["content"] for message in line["messages"] if message["role"] == "assistant"]
+    messages = _typed(line["messages"], list, "messages")
+    questions = [_content(message["content"])[0] for message in messages if message["role"] == "user"]
+    answers = [message["content"] for message in messages if message["role"] == "assistant"]
     scored = line["sample_score"]
+    values = _typed(scored["score"]["value"], dict, "value").values()
     text, reasoning = _content(answers[-1]) if answers else (None, "")
-    stop = next((choice.get("stop_reason") for choice in output.get("choices") or ()), None)
-    values = scored["score"]["value"].values()
-    verdict = next((score for score in values if isinstance(score, int | float)), None)
+    metadata = _typed(scored.get("sample_metadata") or {}, dict, "sample_metadata")
     return {
-        ID: items.find(scored.get("sample_metadata") or {}, questions[-1:], line.get("index")),
+        ID: items.find(metadata, questions[-1:], line.get("index")),
         TEXT: text,
         "reasoning": reasoning,
-        "repeat": int(scored.get("generation_index") or 0),
-        "finish_reason": FINISH.get(stop or ""),
-        "document": scored.get("sample_metadata"),
+        "repeat": 0 if (repeat := scored.get("generation_index")) is None else repeat,
+        "document": metadata,
         "prompt": questions[-1] if questions else None,
-        "verdict": None if verdict is None else float(verdict),
-        **_usage(output.get("usage") or {}),
+        "verdict": next((value for value in values if isinstance(value, int | float)), None),
+        **output,
     }
-
-
-@contextmanager
-def _shape(where: str, what: str) -> Iterator[None]:
-    """A ``with`` block in which what reading a line of another shape raises becomes ``BadInput``: ``where`` is no line
-    of ``what``."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        missing = f"{error!r} is missing" if isinstance(error, LookupError) else error
-        raise BadInput(f"{where} is not a line of {what}: {missing}") from None
 
 
 def _inspect(path: Path, items: _Items) -> Rows:
@@ -212,7 +213,7 @@ def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
         "choices": sample.choices,
         "prompt": question,
         "finish_reason": FINISH.get(str(sample.output.stop_reason)) if text is not None else None,
-        "verdict": float(verdict) if isinstance(verdict, int | float) else None,
+        "verdict": verdict,
         **_usage(usage),
     }
 
@@ -230,10 +231,30 @@ def _content(content: Any) -> tuple[str, str]:
     """(text, reasoning) of a message whose content is a text or a list of parts."""
     if isinstance(content, str):
         return content, ""
-    parts = [part for part in content or () if isinstance(part, Mapping)]
-    text = "".join(str(part.get("text") or "") for part in parts if part.get("type") == "text")
-    reasoning = "".join(str(part.get("reasoning") or "") for part in parts if part.get("type") == "reasoning")
+    parts = [_typed(part, dict, "a part of content") for part in _typed(content or [], list, "content")]
+    text, reasoning = (
+        "".join(_typed(part[kind] or "", str, kind) for part in parts if part["type"] == kind)
+        for kind in ("text", "reasoning")
+    )
     return text, reasoning
+
+
+@contextmanager
+def _reading(where: str, form: str) -> Iterator[None]:
+    """Raise ``BadInput`` where the line ``where`` lacks a part that ``form`` has, or holds a value of another type."""
+    try:
+        yield
+    except (KeyError, IndexError) as error:
+        raise BadInput(f"{where} is not a line of {form}: {error} is missing") from None
+    except (TypeError, AttributeError) as error:
+        raise BadInput(f"{where} is not a line of {form}: {error}") from None
+
+
+def _typed(value: object, kind: type[_T], name: str) -> _T:
+    """``value``, which is of the type ``kind``; raises ``TypeError`` naming it by ``name`` where it is not."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    return value
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
@@ -242,7 +263,3 @@ def _usage(usage: Mapping[str, Any]) -> dict[str, int | None]:
         "completion_tokens": usage.get("output_tokens"),
         "reasoning_tokens": usage.get("reasoning_tokens"),
     }
-
-
-def _read_if_there(path: Path) -> Rows:
-    return read_jsonl(path) if path.is_file() else iter(())

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,12 +113,14 @@ def scan(
     readers = tuple(reader(path, items, id_field or own, number_of[path]) for path in paths)
     fields = (ID, TEXT) if harnesses != {""} else None
     places: dict[AttemptKey, str] = {}
+    first_of: dict[int, str] = {}
     for path, read in zip(paths, readers, strict=True):
         for number, row in read():
             where = f"{path} line {number}"
             fields = fields or _fields(where, row, task, id_field, text_field)
             key = _key(where, row, fields[0])
             _check_types(where, row, fields[1])
+            first_of.setdefault(key[1], where)
             if key[0] not in known:
                 examples = ", ".join(item.id for item in task.items[:3])
                 other = f"; file= takes the output files of one benchmark, such as file={path.parent}"
@@ -135,6 +137,11 @@ def scan(
         raise BadInput(
             f"{', '.join(map(str, paths[:3]))} {'holds' if len(paths) == 1 else 'hold'} no answers to {task.name}"
         )
+    for place, repeat in enumerate(sorted(first_of)):
+        if place != repeat:
+            raise BadInput(
+                f"{first_of[repeat]}: repeat is {repeat}, and no answer has repeat {place}; repeats count from 0"
+            )
     return RecordedAnswers(paths, *fields, places, readers, harnesses.pop())
 
 
@@ -171,8 +178,8 @@ def graded(
         reply = _reply(row, text)
         score = score_shown(single, item, repeat, reply, order_shown(item, row))
         verdict = row.get("verdict")
-        if agreement is not None and isinstance(verdict, int | float) and isfinite(verdict):
-            agreement[score.value is not None and abs(verdict - score.value) < EQUAL] += 1
+        if agreement is not None and isinstance(verdict, int | float) and -inf < verdict < inf:
+            agreement[score.value is not None and score.value - EQUAL < verdict < score.value + EQUAL] += 1
         yield _sample(task, name, item, repeat, score, reply)
     for repeat in range(answers.repeats):
         for item in task.items:
@@ -242,7 +249,7 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
     for field in ("prompt_tokens", "completion_tokens", "reasoning_tokens"):
         value = row.get(field)
         whole = type(value) is int or (isinstance(value, float) and value.is_integer())
-        if value is not None and not (whole and abs(value) <= MOST_TOKENS):
+        if value is not None and not (whole and 0 <= value <= MOST_TOKENS):
             raise BadInput(f"{where}: {field} is {value!r:.40}, not a number of tokens")
     if text_field not in row:
         raise BadInput(f"{where} has no {text_field}: it has {', '.join(row)}")

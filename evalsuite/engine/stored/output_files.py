@@ -144,7 +144,7 @@ def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple
                 "output": None if _is_error(row) else text,
                 "reasoning": row.get("reasoning_content") or _thinking(row),
                 "repeat": row.get("repeat", repeat),
-                "finish_reason": _STATUS.get(finish, finish) if isinstance(finish, str) else None,
+                "finish_reason": _STATUS.get(finish, finish) if isinstance(finish, str) else finish,
                 "prompt_tokens": _count(row.get("num_input_tokens")),
                 "completion_tokens": _count(tokens),
                 "reasoning_tokens": _count(row.get("num_reasoning_tokens")) if _count(tokens) else None,
