@@ -195,7 +195,7 @@ def _with_equal_grading(
     notes: list[str] = []
     for task in table.tasks:
         cells = [cell for cell in table.cells if cell.task == task]
-        versions = {cell.model: set(table.rows(cell)["version"].astype(str)) for cell in cells}
+        versions = {cell.model: set(map(str, table.rows(cell)["version"].unique())) for cell in cells}
         asked = {canonical_sha([cell.identity.get(key) for key in _GRADED_BY]) for cell in cells}
         alone = {cell.model for cell in cells} == {brought}
         if alone or len(set().union(*versions.values())) < 2 or len(asked) > 1:  # else refused as not comparable

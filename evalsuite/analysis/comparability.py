@@ -70,7 +70,7 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
         differences += _difference_lines("body", *(cell.identity.get("body") or {} for cell in (baseline, candidate)))
     for role in ("judge", "simulator"):
         differences += _difference_lines(role, baseline.manifest.get(role), candidate.manifest.get(role))
-    old_versions, new_versions = (sorted(set(rows["version"].astype(str))) for rows in (base, cand))
+    old_versions, new_versions = (sorted(map(str, rows["version"].unique())) for rows in (base, cand))
     if old_versions != new_versions and old_versions and new_versions:
         versions = f"{'+'.join(old_versions)} -> {'+'.join(new_versions)}"
         differences.append(f"version: {versions} (grade both with the same version: evalsuite rescore)")

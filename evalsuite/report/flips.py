@@ -170,7 +170,7 @@ def _texts_size(cell: TableCell) -> int:
 
 def _rows_with_texts(cell: TableCell) -> Iterator[tuple[Any, ...]]:
     """Yield each stored row of a cell as a tuple of the columns in ``_TEXTS``, in batches where the samples file is up
-    to date, else from the journals.
+    to date, else from the journals; a missing number is None or NaN.
     """
     batches = (
         pq.ParquetFile(cell.folder / SAMPLES).iter_batches(64, columns=list(_TEXTS))
@@ -179,7 +179,8 @@ def _rows_with_texts(cell: TableCell) -> Iterator[tuple[Any, ...]]:
     )
     batch: pa.RecordBatch
     for batch in batches:
-        yield from zip(*(batch.column(name).to_pylist() for name in _TEXTS), strict=True)
+        columns = (batch.column(name).to_numpy(zero_copy_only=False).tolist() for name in _TEXTS)
+        yield from zip(*columns, strict=True)
 
 
 def _write_arm(
@@ -219,13 +220,7 @@ def script_json(value: Any) -> bytes:
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:
         text = text.replace(sign, escape)
-    return safe_text.json(text.decode()).encode()
+    return text if text.isascii() and b"\x7f" not in text else safe_text.json(text.decode()).encode()
 
 
-_ESCAPES = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
-    ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)
+_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))

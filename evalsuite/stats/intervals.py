@@ -177,8 +177,6 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
     Returns:
         One interval for each level, in the same order; None when nothing varies or an end is not finite.
     """
-    from scipy.stats import bootstrap  # 0.9 s to import, and few comparisons need it
-
     values = values.round(DIGITS)  # two ways to the same fraction must count as equal
     if len(values) < 2 or np.ptp(values) == 0:
         return (None,) * len(levels)
@@ -188,6 +186,8 @@ def bca_intervals(values: Floats, weights: Floats | None, levels: Sequence[float
         kinds, counts = np.unique((sign or 1.0) * values, return_counts=True)
         if len(kinds) <= FEW_KINDS:
             return tuple(_oriented(*ends, sign) for ends in _counted_bca(kinds, counts, levels))
+    from scipy.stats import bootstrap  # 0.9 s to import, and few comparisons need it
+
     order = np.lexsort((weight, (sign or 1.0) * values))
     intervals: list[Bounds | None] = []
     drawn = None

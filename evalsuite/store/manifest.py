@@ -75,7 +75,7 @@ def check_manifest(manifest: Any) -> None:
     _check_types("", manifest, _TYPES)
     _check_types("identity.", manifest["identity"], _IDENTITY_TYPES)
     items, repeats = manifest["items"], manifest["repeats"]
-    if not all(isinstance(item, str) for item in items) or len(set(items)) < len(items):
+    if set(map(type, items)) - {str} or len(set(items)) < len(items):
         raise ValueError("items is no list of different ids")
     if repeats < 1 or len(items) * repeats > MAX_SAMPLES or manifest["total_items"] < 0:
         raise ValueError(f"it plans {len(items):,} items x {repeats} repeats of {manifest['total_items']}")
