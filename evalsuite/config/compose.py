@@ -31,7 +31,7 @@ from evalsuite.config.model_sampling import settle_sampling
 from evalsuite.config.override_values import as_list, as_word, parse, unquoted
 from evalsuite.config.paths import complete_data
 from evalsuite.config.report_settings import Report
-from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, kind_at
+from evalsuite.config.schema_types import ANYTHING, NAMES, WORDS, Kind, element_problems, kind_at
 from evalsuite.config.settings import Run
 from evalsuite.config.typed_files import SearchPath, TypedFiles
 from evalsuite.config.validate import check_command, check_report, check_run
@@ -179,9 +179,12 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
         missing = OmegaConf.missing_keys(cfg)
         if missing:
             raise missing_values(source, missing)
-        return OmegaConf.to_object(cfg), chosen
+        settings = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key}: {first_line(error)}") from None
+    if problems := list(dict.fromkeys(element_problems(settings, source.schema))):
+        raise BadInput("\n".join(problems))
+    return settings, chosen
 
 
 def _kind_of(source: ConfigSource, key: str) -> Kind:

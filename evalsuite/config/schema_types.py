@@ -5,7 +5,7 @@ The schema decides here: a text keeps its letters, and a number is read as a dec
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
@@ -83,6 +83,28 @@ def typed(text: str, guess: Any, kind: Kind) -> Any:
     if kind.type is str or (kind.type in (int, float) and not re.search(r"0[xb]|inf|nan", text, re.IGNORECASE)):
         return text
     return text if kind.as_written and spelled(guess) != text else guess
+
+
+def element_problems(value: Any, hint: Any, key: str = "") -> Iterator[str]:
+    """Messages on texts in lists and mappings of ``value`` that are something else: OmegaConf takes any list for a
+    ``list[str]``.
+
+    ``hint`` is the type that the schema states for ``value``, ``key`` its dotted key; empty: ``value`` is a schema.
+    """
+    arguments = [part for part in get_args(hint) if part is not NoneType]
+    if is_dataclass(value):
+        for name, inner in get_type_hints(type(value)).items():
+            yield from element_problems(getattr(value, name), inner, f"{key}.{name}" if key else name)
+    elif value is not None and get_origin(hint) in (Union, UnionType):
+        yield from element_problems(value, arguments[0], key) if len(arguments) == 1 else ()
+    elif get_origin(hint) is list and isinstance(value, list):
+        for element in value:
+            yield from element_problems(element, arguments[0], key)
+    elif get_origin(hint) is dict and isinstance(value, dict):
+        for name, element in value.items():
+            yield from element_problems(element, arguments[1], f"{key}.{name}")
+    elif hint is str and not isinstance(value, str):
+        yield f"{key}: its values must be texts, and one is {'null' if value is None else type(value).__name__}"
 
 
 def spelled(value: Any) -> str:

@@ -5,7 +5,7 @@ of rows, and the columns that are used. ``hub.py`` reads the hub's files with th
 needs neither that package nor a network.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +22,16 @@ from evalsuite.tasks.hub import Dataset, Split
 
 KINDS = ("hub", "local")
 """Values of ``data=``."""
+_NAME: tuple[type, ...] = (str, int)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "question_id", "key", "problem_id", "document_set_id"), _NAME),
+    **dict.fromkeys(("options", "answer"), (str, int, list)),
+    **dict.fromkeys(("sub_steps", "kwargs", "instruction_id_list"), (list,)),
+    **dict.fromkeys(("Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3))), (str, type(None))),
+    "input_tokens": (int,),
+    "image": (object,),
+}
+"""Column of a shipped benchmark -> types that it has in the datasets; the other columns are texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +210,25 @@ def _object(path: Path | str, number: int, line: bytes | str) -> dict[str, Any]:
 
 def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[str, Any]]:
     path = local_path(root, task, split)
-    loaded = []
+    loaded, ours = [], (shipped("tasks") / task / "card.yaml").is_file()
     for number, row in read_jsonl(path):
         hub.check_columns(f"{path} line {number}", pinned.columns, list(row))
+        if ours:
+            _check_types(f"{path} line {number}", pinned.columns, row)
         if not row.pop(pinned.picture, ""):
             loaded.append(row)
     if not loaded:
         raise BadInput(f"{path} holds no questions")
     return loaded
+
+
+def _check_types(where: str, columns: Iterable[str], row: Mapping[str, Any]) -> None:
+    """Raise ``BadInput`` where a value of ``row`` has another type than its column has in the dataset."""
+    for column in columns:
+        value, types = row[column], _TYPES.get(column, (str,))
+        if not isinstance(value, types) or (isinstance(value, bool) and object not in types):
+            names = " or ".join(kind.__name__ for kind in types)
+            raise BadInput(f"{where}: {column} is {'null' if value is None else type(value).__name__}, not {names}")
 
 
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, ClassVar
@@ -120,27 +121,36 @@ class JSONLTask:
         named = any(self.id in row for _, row in rows)
         for number, row in rows:
             where = f"{self.file}, line {number}"
-            inputs: dict[str, Any] = {"question": str(self._field(row, self.question, where))}
+            inputs: dict[str, Any] = {"question": self._text(row, self.question, where)}
             target = self._field(row, self.answer, where)
             if self.variant == "letter":
                 choices = self._field(row, self.choices, where)
                 if not isinstance(choices, list) or not 2 <= len(choices) <= 26:
                     raise BadInput(f"{where}: {self.choices} must be a list of 2 to 26 choices")
-                inputs["choices"] = [str(choice) for choice in choices]
+                inputs["choices"] = [_plain(choice, f"{where}: a choice of {self.choices}") for choice in choices]
                 target = _key(target, inputs["choices"], where)
-            elif self.variant == "number" and numbers.number(str(target)) is None:
+            else:
+                target = self._text(row, self.answer, where)
+            if self.variant == "number" and numbers.number(target) is None:
                 raise BadInput(f"{where}: {self.answer}={target!r} is no number; variant=exact compares texts")
             if self.image:
-                inputs["image"] = str(self._field(row, self.image, where))
-            groups = {name: str(self._field(row, name, where)) for name in self.groups}
-            cluster = str(self._field(row, self.cluster, where)) if self.cluster else ""
-            name = str(self._field(row, self.id, where)) if named else str(number)
-            yield Item(name, inputs, str(target), groups, cluster)
+                inputs["image"] = self._text(row, self.image, where)
+            groups = {name: _plain(self._field(row, name, where), f"{where}: {name}") for name in self.groups}
+            cluster = self._text(row, self.cluster, where) if self.cluster else ""
+            name = self._text(row, self.id, where) if named else str(number)
+            yield Item(name, inputs, target.strip() if self.variant == "exact" else target, groups, cluster)
 
     def _field(self, row: Mapping[str, Any], name: str, where: str) -> Any:
         if row.get(name) is None:
             raise BadInput(f"{where}: {unknown_name('field', name, row, 'Names of fields are options of the task.')}")
         return row[name]
+
+    def _text(self, row: Mapping[str, Any], name: str, where: str) -> str:
+        """Return the value of a field as text, which is not blank. Raises ``BadInput``."""
+        text = _plain(self._field(row, name, where), f"{where}: {name}")
+        if not text.strip():  # as a key it would be right for any reply, or for none
+            raise BadInput(f"{where}: {name} is empty")
+        return text
 
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message from ``prompt_template``.
@@ -246,6 +256,14 @@ class JSONLTask:
             return None if right is None else JudgeVerdict(right)
 
         return Rubric(f"own {json.dumps(self.judge_prompt)}", request, read)
+
+
+def _plain(value: Any, what: str) -> str:
+    """Return a text, or a finite number as text; raises ``BadInput`` on ``what`` for anything else, as replies write
+    ``true`` and lists in several ways."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value in (inf, -inf) or value != value:
+        raise BadInput(f"{what} is {json.dumps(value)[:40]}: write it as a text")
+    return str(value)
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:

@@ -116,7 +116,7 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     task = replace(task, options=typed_options(task.adapter, task.options))
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
     with gated_datasets() as gated_read:
-        items = () if without_items else tuple(adapter.items())
+        items = () if without_items else _items(name, adapter, source)
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
@@ -143,3 +143,30 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
         run_sampling=settings.sampling,
         gated=adapter_is_gated(adapter, gated_read),
     )
+
+
+def _items(name: str, adapter: Adapter, source: Source) -> tuple[Item, ...]:
+    """Load the items of task ``name``. Raises ``BadInput`` for ids that a table cannot hold, and for rows of a local
+    folder whose parts have other types than the adapter reads."""
+    try:
+        items = tuple(adapter.items())
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if source.kind != "local":
+            raise
+        raise BadInput(
+            f"a question of {name} below data.root={source.root} is not of the dataset's form: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    for item in items:
+        for text in (item.id, item.cluster):
+            if not isinstance(text, str) or (not text.isascii() and not _is_utf8(text)):
+                raise BadInput(f"task {name}: the id or cluster {text!r} of an item is not valid text")
+    return items
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True

@@ -68,11 +68,14 @@ class MMLUPro:
         """Load and yield all questions of the test split; the target is the letter of the correct
         option, the group the subject.
 
-        Raises ``BadInput`` when the data cannot be loaded.
+        Raises ``BadInput`` when the data cannot be loaded, and for a key that is no letter of the item's options.
         """
         for row in rows("mmlu_pro", pin("mmlu_pro"), "test", self.source):
-            inputs = {"question": row["question"], "options": _options(row), "subject": row["category"]}
-            yield Item(str(row["question_id"]), inputs, row["answer"], {"subject": row["category"]})
+            name, options = str(row["question_id"]), _options(row)
+            if row["answer"] not in tuple(LETTERS[: len(options)]):
+                raise BadInput(f"mmlu_pro item {name}: its answer {row['answer']!r} is no letter of its options")
+            inputs = {"question": row["question"], "options": options, "subject": row["category"]}
+            yield Item(name, inputs, row["answer"], {"subject": row["category"]})
 
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one message with instruction, question and lettered options. ``repeat`` is not used.
@@ -114,7 +117,12 @@ class MMLUPro:
 
 
 def _options(row: dict[str, Any]) -> list[str]:
-    """Return the options of a row without those that are ``N/A``, the padding of early snapshots of the dataset."""
+    """Return the options of a row without those that are ``N/A``, the padding of early snapshots of the dataset.
+
+    Raises ``BadInput`` for options that are no list of texts.
+    """
+    if not isinstance(row["options"], list) or not all(isinstance(option, str) for option in row["options"]):
+        raise BadInput(f"mmlu_pro item {row.get('question_id')}: its options are no list of texts")
     return [option for option in row["options"] if option != "N/A"]
 
 

@@ -133,3 +133,17 @@ def test_a_run_is_named_by_its_letters(tmp_path: Path) -> None:
     words = [f"results_dir={tmp_path}", "run_id=1e3", "limit=2", "report=false", "seed=007"]
     dispatch(["run", "model=demo_bf16", "task=word_problems", "suite=demo", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["1e3"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "models.demo_fp8.server.extra_sampling=[[a]]",
+        "models.demo_fp8.sampling.checkpoints=[{a: 1}]",
+        "models.demo_fp8.quantized={a: [1]}",
+        "varies=[[a]]",
+    ],
+)
+def test_an_element_that_is_no_text_is_refused_by_its_key(word: str) -> None:
+    with pytest.raises(BadInput, match=word.partition("=")[0].replace(".", r"\.")):
+        compose.load_settings(["suite=demo", word], None, "plan")

@@ -51,6 +51,19 @@ def test_replies_are_graded_as_the_variant_says(
     assert made.score(item, 0, Reply(reply, finish_reason="stop")).outcome == outcome
 
 
+@pytest.mark.parametrize("variant", ["exact", "contains", "regex", "number", "judge"])
+@pytest.mark.parametrize("value", [True, [], {}, ["Paris"], float("nan"), float("inf"), "", " \n"])
+def test_a_field_that_is_no_text_is_refused_with_its_line(tmp_path: Path, variant: str, value: Any) -> None:
+    for row in ({"question": "q", "answer": value}, {"question": value, "answer": "1"}):
+        with pytest.raises(BadInput, match=r"questions.jsonl, line 1: (question|answer)"):
+            list(task(tmp_path, [row], variant, pattern="(.)").items())
+
+
+def test_an_exact_key_matches_without_surrounding_space(tmp_path: Path) -> None:
+    (item,) = (made := task(tmp_path, [{"question": "q", "answer": "Paris\n"}], "exact")).items()
+    assert made.score(item, 0, Reply("Paris", finish_reason="stop")).value == 1
+
+
 @pytest.mark.parametrize("key", ["B", "b", 1, "green"])
 def test_a_letter_is_a_letter_an_index_or_a_choice(tmp_path: Path, key: Any) -> None:
     made = task(tmp_path, [{"question": "q", "choices": ["red", "green", "blue"], "answer": key}], "letter")

@@ -19,7 +19,7 @@ from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.tool_calls import verify
 from evalsuite.tasks.tool_calls.adapter import ToolCalls
 from figures import tool_calls as figure
-from tests.support.questions import write
+from tests.support.mutations import mutated
 
 ROOT = Path(__file__).parents[2]
 ITEMS = list(ToolCalls().items())
@@ -181,9 +181,22 @@ BFCL = {
 }
 EVALSCOPE = {"messages": json.dumps([{"role": "user", "content": "x"}]), "tools": [WEATHER], "should_call_tool": True}
 
+OWN = {
+    **{"id": "x", "tools": [WEATHER], "groups": {"kind": "mine"}},
+    "turns": [
+        {
+            "messages": [{"role": "user", "content": "x"}],
+            "calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "alternatives": {"city": ["Bergen"]}}],
+            "results": [1],
+        }
+    ],
+}
+
 
 def own(tmp_path: Path, row: Mapping[str, Any]) -> Item:
-    write(tmp_path / "tool_calls" / "test.jsonl", [dict(row)])
+    path = tmp_path / "tool_calls" / "test.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(row))
     return next(iter(ToolCalls(source=Source("local", str(tmp_path))).items()))
 
 
@@ -201,6 +214,19 @@ def test_files_of_the_function_calling_leaderboard(tmp_path: Path) -> None:
     assert stage(item, call("geometry_area", {"base": 10, "height": 5.0, "unit": "units"})) == "right"
     assert stage(item, call("geometry_area", {"base": 10, "height": 5.0, "unit": "metres"})) == "arguments"
     assert stage(item, call("geometry_area", {"base": "10", "height": 5.0})) == "schema"
+    box = {"size": {"width": [1, 2], "unit": ["cm", ""]}}
+    accepted = [{"geometry.area": {"base": [box["size"], ""], "height": [[box["size"]]]}}]
+    function = {"name": "geometry.area", "parameters": {"type": "dict", "properties": {}}}
+    nested = own(tmp_path, {**BFCL, "function": [function], "ground_truth": accepted})
+    size, other = {"width": 2, "unit": "cm"}, {"width": 3}
+    for right in (
+        {"base": size, "height": [size]},
+        {"base": {"width": 1}, "height": [{"width": 2}]},
+        {"height": [size]},
+    ):
+        assert stage(nested, call("geometry_area", right)) == "right"
+    for wrong in ({"base": other, "height": [size]}, {"height": [other]}, {"height": [size, size]}):
+        assert stage(nested, call("geometry_area", wrong)) == "arguments"
     irrelevant = own(tmp_path, {**BFCL, "ground_truth": []})
     assert (irrelevant.groups["expects"], stage(irrelevant, Reply("No."))) == ("no call", "right")
 
@@ -210,6 +236,22 @@ def test_files_of_evalscope(tmp_path: Path) -> None:
     assert stage(item, call("weather", {"city": "anywhere"})) == "right"
     assert stage(item, call("weather", {})) == "schema"
     assert stage(item, Reply("no")) == "no_call"
+
+
+@pytest.mark.parametrize("row", [BFCL, EVALSCOPE, OWN])
+def test_rows_of_other_types_are_refused_or_graded(tmp_path: Path, row: dict[str, Any]) -> None:
+    replies = (call("weather", {"city": "Oslo"}), call("geometry_area", {"base": 10, "height": 5}))
+    before = [stage(own(tmp_path, row), reply) for reply in replies]
+    for place, changed in mutated(row, (None, True, 1.5, "x", [], ["x"], {})):
+        try:
+            item = own(tmp_path, changed)
+        except BadInput as error:
+            message = str(error)
+        else:
+            message = ""
+            after = [stage(item, reply) for reply in replies]
+            assert "should_call_tool" not in place or after == before, place
+        assert not message or message.startswith("tool_calls row 0 ") or "items" in message, place
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ class ToolCalls:
         local = self.source.kind == "local"
         path = local_path(Path(str(self.source.root)), "tool_calls", "test") if local else _shipped_questions()
         for place, (_, row) in enumerate(read_jsonl(path)):
-            yield readers.item(row, place)
+            item = readers.item(row, place)
+            if local and (fault := verify.tools_fault(item.inputs["tools"])):
+                raise BadInput(f"tool_calls row {place} cannot be read: {fault}")
+            yield item
 
     def turn_request(self, item: Item, history: Sequence[Mapping[str, Any]]) -> Request:
         """Build the request of one turn: the messages ``history`` with the item's tools,

@@ -9,14 +9,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Any
 
 from evalsuite.errors import BadInput
 from evalsuite.records import Item
+from evalsuite.tasks.tool_calls import verify
 from evalsuite.tasks.tool_calls.verify import ABSENT, ANY
 
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None, "hashmap": "object", "arraylist": "array"}
 """BFCL's type names -> JSON schema's; None: no type is required."""
+_MOST_SHAPES = 1_000
 
 
 def item(row: Mapping[str, Any], number: int) -> Item:
@@ -32,17 +36,45 @@ def item(row: Mapping[str, Any], number: int) -> Item:
         if "turns" in row:
             turns = [{"messages": turn["messages"], "results": turn.get("results", [])} for turn in row["turns"]]
             calls = [turn["calls"] for turn in row["turns"]]
-            return Item(str(row["id"]), {"tools": row["tools"], "turns": turns}, calls, dict(row["groups"]))
+            return _checked(Item(str(row["id"]), {"tools": row["tools"], "turns": turns}, calls, dict(row["groups"])))
         if "function" in row and "question" in row:
-            return _bfcl(row, number)
+            return _checked(_bfcl(row, number))
         if "should_call_tool" in row:
-            return _evalscope(row, number)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return _checked(_evalscope(row, number))
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise BadInput(f"tool_calls row {number} cannot be read: {type(error).__name__}: {error}") from None
     raise BadInput(
         f"tool_calls row {number} has {', '.join(row) or 'nothing'}: known are evalsuite's own rows (turns), BFCL's "
         "(question, function, ground_truth) and evalscope's (messages, tools, should_call_tool)"
     )
+
+
+def _checked(item: Item) -> Item:
+    """Return ``item``; raises ``TypeError`` unless its parts have the types that sending and grading need."""
+    turns, calls = item.inputs["turns"], [call for turn in item.target for call in turn]
+    for call in calls:
+        verify.ExpectedCall(**call)
+        _of_type("arguments of a call", call["arguments"], dict | None)
+        for values in _of_type("alternatives", call.get("alternatives", {}), dict).values():
+            _of_type("alternatives of an argument", values, list)
+    names = [_of_type("name of a function", tool["function"]["name"], str) for tool in item.inputs["tools"]]
+    for name in (call["name"] for call in calls):
+        if name != ANY and name not in names:
+            raise ValueError(f"a call of {name!r} is expected, which is none of the tools")
+    for turn in turns:
+        for message in _of_type("messages", turn["messages"], list):
+            _of_type("role of a message", message["role"], str)
+        _of_type("results", turn["results"], list)
+    if not turns or not all(turn["messages"] for turn in turns):
+        raise ValueError("there is no turn, or one without messages")
+    return item
+
+
+def _of_type(name: str, value: Any, kind: Any) -> Any:
+    """Return ``value``. Raises ``TypeError``, which names it by ``name``, where it is not of the type ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {type(value).__name__}, not {getattr(kind, '__name__', kind)}")
+    return value
 
 
 def _bfcl(row: Mapping[str, Any], number: int) -> Item:
@@ -65,13 +97,34 @@ def _bfcl(row: Mapping[str, Any], number: int) -> Item:
 def _bfcl_call(name: str, accepted: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     arguments, alternatives = {}, {}
     for argument, values in accepted.items():
-        stated = [value for value in values if value != ""]
+        stated = [
+            shape for value in _of_type("accepted values", values, list) if value != "" for shape in _shapes(value)
+        ]
         if stated:
             arguments[argument] = stated[0]
         others = [*stated[1:], *([ABSENT] if "" in values else [])]
         if others:
             alternatives[argument] = others
     return {"name": name, "arguments": arguments, "alternatives": alternatives}
+
+
+def _shapes(value: Any) -> list[Any]:
+    """Return the values that an accepted value stands for: in an object, and in the objects of a list, BFCL lists for
+    each key the accepted values, an empty text where the key may be left out (``ast_checker.py``, ``dict_checker``).
+
+    Raises ``ValueError`` for over 1,000 of them.
+    """
+    if isinstance(value, Mapping):
+        parts = [[(key, one) for one in _of_type(f"values of {key}", values, list)] for key, values in value.items()]
+    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        parts = [_shapes(part) for part in value]
+    else:
+        return [value]
+    if prod(map(len, parts)) > _MOST_SHAPES:
+        raise ValueError(f"an accepted value stands for over {_MOST_SHAPES:,} values")
+    if isinstance(value, list):
+        return [list(choice) for choice in product(*parts)]
+    return [{key: one for key, one in choice if one != ""} for choice in product(*parts)]
 
 
 def _function(function: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +162,8 @@ def _schema(schema: Any) -> Any:
 
 def _evalscope(row: Mapping[str, Any], number: int) -> Item:
     messages, tools = (json.loads(row[key]) if isinstance(row[key], str) else row[key] for key in ("messages", "tools"))
-    calls = [{"name": ANY, "arguments": None}] if row["should_call_tool"] else []
+    called = _of_type("should_call_tool", row["should_call_tool"], bool)
+    calls = [{"name": ANY, "arguments": None}] if called else []
     return _single(str(row.get("id", number)), messages, tools, calls, {"kind": "evalscope"})
 
 

@@ -152,12 +152,28 @@ def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str
     return f"{place}: {fault.message[:160]}"
 
 
+def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
+    """Return why the parameters of a tool are no JSON schema (draft 2020-12); empty if they are one for all tools."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    for tool in tools:
+        name, schema = tool["function"]["name"], tool["function"].get("parameters") or {}
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            return f"the parameters of {name} are no JSON schema: {error.message[:160]}"
+        if not isinstance(schema, Mapping):
+            return f"the parameters of {name} are no object"
+    return ""
+
+
 def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[str, Any]) -> bool:
     if expected.arguments is None:
         return True
     properties: Mapping[str, Any] = schema.get("properties") or {}
     for name in {*arguments, *expected.arguments}:
-        part = properties.get(name) or {}
+        part = _members(properties.get(name))
         allowed = [*expected.alternatives.get(name, ())]
         if name in expected.arguments:
             allowed.append(expected.arguments[name])
@@ -191,12 +207,12 @@ def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
             return False
         properties: Mapping[str, Any] = schema.get("properties") or {}
         return all(
-            equal(_value(actual, key, properties), _value(expected, key, properties), properties.get(key) or {})
+            equal(_value(actual, key, properties), _value(expected, key, properties), _members(properties.get(key)))
             for key in {*actual, *expected}
         )
     if not isinstance(actual, list) or len(actual) != len(expected):
         return False
-    part = schema.get("items") or {}
+    part = _members(schema.get("items"))
     if schema.get("uniqueItems"):
         rest = list(actual)
         for value in expected:
@@ -209,7 +225,12 @@ def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
 
 
 def _value(holder: Mapping[str, Any], key: str, properties: Mapping[str, Any]) -> Any:
-    return holder[key] if key in holder else (properties.get(key) or {}).get("default", ABSENT)
+    return holder[key] if key in holder else _members(properties.get(key)).get("default", ABSENT)
+
+
+def _members(schema: Any) -> Mapping[str, Any]:
+    """Return the members of a JSON schema; empty for ``true``, which fits any value."""
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def _text(text: str, schema: Mapping[str, Any]) -> str:
