@@ -22,6 +22,7 @@ def samples(
         measured = f"{cost.evalsuite:.2f} ms, {cost.ratio:.1f} x bare aiohttp ({cost.aiohttp:.2f} ms); "
         measured += f"with report=false {cost.unreported:.2f} ms; openai loop {cost.openai_raw:.2f} ms"
         measured += f"; lm-eval {cost.lm_eval:.2f} ms" if cost.lm_eval is not None else ""
+        measured += " (evalsuite on uvloop, the others on asyncio's loop)"
         what = f"CPU per sample, not streamed, {concurrency} at a time, the whole command, median of {rounds}"
         lines.append(Line(what, "at most 0.7 ms and 3 x bare aiohttp", measured))
     return lines

@@ -1,12 +1,15 @@
 """The ``run`` command: the cells asked for -> endpoints -> journals -> tables -> report."""
 
 import asyncio
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -122,7 +125,7 @@ def run_in_loop(session: Session, draw: Draw) -> SessionResult:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(session.run(draw))
+        return _run_loop(session.run(draw))
     stop = session.limits.stop
 
     async def interruptible() -> SessionResult:
@@ -138,7 +141,7 @@ def run_in_loop(session: Session, draw: Draw) -> SessionResult:
 
     with ThreadPoolExecutor(1) as thread:
         context = copy_context()  # by which a notebook knows whose output it is
-        future = thread.submit(context.run, asyncio.run, interruptible())
+        future = thread.submit(context.run, _run_loop, interruptible())
         while True:
             try:
                 if wait([future], POLL_SECONDS).done:
@@ -147,6 +150,23 @@ def run_in_loop(session: Session, draw: Draw) -> SessionResult:
                 with suppress(RuntimeError):  # the loop has just closed
                     if stop.on_signal is not None:
                         stop.on_signal("SIGINT")
+
+
+def _run_loop(main: Coroutine[Any, Any, SessionResult]) -> SessionResult:
+    """``asyncio.run`` with uvloop's event loop where there is one: a sixth less CPU time for a sample."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # Windows
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+    finally:
+        if threading.current_thread() is threading.main_thread():  # a closed loop of uvloop leaves its handlers behind
+            for number, handler in handlers:
+                signal.signal(number, handler)
 
 
 def _report(folder: Path, settings: Run, console: Console) -> None:

@@ -7,6 +7,7 @@ costs more than everything else together. It is the reference that ``doctor`` an
 import asyncio
 import math
 import re
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ class Client:
         body = encode(fields)
         answered = False
         try:
-            async with asyncio.timeout_at(limits.first) as timer:
+            async with asyncio.timeout(limits.first - limits.began) as timer:
                 async with self.transport.post(path, body) as response:
                     answered = True
                     await self._read(response, request, stream, limits, timer)
@@ -101,7 +102,7 @@ class Client:
         return self._reply(request, stream, limits)
 
     def _limits(self, request: Request, longest: float | None) -> RequestLimits:
-        began, engine = asyncio.get_running_loop().time(), self.engine
+        began, engine = time.monotonic(), self.engine
         stated = [seconds for seconds in (longest, engine.total_seconds) if seconds is not None]
         if streams(self.model, request):
             whole = began + min(stated, default=math.inf)
@@ -189,15 +190,15 @@ class Client:
             text = page((await fetch(response, PAGE_BYTES)).body.decode("utf-8", "replace"))
             words = safe(text, self.model, request)
             raise Down(f"the answer is no model server's but a proxy's: {words}", gateway=True)
-        now, moved = asyncio.get_running_loop().time, -math.inf
+        loop, moved = asyncio.get_running_loop(), -math.inf
         often = min(1.0, limits.idle / 4)  # moving the timer for every chunk would cost more than reading it
         try:
             async for chunk in response.content.iter_any():
                 stream.feed(chunk)
-                at = now()
-                if at - moved > often and stream.begun:
-                    timer.reschedule(min(at + limits.idle, limits.whole))
-                    moved = at
+                now = time.monotonic()
+                if now - moved > often and stream.begun and not response.content.is_eof():
+                    timer.reschedule(loop.time() + min(limits.idle, limits.whole - now))
+                    moved = now
             stream.end()
         except ErrorEvent as error:
             raise event_fault(error.event, self.model, request) from None

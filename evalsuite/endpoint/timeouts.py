@@ -68,7 +68,7 @@ def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> fl
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """When one request is given up. Times are those of the event loop, which are ``time.monotonic()``."""
+    """When one request is given up. Times are ``time.monotonic()``; an event loop may have a clock of its own."""
 
     began: float
     first: float

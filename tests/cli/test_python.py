@@ -54,6 +54,7 @@ def test_a_run_has_the_numbers_of_the_command(tmp_path: Path) -> None:
         done = command.evalsuite(tmp_path, "run", *words(shared))
     assert done.returncode == 0, done.stderr
     assert (result.run_id, result.complete, result.folder) == ("r", True, tmp_path / "a" / "r")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     contents = [json.loads((tmp_path / name / "r" / "report" / "comparison.json").read_text()) for name in "ab"]
     assert contents[0] == contents[1]
     assert result.page == tmp_path / "a" / "r" / "report" / "report.html"

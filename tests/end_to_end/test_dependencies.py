@@ -29,7 +29,6 @@ NOT_IMPORTED = {
 NOT_DECLARED = {
     "torch": "makes the demo weights, which ship with the package; never needed to run",
     "ifbench": "the official verifiers are not on PyPI",
-    "uvloop": "a benchmark uses it where it is installed",
 }
 """Imported, but for no extra -> why."""
 PRIVATE = {
