@@ -4,7 +4,7 @@
 
 prints its port and serves until its standard input closes. uvloop is used where it is installed. ``GET /stats`` returns
 how many questions came, what CPU they cost here, so that a row can be checked for being bound by the server, and how
-long it took until the last answer was written; ``GET /answered`` the ids of all questions answered.
+long it took until the last answer was written; ``GET /answered`` the ids of all questions answered, with times.
 """
 
 import argparse
@@ -127,8 +127,8 @@ class MockAnswers:
         self.asked = 0
         self.began = self.ended = 0.0
         """``time.monotonic()`` of the first question, and of the last answer that was not streamed."""
-        self.answered: list[str] = []
-        """Ids of the questions, in the order in which their answers were written."""
+        self.answered: list[tuple[str, float]] = []
+        """(id of the question, ``time.monotonic()`` when its answer was written), in this order."""
         self.first: Callable[[], None] | None = None
         """Called when the first question arrives."""
 
@@ -206,7 +206,7 @@ class Mock(asyncio.Protocol):
         answers = self.answers
         if self.transport.is_closing():
             return
-        answers.answered.append(question)
+        answers.answered.append((question, time.monotonic()))
         if not streamed:
             self.transport.write(answers.whole)
             answers.ended = time.monotonic()

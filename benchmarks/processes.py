@@ -40,9 +40,9 @@ class Served:
         found = self._get("/stats")
         return found["asked"], found["cpu"], found["seconds"]
 
-    def answered(self) -> list[str]:
-        """Ids of the questions, in the order in which their answers were written."""
-        return list(self._get("/answered"))
+    def answered(self) -> list[tuple[str, float]]:
+        """(id of the question, ``time.monotonic()`` of this machine when its answer was written), in this order."""
+        return [(question, seconds) for question, seconds in self._get("/answered")]
 
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url.removesuffix("/v1") + path, timeout=60) as response:
