@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-from evalsuite.errors import Exit
+from evalsuite.errors import Exit, StorageFailed
 from evalsuite.sandbox import safe_text
 
 WORD = "output=json"
@@ -39,8 +39,8 @@ def is_requested(words: Sequence[str]) -> bool:
 def print_result(command: str, content: Callable[[], Content]) -> Exit:
     """Call ``content``, print the JSON document of ``command`` to standard output, and return the exit code.
 
-    Whatever ``content`` prints goes to standard error, as does an ``error`` among its fields. A closed standard output
-    does not change the exit code.
+    Whatever ``content`` prints goes to standard error, as does an ``error`` among its fields. A reader that has closed
+    the pipe does not change the exit code. Raises ``StorageFailed`` where standard output cannot be written.
     """
     with redirect_stdout(sys.stderr):
         code, fields = content()
@@ -69,3 +69,6 @@ def _print(command: str, code: Exit, fields: Mapping[str, Any]) -> None:
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # what is left in the buffer would fail again when the process ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StorageFailed(f"cannot write to standard output: {error.strerror or error}") from None

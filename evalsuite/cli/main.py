@@ -75,6 +75,7 @@ def main() -> NoReturn:
     Ctrl-C (130), SIGTERM (143) and a closed standard output (0, for ``gate`` 70) end it without a message.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
+    _open_closed_streams()
     _replace_unencodable()
     try:
         code = dispatch(sys.argv[1:])
@@ -107,6 +108,21 @@ def _failed(code: Exit, text: str = "") -> Exit:
     if json_output.is_requested(words):
         json_output.print_error(words, code, text or f"ended with exit code {code.value} ({code.name})")
     return code
+
+
+def _open_closed_streams() -> None:
+    """Open the null device for each of standard input, output and error that the shell has closed (``>&-``).
+
+    Else Python has no object for it, and the next file that is opened gets its number: what a library or a child
+    process prints would land in a journal.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # the lowest free number, which this one is
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _replace_unencodable() -> None:
@@ -212,7 +228,9 @@ def _run_command(name: str, settings: "Run | Report") -> Exit:
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
     """The ``KEY=VALUE`` words of a command line in the form that the configuration takes.
 
-    ``tasks new`` and ``models new`` get a bare word as ``name=``, ``release`` its candidate and baseline as ``model=``.
+    ``tasks new`` and ``models new`` get a bare word as ``name=``; ``release`` the words of ``with_baseline``
+    (``model=[BASELINE,CANDIDATE]``, only the candidate with ``baseline_run=``, ``baseline=`` and ``gate=``), which
+    raises ``BadInput``.
     """
     if command in ("tasks new", "models new"):  # the name stands by itself
         return [f"name={word}" if "=" not in word else word for word in arguments.overrides]

@@ -485,3 +485,11 @@ def test_demo_serves_one_model_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert second.stderr == f"evalsuite: {problem}\n"
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{url[0]}/models", timeout=600)
+
+
+def test_closed_and_full_streams_of_a_shell_end_no_command(tmp_path: Path) -> None:
+    ends = {">&-": 0, "<&- >&- 2>&-": 0, ">/dev/full": Exit.STORAGE}
+    for redirected, code in ends.items():
+        line = f'"{sys.executable}" -m evalsuite tasks output=json {redirected}'
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), redirected
