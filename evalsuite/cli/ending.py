@@ -87,8 +87,8 @@ def _stopped(ended: LoopResult, limits: RunLimits, console: Console) -> Exit:
         return _nothing_fitted(ended, window, console)
     cut = f", {ended.cut:,} answers were cut" if ended.cut else ""
     console.print(
-        f"Stopped by {stop.reason}: {ended.unsent:,} requests were not sent{cut}. Everything that arrived is kept; "
-        "the same command goes on where this one stopped."
+        f"Stopped by {stop.reason}: {ended.unsent:,} requests were not sent or had no answer yet{cut}. "
+        "Everything that arrived is kept; the same command goes on where this one stopped."
     )
     return Exit.STOPPED
 

@@ -31,8 +31,9 @@ class LoopResult:
 
     @property
     def unsent(self) -> int:
-        """Attempts that were not started or not continued because something stopped the run; those of endpoints given
-        up do not count."""
+        """Attempts that were not started, not continued, or still without any answer when something stopped the run.
+        Those that were stopped while an answer arrived count in ``cut`` instead; those of endpoints given up do not
+        count."""
         return sum(progress.unsent for name, progress in self.progress.items() if name not in self.faults)
 
     @property

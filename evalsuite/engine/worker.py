@@ -156,7 +156,8 @@ class EndpointWorker:
             score = await work.adapter.attempt(attempt.item, attempt.repeat, tools)
             self._refused.clear()
         except asyncio.CancelledError:
-            self._record_cut(work, model, running)
+            if not self._record_cut(work, model, running):
+                self.progress.unsent += 1
             raise
         except Stopped:
             self.progress.unsent += 1  # between two requests of a dialogue: the same command continues it
@@ -254,23 +255,24 @@ class EndpointWorker:
             ) from None
         return Score(None, "failed", note=str(error))
 
-    def _record_cut(self, work: CellWork, model: Conversation, running: RunningAttempt) -> None:
-        """Record how far the answer in flight had come when it was cut.
+    def _record_cut(self, work: CellWork, model: Conversation, running: RunningAttempt) -> bool:
+        """Record how far the answer in flight had come when it was cut, and return whether that was recorded.
 
         Nothing is recorded if no request is in flight, or nothing of a streamed answer had come: it is only asked again
         later.
         """
         partial_reply = running.partial
         if partial_reply is None or partial_reply.reply is None:
-            return
+            return False
         characters = partial_reply.characters
         if work.pool.model.server.stream and not characters:
-            return
+            return False
         tokens = round(self.lengths.tokens_of(characters), 1) if characters else None
         cut = CutRequest(tokens, round(time.monotonic() - running.sent_at, 3))
         why = self.limits.stop.reason or "the endpoint was given up"
         work.cell.record_cut(running.attempt.key, (MODEL, model.turn - 1), cut, why)
         self.progress.cut += 1
+        return True
 
     def _count(self, running: RunningAttempt, score: Score) -> None:
         """Count an attempt that ended with a score in ``progress``, report it to ``on_score``, and learn from its

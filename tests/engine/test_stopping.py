@@ -48,7 +48,9 @@ def test_what_runs_at_the_deadline_is_cut_counted_and_asked_again(
         )
         lasted = time.monotonic() - began
     said = " ".join(capsys.readouterr().err.split())
-    assert "Stopped by the end of the window: 0 requests were not sent, 20 answers were cut" in said
+    assert (
+        "Stopped by the end of the window: 0 requests were not sent or had no answer yet, 20 answers were cut" in said
+    )
     assert "20 answers (50.0 %) were cut" in said
     folder = tmp_path / "r" / "bf16" / "additions"
     cuts = read_cuts(folder)
@@ -65,6 +67,12 @@ def test_what_runs_at_the_deadline_is_cut_counted_and_asked_again(
     assert cut["tokens_redrawn"] == cut["tokens_finished"] == 1.0 < cut["tokens_at_cut"]
     assert {row["item_id"] for row in rows(tmp_path) if row["rerolled"]} == {item for item, _ in cuts}
     assert "favours short answers" in (tmp_path / "r" / "report" / "report.md").read_text()
+
+
+def test_a_window_that_ends_before_the_first_token_is_a_stop(tmp_path: Path) -> None:
+    with scripted_endpoint(lambda prompt: Answer(right(prompt), delay=60.0)) as server:
+        wanted = settings(tmp_path, ("bf16", server.base_url), engine=engine(deadline="2s"), limit=3)
+        assert run(wanted) == Exit.STOPPED
 
 
 def test_a_run_without_cuts_says_nothing_of_them(tmp_path: Path) -> None:

@@ -41,7 +41,10 @@ class Reference:
 
 
 def path_of(results: Path, identity: str) -> Path:
-    """Path of the file with the reference of some answers, whose hash is ``identity`` (see ``answers.identity_of``)."""
+    """Path of the file with the reference of some answers, whose hash is ``identity`` (see ``answers.identity_of``).
+
+    ``results``: the folder of all runs. The file need not exist.
+    """
     return results / FOLDER / f"{identity}.npz"
 
 
