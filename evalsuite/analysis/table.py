@@ -138,8 +138,8 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
 
 
 def table_of(cells: Sequence[TableCell]) -> RunTable:
-    """Read the samples of ``cells`` without their texts into one table (``RunTable.samples``); columns with few
-    different values, such as ``model``, are categories.
+    """Read the samples of ``cells`` without their texts into one table (``RunTable.samples``), in which ``task``,
+    ``model``, ``version``, ``variant``, ``outcome`` and ``degenerate`` are categories.
 
     There must be at least one cell. Raises ``BadInput`` for a damaged one.
     """

@@ -103,9 +103,10 @@ def run(
 ) -> RunResult:
     """Ask models, grade their answers and compare them: ``evalsuite run`` as a function.
 
-    Calling it again with equal arguments continues the run, as the command does. The report is written beside the
-    results (not with ``overrides={"report": False}``) and not printed. Progress is shown in the cell of a notebook, on
-    a terminal, or as lines on standard error.
+    Calling it again continues the newest run of this suite (or tasks) if the asked cells fit into it, as the command
+    does, else it begins a new one; ``overrides={"run_id": ...}`` names the run. Results are below the folder of the
+    override ``results_dir`` (``results``), with the report beside them (not with ``overrides={"report": False}``).
+    Progress is shown in the cell of a notebook, on a terminal, or as lines on standard error.
 
     Args:
         models: Names of models (``evalsuite tasks`` lists them; a text is one name); may be empty with a suite that
@@ -114,20 +115,21 @@ def run(
         suite: Name of a suite; None: none. ``models`` and ``tasks`` replace those that it names.
         overrides: Further keys of the command line with Python values, such as ``{"limit": 20, "sampling": "greedy",
             "models.fp8.base_url": "http://localhost:8001/v1"}``.
-        config_dir: Folder with configuration files of your own.
+        config_dir: Folder with configuration files of your own; None: the shipped files alone.
 
     Returns:
         The run with its comparisons. It may be incomplete: some samples have no value.
 
     Raises:
-        BadInput: A name, key or value is wrong, ``dry_run`` or ``launch`` is set, or nothing fits the time window.
+        BadInput: A name, key or value is wrong, ``dry_run`` or ``launch`` is set, or no request fits a
+            whole time window.
         EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
         EndpointDown: A server was down for too long; the same call goes on.
-        Stopped: The deadline or the token budget ended the run, or a task was skipped for want of a simulator; the same
-            call goes on.
+        Stopped: The deadline (also where nothing fits the rest of its window) or the token budget ended the run, or a
+            task was skipped for want of a simulator; the same call goes on.
         CellInUse: Another process writes a cell of the run.
         StorageFailed: The results cannot be written.
-        KeyboardInterrupt: Ctrl-C ended the run; everything that arrived is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM ended the run; everything that arrived is kept.
     """
     settings = _settings("run", models, tasks, suite, overrides, config_dir)
     if settings.dry_run or settings.launch.kind != "here":

@@ -61,9 +61,11 @@ def release(settings: Run) -> Exit:
     """Run the chain for one candidate: plan, probe, ask, judge, report, gate; writes
     ``report/release.html`` at a verdict.
 
-    All goes into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``,
-    ``STOPPED`` with the launch command of the next server printed, or the code of a run or gate that ended otherwise.
-    Raises ``BadInput`` without margins, and where the suite lacks a benchmark that the margins require.
+    The candidate is the last of ``settings.models``, before it stands its baseline. All goes into the run ``run_id``,
+    else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``; ``STOPPED`` where a server or the
+    judge is not reached, with its launch command printed; or the code of a run or gate that ended otherwise (for a
+    deadline, budget or outage ``STOPPED``, too). The same call then goes on. Raises
+    ``BadInput`` without margins, and where the suite lacks a benchmark that the margins require.
     """
     output = console.standard_output()
     if settings.gate is None:

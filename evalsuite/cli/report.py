@@ -122,7 +122,8 @@ def _check_card(settings: Report) -> _Finished:
 def _trend(settings: Report) -> _Finished:
     """Compute the drift of a series of nights from a frozen baseline and write its files into ``out``, to be printed.
 
-    ``INCOMPLETE`` where a night is unfinished. Raises ``BadInput`` without ``out=`` and with ``limit=``.
+    ``INCOMPLETE`` where the last night is unfinished. Raises ``BadInput`` without ``out=``, with ``limit=`` and as
+    ``read_series``, ``StorageFailed`` where the files cannot be written.
     """
     if settings.out is None:
         raise BadInput("a trend over nights belongs to none of them: name its folder with out=DIR")

@@ -39,7 +39,12 @@ class TextCodec:
 
 
 def load_codec(folder: Path = WEIGHTS) -> TextCodec:
-    """The codec of the `tokenizer.json` and `chat_template.jinja` in `folder` (default: the shipped ones)."""
+    """The codec of the `tokenizer.json` (byte-level BPE) and `chat_template.jinja` in `folder` (default: the shipped
+    ones).
+
+    Raises `KeyError` as `make_codec`, `OSError` for a missing template, and `Exception` for a tokenizer that
+    `tokenizers` cannot read.
+    """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     return make_codec(tokenizer, template)

@@ -264,7 +264,8 @@ def _begins(known: Mapping[str, str], identifier: str, name: str, *, stated: boo
     """Whether a piece with this id and name begins a call of its own instead of continuing the call ``known``.
 
     Only one with a name does: where both have ids, if they differ; else, if its index was ``stated`` (and is that of
-    ``known``), where the arguments of ``known`` are whole; without an index always.
+    ``known``), where the arguments of ``known`` are whole (valid JSON); without an index always. An id or name that
+    the piece lacks is empty.
     """
     if not name:
         return False

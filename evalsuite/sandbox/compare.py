@@ -61,8 +61,8 @@ def are_dicts_close(
 
 
 def _named(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A copy of ``mapping`` in which each key or value that is a SymPy symbol (``Dummy``, too) is replaced by its
-    name.
+    """A copy of ``mapping`` in which each key or value of SymPy's class ``Symbol`` or ``Dummy`` (no subclass) is
+    replaced by its text: ``x``, of a ``Dummy`` ``_x``.
     """
     return {_name(key): _name(value) for key, value in mapping.items()}
 

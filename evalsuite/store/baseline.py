@@ -46,8 +46,8 @@ def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str
 
     ``accepted``: ``baseline`` (name) and ``tasks`` (task -> ``delta`` and ``stderr``, fractions of 1) of the release
     that accepted this model; None: none. Equal cells and offsets give equal bytes. A cell without ``samples.parquet``
-    gets one first. Raises ``BadInput`` if a file with other content is at ``path`` or a cell is damaged,
-    ``StorageFailed`` if it cannot be written.
+    gets one first. Raises ``BadInput`` if a file with other content is at ``path`` or a cell without
+    ``samples.parquet`` is damaged (one that has it is copied unread), ``StorageFailed`` if it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

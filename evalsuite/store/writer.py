@@ -133,9 +133,11 @@ class JournalWriter:
             self._to_sync.put(durable)
 
     def _append(self, lines: list[_Line]) -> int:
-        """Append lines of one file to it with one call, because each call hands the interpreter to another thread; sets
-        their offsets and returns how many are written. Where that fails, they are written one by one: those that still
-        fit are kept, the file ends with its last whole line, and ``failure`` is set."""
+        """Append lines of one file (at least one) to it with one call, because each call hands the interpreter to
+        another thread; sets the offsets of those written and returns how many are, counted from the first.
+
+        Where the one call fails, they are written one by one up to the first that fails, too: that sets ``failure``,
+        and the file ends with its last whole line. If none fails then, ``failure`` stays as it was."""
         file = lines[0].file
         with contextlib.suppress(OSError):
             offset = write_whole(file, b"".join([line.data for line in lines]))

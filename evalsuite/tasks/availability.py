@@ -72,10 +72,9 @@ def _missing_files(task: Task, settings: Run) -> Iterator[str]:
         if source.kind == "hub" and not any(hub.is_cached(dataset, file) for dataset, file in splits):
             hub.check_reachable(*splits[0], "or use data.root=DIR with what `evalsuite fetch` wrote")
         folder = Path(str(source.root)) / task.adapter
-        if source.kind == "local" and not any((folder / file).exists() for _, file in splits):
-            for split in pinned.splits:
-                if (folder / f"{split}.jsonl").exists():
-                    return
+        local = [file for _, file in splits]
+        local += [f"{split}.jsonl{ending}" for split in pinned.splits for ending in ("", ".gz")]
+        if source.kind == "local" and not any((folder / file).exists() for file in local):
             datasets.local_path(Path(str(source.root)), task.adapter, next(iter(pinned.splits)))
     except BadInput as error:
         yield str(error)

@@ -123,10 +123,11 @@ def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def learnable(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Names of facts that differ between two ``server`` entries and are in no table: neither canonical nor about the
-    model.
+    """Names of facts that differ between two ``server`` entries and of which nothing is known: neither canonical, nor
+    in a table, nor ``dialect``, nor an answer to a test question (``probe_...``).
 
-    Where both entries are of one server by its fingerprint, they can change without any effect: they are idle.
+    What one entry does not state is left out; empty between different dialects. Fingerprints are not compared: where
+    the caller found both entries to be of one server, these facts change without any effect (they are idle).
     """
     table = _table({"server": [before]}, {"server": [now]})
     return [

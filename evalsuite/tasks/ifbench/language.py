@@ -204,7 +204,7 @@ def plain_words(language: Language, text: str) -> list[str]:
 
 def is_verb(language: Language, text: str) -> bool:
     """Return whether NLTK's tagger gives the first word of ``text`` a verb tag ("VB...");
-    False for a text without words.
+    False for a text without words. The tagger sees the first three words (a punctuation mark is one).
     """
     first = list(islice(_first_words(language, text), 3))
     return bool(first) and "VB" in language.tagger.tag(first)[0][1]

@@ -67,8 +67,9 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
     """Yield the rows of a split of ``mmmu_pro`` or ``mmmu_val`` in the dataset's order; image
     columns hold the SHA-256 (hex).
 
-    Image columns of a row without an image are left out. Raises ``BadInput`` when rows or images cannot be loaded, or
-    the hub's files are not those that the card states.
+    ``split``: a name of the card's ``splits``. Image columns of a row without an image are left out. Raises, on
+    iterating, ``BadInput`` when rows or images cannot be loaded or the hub's files are not those that the card states,
+    ``StorageFailed`` when the cache of ``datasets`` cannot be used.
     """
     dataset = datasets.pin(task)
     chunks = _chunks(task, split, source)
