@@ -93,20 +93,21 @@ def loops(reply: Reply) -> bool:
     if not capped:
         end = end.rstrip()
     total = len(reply.text) + len(reply.reasoning)
-    run, cycle = repeated_end(end)
-    if run < 16 or run < (3 if capped else 4) * cycle:
+    run, cycle = repeated_end(end, 3 if capped else 4)
+    if run < 16:
         return False
     if capped:
         return run >= _LOOP or 2 * run >= total
     return 5 * run >= 4 * total and (run >= _SHORT_LOOP or cycle == 1)
 
 
-def repeated_end(text: str) -> tuple[int, int]:
-    """Return (length of the longest end of ``text`` that repeats one cycle, length of that cycle), in characters.
+def repeated_end(text: str, times: int) -> tuple[int, int]:
+    """Return (length of the longest end of ``text`` that repeats one cycle at least ``times`` times, length of that
+    cycle), in characters.
 
-    The length includes the first cycle and a part of one at the beginning: (7, 3) for "abcabca". The cycle has at most
-    2,000 characters. (0, 0) when the last 24 characters (the last third of a text under 72) do not occur once more at
-    most 2,000 characters earlier.
+    The length includes the first cycle and a part of one at the beginning: (7, 3) for "abcabca" and 2 times. The cycle
+    has at most 2,000 characters. (0, 0) when no end is repeated so often, or when the last 24 characters (the last
+    third of a text under 72) do not occur once more at most 2,000 characters earlier.
     """
     size = len(text)
     anchor = min(_ANCHOR, size // 3)
@@ -116,7 +117,7 @@ def repeated_end(text: str) -> tuple[int, int]:
     while (at := text.rfind(last, max(0, size - anchor - _LONGEST_CYCLE), size - period)) >= 0:
         period = size - anchor - at
         run = _run(text, period)
-        if run > longest:
+        if run > longest and run >= times * period:  # an early copy of the cycle makes a longer run, with one cycle
             longest, cycle = run, period
         period = max(period, run - period) + 1  # a shorter one would have gone on where this one ended (Fine and Wilf)
     return longest, cycle

@@ -64,7 +64,7 @@ def test_a_task_that_found_a_call_in_a_text_has_the_last_word() -> None:
 def test_a_repeated_end_is_found_whole(head: str, cycle: str, times: int, more: int) -> None:
     text = head + cycle * times + cycle[: more % len(cycle)]
     assume(len(text) - len(head) - len(cycle) >= min(24, len(text) // 3))
-    run, period = repeated_end(text)
+    run, period = repeated_end(text, 2)
     assert run >= len(text) - len(head)
     assert period
     assert text[len(text) - run : -period] == text[len(text) - run + period :]  # and it is one
@@ -76,6 +76,20 @@ def test_a_loop_to_the_cap_is_one_wherever_it_stands(head: str, cycle: str) -> N
     assume(looped.strip("\ufffd"))
     assert loops(Reply(looped, "", "length"))
     assert loops(Reply("", looped, "length"))
+
+
+@given(st.text(min_size=1, max_size=60), st.text(max_size=400), st.integers(256, 900), st.integers(0, 59))
+def test_an_earlier_copy_of_the_cycle_hides_no_loop(cycle: str, between: str, size: int, more: int) -> None:
+    looped = cycle * (1 + size // len(cycle)) + cycle[: more % len(cycle)]
+    assume(looped.strip("\ufffd"))
+    assert loops(Reply(cycle * 2 + between + looped, "", "length"))
+
+
+def test_a_conclusion_repeated_to_the_cap_is_a_loop_though_the_answer_gave_it_before() -> None:
+    sentence = "The answer is $9600.\n\n"
+    text = sentence + WORDS * 3 + sentence * 20 + "The answer is $9"
+    assert repeated_end(text, 3) == (len(sentence) * 20 + 16, len(sentence))
+    assert loops(Reply(text, "", "length"))
 
 
 @given(st.text(max_size=400), st.text(max_size=400), st.sampled_from([None, "stop", "length", "tool_calls"]))
