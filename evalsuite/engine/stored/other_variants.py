@@ -48,7 +48,7 @@ def _unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
     line = f"tasks.{folder.name}.variant={best}"
     return (
         f"{count:,} of {len(outcomes):,} answers are no answer to variant={adapter.variant}, but {line} would read "
-        f"{readable[best]:,} of {len(tried):,} that were tried: is it the one that was asked?"
+        f"{readable[best]:,} of {len(tried):,} that were tried (is it the one that was asked?)"
     )
 
 
