@@ -28,7 +28,7 @@ def flipped(n: int, lost: int, gained: int) -> tuple[dict[str, list[Answer]], di
     return answers(base), answers(cand)
 
 
-def one(folder: Path, lost: int, gained: int, points: float = 1.0, n: int = 12_000) -> Mapping[str, Any]:
+def one(folder: Path, lost: int, gained: int, points: float = 1.0, n: int = 3_000) -> Mapping[str, Any]:
     base, cand = flipped(n, lost, gained)
     found = judged(folder, margins(mmlu_pro=points), Made("a", base), Made("b", cand))
     verdict: Mapping[str, Any] = found["rows"][0]["verdict"]
@@ -36,15 +36,15 @@ def one(folder: Path, lost: int, gained: int, points: float = 1.0, n: int = 12_0
 
 
 def test_pass_fail_and_undecided(tmp_path: Path) -> None:
-    passed = one(tmp_path / "r1", 300, 300)
+    passed = one(tmp_path / "r1", 20, 20)
     assert (passed["call"], passed["label"], passed["wanted"]) == ("pass", "pass", None)
     assert passed["lower"] > -0.01
-    failed = one(tmp_path / "r2", 500, 300)
+    failed = one(tmp_path / "r2", 60, 10)
     assert (failed["call"], failed["rule"]) == ("fail", "inferior")
     assert failed["upper"] < -0.01
-    lossy = one(tmp_path / "r3", 350, 290)
+    lossy = one(tmp_path / "r3", 22, 7)
     assert (lossy["call"], lossy["label"]) == ("pass", "pass, with a detectable loss")
-    significant = one(tmp_path / "r4", 400, 300)
+    significant = one(tmp_path / "r4", 30, 5)
     assert (significant["call"], significant["rule"]) == ("fail", "significant loss")
 
 
@@ -125,7 +125,7 @@ def test_no_margins_no_verdict(tmp_path: Path) -> None:
 def suite(lost: Mapping[str, tuple[int, int]]) -> list[Made]:
     cells: list[Made] = []
     for task, flips in lost.items():
-        base, cand = flipped(4000, *flips)
+        base, cand = flipped(1000, *flips)
         cells += [Made("a", base, task), Made("b", cand, task)]
     return cells
 
@@ -133,7 +133,7 @@ def suite(lost: Mapping[str, tuple[int, int]]) -> list[Made]:
 def test_a_release_needs_every_critical_benchmark_and_the_mean(tmp_path: Path) -> None:
     gate = margins(mmlu_pro=2, gsm8k=2, gpqa_diamond=2)
     gate.suite_points = 1.0
-    even = {task: (60, 60) for task in gate.margins}
+    even = {task: (4, 4) for task in gate.margins}
     found = judged(tmp_path / "r1", gate, *suite(even))["releases"]["b"]
     assert (found["call"], found["missing"]) == ("pass", [])
     assert found["suite_mean"]["call"] == "pass"
@@ -148,10 +148,10 @@ def test_a_release_needs_every_critical_benchmark_and_the_mean(tmp_path: Path) -
         ]
         == "pass"
     )
-    broken = judged(tmp_path / "r4", gate, *suite(even | {"gpqa_diamond": (300, 60)}))["releases"]["b"]
+    broken = judged(tmp_path / "r4", gate, *suite(even | {"gpqa_diamond": (75, 15)}))["releases"]["b"]
     assert broken["call"] == "fail"
     assert broken["reason"].startswith("GPQA Diamond fails: ")
-    drained = judged(tmp_path / "r5", gate, *suite({task: (140, 80) for task in gate.margins}))["releases"]["b"]
+    drained = judged(tmp_path / "r5", gate, *suite({task: (18, 3) for task in gate.margins}))["releases"]["b"]
     assert drained["suite_mean"]["call"] == "fail"
 
 
@@ -190,8 +190,8 @@ def test_missing_answers_never_change_a_verdict_silently(tmp_path: Path) -> None
         return {item: [Answer(None)] if rng.random() < share else row for item, row in arm.items()}
 
     gate = margins(mmlu_pro=2)
-    for number, (flips, whole) in enumerate([((60, 60), "pass"), ((700, 60), "fail")]):
-        base, cand = flipped(4000, *flips)
+    for number, (flips, whole) in enumerate([((15, 15), "pass"), ((175, 15), "fail")]):
+        base, cand = flipped(1000, *flips)
         assert (
             judged(tmp_path / f"w{number}", gate, Made("a", base), Made("b", cand))["rows"][0]["verdict"]["call"]
             == whole
@@ -210,8 +210,8 @@ def test_missing_answers_never_change_a_verdict_silently(tmp_path: Path) -> None
             "wanted"
         ]["text"]
     )
-    base, cand = flipped(4000, 60, 60)
-    few = judged(tmp_path / "few", gate, Made("a", base), Made("b", without(cand, 0.001)), allow=0.01)["rows"][0]
+    base, cand = flipped(1000, 4, 4)
+    few = judged(tmp_path / "few", gate, Made("a", base), Made("b", without(cand, 0.003)), allow=0.01)["rows"][0]
     assert few["verdict"]["call"] == "pass"
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -126,14 +127,22 @@ NOT_A_VERDICT = {
 }
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that no case of ``NOT_A_VERDICT`` changes."""
+    folder = tmp_path_factory.mktemp("unchanged")
+    made(folder, 20, 20)
+    return folder
+
+
 @pytest.mark.parametrize("case", NOT_A_VERDICT)
-def test_what_is_no_verdict_has_another_code(tmp_path: Path, case: str) -> None:
+def test_what_is_no_verdict_has_another_code(unchanged: Path, case: str) -> None:
     words, code = NOT_A_VERDICT[case]
-    made(tmp_path, 20, 20)
-    done = evalsuite(tmp_path, *words)
+    done = evalsuite(unchanged, *words)
     assert done.returncode == code
     assert done.stderr.startswith("evalsuite: ")
     assert "Traceback" not in done.stderr
+    assert not list(unchanged.rglob("verdict.json"))
 
 
 def test_a_lone_model_and_other_questions_are_no_verdict(tmp_path: Path) -> None:
@@ -256,8 +265,9 @@ def test_a_signal_is_no_verdict(tmp_path: Path, number: signal.Signals) -> None:
             try:
                 held = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
-                if error.errno != errno.ENXIO:  # nobody reads yet
+                if error.errno != errno.ENXIO:  # it is not opened for reading yet
                     raise
+                time.sleep(0.02)
         for _ in range(12):  # one that arrives between Python's look at signals and the read waits for the next
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):

@@ -48,7 +48,7 @@ MIRRORED = ([[0, 1, 1], [0, 0, 1], [0, 0, 0]], [[0, 0, 1], [0, 1, 1], [0, 0, 0]]
 """Differences that are their own mirror image: their interval must be one, too."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example(data=MIRRORED, kind="plain")
 @example(data=MIRRORED, kind="weights")
 @example(data=([[0, 0, 0], [0, 0, 1]], [[0, 1, 1], [1, 1, 1]]), kind="plain")  # equal but for rounding
