@@ -40,8 +40,8 @@ def test_losses_on_few_items_do_not_pass(case: unfriendly.Case) -> None:
 
 
 def test_identical_suites_are_rarely_marked() -> None:
-    found = identical.marked(40)
-    assert max(found.fail, found.star, found.anomalous) <= 0.05 + 3 * sqrt(0.05 * 0.95 / 40)
+    found = identical.marked(25)
+    assert max(found.fail, found.star, found.anomalous) <= 0.05 + 3 * sqrt(0.05 * 0.95 / 25)
     assert found.group_values > 20
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.multitest import multipletests
 
 from evalsuite.stats.decision import (
     SUITE_MEAN,
@@ -115,6 +114,8 @@ def test_the_vectorised_rule_is_the_rule(rows: list[tuple[float, float, float, T
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_adjusted_p_values_are_those_of_statsmodels(p_values: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
     ours = adjust(p_values)
     for found, method in ((ours.holm, "holm"), (ours.bh, "fdr_bh")):
         assert list(found) == pytest.approx(list(multipletests(p_values, method=method)[1]))

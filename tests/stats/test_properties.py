@@ -5,7 +5,6 @@ from random import Random
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -259,6 +258,8 @@ def test_a_missing_p_value_keeps_the_family_size() -> None:
 
 
 def test_weights_and_clusters_agree_with_statsmodels() -> None:
+    import statsmodels.api as sm
+
     rng = np.random.default_rng(11)
     values, weights, clusters = rng.normal(size=40), rng.integers(1, 5, 40).astype(float), rng.integers(0, 9, 40)
     fit = sm.WLS(values, np.ones(40), weights=weights).fit(cov_type="cluster", cov_kwds={"groups": clusters})

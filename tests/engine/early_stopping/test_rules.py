@@ -163,13 +163,13 @@ def test_finish_order_changes_nothing_and_faults_are_never_wrong_answers(tmp_pat
 def test_without_the_option_nothing_changes(tmp_path: Path) -> None:
     with scripted_endpoint(right, model="a") as one, scripted_endpoint(right, model="b") as two:
         models = (("bf16", one.base_url), ("fp8", two.base_url))
-        fixed = sequential(tmp_path, *models, engine=Engine(probe=False))
+        fixed = sequential(tmp_path, *models, engine=Engine(probe=False), task={"options": {"count": 200}})
         assert run(fixed) == Exit.DONE
-        assert len(one.requests) == len(two.requests) == ITEMS
+        assert len(one.requests) == len(two.requests) == 200
         found = manifest(tmp_path, "fp8")
         assert not {"sequential", "stopped"} & found.keys()
         with pytest.raises(BadInput, match=r"begun without engine\.stop=sequential"):
-            run(sequential(tmp_path, *models))
+            run(sequential(tmp_path, *models, task={"options": {"count": 200}}))
         assert manifest(tmp_path, "fp8") == found
     row, _ = judged(tmp_path, 5.0)
     assert row.verdict is not None
@@ -192,21 +192,20 @@ def test_a_sequential_run_does_not_become_a_fixed_one(tmp_path: Path) -> None:
     assert (len(found["items"]), found["stopped"], found["selection"]) == (ITEMS, None, None)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_recorded_baseline_is_not_asked_again(tmp_path: Path, packed: bool) -> None:
+def test_a_recorded_baseline_is_not_asked_again(tmp_path: Path) -> None:
     with scripted_endpoint(right, model="a") as one:
         run(sequential(tmp_path / "old", ("bf16", one.base_url), engine=Engine(probe=False)))
-    brought = tmp_path / "old" / "r"
-    if packed:
-        brought = tmp_path / "bf16.baseline"
-        save(Report(run=["r"], results_dir=str(tmp_path / "old"), model="bf16", to=str(brought)))
-    with scripted_endpoint(lossy, model="b") as two:
-        changed = sequential(tmp_path, ("fp8", two.base_url), points=2.0, baseline_run=str(brought))
-        assert run(changed) == Exit.DONE
-        assert len(two.requests) < ITEMS / 2
-        with pytest.raises(BadInput, match="ask both"):
-            run(sequential(tmp_path / "none", ("fp8", two.base_url)))
-    assert manifest(tmp_path, "fp8")["sequential"]["decision"]["call"] == "fail"
+    packed = tmp_path / "bf16.baseline"
+    save(Report(run=["r"], results_dir=str(tmp_path / "old"), model="bf16", to=str(packed)))
+    for brought in (tmp_path / "old" / "r", packed):
+        results = tmp_path / f"beside {brought.name}"
+        with scripted_endpoint(lossy, model="b") as two:
+            changed = sequential(results, ("fp8", two.base_url), points=2.0, baseline_run=str(brought))
+            assert run(changed) == Exit.DONE
+            assert len(two.requests) < ITEMS / 2
+            with pytest.raises(BadInput, match="ask both"):
+                run(sequential(tmp_path / "none", ("fp8", two.base_url)))
+        assert manifest(results, "fp8")["sequential"]["decision"]["call"] == "fail"
 
 
 def test_two_candidates_share_a_baseline_that_goes_on_for_the_slower_decision(tmp_path: Path) -> None:
