@@ -1,8 +1,8 @@
 """The ``show`` command: a list of runs and cells, or one item in all precisions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from evalsuite.records import OUTCOMES
 from evalsuite.report import console, formats
 from evalsuite.report.console import Column, Table
 from evalsuite.report.formats import Interval
+from evalsuite.sandbox.archives import parse_json
 from evalsuite.store import lock, manifest
 from evalsuite.store.manifest import MANIFEST, read_manifest
 from evalsuite.store.runs import SUPERSEDED, TableCell, archived_cells, find_run, run_cells, run_ids
@@ -245,25 +246,37 @@ def _archived(run: str, folder: Path, path: Path) -> ListedCell:
 
 
 def _score(summary: Mapping[str, Any]) -> _Score:
-    bounds = summary["ci95"]
-    return summary["score"], (bounds[0], bounds[1]) if bounds else None
+    bounds = summary.get("ci95")
+    return summary.get("score"), (bounds[0], bounds[1]) if bounds else None
 
 
 def _summary(cell: TableCell) -> Mapping[str, Any] | None:
     """The content of a cell's ``summary.json``; None unless it is complete and of the present plan and version."""
     summary = _read(cell.folder / "summary.json") or {}
-    fits = summary.get("complete") and summary.get("planned") == cell.planned
+    fits = (
+        {"score", "outcomes"} <= summary.keys() and summary.get("complete") and summary.get("planned") == cell.planned
+    )
     return summary if fits and summary.get("version") == cell.manifest["version"] else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a ``summary.json``; None where there is none, or one with values that no summary has."""
     if not path.is_file():
         return None
     try:
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
+        summary = parse_json(path.read_bytes())
+    except ValueError:
         return None
-    return summary
+    return summary if isinstance(summary, dict) and _is_sound(summary) else None
+
+
+def _is_sound(summary: Mapping[str, Any]) -> bool:
+    outcomes, bounds = summary.get("outcomes", {}), summary.get("ci95")
+    if not isinstance(outcomes, dict) or not (bounds is None or (isinstance(bounds, list) and len(bounds) == 2)):
+        return False
+    shares = [share for share in (summary.get("score"), *(bounds or ())) if share is not None or bounds]
+    counts = [*outcomes.values(), summary.get("samples") or 0]
+    return all(type(share) in (int, float) and isfinite(share) for share in shares) and set(map(type, counts)) <= {int}
 
 
 def _item(settings: Report) -> "tuple[list[Answers], list[int]]":

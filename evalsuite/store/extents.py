@@ -127,6 +127,8 @@ def check(manifest: Mapping[str, Any]) -> None:
             raise ValueError("an entry of extents has no list of items")
         if type(entry.get("repeats")) is not int or not {"limit", "groups", "ids", "declared", "at"} <= entry.keys():
             raise ValueError("an entry of extents is incomplete")
+        if type(entry["declared"]) is not bool or not isinstance(entry["limit"], int | None) or entry["repeats"] < 1:
+            raise ValueError("an entry of extents holds a value of another type")
 
 
 def _name(manifest: Mapping[str, Any]) -> str:

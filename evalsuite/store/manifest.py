@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.records import SCHEMA
@@ -33,7 +33,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise BadInput(f"{folder} is not a cell: it has no {MANIFEST}") from None
     except OSError as error:
@@ -50,6 +50,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest  # type: ignore[no-any-return]
 
 
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
 MAX_SAMPLES = 10_000_000
 """Most items x repeats of a cell."""
 _NAME, _OBJECT = (str, type(None)), (dict, type(None))
@@ -58,6 +62,13 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "total_items": (int,), "repeats": (int,), "imported": _OBJECT, "server": (list,), "selection": _OBJECT,
 }  # fmt: skip
 """Key of a manifest -> its types."""
+_OPTIONAL_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("extents", "idle", "flags", "varies"), (list, type(None))),
+    **dict.fromkeys(("accepted", "log_agreement", "data", "quantized", "sampling_origin"), _OBJECT),
+    **dict.fromkeys(("demo", "gated", "part_declared"), (bool, type(None))),
+    **dict.fromkeys(("precision", "same_as", "unread"), _NAME),
+}
+"""Key that a manifest may lack -> its types."""
 _IDENTITY_TYPES: Mapping[str, tuple[type, ...]] = {
     "model": (str,), "checkpoint": _NAME, "revision": _NAME, "thinking": (bool, type(None)), "task": (str,),
     "adapter": (str,), "protocol": (str,), "variant": (str,), "options": (dict,), "sampling": _OBJECT,
@@ -74,10 +85,18 @@ def check_manifest(manifest: Any) -> None:
         raise ValueError("it is no JSON object")
     _check_types("", manifest, _TYPES)
     _check_types("identity.", manifest["identity"], _IDENTITY_TYPES)
+    _check_types("", manifest, {key: kinds for key, kinds in _OPTIONAL_TYPES.items() if key in manifest})
+    texts = [(key, value) for key in ("idle", "flags", "varies") for value in manifest.get(key) or ()]
+    texts += [(f"accepted.{what}", reason) for what, reason in (manifest.get("accepted") or {}).items()]
+    counts = (manifest.get("log_agreement") or {}).items()
+    wrong = [key for key, value in texts if not isinstance(value, str)]
+    wrong += [f"log_agreement.{key}" for key, value in counts if type(value) is not int or value > MAX_SAMPLES]
+    if wrong:
+        raise ValueError(f"{wrong[0]} holds a value of another type")
     items, repeats = manifest["items"], manifest["repeats"]
     if set(map(type, items)) - {str} or len(set(items)) < len(items):
         raise ValueError("items is no list of different ids")
-    if repeats < 1 or len(items) * repeats > MAX_SAMPLES or manifest["total_items"] < 0:
+    if repeats < 1 or len(items) * repeats > MAX_SAMPLES or not 0 <= manifest["total_items"] < 1 << 40:
         raise ValueError(f"it plans {len(items):,} items x {repeats} repeats of {manifest['total_items']}")
     if not re.fullmatch(r"\d{1,6}\.\d{1,6}", manifest["version"]):
         raise ValueError(f"version {manifest['version'][:100]!r} is none")
