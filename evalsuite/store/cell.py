@@ -246,10 +246,13 @@ class Cell:
 
     @property
     def set_aside(self) -> int:
-        """Number of items that the manifest on disk planned and this command, which asks for fewer, does not; 0 for a
-        new cell."""
+        """Number of items with a reply or score on disk that the manifest on disk planned and this command, which asks
+        for fewer, does not; 0 for a new cell."""
         before = self._seen.manifest
-        return 0 if before is None or self._redo else len(set(before["items"]) - set(self.manifest["items"]))
+        if before is None or self._redo:
+            return 0
+        answered = {item for (item, _), attempt in self._index.items() if attempt.replies or attempt.outcome}
+        return len(answered.intersection(before["items"]).difference(self.manifest["items"]))
 
     @property
     def is_open(self) -> bool:

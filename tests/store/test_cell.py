@@ -62,6 +62,17 @@ def test_a_grown_cell_is_read_anew_although_an_older_parquet_is_there(tmp_path: 
     assert read_manifest(folder)["repeats"] == 2
 
 
+def test_a_smaller_command_counts_the_answers_that_it_sets_aside_not_the_items(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "fp8" / "toy"
+    write(folder, ["0", "7"], manifest(items=9))
+    with JournalWriter() as commits:
+        for items, aside in ((9, 0), (8, 0), (7, 1)):
+            cell = open_cell(folder, manifest(items=items), commits)
+            assert cell.set_aside == aside
+            cell.close()
+            write(folder, [], manifest(items=9))
+
+
 def test_a_failed_sample_is_asked_again_and_a_wrong_one_never(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "fp8" / "toy"
     write(folder, ["0", "1"], v0=None, v1=0.0)
