@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 SCHEMA = 1
 """Version of every file that other programs read (manifest, journal, summary, comparison)."""
 
@@ -200,6 +202,12 @@ def call_in_text(text: str) -> bool:
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_PLAIN_SORTED = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 def canonical_sha(value: Any) -> str:
@@ -207,7 +215,21 @@ def canonical_sha(value: Any) -> str:
 
     Lone surrogates are kept. Raises ``TypeError`` for a value that JSON cannot hold.
     """
-    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        data = b"" if _has_other_float(value) else orjson.dumps(value, option=_PLAIN_SORTED)
+    except TypeError:  # a surrogate, an integer beyond 64 bits, another type
+        data = b""
+    return hashlib.sha256(data or _CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _has_other_float(value: Any) -> bool:
+    """Whether a JSON value holds a float that orjson may write otherwise than the standard library: with an exponent,
+    or not finite."""
+    if isinstance(value, float):
+        return not set("en").isdisjoint(repr(value))
+    if isinstance(value, dict):
+        return any(map(_has_other_float, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_has_other_float, value))
 
 
 def data_sha(items: tuple[Item, ...]) -> str:

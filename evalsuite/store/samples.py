@@ -305,7 +305,7 @@ def _rows(
     The fields of the reply are those of the model's last one, empty for a failed attempt. ``texts=False`` leaves
     ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no version writes.
     """
-    identity = manifest["identity"]
+    cell = manifest["identity"]["task"], manifest["identity"]["variant"], folder.parent.name
     place = {item: number for number, item in enumerate(manifest["items"])}
     with journal.reading() as event_at:
         for key in sorted(index, key=lambda key: (key[1], place.get(key[0], len(place)), key[0])):
@@ -314,9 +314,10 @@ def _rows(
                 continue
             event = event_at(attempt.score.path, attempt.score.offset)
             reply: dict[str, Any] = {}
-            if attempt.last is not None and event["outcome"] != "failed":
-                reply = checked_reply(event_at(attempt.last.path, attempt.last.offset), attempt.last)
-            row = sample_row(identity["task"], identity["variant"], folder.parent.name, event, reply)
+            last = attempt.last
+            if last is not None and event["outcome"] != "failed":
+                reply = checked_reply(event_at(last.path, last.offset), last)
+            row = sample_row(*cell, event, reply)
             yield row if texts else {**row, "text": "", "reasoning": ""}
 
 

@@ -224,25 +224,25 @@ def _windows(spans: Sequence[Span]) -> list[Span]:
     return windows
 
 
-def _to_busy_time(spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]) -> list[Span]:
-    """Return the requests with times in seconds of busy time, which does not advance between windows.
+def _to_busy_time(
+    spans: Sequence[Span], windows: Sequence[Span], offsets: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return the requests with times in seconds of busy time, which does not advance between windows: (n, 2).
 
     ``windows``: (start, end) of each stretch with requests; ``offsets``: busy seconds at which each window begins.
     """
+    times: np.ndarray[Any, Any] = np.array(spans)
     begins = np.array([start for start, _ in windows])
-    shifted: list[Span] = []
-    for start, end in spans:
-        number = int(np.searchsorted(begins, start, side="right")) - 1
-        shift = float(offsets[number]) - windows[number][0]
-        shifted.append((start + shift, end + shift))
-    return shifted
+    numbers = np.searchsorted(begins, times[:, 0], side="right") - 1
+    times += (offsets[numbers] - begins[numbers])[:, None]
+    return times
 
 
-def _mean_in_flight(spans: Sequence[Span], edges: np.ndarray[Any, Any]) -> list[float]:
-    """Return the mean number of open ``spans`` in each step between two ``edges`` (seconds): their overlap with it,
-    divided by its width.
+def _mean_in_flight(spans: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> list[float]:
+    """Return the mean number of open ``spans`` (n, 2) in each step between two ``edges`` (seconds): their overlap with
+    it, divided by its width.
     """
-    starts, ends = (np.sort(np.array(side)) for side in zip(*spans, strict=True))
+    starts, ends = np.sort(spans, axis=0).T
 
     def worked(until: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the summed seconds of all requests before each moment in ``until``, same shape."""
