@@ -1,7 +1,8 @@
 """The files of ``conf/``, shipped and the user's own: their names, and the errors for files that are wrong."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -104,23 +105,62 @@ def folders(config_dir: str | None) -> tuple[Path, ...]:
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file.
 
-    Raises ``BadInput``, naming the file and the line, for invalid YAML, another value, or a file that cannot be read.
+    Raises ``BadInput``, naming the file and the line, for invalid YAML, a key that is there twice, another value, or a
+    file that cannot be read.
     """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, absent where PyYAML has no libyaml
-    try:
-        content = yaml.load(file.read_text("utf-8"), loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise BadInput(f"{file}{line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror or error}") from None
+    with yaml_faults(file):
+        opened = loader(file.read_text("utf-8"))
+        try:
+            node = opened.get_single_node()
+            if node is not None:
+                _refuse_doubles(node, {})
+            content = None if node is None else opened.construct_document(node)
+        finally:
+            opened.dispose()
     if not isinstance(content, dict | None):
         raise BadInput(f"{file}: must hold keys with values (key: value), not a {type(content).__name__}")
     return content or {}
+
+
+@contextmanager
+def yaml_faults(file: Path) -> Iterator[None]:
+    """A ``with`` block that reads the YAML file ``file``: what it raises for the file's content becomes ``BadInput``,
+    which names file and line."""
+    import yaml
+
+    try:
+        yield
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise BadInput(f"{file}{line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise BadInput(f"{file}: not valid YAML: it is nested too deeply, or holds itself") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:  # PyYAML's, for odd values
+        raise BadInput(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def _refuse_doubles(node: Any, checked: dict[int, bool]) -> None:
+    """Raise ``MarkedYAMLError`` for a mapping at or below a YAML node that has a plain key twice, and
+    ``RecursionError`` for a node that holds itself; ``checked``: id of a node -> whether all of it was checked."""
+    import yaml
+
+    if not checked.setdefault(id(node), False):
+        keys: set[str] = set()
+        for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+            key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(problem=f"found duplicate key {key.value}", problem_mark=key.start_mark)
+                keys.add(key.value)
+            if checked.get(id(value)) is False:
+                raise RecursionError
+            _refuse_doubles(value, checked)
+        checked[id(node)] = True
 
 
 def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

@@ -1,6 +1,28 @@
-"""Margins against the benchmarks that a run asks."""
+"""The values of a gate, and its margins against the benchmarks that a run asks."""
 
-from evalsuite.config.settings import Run
+from collections.abc import Iterator
+from math import inf
+
+from evalsuite.config.settings import Gate, Run
+
+TIERS = ("critical", "supporting", "advisory")
+
+
+def gate_problems(gate: Gate | None) -> Iterator[str]:
+    """Messages on values of a gate that no verdict can be computed with; none without a gate."""
+    if gate is None:
+        return
+    points = {f"margins.{task}.points": margin.points for task, margin in gate.margins.items()}
+    for key, value in (points | {"suite_points": gate.suite_points}).items():
+        if value is not None and not 0 < value <= 100:
+            yield f"gate.{key}={value}: must be above 0 (percentage points), and at most 100"
+    for task, margin in gate.margins.items():
+        if margin.tier not in TIERS:
+            yield f"gate.margins.{task}.tier={margin.tier}: must be {', '.join(TIERS)}"
+    if not 0 < gate.alpha < 0.5:
+        yield f"gate.alpha={gate.alpha}: must be above 0 and below 0.5"
+    if gate.tokens_ratio_max is not None and not 0 < gate.tokens_ratio_max < inf:
+        yield f"gate.tokens_ratio_max={gate.tokens_ratio_max}: must be above 0"
 
 
 def unmet_margins(run: Run) -> str:

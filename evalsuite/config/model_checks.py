@@ -16,6 +16,8 @@ RESERVED = ("report",)
 """Names of other folders in a run's folder, which no model may have."""
 OURS = ("model", "messages", "prompt", "tools", "stream", "n")
 """Fields that ``server.body`` must not set: they are what is asked, or how the reply is read."""
+MOST = 10_000
+"""Most requests at a time, and most repeats of an item."""
 DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 
 
@@ -34,8 +36,10 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
     if model is None:
         return
     yield from address_problems(f"{key}.base_url", model.base_url)
-    if model.concurrency < 1:
-        yield f"{key}.concurrency={model.concurrency}: must be 1 or more"
+    if not 1 <= model.concurrency <= MOST:
+        yield f"{key}.concurrency={model.concurrency}: must be 1 to {MOST:,}"
+    if model.launch.weights_gb is not None and not 0 < model.launch.weights_gb < 1e6:
+        yield f"{key}.launch.weights_gb={model.launch.weights_gb:g}: must be the size of the weights in GB"
     if model.server.dialect not in DIALECTS:
         yield str(unknown_name(f"{key}.server.dialect", model.server.dialect, DIALECTS))
     for kind in model.server.facts.keys() - {"identity", "precision", "idle"}:

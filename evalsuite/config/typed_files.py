@@ -12,12 +12,14 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
+from omegaconf.errors import OmegaConfBaseException
 
-from evalsuite.config.files import GUEST, config_key, stored_path
+from evalsuite.config.files import GUEST, config_key, stored_path, yaml_faults
 from evalsuite.config.paths import shipped
 from evalsuite.config.report_settings import Report
 from evalsuite.config.schema_types import ANYTHING, Kind, kind_at, typed
 from evalsuite.config.settings import Run, Server
+from evalsuite.errors import BadInput
 
 SCHEME = "evalsuite"
 """Scheme of the folders that ``TypedFiles`` reads, in place of Hydra's own ``file``."""
@@ -40,20 +42,27 @@ class TypedFiles(FileConfigSource):
         """Read a file with the types of the schema; ``task/lm_eval:NAME`` is ``task/lm_eval`` with
         that task of lm-eval.
 
-        Raises ``ConfigLoadError`` if there is no such file.
+        Raises ``ConfigLoadError`` if there is no such file, ``BadInput`` for one that is not valid YAML.
         """
         file = Path(self.path, self._normalize_file_name(stored_path(config_path)))
         if not file.is_file():
             raise ConfigLoadError(f"Config not found : {file}")
-        with file.open(encoding="utf-8") as opened:
+        with yaml_faults(file), file.open(encoding="utf-8") as opened:
             header = ConfigSource._get_header_dict(opened.read(512))
             opened.seek(0)
             content = _load(opened, _kind_of(config_path, header.get("package")))
+        if not isinstance(content, dict | None):
+            raise BadInput(f"{file}: must hold keys with values (key: value), not a {type(content).__name__}")
         if isinstance(content, dict) and config_path.startswith(f"task/{GUEST}"):
             name = config_path.partition("/")[2]
             content.setdefault("options", {})["task"] = name.removeprefix(GUEST)
             header["package"] = f"tasks.{config_key(name)}"
-        config = OmegaConf.create() if content is None else OmegaConf.create(content)
+        try:
+            config = OmegaConf.create({} if content is None else content)
+        except RecursionError:
+            raise BadInput(f"{file}: it is nested too deeply, or holds itself") from None
+        except OmegaConfBaseException as error:
+            raise BadInput(f"{file}: {str(error).splitlines()[0]}") from None
         return ConfigResult(self.provider, f"{SCHEME}://{self.path}", config, header)
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from evalsuite.config.deadline import SLURM, duration, point_in_time, unreadable
 from evalsuite.config.hints import newest_run
+from evalsuite.config.margins import gate_problems
 from evalsuite.config.model_checks import (
+    MOST,
     auxiliary_problems,
     model_name_problems,
     model_problems,
@@ -49,6 +51,7 @@ def check_run(run: Run, command: str = "run") -> None:
         *auxiliary_problems("simulator", run.simulator),
         *_sampling("sampling", run.sampling),
         *_engine(run.engine),
+        *gate_problems(run.gate),
         *_run(run),
         *_launch(run),
     ]
@@ -135,6 +138,7 @@ def check_report(command: str, report: Report) -> None:
         *_output(command, report.output),
         *_data(report.data.kind, report.data.root),
         *auxiliary_problems("judge", report.judge),
+        *gate_problems(report.gate),
     ]
     if problems:
         raise BadInput("\n".join(problems))
@@ -191,8 +195,8 @@ def _data(kind: str, root: str | None) -> Iterator[str]:
 
 
 def _task(key: str, task: Task) -> Iterator[str]:
-    if task.repeats < 1:
-        yield f"{key}.repeats={task.repeats}: must be 1 or more"
+    if not 1 <= task.repeats <= MOST:
+        yield f"{key}.repeats={task.repeats}: must be 1 to {MOST:,}"
     if task.concurrency is not None and task.concurrency < 1:
         yield f"{key}.concurrency={task.concurrency}: must be 1 or more"
     for group, values in task.select.groups.items():

@@ -18,6 +18,7 @@ from pathlib import Path
 from evalsuite.config import files, sampling
 from evalsuite.config.deadline import duration
 from evalsuite.config.files import ConfigSource, read_yaml
+from evalsuite.config.margins import gate_problems
 from evalsuite.config.settings import Gate, Margin, Model, Run
 from evalsuite.errors import BadInput
 from evalsuite.plan import benchmarks, cost, decisions, hardware, recorded, warnings
@@ -136,9 +137,13 @@ def default_gate(source: ConfigSource) -> Gate:
     try:
         content = read_yaml(file)
         margins = {name: Margin(**margin) for name, margin in content.pop("margins").items()}
-        return Gate(margins=margins, **content)
+        gate = Gate(margins=margins, **content)
+        problems = list(gate_problems(gate))
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{file} is no gate ({error}); choose one with gate=NAME") from None
+    if problems:
+        raise BadInput(f"{file}: {'; '.join(problems)}")
+    return gate
 
 
 def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:

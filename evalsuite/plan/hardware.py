@@ -14,6 +14,7 @@ from evalsuite.config.files import ConfigSource, read_yaml
 from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, unknown_name
 
+_MOST_DEVICES = 1_000_000
 MAX_MEMORY_SHARE = 0.8
 """Fraction of a device's memory that weights may take when no source states the number of devices."""
 
@@ -115,14 +116,25 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
     file = source.file(f"hardware/{name}")
     try:
         content = read_yaml(file)
+        parallel, flags = dict(content["tensor_parallel"]), dict(content.get("launch_flags") or {})
+        gpus, memory = content["gpus"], content["memory_gb"]
+        counts = [gpus, *(count for count in parallel.values() if count is not None)]
+        if not all(type(count) is int and 0 < count <= _MOST_DEVICES for count in counts):
+            raise ValueError("gpus and the values of tensor_parallel must be numbers of devices, such as 8")
+        if isinstance(memory, bool) or not 0 < memory < 1e9:
+            raise ValueError("memory_gb must be above 0")
+        if not all(
+            isinstance(words, list) and all(isinstance(word, str) for word in words) for words in flags.values()
+        ):
+            raise ValueError("the values of launch_flags must be lists of texts")
         return Machine(
             name,
             str(content["title"]),
-            int(content["gpus"]),
-            float(content["memory_gb"]),
+            gpus,
+            float(memory),
             str(content.get("model", "")),
-            dict(content["tensor_parallel"]),
-            dict(content.get("launch_flags") or {}),
+            parallel,
+            flags,
             str(content.get("devices_variable", "CUDA_VISIBLE_DEVICES")),
             " ".join(str(content.get("source", "not stated")).split()),
         )

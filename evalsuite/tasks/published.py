@@ -54,7 +54,7 @@ class Card:
 
         None when the card has none.
         """
-        value = (self.row(task) or {}).get("scores", {}).get(column)
+        value = ((self.row(task) or {}).get("scores") or {}).get(column)
         return None if value is None else float(value)
 
     def counts(self, task: str, column: str) -> dict[str, tuple[int, int]]:
@@ -110,4 +110,48 @@ def _read(path: Path) -> Card:
     data = read_yaml(path)
     if not data.get("columns"):
         raise BadInput(f"{path} is not a card: it must hold title, source, columns and rows")
+    try:
+        _check(data)
+    except KeyError as error:
+        raise BadInput(f"{path} is not a card: {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path} is not a card: {error}") from None
     return Card(path.stem, data)
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the types that its readers
+    need: scores and shares of counts are fractions of 1."""
+    _of(data.get("settings") or {}, dict, "settings")
+    keys = [_of(_of(column, dict, "a column")["key"], str, "key of a column") for column in _list(data, "columns")]
+    for column in data["columns"]:
+        _of(column["title"], str, f"title of column {column['key']}")
+    for row in _list(data, "rows"):
+        task = _of(_of(row, dict, "a row")["task"], str, "task of a row")
+        for key, score in _of(row.get("scores") or {}, dict, f"scores of {task}").items():
+            if key not in keys:
+                raise ValueError(f"{task} has a score of {key}, which is no column ({', '.join(keys)})")
+            if score is not None and (
+                isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1
+            ):
+                raise ValueError(f"{task}: the score {score!r} of {key} is no fraction of 1, such as 0.875")
+    for group in _list(data, "groups"):
+        named = [
+            _of(_of(group, dict, "a group")[name], str, f"{name} of a group") for name in ("task", "group", "column")
+        ]
+        for value, entry in _of(group["values"], dict, f"values of {named[1]}").items():
+            right, n = (_of(entry[name], int, f"{name} of {value}") for name in ("correct", "n"))
+            if not 0 <= right <= n or n < 1:
+                raise ValueError(f"{value}: {right} of {n} answers cannot be correct")
+    _list(data, "errata")
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value: list[Any] = _of(data.get(key) or [], list, key)
+    return value
+
+
+def _of(value: Any, kind: type, name: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    return value

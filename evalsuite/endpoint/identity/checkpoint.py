@@ -275,7 +275,14 @@ def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
         return None, ""
     try:
         front = _object(yaml.safe_load(parts[1]))
-    except (yaml.YAMLError, RecursionError):
+    except (
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ):  # PyYAML's, for odd values
         return None, ""
     value = front.get("base_model")
     first = value[0] if isinstance(value, list) and value else value
