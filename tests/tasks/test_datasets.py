@@ -152,33 +152,33 @@ import json, sys
 from evalsuite.tasks.datasets import Source, rows
 from evalsuite.tasks.hub import Dataset, Split
 from evalsuite.errors import BadInput, StorageFailed
-hub, file, revision, n, sha256, gated = json.loads(sys.argv[1])
-split = Split(file, n, ("idx", "text"), sha256)
-try:
-    print(json.dumps(rows("things", Dataset(hub, "main", revision, {"test": split}, gated), "test", Source())))
-except BadInput as error:
-    print("BadInput:", error)
-except StorageFailed as error:
-    print("StorageFailed:", error)
+for word in sys.argv[1:]:
+    file, revision, n, sha256 = json.loads(word)
+    split = Split(file, n, ("idx", "text"), sha256)
+    try:
+        data = Dataset("made/things", "main", revision, {"test": split}, False)
+        print(json.dumps(rows("things", data, "test", Source())))
+    except BadInput as error:
+        print("BadInput:", error)
+    except StorageFailed as error:
+        print("StorageFailed:", error)
 """
 
 
-def load(
-    home: Path,
-    hub: str,
-    file: str = "data/test.parquet",
-    revision: str = REVISION,
-    n: int = 3,
-    sha256: str | None = None,
-    offline: bool = False,
-) -> str:
-    """Load in a process of its own: the hub's client reads its environment when it is imported."""
+def load(home: Path, hub: str, file: str = "data/test.parquet", revision: str = REVISION, offline: bool = False) -> str:
+    """What one process loads, or the error."""
+    return loaded(home, hub, (file, revision, 3, None), offline=offline).strip()
+
+
+def loaded(home: Path, hub: str, *asked: tuple[str, str, int, str | None], offline: bool = False) -> str:
+    """A line for each of the files ``asked`` (file, revision, rows, sha256), loaded in a process of its own: the hub's
+    client reads its environment when it is imported.
+    """
     env = {"HF_HOME": str(home), "HF_ENDPOINT": hub, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
     env |= {"XDG_CACHE_HOME": str(home / "cache")} | ({"HF_HUB_OFFLINE": "1"} if offline else {})
-    given = json.dumps(["made/things", file, revision, n, sha256, False])
-    words = [sys.executable, "-c", LOAD, given]
+    words = [sys.executable, "-c", LOAD, *map(json.dumps, asked)]
     done = subprocess.run(words, env=env, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return done.stdout
 
 
 def parquet() -> bytes:
@@ -205,16 +205,13 @@ def test_a_pinned_file_is_downloaded_once_and_then_needs_no_network(tmp_path: Pa
 def test_csv_and_content_checks(tmp_path: Path) -> None:
     content = b'idx,text\n0,"two\nlines"\n1,"a, b"\n'
     with serving(Hub(content)) as hub:
-        assert json.loads(load(tmp_path, hub.url, "data/test.csv", n=2)) == [
-            {"idx": "0", "text": "two\nlines"},
-            {"idx": "1", "text": "a, b"},
-        ]
-        sha256 = hashlib.sha256(content).hexdigest()
-        assert load(tmp_path, hub.url, "data/test.csv", n=2, sha256=sha256).startswith("[")
-        assert "has another content than its card states" in load(
-            tmp_path, hub.url, "data/test.csv", n=2, sha256="0" * 64
-        )
-        assert "has 2 rows, its card states 3" in load(tmp_path, hub.url, "data/test.csv")
+        stated = ((2, None), (2, hashlib.sha256(content).hexdigest()), (2, "0" * 64), (3, None))
+        asked = (("data/test.csv", REVISION, n, sha256) for n, sha256 in stated)
+        plain, checked, other, short = loaded(tmp_path, hub.url, *asked).splitlines()
+    assert json.loads(plain) == [{"idx": "0", "text": "two\nlines"}, {"idx": "1", "text": "a, b"}]
+    assert checked == plain
+    assert "has another content than its card states" in other
+    assert "has 2 rows, its card states 3" in short
 
 
 def test_gated_absent_and_unreachable(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_sglang_choices(text: str, letter: str | None, stage: str) -> None:
     assert (found.answer, found.stage) == (letter, stage)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_the_explicit_forms_are_the_published_ones(text: str) -> None:
     published = [
@@ -93,7 +93,7 @@ def test_the_explicit_forms_are_the_published_ones(text: str) -> None:
     assert set(mmmu._explicit(text)) == set(published)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(digits, max_size=16).map("".join))
 def test_the_numbers_are_the_published_ones(text: str) -> None:
     assert mmmu._numbers(text) == [number for pattern in NUMBERS for number in re.findall(pattern, text)]

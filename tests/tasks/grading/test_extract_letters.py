@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ PIECES = (
 texts = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(texts)
 def test_every_chain_equals_the_published_one_on_short_texts(text: str) -> None:
     letter, stage, hits = published.aa_v3(text)
@@ -31,13 +32,14 @@ def test_every_chain_equals_the_published_one_on_short_texts(text: str) -> None:
     assert extract.boxed_chain(text, TEN).answer == published.nemo_skills(text)
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "model", ["Meta-Llama-3-70B", "Meta-Llama-3_1-70B", "Meta-Llama-3_1-70B-Instruct", "Qwen1.5-72B-Chat"]
 )
-def test_every_chain_equals_the_published_one_on_real_answers(model: str) -> None:
+def test_every_chain_equals_the_published_one_on_real_answers(model: str, step: int) -> None:
     compared = 0
     with gzip.open(shared_data() / "mmlu_pro" / f"outputs_{model}.jsonl.gz", "rt", encoding="utf-8") as file:
-        for line in file:
+        for line in islice(file, None, None, step):
             text = json.loads(line)["output"]
             if len(text) >= 1200:
                 continue
@@ -45,7 +47,7 @@ def test_every_chain_equals_the_published_one_on_real_answers(model: str) -> Non
             assert extract.aa_chain(text, TEN).answer == published.aa_v3(text)[0]
             assert extract.official_chain(text, TEN).answer == published.official(text)
             assert extract.boxed_chain(text, TEN).answer == published.nemo_skills(text)
-    assert compared > 8_000
+    assert compared > 8_000 / step
 
 
 @pytest.mark.parametrize(
