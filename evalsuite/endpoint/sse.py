@@ -120,6 +120,11 @@ class Template:
         self.tries = 0
         """Events that were taken for the known one so far."""
 
+    @property
+    def known(self) -> bool:
+        """Whether an event is learnt."""
+        return self._prefix is not UNKNOWN
+
     def text(self, payload: bytes) -> str | None:
         """The text (may be empty) of an event that is otherwise equal to the learnt one; None: it is not, and must be
         parsed."""

@@ -25,6 +25,8 @@ SIZE_PER_TOKEN = 512
 """A reply longer than this times ``max_tokens`` (plus 1 MB) is not an answer; an event has about 250 bytes."""
 DOUBLED = 1.1
 """More events than this times the generated tokens, and the surplus repeats the event before: chunks came twice."""
+ALONE = 4
+"""Events of a read that are taken singly, while none is known, before all are: the role, an empty text, a text."""
 SHOWN = 120
 """First bytes of unreadable data that a message shows."""
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -93,7 +95,7 @@ class ReplyStream:
             return
         lines = self._reader.lines(chunk)
         if lines.find(END, 0, -len(END)) >= 0:  # more than one event; a single one costs less by itself
-            lines = self._take_known(lines)
+            lines = self._take_together(lines)
         for payload in self._reader.payloads(lines):
             self._take(payload)
 
@@ -141,6 +143,17 @@ class ReplyStream:
             if self.first is None:
                 self.first = time.monotonic()
         self._last = payload
+
+    def _take_together(self, lines: bytes) -> bytes:
+        """Take the events at the beginning of ``lines`` that are known but for their texts, after at most ``ALONE``
+        from which one may be learnt; returns the lines behind them."""
+        for _ in range(ALONE):
+            if self._template.known:
+                return self._take_known(lines)
+            first, end, lines = lines.partition(END)
+            for payload in self._reader.payloads(first + end):
+                self._take(payload)
+        return lines
 
     def _take_known(self, lines: bytes) -> bytes:
         """Take the events at the beginning of ``lines`` that are known but for their texts, as ``add`` would take each
