@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
@@ -37,14 +37,17 @@ def load(*overrides: str) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", SUITES)
-def test_every_model_composes_with_every_suite(suite: str) -> None:
-    for model in MODELS:
-        run = load(f"model={model}", f"suite={suite}")
-        assert list(run.models) == [model]
+def test_every_model_composes_with_every_suite() -> None:
+    """All models together with each suite, and each model alone with one suite and with a task."""
+    together = [(MODELS, suite) for suite in SUITES]
+    for models, suite in (*together, *(([model], suite) for model, suite in zip(MODELS, cycle(SUITES), strict=False))):
+        run = load(f"model=[{','.join(models)}]", f"suite={suite}")
+        assert list(run.models) == models
         assert run.suite == suite
         assert run.tasks
         assert run.tasks.keys() <= set(TASKS)
+        if len(models) == 1:
+            assert list(load(f"model={models[0]}", "task=gsm8k").models) == models
 
 
 @pytest.fixture(scope="module")

@@ -51,13 +51,23 @@ class Import(NamedTuple):
     name: str
 
 
+owners = cache(packages_distributions)
+"""Top level module -> the distributions that have it; half a second."""
+
+
+def parsed(folder: str) -> Iterator[tuple[str, ast.Module]]:
+    """Yield the Python files below a folder: path from the root, syntax tree."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
 @cache
 def imports(folder: str) -> tuple[Import, ...]:
     """Imports of other packages anywhere in the Python files below a folder, `import_module("...")` included."""
     return tuple(
         found
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for found in _imports(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for file, tree in parsed(folder)
+        for found in _imports(file, tree)
         if _top(found.module) not in (*OURS, *sys.stdlib_module_names)
     )
 
@@ -68,10 +78,14 @@ def _imports(file: str, tree: ast.AST) -> Iterator[Import]:
             yield from (Import(file, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (Import(file, node.module, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "importorskip")):
+        elif isinstance(node, ast.Call) and _called(node.func).endswith(("import_module", "importorskip")):
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield Import(file, first.value, "")
+
+
+def _called(function: ast.expr) -> str:
+    return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
 def _top(module: str) -> str:
@@ -80,7 +94,7 @@ def _top(module: str) -> str:
 
 def distributions(folder: str) -> set[str]:
     """Normalised names of the distributions that a folder imports; a package that is not here counts by its own."""
-    known = packages_distributions()
+    known = owners()
     return {
         min((normal(name) for name in known.get(top, [top])), key=len)
         for top in {_top(found.module) for found in imports(folder)}
@@ -137,11 +151,10 @@ def test_every_dependency_is_used() -> None:
 def test_only_what_extras_bring_may_be_missing() -> None:
     """A module level import of an extra would break the plain installation."""
     extras = declared("extras")["all"] - declared("core")["core"]
-    known = packages_distributions()
-    for path in sorted((ROOT / "evalsuite").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    known = owners()
+    for file, tree in parsed("evalsuite"):
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-        for found in _imports(path.relative_to(ROOT).as_posix(), top):
+        for found in _imports(file, top):
             names = {normal(name) for name in known.get(_top(found.module), [_top(found.module)])}
             assert not names & extras, found
 
