@@ -5,7 +5,6 @@ value of another family stands in.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,8 @@ FILES = (
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]{0,39}")
 _LARGEST = 50 * 2**20
+_MOST = 1e15
+"""Larger numbers are no sampling."""
 _SWITCHES = ("enable_thinking", "thinking")
 """Variables of public chat templates that switch thinking."""
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
@@ -108,13 +109,13 @@ def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
     """Request field -> value as ``generation_config.json`` states it (``max_tokens``: its ``max_new_tokens``);
     ``do_sample: false`` without a temperature is temperature 0.
 
-    Fields that it does not state, or not as finite numbers, are left out.
+    Fields that it does not state, or not as numbers that a request can hold, are left out.
     """
     config = files.json("generation_config.json")
     stated: dict[str, Any] = {}
     for name in NAMES:
         value = config.get("max_new_tokens" if name == "max_tokens" else name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST:
             stated[name] = int(value) if name in ("top_k", "max_tokens") else float(value)
     if config.get("do_sample") is False and "temperature" not in stated:
         stated["temperature"] = 0.0
@@ -243,12 +244,19 @@ def _variables(template: str) -> set[str]:
     """
     import jinja2
     from jinja2 import meta
+    from jinja2.sandbox import SandboxedEnvironment
 
-    environment = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"])
+    @jinja2.pass_context
+    def not_computed(context: jinja2.runtime.Context, *arguments: object) -> None:
+        """Stands for every filter: one that asks for a context is not computed ahead."""
+
+    environment = SandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    environment.intercepted_binops = frozenset(environment.default_binop_table)  # nor are 'x' * 10**12 or 9**9**9
+    environment.filters = dict.fromkeys(environment.filters, not_computed)
     text = re.sub(r"{%-?\s*(end)?generation\s*-?%}", "", template)
     try:
         return meta.find_undeclared_variables(environment.parse(text))
-    except (jinja2.TemplateError, RecursionError):
+    except (jinja2.TemplateError, RecursionError, ValueError):  # ValueError: a number of over 4,300 digits
         return {name for name in (*_SWITCHES, "reasoning_effort") if re.search(rf"(?<![\w.'\"]){name}\b", text)}
 
 
