@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,6 +102,8 @@ def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
             continue
         if isinstance(one, str) and len(one) > LONGEST_TEXT:
             flat[f"{prefix}{key}"] = f"sha256:{hashlib.sha256(one.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+        elif isinstance(one, float) and not isfinite(one):  # JSON of a manifest has no such number
+            flat[f"{prefix}{key}"] = str(one)
         elif isinstance(one, str | int | float | bool) or one is None:
             flat[f"{prefix}{key}"] = one
         elif isinstance(one, Mapping) and depth > 1:
@@ -164,7 +167,7 @@ def _contents(folder: Path) -> dict[str, Any]:
     sampling = _json(folder / "generation_config.json")
     for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "do_sample"):
         facts[f"file.generation_config.{name}"] = sampling.get(name)
-    return {name: value for name, value in facts.items() if value is not None}
+    return {name: value for name, value in scalars(facts).items() if value is not None}
 
 
 def _tokenizer_sha(folder: Path) -> str | None:
@@ -208,7 +211,7 @@ def _folder(named: str, base_url: str, revision: str | None) -> Path | None:
     home = os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface")  # noqa: PTH111  # never fails
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub") / f"models--{named.replace('/', '--')}"
     ref = cache / "refs" / (revision or "main")
-    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+    commit = ref.read_text(encoding="utf-8", errors="replace").strip() if ref.is_file() else revision
     found = cache / "snapshots" / commit if commit else None
     return found if found is not None and found.is_dir() else None
 

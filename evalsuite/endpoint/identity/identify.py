@@ -165,7 +165,7 @@ def _json(response: Response) -> Any:
 
 
 def _served_name(model: Model, listed: list[dict[str, Any]]) -> str:
-    names = [str(entry.get("id")) for entry in listed]
+    names = [str(entry["id"]) for entry in listed if entry.get("id")]
     lists_cache = model.server.dialect == "transformers"  # the models of the hub's cache, whatever it was started with
     if model.served_name != "auto":
         if names and model.served_name not in names and not lists_cache:

@@ -257,6 +257,15 @@ def test_files_of_another_shape_give_no_facts_and_no_error(tmp_path: Path, odd: 
     assert len(checkpoint_facts({"model_path": str(tmp_path)}, "", None)["file.tokenizer"]) == 16
 
 
+def test_numbers_that_no_manifest_holds_are_texts_and_lists_no_facts(tmp_path: Path) -> None:
+    sampling = {"temperature": float("nan"), "top_p": float("inf"), "top_k": [1], "do_sample": {"x": [float("nan")]}}
+    for name, content in (("config.json", {"dtype": ["x"]}), ("generation_config.json", sampling)):
+        (tmp_path / name).write_text(json.dumps(content))
+    facts = checkpoint_facts({"model_path": str(tmp_path)}, "", None)
+    assert json.loads(json.dumps(facts, allow_nan=False))["file.generation_config.temperature"] == "nan"
+    assert not {"file.generation_config.top_k", "file.dtype"} & facts.keys()
+
+
 def test_the_hubs_cache_gives_the_revision_of_a_local_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     cache = tmp_path / "models--org--model"
