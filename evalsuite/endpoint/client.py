@@ -86,14 +86,15 @@ class Client:
         body = encode(fields)
         answered = False
         try:
-            async with asyncio.timeout(limits.first - limits.began) as timer:
+            async with asyncio.timeout_at(limits.first) as timer:
                 async with self.transport.post(path, body) as response:
                     answered = True
                     await self._read(response, request, stream, limits, timer)
         except TimeoutError as error:
             if isinstance(error, aiohttp.ClientError):  # a new connection took longer than engine.connect_seconds
                 raise connection_fault(error, self.model) from None
-            raise _late(stream, limits) from None
+            whole = timer.expired() and timer.when() == limits.whole
+            raise _late(stream, limits.passed(), whole=whole) from None
         except (aiohttp.ClientError, OSError) as error:
             if answered:
                 raise broken_fault(error, self.model, limits.passed(), stream.lost) from None
@@ -102,14 +103,14 @@ class Client:
         return self._reply(request, stream, limits)
 
     def _limits(self, request: Request, longest: float | None) -> RequestLimits:
-        began, engine = time.monotonic(), self.engine
+        began, now, engine = time.monotonic(), asyncio.get_running_loop().time(), self.engine
         stated = [seconds for seconds in (longest, engine.total_seconds) if seconds is not None]
         if streams(self.model, request):
-            whole = began + min(stated, default=math.inf)
-            return RequestLimits(began, min(began + engine.first_token_seconds, whole), engine.idle_seconds, whole)
+            whole = now + min(stated, default=math.inf)
+            return RequestLimits(began, min(now + engine.first_token_seconds, whole), engine.idle_seconds, whole)
         if not stated:
             stated = [unmeasured_seconds(request.sampling.get("max_tokens"), engine.first_token_seconds)]
-        whole = began + min(stated)
+        whole = now + min(stated)
         return RequestLimits(began, whole, engine.idle_seconds, whole)
 
     def _reply(self, request: Request, stream: ReplyStream, limits: RequestLimits) -> Reply:
@@ -195,9 +196,9 @@ class Client:
         try:
             async for chunk in response.content.iter_any():
                 stream.feed(chunk)
-                now = time.monotonic()
+                now = loop.time()
                 if now - moved > often and stream.begun and not response.content.is_eof():
-                    timer.reschedule(loop.time() + min(limits.idle, limits.whole - now))
+                    timer.reschedule(min(now + limits.idle, limits.whole))
                     moved = now
             stream.end()
         except ErrorEvent as error:
@@ -218,12 +219,11 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     return Client(replace(model, base_url=made.base_url), engine, served_name, made)
 
 
-def _late(stream: ReplyStream, limits: RequestLimits) -> SampleFailed:
-    """The fault of a request whose time is up: ``Transient`` if the limit of silence was reached before that of the
-    whole request, else ``NoByte`` if nothing has come, ``TooSlow`` if something has.
+def _late(stream: ReplyStream, seconds: float, *, whole: bool) -> SampleFailed:
+    """The fault of a request whose time was up after ``seconds``: ``Transient`` for the limit of silence; for that of
+    the ``whole`` request ``NoByte`` if nothing has come, ``TooSlow`` if something has.
     """
-    seconds = limits.passed()
-    if limits.began + seconds < limits.whole:
+    if not whole:
         return Transient(f"silence for too long, {seconds:.0f} s after the request{stream.lost}")
     if stream.size == 0:
         return NoByte(f"no byte of an answer came in {seconds:.0f} s")

@@ -68,9 +68,10 @@ def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> fl
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """When one request is given up. Times are ``time.monotonic()``; an event loop may have a clock of its own."""
+    """When one request is given up. Limits are times of the event loop, which may have a clock of its own (uvloop)."""
 
     began: float
+    """When it was sent, ``time.monotonic()``."""
     first: float
     """When the answer must have begun; of one that is not streamed, when it must be whole."""
     idle: float

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import uvloop
+
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.pool import Pool, connect_all, pool
 from evalsuite.engine.retry import ask_again
@@ -47,7 +49,7 @@ async def opened(one: Model, **engine: Any) -> Pool:
 
 
 def using(one: Model, work: Callable[[Pool], Awaitable[Any]], **engine: Any) -> Any:
-    """What ``work`` does with a pool."""
+    """What ``work`` does with a pool, on the event loop that a run has."""
 
     async def go() -> Any:
         asked = await opened(one, **engine)
@@ -56,7 +58,8 @@ def using(one: Model, work: Callable[[Pool], Awaitable[Any]], **engine: Any) -> 
         finally:
             await asked.close()
 
-    return asyncio.run(go())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(go())
 
 
 async def ask(asked: Pool, prompt: str, max_tokens: int = 64) -> tuple[Reply, int]:

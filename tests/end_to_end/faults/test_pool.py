@@ -119,7 +119,7 @@ def test_a_bad_question_is_no_outage() -> None:
 
 def test_a_question_that_kills_the_server_is_given_up() -> None:
     def script(prompt: str, number: int) -> Steps | None:
-        return [Crash(0.02)] if prompt == "question 3" else None
+        return [Wait(0.2), Crash(0.02)] if prompt == "question 3" else None  # the others are answered meanwhile
 
     with fault_server(answer, script) as server:
         found = ask_all(model(server.base_url), PROMPTS, at_once=2)
