@@ -14,13 +14,13 @@ import base64
 import json
 import mimetypes
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from string import ascii_uppercase
+from string import Formatter, ascii_uppercase
 from typing import Any, ClassVar
 
 from evalsuite.errors import BadInput, JudgeFailed, unknown_name
@@ -91,13 +91,11 @@ class JSONLTask:
             except re.error as error:
                 raise BadInput(f"variant=regex needs options.pattern, a regular expression ({error})") from None
         for name, text, fields in (
-            ("prompt_template", self.prompt_template, {"question": "", "choices": ""}),
-            ("judge_prompt", self.judge_prompt, {"question": "", "answer": "", "response": ""}),
+            ("prompt_template", self.prompt_template, ("question", "choices")),
+            ("judge_prompt", self.judge_prompt, ("question", "answer", "response")),
         ):
-            try:
-                text.format(**fields)
-            except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-                raise BadInput(f"options.{name}: {error}; its fields are {', '.join(fields)} in braces") from None
+            if fault := _template_fault(text, fields):
+                raise BadInput(f"options.{name}: {fault}; its fields are {', '.join(fields)} in braces")
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -256,6 +254,18 @@ class JSONLTask:
             return None if right is None else JudgeVerdict(right)
 
         return Rubric(f"own {json.dumps(self.judge_prompt)}", request, read)
+
+
+def _template_fault(text: str, fields: Sequence[str]) -> str:
+    """Return why a template cannot be filled with ``fields``; empty if it can. A field has neither attributes nor a
+    format, which could ask for a text of any length."""
+    try:
+        for _, name, form, conversion in Formatter().parse(text):
+            if name is not None and (name not in fields or form or conversion):
+                return repr(name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else ""))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _plain(value: Any, what: str) -> str:

@@ -99,6 +99,8 @@ def test_fields_templates_groups_and_pictures(tmp_path: Path) -> None:
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{nothing}"}, "question, choices"),
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question.text}"}, "question, choices"),
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question[text]}"}, "question, choices"),
+        ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question:>9999999999}"}, "question, choices"),
+        ({"question": "q", "answer": "a"}, "exact", {"judge_prompt": "{response!r}"}, "question, answer, response"),
     ],
 )
 def test_mistakes_name_the_line_or_the_option(
