@@ -171,6 +171,10 @@ def _run(run: Run) -> Iterator[str]:
         yield _REASON
     if run.limit is not None and run.limit < 1:
         yield f"limit={run.limit}: must be 1 or more"
+    if not -(2**63) <= run.seed < 2**63:
+        yield "seed: must be a number of 64 bits, as servers take it"
+    if not 0 < run.baseline_max_gb < float("inf"):
+        yield f"baseline_max_gb={run.baseline_max_gb:g}: must be above 0"
     if run.rate is not None and not 0 < run.rate < float("inf"):
         yield f"rate={run.rate:g}: must be above 0 (generated tokens a second of one endpoint)"
     if run.window is not None and not duration(run.window):
