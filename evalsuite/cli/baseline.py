@@ -1,6 +1,7 @@
 """The ``baseline save`` command."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,16 @@ def _accepted(cells: tuple[TableCell, ...]) -> dict[str, Any]:
             continue
         try:
             release = json.loads(path.read_text(encoding="utf-8"))["candidates"].get(cell.model) or {}
-        except (ValueError, KeyError) as error:
+            row = next((row for row in release.get("rows") or () if row["task"] == cell.task), None)
+            if release.get("call") == "pass" and row is not None and row["ci95"] is not None:
+                low, high = row["ci95"]
+                offset = {"delta": float(row["delta"]), "stderr": (high - low) / (2 * norm_ppf(0.975))}
+                if not all(map(isfinite, offset.values())):
+                    raise ValueError("a difference that is no number")
+                baselines.add(str(release["baseline"]))
+                offsets[cell.task] = offset
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise BadInput(f"{path} is no verdict ({error}): give it again with evalsuite gate") from None
-        row = next((row for row in release.get("rows") or () if row["task"] == cell.task), None)
-        if release.get("call") == "pass" and row is not None and row["ci95"] is not None:
-            offsets[cell.task] = {
-                "delta": row["delta"],
-                "stderr": (row["ci95"][1] - row["ci95"][0]) / (2 * norm_ppf(0.975)),
-            }
-            baselines.add(str(release["baseline"]))
     return {"baseline": baselines.pop(), "tasks": offsets} if len(baselines) == 1 else {}
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,11 @@ def _accepted(path: str | None) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        float(content["nats"]["value"]), float(content["flips"]["value"]), list(content["strata"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        sizes = [float(content[name]["value"]) for name in ("nats", "flips")]
+        sizes += [float(stratum["nats"]) for stratum in content["strata"] if stratum["name"]]
+        if not all(map(isfinite, sizes)):
+            raise ValueError("a size that is no number")
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"accepted={path}: not the probe.json of an accepted candidate ({error})") from None
     return dict(content)
 

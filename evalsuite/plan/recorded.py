@@ -239,11 +239,21 @@ def _journal_totals(folder: Path) -> dict[tuple[str, str], list[int]]:
             for line in file:
                 if not line.startswith('{"event":"reply"') or not line.endswith("\n"):
                     continue
-                event = json.loads(line)
-                usage = event["reply"].get("usage") or {}
+                try:
+                    event = json.loads(line)
+                    usage = event["reply"].get("usage") or {}
+                    who, attempt = str(event["who"]), (str(event["item"]), int(event["repeat"]))
+                except (
+                    ValueError,
+                    LookupError,
+                    AttributeError,
+                    TypeError,
+                    RecursionError,
+                ):  # a damaged line costs its tokens only
+                    continue
                 for kind in ("prompt_tokens", "completion_tokens"):
-                    if usage.get(kind) is not None:
-                        totals[event["who"], kind][event["item"], event["repeat"]] += usage[kind]
+                    if type(usage.get(kind)) is int:
+                        totals[who, kind][attempt] += usage[kind]
     return {key: list(attempts.values()) for key, attempts in totals.items()}
 
 

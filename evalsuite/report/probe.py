@@ -21,7 +21,7 @@ def read_probes(run: Path) -> list[dict[str, Any]]:
     for path in sorted((run / FOLDER).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(content, dict) and "claim" in content and "nats" in content:
             probes.append(content)
