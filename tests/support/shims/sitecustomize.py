@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,4 @@ def _is_here(name: str) -> bool:
 
 if "PAGE_HOSTS" in os.environ:
     socket.getaddrinfo = _resolved
+    sys.modules["uvloop"] = None  # type: ignore[assignment]  # it resolves names in C: asyncio's loop is taken instead
