@@ -49,11 +49,10 @@ class Readings:
 def probe_lines(folder: Path, limit: int | None = None, seeds: int = 200) -> list[Line]:
     """Everything; ``limit`` answers of each model and ``seeds`` draws make it small."""
     words = [] if limit is None else [f"limit={limit}"]
-    comparison = demo_run(ROOT, folder, *words)
-    run = comparison.parents[1]
+    run = demo_run(ROOT, folder, *words).parents[1]
     readings = read(run)
-    lines = [*needed(readings, seeds), *planted(readings, seeds), *again(readings, seeds), *subjects(run, readings)]
-    return [*lines, confident(readings)]
+    lines = [*needed(readings, seeds), *planted(readings, seeds), *again(readings, seeds)]
+    return [*lines, *subjects(run, readings), confident(readings)]
 
 
 def read(run: Path) -> Readings:
@@ -66,14 +65,11 @@ def read(run: Path) -> Readings:
     scores = tuple(_scores(exact, answer) for answer in answers)
     floor = [against(old, _scores(noisy, answer), answer) for noisy in [_model(BASELINE, 1)]
              for old, answer in zip(scores, answers, strict=True)]  # fmt: skip
-    reference = Reference(
-        answers,
-        scores,
-        tuple(float(part.divergence.nats.sum()) for part in floor),
-        tuple(float(part.divergence.variation.sum()) for part in floor),
-        tuple(int(part.divergence.flips.sum()) for part in floor),
-        0.0,
+    nats, variation = (
+        tuple(float(getattr(part.divergence, name).sum()) for part in floor) for name in ("nats", "variation")
     )
+    flips = tuple(int(part.divergence.flips.sum()) for part in floor)
+    reference = Reference(answers, scores, nats, variation, flips, 0.0)
     passes = {name: _pass(_model(name), reference) for name in CANDIDATES}
     return Readings(answers, reference, {"floor": floor, **passes})
 

@@ -178,12 +178,12 @@ def lm_eval_number(name: str) -> Callable[[str], str | None]:
     import lm_eval
     from lm_eval.filters.extraction import RegexFilter
 
-    class Loader(yaml.SafeLoader):
+    class Unresolved(yaml.SafeLoader):
         pass
 
-    Loader.add_constructor("!function", lambda loader, node: None)
+    Unresolved.add_constructor("!function", lambda loader, node: None)
     folder = Path(lm_eval.__file__).parent / "tasks" / "gsm8k"
-    task = yaml.load((folder / "gsm8k.yaml").read_text(encoding="utf-8"), Loader)
+    task = yaml.load((folder / "gsm8k.yaml").read_text(encoding="utf-8"), Unresolved)
     (chain,) = (each["filter"] for each in task["filter_list"] if each["name"] == name)
     wanted = {key: value for key, value in chain[0].items() if key != "function"}
     ignored = task["metric_list"][0]["regexes_to_ignore"]
