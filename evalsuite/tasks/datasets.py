@@ -28,7 +28,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("options", "answer"), (str, int, list)),
     **dict.fromkeys(("sub_steps", "kwargs", "instruction_id_list"), (list,)),
     **dict.fromkeys(("Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3))), (str, type(None))),
-    "input_tokens": (int,),
+    "input_tokens": _NAME,  # of a CSV file: digits
     "image": (object,),
 }
 """Column of a shipped benchmark -> types that it has in the datasets; the other columns are texts."""
