@@ -45,8 +45,6 @@ def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, s
             raise _file_fault(source, error) from None
         except OSError as error:
             raise BadInput(f"a configuration file cannot be read: {error}") from None
-        except UnicodeDecodeError as error:
-            raise BadInput(f"a file below {source.folders[0]} is not UTF-8: {error.reason}") from None
 
 
 def _files(source: ConfigSource, choices: list[str], *, hydras_own: bool) -> tuple[dict[str, set[str]], DictConfig]:

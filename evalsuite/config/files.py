@@ -138,6 +138,8 @@ def yaml_faults(file: Path) -> Iterator[None]:
         raise BadInput(f"{file}{line}: not valid YAML: {error.problem}") from None
     except RecursionError:
         raise BadInput(f"{file}: not valid YAML: it is nested too deeply, or holds itself") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file}: not UTF-8: {error.reason}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:  # PyYAML's, for odd values
         raise BadInput(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
     except OSError as error:

@@ -219,7 +219,7 @@ FILES = {
     "not UTF-8": (
         "model/mine.yaml",
         MINE + "# caf\udce9\n",
-        "a file below {own} is not UTF-8: invalid continuation byte",
+        "{file}: not UTF-8: invalid continuation byte",
     ),
     "a primary file": (
         "run.yaml",
