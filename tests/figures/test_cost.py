@@ -42,7 +42,7 @@ def test_a_sample_costs_less_than_a_few_bare_loops() -> None:
 
 def test_the_first_request_is_there_soon() -> None:
     for line in cost.start(rounds=1):
-        assert float(line.measured.removesuffix(" s")) < 3  # asked at full size: 1.5
+        assert float(line.measured.partition(" s")[0]) < 3  # asked at full size: 1.5
 
 
 def test_memory_of_long_answers(tmp_path: Path) -> None:
