@@ -1,6 +1,9 @@
 """What a running endpoint says of itself while nothing ends."""
 
+import asyncio
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,11 +65,18 @@ def test_slots_arriving_text_and_what_is_left(tmp_path: Path, frames: list[Progr
 def test_an_outage_says_that_it_is_one(tmp_path: Path, frames: list[Progress]) -> None:
     def script(prompt: str, number: int) -> Steps | None:
         if server.crashes == 0 and len(server.prompts) >= 6:
-            return streamed(events("7"), done=False, then=[Crash(0.4)])
+            threading.Thread(target=come_back, args=[asyncio.get_running_loop()], daemon=True).start()
+            return streamed(events("7"), done=False, then=[Crash()])
         return None if server.crashes else streamed(events("7"), done=False, then=[Wait()])
 
+    def come_back(loop: asyncio.AbstractEventLoop) -> None:
+        """Once the outage was shown, however long that takes."""
+        while not any(one.state.startswith("paused: down for") for one in frames):
+            time.sleep(0.01)
+        asyncio.run_coroutine_threadsafe(server.listen(), loop)
+
     with fault_server(right, script) as server:
-        quick = Engine(retries=3, backoff_seconds=0.01, outage_seconds=60.0, probe=False)
+        quick = Engine(retries=3, backoff_seconds=0.01, outage_seconds=600.0, probe=False)
         assert run.run(settings(tmp_path, ("bf16", server.base_url), engine=quick, report=False)) == Exit.DONE
     states = [one.state for one in frames]
     assert any(state.startswith("paused: down for") for state in states)
