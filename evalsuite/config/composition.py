@@ -3,7 +3,6 @@
 import re
 from typing import cast
 
-import yaml
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.defaults_list import create_defaults_list
@@ -32,10 +31,6 @@ def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, s
             except HydraException:  # a word or a file may choose one of Hydra's own settings
                 pass
             return _files(source, choices, hydras_own=True)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            where = f"{mark.name}, line {mark.line + 1}" if mark else source.primary
-            raise BadInput(f"{where}: not valid YAML: {error.problem}") from None
         except MissingConfigException as error:
             group, _, name = str(error.missing_cfg_file).rpartition("/")
             within = re.match(r"In '([^']+)'", str(error))

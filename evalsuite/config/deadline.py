@@ -14,7 +14,7 @@ SLURM = "slurm"
 SLURM_RESERVE_SECONDS = 60.0
 """Before the end of a SLURM job: time to seal the cells, report and requeue."""
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,7})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
-"""Its ends are dates that Python has."""
+"""A duration; so few digits that now and the longest one add up to a date that Python can hold."""
 _TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.config.sampling import NAMES
+from evalsuite.endpoint.identity.facts import json_object
 from evalsuite.endpoint.thinking import KNOWN_TAGS
 
 FILES = (
@@ -127,7 +128,7 @@ def stated_context(files: CheckpointFiles) -> int | None:
     None where it does not state them.
     """
     config = files.json("config.json")
-    value = (_object(config.get("text_config")) or config).get("max_position_embeddings")
+    value = (json_object(config.get("text_config")) or config).get("max_position_embeddings")
     return value if type(value) is int and value > 0 else None
 
 
@@ -146,14 +147,14 @@ def stated_precision(files: CheckpointFiles) -> Precision | None:
     """The number format that ``hf_quant_config.json``, else ``quantization_config``, else the data type in
     ``config.json`` states; None: none does."""
     config = files.json("config.json")
-    own = _object(files.json("hf_quant_config.json").get("quantization"))
+    own = json_object(files.json("hf_quant_config.json").get("quantization"))
     if algorithm := _word(own.get("quant_algo")):
         parts = {"linear layers": algorithm}
         if cache := _word(own.get("kv_cache_quant_algo")):
             parts["KV cache"] = cache
         return Precision(_short(algorithm), parts | _left_out(own), "hf_quant_config.json quant_algo")
-    text = _object(config.get("text_config"))
-    declared = _object(config.get("quantization_config")) or _object(text.get("quantization_config"))
+    text = json_object(config.get("text_config"))
+    declared = json_object(config.get("quantization_config")) or json_object(text.get("quantization_config"))
     if method := _word(declared.get("quant_method")):
         algorithm = _word(declared.get("quant_algo")) or _compressed(declared) or _bits(declared) or method
         parts = {"linear layers": algorithm if algorithm == method else f"{algorithm} ({method})"}
@@ -168,8 +169,8 @@ def _compressed(declared: Mapping[str, Any]) -> str:
 
     ``declared`` is the value of ``quantization_config``; its first group counts.
     """
-    groups = _object(declared.get("config_groups"))
-    weights = next((_object(_object(group).get("weights")) for group in groups.values()), {})
+    groups = json_object(declared.get("config_groups"))
+    weights = next((json_object(json_object(group).get("weights")) for group in groups.values()), {})
     kind, bits = weights.get("type"), weights.get("num_bits")
     if type(bits) is not int or kind not in ("int", "float"):
         return ""
@@ -231,7 +232,9 @@ def _template(files: CheckpointFiles) -> tuple[str, str]:
     for name in ("chat_template.json", "tokenizer_config.json"):
         value = files.json(name).get("chat_template")
         if isinstance(value, list):  # several named ones
-            value = next((_object(one).get("template") for one in value if _object(one).get("name") == "default"), "")
+            value = next(
+                (json_object(one).get("template") for one in value if json_object(one).get("name") == "default"), ""
+            )
         if isinstance(value, str) and value:
             return value, f"{name} chat_template"
     return "", ""
@@ -282,7 +285,7 @@ def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
     if len(parts) < 3 or parts[0].strip():
         return None, ""
     try:
-        front = _object(yaml.safe_load(parts[1]))
+        front = json_object(yaml.safe_load(parts[1]))
     except (
         yaml.YAMLError,
         RecursionError,
@@ -302,12 +305,8 @@ def weights_gb(files: CheckpointFiles) -> float | None:
     """Size of the weights in GB (10^9 bytes, rounded to 0.1), as ``model.safetensors.index.json`` states it; None where
     it does not.
     """
-    size = _object(files.json("model.safetensors.index.json").get("metadata")).get("total_size")
+    size = json_object(files.json("model.safetensors.index.json").get("metadata")).get("total_size")
     return round(size / 1e9, 1) if isinstance(size, int | float) and 0 < size < 1e15 else None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _word(value: Any) -> str:

@@ -153,14 +153,14 @@ def _contents(folder: Path) -> dict[str, Any]:
     sampling; what they do not state is left out.
     """
     config, quant = _json(folder / "config.json"), _json(folder / "hf_quant_config.json")
-    declared = _object(quant.get("quantization")) or _object(config.get("quantization_config"))
-    text = _object(config.get("text_config")) or config
+    declared = json_object(quant.get("quantization")) or json_object(config.get("quantization_config"))
+    text = json_object(config.get("text_config")) or config
     facts = {
         "file.tokenizer": _tokenizer_sha(folder),
         "file.chat_template": _template_sha(folder),
         "file.quantization": declared.get("quant_algo") or declared.get("quant_method"),
         "file.kv_cache_quantization": declared.get("kv_cache_quant_algo"),
-        "file.quantizer": _object(quant.get("producer")).get("version"),
+        "file.quantizer": json_object(quant.get("producer")).get("version"),
         "file.ssm_dtype": text.get("mamba_ssm_dtype"),
         "file.dtype": text.get("dtype") or text.get("torch_dtype"),
     }
@@ -178,7 +178,7 @@ def _tokenizer_sha(folder: Path) -> str | None:
     content = _json(folder / "tokenizer.json")
     if not content:
         return None
-    model = dict(_object(content.get("model")))
+    model = dict(json_object(content.get("model")))
     merges = model.get("merges")
     listed = merges if isinstance(merges, list) else []
     model["merges"] = [" ".join(map(str, pair)) if isinstance(pair, list) else pair for pair in listed]
@@ -221,8 +221,9 @@ def _json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return _object(found)
+    return json_object(found)
 
 
-def _object(value: Any) -> dict[str, Any]:
+def json_object(value: Any) -> dict[str, Any]:
+    """``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -18,8 +18,14 @@ from evalsuite.errors import BadInput, StorageFailed
 FOLDER = ".probe"
 """Folder of references, inside the folder of results."""
 _UNREADABLE = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError),
-    *(zlib.error, zipfile.BadZipFile),
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
 )
 """What NumPy raises for a damaged file."""
 
@@ -108,16 +114,7 @@ def load(path: Path, chosen: Sequence[StoredAnswer]) -> Reference | None:
         )
     except FileNotFoundError:
         return None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-        RuntimeError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"{path} is damaged ({error}): remove it and serve the baseline again") from None
 
 
