@@ -24,7 +24,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 VLLM := 0.32.0
 CONTRACT := EVALSUITE_VLLM=$(CURDIR)/.venv-contract/bin/vllm EVALSUITE_TRANSFORMERS=$(CURDIR)/.venv-contract/bin/transformers
 PIP := $(BIN)/python -m pip install -q
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# Properties draw the same inputs each time here, and new ones wherever pytest is started by hand.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --hypothesis-profile=repeatable
 
 .PHONY: demo test test-slow check quick docs figures interop clean
 .DEFAULT_GOAL := demo

@@ -14,6 +14,8 @@ from scipy import special
 
 X = TypeVar("X", float, NDArray[np.float64])
 """A number or an array of numbers."""
+NEXT_TO_ZERO = 1e-50
+"""The series of ``special.nctdtr`` does not converge for some numbers closer to 0, where it is nan."""
 
 
 def norm_cdf(x: X) -> X:
@@ -127,6 +129,7 @@ def nct_sf(x: float, df: float, nc: float) -> float:
     Returns:
         The probability, a fraction.
     """
+    x = x if abs(x) > NEXT_TO_ZERO else 0.0
     below = float(special.nctdtr(df, nc, x))
     if math.isnan(below):  # what special.nctdtr returns where the probability is 0 or 1 within rounding
         return 1.0 if nc > x else 0.0
