@@ -37,6 +37,13 @@ from evalsuite.records import Reply, Request
 
 PAGE_BYTES = 65_536
 """So much of an error's body, or of a proxy's page, is read."""
+GATHER_SECONDS = 0.05
+"""A stream is read at most this often: servers send every token alone, and a read costs far more than its bytes. Events
+that come in between wait in the kernel and are parsed together; nothing but the progress line is later for it."""
+GATHER_SHARE = 8
+"""A pause is at most the request's time so far by this, so that short answers are not held up."""
+GATHER_BYTES = 16_384
+"""After a larger read there is none: the stream is fast, and the kernel holds only so much."""
 DATED = re.compile(r"-\d{4}")
 
 
@@ -200,6 +207,8 @@ class Client:
                 if now - moved > often and stream.begun and not response.content.is_eof():
                     timer.reschedule(min(now + limits.idle, limits.whole))
                     moved = now
+                if stream.first is not None and len(chunk) < GATHER_BYTES and not stream.assembler.finished:
+                    await _pause_reading(response, min(GATHER_SECONDS, limits.passed() / GATHER_SHARE, often))
             stream.end()
         except ErrorEvent as error:
             raise event_fault(error.event, self.model, request) from None
@@ -217,6 +226,19 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
     made = transport(model, engine, limit)
     note_secrets(model.base_url, made.proxy)
     return Client(replace(model, base_url=made.base_url), engine, served_name, made)
+
+
+async def _pause_reading(response: aiohttp.ClientResponse, seconds: float) -> None:
+    """Leave what arrives of a response in the kernel for ``seconds``; returns at once where all of it has arrived."""
+    transport = None if response.connection is None else response.connection.transport
+    if transport is None or response.content.is_eof():
+        return
+    transport.pause_reading()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        if not transport.is_closing():
+            transport.resume_reading()
 
 
 def _late(stream: ReplyStream, seconds: float, *, whole: bool) -> SampleFailed:

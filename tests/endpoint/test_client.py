@@ -3,19 +3,22 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 import trustme
+import uvloop
 from aiohttp import web
 
 from evalsuite.config.settings import Engine, Model, Server
 from evalsuite.endpoint.client import connect
 from evalsuite.endpoint.faults import Transient
 from evalsuite.endpoint.identity.identify import identify
+from evalsuite.endpoint.stream import PartialReply
 from evalsuite.errors import BadInput, EndpointUnusable
 from evalsuite.records import Reply, Request
 
@@ -43,6 +46,10 @@ async def hello(request: web.BaseRequest) -> web.Response:
 def model(url: str, **changes: object) -> Model:
     server = Server("openai", thinking_via=None, stream=False)
     return Model("M", "org/m", None, "bf16", base_url=url, server=server, served_name="m", **changes)  # type: ignore[arg-type]
+
+
+def streamed_model(url: str, **changes: object) -> Model:
+    return replace(model(url, **changes), server=Server("openai", thinking_via=None, stream=True))
 
 
 async def ask(one: Model) -> Reply:
@@ -158,6 +165,83 @@ def test_nobody_there_is_said_with_what_to_do() -> None:
     with pytest.raises(
         EndpointUnusable, match=r"no server answers: connection to http://127.0.0.1:9/v1 failed: .*start the server"
     ):
+        asyncio.run(go())
+
+
+EVENTS = 150
+"""Of one streamed answer, each written alone."""
+EVENT_SECONDS = 0.003
+
+
+async def event_by_event(request: web.BaseRequest) -> web.StreamResponse:
+    """An answer of ``EVENTS`` events, one every ``EVENT_SECONDS``."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for number in range(EVENTS):
+        event = {"model": "m", "choices": [{"delta": {"content": f"{number} "}}]}
+        await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        await asyncio.sleep(EVENT_SECONDS)
+    end = {"model": "m", "choices": [{"delta": {}, "finish_reason": "stop"}]}
+    await response.write(b"data: " + json.dumps(end).encode() + b"\n\ndata: [DONE]\n\n")
+    return response
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_events_that_come_alone_are_read_together(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop], tls: bool
+) -> None:
+    seen = set()
+
+    async def watch(progress: PartialReply) -> None:
+        while True:
+            seen.add(progress.characters)
+            await asyncio.sleep(0)
+
+    async def go() -> Reply:
+        authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        async with serving(event_by_event, context if tls else None) as port:
+            address = f"{'https' if tls else 'http'}://127.0.0.1:{port}/v1"
+            client = connect(streamed_model(address, ca_file=str(tmp_path / "ca.pem")), Engine(), "m", 1)
+            progress = PartialReply()
+            watching = asyncio.create_task(watch(progress))
+            try:
+                return await client.send(REQUEST, progress=progress)
+            finally:
+                watching.cancel()
+                await client.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        reply = runner.run(go())
+    assert reply.text == "".join(f"{number} " for number in range(EVENTS))
+    assert len(seen) < 40 + reply.seconds / 0.05  # reads at growing distances up to 0.05 s; on a busy machine all pass
+
+
+def test_silence_during_a_stream_is_noticed() -> None:
+    async def half(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for word in ("one ", "two "):
+            event = {"model": "m", "choices": [{"delta": {"content": word}}]}
+            await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+            await asyncio.sleep(0.01)
+        await given_up.wait()
+        return response
+
+    given_up = asyncio.Event()
+
+    async def go() -> None:
+        async with serving(half) as port:
+            client = connect(streamed_model(f"http://127.0.0.1:{port}/v1"), Engine(idle_seconds=0.3), "m", 1)
+            try:
+                await client.send(REQUEST)
+            finally:
+                given_up.set()
+                await client.close()
+
+    with pytest.raises(Transient, match="silence for too long.*8 characters of an answer were thrown away"):
         asyncio.run(go())
 
 
