@@ -241,7 +241,7 @@ def test_silence_during_a_stream_is_noticed() -> None:
                 given_up.set()
                 await client.close()
 
-    with pytest.raises(Transient, match="silence for too long.*8 characters of an answer were thrown away"):
+    with pytest.raises(Transient, match=r"silence for too long.*8 characters of an answer were thrown away"):
         asyncio.run(go())
 
 
