@@ -198,7 +198,7 @@ def call_in_text(text: str) -> bool:
 
     The marks (``CALL_MARKS``) are looked for as they are, in exact case; the call need not be complete.
     """
-    return any(mark in text for mark in CALL_MARKS)
+    return ("<" in text or "[" in text) and any(mark in text for mark in CALL_MARKS)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -228,8 +228,13 @@ def _has_other_float(value: Any) -> bool:
     if isinstance(value, float):
         return not set("en").isdisjoint(repr(value))
     if isinstance(value, dict):
-        return any(map(_has_other_float, value.values()))
-    return isinstance(value, (list, tuple)) and any(map(_has_other_float, value))
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return False
+    for part in value:  # most parts are texts and integers, for which a call each costs more than the hash
+        if type(part) is not str and type(part) is not int and _has_other_float(part):
+            return True
+    return False
 
 
 def data_sha(items: tuple[Item, ...]) -> str:

@@ -14,6 +14,10 @@ OBJECTS = 20_000
 """New objects after which the garbage collector looks for unreachable cycles; Python's own number is 700."""
 
 
+YOUNG = 50
+"""Such collections after which the objects that survived one are looked at, too: most runs end before."""
+
+
 def give_back_large_blocks() -> None:
     """Make glibc's allocator return the memory of long answers to the system when they are freed; elsewhere do nothing.
 
@@ -41,5 +45,5 @@ def importing() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
-        gc.set_threshold(OBJECTS)
+        gc.set_threshold(OBJECTS, YOUNG)
         gc.enable()

@@ -170,8 +170,10 @@ class Client:
         Accepted are the name that was requested, the checkpoint, and ``expect.model``, as ``_same_model`` compares
         them.
         """
+        if not name or name == self.served_name:
+            return
         known = (self.served_name, self.model.checkpoint, str(self.model.expect.get("model", "")))
-        if not name or any(_same_model(name, one) for one in known if one):
+        if any(_same_model(name, one) for one in known if one):
             return
         raise EndpointUnusable(
             f"{self.model.base_url} answers as {name[:200]!r}, but {self.served_name!r} was asked. If this is another "

@@ -165,7 +165,7 @@ class Pool:
                 raise self.fault.with_traceback(None)
             free = [replica for replica in self.replicas if replica.free]
             if free:
-                replica = min(free, key=lambda replica: (replica.load, replica.asked))
+                replica = free[0] if len(free) == 1 else min(free, key=lambda replica: (replica.load, replica.asked))
                 replica.running += 1
                 replica.asked += 1
                 return replica

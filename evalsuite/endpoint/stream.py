@@ -178,7 +178,8 @@ class ReplyStream:
         try:
             body = _parsed(payload)
             generated = self.assembler.add(body)
-            self._template.learn(payload, body, self._events)
+            if self._body is None:
+                self._template.learn(payload, body, self._events)
         except (ErrorEvent, Malformed):
             raise
         except SampleFailed as error:

@@ -167,15 +167,15 @@ def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, An
     """
     reply = event.get("reply")
     if isinstance(reply, dict) and isinstance(reply.get("usage"), dict):
-        texts = (reply.get("text"), reply.get("reasoning"), reply.get("finish_reason") or "")
-        counts = (*(reply["usage"].get(f"{kind}_tokens") for kind in _TOKENS), reply.get("seconds"))
-        if all(isinstance(text, str) for text in texts) and all(isinstance(n, _NUMBER) for n in counts):
+        texts = {type(reply.get("text")), type(reply.get("reasoning")), type(reply.get("finish_reason") or "")}
+        counts = {type(reply.get("seconds")), *map(type, map(reply["usage"].get, _TOKENS))}
+        if texts == {str} and counts <= _NUMBER:
             return reply
     raise BadInput(f"{place.path} holds a reply at byte {place.offset} that no version writes; move the journal away")
 
 
-_TOKENS = ("prompt", "completion", "reasoning")
-_NUMBER = (int, float, type(None))
+_TOKENS = ("prompt_tokens", "completion_tokens", "reasoning_tokens")
+_NUMBER = {int, float, bool, type(None)}
 
 
 def score_event(sample: Sample) -> dict[str, Any]:

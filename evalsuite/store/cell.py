@@ -62,7 +62,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The name of the model's folder: its key, with ``-nothink`` where thinking is off."""
-        return self.folder.parent.name
+        return self.folder.parts[-2]
 
     def outcome(self, key: AttemptKey) -> str:
         """The outcome on record for the attempt ``key`` (item id, repeat); empty if it has no score."""

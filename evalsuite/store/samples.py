@@ -75,12 +75,12 @@ def sample_row(
         "repeat": event["repeat"],
         "cluster": event["cluster"],
         "weight": event["weight"],
-        "groups": _SORTED.encode(event["groups"]),
+        "groups": _json(event["groups"]),
         "outcome": event["outcome"],
         "value": event["value"],
         "answer": _clean(event["answer"]),
         "stage": event["stage"],
-        "parts": _SORTED.encode(event["parts"]),
+        "parts": _json(event["parts"]),
         "note": _clean(event["note"]),
         "finish_reason": reply.get("finish_reason"),
         "prompt_tokens": usage.get("prompt_tokens"),
@@ -93,6 +93,10 @@ def sample_row(
         "attempts": event["attempts"],
         "rerolled": event["rerolled"],
     }
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return _SORTED.encode(values) if values else "{}"
 
 
 def _clean(text: str | None) -> str | None:
