@@ -216,13 +216,13 @@ def canonical_sha(value: Any) -> str:
     Lone surrogates are kept. Raises ``TypeError`` for a value that JSON cannot hold.
     """
     try:
-        data = b"" if _has_other_float(value) else orjson.dumps(value, option=_PLAIN_SORTED)
+        data = b"" if has_other_float(value) else orjson.dumps(value, option=_PLAIN_SORTED)
     except TypeError:  # a surrogate, an integer beyond 64 bits, another type
         data = b""
     return hashlib.sha256(data or _CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _has_other_float(value: Any) -> bool:
+def has_other_float(value: Any) -> bool:
     """Whether a JSON value holds a float that orjson may write otherwise than the standard library: with an exponent,
     or not finite."""
     if isinstance(value, float):
@@ -231,10 +231,8 @@ def _has_other_float(value: Any) -> bool:
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         return False
-    for part in value:  # most parts are texts and integers, for which a call each costs more than the hash
-        if type(part) is not str and type(part) is not int and _has_other_float(part):
-            return True
-    return False
+    # most parts are texts and integers, for which a call each costs more than the hash
+    return any(has_other_float(part) for part in value if type(part) is not str and type(part) is not int)
 
 
 def data_sha(items: tuple[Item, ...]) -> str:

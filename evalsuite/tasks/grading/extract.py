@@ -220,11 +220,13 @@ def flexible_number(text: str) -> Extracted:
     The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
     then True, also for a match without digits, such as ``..``. Without a match the answer is None.
     """
-    pieces = text.encode("ascii", "replace").translate(_NUMERIC).split()  # the pattern alone takes three times as long
-    matches = _FLEXIBLE.findall(b" ".join(pieces))
-    if not matches:
+    pieces = text.encode("ascii", "replace").translate(_NUMERIC).split()  # the pattern alone takes five times as long
+    others = [piece for piece in pieces if not piece.isdigit()]  # digits alone are one match
+    count = len(pieces) - len(others) + len(_FLEXIBLE.findall(b" ".join(others)))
+    if not count:
         return NOTHING
-    return Extracted(_lm_eval_number(matches[-1].decode()), "last_number", len(matches), True)
+    last = next(matches[-1] for piece in reversed(pieces) if (matches := _FLEXIBLE.findall(piece)))
+    return Extracted(_lm_eval_number(last.decode()), "last_number", count, True)
 
 
 def last_integer(text: str) -> Extracted:
