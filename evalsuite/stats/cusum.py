@@ -171,7 +171,7 @@ def update(chart: Cusum, delta: float, stderr: float) -> Cusum:
         A new chart with the new value, one more night, and whether this night ended with an alarm.
 
     Raises:
-        ValueError: ``stderr`` is not above 0.
+        ValueError: ``stderr`` is 0 or below.
     """
     if stderr <= 0:
         raise ValueError("a night needs a standard error above 0")
@@ -205,7 +205,8 @@ def delays(design: Design, losses: Sequence[float] = (0.0, 0.01, 0.02, 0.03)) ->
     (200) nights and night effects of ``ASSUMED_NIGHT``.
 
     Args:
-        design: The measurement of one night, as for ``tuned``.
+        design: The measurement of one night, as for ``tuned``, with a standard error for exactly these questions
+            (``stderr_exact``) above 0.
         losses: True losses, fractions of 1; 0 shows the false alarms.
 
     Returns:
@@ -229,7 +230,7 @@ def baseline_share(design: Design) -> float:
     """Compute the fraction of one night's variance that comes from the baseline: kB / (kA + kB).
 
     Args:
-        design: The measurement of one night, as for ``tuned``.
+        design: The measurement of one night, as for ``tuned``: kA is its ``repeats_base``, kB its ``repeats_cand``.
 
     Returns:
         The fraction.

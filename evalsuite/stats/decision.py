@@ -133,10 +133,10 @@ def evidence(task: str, change: Delta | MeanDelta | None, margin: float, tier: T
 def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decision, ...]:
     """Give the verdicts on benchmarks that are decided together.
 
-    In this order: **pass** when the lower bound is above -margin and the margin above the resolution; **fail** when the
+    A sequential decision in the evidence is taken as it is. Without a measured change: **undecided**. Otherwise, in
+    this order: **pass** when the lower bound is above -margin and the margin above the resolution; **fail** when the
     upper bound is below -margin, or when the loss is significant (Holm over all benchmarks, one-sided at ``alpha``) and
-    the estimate is beyond half the margin; else, and without a measured change, **undecided**. A sequential decision in
-    the evidence is taken as it is.
+    the estimate is beyond half the margin; else **undecided**.
 
     Args:
         benchmarks: Evidence of each benchmark; together they are one Holm family, in which a missing p value counts
@@ -145,7 +145,7 @@ def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decisio
 
     Returns:
         One decision for each benchmark, in the same order: the verdict, the step that decided, a reason in words, the
-            Holm-adjusted p value, and whether the 95 % interval lies below 0.
+            Holm-adjusted p value (None without one), and whether the 95 % interval lies below 0 (False without one).
 
     Raises:
         ValueError: A margin is not above 0.
@@ -227,8 +227,8 @@ def decide_arrays(
 def release_arrays(calls: Calls, tiers: Sequence[Tier]) -> Calls:
     """Apply the rule of ``decide_release`` to many simulated suites at once.
 
-    A suite fails when a column that is not advisory fails, and passes when there is a critical column and all of them
-    pass.
+    A suite fails when a column that is not advisory fails; else it passes when there is a critical column and all of
+    them pass. Unlike there, the suite mean alone is enough of a critical column.
 
     Args:
         calls: Verdicts of shape (suites, benchmarks) as from ``decide_arrays``; a suite mean is one more critical

@@ -89,13 +89,15 @@ def paired_delta(
 ) -> Delta:
     """Measure the change between two models on the same items, with the method that fits the data.
 
-    Single 0/1 answers: Tango's interval with the exact McNemar test. Clustered items: paired t with CR1 cluster-robust
-    errors, never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` changed items:
-    Tango's interval on the expected lost and gained answers. Few items or skewed differences: BCa bootstrap with a
-    sign-flip test. Otherwise: paired t on item means, moved out on the side of a tail. An interval excludes 0 exactly
-    where the p value is below its error. One source, or one item that is not a single 0/1 answer, gives the mean change
-    without error, intervals and p values. The estimand is "questions like these": other items of the same kind
-    (``variance.py`` has the error for exactly these questions). Repeats are averaged before and never count as items.
+    It is the first of these that applies. Without weights and clusters, single 0/1 answers, and means of 0 and 1 that
+    are the same in both models: Tango's interval with the exact McNemar test. One item or one source: the mean change
+    without error, intervals and p values. Clustered items: paired t with CR1 cluster-robust errors, cut off at -1 and 1
+    and before that never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` (5) changed
+    items, or all changed equally: Tango's interval on the expected lost and gained answers, with a sign-flip test.
+    Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a sign-flip test. Otherwise: paired t
+    on item means, without weights moved out on the side of a tail. An interval excludes 0 exactly where the p value is
+    below its error. The estimand is "questions like these": other items of the same kind (``variance.py`` has the error
+    for exactly these questions). Repeats are averaged before and never count as items.
 
     Args:
         base: Item means of the baseline, fractions of 1, shape (items,).
@@ -140,12 +142,13 @@ def mean_delta(rows: Sequence[Delta], weights: Sequence[float] | None = None, al
     """Average the deltas of independent tasks or strata, with a normal interval: SE = sqrt(sum w^2 SE^2).
 
     Args:
-        rows: Deltas of the tasks or strata, at least one.
+        rows: Deltas of the tasks or strata, at least one; not all with a standard error of 0.
         weights: Weight of each row, fixed before the run and scaled here to sum 1; None for equal weights.
         alpha: Error of each one-sided bound.
 
     Returns:
-        The mean change; without standard error, intervals and p values when a row has no standard error.
+        The mean change with its standard error, two-sided 95 % interval, one-sided bounds (lower, upper) and p values
+            of "no change" and, one-sided, of "no loss"; None for all but the change when a row has no standard error.
     """
     share = np.full(len(rows), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
     share = share / share.sum()
@@ -249,7 +252,7 @@ def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
     ``estimate``: the mean difference with its cluster-robust error; ``sources``: effective number of sources;
     ``alpha``: error of each one-sided bound. A few sources can hide whole broken ones: the t interval of the sources
     that were drawn says nothing of them. Where the t interval excludes 0, the end towards 0 stays and the other is
-    moved out. Ends are cut off at -1 and 1.
+    moved out where needed. At last ends are cut off at -1 and 1.
     """
     ends: list[Bounds] = []
     for level in _levels(alpha):

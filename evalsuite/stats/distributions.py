@@ -96,7 +96,7 @@ def t_ppf(p: float, df: X) -> X:
     """Compute the quantile of Student's t: the ``x`` with ``t_cdf(x, df) == p``.
 
     Args:
-        p: Probability, a fraction.
+        p: Probability, a fraction above 0 and below 1.
         df: Degrees of freedom, above 0, any shape.
 
     Returns:
@@ -109,7 +109,7 @@ def t_isf(p: float, df: X) -> X:
     """Compute the upper quantile of Student's t: the ``x`` with ``t_sf(x, df) == p``.
 
     Args:
-        p: Probability, a fraction.
+        p: Probability, a fraction above 0 and below 1.
         df: Degrees of freedom, above 0, any shape.
 
     Returns:
@@ -166,7 +166,7 @@ def binom_half_pmf(k: int, n: int) -> float:
     """Compute the probability of exactly ``k`` successes in ``n`` trials with probability 1/2 each.
 
     Args:
-        k: Number of successes.
+        k: Number of successes, not below 0.
         n: Number of trials.
 
     Returns:

@@ -35,7 +35,8 @@ def effect(
         kind: The effect.
         at: The setting (of ``checkpoint``) or the checkpoint (of ``server``) at which it is measured, 0 or 1. None: the
             mean of both; for the interaction it has no meaning.
-        single: Whether each item mean is one answer in every arm; counts only where ``at`` is given.
+        single: Whether each item mean is one answer in every arm; counts only where ``at`` is given, and never for the
+            interaction.
         weights: Weight of each item, shape (items,); None for equal weights.
         clusters: Integer code of each item's source, shape (items,); None when items share no sources.
 

@@ -64,8 +64,9 @@ def divergence(baseline: Listed, candidate: Listed) -> Divergence:
 
     Returns:
         For each of the n places total variation (a fraction), Kullback-Leibler divergence of the candidate from the
-            baseline in nats, and whether the likeliest token differs. The first two are lower bounds, because tokens
-            that not both of them list are merged into one bucket.
+            baseline in nats (probabilities below ``SMALLEST``, 1e-12, count as it in logarithms), and whether the
+            likeliest token differs. The first two are lower bounds, because tokens that not both of them list are
+            merged into one bucket.
     """
     same = (baseline.tokens[:, :, None] == candidate.tokens[:, None, :]) & (baseline.tokens >= 0)[:, :, None]
     both = same.any(axis=2)
@@ -132,8 +133,8 @@ def above_floor(candidate: Floats, floor: Floats, tokens: Floats) -> float:
 
     Returns:
         One-sided p value of the paired t test on the logarithms of the means per token (means below ``SMALLEST``, 1e-12
-        nats, count as it); 1.0 for fewer than two answers, and where every pair is equal or lower by the same factor;
-        0.0 where every one is higher by the same factor.
+        nats, count as it); 1.0 for fewer than two answers and where every pair is equal or lower by the same factor,
+        0.0 where every one is higher by the same factor (both within rounding).
     """
     logs = [np.log(np.maximum(sums / tokens, SMALLEST)) for sums in (candidate, floor)]
     differences = logs[0] - logs[1]

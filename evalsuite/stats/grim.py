@@ -10,9 +10,10 @@ def grim(value: str | float, n: int, k: int = 1, decimals: int | None = None) ->
     Source: Brown and Heathers, Social Psychological and Personality Science 8, 2017.
 
     Args:
-        value: The published score as a fraction of 1. For a percentage, divide by 100 and add two decimals.
+        value: The published score as a fraction of 1, a number or its text. For a percentage, divide by 100 and add two
+            decimals.
         n: Number of items, at least 1.
-        k: Repeats of each item.
+        k: Repeats of each item, at least 1.
         decimals: Published digits after the decimal point; None takes those of ``value`` as text.
 
     Returns:

@@ -34,7 +34,7 @@ def heterogeneity(deltas: Sequence[float], stderrs: Sequence[float | None]) -> H
 
     Args:
         deltas: Change of each group, fractions of 1.
-        stderrs: Standard error of each delta; groups with None or 0 keep their delta and do not count.
+        stderrs: Standard error of each delta, not below 0; groups with None or 0 keep their delta and do not count.
 
     Returns:
         Q with its degrees of freedom and p value, the variance ``tau2`` between groups, the random-effects mean

@@ -87,9 +87,9 @@ def wilson(successes: float, n: int, level: float = 0.95) -> Bounds | None:
 def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | None = None) -> Mean:
     """Compute a weighted mean of item values with its CR1 cluster-robust standard error.
 
-    With one item per cluster and equal weights the error is sd / sqrt(n). With clusters it equals ``OLS(values,
-    1).fit(cov_type="cluster")`` of statsmodels, whose small-sample factor is G / (G - 1). Weights enter as in a ratio
-    estimator.
+    With one item per cluster and equal weights the error is sd / sqrt(n). With clusters and equal weights it is that of
+    ``OLS(values, 1).fit(cov_type="cluster")`` of statsmodels, whose small-sample factor is G / (G - 1). Weights enter
+    as in a ratio estimator.
 
     Args:
         values: One value per item, shape (items,).
@@ -98,7 +98,7 @@ def mean_of(values: Floats, weights: Floats | None = None, clusters: Codes | Non
 
     Returns:
         The mean, its standard error (None with one independent unit; 0.0 when all values are equal, or when in every
-        cluster the deviations cancel) and the numbers of items and units.
+        unit the deviations cancel within rounding, 1e-14 of the total weight) and the numbers of items and units.
 
     Raises:
         ValueError: There are no values.
@@ -257,8 +257,9 @@ def score(
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
 
     Returns:
-        The score, its standard error, its interval and the name of the method. Beside Wilson's, error and interval are
-            None with one independent unit or where nothing varies.
+        The score, its standard error, its interval and the name of the method. Where the method is not Wilson's, error
+            and interval are None with one independent unit or where nothing varies; with Wilson's the error is None for
+            one item and 0.0 where nothing varies.
 
     Raises:
         ValueError: There are no items.
@@ -279,8 +280,8 @@ def score(
 def sign_flip(values: Floats, alternative: Literal["two-sided", "less", "greater"] = "two-sided") -> float:
     """Compute the p value of the sign-flip permutation test of mean 0 (Fisher; ``permutation_test`` of scipy).
 
-    The test is exact for up to 12 non-zero values and uses 9,999 flips with a fixed seed beyond. It assumes that
-    differences are symmetric about 0 when nothing changed. To flip whole clusters, pass their sums.
+    The test is exact for up to 12 values that are not 0 at 12 decimals and uses 9,999 flips with a fixed seed beyond.
+    It assumes that differences are symmetric about 0 when nothing changed. To flip whole clusters, pass their sums.
 
     Args:
         values: One difference per item or cluster, shape (items,).
@@ -331,7 +332,7 @@ def _orientation(values: Floats, weights: Floats | None = None) -> float:
 
 
 def _batch(n: int) -> int:
-    """Return the number of bootstrap resamples of ``n`` items per batch, at least 1, that keeps a batch below
-    about 16 MB.
+    """Return the number of resamples or sign flips of ``n`` items per batch: at least 1, and as many as fit into about
+    16 MB.
     """
     return max(1, 2_000_000 // n)

@@ -42,8 +42,8 @@ class Flips:
 def tango_interval(base_only: float, cand_only: float, n: float, level: float = 0.95) -> Bounds | None:
     """Compute Tango's score interval of the change between single 0/1 answers.
 
-    The score statistic at the constrained maximum equals +-z at the ends (Tango, Statistics in Medicine 17, 1998). The
-    interval has a width even when no item is discordant.
+    The score statistic at the constrained maximum equals +-z at the ends (Tango, Statistics in Medicine 17, 1998),
+    which stop at -1 and 1. The interval has a width even when no item is discordant.
 
     Args:
         base_only: Number of items that only the baseline answered correctly; with repeats an expected number.
@@ -52,7 +52,7 @@ def tango_interval(base_only: float, cand_only: float, n: float, level: float = 
         level: Confidence level, a fraction.
 
     Returns:
-        The interval of (cand_only - base_only) / n, a fraction; None for ``n`` = 0.
+        The interval of (cand_only - base_only) / n, fractions; None for ``n`` = 0.
     """
     if n == 0:
         return None
@@ -110,7 +110,7 @@ def t_test(difference: Mean) -> float | None:
         difference: Mean difference with its standard error.
 
     Returns:
-        The two-sided p value; None when the standard error is 0 (nothing varies) or None (fewer than two units).
+        The two-sided p value; None when the standard error is 0 or None.
     """
     if not difference.stderr:
         return None

@@ -47,7 +47,7 @@ class ReleaseChances:
     each: tuple[Chances, ...]
     """Of each benchmark, followed by the suite mean when it is tested."""
     error: float
-    """Largest Monte Carlo standard error of the chances."""
+    """Largest Monte Carlo standard error of the chances that follows from the number of simulated releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,9 @@ def detectable(stderr: float, *, alpha: float = 0.05, power: float = 0.8, sides:
 
 
 def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05, family: int = 1) -> Chances:
-    """Compute the chances of the verdicts of ``decision.decide`` on one benchmark; for few items by simulation.
+    """Compute the chances of the verdicts of ``decision.decide`` on one benchmark.
+
+    For few items (``design.few_items``) with a standard error above 0 by simulation, else by formula.
 
     Args:
         design: How the benchmark is measured.
@@ -173,9 +175,9 @@ def chances(design: Design, margin: float, delta: float = 0.0, *, alpha: float =
 def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: float = 0.05) -> float:
     """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
-    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom (normal
-    beyond 1,000). Where items share sources, the bound is that of ``delta.paired_delta`` for clusters; where they are
-    few, it is simulated. A standard error of 0 gives 1 or 0.
+    This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom, at least 1
+    (normal beyond 1,000). Where items share sources, the bound is that of ``delta.paired_delta`` for clusters; where
+    they are few, it is simulated. A standard error of 0 gives 1 or 0.
 
     Args:
         design: How the benchmark is measured.
@@ -241,7 +243,8 @@ def release_chances(
     Returns:
         The chances of pass, fail and undecided of the release and of each benchmark in the given order, followed by the
             suite mean when it is tested; the chance that a benchmark that is not advisory, or the mean, fails; and the
-            largest Monte Carlo error.
+            largest Monte Carlo error that ``draws`` leave (few items are drawn from 5,000 simulated comparisons, whose
+            own error comes on top).
 
     Raises:
         ValueError: There is no benchmark.
@@ -295,7 +298,7 @@ def widened(estimates: Floats, lower: Floats, upper: Floats, resolutions: Floats
         estimates: Candidate minus baseline, fractions, shape (suites, benchmarks).
         lower: One-sided lower t bounds, same shape.
         upper: One-sided upper t bounds, same shape.
-        resolutions: Smallest losses that the sources can exclude, fractions, shape (benchmarks,).
+        resolutions: Smallest losses that the sources can exclude, fractions, shape (benchmarks,) or one number for all.
 
     Returns:
         (lower bounds, upper bounds), each of the same shape.
@@ -319,7 +322,8 @@ def repeats_needed(
 ) -> int | None:
     """Compute the fewest repeats with which a benchmark passes with chance ``power``.
 
-    By the formula of the standard error; for a design with few items by simulation of up to ``MOST_REPEATS`` (1,024).
+    By the formula of the standard error. For a design with few items by simulation, which starts at the formula's
+    number and doubles it while the chance is too low and it stays within ``MOST_REPEATS`` (1,024).
 
     Args:
         design: How the benchmark is measured.

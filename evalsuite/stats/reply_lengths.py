@@ -14,15 +14,15 @@ SLOW_SHARE = 0.1
 
 
 def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
-    """Compute the generation rate of one stream that 90 % of all generated tokens reached.
+    """Compute the generation rate of one stream that at least 90 % of all generated tokens reached.
 
-    All tokens of a reply count with the reply's mean rate.
+    All tokens of a reply count with the reply's mean rate. Replies without tokens or duration do not count.
 
     Args:
         paces: (generated tokens, seconds) of single replies; seconds include waiting and prefill.
 
     Returns:
-        Tokens per second; None without a reply that has tokens and a duration.
+        Tokens per second, the mean rate of one of the replies; None without a reply that has tokens and a duration.
     """
     known = sorted((tokens / seconds, tokens) for tokens, seconds in paces if tokens > 0 and seconds > 0)
     below, total = 0.0, sum(tokens for _, tokens in known)
@@ -34,7 +34,7 @@ def slow_rate(paces: Iterable[tuple[float, float]]) -> float | None:
 
 
 def longest(finished: Sequence[float], unfinished: Sequence[float], share: float = 0.99) -> float | None:
-    """Estimate the length below which a fraction ``share`` of all answers stay (Kaplan and Meier 1958).
+    """Estimate the length that a fraction ``share`` of all answers do not exceed (Kaplan and Meier 1958).
 
     Unfinished answers enter as censored observations. Leaving them out would bias the quantile down, because short
     answers finish first.

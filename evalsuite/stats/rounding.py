@@ -34,7 +34,7 @@ def percent(fraction: float, digits: int = 1) -> str:
         digits: Number of decimals of the percentage.
 
     Returns:
-        The percentage without the character ``%``; below 0 with ``-``.
+        The percentage without the character ``%``; below 0 with ``-``, unless it rounds to 0.
     """
     return _text(fraction, digits, 2)
 
@@ -47,7 +47,7 @@ def points(delta: float, digits: int = 2) -> str:
         digits: Number of decimals of the percentage points.
 
     Returns:
-        The percentage points with ``+`` or ``-``; 0 has no sign.
+        The percentage points with ``+`` or ``-``; 0 has no sign. What is not finite is ``+inf``, ``-inf`` or ``nan``.
     """
     text = percent(delta, digits)
     return f"+{text}" if delta > 0 and text.strip("0.") else text

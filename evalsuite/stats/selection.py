@@ -64,7 +64,7 @@ def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
 
     Args:
         tasks: Item means of the same candidates on each task.
-        alpha: Chance that the best candidate is left out, and that any simultaneous interval misses.
+        alpha: Chance, at most, that the best candidate is left out, and that any simultaneous interval misses.
 
     Returns:
         Entries for each candidate in the order of the columns: score, change against the baseline, its simultaneous
@@ -108,13 +108,13 @@ def chance_best_dropped(stderr: float, lead: float, candidates: int, kept: int) 
     """Compute the chance that the best candidate is not among the highest scores of a screen, in the normal model.
 
     All others are equal and ``lead`` behind (the least favourable case, Bechhofer 1954); the best one is dropped where
-    at least ``kept`` of them score higher.
+    at least ``kept`` of them score higher. The chance is integrated numerically.
 
     Args:
         stderr: Standard error of a candidate's own score, without what all candidates share.
-        lead: True lead of the best one, in the unit of ``stderr``.
+        lead: True lead of the best one, not below 0, in the unit of ``stderr``.
         candidates: Number of candidates, the best one included.
-        kept: Number of candidates that are kept.
+        kept: Number of candidates that are kept, at least 1.
 
     Returns:
         The chance, a fraction; 0 where all are kept. Without error it is 0 for a lead, else 1 - kept / candidates.
@@ -161,8 +161,8 @@ def _pairs(units: Sequence[_Units]) -> tuple[Floats, Floats, Floats]:
     arms differ).
 
     All are of shape (arms, arms); ``units`` holds one entry per task. The error is that of the score test, whose
-    variance is taken around no difference: with single answers the statistic is then McNemar's, which never exceeds
-    that of the paired t test.
+    variance is taken around no difference: with single answers the statistic is then McNemar's, but for a term of order
+    1 / units. It never exceeds that of the paired t test.
     """
     arms = units[0][0].shape[1]
     gaps, variance, moved = np.zeros((arms, arms)), np.zeros((arms, arms)), np.zeros((arms, arms))

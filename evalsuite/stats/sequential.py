@@ -54,8 +54,8 @@ class Rule:
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of items at which passing is tested: five, equally spaced, the last one all items; empty without
-        ``may_pass``.
+        """Numbers of items at which passing is tested: five, equally spaced but for rounding, the last one all items;
+        empty without ``may_pass``.
         """
         return () if not self.may_pass else tuple(round(self.items * look / LOOKS) for look in range(1, LOOKS + 1))
 
@@ -140,6 +140,9 @@ def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pa
 
     Returns:
         The verdict; None when it depends on unfinished items or the block gives none.
+
+    Raises:
+        ValueError: As for ``update``.
     """
     if update(rule, state, np.where(np.isnan(differences), -1.0, differences)).decided == "pass":
         return "pass"

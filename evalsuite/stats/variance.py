@@ -30,7 +30,7 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class VarianceParts:
-    """Variance components and both standard errors of a delta; None where an item has fewer than two repeats."""
+    """Variance components and both standard errors of a delta; None where one cannot be estimated."""
 
     within_base: float | None
     """v of the baseline: mean variance of one answer around its item's own mean."""
@@ -59,7 +59,7 @@ class Excess:
     excess: float
     """Unbiased estimate of mean (pB - pA)^2; may be below 0."""
     ci95: Bounds | None
-    """BCa bootstrap interval over items; None when nothing varies."""
+    """BCa bootstrap interval over items; None when nothing varies or an end is not finite."""
 
     @property
     def rms_shift(self) -> float:
@@ -139,8 +139,8 @@ def flips_excess(base: Repeated, cand: Repeated) -> Excess | None:
         cand: Answers of the candidate on the same items in the same order.
 
     Returns:
-        Observed flips, floor and excess (may be below 0) with its 95 % interval (None when nothing varies); None for
-            all when an item of either model has one repeat only.
+        Observed flips, floor and excess (may be below 0) with its 95 % interval (None when nothing varies or an end is
+            not finite); None for all when an item of either model has one repeat only.
     """
     if np.isnan(base.variance).any() or np.isnan(cand.variance).any():
         return None
@@ -163,7 +163,7 @@ def flips_over_aa(base: Floats, base_again: Floats, cand: Floats) -> Excess:
 
     Returns:
         Observed flips (mean squared difference), floor and excess (may be below 0) with its 95 % interval, None when
-            nothing varies.
+            nothing varies or an end is not finite.
     """
     observed, floor = (cand - base) ** 2, (base_again - base) ** 2
     each = observed - floor
@@ -205,7 +205,7 @@ def design_of(
         cand: Answers of the candidate on the same items.
         weights: Weight of each item, shape (items,); None for equal weights.
         clusters: Integer code of each item's cluster, shape (items,); None when items are independent.
-        assumed: Design whose score, phi and tau are used when single repeats hide them; None to assume nothing.
+        assumed: Design whose score, phi and tau are used when a component is unknown; None to assume nothing.
 
     Returns:
         The design; None when a component is unknown (an item with one answer, or one item alone) and nothing is
