@@ -133,6 +133,7 @@ def test_other_pictures_are_other_data(root: Path) -> None:
         ({"image_1": {"bytes": "x"}}, "item made: image_1 is dict, not the name of a picture file"),
         ({"options": "A, B"}, "item made: options are not the text of a list: 'A, B'"),
         ({"options": "'A'"}, "options are not the text of a list"),
+        ({"options": "[{[]: 1}]"}, "options are not the text of a list"),
         ({"answer": "AB"}, "item made: key 'AB' is no letter"),
     ],
 )

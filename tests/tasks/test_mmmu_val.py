@@ -70,6 +70,12 @@ def test_lists_of_accepted_answers_are_read(root: Path) -> None:
         assert task(root).score(item, 0, made.reply(text)).outcome == outcome
 
 
+@pytest.mark.parametrize("key", ["[1, 2", "[{[]: 1}]", "[1] mod 3"])
+def test_what_only_looks_like_a_list_is_one_accepted_answer(root: Path, key: str) -> None:
+    made.write(root / "mmmu_val" / "validation.jsonl", [made_mmmu.VAL_ROWS[3] | {"answer": key}])
+    assert [item.target for item in items(root)] == [[key]]
+
+
 def test_subject_and_kind_are_the_groups(root: Path) -> None:
     assert [item.groups for item in items(root)[1:3]] == [
         {"subject": "Art_Theory", "question_type": "multiple-choice"},

@@ -86,7 +86,7 @@ def loops(reply: Reply) -> bool:
     A reply cut at the token limit must repeat it at least three times, in at least 256 characters or half of the reply;
     one that ended by itself at least four times, in at least 64 characters (fewer of one repeated character) and four
     fifths of the reply. Under 16 repeated characters never count; the length of the reply is that of text and reasoning
-    together.
+    together. Replacement characters at the end are passed over, in a reply that ended by itself also white space.
     """
     capped = reply.finish_reason == "length"
     end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
@@ -107,7 +107,7 @@ def repeated_end(text: str, times: int) -> tuple[int, int]:
 
     The length includes the first cycle and a part of one at the beginning: (7, 3) for "abcabca" and 2 times. The cycle
     has at most 2,000 characters. (0, 0) when no end is repeated so often, or when the last 24 characters (the last
-    third of a text under 72) do not occur once more at most 2,000 characters earlier.
+    third of a text under 72, rounded down) do not occur once more at most 2,000 characters earlier.
     """
     size = len(text)
     anchor = min(_ANCHOR, size // 3)

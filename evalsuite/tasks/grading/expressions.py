@@ -26,7 +26,8 @@ class _Worker:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, expression: str) -> str:
-        """Send a LaTeX expression to the worker process (started when needed); return its reply, a JSON line.
+        """Send a LaTeX expression to the worker process (started when needed); return its reply: a JSON line, which
+        holds a text or null.
 
         Empty when the expression ended the process: by its limits or an error. Raises ``SampleFailed`` when the process
         was killed twice from outside or math-verify cannot be loaded. Blocks; thread-safe.
@@ -79,8 +80,8 @@ _WORKER = _Worker()
 def value(expression: str) -> str | None:
     """Return the exact value of a constant LaTeX expression as text for ``fractions.Fraction`` (``37/2``).
 
-    None when it is irrational, its numerator or denominator has more than 660 bits (about 200 digits), it cannot be
-    read, or it needs more than 5 s of processor time or 2 GiB. Computed in a separate process; blocks. Raises
+    None when it is irrational or not constant, its numerator or denominator has more than 660 bits (about 200 digits),
+    it cannot be read, or it exceeds 5 to 6 s of processor time or 2 GiB. Computed in a separate process; blocks. Raises
     ``SampleFailed`` when math-verify cannot be loaded or its process is killed twice from outside.
     """
     line = _WORKER.ask(expression)

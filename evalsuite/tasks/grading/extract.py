@@ -207,8 +207,8 @@ def _lm_eval_number(text: str) -> str:
 def strict_number(text: str) -> Extracted:
     r"""Extract a number by lm-eval's ``strict-match`` (gsm8k v3): the first ``#### (\-?[0-9\.\,]+)``.
 
-    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
-    then True. Without a match the answer is None.
+    The answer is normalised (commas, ``$`` and a final dot removed, which can leave an empty text) and is right when it
+    equals the key as text; ``in_range`` is True for every match. Without a match the answer is None.
     """
     matches = _STRICT.findall(text)
     return Extracted(_lm_eval_number(matches[0].strip()), "hash_marks", len(matches), True) if matches else NOTHING
@@ -217,8 +217,9 @@ def strict_number(text: str) -> Extracted:
 def flexible_number(text: str) -> Extracted:
     """Extract a number by lm-eval's ``flexible-extract`` (gsm8k v3): the last ``(-?[$0-9.,]{2,})|(-?[0-9]+)``.
 
-    The result is normalised (commas, ``$`` and a final dot removed) and must equal the key as text; ``in_range`` is
-    then True, also for a match without digits, such as ``..``. Without a match the answer is None.
+    The answer is normalised (commas, ``$`` and a final dot removed, which can leave an empty text) and is right when it
+    equals the key as text; ``in_range`` is True for every match, also for one without digits, such as ``..``. Without a
+    match the answer is None.
     """
     pieces = text.encode("ascii", "replace").translate(_NUMERIC).split()  # the pattern alone takes five times as long
     others = [piece for piece in pieces if not piece.isdigit()]  # digits alone are one match
@@ -233,8 +234,8 @@ def last_integer(text: str) -> Extracted:
     r"""Extract a number by SGLang's parser (``benchmark/gsm8k/bench_sglang.py``): the last
     ``\d+`` after commas are removed.
 
-    Sign and decimals are lost. The answer is None without digits, and where Python rejects them as a literal ("08",
-    digits of other scripts, more than 4,300 digits).
+    The sign is lost, and of a decimal number only the decimals are left (75 of 3.75). The answer is None without
+    digits, and where Python rejects them as a literal ("08", digits of other scripts, more than 4,300 digits).
     """
     matches = _DIGITS.findall(text.replace(",", ""))
     if not matches:
@@ -251,8 +252,8 @@ def boxed_number(text: str) -> Extracted:
 
     Constant arithmetic (``6 \times 3``, stage ``boxed_arithmetic``) is evaluated in a process, which can take seconds,
     and raises ``SampleFailed`` when the process does not work. Any other content, and a box of over 200 characters, is
-    kept as text (80 characters) with ``in_range`` False, which is never correct; without a box, or with an empty one,
-    the answer is None.
+    kept as text (80 characters) with ``in_range`` False, which is never correct; without a closed box, or with a blank
+    one, the answer is None.
     """
     box = _last_box(text)
     if box is None or not box.strip():
@@ -272,7 +273,7 @@ def boxed_number(text: str) -> Extracted:
 def gsm8k_key(solution: str) -> str | None:
     """Return the key of a GSM8K solution: the number behind its last ``####`` (the whole text without one), no commas.
 
-    None when that is not one number.
+    None unless that is digits with an optional minus and decimals (``-12.5``).
     """
     key = solution.rpartition("####")[2].strip().replace(",", "")
     return key if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", key) else None

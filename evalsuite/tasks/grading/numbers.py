@@ -39,8 +39,8 @@ _CHARACTERS = {
 def _written(character: str) -> str:
     r"""Return one character as the plain characters or LaTeX that this module reads: digits, ``^{2}``, ``\frac{1}{2}``.
 
-    ASCII is unchanged, invisible formatting characters become empty, characters for private use U+FFFD, all others
-    their Unicode NFKC form.
+    The characters of ``_CHARACTERS`` become what it states; ASCII is unchanged, invisible formatting characters become
+    empty, characters for private use U+FFFD, all others their Unicode NFKC form.
     """
     if character in _CHARACTERS:
         return _CHARACTERS[character]
@@ -199,8 +199,8 @@ def _word_kind(word: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) of every token of a simplified text except spaces; the one-letter
-    kinds are those of ``_SHAPE``.
+    """Yield (kind, text) of every token of a simplified text except spaces; the kinds are those of ``_SHAPE``, brackets
+    and ``/`` as themselves, and X for anything else.
     """
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "X"
@@ -221,8 +221,9 @@ def number(text: str) -> str | None:
             ``18 = x``).
 
     Returns:
-        The number as written, without separators (``-1234.50``), or as a fraction (``37/2``); words, units and currency
-            around it do not count.
+        The number as written, without separators and plus sign (``-1234.50``); one with a fraction, a power of ten or a
+            multiplier such as "million" is computed and given as a whole number or in lowest terms (``37/2``). Words,
+            units (``%`` too) and currency around it do not count.
     """
     return _of_equation(_simplified(text))
 
@@ -302,8 +303,8 @@ def expression(text: str) -> str | None:
     r"""Return a LaTeX text of constant arithmetic, such as ``6 \times 3`` or ``\sqrt{324}``,
     cleaned for ``expressions.value``.
 
-    Of an equation (``x = 3^2 + 9``) the right side. None for texts without an operation, with variables, words or
-    relations, and where math-verify would misread the notation.
+    Of an equation (``x = 3^2 + 9``) the right side. A unit or words behind it are dropped. None for texts without an
+    operation or sign, with variables, other words or relations, and where math-verify would misread the notation.
     """
     head, _, tail = _simplified(text).rpartition("=")
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", tail).replace("$", "").strip().removesuffix(".")

@@ -68,8 +68,9 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
     columns hold the SHA-256 (hex).
 
     ``split``: a name of the card's ``splits``. Image columns of a row without an image are left out. Raises, on
-    iterating, ``BadInput`` when rows or images cannot be loaded or the hub's files are not those that the card states,
-    ``StorageFailed`` when the cache of ``datasets`` cannot be used.
+    iterating, ``BadInput`` when rows or images cannot be loaded, the hub's files are not those that the card states, or
+    Parquet files have another number of rows (found at their end), ``StorageFailed`` when the cache of ``datasets``
+    cannot be used.
     """
     dataset = datasets.pin(task)
     chunks = _chunks(task, split, source)
@@ -103,7 +104,7 @@ def options(row: Mapping[str, Any]) -> list[str]:
     """
     try:
         value = ast.literal_eval(row["options"])
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, list):
         raise BadInput(f"item {row['id']}: options are not the text of a list: {str(row['options'])[:80]!r}")
@@ -128,8 +129,8 @@ def image_part(task: str, split: str, source: datasets.Source, item: Item, colum
     """Read an item's image and return it as OpenAI content part: an ``image_url`` with a PNG data URL.
 
     The image is looked up in ``split`` (a name of the card's ``splits``) of the benchmark ``task`` (``mmmu_pro`` or
-    ``mmmu_val``) at ``source``; ``column`` is its image column. Raises ``BadInput`` when the item has none there, it
-    cannot be read, or the SHA-256 of its file is not the one in the item.
+    ``mmmu_val``) at ``source``, from where ``item`` was loaded; ``column`` is its image column. Raises ``BadInput``
+    when the item has none there, it cannot be read or converted, or its SHA-256 is not the one in the item.
     """
     if column not in item.inputs["images"]:
         raise BadInput(f"{task} item {item.id} lacks its picture in {column}")
@@ -142,7 +143,8 @@ def image_part(task: str, split: str, source: datasets.Source, item: Item, colum
 def interleaved(task: str, split: str, source: datasets.Source, item: Item, text: str) -> list[dict[str, Any]]:
     """Return OpenAI content parts: ``text`` cut at its tags ``<image i>``, each tag replaced by that image of the item.
 
-    Empty pieces of text are left out. Raises ``BadInput`` when an image cannot be read.
+    ``task``, ``split`` and ``source`` are as for ``image_part``. Empty pieces of text are left out. Raises ``BadInput``
+    when the item lacks an image or it cannot be read.
     """
     pieces = TAG.split(text)
     content: list[dict[str, Any]] = []
@@ -169,9 +171,10 @@ async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, too
 
 
 def data_url(raw: bytes) -> str:
-    """Return an image file's bytes as a PNG data URL: PNG files unchanged, other formats converted without loss.
+    """Return an image file's bytes as a PNG data URL: PNG files unchanged and unchecked, other formats converted.
 
-    Raises ``BadInput`` for a file that cannot be read or has pixels that cannot be converted.
+    Pixels are kept as they are decoded; those of CMYK and YCbCr become RGB, and of several frames the first counts.
+    Raises ``BadInput`` for a file of another format that cannot be read or has pixels that cannot be converted.
     """
     encoded = raw if raw.startswith(PNG) else _converted(raw)
     return f"data:image/png;base64,{base64.b64encode(encoded).decode('ascii')}"
@@ -197,9 +200,9 @@ def _converted(raw: bytes) -> bytes:
 def png(width: int, height: int, mode: str, pixels: bytes) -> bytes:
     """Return the bytes of a PNG file of 8-bit pixels, deflated without compression.
 
-    ``width`` and ``height`` are in pixels, ``mode`` is Pillow's (L, LA, RGB or RGBA), ``pixels`` are the rows from the
-    top without padding. Without compression the same image gives the same bytes, and so the same prompt, on all
-    machines.
+    ``width`` and ``height`` are in pixels, at least 1, ``mode`` is Pillow's (L, LA, RGB or RGBA), ``pixels`` are the
+    rows from the top without padding. Without compression the same image gives the same bytes, and so the same prompt,
+    on all machines.
     """
     stride = len(pixels) // height
     lines = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))

@@ -76,10 +76,11 @@ def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
     """Grade a reply to an open question against its accepted answers ``keys``, as MMMU's authors do
     (MMMU-Benchmark/MMMU bb0b95a, ``mmmu/utils/eval_utils.py``).
 
-    Returns (whether it is correct, the end of the last announcing sentence in lower case, cut to 80 characters; None
-    for a blank reply). The candidates are the ends of the sentences that announce a result, or the whole reply without
-    one, and all numbers in them. The answer is correct when a candidate equals a key as a number rounded to two
-    decimals, or contains one that is no number as text (any case).
+    Returns (whether it is correct, the last announced result in lower case, cut to 80 characters; None for a blank
+    reply). Announced results are the ends of lines behind a word such as "is" or "answer", or the whole reply without
+    one; they and all numbers in them are the candidates. The answer is correct when a candidate equals a key as a
+    number rounded to two decimals, or contains one that is no number as text (any case; a key of one character needs a
+    space before or behind it).
     """
     if not text.strip():
         return False, None
@@ -169,9 +170,11 @@ _NUMBERS = (
 
 
 def _announced(text: str) -> list[str]:
-    """Return, for each sentence that announces a result, the shortest text behind an announcing word, in lower case.
+    """Return, for each line that announces a result, the shortest text behind an announcing word, in lower case.
 
-    Such words are "so", "is", "answer" and others, in the last sentence also "=". Without any: the whole text.
+    Such words are "so", "is", "answer" and others, in the last line also "=". A line in which that is empty or one
+    punctuation mark gives none. Without any: the whole text. Full stops do not end a sentence, because the published
+    pattern wants a capital behind them, and the text is in lower case by then.
     """
     full_text = text.strip().strip(".").lower()
     sentences = _SENTENCE.split(full_text)

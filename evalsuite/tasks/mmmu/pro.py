@@ -72,11 +72,11 @@ class MMMUPro:
         return 1 if self.split == "vision" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions of the setting; inputs hold the options and SHA-256 of
-        images, the target is a letter.
+        """Load and yield all questions of the setting; inputs hold the options, the SHA-256 of images, the subject and,
+        except for ``vision``, the question; the target is a letter.
 
-        The group is the subject. Raises ``BadInput`` when the data cannot be loaded, and for an item
-        without images, options or key.
+        The group is the subject. Raises, on iterating, ``BadInput`` when the data cannot be loaded, and for an item
+        without an image or one that its text names, with options that are no list, or a key that is no letter A to Z.
         """
         for row in images.question_rows("mmmu_pro", self.split, self.source):
             inputs = {"options": images.options(row), "images": images.image_digests(row), "subject": row["subject"]}
@@ -92,7 +92,7 @@ class MMMUPro:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message of text and image parts, as the variant states; the images are read here.
 
-        ``repeat`` is not used. Raises ``BadInput`` when an image cannot be read.
+        ``repeat`` is not used. Raises ``BadInput`` when an image is missing or cannot be read.
         """
         content = self._official(item) if self.variant.startswith("official") else self._nvidia(item)
         return Request(({"role": "user", "content": content},))
@@ -100,7 +100,7 @@ class MMMUPro:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when the letter that the variant's parser finds is the key, else 0.
 
-        A letter that is none of the item's options gets a note. ``repeat`` is not used.
+        An answer that is none of the item's letters gets a note. ``repeat`` is not used.
         """
         options = item.inputs["options"]
         if self.variant.startswith("official"):

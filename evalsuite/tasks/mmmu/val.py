@@ -50,8 +50,9 @@ class MMMUVal:
         """Load and yield all questions in the dataset's order; the target is a letter, of an open question the list of
         accepted answers.
 
-        Groups are subject and type of question. Raises ``BadInput`` when the data cannot be loaded, for an item without
-        the images that its text names, and for choices that are no list or have a key that is no letter.
+        Groups are subject and type of question. Raises, on iterating, ``BadInput`` when the data cannot be loaded, for
+        an item without an image or one that its text names or ``sglang_first`` shows, and for choices that are no list
+        or have a key that is no letter.
         """
         for row in images.question_rows("mmmu_val", "validation", self.source):
             choices = images.options(row) if row["question_type"] == "multiple-choice" else []
@@ -65,8 +66,8 @@ class MMMUVal:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message with question, choices and the images at their tags.
 
-        Images without a tag follow at the end; the images are read here. ``sglang_first`` sends ``image_1`` only.
-        ``repeat`` is not used. Raises ``BadInput`` when an image cannot be read.
+        Images without a tag follow at the end; the images are read here. ``sglang_first`` sends ``image_1`` only, at
+        the first tag. ``repeat`` is not used. Raises ``BadInput`` when an image is missing or cannot be read.
         """
         question, choices = item.inputs["question"], item.inputs["options"]
         listed = "".join(f"({letter}) {choice}\n" for letter, choice in zip(LETTERS, choices, strict=False))
@@ -116,7 +117,7 @@ class MMMUVal:
 
 
 def _subject(item_id: str) -> str:
-    """Return the subject of an item id: ``validation_Art_Theory_12`` -> ``Art_Theory``."""
+    """Return the subject of an item id: ``validation_Art_Theory_12`` -> ``Art_Theory``; empty without such parts."""
     return "_".join(item_id.split("_")[1:-1])
 
 
@@ -134,7 +135,7 @@ def _key(row: dict[str, Any]) -> str | list[str]:
     if key.startswith("["):
         try:
             listed = ast.literal_eval(key)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
             return [key]
         return [str(answer) for answer in listed] if isinstance(listed, list) else [key]
     return [key]

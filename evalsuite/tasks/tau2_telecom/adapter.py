@@ -52,8 +52,8 @@ class Tau2Telecom:
         """Load and yield the tasks of the package's base split (114); the target is the task's evaluation criteria.
 
         Groups are issue and persona. A hash of policy, guidelines and tools is part of each item's inputs, so that
-        other content of the package gives another data hash. Raises ``BadInput`` when the package or its data is
-        missing.
+        other content of the package gives another data hash. Raises, on iterating, ``BadInput`` when the package or its
+        data is missing.
         """
         shared = domain()
         content_sha = canonical_sha(
@@ -70,9 +70,10 @@ class Tau2Telecom:
         reward, 0 for an irregular end.
 
         The score's ``answer`` and ``stage`` are how the dialogue ended. Raises ``SampleFailed`` for a fault of the
-        simulated user or of its server, which is never scored 0, and when a reply of the model does not arrive;
-        ``ContextOverflow`` when the model's first prompt is too long (a later one ends the dialogue with 0);
-        ``BadInput`` without a simulator; and what else ``tools.chat`` raises.
+        simulated user or of its server, which is never scored 0, when a reply of the model does not arrive, and when
+        the replay that grades the dialogue differs from it; ``ContextOverflow`` when the model's first prompt is too
+        long (a later one ends the dialogue with 0); ``BadInput`` without a simulator or the package; and what else
+        ``tools.chat`` raises.
         """
         rules = Rules(max_steps=self.max_steps, max_errors=self.max_errors, agent_stop=self.agent_stop)
         dialogue = Dialogue(package_task(item), rules, tools)

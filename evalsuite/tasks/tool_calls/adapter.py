@@ -40,10 +40,11 @@ class ToolCalls:
 
     def items(self) -> Iterable[Item]:
         """Load and yield all items in the order of the file: the shipped questions, or of a local
-        source ``tool_calls/test.jsonl``.
+        source ``tool_calls/test.jsonl`` (or with ``.gz``).
 
-        Inputs are tools and turns of messages, the target is a list of expected calls for each turn. Raises
-        ``BadInput`` when the file is missing or of an unknown form.
+        Inputs are tools and turns of messages, the target is a list of expected calls for each turn. Raises, on
+        iterating, ``BadInput`` when the file is missing or damaged, for a row that ``readers.item`` refuses, and in a
+        local file for tools whose parameters are no JSON schema.
         """
         local = self.source.kind == "local"
         path = local_path(Path(str(self.source.root)), "tool_calls", "test") if local else _shipped_questions()
@@ -63,9 +64,9 @@ class ToolCalls:
         """Send the turns to the model, one request each, until one is wrong; value 1 when all turns are right, else 0.
 
         After a right turn the scripted results of its calls are added to the messages. ``parts`` has ``turns``, the
-        fraction of right turns, and ``as_text``, 1 if the last reply had a call left in its text, else 0. Raises what
-        ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too
-        long.
+        fraction of right turns, and ``as_text``, 1 if the last reply had a call in its text and no real one, else 0.
+        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
+        is too long.
         """
         history: list[Mapping[str, Any]] = []
         turns, right = item.inputs["turns"], 0
@@ -90,9 +91,10 @@ def _shipped_questions() -> Path:
 
 
 def _with_results(reply: Reply, results: Sequence[Any]) -> list[Mapping[str, Any]]:
-    """Return the messages that a right reply adds to a dialogue: the reply itself, then one tool message for each call.
+    """Return the messages that a right reply adds to a dialogue: the reply itself, then one tool message for each call
+    that has a result.
 
-    ``results`` are the scripted results (JSON values) in the order of the calls; a call without one gets no message.
+    ``results`` are the scripted results (JSON values) in the order of the reply's calls.
     """
     if not reply.tool_calls:
         return [{"role": "assistant", "content": reply.text}]

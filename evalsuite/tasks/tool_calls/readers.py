@@ -26,7 +26,8 @@ _MOST_SHAPES = 1_000
 def item(row: Mapping[str, Any], number: int) -> Item:
     """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls.
 
-    Raises ``BadInput`` naming the row for any other form, and when a field is missing.
+    Raises ``BadInput`` naming the row for any other form, and when a field is missing or of the wrong type, a call is
+    expected that is none of the tools, or there is no turn with messages.
 
     Args:
         row: One JSON object of the file.
@@ -50,7 +51,9 @@ def item(row: Mapping[str, Any], number: int) -> Item:
 
 
 def _checked(item: Item) -> Item:
-    """Return ``item``; raises ``TypeError`` unless its parts have the types that sending and grading need."""
+    """Return ``item``. Raises ``TypeError`` for a part of another type than sending and grading need, ``LookupError``
+    for a missing one, ``ValueError`` for an expected call of no tool, and without turns or messages.
+    """
     turns, calls = item.inputs["turns"], [call for turn in item.target for call in turn]
     for call in calls:
         verify.ExpectedCall(**call)
@@ -111,8 +114,9 @@ def _bfcl_call(name: str, accepted: Mapping[str, Sequence[Any]]) -> dict[str, An
 def _shapes(value: Any) -> list[Any]:
     """Return the values that an accepted value stands for: in an object, and in the objects of a list, BFCL lists for
     each key the accepted values, an empty text where the key may be left out (``ast_checker.py``, ``dict_checker``).
+    Any other value stands for itself.
 
-    Raises ``ValueError`` for over 1,000 of them.
+    Raises ``ValueError`` for over 1,000 of them, ``TypeError`` where the accepted values of a key are no list.
     """
     if isinstance(value, Mapping):
         parts = [[(key, one) for one in _of_type(f"values of {key}", values, list)] for key, values in value.items()]
@@ -143,7 +147,8 @@ def _tool_name(name: str) -> str:
 def _schema(schema: Any) -> Any:
     """Return a copy of a BFCL parameter schema with its type names replaced by JSON schema's, at every depth.
 
-    The type "any" is left out, because it allows every value.
+    Unknown type names are only put in lower case, lists of type names are copied as they are, and the type "any" is
+    left out, because it allows every value.
     """
     if isinstance(schema, list):
         return [_schema(part) for part in schema]

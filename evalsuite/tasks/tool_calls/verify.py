@@ -83,8 +83,8 @@ def verdict(reply: Reply, expected: Sequence[ExpectedCall], tools: Sequence[Mapp
 
 
 def call_in_text(text: str, names: Sequence[str]) -> bool:
-    """Return whether ``text`` holds a tool call in a known notation, or as JSON that
-    names one of the tools ``names``.
+    """Return whether ``text`` holds, anywhere, the beginning of a tool call in a known notation, or of one as a JSON
+    object that names one of the tools ``names`` first.
     """
     if records.call_in_text(text):
         return True
@@ -125,7 +125,8 @@ def _calls(
 def _matched(
     made: Sequence[tuple[str, Any]], open_calls: list[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """Pair every made call (name, arguments) with an expected one of equal arguments; return (stage, note).
+    """Pair each made call (name, arguments), in order, with the first open expected one of equal arguments; return
+    (stage, note).
 
     ``right`` with an empty note, or ``arguments`` and the call without a partner. ``open_calls`` loses the paired ones;
     ``schemas`` maps tool -> JSON schema.
@@ -153,7 +154,9 @@ def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str
 
 
 def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
-    """Return why the parameters of a tool are no JSON schema (draft 2020-12); empty if they are one for all tools."""
+    """Return why the parameters of the first faulty tool are no JSON schema (draft 2020-12) that is an object; empty if
+    those of all tools are.
+    """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
@@ -192,9 +195,9 @@ def equal(actual: Any, expected: Any, schema: Mapping[str, Any]) -> bool:
     """Return whether two JSON values, ``actual`` and ``expected``, are the same argument by the JSON ``schema`` of it.
 
     Numbers are equal by value and never equal to booleans or text, null equals only null; text is compared after
-    Unicode normalisation (NFC), with each run of white space as one space, and without case unless the schema has
-    ``enum``, ``const``, ``format`` or ``pattern``; arrays keep their order unless the schema has ``uniqueItems``; a key
-    of an object may be absent where its value is the schema's default.
+    Unicode normalisation (NFC), without white space at its ends, with each run of it as one space, and without case
+    unless the schema has ``enum``, ``const``, ``format`` or ``pattern``; arrays keep their order unless the schema has
+    ``uniqueItems``; a key of an object may be absent where its value is the schema's default.
     """
     if isinstance(expected, bool) or isinstance(actual, bool) or expected is None or actual is None:
         return actual is expected
