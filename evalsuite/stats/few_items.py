@@ -39,13 +39,14 @@ class Comparisons:
 
 @lru_cache(maxsize=32)
 def comparisons(design: Design, delta: float, alpha: float) -> Comparisons:
-    """Draw answers of both models and compare them as ``delta.paired_delta`` does.
+    """Draw answers of both models and compare them as ``delta.paired_delta`` does, without its resampling.
 
     Items' chances of success are Beta with mean ``score`` and within-item share ``phi`` (both kept within 0.001 to
     0.999). For the candidate ``tau`` moves them up or down at random within [0, 1]; then a loss scales the chances of
     success, a gain those of failure. The bounds are Tango's where both models answer once, where at most ``FEW_MOVED``
     items changed, and where all changed equally; else those of the BCa bootstrap in their Cornish-Fisher expansion
-    (``bca_bounds``). An upper bound below 0 is raised to 0 where the p value is not below ``alpha``.
+    (``bca_bounds``). The p value is Student's, but at least 0.5 to the power of the number of changed items. An upper
+    bound below 0 is raised to 0 where the p value is not below ``alpha``.
 
     Args:
         design: How the benchmark is measured; each of its units is one item, and there are two or more.

@@ -63,14 +63,15 @@ def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
     A pair whose answers differ on at most ``FEW_MOVED`` items or sources is never told apart.
 
     Args:
-        tasks: Item means of the same candidates on each task.
+        tasks: Item means of the same candidates on each task: ``means`` of shape (items, 1 + candidates), the
+            baseline first.
         alpha: Chance, at most, that the best candidate is left out, and that any simultaneous interval misses.
 
     Returns:
-        Entries for each candidate in the order of the columns: score, change against the baseline, its simultaneous
-            interval (None where too few units changed), and whether it cannot be told from the best; with the winner's
-            position among the candidates (from 0, of equal scores the first) and its corrected change (None when a task
-            has one unit only).
+        Entries for each candidate in the order of the columns, without the baseline: score, change against the
+            baseline, its simultaneous interval (None where too few units changed), and whether it cannot be told from
+            the best; with the winner's position among the candidates (from 0, of equal scores the first) and its
+            corrected change (None when a task has one unit only).
 
     Raises:
         ValueError: There is no task or no candidate.

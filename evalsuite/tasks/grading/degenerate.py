@@ -57,11 +57,13 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
     Looked for in this order: ``call_as_text`` if the argument states it; in a reply without tool calls ``loop``,
     ``empty``, ``thought_only`` (it ended by itself with reasoning and no text) and ``call_as_text`` (a tool call left
-    in the text); then ``garbled`` (replacement characters, or a script that the item does not use).
+    in the text); then ``garbled``: replacement characters (not those at the end of a reply cut at the token limit), or
+    letters of foreign scripts (``_SCRIPTS``), at least 20 and 5 % of the text.
 
     Args:
         reply: The last reply of an attempt, as it is graded.
-        item: The question, whose scripts and languages are no sign; None: only replacement characters count as garbled.
+        item: The question; replacement characters and scripts that it has, and scripts of languages that it names, are
+            no sign. None: only replacement characters count as garbled.
         call_as_text: Whether the task found a tool call in the text of any reply of the attempt.
     """
     if call_as_text:

@@ -105,7 +105,7 @@ def boxed_chain(text: str, letters: str) -> Extracted:
 
     1. the last ``\boxed{}``, or else the phrase "The final answer is" on the last line: its one character, or its last
     single capital; 2. the last ``Answer: X`` label in any case, converted to upper case. ``letters`` are the item's, as
-    one text: another letter is returned with ``in_range`` False. Without a match the answer is None.
+    one text: another character is returned with ``in_range`` False. Without a match the answer is None.
     """
     box = _last_box(text)
     content, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")

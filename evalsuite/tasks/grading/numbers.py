@@ -199,8 +199,10 @@ def _word_kind(word: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) of every token of a simplified text except spaces; the kinds are those of ``_SHAPE``, brackets
-    and ``/`` as themselves, and X for anything else.
+    """Yield (kind, text) of every token of a simplified text except spaces.
+
+    The kinds are those of ``_SHAPE``, ``(`` and ``)`` for brackets, ``/`` for a slash or a sign of multiplication, and
+    X for anything else.
     """
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "X"
@@ -218,7 +220,7 @@ def number(text: str) -> str | None:
 
     Args:
         text: The text, such as the content of a ``\boxed{}``; of an equation the right side is read (the left of
-            ``18 = x``).
+            ``18 = x``; of ``2x = 18`` neither).
 
     Returns:
         The number as written, without separators and plus sign (``-1234.50``); one with a fraction, a power of ten or a
@@ -246,7 +248,8 @@ _RELATION = re.compile(r"[<>]|!\s*$|\\(?:ne|neq|le|ge|leq|geq|pm|mp)(?![A-Za-z])
 def _unsolved(head: str) -> bool:
     """Return whether ``head``, the left side of the only equation of a text, has a variable together with a number.
 
-    True for ``2x`` and ``x + 2``; then the right side is not the answer.
+    True for ``2x`` and ``x + 2``; then the right side is not the answer. What stands in parentheses or as a subscript,
+    commands and words of text mode do not count.
     """
     free = re.sub(r"\([^()]*\)|_\s*(?:\{[^{}]*\}|\w)|\\[A-Za-z]+|\ue000[^\W\d_]+", "", head)
     return "=" not in head and bool(re.search(r"[A-Za-z]", free) and re.search(r"\d", free))

@@ -91,14 +91,14 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
 
 
 def image_digests(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the image columns that a row has: column name -> SHA-256 (hex) of the
-    image, in the order of the columns.
+    """Return the image columns that a row of ``question_rows`` has: column name -> SHA-256 (hex) of the image, in the
+    order of ``COLUMNS``.
     """
     return {name: row[name] for name in COLUMNS if name in row}
 
 
 def options(row: Mapping[str, Any]) -> list[str]:
-    """Return the options of a row as texts; the dataset stores them as the text of a Python list.
+    """Return the options of a row of ``question_rows`` as texts; the dataset stores them as the text of a Python list.
 
     Raises ``BadInput`` for other content. Options that are not texts are converted with ``str``.
     """

@@ -22,8 +22,9 @@ def pro_letter(text: str, options: Sequence[str]) -> Extracted:
     1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it gives
     none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text (any
     case). Of several letters in stage 2 or 5 the one whose last place is the last counts; in stage 3 or 4 the one that
-    stands last between two spaces, and the first in the alphabet when none stands so. ``options`` are the texts of
-    options A, B, ...; without a match the answer is None.
+    stands last between two spaces, and the first in the alphabet when none stands so. Stages 2 to 5 read the text
+    without punctuation at its ends, between two spaces. ``options`` are the texts of options A, B, ... (at most 26);
+    without a match the answer is None.
     """
     letters = LETTERS[: len(options)]
     label = text.rfind(_LABEL)
@@ -50,8 +51,9 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
     The random guess of the original is left out. 1. the last match of five explicit forms (``answer: X``, ``X`` alone
     at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. the last ``(X)``; 3. the last ``X``
     between spaces; 4. in answers of more than five words, the last text of an option (any case); 5. the first word that
-    is one letter after punctuation is removed. ``options`` are the texts of options A, B, ...; without a match the
-    answer is None.
+    is one letter after punctuation is removed. Stages 2 to 5 read the text without punctuation at its ends, between two
+    spaces. ``options`` are the texts of options A, B, ... (at most 26); letters of no option are passed over, and
+    without a match the answer is None.
     """
     text, letters = text.strip(), LETTERS[: len(options)]
     explicit = [(position, letter.upper()) for position, letter in _explicit(text) if letter.upper() in letters]

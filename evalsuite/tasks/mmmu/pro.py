@@ -68,7 +68,7 @@ class MMMUPro:
 
     @property
     def images(self) -> int:
-        """Largest number of images in one request: 1 for ``vision``, else 7."""
+        """Largest number of different images in one request: 1 for ``vision``, else 7."""
         return 1 if self.split == "vision" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:

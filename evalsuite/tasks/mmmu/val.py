@@ -43,7 +43,7 @@ class MMMUVal:
 
     @property
     def images(self) -> int:
-        """Largest number of images in one request: 1 for ``sglang_first``, else 7."""
+        """Largest number of different images in one request: 1 for ``sglang_first``, else 7."""
         return 1 if self.variant == "sglang_first" else images.MAX_IMAGES
 
     def items(self) -> Iterable[Item]:

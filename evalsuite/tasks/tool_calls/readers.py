@@ -24,7 +24,8 @@ _MOST_SHAPES = 1_000
 
 
 def item(row: Mapping[str, Any], number: int) -> Item:
-    """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls.
+    """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls,
+    dictionaries of the fields of ``verify.ExpectedCall``.
 
     Raises ``BadInput`` naming the row for any other form, and when a field is missing or of the wrong type, a call is
     expected that is none of the tools, or there is no turn with messages.
