@@ -58,18 +58,18 @@ class AALCR:
 
     @property
     def longest_prompt(self) -> int:
-        """Length of the longest prompt in tokens, as the dataset states it (tokenizer cl100k).
+        """Length of the longest prompt in tokens: the largest ``input_tokens`` of the dataset (tokenizer cl100k).
 
-        Loads all questions; raises ``BadInput`` when they cannot be loaded.
+        Loads all questions, and raises what ``items`` raises.
         """
         return max(int(item.inputs["input_tokens"]) for item in self.items())
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all questions; inputs name the documents (without their text), the
-        target is the reference answer.
+        """Load and yield all questions; the target is the reference answer.
 
-        The group is the category of documents, the cluster the set of documents. Raises ``BadInput``
-        when the data cannot be loaded.
+        Inputs are the question, the ``files`` of its documents (names without their text), their category and set, and
+        their number of tokens. The group is the category, the cluster the set of documents. Raises ``BadInput`` or
+        ``StorageFailed`` when the data cannot be loaded, and ``ValueError`` for a number of tokens that is none.
         """
         for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
             inputs = {
@@ -85,8 +85,8 @@ class AALCR:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message with the item's documents, read from the archive, then the question.
 
-        The archive is downloaded when missing. ``repeat`` is not used. Raises ``BadInput`` when the archive cannot be
-        loaded or lacks a document.
+        The archive of the hub is downloaded when missing. ``repeat`` is not used. Raises ``BadInput`` when the archive
+        cannot be loaded or lacks a document, and ``StorageFailed`` when the disk fails.
         """
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
@@ -97,9 +97,10 @@ class AALCR:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and let the judge compare the answer with the reference answer: value 1 or 0.
 
-        An empty answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded``
-        with value None. Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow``
-        for a prompt that is too long) and ``BadInput`` as ``prompt``.
+        The judge is not asked about a blank answer, which gets 0. Where there is no judge, or it gives no verdict, any
+        other answer is ``ungraded`` with value None. Raises what ``prompt`` and ``tools.chat`` raise (such as
+        ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long), and what
+        ``tools.judge`` raises except ``JudgeFailed``.
         """
         reply: Reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()
@@ -116,10 +117,9 @@ class AALCR:
 
 @cache
 def _names(archive: Path) -> dict[str, str]:
-    """Return, for each document in the zip ``archive``, its path as the dataset writes it
-    -> its name in the zip's list.
+    """Return, for each file in the zip ``archive``, its path as the dataset writes it -> its name in the zip's list.
 
-    They differ where UTF-8 names were read as code page 437. Cached per process.
+    They differ where UTF-8 names were read as code page 437. Cached per process. Raises what ``open_zip`` raises.
     """
     with open_zip(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]

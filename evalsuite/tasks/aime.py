@@ -130,8 +130,8 @@ class AIME:
     def items(self) -> Iterable[Item]:
         """Load and yield the problems of the year; the target is the key as text, an integer without leading zeros.
 
-        The group is the contest, ``I`` or ``II``. Raises ``BadInput`` when the data cannot be loaded, and for a key
-        that is no integer from 0 to 999.
+        The group is the contest, ``I`` or ``II``. Raises ``BadInput`` or ``StorageFailed`` when the data cannot be
+        loaded, and ``BadInput`` for a key that is not read as an integer of one to three digits.
         """
         for place, row in enumerate(rows("aime", pin("aime"), SPLITS[self.year], self.source)):
             name = str(row["id"])
@@ -156,12 +156,13 @@ class AIME:
         return Request(({"role": "user", "content": text},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key,
-        else 0. ``repeat`` is not used.
+        r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key by value, else 0.
 
-        In the variant ``aa`` a box of up to 1,000 characters that is not one plain number gets value None and outcome
-        ``ungraded``, because a judge must compare it; a longer or empty one gets 0. In ``boxed`` arithmetic in the box
-        is evaluated in a process, which can take seconds and raises ``SampleFailed`` when the process does not work.
+        Words and units beside the number do not count. ``repeat`` is not used. ``boxed`` reads the box by
+        ``extract.boxed_number``; arithmetic in it is evaluated in a process, which can take seconds and raises
+        ``SampleFailed`` when the process does not work. ``aa`` reads it by ``last_box``: one with a fraction (``/`` or
+        ``frac``) or without a number that stands there as it is read gets value None and outcome ``ungraded``, because
+        a judge must compare it; a blank one, or one of over 1,000 characters, gets 0.
         """
         if self.variant == "aa":
             return _score_aa(reply, item.target)
@@ -173,9 +174,10 @@ class AIME:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the problem once and grade the reply as ``score``: value 1 or 0.
 
-        In the variant ``aa`` the judge decides about an answer that is not one number; without a judge, or when it
-        gives no verdict, the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises (``SampleFailed``
-        without a whole reply, ``ContextOverflow`` for a prompt that is too long) and ``SampleFailed`` as ``score``.
+        In the variant ``aa`` the judge decides where ``score`` gives ``ungraded``; without a judge, or when it gives no
+        verdict, the score stays ``ungraded`` with value None. Raises what ``score`` and ``tools.chat`` raise (such as
+        ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long), and what
+        ``tools.judge`` raises except ``JudgeFailed``.
         """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 

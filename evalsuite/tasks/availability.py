@@ -25,11 +25,13 @@ class AvailableTasks:
 def load_available(settings: Run, *, without_items: bool = False) -> AvailableTasks:
     """Load the tasks of a run that can be loaded, and collect as messages what the others lack on this machine.
 
-    ``without_items``: no question is loaded or downloaded; only the presence of their files (or of a connection to the
-    hub) and of what the adapter needs is checked. Otherwise the questions are loaded, and the first request is built.
-    Returns all tasks (those that lack something without items) and task -> messages. Raises ``BadInput`` for a task
-    whose adapter cannot be built: its class, variant or an option does not exist or is rejected. Missing data of the
-    hub and missing packages give messages instead.
+    ``without_items``: no question is loaded or downloaded, except those of ``lm_eval`` tasks; only the presence of
+    their files (or of a connection to the hub) and of what the adapter needs is checked. Otherwise the questions are
+    loaded, and the first request is built. Returns all ``tasks`` (those that lack something without items) and their
+    ``problems``: task -> messages. Raises ``BadInput`` when an adapter cannot be built (its class, variant or an option
+    does not exist or is rejected), an ``lm_eval`` task cannot be loaded, or ``data=local`` has no ``data.root``;
+    ``StorageFailed`` when a cache cannot be used. Every other ``BadInput``, such as for missing data of the hub or a
+    missing package, becomes a message.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}
@@ -54,7 +56,7 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
 
 
 def _missing_files(task: Task, settings: Run) -> Iterator[str]:
-    """Yield at most one message: what is missing to get a task's questions; none when they are there or can be loaded.
+    """Yield at most one message: what is missing to get a task's questions, as far as can be seen without loading them.
 
     Checked is the package that holds them; for datasets of the hub whether at least one of their files is cached, or
     the hub accepts connections; with ``data=local`` whether a file is in the folder. Adapters without a card yield

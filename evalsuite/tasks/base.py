@@ -18,7 +18,7 @@ class Chat(Protocol):
     """
 
     async def __call__(self, request: Request) -> Reply:
-        """Send one request to the model, with the sampling of the run, and wait for the reply.
+        """Send one request to the model, with the sampling that the run sets for it, and wait for the reply.
 
         Args:
             request: The messages, tools and stop strings; its field ``sampling`` is replaced by that of the run.
@@ -28,7 +28,7 @@ class Chat(Protocol):
                 run is returned without sending anything.
 
         Raises:
-            SampleFailed: No whole reply arrived after all retries, or nothing may be sent and the journal has none.
+            SampleFailed: No whole reply was received, or nothing may be sent and the journal has none.
             ContextOverflow: The prompt does not fit the context of the model under test.
             EndpointUnusable: The model under test cannot be used any more.
             Stopped: The run stops before the request is sent.
@@ -56,7 +56,7 @@ class Judge(Protocol):
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
         """Decide whether an answer agrees with the reference answer, by the rubric of AA-LCR.
 
-        The verdict is journaled and reused for the same question, reference answer and answer of this attempt.
+        The verdict is journaled, and reused for the same judge, question, reference answer and answer of this attempt.
 
         Args:
             question: The question.
@@ -68,13 +68,15 @@ class Judge(Protocol):
 
         Raises:
             JudgeFailed: The judge cannot be asked or stated no verdict. This is never counted as a wrong answer.
+            StorageFailed: The verdict cannot be written to the journal.
         """
         ...
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
         """Decide whether an answer agrees with the reference answer, with the prompt and reading of a given rubric.
 
-        The verdict is journaled and reused for the same rubric, question, reference answer and answer of this attempt.
+        The verdict is journaled, and reused for the same judge, rubric, question, reference answer and answer of this
+        attempt.
 
         Args:
             rubric: Prompt and reading of the benchmark.
@@ -84,10 +86,11 @@ class Judge(Protocol):
 
         Returns:
             The verdict: whether the answer is right, and the confidence (a fraction of 1) that the judge read in it;
-                None where the rubric reads none.
+                None where the rubric reads none in the judge's reply.
 
         Raises:
             JudgeFailed: The judge cannot be asked or stated no verdict. This is never counted as a wrong answer.
+            StorageFailed: The verdict cannot be written to the journal.
         """
         ...
 
@@ -121,6 +124,7 @@ class Adapter(Protocol):
 
         Raises:
             BadInput: The data cannot be loaded.
+            StorageFailed: A cache on disk cannot be used.
         """
         ...
 
@@ -146,7 +150,7 @@ class SingleTurn(Protocol):
     """The pure part of a benchmark with one request and one reply per attempt."""
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request of an attempt from the item, the repeat and the options alone: the same on every call.
+        """Build the request of an attempt from item, repeat, options and the task's data alone: the same on every call.
 
         Args:
             item: The item.
@@ -166,7 +170,7 @@ class SingleTurn(Protocol):
             reply: The reply.
 
         Returns:
-            The score; its value is a fraction of 1, or None when the reply alone decides nothing (a judge is needed).
+            The score; its value is a fraction of 1, or None when nothing was measured (such as when a judge is needed).
         """
         ...
 
@@ -174,8 +178,8 @@ class SingleTurn(Protocol):
 async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *, slow: bool = False) -> Score:
     """Make one attempt of a single-turn benchmark: send the prompt to the model under test, grade the reply.
 
-    A reply of 20,000 characters or more, and with ``slow`` every reply, is graded in a thread, so that grading does not
-    block the event loop.
+    A reply whose text has 20,000 characters or more, and with ``slow`` every reply, is graded in a thread, so that
+    grading does not block the event loop.
 
     Args:
         task: The benchmark.
@@ -188,8 +192,8 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *
         The score of the reply.
 
     Raises:
-        SampleFailed: No whole reply arrived after all retries. What else ``tools.chat``, ``task.prompt`` and
-            ``task.score`` raise passes through as well.
+        SampleFailed: No whole reply was received. What else ``tools.chat``, ``task.prompt`` and ``task.score`` raise
+            passes through as well.
     """
     reply = await tools.chat(task.prompt(item, repeat))
     if len(reply.text) < SLOW_TEXT and not slow:
@@ -200,7 +204,7 @@ async def single_turn(task: SingleTurn, item: Item, repeat: int, tools: Tools, *
 
 
 def graded(reply: Reply, *, right: bool, answer: str | None, stage: str = "", note: str = "") -> Score:
-    """Build the score of a 0/1 answer; wrong replies that are truncated, refused or empty get outcomes of their own.
+    """Build the score of a 0/1 answer; wrong replies that are truncated, refused or answerless get their own outcomes.
 
     Args:
         reply: The graded reply.

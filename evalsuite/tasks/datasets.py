@@ -44,8 +44,8 @@ class Source:
     """Folder with ``<task>/<split>.jsonl[.gz]``; only for ``local``."""
 
     def __post_init__(self) -> None:
-        """Raise ``BadInput`` when ``kind`` is neither ``hub`` nor ``local``, and when it
-        is ``local`` without ``root``.
+        """Raise ``BadInput`` when ``kind`` is neither ``hub`` nor ``local``, and when it is ``local`` and ``root`` is
+        None or empty.
         """
         if self.kind not in KINDS:
             raise unknown_name("data", self.kind, KINDS)
@@ -61,7 +61,7 @@ def card(task: str) -> dict[str, Any]:
     """Return the content of ``tasks/<task>/card.yaml``, the description of a benchmark
     and its dataset, as a dictionary.
 
-    Raises ``BadInput`` when the task has no card or the file is not YAML.
+    Raises ``BadInput`` when the task has no card or the file cannot be read as a YAML mapping.
     """
     folder = shipped("tasks")
     path = folder / task / "card.yaml"
@@ -91,13 +91,13 @@ def chance_level(task: str, variant: str) -> float | None:
 
 
 def pin(task: str) -> Dataset:
-    """Return the pinned dataset of a benchmark, as its card states it; nothing is loaded.
+    """Return the pinned dataset of a benchmark, as its card states it; no question is loaded.
 
     Args:
         task: Name of a task with ``tasks/<task>/card.yaml``.
 
     Returns:
-        Repository, commit and splits.
+        Repository, configuration, commit, splits, whether it is gated, and its extra files.
 
     Raises:
         BadInput: The task has no card, or its data does not come from the hub.
@@ -132,8 +132,9 @@ _GATED: ContextVar[list[str] | None] = ContextVar("_GATED", default=None)
 def gated_datasets() -> Iterator[list[str]]:
     """Context manager: yields a list that collects the repository ids of the gated datasets read in the ``with`` block.
 
-    Every read through this module is noted, also that of a user's own adapter and of local files in place of the
-    hub's; an id can occur more than once. Reads in an inner ``with`` block are noted in the inner list only.
+    Noted is each call of ``rows``, ``hub_tables`` and ``extra_file``, also by a user's own adapter and for local files
+    in place of the hub's, but not in a new thread (``asyncio.to_thread`` excepted); an id can occur more than once.
+    Reads in a further such block inside are noted in its list only.
     """
     noted: list[str] = []
     token = _GATED.set(noted)
@@ -163,9 +164,10 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
             there, too.
 
     Raises:
-        BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs;
-            for a local folder also when no row is left.
-        StorageFailed: The cache of the package ``datasets`` cannot be written.
+        BadInput: The split is unknown, or the rows cannot be loaded, are damaged, or lack a column that the task needs
+            (of a JSONL file of the hub the first row is looked at); from the hub also when hash or number of rows is
+            not the card's, from a local folder when no row is left, or a value of a shipped benchmark has a wrong type.
+        StorageFailed: The cache of the hub or of the package ``datasets`` cannot be used.
     """
     if split not in dataset.splits:
         raise unknown_name(f"split of {task}", split, dataset.splits)
@@ -178,7 +180,7 @@ def rows(task: str, dataset: Dataset, split: str, source: Source) -> list[dict[s
 def local_path(root: Path, task: str, split: str) -> Path:
     """Return the path of a split's file in a local folder: ``root/<task>/<split>.jsonl``, else the same with ``.gz``.
 
-    Raises ``BadInput`` with both paths when neither exists.
+    Raises ``BadInput`` with both paths when neither is a file.
     """
     plain = root / task / f"{split}.jsonl"
     for path in (plain, plain.with_name(f"{plain.name}.gz")):
@@ -190,8 +192,8 @@ def local_path(root: Path, task: str, split: str) -> Path:
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number from 1, object) of a JSONL file, which is gzipped when its name ends in ``.gz``.
 
-    Blank lines are skipped, but counted. Raises ``BadInput`` for a line that is no JSON object (with file and line) and
-    for a file that cannot be read.
+    Blank lines are skipped, but counted; ``NaN`` and ``Infinity`` are taken as numbers. While iterating, raises
+    ``BadInput`` for a line that is no JSON object (with file and line) and for a file that cannot be read.
     """
     for number, line in enumerate(lines(path), 1):
         if line.strip():
@@ -223,7 +225,11 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 
 
 def _check_types(where: str, columns: Iterable[str], row: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` where a value of ``row`` has another type than its column has in the dataset."""
+    """Raise ``BadInput`` where the value of ``row`` in one of ``columns`` has none of the types that ``_TYPES`` states.
+
+    A column that is not there must be a text; a boolean is accepted only where any type is. The elements of lists are
+    not looked at. ``where`` (file and line) begins the message. Raises ``KeyError`` when ``row`` lacks a column.
+    """
     for column in columns:
         value, types = row[column], _TYPES.get(column, (str,))
         if not isinstance(value, types) or (isinstance(value, bool) and object not in types):
@@ -234,8 +240,9 @@ def _check_types(where: str, columns: Iterable[str], row: Mapping[str, Any]) -> 
 def hub_tables(task: str, dataset: Dataset, split: str) -> list[Any]:
     """Return the rows of a split on the Hugging Face hub: one ``datasets.Dataset`` (slices are Arrow tables) per file.
 
-    Files that are not in the hub's cache are downloaded into it. Raises ``BadInput`` when they cannot be loaded (its
-    message names the local files to use instead, ``DIR/<task>/<split>.jsonl``) or differ from the card.
+    A JSONL file has one column ``text``, its lines. Files that are not in the hub's cache are downloaded into it.
+    Raises ``BadInput`` when they cannot be downloaded (its message names the local files to use instead,
+    ``DIR/<task>/<split>.jsonl``), are damaged or differ from the card; ``StorageFailed`` when a cache cannot be used.
     """
     _note(dataset)
     advice = f"or use data=local data.root=DIR with DIR/{task}/{split}.jsonl[.gz] in the dataset's own columns"
@@ -261,7 +268,8 @@ def extra_file(task: str, dataset: Dataset, name: str, source: Source) -> Path:
     """Return the path of a further file of a dataset, such as an archive, by its path ``name`` in the hub's repository.
 
     With a local ``source`` it is ``root/<task>/<name>``; otherwise the copy in the hub's cache, downloaded when
-    missing. Raises ``BadInput`` when it does not exist or cannot be downloaded.
+    missing. Raises ``BadInput`` when it does not exist or cannot be downloaded, and ``StorageFailed`` when the cache
+    cannot be used.
     """
     _note(dataset)
     if source.kind == "local":

@@ -45,7 +45,7 @@ class RequiredFile:
 
 
 def has_card(task: str) -> bool:
-    """Return whether ``tasks/<task>/card.yaml`` exists; it does not for ``lm_eval`` tasks and a user's own adapter."""
+    """Return whether ``tasks/<task>/card.yaml`` exists; not so for ``jsonl``, ``lm_eval`` and a user's own adapter."""
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 
@@ -53,8 +53,8 @@ def required_files(task: str) -> Iterator[RequiredFile]:
     """Yield each file that ``fetch`` must write for a task: first those from URLs or the user, then those of the hub.
 
     Nothing is yielded when evalsuite or an installed package holds all of the data. Nothing is downloaded here, but by
-    the ``load`` of each. Raises ``BadInput`` for a task without a card, and when the package that holds the data is not
-    installed.
+    the ``load`` of each. While iterating, raises ``BadInput`` for a task without a card, and when the package that
+    holds the data is not installed.
     """
     if not has_card(task):
         raise BadInput(f"{task}: no card says what it needs; lay its data out as DIR/<task>/<split>.jsonl yourself")

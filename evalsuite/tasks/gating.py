@@ -17,7 +17,7 @@ from evalsuite.tasks.registry import ADAPTERS
 
 @cache
 def _gated_cards() -> Mapping[str, str]:
-    """Return, for each benchmark whose card states ``gated``, its name -> repository id of its dataset in lower case.
+    """Return, for each benchmark whose card states ``gated: true``, name -> repository id of its dataset in lower case.
 
     A dataset without a repository is represented by the benchmark's name. The cards in ``tasks/*/card.yaml`` are read
     once per process.
@@ -30,8 +30,8 @@ def _gated_cards() -> Mapping[str, str]:
 def is_gated_dataset(name: str) -> bool:
     """Return whether ``name`` contains the name of a gated benchmark, or of its dataset's repository without the owner.
 
-    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``. A name of up to three letters
-    (``hle``) counts only without a letter directly before or after it.
+    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``. A name of up to three characters
+    (``hle``) counts only without a letter a to z directly before or after it.
     """
     text = name.lower()
     stems = {part for stem, repository in _gated_cards().items() for part in (stem, repository.rpartition("/")[2])}
@@ -41,7 +41,8 @@ def is_gated_dataset(name: str) -> bool:
 def _mentions(text: str, stem: str) -> bool:
     """Return whether a name (``text``, lower case) contains ``stem``.
 
-    A stem of at most three letters (``hle``) must not have a letter directly before or after it: not in "mathlete".
+    A stem of at most three characters (``hle``) counts only where no letter a to z stands directly before or after it:
+    not in "mathlete".
     """
     return stem in text and (len(stem) > 3 or re.search(rf"(?<![a-z]){stem}(?![a-z])", text) is not None)
 
@@ -59,7 +60,7 @@ def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
 def is_gated(manifest: Mapping[str, Any], task: str = "") -> bool:
     """Return whether the items of a cell (results of one task and model) must not be shown.
 
-    True when its ``manifest`` (with ``identity``) states ``gated``, or when ``task`` (the name of the cell's folder) or
+    True when its ``manifest`` (with ``identity``) has a true ``gated``, or when ``task`` (name of the cell's folder) or
     the manifest's task, adapter or one of its option values contains the name of a gated dataset.
     """
     identity = manifest["identity"]

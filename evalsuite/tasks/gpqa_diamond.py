@@ -54,7 +54,7 @@ class GPQADiamond:
     def items(self) -> Iterable[Item]:
         """Load and yield all questions; inputs are the question and four ``choices``, the correct one first (target 0).
 
-        Groups are domain and subdomain. Raises ``BadInput`` when the data cannot be loaded.
+        Groups are domain and subdomain. Raises ``BadInput`` or ``StorageFailed`` when the data cannot be loaded.
         """
         for row in rows("gpqa_diamond", pin("gpqa_diamond"), "train", self.source):
             inputs = {"question": row["Question"], "choices": [row[name] or "" for name in CHOICES]}
@@ -77,7 +77,7 @@ class GPQADiamond:
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: one user message with instruction, question and the choices as A) to D) in ``order``.
 
-        In the variant ``nvidia`` the texts are cleaned as NeMo-Skills does, and the order is that of every repeat.
+        In the variant ``nvidia`` the texts are cleaned as NeMo-Skills does, and every repeat has the same order.
         """
         question, choices = item.inputs["question"], item.inputs["choices"]
         if self.variant == "nvidia":
@@ -88,8 +88,8 @@ class GPQADiamond:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the extracted letter is the one under which ``repeat``
-        showed the correct choice, else 0.
+        """Grade a reply: value 1 when the extracted text is the capital letter under which ``repeat`` showed the
+        correct choice, else 0.
 
         The note states the order (indices of the choices as shown, 0 is the correct one) and the correct letter.
         """
@@ -102,12 +102,12 @@ class GPQADiamond:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
 
-        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long.
+        Raises what ``tools.chat`` raises, such as ``SampleFailed`` without a whole reply and ``ContextOverflow`` for a
+        prompt that is too long.
         """
         return await single_turn(self, item, repeat, tools)
 
 
 def _cleaned(text: str) -> str:
-    """Return a choice cleaned as NeMo-Skills does: stripped, ``" [title]"`` -> ``". "``, then two spaces -> one."""
+    """Return a choice cleaned as NeMo-Skills does: stripped, ``" [title]"`` -> ``". "``, each two spaces -> one."""
     return text.strip().replace(" [title]", ". ").replace("  ", " ")

@@ -63,8 +63,9 @@ class GSM8K:
     def items(self) -> Iterable[Item]:
         """Load and yield all problems of the test split; the target is the reference number as text.
 
-        The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` when the data cannot be loaded or a
-        solution does not end in ``#### `` and a number.
+        The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` or ``StorageFailed`` when the data
+        cannot be loaded, and ``BadInput`` when a solution is no number behind its last ``####`` (or, without ``####``,
+        as a whole).
         """
         for index, row in enumerate(rows("gsm8k", pin("gsm8k"), "test", self.source)):
             name, key = str(row.get("idx", index)), extract.gsm8k_key(row["answer"])
@@ -77,7 +78,7 @@ class GSM8K:
         before the problem and stop strings.
 
         The examples are loaded on first use. Few-shot requests are sent raw (no chat template) unless ``api=chat``.
-        ``repeat`` is not used. Raises ``BadInput`` when the examples cannot be loaded.
+        ``repeat`` is not used. Raises ``BadInput`` or ``StorageFailed`` when the examples cannot be loaded.
         """
         question = item.inputs["question"]
         if self.variant == "boxed":
@@ -109,8 +110,8 @@ class GSM8K:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the problem once and grade the reply as ``score``: value 1 or 0.
 
-        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long), and what ``prompt`` and ``score`` raise. The variant ``boxed`` is graded in a thread, because
+        Raises what ``tools.chat`` (such as ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt
+        that is too long), ``prompt`` and ``score`` raise. The variant ``boxed`` is graded in a thread, because
         arithmetic in a box can take seconds to evaluate.
         """
         return await single_turn(self, item, repeat, tools, slow=self.variant == "boxed")
@@ -124,7 +125,7 @@ def _unreadable(extracted: extract.Extracted) -> str:
 def _shots(source: Source, split: str) -> str:
     """Return the first five problems of a split with their solutions, as the beginning of a few-shot prompt. Cached.
 
-    Raises ``BadInput`` when the split has fewer or cannot be loaded.
+    Raises ``BadInput`` when the split has fewer, and what ``rows`` raises when it cannot be loaded.
     """
     examples = rows("gsm8k", pin("gsm8k"), split, source)[:SHOTS]
     if len(examples) < SHOTS:

@@ -85,9 +85,10 @@ def judge_prompt(variant: str, question: str, official: str, candidate: str) -> 
 def read_json(text: str) -> JudgeVerdict | None:
     """Return the verdict of a judge's reply that is one JSON object with the official fields; None for any other text.
 
-    The fields are ``extracted_final_answer``, ``reasoning``, ``correct`` (yes or no), ``confidence`` (an integer) and
-    ``strict`` (true); further ones are ignored. The percentage ``confidence`` becomes a fraction of 1, and None when it
-    is outside of 0 to 100.
+    The fields are ``extracted_final_answer`` and ``reasoning`` (texts), ``correct`` (``"yes"`` or ``"no"``),
+    ``confidence`` (an integer, or what pydantic converts to one, such as ``"80"`` and 80.0) and ``strict`` (true or 1);
+    further ones are ignored. The percentage ``confidence`` becomes a fraction of 1, and None when it is outside of 0 to
+    100.
     """
     from pydantic import ValidationError
 
@@ -102,9 +103,10 @@ def read_json(text: str) -> JudgeVerdict | None:
 def read_labelled(text: str) -> JudgeVerdict | None:
     """Return the verdict of a judge's reply in JSON, or in lines such as ``correct: yes`` and ``confidence: 80``.
 
-    A line holds nothing but label and value (Markdown aside); the label of the verdict is ``correct`` or ``judgement``.
-    The last confidence line counts, as a fraction of 1 (None without one or above 100). None instead of a verdict when
-    no line says yes or no, or lines contradict each other.
+    A line holds nothing but label and value, in any case; other characters than ASCII letters and digits beside them
+    (Markdown, also a minus) do not count. The label of the verdict is ``correct`` or ``judgement``. The last confidence
+    of one to three digits counts, as a fraction of 1 (None without one or above 100). None instead of a verdict when no
+    line says yes or no, or lines contradict each other.
     """
     verdict = read_json(text)
     if verdict is not None:
@@ -160,7 +162,8 @@ class HLE:
     def items(self) -> Iterable[Item]:
         """Load and yield the questions without a picture, in the dataset's order; the target is the reference answer.
 
-        Groups are the category and the type of answer. Raises ``BadInput`` when the data cannot be loaded.
+        Groups are the category and the type of answer. Raises ``BadInput`` or ``StorageFailed`` when the data cannot be
+        loaded.
         """
         for row in rows("hle", pin("hle"), "test", self.source):
             groups = {"category": row["category"], "answer_type": row["answer_type"]}
@@ -176,10 +179,11 @@ class HLE:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and let the judge grade the answer: value 1 or 0.
 
-        ``parts`` has the ``confidence`` (a fraction of 1) that the judge read in the answer, if it stated one. An empty
-        answer is 0 without the judge. Without a judge, or when it gives no verdict, the score is ``ungraded`` with
-        value None. Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a
-        prompt that is too long.
+        ``parts`` has the ``confidence`` (a fraction of 1) that the judge states for the answer, if any. The judge is
+        not asked about a blank answer, which gets 0. Where there is no judge, or it gives no verdict, any other answer
+        is ``ungraded`` with value None. Raises what ``tools.chat`` raises (such as ``SampleFailed`` without a whole
+        reply, ``ContextOverflow`` for a prompt that is too long), and what ``tools.judge`` raises except
+        ``JudgeFailed``.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         answer = reply.text.strip()

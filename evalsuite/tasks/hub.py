@@ -106,8 +106,8 @@ def cached_file(dataset: Dataset, name: str, advice: str) -> Path:
 
     It is downloaded into the cache when missing. Raises ``BadInput`` when the file cannot be loaded, of the subclass
     ``DatasetUnreachable`` without a connection or when it breaks off; the message ends with ``advice``, what the user
-    can do instead. Raises ``StorageFailed`` when the cache cannot be written. Warnings of ``huggingface_hub`` stay
-    hidden in this process from then on.
+    can do instead. Raises ``StorageFailed`` when the cache cannot be used. Warnings of ``huggingface_hub``, and its
+    progress bars unless standard error is a terminal, stay hidden in this process from then on.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError
@@ -146,8 +146,8 @@ def is_cached(dataset: Dataset, name: str) -> bool:
 
 
 def check_reachable(dataset: Dataset, name: str, advice: str) -> None:
-    """Raise ``DatasetUnreachable`` when the hub accepts no connection or the client is
-    set offline (``HF_HUB_OFFLINE``).
+    """Raise ``DatasetUnreachable`` when the hub accepts no connection (``accepts_connections``, tried once per process)
+    or the client is set offline (``HF_HUB_OFFLINE``).
 
     ``dataset`` and ``name`` (a file's path) are named in the message, which ends with ``advice``, what the user can do
     instead. The file itself is not looked for.
@@ -178,8 +178,9 @@ def accepts_connections(url: str, *, direct: bool = False) -> bool:
     """Return whether the server of ``url``, or the proxy of the environment before it,
     accepts a TCP connection in 1.5 s.
 
-    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable. ``direct``:
-    the server itself is tried, whatever proxy the environment names. The result is cached for the process.
+    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable without a try.
+    ``direct``: the server itself is tried, whatever proxy the environment names. The result for the same arguments is
+    cached for the process.
     """
     parts = urlsplit(url)
     stated = getproxies_environment()
@@ -218,8 +219,8 @@ def settled_client() -> Iterator[None]:
     """Context manager for a block in which another library loads from the hub by itself.
 
     When the hub accepts no connection, the libraries ``datasets`` and ``huggingface_hub`` are set offline for the
-    block, so that they read their cache alone. Warnings of ``huggingface_hub`` are hidden, also after the block. Yields
-    None.
+    block, so that they read their cache alone. Warnings of ``huggingface_hub``, and its progress bars unless standard
+    error is a terminal, are hidden, also after the block. Yields None.
     """
     import datasets
     from huggingface_hub import constants
@@ -237,8 +238,9 @@ def settled_client() -> Iterator[None]:
 def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
     """Return the local path of one file of a split (``name``: its path in the repository), downloaded when missing.
 
-    Raises ``BadInput`` when it cannot be loaded (the message ends with ``advice``, what the user can do instead), and
-    when its SHA-256 is not the one that the card states; without a stated one it is not checked.
+    ``dataset`` is that of ``Dataset.holding(split)``. Raises ``BadInput`` when the file cannot be loaded (the message
+    ends with ``advice``, what the user can do instead), and when its SHA-256 is not the one that the card states;
+    without a stated one it is not checked. Raises ``StorageFailed`` when the hub's cache cannot be used.
     """
     path, expected = cached_file(dataset, name, advice), dataset.splits[split].expected_sha256(name)
     if expected is not None and sha256(path) != expected:
@@ -250,10 +252,11 @@ def verified_file(dataset: Dataset, split: str, name: str, advice: str) -> Path:
 def tables(dataset: Dataset, split: str, advice: str) -> list[Any]:
     """Load a split; return one ``datasets.Dataset`` per file, in order, whose slices are Arrow tables.
 
-    A JSONL file has one column, ``text``, with its lines, whose content is not checked. ``advice``, what the user can
-    do instead, ends the message of loading errors. Raises ``BadInput`` when a file cannot be loaded, its hash is not
-    the card's, a column of the card is missing, or the number of rows (of all files; blank lines do not count) is not
-    the card's; ``StorageFailed`` when the cache of ``datasets`` cannot be used.
+    ``dataset`` is that of ``Dataset.holding(split)``. A JSONL file has one column, ``text``, with its lines, whose
+    content is not checked. Raises ``BadInput`` when a file cannot be downloaded (the message ends with ``advice``, what
+    the user can do instead), is damaged, its hash is not the card's, a column of the card is missing, or the number of
+    rows (of all files; blank lines of a JSONL file do not count) is not the card's; ``StorageFailed`` when the cache of
+    the hub or of ``datasets`` cannot be used.
     """
     pinned = dataset.splits[split]
     loaded, count = [], 0
@@ -292,7 +295,7 @@ def sha256(path: Path) -> str:
 def quiet() -> Iterator[None]:
     """Context manager: hides progress bars and log messages of the library ``datasets`` in the ``with`` block.
 
-    Yields None; at the end both are as before.
+    Messages of level CRITICAL are still shown. Yields None; at the end both are as before.
     """
     import datasets
 
@@ -308,11 +311,12 @@ def quiet() -> Iterator[None]:
 
 
 def _read(path: Path) -> Any:
-    """Read a Parquet, CSV or JSONL file as a ``datasets.Dataset`` in Arrow format; its cache
-    is in evalsuite's cache folder.
+    """Read a CSV (``.csv``), JSONL (``.jsonl``) or Parquet file (any other name) as a ``datasets.Dataset`` in Arrow
+    format; its cache is in evalsuite's cache folder.
 
     All values of a CSV file are texts; a JSONL file has one column ``text`` with its lines. Raises ``BadInput`` for a
-    damaged file and ``StorageFailed`` when the file or the cache folder cannot be used.
+    damaged file, ``StorageFailed`` when the file or the cache folder cannot be used, ``FileNotFoundError`` for a
+    missing file.
     """
     import datasets
     import pyarrow as pa

@@ -77,9 +77,9 @@ class JSONLTask:
     id_field: ClassVar[str] = "id"
 
     def __post_init__(self) -> None:
-        """Check the options. Raises ``BadInput`` without ``file``, for a file that does not exist, for a ``pattern``
-        that is empty or no regular expression (variant ``regex``), and for templates with unknown or broken fields in
-        braces.
+        """Check the options. Raises ``BadInput`` without ``file``, for one that is no file on disk, for a ``pattern``
+        that is empty or no regular expression (variant ``regex``), and for templates with unknown, broken or formatted
+        fields in braces.
         """
         if not self.file:
             raise BadInput("task jsonl needs its file: tasks.NAME.options.file=questions.jsonl")
@@ -110,10 +110,11 @@ class JSONLTask:
     def items(self) -> Iterable[Item]:
         """Read the file of questions and yield one item for each line that is not blank.
 
-        Inputs are the question, in the variant ``letter`` the choices, and with the option ``image`` the picture's path
-        or address; the target is the key as text, in ``letter`` a letter. The options name the fields. The id is the
-        line number when no line has one. Raises ``BadInput`` for a line that is no JSON object, that lacks a field, or
-        whose choices or key cannot be used, and for a file that cannot be read.
+        Inputs are the question, in the variant ``letter`` the choices, and with the option ``image`` the picture's
+        path, address or data URL; the target is the key as text, in ``letter`` a letter; groups and cluster are texts,
+        too. The options name the fields. The id is the line number when no line has the field of the id. Raises
+        ``BadInput`` for a line that is no JSON object, that lacks a field, or has a value in it that cannot be used
+        (such as a blank text, a list, or a key that is no number in ``number``), and for a file that cannot be read.
         """
         rows = list(read_jsonl(Path(self.file)))
         named = any(self.id in row for _, row in rows)
@@ -144,7 +145,10 @@ class JSONLTask:
         return row[name]
 
     def _text(self, row: Mapping[str, Any], name: str, where: str) -> str:
-        """Return the value of a field as text, which is not blank. Raises ``BadInput``."""
+        """Return the value of the field ``name`` of ``row``, a text or number, as text.
+
+        Raises ``BadInput``, which names ``where`` (file and line), when it is missing, null, blank, or anything else.
+        """
         text = _plain(self._field(row, name, where), f"{where}: {name}")
         if not text.strip():  # as a key it would be right for any reply, or for none
             raise BadInput(f"{where}: {name} is empty")
@@ -154,8 +158,9 @@ class JSONLTask:
         """Build the request: one user message from ``prompt_template``.
 
         Without a template it is the question, the lettered choices, and in the variants ``letter`` and ``number`` a
-        line on the answer's form. A picture of the item is read from disk and put before the text as a data URL (data
-        URLs and http addresses stay). ``repeat`` is not used. Raises ``BadInput`` when the picture cannot be read.
+        line on the answer's form. With the option ``image`` the item's picture is read from disk and put before the
+        text as a data URL (data URLs and http addresses stay). ``repeat`` is not used. Raises ``BadInput`` when the
+        picture cannot be read.
         """
         lettered = zip(ascii_uppercase, item.inputs.get("choices", ()), strict=False)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in lettered)
@@ -181,8 +186,9 @@ class JSONLTask:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply against the item's key by the variant: value 1 or 0; ``repeat`` is not used.
 
-        In the variant ``judge`` a whole, non-empty reply gets value None and outcome ``ungraded``, and an
-        empty or truncated one value 0.
+        In the variant ``judge`` a whole reply that is not blank gets value None and outcome ``ungraded``, and a blank
+        or truncated one value 0. In ``number`` arithmetic in a box is evaluated in a process, which can take seconds
+        and raises ``SampleFailed`` when the process does not work.
         """
         text = reply.text.strip()
         if self.variant == "judge":
@@ -223,9 +229,10 @@ class JSONLTask:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and grade the reply as ``score``; value 1 or 0.
 
-        In the variant ``judge`` the judge decides about a whole, non-empty answer; without a judge, or when it gives no
-        verdict, the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises (``SampleFailed`` without
-        a whole reply, ``ContextOverflow`` for a prompt that is too long) and ``BadInput`` as ``prompt``.
+        In the variant ``judge`` the judge decides where ``score`` gives ``ungraded``; without a judge, or when it gives
+        no verdict, the score stays ``ungraded`` with value None. Raises what ``prompt``, ``score`` and ``tools.chat``
+        raise (such as ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long), and
+        what ``tools.judge`` raises except ``JudgeFailed``.
         """
         import asyncio  # 0.05 s, which a plan or a dry run does not need
 
@@ -257,8 +264,9 @@ class JSONLTask:
 
 
 def _template_fault(text: str, fields: Sequence[str]) -> str:
-    """Return why a template cannot be filled with ``fields``; empty if it can. A field has neither attributes nor a
-    format, which could ask for a text of any length."""
+    """Return why a template may not be filled with ``fields``: the first field that is none of them, or the parser's
+    message; empty if it may. A field with an attribute, conversion or format, which could ask for a text of any length,
+    is none of them."""
     try:
         for _, name, form, conversion in Formatter().parse(text):
             if name is not None and (name not in fields or form or conversion):
@@ -277,8 +285,8 @@ def _plain(value: Any, what: str) -> str:
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:
-    """Return the key as a capital letter, where ``target`` is the index of a choice (an integer from 0), the text of
-    exactly one choice, or a letter (any case).
+    """Return the key as a capital letter, where ``target`` is the index of a choice (an integer from 0), or without
+    space around it the text of exactly one choice, or a choice's letter (any case).
 
     Tried in this order; ``where`` names file and line in messages. Raises ``BadInput`` for anything else.
     """

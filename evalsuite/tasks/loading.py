@@ -84,13 +84,13 @@ class LoadedTask:
 
     @property
     def single_turn(self) -> bool:
-        """Whether an attempt is one request to the model (the adapter has a method ``prompt``), and not several."""
+        """Whether the adapter has a method ``prompt``: an attempt is then one request to the model, and not several."""
         return hasattr(self.adapter, "prompt")
 
     def first_request(self) -> Request | None:
         """Return the request for the first item in repeat 0, without sampling; None unless ``single_turn``.
 
-        Raises ``IndexError`` without items, and what the adapter's ``prompt`` raises, such as ``BadInput``.
+        If it is, raises ``IndexError`` without items, and what the adapter's ``prompt`` raises, such as ``BadInput``.
         """
         return cast("SingleTurn", self.adapter).prompt(self.items[0], 0) if self.single_turn else None
 
@@ -98,9 +98,9 @@ class LoadedTask:
 def load_tasks(settings: Run) -> dict[str, LoadedTask]:
     """Build the adapters of all tasks of a run and load their questions; return name of the task -> loaded task.
 
-    Missing data is downloaded. Raises ``BadInput`` for unknown adapters, variants and options, data that cannot be
-    loaded, two items with the same id, and selections that leave nothing; ``StorageFailed`` when a cache cannot be
-    written.
+    Missing data of the hub is downloaded (not with ``data=local``). Raises ``BadInput`` for unknown adapters, variants
+    and options, data that cannot be loaded, two items with the same id, and selections that are unknown or leave
+    nothing; ``StorageFailed`` when a cache cannot be used.
     """
     return {name: load_task(name, task, settings) for name, task in settings.tasks.items()}
 
@@ -110,7 +110,8 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     (``task.select`` and the run's ``limit``).
 
     ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
-    empty. Raises as ``load_tasks``.
+    empty; an ``lm_eval`` task is loaded even so, because it is then known whether its datasets are gated. Raises as
+    ``load_tasks``.
     """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))
@@ -146,8 +147,9 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
 
 
 def _items(name: str, adapter: Adapter, source: Source) -> tuple[Item, ...]:
-    """Load the items of task ``name``. Raises ``BadInput`` for ids that a table cannot hold, and for rows of a local
-    folder whose parts have other types than the adapter reads."""
+    """Load the items of task ``name``. Raises ``BadInput`` for an id or cluster that is no text or not UTF-8, and what
+    ``adapter.items`` raises; for a local ``source`` its ``LookupError``, ``TypeError``, ``AttributeError`` and
+    ``ValueError``, which rows of another form cause, become ``BadInput``."""
     try:
         items = tuple(adapter.items())
     except (LookupError, TypeError, AttributeError, ValueError) as error:

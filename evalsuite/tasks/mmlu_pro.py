@@ -68,7 +68,8 @@ class MMLUPro:
         """Load and yield all questions of the test split; the target is the letter of the correct
         option, the group the subject.
 
-        Raises ``BadInput`` when the data cannot be loaded, and for a key that is no letter of the item's options.
+        Raises ``BadInput`` or ``StorageFailed`` when the data cannot be loaded, and ``BadInput`` for options that are
+        no list of texts, and a key that is no letter of the item's options.
         """
         for row in rows("mmlu_pro", pin("mmlu_pro"), "test", self.source):
             name, options = str(row["question_id"]), _options(row)
@@ -82,7 +83,7 @@ class MMLUPro:
 
         ``official`` puts the subject's worked examples before the question (at most five, of the validation split,
         which is loaded on first use), stops at ``Question:`` and is sent raw (no chat template) unless ``api=chat``.
-        Raises ``BadInput`` when there are none or they cannot be loaded.
+        Raises ``BadInput`` when there are none, and ``BadInput`` or ``StorageFailed`` when they cannot be loaded.
         """
         question, options = item.inputs["question"], item.inputs["options"]
         if self.variant == "official":
@@ -96,7 +97,8 @@ class MMLUPro:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when the letter that the variant's extractor finds is the key, else 0.
 
-        A letter that is none of the item's options is wrong, and the note states it. ``repeat`` is not used.
+        Another letter than those of the item's options, and a small one, is wrong, and the note states it. ``**`` is
+        removed from the reply before where ``official`` is sent with ``api=chat``. ``repeat`` is not used.
         """
         text = reply.text
         if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
@@ -110,8 +112,8 @@ class MMLUPro:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
 
-        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long) and ``BadInput`` as ``prompt``.
+        Raises what ``prompt`` and ``tools.chat`` raise, such as ``SampleFailed`` without a whole reply and
+        ``ContextOverflow`` for a prompt that is too long.
         """
         return await single_turn(self, item, repeat, tools)
 
@@ -143,7 +145,7 @@ def _headers(source: Source) -> dict[str, str]:
     """Load the validation split; return subject -> instruction with its first (at most five) worked examples, the
     beginning of a prompt.
 
-    Cached per process and source. Raises ``BadInput`` when the split cannot be loaded.
+    Cached per process and source. Raises ``BadInput`` or ``StorageFailed`` when the split cannot be loaded.
     """
     examples: dict[str, list[str]] = {}
     for row in rows("mmlu_pro", pin("mmlu_pro"), "validation", source):

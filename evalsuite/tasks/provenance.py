@@ -20,7 +20,8 @@ LARGEST_HASHED = 100_000_000
 def declared_items(adapter: str, variant: str) -> int | None:
     """Return the number of items of a variant that the benchmark's card states.
 
-    None for an adapter without a card, and for a card whose dataset is not on the Hugging Face hub.
+    It is the card's number of items where the card states none for the variant. None for an adapter without a card, and
+    for a card whose dataset is not on the Hugging Face hub.
     """
     if not has_card(adapter) or "hub" not in card(adapter)["dataset"]:
         return None
@@ -34,8 +35,8 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
 
     ``kind`` is ``hub`` or ``local``, ``root`` the absolute folder (None for the hub), ``revision`` the pinned commit;
     it is None for an adapter whose card pins none (or that has no card), and for a local folder unless the folder's
-    ``fetched.json`` and the files' hashes prove it. Raises ``BadInput`` for a fetched file that has changed and a
-    damaged ``fetched.json``.
+    ``fetched.json`` and the files' hashes (over 100 MB: sizes) prove it. Where a commit is pinned, raises ``BadInput``
+    for a local folder with a fetched file that has changed or a damaged ``fetched.json``.
     """
     dataset = card(adapter)["dataset"] if has_card(adapter) else {}
     pinned = dataset.get("revision") if "hub" in dataset else None

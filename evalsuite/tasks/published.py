@@ -23,7 +23,7 @@ class Card:
 
     @property
     def title(self) -> str:
-        """The title of the card; the name of its file when it has none."""
+        """The title of the card; ``name`` when its file has no key ``title``."""
         return str(self.data.get("title", self.name))
 
     @property
@@ -52,7 +52,7 @@ class Card:
     def score(self, task: str, column: str) -> float | None:
         """Return the published score of a task in a column (by its key), as the card states it: a fraction of 1.
 
-        None when the card has none.
+        None when the card has no row of the task, or its first such row no score in the column.
         """
         value = ((self.row(task) or {}).get("scores") or {}).get(column)
         return None if value is None else float(value)
@@ -61,7 +61,7 @@ class Card:
         """Return the published counts of a task in a column (by its key): value of a group, such as a subject ->
         (number of correct items, number of all items).
 
-        Empty when the card publishes none for this task and column.
+        They are the first of the card for this task and column; empty when there are none.
         """
         for group in self.data.get("groups") or ():
             if (group.get("task"), group.get("column")) == (task, column):
@@ -75,7 +75,8 @@ def published_cards(config_dir: str | None) -> dict[str, Card]:
     """Read all published model cards; return name (file name without ``.yaml``) -> card.
 
     Read are ``card/*.yaml`` in the shipped configuration and in ``config_dir`` (None: no folder of the user), whose
-    files replace shipped ones of the same name. Raises ``BadInput`` for an invalid file.
+    files replace shipped ones of the same name. Raises ``BadInput`` for an invalid file, and when ``config_dir`` does
+    not exist.
     """
     return {name: _read(path) for name, path in _files(config_dir).items()}
 
@@ -83,8 +84,8 @@ def published_cards(config_dir: str | None) -> dict[str, Card]:
 def card_named(name: str, config_dir: str | None = None) -> Card:
     """Read one published card: ``name`` is its name, or the path of an existing ``.yaml`` file of the user.
 
-    ``config_dir`` is the user's configuration folder, searched before the shipped one (None: only the latter). Raises
-    ``BadInput`` when there is no such card or its file is invalid.
+    ``config_dir`` is the user's configuration folder, searched before the shipped one (None: only the latter); a path
+    comes first. Raises ``BadInput`` when there is no such card or folder, or the card's file is invalid.
     """
     own = Path(name).expanduser()
     if own.suffix == ".yaml" and own.is_file():
@@ -96,8 +97,9 @@ def card_named(name: str, config_dir: str | None = None) -> Card:
 
 
 def _files(config_dir: str | None) -> dict[str, Path]:
-    """Return name -> path of every ``card/*.yaml``; a file in ``config_dir`` replaces
-    the shipped one of the same name.
+    """Return name -> path of every ``card/*.yaml``; a file in ``config_dir`` replaces the shipped one of the same name.
+
+    Raises ``BadInput`` when ``config_dir`` does not exist.
     """
     paths: dict[str, Path] = {}
     for folder in folders(config_dir):
@@ -121,7 +123,7 @@ def _read(path: Path) -> Card:
 
 def _check(data: Mapping[str, Any]) -> None:
     """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the types that its readers
-    need: scores and shares of counts are fractions of 1."""
+    need, scores from 0 to 1 and counts with 0 to ``n`` of at least 1 correct."""
     _of(data.get("settings") or {}, dict, "settings")
     keys = [_of(_of(column, dict, "a column")["key"], str, "key of a column") for column in _list(data, "columns")]
     for column in data["columns"]:

@@ -61,7 +61,7 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
 
     ``options`` maps option -> plain value as in YAML; ``source`` is where questions come from; ``seed`` is for its
     random draws. Raises ``BadInput`` for an unknown adapter, option or (where the class lists its ``variants``)
-    variant, for a value of the wrong type, and for what the class itself rejects when it is created.
+    variant, for a value of the wrong type, and what the class itself raises when it is created.
     """
     adapter_class = load(adapter)
     known: tuple[str, ...] = getattr(adapter_class, "variants", ())
@@ -73,7 +73,7 @@ def build(adapter: str, *, variant: str, options: Mapping[str, Any], source: Sou
 
 def typed_options(adapter: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with plain (JSON) values of the types that the adapter's fields
-    declare: ``1`` for the text ``"1"``.
+    declare: ``1`` for the text ``"1"`` where the field is a number.
 
     Raises ``BadInput`` for an unknown adapter or option, and for a value of the wrong type.
     """
@@ -83,8 +83,9 @@ def typed_options(adapter: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def load(adapter: str) -> Any:
     """Import and return the class of an adapter, given by a name of ``ADAPTERS`` or as ``package.module:Class``.
 
-    Raises ``BadInput`` when it does not exist or cannot be imported, and when it is no dataclass with the fields
-    ``variant``, ``seed`` and ``source`` and the members ``version``, ``items`` and ``attempt``.
+    Raises ``BadInput`` when it does not exist or its import raises ``ImportError`` (other errors of its module pass
+    through), and when it is no dataclass with the fields ``variant``, ``seed`` and ``source`` and the members
+    ``version``, ``items`` and ``attempt``.
     """
     if adapter not in ADAPTERS and ":" not in adapter:
         raise unknown_name("adapter", adapter, ADAPTERS, "A class of your own is named my_pkg.my_module:MyTask.")
@@ -112,7 +113,7 @@ def load(adapter: str) -> Any:
 def new_import(error: ImportError) -> str | None:
     """Return advice naming the import that replaces the import of evalsuite 0.1 that ``error`` reports.
 
-    None for an error about another import.
+    None for an error about another import, or about a name in ``evalsuite`` itself (``from evalsuite import data``).
     """
     name = error.name or ""
     if not name.startswith("evalsuite."):
@@ -127,7 +128,7 @@ def _imported_path(error: ImportError) -> str | None:
     """Return the dotted path (``evalsuite...``) of the import statement that raised
     ``error``, read from the source line.
 
-    The innermost source line of the traceback counts; None when it is no import of evalsuite.
+    The innermost source line of the traceback counts; None unless it begins with ``from`` or ``import`` and that path.
     """
     trace = error.__traceback__
     line = ""

@@ -14,9 +14,9 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
     seed)``, cut to the first ``limit``.
 
     ``items`` are all items of the task; ``select.groups`` maps a group to the accepted values (all groups must match),
-    ``select.ids`` is the path of a text file with one item id a line (None: all); ``limit`` None keeps all. The items
-    of a smaller limit are the first ones of a larger limit. Raises ``BadInput`` for groups, values or ids that do not
-    exist, an ids file that cannot be read (UTF-8), and a selection that no item meets.
+    ``select.ids`` is the path of a text file with one item id a line (None: all); ``limit`` is at least 1, or None for
+    all. The items of a smaller limit are the first ones of a larger limit. Raises ``BadInput`` for groups, values or
+    ids that do not exist, an ids file that cannot be read (UTF-8), and a selection that no item meets.
     """
     chosen = [item for item in items if _in_groups(item, select)]
     if select.groups:

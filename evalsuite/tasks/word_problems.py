@@ -51,7 +51,7 @@ class WordProblems:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
 
-        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long.
+        Raises what ``tools.chat`` raises, such as ``SampleFailed`` without a whole reply and ``ContextOverflow`` for a
+        prompt that is too long.
         """
         return await single_turn(self, item, repeat, tools)
