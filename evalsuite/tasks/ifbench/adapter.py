@@ -47,9 +47,9 @@ class IFBench:
     def items(self) -> Iterable[Item]:
         """Load and yield all prompts; the target is a list of instructions, each ``{"id": ..., "args": {...}}``.
 
-        Groups are the category and number of the instructions. The variant ``prompts294`` merges rows 268 to 274 into
-        one. Raises ``BadInput`` for unusable data, and when a resource for grading is missing, so that no answer is
-        generated in vain.
+        Groups are the category (``mixed`` for several) and number of the instructions. The variant ``prompts294``
+        merges the rows with the keys 268 to 274 into one. Raises ``BadInput`` for unusable data, and when a resource
+        for grading is missing, so that no answer is generated in vain; ``StorageFailed`` when a cache cannot be used.
         """
         prompts = rows("ifbench", pin("ifbench"), "test", self.source)
         self.check_installed()
@@ -57,7 +57,10 @@ class IFBench:
             yield _item(row)
 
     def check_installed(self) -> None:
-        """Raise ``BadInput`` when NLTK's data, or with ``verifiers=official`` the package ``ifbench``, is missing."""
+        """Raise ``BadInput`` when NLTK's data, or with ``verifiers=official`` the package ``ifbench``, is missing.
+
+        That package is imported, and then downloads NLTK data that it misses.
+        """
         models.check(self.nltk_data, self._fetched)
         if self.verifiers == "official":
             official.load(self.nltk_data)
@@ -76,9 +79,10 @@ class IFBench:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when every instruction is followed loosely (by some variant of the reply), else 0.
 
-        ``parts`` holds the strict and loose numbers of prompt and instructions, fractions of 1; the answer has a digit
-        per instruction (1: followed loosely) and is None for a blank reply, the stage names the verifiers. ``repeat``
-        is not used. Raises ``BadInput`` when the verifiers' data or package is missing.
+        ``parts`` holds ``prompt_strict`` and ``prompt_loose`` (0 or 1), ``instruction_strict`` and
+        ``instruction_loose`` (followed fraction of the instructions). The answer has a digit per instruction (1:
+        followed loosely) and is None for a blank reply; the stage names the verifiers. ``repeat`` is not used. Raises
+        ``BadInput`` when the verifiers' data or package is missing or damaged.
         """
         follows, stage = _follows(self)
         verdict = followed(item.target, reply.text, follows)
@@ -90,8 +94,8 @@ class IFBench:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the prompt once and grade the reply as ``score``, in a thread: value 1 or 0.
 
-        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long) and ``BadInput`` as ``score``.
+        Raises what ``score`` and ``tools.chat`` raise, such as ``SampleFailed`` without a whole reply and
+        ``ContextOverflow`` for a prompt that is too long.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         return await asyncio.to_thread(self.score, item, repeat, reply)
@@ -100,7 +104,8 @@ class IFBench:
 def _follows(task: IFBench) -> tuple[Follows, str]:
     """Return (the verifiers that the adapter's option ``verifiers`` chooses, the name of their version).
 
-    The language models are loaded on first use; raises ``BadInput`` when they, or the official package, are missing.
+    On first use the language models (``own``) or the official package are loaded; raises ``BadInput`` when these are
+    missing.
     """
     if task.verifiers == "official":
         return official.load(task.nltk_data), official.version()

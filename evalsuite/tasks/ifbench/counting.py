@@ -36,19 +36,18 @@ _TIMES = (1, 2, 3, 5, 7)
 
 
 def word_count_range(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has ``args["min_words"]`` to ``args["max_words"]`` words (runs of
-    letters, digits, underscores).
+    """Return whether the answer ``text`` has ``args["min_words"]`` to ``args["max_words"]`` words, both included.
 
-    ``language`` holds NLTK's models.
+    A word is a run of letters, combining marks, digits and underscores. ``language`` holds NLTK's models.
     """
     return bool(args["min_words"] <= len(plain_words(language, text)) <= args["max_words"])
 
 
 def unique_word_count(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has at least ``args["N"]`` different words, ignoring
-    case and surrounding punctuation.
+    case and surrounding ASCII punctuation.
 
-    All words of punctuation alone count as one. ``language`` is not used.
+    A word stands between white space; all words of such punctuation alone count as one. ``language`` is not used.
     """
     return bool(len({word.strip(BLANKS) for word in text.lower().split()}) >= args["N"])
 
@@ -57,7 +56,8 @@ def conjunctions(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has at least ``args["small_n"]`` different coordinating conjunctions
     (and, but, for, nor, or, so, yet).
 
-    Different spellings count separately: "And", "and" and "and," are three. ``language`` is not used.
+    Different spellings, with the ASCII punctuation around, count separately: "And", "and" and "and," are three.
+    ``language`` is not used.
     """
     matching = {word for word in set(text.split()) if word.strip(BLANKS).lower() in _CONJUNCTIONS}
     return bool(len(matching) >= args["small_n"])
@@ -73,8 +73,8 @@ def person_names(text: str, args: Args, language: Language) -> bool:
 
 
 def numbers(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has exactly ``args["N"]`` runs of digits after punctuation
-    is removed ("1,000.5" is one).
+    """Return whether the answer ``text`` has exactly ``args["N"]`` runs of digits after ASCII punctuation
+    is removed ("1,000.5" and "3-4" are one each).
 
     ``language`` is not used.
     """
@@ -85,7 +85,8 @@ def pronouns(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has at least ``args["N"]`` pronouns of a fixed English list, in
     any case, repetitions included.
 
-    ``language`` holds NLTK's models.
+    A pronoun is a token of NLTK's ("it" in "it's", none in "he-she"); ``/`` separates, too. ``language`` holds NLTK's
+    models.
     """
     matching = filter(_PRONOUNS.__contains__, lettered_words(language, text.lower().replace("/", " ")))
     return len(list(islice(matching, int(args["N"])))) >= int(args["N"])
@@ -95,7 +96,8 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
     """Return whether each of ``. , ! ? ; :`` and an interrobang (``!?``, ``?!`` or U+203D)
     occurs in the answer ``text``.
 
-    The two marks of one interrobang do not count. ``args`` and ``language`` are not used.
+    The two marks of the first ``?!``, else of the first ``!?``, do not count for the six. ``args`` and ``language`` are
+    not used.
     """
     if not ("!?" in text or "?!" in text or "\u203d" in text):
         return False
@@ -104,9 +106,11 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
 
 
 def words_japanese(text: str, args: Args, language: Language) -> bool:
-    """Return whether every ``args["N"]``-th word (between spaces) of the answer ``text`` has a kana or kanji.
+    """Return whether every ``args["N"]``-th word (between white space) of the answer ``text`` has a kana or kanji of
+    U+3040 to U+30FF or U+4E00 to U+9FFF.
 
-    A number or only punctuation may stand there, too; true with fewer words. ``language`` is not used.
+    A word of digits alone or nothing, without the ASCII punctuation around it, may stand there, too; true with fewer
+    words. ``language`` is not used.
     """
     for word in text.split()[int(args["N"]) - 1 :: int(args["N"])]:
         bare = word.strip(BLANKS)
@@ -119,7 +123,7 @@ def keywords_multiple(text: str, args: Args, language: Language) -> bool:
     """Return whether ``args["keyword1"]`` to ``args["keyword5"]`` occur exactly 1, 2, 3, 5 and
     7 times in the answer ``text``.
 
-    Case does not count, and occurrences inside longer words do. ``language`` is not used.
+    Case does not count, occurrences inside longer words do, and overlapping ones count once. ``language`` is not used.
     """
     lowered = text.lower()
     keywords = (args[f"keyword{number}"].strip().lower() for number in range(1, 6))
@@ -130,7 +134,7 @@ def stop_words(text: str, args: Args, language: Language) -> bool:
     """Return whether English stop words are at most ``args["percentage"]`` percent of all words of the answer
     ``text``; False without words.
 
-    ``language`` holds NLTK's models.
+    Words are as in ``word_count_range``; case does not count. ``language`` holds NLTK's models.
     """
     words = plain_words(language, text)
     stops = sum(word.lower() in language.stopwords for word in words)
@@ -171,8 +175,8 @@ def sentence_words(text: str, args: Args, language: Language) -> bool:
 
 
 def overlap(text: str, args: Args, language: Language) -> bool:
-    """Return whether ``args["percentage"]`` percent, plus or minus 2, of the distinct trigrams of the answer
-    ``text`` occur in the reference.
+    """Return whether ``args["percentage"]`` percent, plus or minus up to 2 percentage points, of the distinct
+    trigrams of the answer ``text`` occur in the reference.
 
     A trigram is three successive characters; the reference is ``args["reference_text"]``. False for an answer of fewer
     than three characters. ``language`` is not used.

@@ -50,11 +50,12 @@ def multiples(text: str, args: Args, language: Language) -> bool:
 
 
 def mcq_count_length(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has four parts "Question <number>" with five lettered options
-    each and growing question texts.
+    """Return whether the answer ``text`` has four questions with five lettered options each and growing question texts.
 
-    It must begin with "Question"; a question's text is what stands before its first option, measured in characters.
-    ``args`` and ``language`` are not used.
+    It must begin with "Question"; the questions are the parts that are not blank when it is split at each "Question
+    <number>". An option is a line that begins with a letter A to E in any case, ``.``, ``)`` or ``|``, and a word. A
+    question's text is what stands before its first option, measured in characters. ``args`` and ``language`` are not
+    used.
     """
     if not text.startswith("Question"):
         return False
@@ -72,10 +73,11 @@ def mcq_count_length(text: str, args: Args, language: Language) -> bool:
 
 
 def reverse_newline(text: str, args: Args, language: Language) -> bool:
-    """Return whether the lines of the answer ``text`` from the one with "Zimbabwe" on, at least 52, are
-    in reverse alphabetical order.
+    """Return whether the lines of the answer ``text`` from the first with "Zimbabwe" on, at least 52, are
+    in reverse alphabetical order; equal ones may follow each other.
 
-    Empty lines, surrounding punctuation and accents do not count, case does. ``args`` and ``language`` are not used.
+    Spaces and ASCII punctuation around a line, lines of nothing else, and accents do not count, case does. ``args`` and
+    ``language`` are not used.
     """
     bare = (line.strip(BLANKS) for line in text.split("\n"))
     lines = [line for line in bare if line]
@@ -89,7 +91,7 @@ def reverse_newline(text: str, args: Args, language: Language) -> bool:
 def word_reverse(text: str, args: Args, language: Language) -> bool:
     """Return whether the words of the answer ``text`` in reverse order are one sentence with "bald eagle".
 
-    Case and punctuation do not count. ``language`` holds NLTK's models; ``args`` is not used.
+    Case and ASCII punctuation do not count. ``language`` holds NLTK's models; ``args`` is not used.
     """
     forward = " ".join(without_punctuation(text.lower().strip()).split()[::-1])
     return "bald eagle" in forward and forward in sentences(language, forward)
@@ -104,7 +106,7 @@ def character_reverse(text: str, args: Args, language: Language) -> bool:
 
 
 def sentence_alphabet(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has exactly 26 sentences whose first letters are a, b, c ... z, in any case.
+    """Return whether the answer ``text`` has exactly 26 sentences whose first characters are a, b, c ... z in any case.
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -119,7 +121,8 @@ def european_capitals_sort(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is the fixed list of 27 European capitals from north
     to south, separated by commas.
 
-    Accents, white space around names and empty entries do not count; case does. ``args`` and ``language`` are not used.
+    Accents, other characters that ``plain_ascii`` drops, white space around names and empty entries do not count; case
+    does. ``args`` and ``language`` are not used.
     """
     return tuple(name.strip() for name in plain_ascii(text).split(",") if name.strip()) == _CAPITALS
 
@@ -138,7 +141,7 @@ def csv_city(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a CSV table with the header ID,Country,City,Year,Count and, below it, seven
     rows of five columns.
 
-    ``args`` and ``language`` are not used.
+    A blank line counts as a row without columns. ``args`` and ``language`` are not used.
     """
     rows = _table(text)
     if len(rows) != 8 or rows[0] != ["ID", "Country", "City", "Year", "Count"]:
@@ -150,9 +153,9 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a CSV table of ProductID, Category, Brand, Price, Stock
     with a quoted special character.
 
-    It must have that header (fields may be quoted), 14 rows below it, and in one of these a field in double quotes with
-    a character that is no letter, digit, underscore or space; rows up to the first such field must have five columns.
-    ``args`` and ``language`` are not used.
+    It must have that header (fields may be quoted), 14 rows below it, and in one of these a field that begins with a
+    double quote and has, before its last one, a character that is no letter, digit, underscore or white space; rows up
+    to the first such field must have five columns. ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:

@@ -121,7 +121,7 @@ def _realigned(language: Language, text: str) -> Iterator[tuple[int, int]]:
 def _seams() -> Any:
     """Return the compiled pattern of places where a sentence can be cut without changing NLTK's words.
 
-    They are between two marks that are always separate tokens, and spaces between two of these
+    They are between two marks that are always separate tokens, and spaces and line ends between two of these
     marks, ASCII letters or digits.
     """
     marks = r"!?;@#$%&*(\[{<"
@@ -137,7 +137,7 @@ def words(language: Language, text: str) -> Iterator[str]:
 
 
 def lettered_words(language: Language, text: str) -> Iterator[str]:
-    """Yield the tokens of ``words`` in order, but maybe without some that have no letter (in long runs of marks).
+    """Yield the tokens of ``words`` in order, but maybe without some that have no letter (in long runs without any).
 
     For callers that look at words with letters only; it saves time on long texts.
     """
@@ -195,7 +195,7 @@ def syllables(word: str) -> int:
 
 
 def plain_words(language: Language, text: str) -> list[str]:
-    r"""Return the runs of word characters (letters, digits, underscores) of a text in
+    r"""Return the runs of word characters (letters, combining marks, digits, underscores) of a text in
     order, as NLTK's ``\w+`` tokenizer.
     """
     matches: list[str] = language.letters.findall(text)
@@ -213,7 +213,7 @@ def is_verb(language: Language, text: str) -> bool:
 def _first_words(language: Language, text: str) -> Iterator[str]:
     """Yield the words of a text for a caller that reads only the first few.
 
-    A long run of characters is cut to 200 before it is split, so later words may differ from ``words``.
+    Of a run of over 200 characters only the first 200 may be split, so later words may differ from ``words``.
     """
     for sentence in each_sentence(language, text):
         for piece in _seams().split(sentence):

@@ -44,7 +44,7 @@ def parentheses(text: str, args: Args, language: Language) -> bool:
 
 
 def quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` nests double and single quotes in alternation three deep
+    """Return whether the answer ``text`` nests double (``"``) and single quotes (``'``) in alternation three deep
     and closes three of them again.
 
     An apostrophe counts as a quote. ``args`` and ``language`` are not used.
@@ -64,10 +64,10 @@ def quotes(text: str, args: Args, language: Language) -> bool:
 
 def options(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
-    else by "or", else by commas.
+    else by "or" (also inside a word), else by commas.
 
-    The comparison is exact for a), b), c), and ignores case and punctuation for other
-    options. ``language`` is not used.
+    The comparison is exact where the first letters in the options are a, b, c, as in ``a), b), c)``; otherwise case and
+    surrounding spaces and ASCII punctuation do not count. ``language`` is not used.
     """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","
@@ -78,9 +78,9 @@ def options(text: str, args: Args, language: Language) -> bool:
 
 
 def newline(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has as many non-empty lines as words, after punctuation is removed.
+    """Return whether the answer ``text`` has as many non-empty lines as words, after ASCII punctuation is removed.
 
-    ``args`` and ``language`` are not used.
+    A line of spaces between others is not empty. ``args`` and ``language`` are not used.
     """
     bare = without_punctuation(text)
     return len([line for line in bare.strip().split("\n") if line]) == len(bare.split())
@@ -90,8 +90,8 @@ def emoji(text: str, args: Args, language: Language) -> bool:
     """Return whether each sentence of the answer ``text`` has an emoji in its last two characters,
     or the next one begins with one.
 
-    Punctuation does not count; a sentence of nothing else gives False. ``language`` holds NLTK's models; ``args`` is
-    not used.
+    ASCII punctuation does not count; a sentence of nothing else gives False. ``language`` holds NLTK's models; ``args``
+    is not used.
     """
     bare_sentences = (without_punctuation(sentence).strip() for sentence in each_sentence(language, text))
     for sentence, following in pairwise(chain(bare_sentences, [""])):
@@ -113,7 +113,8 @@ def _is_emoji(char: str) -> bool:
 def line_indent(text: str, args: Args, language: Language) -> bool:
     """Return whether each line of the answer ``text`` is indented by more spaces than the line before.
 
-    Some blank lines do not count (``_without_some_blank``). ``args`` and ``language`` are not used.
+    Blank lines do not count, but of some that follow each other one stays (``_without_some_blank``). ``args`` and
+    ``language`` are not used.
     """
     lines = _without_some_blank(text.split("\n"))
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
@@ -144,10 +145,10 @@ def _without_some_blank(lines: Sequence[str]) -> list[str]:
 
 
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
-    """Return whether no two double quotes of the answer ``text`` are adjacent and it does not end with a quotation.
+    """Return whether no two double quotes (``"``) of the answer ``text`` are adjacent and none is its last character.
 
-    White space between them, digits and punctuation at the end, and a double quote between two single ones do not
-    count. ``args`` and ``language`` are not used.
+    White space anywhere, digits and other ASCII punctuation at the end, and a double quote directly between two single
+    ones do not count. ``args`` and ``language`` are not used.
     """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:
@@ -164,7 +165,8 @@ def marked_list(text: str, args: Args, language: Language) -> bool:
 
 
 def thesis(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has text between ``<i>`` or ``<em>`` and its closing tag, and text behind it.
+    """Return whether the answer ``text`` has text between the first ``<i>`` (else the first ``<em>``) and the first
+    ``</i>`` (else ``</em>``) behind it, and text behind that.
 
     The ``>`` of ``<em>`` and ``</em>`` counts as such a text. ``args`` and ``language`` are not used.
     """
@@ -188,8 +190,8 @@ def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has lines with two sentences or more in all, then
     only lines that begin with ``*``.
 
-    There must be at least two of the latter; one blank line may stand before them. ``language`` holds
-    NLTK's models; ``args`` is not used.
+    There must be at least two of the latter, which may be indented; one blank line may stand before them, none between
+    or behind. ``language`` holds NLTK's models; ``args`` is not used.
     """
     prose, sentence_count, bullets = True, 0, 0
     for line in text.split("\n"):
@@ -208,10 +210,10 @@ def no_bullets_bullets(text: str, args: Args, language: Language) -> bool:
 
 
 def title_case(text: str, args: Args, language: Language) -> bool:
-    """Return whether no word of the answer ``text`` begins with a small letter; words of mixed
-    case after it (``iPhone``) may.
+    """Return whether no word of the answer ``text`` begins with a small letter; words whose other
+    characters have both cases (``iPhone``) or none (``a1``) may.
 
-    ``language`` holds NLTK's models; ``args`` is not used.
+    Words are NLTK's tokens, also ``n't`` in ``Don't``. ``language`` holds NLTK's models; ``args`` is not used.
     """
     return not any(_begins_small(word) for word in lettered_words(language, text))
 

@@ -45,7 +45,7 @@ class Language:
 
 
 def check(folder: str | None, fetched: str | None = None) -> None:
-    """Raise ``BadInput`` naming the resource when one of NLTK's three is missing; nothing is loaded.
+    """Raise ``BadInput`` naming the resource when one of NLTK's three is missing or not whole; nothing is loaded.
 
     ``folder`` is searched alone; when None, ``NLTK_DATA``, ``fetched`` (what ``fetch`` wrote) and NLTK's own folders.
     """
@@ -57,8 +57,8 @@ def check(folder: str | None, fetched: str | None = None) -> None:
 def load(folder: str | None, fetched: str | None = None) -> Language:
     """Load the language models from ``folder``; None searches ``NLTK_DATA``, ``fetched`` and then NLTK's own folders.
 
-    ``fetched`` is where ``fetch`` wrote NLTK's data (None: nowhere). Cached per process. Raises ``BadInput`` when a
-    resource is missing or damaged.
+    ``fetched`` is where ``fetch`` wrote NLTK's data (None: nowhere). Cached per process and arguments. Raises
+    ``BadInput`` when a resource is missing or cannot be parsed.
     """
     import regex  # NLTK's own engine, without its wall-clock limit
     from nltk.tag.perceptron import PerceptronTagger
@@ -110,7 +110,7 @@ def _resource_path(name: str, folder: str | None, fetched: str | None) -> Path |
     """Return the path of a resource (``tokenizers/punkt_tab``; a folder or a zip) in the first
     folder that has all its files.
 
-    Folders as in ``_roots``. Raises ``BadInput`` when none has it.
+    Folders as in ``_roots``. Raises ``BadInput`` when none has it, and at a zip that is damaged or unpacks to too much.
     """
     roots = _roots(folder, fetched)
     for root in roots:

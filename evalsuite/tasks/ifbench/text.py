@@ -15,5 +15,7 @@ def without_punctuation(text: str) -> str:
 
 
 def plain_ascii(text: str) -> str:
-    """Return the text in ASCII: accents are removed from letters, other characters outside of ASCII are dropped."""
+    """Return the text in ASCII: accents are removed from letters, variants of ASCII characters become these (NFKD: the
+    ligature of f and i becomes ``fi``), other characters outside of ASCII are dropped.
+    """
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")

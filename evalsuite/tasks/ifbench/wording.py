@@ -26,8 +26,8 @@ def alphabet(text: str, args: Args, language: Language) -> bool:
     """Return whether each word of the answer ``text`` begins with the next letter of the alphabet
     (A after Z), the first with any.
 
-    Case and punctuation do not count; False when the first word does not begin with a letter a to z. ``args``
-    and ``language`` are not used.
+    Case and ASCII punctuation do not count; False without words, and when the first does not begin with a letter a to
+    z. ``args`` and ``language`` are not used.
     """
     words = without_punctuation(text).split()
     first = words[0][0].lower() if words else ""
@@ -40,14 +40,14 @@ def alphabet(text: str, args: Args, language: Language) -> bool:
 def vowel(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is one line with at most three different vowels of a, e, i, o, u, in any case.
 
-    ``args`` and ``language`` are not used.
+    White space around it does not count. ``args`` and ``language`` are not used.
     """
     return "\n" not in text.strip() and len(set(text.lower()) & set("aeiou")) <= 3
 
 
 def consonants(text: str, args: Args, language: Language) -> bool:
-    """Return whether each word of the answer ``text`` (between spaces) has two adjacent
-    consonants (y is one), in any case.
+    """Return whether each word of the answer ``text`` (between white space) has two adjacent
+    consonants (ASCII letters; y is one), in any case.
 
     ``args`` and ``language`` are not used.
     """
@@ -57,7 +57,7 @@ def consonants(text: str, args: Args, language: Language) -> bool:
 def palindrome(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` has at least ten palindromes of five characters or more, repetitions included.
 
-    Case and punctuation do not count. ``args`` and ``language`` are not used.
+    Case and ASCII punctuation do not count. ``args`` and ``language`` are not used.
     """
     palindromes = (word for word in without_punctuation(text).lower().split() if len(word) >= 5 and word == word[::-1])
     return len(list(islice(palindromes, 10))) == 10
@@ -65,7 +65,7 @@ def palindrome(text: str, args: Args, language: Language) -> bool:
 
 def prime_lengths(text: str, args: Args, language: Language) -> bool:
     """Return whether the number of characters of each word of the answer ``text``, without
-    punctuation, is a prime below 100.
+    ASCII punctuation, is a prime below 100.
 
     ``args`` and ``language`` are not used.
     """
@@ -82,7 +82,7 @@ def start_verb(text: str, args: Args, language: Language) -> bool:
 
 def repeats(text: str, args: Args, language: Language) -> bool:
     """Return whether no word of the answer ``text`` occurs more than ``args["small_n"]`` times;
-    case and punctuation do not count.
+    case and ASCII punctuation do not count.
 
     ``language`` is not used.
     """
@@ -94,7 +94,7 @@ def odd_even_syllables(text: str, args: Args, language: Language) -> bool:
     """Return whether words with an odd and an even number of syllables alternate in the
     answer ``text``; either may begin.
 
-    ``args`` and ``language`` are not used.
+    Words are without ASCII punctuation; one with a digit has 0 syllables. ``args`` and ``language`` are not used.
     """
     parities = (nltk.syllables(word) % 2 for word in without_punctuation(text).lower().split())
     return all(before != after for before, after in pairwise(parities))
@@ -104,7 +104,8 @@ def last_first(text: str, args: Args, language: Language) -> bool:
     """Return whether the last word of each sentence of the answer ``text`` is the first word of
     the next; case does not count.
 
-    ``language`` holds NLTK's models; ``args`` is not used.
+    ASCII punctuation at the end of the one and at the beginning of the other sentence does not count either; False
+    where one of the two has no word. ``language`` holds NLTK's models; ``args`` is not used.
     """
     for before, after in pairwise(each_sentence(language, text)):
         last, first = before.rstrip(BLANKS).split(), after.lstrip(BLANKS).split()
@@ -114,10 +115,10 @@ def last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
-    """Return whether the first and the last word of each non-empty line of the answer ``text``
-    are equal; case does not count.
+    """Return whether the first and the last word of each line of the answer ``text`` are equal; case does not count.
 
-    ``args`` and ``language`` are not used.
+    ASCII punctuation around a line, and lines of nothing else, do not count either. ``args`` and ``language`` are not
+    used.
     """
     for line in text.split("\n"):
         words = line.strip().lower().strip(BLANKS).split()
@@ -127,8 +128,8 @@ def paragraph_last_first(text: str, args: Args, language: Language) -> bool:
 
 
 def no_consecutive(text: str, args: Args, language: Language) -> bool:
-    """Return whether no two consecutive words of the answer ``text`` begin with the same letter;
-    case and punctuation do not count.
+    """Return whether no two consecutive words of the answer ``text`` begin with the same character;
+    case and ASCII punctuation do not count.
 
     ``args`` and ``language`` are not used.
     """
@@ -140,8 +141,8 @@ def keywords_specific_position(text: str, args: Args, language: Language) -> boo
     """Return whether ``args["keyword"]`` is the word number ``args["m"]`` of sentence number
     ``args["n"]`` of the answer ``text``.
 
-    Both count from 1; tokens without a letter or digit do not count as words. Case does not count.
-    ``language`` holds NLTK's models.
+    Both count from 1; words are NLTK's tokens with a letter or digit. Case does not count. ``language`` holds NLTK's
+    models.
     """
     position, keyword = int(args["m"]), str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
@@ -155,7 +156,7 @@ def keywords_specific_position(text: str, args: Args, language: Language) -> boo
 def words_position(text: str, args: Args, language: Language) -> bool:
     """Return whether ``args["keyword"]`` is the second token of the answer ``text`` and the last but one, in any case.
 
-    One closing punctuation mark does not count as a token. ``language`` holds NLTK's models.
+    One ASCII punctuation mark at the end does not count as a token. ``language`` holds NLTK's models.
     """
     keyword = str(args["keyword"]).strip().lower()
     if keyword not in text.lower():
@@ -172,8 +173,8 @@ def words_position(text: str, args: Args, language: Language) -> bool:
 def alliteration_increment(text: str, args: Args, language: Language) -> bool:
     """Return whether each sentence of the answer ``text`` has more alliterating words than the sentence before.
 
-    Words alliterate in runs of two or more with the same first letter; case and surrounding punctuation do not count.
-    ``language`` holds NLTK's models; ``args`` is not used.
+    Words alliterate in runs of two or more with the same first character; case and ASCII punctuation before it do not
+    count. ``language`` holds NLTK's models; ``args`` is not used.
     """
     counts = (_alliterating(sentence.lower().split()) for sentence in each_sentence(language, text))
     return all(before < after for before, after in pairwise(counts))
@@ -193,7 +194,7 @@ def increment(text: str, args: Args, language: Language) -> bool:
     """Return whether each sentence of the answer ``text`` has exactly ``args["small_n"]`` words
     more than the sentence before.
 
-    ``language`` holds NLTK's models.
+    Words stand between white space; ones of ASCII punctuation alone do not count. ``language`` holds NLTK's models.
     """
     counts = (len(without_punctuation(sentence).split()) for sentence in each_sentence(language, text))
     return all(after == before + args["small_n"] for before, after in pairwise(counts))
@@ -203,7 +204,8 @@ def sentence_keyword(text: str, args: Args, language: Language) -> bool:
     """Return whether sentence number ``args["N"]`` (from 1) of the answer ``text`` contains
     ``args["word"]`` as a separate word.
 
-    Case does not count. ``language`` holds NLTK's models.
+    Case does not count; a separate word begins and ends at ``\\b`` of regular expressions. ``language`` holds NLTK's
+    models.
     """
     sentence = next(islice(each_sentence(language, text), int(args["N"]) - 1, None), "")
     return bool(re.search(rf"\b{re.escape(args['word'])}\b", sentence, re.IGNORECASE))
