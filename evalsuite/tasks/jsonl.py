@@ -88,7 +88,7 @@ class JSONLTask:
         if self.variant == "regex":
             try:
                 re.compile(self.pattern or "(")
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise BadInput(f"variant=regex needs options.pattern, a regular expression ({error})") from None
         for name, text, fields in (
             ("prompt_template", self.prompt_template, ("question", "choices")),

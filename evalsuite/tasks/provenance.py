@@ -60,6 +60,7 @@ def _fetched_revisions(root: Path, task: str) -> set[str]:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
         entries = [entry for entry in listed if entry["task"] == task]
         checked = [_check(root, entry) for entry in entries]
+        files, revisions = {str(entry["file"]) for entry in entries}, {str(entry["revision"]) for entry in entries}
     except FileNotFoundError:
         return set()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -67,8 +68,7 @@ def _fetched_revisions(root: Path, task: str) -> set[str]:
             f"{root / FETCHED} is damaged ({error}): remove it, and the questions count as unverified"
         ) from None
     tables = {path.relative_to(root).as_posix() for path in (root / task).glob("*.jsonl*")}
-    known = all(checked) and tables <= {entry["file"] for entry in entries}
-    return {str(entry["revision"]) for entry in entries} if known else set()
+    return revisions if all(checked) and tables <= files else set()
 
 
 def _check(root: Path, entry: Mapping[str, Any]) -> bool:

@@ -87,7 +87,7 @@ def load(adapter: str) -> Any:
     through), and when it is no dataclass with the fields ``variant``, ``seed`` and ``source`` and the members
     ``version``, ``items`` and ``attempt``.
     """
-    if adapter not in ADAPTERS and ":" not in adapter:
+    if adapter not in ADAPTERS and (":" not in adapter or adapter.startswith((":", "."))):
         raise unknown_name("adapter", adapter, ADAPTERS, "A class of your own is named my_pkg.my_module:MyTask.")
     module_name, _, class_name = ADAPTERS.get(adapter, adapter).partition(":")
     try:

@@ -142,6 +142,10 @@ def test_both_fetched_years_are_the_pinned_commits(tmp_path: Path) -> None:
     assert fetched(commits) == pinned.revision
     assert fetched({**commits, "aime/test.jsonl": "0" * 40}) is None
     assert fetched({"aime/test.jsonl": pinned.revision}) is None
+    listed = tmp_path / "fetched.json"
+    listed.write_text(listed.read_text().replace('"revision"', '"commit"'))
+    with pytest.raises(BadInput, match=r"fetched\.json is damaged \('revision'\)"):
+        data_facts("aime", source)
 
 
 def test_expressions_are_judged_later(tmp_path: Path) -> None:

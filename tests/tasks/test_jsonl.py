@@ -95,6 +95,7 @@ def test_fields_templates_groups_and_pictures(tmp_path: Path) -> None:
         ({"question": "q", "answer": "A", "choices": "ab"}, "letter", {}, "must be a list"),
         ({"question": "q", "answer": "E", "choices": ["a", "b"]}, "letter", {}, "no letter up to B"),
         ({"question": "q", "answer": "a"}, "regex", {"pattern": "("}, "options.pattern"),
+        ({"question": "q", "answer": "a"}, "regex", {"pattern": "a{9999999999}"}, "options.pattern"),
         ({"question": "q", "answer": "a"}, "regex", {}, "options.pattern"),
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{nothing}"}, "question, choices"),
         ({"question": "q", "answer": "a"}, "exact", {"prompt_template": "{question.text}"}, "question, choices"),

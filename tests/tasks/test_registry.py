@@ -53,6 +53,8 @@ def test_common_fields_and_options_arrive() -> None:
         ("gsm8k", "boxed", {"api": "completion"}, "variant=boxed is a chat protocol"),
         ("gsm8k", "boxed", {"seed": 3}, "unknown option of gsm8k 'seed'"),
         ("no_such_package.tasks:Mine", "x", {}, "no_such_package.tasks cannot be imported"),
+        (":Mine", "x", {}, "unknown adapter ':Mine'"),
+        (".tasks:Mine", "x", {}, "unknown adapter '.tasks:Mine'"),
         ("json:JSONDecodr", "x", {}, "unknown class of json 'JSONDecodr'; did you mean 'JSONDecoder'?"),
         ("json:JSONDecoder", "x", {}, "'json:JSONDecoder' is no adapter: it must be a dataclass and lacks variant"),
     ],
