@@ -162,7 +162,7 @@ class AIME:
         ``extract.boxed_number``; arithmetic in it is evaluated in a process, which can take seconds and raises
         ``SampleFailed`` when the process does not work. ``aa`` reads it by ``last_box``: one with a fraction (``/`` or
         ``frac``) or without a number that stands there as it is read gets value None and outcome ``ungraded``, because
-        a judge must compare it; a blank one, or one of over 1,000 characters, gets 0.
+        a judge must compare it; none, a blank one, or one of over 1,000 characters gets 0.
         """
         if self.variant == "aa":
             return _score_aa(reply, item.target)

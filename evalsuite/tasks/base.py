@@ -137,7 +137,7 @@ class Adapter(Protocol):
             tools: The model under test, and the simulator and judge when the task needs them.
 
         Returns:
-            The score; its value is a fraction of 1, or None when nothing was measured (no judge, no sandbox).
+            The score; its value is a fraction of 1, or None when nothing was measured (such as without a judge).
 
         Raises:
             SampleFailed: No reply, or none that can be graded, was received. What else ``tools.chat`` raises (such as

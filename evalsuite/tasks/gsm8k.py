@@ -64,8 +64,8 @@ class GSM8K:
         """Load and yield all problems of the test split; the target is the reference number as text.
 
         The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` or ``StorageFailed`` when the data
-        cannot be loaded, and ``BadInput`` when a solution is no number behind its last ``####`` (or, without ``####``,
-        as a whole).
+        cannot be loaded, and ``BadInput`` when what stands behind a solution's last ``####`` (all of it without
+        ``####``) is no number such as ``-1,234.5``.
         """
         for index, row in enumerate(rows("gsm8k", pin("gsm8k"), "test", self.source)):
             name, key = str(row.get("idx", index)), extract.gsm8k_key(row["answer"])

@@ -147,7 +147,8 @@ class JSONLTask:
     def _text(self, row: Mapping[str, Any], name: str, where: str) -> str:
         """Return the value of the field ``name`` of ``row``, a text or number, as text.
 
-        Raises ``BadInput``, which names ``where`` (file and line), when it is missing, null, blank, or anything else.
+        Raises ``BadInput``, which names ``where`` (file and line), when it is missing, null, blank, or neither text nor
+        finite number.
         """
         text = _plain(self._field(row, name, where), f"{where}: {name}")
         if not text.strip():  # as a key it would be right for any reply, or for none

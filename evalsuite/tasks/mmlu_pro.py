@@ -79,11 +79,12 @@ class MMLUPro:
             yield Item(name, inputs, row["answer"], {"subject": row["category"]})
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one message with instruction, question and lettered options. ``repeat`` is not used.
+        """Build the request: one message with instruction, question and (at most ten) lettered options.
 
         ``official`` puts the subject's worked examples before the question (at most five, of the validation split,
         which is loaded on first use), stops at ``Question:`` and is sent raw (no chat template) unless ``api=chat``.
-        Raises ``BadInput`` when there are none, and ``BadInput`` or ``StorageFailed`` when they cannot be loaded.
+        ``repeat`` is not used. Raises ``BadInput`` when there are no examples, and ``BadInput`` or ``StorageFailed``
+        when they cannot be loaded.
         """
         question, options = item.inputs["question"], item.inputs["options"]
         if self.variant == "official":
@@ -97,8 +98,8 @@ class MMLUPro:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when the letter that the variant's extractor finds is the key, else 0.
 
-        Another letter than those of the item's options, and a small one, is wrong, and the note states it. ``**`` is
-        removed from the reply before where ``official`` is sent with ``api=chat``. ``repeat`` is not used.
+        An extracted text that is none of the item's capital letters is wrong, and the note states it. In ``official``
+        with ``api=chat``, ``**`` is removed from the reply before. ``repeat`` is not used.
         """
         text = reply.text
         if self.variant == "official" and self.api == "chat":  # as the authors' script for chat, evaluate_from_api.py
