@@ -155,7 +155,8 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
 
     It must have that header (fields may be quoted), 14 rows below it, and in one of these a field that begins with a
     double quote and has, before its last one, a character that is no letter, digit, underscore or white space; rows up
-    to the first such field must have five columns. ``args`` and ``language`` are not used.
+    to the first such field must have five columns. A blank line counts as a row. ``args`` and ``language`` are not
+    used.
     """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
@@ -182,8 +183,8 @@ def csv_quotes(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with
     three rows, separated by tabs.
 
-    The header's fields may, and those of each row must be in double quotes; there are five. ``args`` and ``language``
-    are not used.
+    All fields, those of the header too, must be in double quotes; each row has five. A blank line counts as a row.
+    ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'), "\t")
     if not _GRADES.fullmatch(text.split("\n")[0].strip()) or len(rows) != 4:

@@ -113,7 +113,7 @@ def _is_emoji(char: str) -> bool:
 def line_indent(text: str, args: Args, language: Language) -> bool:
     """Return whether each line of the answer ``text`` is indented by more spaces than the line before.
 
-    Blank lines do not count, but of some that follow each other one stays (``_without_some_blank``). ``args`` and
+    Blank lines do not count, but of several that follow each other some stay (``_without_some_blank``). ``args`` and
     ``language`` are not used.
     """
     lines = _without_some_blank(text.split("\n"))
