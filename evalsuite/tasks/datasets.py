@@ -227,8 +227,9 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
 def _check_types(where: str, columns: Iterable[str], row: Mapping[str, Any]) -> None:
     """Raise ``BadInput`` where the value of ``row`` in one of ``columns`` has none of the types that ``_TYPES`` states.
 
-    A column that is not there must be a text; a boolean is accepted only where any type is. The elements of lists are
-    not looked at. ``where`` (file and line) begins the message. Raises ``KeyError`` when ``row`` lacks a column.
+    A column that ``_TYPES`` does not name must be a text; a boolean is accepted only where any type is. The elements of
+    lists are not looked at. ``where`` (file and line) begins the message. Raises ``KeyError`` for a column that ``row``
+    lacks.
     """
     for column in columns:
         value, types = row[column], _TYPES.get(column, (str,))

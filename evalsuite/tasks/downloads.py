@@ -45,7 +45,7 @@ class RequiredFile:
 
 
 def has_card(task: str) -> bool:
-    """Return whether ``tasks/<task>/card.yaml`` exists; not so for ``jsonl``, ``lm_eval`` and a user's own adapter."""
+    """Return whether ``tasks/<task>/card.yaml`` exists; ``jsonl``, ``lm_eval`` and a user's own adapter have none."""
     return (shipped("tasks") / task / "card.yaml").is_file()
 
 

@@ -110,8 +110,7 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     (``task.select`` and the run's ``limit``).
 
     ``name`` is the name of the task in the run. ``without_items``: only the adapter is built, and ``items`` stays
-    empty; an ``lm_eval`` task is loaded even so, because it is then known whether its datasets are gated. Raises as
-    ``load_tasks``.
+    empty; an ``lm_eval`` task is loaded even so, because only then its datasets are known. Raises as ``load_tasks``.
     """
     source = Source(settings.data.kind, settings.data.root)
     task = replace(task, options=typed_options(task.adapter, task.options))

@@ -106,11 +106,11 @@ def punctuation(text: str, args: Args, language: Language) -> bool:
 
 
 def words_japanese(text: str, args: Args, language: Language) -> bool:
-    """Return whether every ``args["N"]``-th word (between white space) of the answer ``text`` has a kana or kanji of
-    U+3040 to U+30FF or U+4E00 to U+9FFF.
+    """Return whether every ``args["N"]``-th word (between white space) of the answer ``text`` has a kana (U+3040 to
+    U+30FF) or kanji (U+4E00 to U+9FFF).
 
-    A word of digits alone or nothing, without the ASCII punctuation around it, may stand there, too; true with fewer
-    words. ``language`` is not used.
+    A word that without the ASCII punctuation around it is only digits, or nothing, may stand there, too; true with
+    fewer words. ``language`` is not used.
     """
     for word in text.split()[int(args["N"]) - 1 :: int(args["N"])]:
         bare = word.strip(BLANKS)
