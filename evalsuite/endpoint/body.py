@@ -15,12 +15,13 @@ OPENAI_FIELDS = frozenset({"temperature", "top_p", "max_tokens", "presence_penal
 
 
 def request_body(model: Model, served_name: str, request: Request) -> dict[str, Any]:
-    """The JSON body of ``request``, a new dict: the same for every precision but for ``model``, here ``served_name``.
+    """The JSON body of ``request``, a new dict, with ``served_name`` as ``model``.
 
-    Holds the sampling fields that the server takes (others are left out; ``max_tokens`` under the server's name for
-    it), the messages with the thinking switch (or, of a ``raw`` request, the bare prompt), tools, JSON schema and the
-    ``body`` of the server's settings (null removes a field). Stop strings are not sent to a model that thinks, unless
-    ``raw``: ``Conversation`` cuts the text after the thinking.
+    Holds the sampling fields that the server takes (others are left out; ``max_tokens`` under the server's name for it,
+    unless ``raw``), the messages with the thinking switch (or, of a ``raw`` request, the bare prompt), tools, JSON
+    schema, ``stream`` with ``stream_options`` where it is streamed, and at last the ``body`` of the server's settings,
+    which replaces fields (null removes one). Stop strings are not sent to a model that thinks, unless ``raw``:
+    ``Conversation`` cuts the text after the thinking.
     """
     server = model.server
     known = OPENAI_FIELDS.union(server.extra_sampling)
@@ -55,10 +56,10 @@ def request_body(model: Model, served_name: str, request: Request) -> dict[str, 
 
 def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of ``body`` that also requests the ids of prompt and generated tokens, where the server's dialect supports
-    that; else an equal copy.
+    that for ``request``; else an equal copy.
 
     vLLM takes ``return_token_ids``; SGLang (sgl-project/sglang#30917) has another field for those of the prompt, and
-    refuses both for a chat that is streamed.
+    refuses both for a chat that is streamed: there they are not requested of any streamed reply.
     """
     dialect = model.server.dialect
     if dialect == "vllm":
@@ -69,8 +70,8 @@ def with_token_ids(model: Model, request: Request, body: Mapping[str, Any]) -> d
 
 
 def streams(model: Model, request: Request) -> bool:
-    """Whether the reply to ``request`` is streamed: as the server's settings have it, but never with tools, whose
-    streaming parsers are the buggier half of servers."""
+    """Whether the reply to ``request`` is streamed: as ``server.stream`` is set, but never with tools, whose streaming
+    parsers are the buggier half of servers."""
     return model.server.stream and not request.tools
 
 

@@ -59,7 +59,7 @@ class Client:
 
     @property
     def address(self) -> str:
-        """The base URL as it is configured, query included: for another connection, never for people."""
+        """The configured base URL with its query: for another connection, never for people."""
         return self.transport.address
 
     async def close(self) -> None:
@@ -67,7 +67,8 @@ class Client:
         await self.transport.close()
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The JSON that is sent for ``request`` (see ``body.request_body``)."""
+        """The JSON body for ``request``, a new dict (see ``body.request_body``); with ``engine.token_ids`` ``send``
+        adds the fields that ask for token ids."""
         return request_body(self.model, self.served_name, request)
 
     async def send(
@@ -76,12 +77,13 @@ class Client:
         """Send ``request`` once and return the whole reply; no retry.
 
         ``longest`` (seconds; None: no such limit) and ``engine.total_seconds`` bound the whole request (one that is not
-        streamed without either: ``timeouts.unmeasured_seconds``), ``engine.first_token_seconds`` and
-        ``engine.idle_seconds`` the silence of a stream. ``progress``, if given, shows the reply while it arrives.
+        streamed without either: ``timeouts.unmeasured_seconds``), ``engine.first_token_seconds`` the silence before a
+        stream, ``engine.idle_seconds`` that inside any reply that has begun. ``progress``, if given, shows the reply
+        while it arrives.
 
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable`` (also for a reply
-        that names another model). What had come of an answer by then is never returned: it is thrown away with the
-        connection, which makes the server stop, too.
+        that names another model). What had come of an answer by then is never returned; where more was to come, the
+        connection is closed, which tells the server to stop.
         """
         limits = self._limits(request, longest)
         stream = ReplyStream(largest(request))
@@ -128,9 +130,8 @@ class Client:
             raise self._without_secrets(fault, request) from None
 
     def _without_secrets(self, fault: Transient, request: Request) -> Transient:
-        """``fault`` itself, its message changed in place: what it quotes of the reply may repeat the prompt or the key,
-        which are removed.
-        """
+        """``fault`` itself, its message passed through ``safe`` in place: what it quotes of the reply may repeat the
+        prompt or the key."""
         fault.args = (safe(str(fault), self.model, request),)
         return fault
 
@@ -138,16 +139,17 @@ class Client:
         """The response to a GET of ``path``, whatever its status; ``root``: below the server's root instead of the base
         URL.
 
-        Takes at most ``engine.connect_seconds``. Raises ``Transient`` when no response comes, and ``EndpointUnusable``
-        for a certificate that is not trusted.
+        Takes at most ``engine.connect_seconds``. Raises ``Transient`` when no whole response comes in that time, and
+        ``EndpointUnusable`` for a certificate that is not trusted. A body beyond 64 MB is cut.
         """
         return await self._whole(self.transport.get(path, root=root), self.engine.connect_seconds)
 
     async def post(self, body: Mapping[str, Any], path: str = "/chat/completions", *, root: bool = False) -> Response:
-        """The response to a POST of ``body`` as JSON, read whole (a stream, too), whatever its status.
+        """The response to a POST of ``body`` as JSON to ``path``, its body read to the end (a stream, too), whatever
+        its status.
 
-        Takes at most ``engine.total_seconds``, or ``engine.first_token_seconds`` without that. ``root`` and errors as
-        in ``get``.
+        Takes at most ``engine.total_seconds``, or ``engine.first_token_seconds`` without that. ``root``, errors and the
+        cut as in ``get``.
         """
         seconds = self.engine.total_seconds or self.engine.first_token_seconds
         return await self._whole(self.transport.post(path, encode(body), root=root), seconds)
@@ -188,11 +190,11 @@ class Client:
         limits: RequestLimits,
         timer: asyncio.Timeout,
     ) -> None:
-        """Feed ``stream`` with the reply's bytes to their end; ``timer``, which gives up the request, is moved by what
-        arrives.
+        """Feed ``stream`` with the reply's bytes to their end; ``timer``, which gives up the request, is moved while
+        they arrive.
 
-        Raises the fault of an HTTP status outside 200 to 299, of a proxy's page, of an error event, or of unreadable
-        bytes.
+        Raises the fault of an HTTP status outside 200 to 299, of a proxy's page, of an error event, as
+        ``ReplyStream.feed`` and ``ReplyStream.end``, and the errors of aiohttp.
         """
         if not 200 <= response.status < 300:
             raise status_fault(await fetch(response, PAGE_BYTES), self.model, request)
@@ -244,9 +246,8 @@ async def _pause_reading(response: aiohttp.ClientResponse, seconds: float) -> No
 
 
 def _late(stream: ReplyStream, seconds: float, *, whole: bool) -> SampleFailed:
-    """The fault of a request whose time was up after ``seconds``: ``Transient`` for the limit of silence; for that of
-    the ``whole`` request ``NoByte`` if nothing has come, ``TooSlow`` if something has.
-    """
+    """The fault (not raised here) of a request whose time was up after ``seconds``: ``Transient`` for the limit of
+    silence; for that of the ``whole`` request ``NoByte`` if no byte has come, ``TooSlow`` if any has."""
     if not whole:
         return Transient(f"silence for too long, {seconds:.0f} s after the request{stream.lost}")
     if stream.size == 0:
@@ -255,10 +256,11 @@ def _late(stream: ReplyStream, seconds: float, *, whole: bool) -> SampleFailed:
 
 
 def _same_model(name: str, asked: str) -> bool:
-    """Whether ``name``, in a reply, and ``asked`` are of one model.
+    """Whether ``name``, in a reply, may be the model ``asked``.
 
-    They may differ in a revision (``m@main``, as ``transformers serve`` replies), in the path before the last part, or
-    as an alias and its dated release (``m`` and ``m-2026-01-31``).
+    It is if, without a revision (``m@main``, as ``transformers serve`` replies), it equals ``asked``, has the same last
+    part of the path, or is ``asked`` with ``-`` and at least four digits behind it, as a dated release of an alias has
+    (``m-2026-01-31`` for ``m``).
     """
     name = name.partition("@")[0]
     if name == asked or name.rstrip("/").rpartition("/")[2] == asked.rstrip("/").rpartition("/")[2]:

@@ -32,18 +32,20 @@ class SSEReader:
         """Whether the last chunk ended with CR: a LF that comes next belongs to the same line end."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Take the next bytes of the stream; returns the ``data`` payloads of the events that ``chunk`` completes, in
-        order."""
+        """Take the next bytes of the stream; returns the ``data`` payloads, without white space around them, of the
+        events that ``chunk`` completes, in order."""
         return self.payloads(self.lines(chunk))
 
     @property
     def between_events(self) -> bool:
-        """Whether no line of an event is held that is not whole yet."""
+        """Whether ``payloads`` holds no ``data`` line of an event that is not whole yet. The part of a line that
+        ``lines`` holds does not count."""
         return not self._data
 
     def lines(self, chunk: bytes) -> bytes:
-        """Take the next bytes of the stream; returns the lines that they complete, each with its LF. Pass all of them
-        on to ``payloads``, but for whole events at their beginning that are read otherwise."""
+        """Take the next bytes of the stream; returns the lines that they complete, each ended by LF (CR LF and CR are
+        replaced), empty if none is. Pass all of them on to ``payloads``, but for whole events at their beginning that
+        are read otherwise."""
         if self._return or b"\r" in chunk:
             chunk = self._with_line_feeds(chunk)
         end = chunk.rfind(b"\n") + 1
@@ -58,14 +60,15 @@ class SSEReader:
         return whole
 
     def end(self) -> list[bytes]:
-        """The payloads that are still held when the stream ends without an empty line; call it once after the last
-        chunk."""
+        """The payloads that are still held when the stream ends without an empty line, else none; call it once after
+        the last chunk."""
         held = b"".join(self._pieces)
         self._pieces = []
         return self.payloads(held + b"\n\n")
 
     def payloads(self, lines: bytes) -> list[bytes]:
-        """The ``data`` payloads of the events that ``lines``, whole lines, complete, in order."""
+        """The ``data`` payloads, without white space around them, of the events that ``lines``, whole lines ended by
+        LF, complete, in order. ``data`` lines of an event that is not whole yet are held for the next call."""
         payloads: list[bytes] = []
         data = self._data
         for line in lines[:-1].split(b"\n") if lines else ():
@@ -86,8 +89,8 @@ class SSEReader:
 def _joined(lines: list[bytes]) -> list[bytes]:
     """The payloads of an event of several ``data`` lines.
 
-    One, if the joined lines are one JSON value, as the standard has it; else one a line, for servers that leave out the
-    empty line between events.
+    One, if orjson reads the lines, joined by line feeds, as one JSON value, as the standard has it; else one a line,
+    for servers that leave out the empty line between events.
     """
     whole = b"\n".join(lines)
     try:
@@ -126,8 +129,8 @@ class Template:
         return self._prefix is not UNKNOWN
 
     def text(self, payload: bytes) -> str | None:
-        """The text (may be empty) of an event that is otherwise equal to the learnt one; None: it is not, and must be
-        parsed."""
+        """The text (may be empty) of an event that is otherwise equal to the learnt one; None where it may differ in
+        more, or where none is learnt: it must be parsed."""
         if not (payload.startswith(self._prefix) and payload.endswith(self._suffix)):
             return None
         try:
@@ -137,11 +140,12 @@ class Template:
         return found if type(found) is str else None
 
     def texts(self, lines: bytes) -> tuple[list[bytes], list[str], bytes]:
-        """The events at the beginning of ``lines``, whole lines between two events, that are otherwise equal to the
-        learnt one: (JSON of their texts, their texts, the lines behind them).
+        """(JSON of their texts, their texts, the lines behind them) of the events from the beginning of ``lines`` to
+        the last that ends as the learnt one, if all of them are otherwise equal to it; else, or where none is learnt,
+        ([], [], ``lines``): nothing is known of these events.
 
-        All texts are parsed at once, with a line feed between them, which no JSON string holds: either each event has
-        exactly one string there, or none is taken. No texts: nothing is known of these events.
+        ``lines``: whole lines that begin with an event. All texts are parsed at once, with a line feed between them,
+        which no JSON string holds: either each event has exactly one string there, or none is taken.
         """
         prefix = (b"data: " if lines.startswith(b"data: ") else b"data:") + self._prefix
         suffix = self._suffix + END
@@ -161,7 +165,8 @@ class Template:
         return literals, texts, lines[end + len(suffix) :]
 
     def literal(self, payload: bytes) -> bytes:
-        """What stands in an event in place of the text of the learnt one; empty if the event differs in more."""
+        """What stands in ``payload`` between the beginning and the end of the learnt event, the parts around its text;
+        empty if it begins or ends otherwise, or none is learnt."""
         known = payload.startswith(self._prefix) and payload.endswith(self._suffix)
         return payload[len(self._prefix) : -len(self._suffix)] if known else b""
 
@@ -170,11 +175,12 @@ class Template:
         return self._prefix + literal + self._suffix
 
     def learn(self, payload: bytes, body: Mapping[str, Any], events: int) -> None:
-        """Keep an event, its JSON parsed in ``body``, as the template, if one text is all that it holds; else keep
-        none.
+        """Keep the event ``payload``, its JSON parsed in ``body``, as the template, if text is all that it adds to the
+        reply (``_only_text``) and stands in it exactly once as orjson writes it; else keep none.
 
-        ``events``: number of events with text so far, which bounds how often this is tried. The template before is
-        dropped: this event may have changed the model's name or the token counts, and the latest value counts.
+        ``events``: number of events before it that held generated text. None is kept, either, once more than one
+        template was made for every ``EVENTS_PER_TRY`` of them. The template before is always dropped: this event may
+        have changed the model's name or the token counts, and the latest value counts.
         """
         self._prefix = self._suffix = UNKNOWN
         if EVENTS_PER_TRY * self.tries > events or (found := _only_text(body)) is None:
@@ -193,7 +199,8 @@ class Template:
 
 
 def _only_text(body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(field, text) of a streamed event that carries one text and ends nothing; None for any other event."""
+    """(field, text) of a streamed event, as JSON, whose only choice adds one text that is not empty, and holds no tool
+    calls, token ids or finish reason; ``field`` is one of ``FIELDS``. None for any other event."""
     choices = body.get("choices")
     if not isinstance(choices, list) or len(choices) != 1:
         return None

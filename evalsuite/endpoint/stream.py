@@ -34,8 +34,8 @@ UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Type
 
 
 def largest(request: Request) -> int:
-    """Most bytes that the reply to ``request`` may have: 512 for each of its ``max_tokens`` (1 million without), and 1
-    MB."""
+    """Most bytes that the reply to ``request`` may have: 512 for each of its ``max_tokens`` (1 million tokens where it
+    states none, or 0), and 1 MB."""
     return SIZE_PER_TOKEN * int(request.sampling.get("max_tokens") or 1_000_000) + 1_000_000
 
 
@@ -70,7 +70,7 @@ class ReplyStream:
 
     @property
     def begun(self) -> bool:
-        """Whether more has arrived than the white space with which gateways keep a connection alive."""
+        """Whether more has arrived than a byte order mark and white space, with which gateways keep a connection alive."""
         return bool(self._head)
 
     def feed(self, chunk: bytes) -> None:
@@ -125,7 +125,7 @@ class ReplyStream:
         """Take the JSON of one event, or of a whole body.
 
         Raises ``Malformed`` for what is no chat completion, ``ErrorEvent`` when it reports an error, ``Transient`` for
-        an answer that goes on behind its end.
+        text, reasoning or a tool call behind the end of the answer.
         """
         text = self._template.text(payload)
         if text is None:
@@ -145,8 +145,8 @@ class ReplyStream:
         self._last = payload
 
     def _take_together(self, lines: bytes) -> bytes:
-        """Take the events at the beginning of ``lines`` that are known but for their texts, after at most ``ALONE``
-        from which one may be learnt; returns the lines behind them."""
+        """Take at most ``ALONE`` events at the beginning of ``lines`` singly, until one is learnt, then those that
+        ``_take_known`` takes; returns the lines behind them. Raises as ``add``."""
         for _ in range(ALONE):
             if self._template.known:
                 return self._take_known(lines)
@@ -156,8 +156,12 @@ class ReplyStream:
         return lines
 
     def _take_known(self, lines: bytes) -> bytes:
-        """Take the events at the beginning of ``lines`` that are known but for their texts, as ``add`` would take each
-        of them; returns the lines behind them."""
+        """Take the events at the beginning of ``lines`` for which ``Template.texts`` has texts, with the effect of
+        ``add`` for each; returns the lines behind them: all of ``lines`` where it has none, and while a part of an
+        event is held.
+
+        Raises ``Transient`` as ``add``.
+        """
         literals, texts, rest = self._template.texts(lines) if self._reader.between_events else ([], [], lines)
         if not texts:
             return lines
@@ -199,7 +203,8 @@ class ReplyStream:
         """The whole reply to ``request``; call it after ``end``. ``began``: when it was sent, ``time.monotonic()``.
 
         ``thinking``: the model was asked to think; ``tags`` enclose its thinking. Raises ``Transient`` when the server
-        did not finish it, or sent parts twice, and ``Empty`` for a finished reply without a token.
+        did not finish it, named several models in it, or sent many events twice (seen where it counts tokens), and
+        ``Empty`` for a finished reply without text, reasoning or a tool call for which it counts 0 tokens.
         """
         try:
             found = self.assembler.reply(
@@ -220,10 +225,11 @@ class ReplyStream:
 
 
 def _parsed(payload: bytes) -> Mapping[str, Any]:
-    """The JSON object in ``payload``. Lone surrogates are kept and bytes that are no UTF-8 become U+FFFD: models do
-    produce half a character.
+    """The JSON object in ``payload``, as orjson or else the standard library reads it. Lone surrogates are kept and
+    bytes that are no UTF-8 become U+FFFD: models do produce half a character.
 
-    Raises ``Malformed`` for what is not JSON, ``NoCompletion`` for JSON that is no object.
+    Raises ``Malformed`` for what is not JSON, ``NoCompletion`` for JSON that is no object, ``RecursionError`` or
+    ``ValueError`` for nesting and integers beyond Python's limits.
     """
     try:
         body = orjson.loads(payload)

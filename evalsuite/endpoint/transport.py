@@ -62,12 +62,12 @@ class Transport:
 
     @property
     def address(self) -> str:
-        """The base URL as it is configured, query included: for connections only."""
+        """The configured base URL with its query: for connections only."""
         return self.parts.geturl()
 
     def url(self, path: str, *, root: bool = False) -> URL:
-        """The URL of ``path`` below the base URL, with the query of the base URL behind it. Raises ``ValueError`` for
-        what is no address.
+        """The URL of ``path``, which begins with a slash, below the base URL, with the query of the base URL behind it.
+        Raises ``ValueError`` for what is no address.
 
         ``root``: below the server's root instead, which is the base URL without a final ``/v1``.
         """
@@ -83,7 +83,8 @@ class Transport:
         self, path: str, body: bytes, *, root: bool = False
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """A context manager that sends ``body`` (JSON bytes) to ``path`` (``root`` as in ``url``) and yields the
-        response, whose body is read inside it; entering raises the errors of aiohttp.
+        response, whatever its status; its body is read inside it. Entering raises the errors of aiohttp where no
+        response comes.
 
         Redirects are not followed: the key and the questions would go along.
         """
@@ -123,10 +124,10 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def transport(model: Model, engine: Engine, limit: int) -> Transport:
-    """A transport to ``model.base_url`` with at most ``limit`` connections; opens none.
+    """A transport to ``model.base_url`` (one URL) with at most ``limit`` connections; opens none.
 
     Raises ``BadInput`` for a key, a proxy or certificates that cannot be used, for a user or password in the URL and
-    for an address that is none.
+    for a port that is none. Other addresses are not checked here.
     """
     parts = urlsplit(model.base_url)
     if "@" in parts.netloc:
@@ -152,8 +153,8 @@ def transport(model: Model, engine: Engine, limit: int) -> Transport:
 
 
 async def fetch(response: aiohttp.ClientResponse, most: int = BODY_BYTES) -> Response:
-    """Read at most ``most`` bytes of a response's body; what is longer is cut without an error. Returns status,
-    headers, body."""
+    """The status, the headers and the first ``most`` bytes of the body of a response; what is longer is cut without an
+    error. Raises the errors of aiohttp where the connection breaks."""
     chunks, size = [], 0
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
