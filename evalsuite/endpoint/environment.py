@@ -38,7 +38,8 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """For messages: the variable or setting that names it, ``=``, and its address without user and password."""
+        """For messages: the variable or setting that names it, ``=``, and its address with ``***`` for user and
+        password."""
         return f"{self.source}={_without_password(self.url)}"
 
 
@@ -56,8 +57,8 @@ def prepare(models: Mapping[str, Model], others: Mapping[str, Model], connect_se
     """Check keys, headers, certificates, proxies and open files for requests to ``models`` and ``others`` (judge,
     simulator), both by name.
 
-    Returns ``models`` with the concurrency that this machine allows, and notes; may raise the process's limit of open
-    files. Raises ``BadInput`` for what cannot be used and ``EndpointUnusable`` for a proxy that does not accept a
+    Returns ``models`` with the concurrency that this machine allows, and notes; may increase the process's limit of
+    open files. Raises ``BadInput`` for what cannot be used and ``EndpointUnusable`` for a proxy that does not accept a
     connection within ``connect_seconds``. No endpoint itself is contacted.
     """
     answering: set[str] = set()
@@ -120,8 +121,8 @@ def proxy_of(model: Model, url: str) -> Proxy | None:
 
 
 def is_local(host: str) -> bool:
-    """Whether ``host`` is this machine: a loopback name or address, its own name or one of its addresses. Resolves no
-    names."""
+    """Whether ``host`` is this machine: a loopback name or address, an unspecified address, the name that
+    ``gethostname`` gives, or an address that can be bound here. Resolves no names."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost") or name == socket.gethostname().lower():
         return True
@@ -144,7 +145,8 @@ def tls_context(model: Model) -> ssl.SSLContext:
     """The TLS context with the authorities that the certificate of ``model``'s endpoint is checked against.
 
     They come from ``models.NAME.ca_file``, else ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` where they exist, else the
-    system. Raises ``BadInput`` naming a file that holds no certificates, and where there are none at all.
+    system. Raises ``BadInput`` naming a file that is missing (``ca_file``), unreadable or without certificates, and
+    where the system has neither file nor folder of them.
     """
     if model.ca_file:
         return _context("ca_file", str(Path(model.ca_file).expanduser()), None)
@@ -165,8 +167,8 @@ def tls_context(model: Model) -> ssl.SSLContext:
 
 
 def certificate_notes(model: Model) -> list[str]:
-    """A line for each of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that names what does not exist; none if ``ca_file`` is
-    set."""
+    """A line for each of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that is set and names no existing file, or folder; none
+    if ``ca_file`` is set."""
     if model.ca_file:
         return []
     return [
@@ -177,11 +179,11 @@ def certificate_notes(model: Model) -> list[str]:
 
 
 def fit_open_files(models: Mapping[str, Model], others: Mapping[str, Model]) -> tuple[dict[str, Model], list[str]]:
-    """Raise this process's limit of open files as far as is needed; lower the models' concurrency where that is not
-    enough.
+    """Raise this process's limit of open files to its hard limit where it is too low; lower the models' concurrency
+    where that is not enough.
 
-    Returns (models by name, notes): the same models and no note, or copies with a lower concurrency (at least 1) and
-    one note on that. ``others`` (judge, simulator) count but are not changed.
+    Returns (models by name, notes): the same models and no note, or copies with their share of the concurrency (at
+    least 1) and one note on that. ``others`` (judge, simulator) count but are not changed.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = RESERVED_FILES + sum(model.concurrency for model in (*models.values(), *others.values()))

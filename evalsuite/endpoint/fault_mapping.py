@@ -42,12 +42,12 @@ LONGEST_READ = 4000
 
 
 def status_fault(response: Response, model: Model, request: Request | None = None) -> Exception:
-    """The exception (not raised here) for an HTTP status that is no success, with the server's message, without
-    secrets.
+    """The exception (not raised here) for an HTTP status that is no success, with the server's message (of a redirect
+    its target), without secrets.
 
     ``EndpointUnusable`` for redirects, 401, 403 and 404; ``Busy`` for 429 and 529; ``Down`` for 502 to 504 and 520 to
     524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` or ``Rejected``. ``request``: the one
-    that was sent, whose prompt is removed from the message; None: there is no prompt.
+    that was sent, quotations of whose prompt are removed from the message (see ``safe``); None: none are.
     """
     headers = response.headers
     if "html" in headers.get("Content-Type", ""):
@@ -69,8 +69,8 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 
 def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
-    """The exception (not raised here) for an error status, whether it came as one or inside a stream; classes as in
-    ``status_fault``.
+    """The exception (not raised here) for an error status (400 and above), whether it came as one or inside a stream;
+    classes as in ``status_fault``.
 
     ``words``: the server's message; ``wait``: seconds of its Retry-After, None without one.
     """
@@ -94,8 +94,8 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
 
 
 def _remedy(words: str) -> str:
-    """The settings, for the end of a message, that leave out or rename the request fields named in ``words``; empty if
-    none is."""
+    """The settings, for the end of a message, that leave out or rename the request fields of ``SENT`` named in
+    ``words``; empty if none is."""
     named = [name for name in SENT if re.search(rf"\b{name}\b", words)]
     if {"max_tokens", "max_completion_tokens"} <= set(named):
         return " (to rename it: models.NAME.server.max_tokens_field=max_completion_tokens)"
@@ -106,8 +106,8 @@ def _remedy(words: str) -> str:
 def event_fault(event: Any, model: Model, request: Request) -> Exception:
     """The exception (not raised here) for an error event inside a reply that began with HTTP 200.
 
-    SGLang and vLLM put the status (400 to 599) into its ``code``, which is read as in ``status_fault``; without one,
-    and for 401, 403 and 404, it is ``Transient``.
+    SGLang and vLLM put the status (400 to 599) into its ``code``, a number or its digits, which is read as in
+    ``status_fault``; without such a status, and for 401, 403 and 404, it is ``Transient``.
     """
     words = safe(_error_message(event), model, request)
     code = event.get("code") if isinstance(event, Mapping) else None
@@ -121,8 +121,8 @@ def event_fault(event: Any, model: Model, request: Request) -> Exception:
 
 
 def connection_fault(error: Exception, model: Model) -> Exception:
-    """The exception for what went wrong on the way to the server, before it answered: ``Down``, ``Malformed`` for what
-    is no HTTP, ``EndpointUnusable`` for an untrusted certificate, which will not get better."""
+    """The exception (not raised here) for what went wrong on the way to the server: ``Down``, ``Malformed`` for what is
+    no HTTP, ``EndpointUnusable`` for a certificate that cannot be verified, which will not get better."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return EndpointUnusable(
             f"{model.base_url}: certificate verify failed; give the authority that signed it with models.NAME.ca_file="
@@ -136,9 +136,9 @@ def connection_fault(error: Exception, model: Model) -> Exception:
 
 def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> Exception:
     """The exception (not raised here) for a connection that broke while the reply arrived, ``seconds`` after the
-    request was sent: ``Down``, or ``Malformed`` for what is no HTTP.
+    request was sent: ``Down``, or as ``connection_fault`` for what is no HTTP.
 
-    ``lost``: how much of the reply is lost, as the end of the message.
+    ``lost``: how much of the reply is lost, as the end of the message of the first.
     """
     if isinstance(error, aiohttp.ClientResponseError):
         return connection_fault(error, model)
@@ -153,8 +153,8 @@ def _exception_text(error: Exception, model: Model) -> str:
 
 
 def _error_message(body: Any) -> str:
-    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; of a refused field the name, not
-    the value."""
+    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; of FastAPI's list of refused
+    fields their names and what is wrong, not their values."""
     if isinstance(body, Mapping) and body.get("error"):
         body = body["error"]
     if isinstance(body, Mapping):
@@ -166,7 +166,9 @@ def _error_message(body: Any) -> str:
 
 
 def page(text: str) -> str:
-    """``an HTML page:`` and the visible text of the page ``text`` on one line; a long page is cut first."""
+    """``an HTML page:`` and what stands outside the tags of the page ``text``, on one line. Of a page only the first
+    16,000 characters are read; ``script`` and ``style`` elements that end there, written in small letters, are left
+    out."""
     text = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", text[: 4 * LONGEST_READ])
     return "an HTML page: " + " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
@@ -176,8 +178,8 @@ _NOTED: set[str] = set()
 
 
 def note_secrets(*addresses: str | None) -> None:
-    """Register, for the whole process, user, password and query values of URLs, so that ``safe`` removes them from
-    messages.
+    """Register, for the whole process, user, password and query values of URLs, so that ``safe`` removes those of at
+    least 4 characters from messages.
 
     None among the addresses is ignored.
     """
@@ -206,8 +208,8 @@ def safe(words: str, model: Model, request: Request | None = None) -> str:
 
 
 def _unquoted(words: str, prompt: str) -> str:
-    """``words`` with every stretch of at least ``QUOTED`` characters that occurs in ``prompt`` replaced by
-    ``[prompt]``."""
+    """``words`` with ``[prompt]`` for every stretch, taken from left to right and as long as it goes, of at least
+    ``QUOTED`` characters that occurs in ``prompt``."""
     kept: list[str] = []
     place = 0
     while place < len(words):

@@ -26,10 +26,10 @@ class NoCompletion(ValueError):
 
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:
-    """The first of a completion's ``choices`` whose index is 0 or no integer; None if there is none or the list is
-    empty. One answer is asked for, so every other choice is another answer.
+    """The first of a completion's ``choices`` whose index is 0 or no integer; None if there is none, or ``choices`` is
+    empty, null or false. One answer is asked for, so every other choice is another answer.
 
-    Raises ``NoCompletion`` if the list or a choice has another type.
+    Raises ``NoCompletion`` if ``choices`` is no list otherwise, or a choice up to that one no object.
     """
     if not choices:
         return None
@@ -46,9 +46,9 @@ def first_choice(choices: Any) -> Mapping[str, Any] | None:
 
 def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """(the message or part of one in a choice, whether it is a whole message): its ``delta``, else its ``message``;
-    without both the choice itself, whose ``text`` is the content.
+    without both the choice itself, whose ``text`` is the content unless it has a ``content``.
 
-    Raises ``NoCompletion`` if ``delta`` or ``message`` is neither an object nor null.
+    Raises ``NoCompletion`` if ``delta``, or where it is null or missing ``message``, is neither an object nor null.
     """
     for name, whole in (("delta", False), ("message", True)):
         part = choice.get(name)
@@ -60,9 +60,10 @@ def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
 
 
 def content_of(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a message's content: None, a text, or a list of parts of which some may be thoughts.
+    """(text, reasoning) of a message's content: None, a text, or a list of parts, joined, of which some may be
+    thoughts.
 
-    Raises ``NoCompletion`` for another type, and for a part of an unknown type without text.
+    Raises ``NoCompletion`` for another type, and for a part of another form (see ``_part``).
     """
     if content is None:
         return "", ""
@@ -75,10 +76,10 @@ def content_of(content: Any) -> tuple[str, str]:
 
 
 def reasoning_of(part: Mapping[str, Any]) -> str:
-    """The reasoning of a message or delta, under either of its names (servers that send both send it twice); empty if
-    none.
+    """The reasoning of a message or delta: its ``reasoning_content``, else its ``reasoning`` (servers that send both
+    send it twice), of a list of parts all their text; empty if both are missing, null or empty.
 
-    Raises ``NoCompletion`` for another type than a text or a list of parts.
+    Raises ``NoCompletion`` for what is neither empty, a text nor a list of parts.
     """
     for name in ("reasoning_content", "reasoning"):
         value = part.get(name)
@@ -88,8 +89,8 @@ def reasoning_of(part: Mapping[str, Any]) -> str:
 
 
 def call_fields(call: Any) -> tuple[str, str, str]:
-    """(id, name, arguments) of a tool call or of a piece of one, empty where missing; an integer id becomes its digits,
-    an object of arguments its JSON.
+    """(id, name, arguments) of a tool call or of a piece of one, empty where missing; an integer id becomes text, an
+    object of arguments its JSON. Name and arguments are those of its ``function``, without one its own.
 
     Raises ``NoCompletion`` for a value of another type.
     """
@@ -134,9 +135,8 @@ def finish_of(choice: Mapping[str, Any]) -> str:
 
 
 def worse(finish: str, other: str) -> str:
-    """The one of two finish reasons that counts: the higher in the order of ``FINISHED``; one that is not in it is
-    highest. Of equally high ones ``finish``.
-    """
+    """The one of two finish reasons that counts: the one of the higher rank in ``FINISHED``; a reason that is not in it
+    is higher than all that are. Of equally high ones ``finish``."""
     return other if FINISHED.get(other, len(FINISHED)) > FINISHED.get(finish, len(FINISHED)) else finish
 
 

@@ -42,13 +42,13 @@ class EndpointHealth:
 
     @property
     def other_protocol(self) -> bool:
-        """Whether at least 5 requests, and more than 1 %, had no readable reply, which shows that the server speaks
-        another protocol."""
+        """Whether at least 5 requests, and more than 1 % of the replies and them, had no readable reply, as with a
+        server that speaks another protocol."""
         total = self.replies + self.garbled
         return self.garbled >= GARBLED_LEAST and self.garbled > GARBLED_SHARE * total
 
     def flags(self) -> tuple[str, ...]:
-        """Warnings about the scores of this endpoint, one sentence each; empty if nothing was noticed."""
+        """Warnings about the scores of this endpoint, one sentence each; empty if no count calls for one."""
         found = []
         if self.silent >= LEAST and self.silent > SILENT_SHARE * self.replies:
             found.append(

@@ -79,7 +79,8 @@ async def score(
     after the other. Without any: all tokens. vLLM computes a whole prompt in any case and gets one request; SGLang
     computes what is wanted, one request a span.
 
-    Raises ``NoLogprobs`` for a reply without them, ``Transient`` and others as ``Client`` does.
+    Raises ``NoLogprobs`` for a reply without them and for an HTTP error that is not sent again (500, too),
+    ``Transient`` after the retries, and ``EndpointUnusable`` as ``Client.post``.
     """
     wanted = list(spans) or [(0, len(answer))]
     requests = [[span] for span in wanted] if scorer.dialect == "sglang" else [wanted]
@@ -101,7 +102,7 @@ async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenSco
     """Generate greedily at most ``most`` tokens after ``prompt`` (token ids), fewer if the model ends its answer;
     returns them with their log-probabilities.
 
-    Raises as ``score``, also where no token comes.
+    Raises as ``score``; ``NoLogprobs`` also where no token comes.
     """
     if scorer.dialect == "sglang":
         body = _generate_body(prompt, most, scorer.top, start=-1, temperature=0.0)
@@ -119,10 +120,11 @@ async def generate(scorer: Scorer, prompt: Sequence[int], most: int) -> TokenSco
 
 
 async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
-    """Token ids of ``fields`` (``{"prompt": text}`` or ``{"messages": [...]}``) by the server's own tokenizer
-    (``/tokenize``).
+    """Token ids of ``fields`` (``{"prompt": text}`` or ``{"messages": [...]}``, and further fields of the request) by
+    the server's own tokenizer (``/tokenize``).
 
-    Raises ``NoLogprobs`` where it has no such route or its reply holds no ids, ``Transient`` after the retries.
+    Raises ``NoLogprobs`` for an HTTP error that is not sent again, such as for a path that it lacks, and for a reply
+    without ids, ``Transient`` after the retries, and ``EndpointUnusable`` as ``Client.post``.
     """
     response = await _persisted(client, "/tokenize", {"model": client.served_name, **fields}, root=True)
     tokens = _mapping(_decoded(response)).get("tokens") if response.status < 300 else None
@@ -132,9 +134,11 @@ async def tokenize(client: Client, fields: Mapping[str, Any]) -> list[int]:
 
 
 async def detokenize(client: Client, tokens: Sequence[int]) -> str:
-    """Text of token ids (``/detokenize`` of vLLM and SGLang); empty for an HTTP error and for a reply without text.
+    """Text of token ids (``/detokenize`` of vLLM and SGLang); empty for an HTTP error that is not sent again (404 or
+    500, say) and for a reply without text.
 
-    Raises ``Transient`` for faults of the connection and the server's overload, after the retries.
+    Raises ``Transient`` after the retries, for faults of the connection and statuses such as 429 and 503, and
+    ``EndpointUnusable`` as ``Client.post``.
     """
     response = await _persisted(client, "/detokenize", {"model": client.served_name, "tokens": list(tokens)}, root=True)
     reply = _mapping(_decoded(response)) if response.status < 300 else {}
@@ -146,9 +150,9 @@ async def find_scorer(client: Client) -> Scorer:
     """Find out with a few requests on one short text whether and how a server scores given tokens; returns the working
     scorer.
 
-    The scores must have no null behind the first token and must belong to the token at their place (a shift by one
-    shows in the ranks of an answer that the server has just generated); how well they repeat is among the scorer's
-    ``findings``.
+    The server generates a few tokens and then scores them: their log-probabilities must be finite, and half of them or
+    more must be the likeliest at their place (a shift by one shows there); how well the scores repeat is among the
+    scorer's ``findings``.
 
     Raises ``NoLogprobs`` saying what is missing, also where the server does not answer.
     """
@@ -228,8 +232,8 @@ def _flat(entries: Sequence[Mapping[int, float]]) -> _Lists:
 
 
 def _listed_vllm(reply: Mapping[str, Any], spans: Sequence[tuple[int, int]]) -> _Lists:
-    """What a reply of vLLM lists at the places of ``spans``, (first, end) in the prompt: ``{token: {"logprob":
-    value}}`` each."""
+    """What a reply of vLLM lists at the places of ``spans``, (first, end) in the prompt; the reply holds ``{token:
+    {"logprob": value}}`` for each place. Fewer where it lists fewer; another shape raises (see ``_malformed``)."""
     every = _list(_choice(reply).get("prompt_logprobs"))
     places = [place for first, end in spans for place in every[first:end]]
     return _lists(
@@ -250,9 +254,10 @@ def _lists(lengths: Sequence[int], tokens: Sequence[int], values: Sequence[float
 
 def _entries_sglang(reply: Mapping[str, Any], count: int) -> list[Mapping[int, float]]:
     """Token id -> log-probability at each of the last ``count`` (at least 1) places of the prompt, in a reply of
-    SGLang.
+    SGLang; fewer where it lists fewer.
 
-    Empty if the lists of scored tokens and of alternatives are of unequal length.
+    Empty if it lists the scored tokens and their alternatives for unequal numbers of these places. Another shape raises
+    (see ``_malformed``).
     """
     meta = _mapping(reply.get("meta_info"))
     own = _list(meta.get("input_token_logprobs"))[-count:]
@@ -268,8 +273,7 @@ Listed = list[tuple[int, float]]
 
 def _generated_vllm(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
     """(own, listed) of a reply of vLLM: (token id, log-probability) of each generated token, and of its alternatives;
-    both empty where there are none. A reply of another shape raises (see ``_malformed``).
-    """
+    each empty where the reply has none. A reply of another shape may raise (see ``_malformed``)."""
     logprobs = _mapping(_choice(reply).get("logprobs"))
     names, values = (_list(logprobs.get(name)) for name in ("tokens", "token_logprobs"))
     places = [_mapping(entry).items() for entry in _list(logprobs.get("top_logprobs"))]
@@ -285,7 +289,8 @@ def _generated_sglang(reply: Mapping[str, Any]) -> tuple[Listed, list[Listed]]:
 
 @contextmanager
 def _malformed() -> Iterator[None]:
-    """A ``with`` block in which what reading a reply of an unforeseen shape raises becomes ``NoLogprobs``."""
+    """A ``with`` block in which ``ValueError``, ``TypeError``, ``KeyError``, ``AttributeError`` and ``OverflowError``,
+    which reading a reply of an unforeseen shape raises, become ``NoLogprobs``."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -293,8 +298,8 @@ def _malformed() -> Iterator[None]:
 
 
 def _triples(entries: Any) -> Listed:
-    """(token id, log-probability) of SGLang's entries ``[log-probability, token id, text]``, without those whose value
-    is null."""
+    """(token id, log-probability) of SGLang's ``entries``, each ``[log-probability, token id, text]``, without those
+    whose log-probability is null; empty for what is no list."""
     return [(int(token), float(value)) for value, token, *_ in _list(entries) if value is not None]
 
 
@@ -302,7 +307,7 @@ def _reduced(lists: _Lists, tokens: Sequence[int]) -> TokenScores:
     """The places of ``lists`` as arrays, alternatives sorted by probability, the highest first; ``tokens`` are those
     scored at each place.
 
-    Raises ``NoLogprobs`` if one of them is not listed at its place.
+    Raises ``NoLogprobs`` if one of them is not listed at its place, or there are more or fewer tokens than places.
     """
     scored = np.array(tokens, np.int64)
     shape = (len(lists.lengths), int(lists.lengths.max(initial=1)))

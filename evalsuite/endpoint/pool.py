@@ -76,10 +76,11 @@ class Pool:
         return ", ".join(map(shown_url, base_urls(self.model)))
 
     async def send(self, request: Request, progress: PartialReply | None = None) -> Reply:
-        """Send a request once, to the replica with the lowest load; waits for a slot and for the end of an outage.
+        """Send a request once, to the free replica with the lowest load; waits until one is free and up, so also for
+        the end of an outage.
 
         Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient`` (with
-        ``outage`` set if the replica was down at that time), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
+        ``outage`` set if the replica was found to be down then), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
         ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, ``EndpointUnusable``, and at once the error
         for which the endpoint was given up.
         """
@@ -112,8 +113,8 @@ class Pool:
         after ``Busy`` the replicas get a test request.
 
         Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if every
-        replica fails its test request, too; the pool then fails all further requests. A test request that is refused
-        for its key raises ``EndpointUnusable``, too.
+        replica fails its test request, too; the pool then fails all further requests. A test request after which no
+        other can succeed (``HealthCheck.at``) raises ``EndpointUnusable``, too.
         """
         if isinstance(fault, TooSlow):
             self.tally.slow += 1
@@ -156,7 +157,8 @@ class Pool:
             replica.faults += 1
 
     async def _slot(self) -> Replica:
-        """Reserve a slot on the free replica with the lowest load, waiting until there is one, and return that replica.
+        """Reserve a slot on the free replica with the lowest load (of equal ones, the one that was asked less often),
+        waiting until there is one, and return that replica.
 
         Raises the error for which the endpoint was given up.
         """
@@ -179,7 +181,8 @@ class Pool:
                 raise
 
     def _wake(self) -> None:
-        """Wake as many waiting requests as there are free slots; all of them when the endpoint was given up."""
+        """Wake as many waiting requests as there are free slots, in the order in which they came; all of them when the
+        endpoint was given up."""
         if not self._waiters:
             return
         room = len(self._waiters) if self.fault is not None else sum(replica.free for replica in self.replicas)
@@ -196,8 +199,12 @@ class Pool:
         self._wake()
 
     async def _outage(self, replica: Replica, fault: Transient, *, raw: bool) -> bool:
-        """Whether the replica was down when ``fault`` happened; starts a check of it if the fault is a reason to, and
-        waits for it. False at once after ``Busy``, for a fault that is no reason, and when the endpoint was given up.
+        """Whether the replica was down when ``fault`` happened. False at once after ``Busy`` and when the endpoint was
+        given up.
+
+        Of a replica that is up: a check of it is started if the fault is a reason to (``Down``, or many faults in a
+        row), else False at once. The first result of that check, or of one that was started before, is waited for;
+        further ones are not.
 
         ``raw``: whether the failed request went to ``/completions``, as the check's then does.
         """

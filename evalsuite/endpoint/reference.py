@@ -69,8 +69,8 @@ class ReferenceCheck:
 
 
 async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> ReferenceCheck:
-    """Send one request through our client (twice) and the stock OpenAI client (once), with at most one retry each, and
-    compare what they read.
+    """Send one request through our client (twice, unless the first fails) and the stock OpenAI client (once), with at
+    most one retry each, and compare what they read: whether it is the same, with one line on it.
 
     ``streamed``: whether a stream is requested. Raises nothing that a server can cause: a client that cannot read the
     reply is the finding.
@@ -111,8 +111,8 @@ def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, A
     one) of equal requests; empty if nothing differs.
 
     Compared are finish reason, prompt tokens, and whether there is reasoning, a tool call and a token count; texts,
-    tool calls, their ids and counts of generated tokens only if all of ``own`` have the same contents, since a server
-    may generate something else each time. A field on which ``own`` differ is left out.
+    tool calls, their ids and counts of generated tokens only if all of ``own`` have the same contents (ids apart),
+    since a server may generate something else each time. A field on which ``own`` differ is left out.
     """
     steady = all(_contents(other) == _contents(own[0]) for other in own)
     views = (_structure, _contents, _identifiers) if steady else (_structure,)
@@ -125,9 +125,11 @@ def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, A
 
 
 def reference_request(sampling: Mapping[str, Any], context: int | None, *, tools: bool) -> Request:
-    """The request of the comparison: one easy question, or with ``tools`` one whose answer is a tool call; greedy.
+    """The request of the comparison: one easy question, or with ``tools`` one that asks for a tool call; greedy, with
+    seed 0.
 
-    ``sampling``: fields of the run; ``context``: tokens that the server's context holds, None where it is not known.
+    ``sampling``: fields of the run, whose temperature, seed and ``max_tokens`` are replaced; ``context``: tokens that
+    the server's context holds, None where it is not known.
     """
     question, most = (TOOL_QUESTION, TOOL_TOKENS) if tools else (PROBE, PROBE_TOKENS)
     fields = {**sampling, "max_tokens": token_limit(most, sampling, context), "temperature": 0.0, "seed": 0}
@@ -137,8 +139,8 @@ def reference_request(sampling: Mapping[str, Any], context: int | None, *, tools
 async def own_reading(client: Client, request: Request, *, streamed: bool) -> Reading:
     """Send a request through our client, with at most one retry, and return what it reads in the reply.
 
-    ``streamed``: whether a stream is requested. Raises ``SampleFailed`` or ``EndpointUnusable`` as ``Client.send``
-    does.
+    ``streamed``: whether a stream is requested. Raises ``SampleFailed`` where no whole reply could be read, and
+    ``EndpointUnusable`` as ``status_fault`` and ``Client.post``.
     """
     body = _body(client, request, streamed=streamed)
 
@@ -153,7 +155,7 @@ async def own_reading(client: Client, request: Request, *, streamed: bool) -> Re
 
 def read_own(data: bytes, client: Client, request: Request) -> Reading:
     """What our client reads in ``data``, the bytes of a whole reply to ``request``; sends nothing. Raises
-    ``SampleFailed``."""
+    ``SampleFailed`` for bytes that are no finished reply."""
     stream = ReplyStream(largest(request))
     stream.feed(data)
     stream.end()
@@ -163,11 +165,13 @@ def read_own(data: bytes, client: Client, request: Request) -> Reading:
 
 
 async def reference_reading(client: Client, request: Request, *, streamed: bool, stock: Any = None) -> Reading:
-    """Send the same request with the stock client, to the same address with the same key and headers; what it reads.
+    """Send the same request with the stock client, to the same address with the same key and headers; returns what it
+    reads.
 
     ``streamed``: whether a stream is requested. ``stock``: an open ``stock_client`` for many requests; None: one is
     made for this request. Thinking that stands in the text, and the token cap as a finish reason, are rules of ours
-    above the reply's fields: they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets.
+    above the reply's fields: they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets, and
+    without ``stock`` ``BadInput`` as ``stock_client``.
     """
     import openai
 
@@ -232,7 +236,7 @@ def _read(completion: Any) -> Reading:
     """The fields of a chat completion of the ``openai`` package.
 
     The package checks no types: a text field of another type than it documents raises ``TypeError`` here, a missing
-    choice ``IndexError`` or ``TypeError``.
+    choice ``IndexError`` or ``TypeError``, a missing message ``AttributeError``.
     """
     choice = completion.choices[0]
     message, usage = choice.message, completion.usage
@@ -316,7 +320,8 @@ def _identifiers(reading: Reading) -> dict[str, Any]:
 
 
 def _shown(value: Any, client: Client, request: Request) -> str:
-    """A value of a reply for a message, first without secrets, then cut to ``SHOWN`` characters."""
+    """A value of a reply for a message, first without secrets, then cut to ``SHOWN`` characters; a text stands in
+    quotes."""
     words = _safe(value if isinstance(value, str) else repr(value), client, request)
     words = words if len(words) <= SHOWN else words[: SHOWN - 3] + "..."
     return f"'{words}'" if isinstance(value, str) else words

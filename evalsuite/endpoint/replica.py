@@ -83,9 +83,9 @@ class HealthCheck:
         """Request ``/models`` (and one token, if ``generate``): the reason why the server cannot be used now; empty if
         it can.
 
-        ``GET /models`` may have any response but that of a gateway or a fault, because some servers lack this path.
-        Raises ``EndpointUnusable`` if no later check can succeed (a refused key, an untrusted certificate, another
-        model).
+        ``GET /models`` may fail with 501 or a status below 500 other than 401 and 403, because some servers lack this
+        path; a proxy's page with status 200 is a reason. Raises ``EndpointUnusable`` if no later check can succeed (a
+        refused key, an untrusted certificate, another model).
         """
         try:
             response = await client.get("/models")

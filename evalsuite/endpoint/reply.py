@@ -82,11 +82,12 @@ class Assembler:
         self._prompt_ids, self._ids = TokenIds(), TokenIds()
 
     def add(self, body: Mapping[str, Any]) -> bool:
-        """Take the JSON of one event or of a whole body; True if it held generated text, reasoning or a tool call.
+        """Take the JSON of one event or of a whole body, and of its choices the one that ``fields.first_choice`` gives;
+        True if it added text, reasoning or a tool call.
 
-        A whole message that repeats the text so far adds nothing. Raises ``ErrorEvent`` for an error, ``NoCompletion``
-        for what no completion has and for another whole message behind parts of one, ``SampleFailed`` for text behind
-        the end.
+        Behind parts of a message, a whole one with the same text adds none of these. Raises ``NoCompletion`` for any
+        other whole message there and for a field of a type that no completion has, ``ErrorEvent`` for an error,
+        ``SampleFailed`` for text, reasoning or a tool call behind the end.
         """
         if body.get("error") or body.get("object") == "error":
             raise ErrorEvent(body.get("error") or body)
@@ -106,7 +107,7 @@ class Assembler:
         """Append ``text`` to the answer (``field`` is ``content``) or else to the reasoning, as an event would that
         holds only it.
 
-        Raises ``SampleFailed`` for text behind the end of the answer.
+        Raises ``SampleFailed`` for a text that is not empty behind the end of the answer.
         """
         self._unfinished(generated=bool(text))
         (self._text if field == "content" else self._reasoning).add(text)
@@ -165,10 +166,12 @@ class Assembler:
         first: float | None,
         tags: Tags = KNOWN_TAGS,
     ) -> Reply:
-        """The whole reply; its finish reason becomes ``length`` where ``max_tokens`` (None: no cap) are reached.
+        """The whole reply; its finish reason becomes ``length`` where the server counts ``max_tokens`` generated tokens
+        or more (None: no cap).
 
-        ``thinking``: the model was asked to think, so a cut text without ``tags`` is its thinking. ``seconds`` and
-        ``first``: duration of the request and time to the first generated text (None: unknown), stored in the reply.
+        ``thinking``: the model was asked to think, so a cut text without ``tags`` is its thinking, if no reasoning
+        came. ``seconds`` and ``first``: duration of the request and time to the first generated text (None: unknown),
+        stored in the reply.
 
         Raises ``SampleFailed`` when the server did not finish it by itself, or called itself by several names.
         """
@@ -232,12 +235,12 @@ class ToolCallParts:
         return bool(self._calls)
 
     def add(self, calls: Any, *, whole: bool) -> None:
-        """Take the ``tool_calls`` of a whole message, whose place in the list is their order, or pieces of calls of a
-        stream.
+        """Take ``calls``, the ``tool_calls`` of a message; ``whole``: a whole message, whose place in the list is their
+        order, else a part of one in a stream, which holds pieces of calls.
 
-        Pieces are joined by their index; the first one has id and name. A piece with another id and a name is another
-        call, whatever its index: some servers number every call of a message 0. Raises ``NoCompletion`` for another
-        form.
+        Pieces are joined by their index, without one to the call that began last; the first one has id and name. One
+        that begins another call (``_begins``) does so whatever its index: some servers number every call of a message
+        0. Raises ``NoCompletion`` for another form.
         """
         if not isinstance(calls, list):
             raise NoCompletion("tool_calls is no list")
@@ -254,8 +257,8 @@ class ToolCallParts:
             known["arguments"] += arguments
 
     def whole(self) -> tuple[dict[str, str], ...]:
-        """All calls, each with ``id``, ``name`` and ``arguments`` (JSON text), by index in the stream, or as the
-        message lists them."""
+        """All calls, each with the texts ``id``, ``name`` and ``arguments`` (JSON, but for what the model wrote
+        otherwise; empty where missing), by index in the stream, or as the message lists them."""
         ordered = sorted(self._calls, key=lambda pair: pair[0])
         return tuple({field: storable(value) for field, value in call.items()} for _, call in ordered)
 

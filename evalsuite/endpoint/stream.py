@@ -70,7 +70,8 @@ class ReplyStream:
 
     @property
     def begun(self) -> bool:
-        """Whether more has arrived than a byte order mark and white space, with which gateways keep a connection alive."""
+        """Whether more has arrived than a byte order mark and white space, which gateways send to keep a connection
+        alive."""
         return bool(self._head)
 
     def feed(self, chunk: bytes) -> None:
@@ -204,7 +205,8 @@ class ReplyStream:
 
         ``thinking``: the model was asked to think; ``tags`` enclose its thinking. Raises ``Transient`` when the server
         did not finish it, named several models in it, or sent many events twice (seen where it counts tokens), and
-        ``Empty`` for a finished reply without text, reasoning or a tool call for which it counts 0 tokens.
+        ``Empty`` for one that was not cut, holds no text, reasoning or tool call, and has 0 tokens by the server's
+        count.
         """
         try:
             found = self.assembler.reply(

@@ -59,10 +59,10 @@ def tags_of(model: Model) -> Tags:
 def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, cut: bool = False) -> tuple[str, str]:
     """Separate a generated text into (answer, thinking); takes time linear in its length.
 
-    Everything before the last closing tag is thinking. An opening tag that is never closed means that the answer ended
-    inside the thinking, whatever the finish reason: then all is thinking and the answer is empty. Without any of this
-    ``text`` and ``reasoning`` are returned unchanged; else line breaks around both parts of the text and a tag that
-    opens the thinking are removed.
+    Everything before the last closing tag is thinking. An opening tag of the same kind behind it, or any without a
+    closing tag, means that the answer ended inside the thinking, whatever the finish reason: then all is thinking and
+    the answer is empty. Without any of this ``text`` and ``reasoning`` are returned unchanged; else line breaks around
+    both parts of the text, the marks of harmony's turns at their ends and a tag that opens the thinking are removed.
 
     ``reasoning`` is what the server sent as thinking already; thinking in the text is appended to it on a new line.
     ``cut``: the model was thinking and the answer ended at the token cap, so that a text without any tag is thinking,

@@ -37,8 +37,8 @@ class RequestTimeout:
         """Measure the generated tokens per second of a whole reply, without the wait for its first token where that is
         known.
 
-        Replies below ``SHORTEST`` tokens are ignored. ``slowest`` is computed after every ``EVERY`` replies, once there
-        are ``ENOUGH``.
+        Replies without a token count, below ``SHORTEST`` tokens or of no duration are ignored. ``slowest`` is computed
+        at every ``EVERY``-th of the others, once there are ``ENOUGH``.
         """
         tokens = reply.usage.completion_tokens or 0
         seconds = reply.seconds - (reply.first_token_seconds or 0.0)
@@ -51,8 +51,9 @@ class RequestTimeout:
             self.slowest = ordered[len(ordered) // 100]
 
     def longest(self, max_tokens: int | None, first_token_seconds: float) -> float | None:
-        """Seconds after which a request of ``max_tokens`` is given up: its first token's time-out, and its tokens at a
-        quarter of the slowest rate. None while that rate is unknown, or where ``max_tokens`` is None."""
+        """Seconds after which a request of ``max_tokens`` is given up: its first token's time-out
+        ``first_token_seconds``, plus its tokens at a quarter of the slowest rate. None while that rate is unknown, or
+        where ``max_tokens`` is None."""
         if self.slowest is None or max_tokens is None:
             return None
         return first_token_seconds + max_tokens / (self.slowest / 4.0)
@@ -61,7 +62,7 @@ class RequestTimeout:
 def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> float:
     """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known.
 
-    ``first_token_seconds`` and ``max_tokens`` at ``ASSUMED`` tokens a second; ``max_tokens`` None counts as 64,000.
+    ``first_token_seconds`` plus the time of ``max_tokens`` at ``ASSUMED`` tokens a second; None or 0 count as 64,000.
     """
     return first_token_seconds + (max_tokens or ASSUMED_TOKENS) / ASSUMED
 
