@@ -40,10 +40,12 @@ class _Refused(Exception):
 
 
 async def take_fingerprint(client: Client, context: int | None = None) -> tuple[Fingerprint, Mapping[str, Any]]:
-    """(fingerprint, one raw body) of a server: 20 requests of 12 tokens, or of 64 where it gives no log-probabilities.
+    """(fingerprint, the JSON of the first answer) of a server: 20 requests of at most 12 tokens; where it gives no
+    log-probabilities, which the first or all of them show, 20 others of at most 64.
 
     ``context``: tokens that the server's context holds, None where it is not known; answers are at most half as long.
-    Raises ``ServerUnreachable`` naming the fault when it does not answer them.
+    Raises ``ServerUnreachable`` naming the fault when it does not answer them, and ``EndpointUnusable`` as
+    ``Client.post``.
     """
     thinking = client.model.thinking
     try:
@@ -66,7 +68,8 @@ async def _bodies(client: Client, tokens: int, *, logprobs: bool) -> list[list[M
     """Raw bodies of the answers to all prompts, ``[prompt][repeat]``, each of at most ``tokens`` tokens.
 
     ``logprobs``: whether log-probabilities are requested; the result is empty if the first answer shows that there are
-    none. Raises ``_Refused`` and ``Transient`` as ``_ask``.
+    none, or the first request is refused with a status other than 401, 403 and 404. Raises ``_Refused`` and
+    ``Transient`` as ``_ask``.
     """
     extra = {"logprobs": True, "top_logprobs": TOP} if logprobs else {}
     sampling = {"temperature": 0.0, "max_tokens": tokens, "seed": 0}
@@ -99,7 +102,7 @@ def _answer(body: Mapping[str, Any]) -> Answer:
 def _token(entry: Mapping[str, Any]) -> TokenLogprobs:
     """One generated token of a body's ``logprobs``, with its alternatives.
 
-    If any of its log-probabilities is null or no number, the place is unknown: ``top`` is empty.
+    If any of its log-probabilities is null, not finite or no number, the place is unknown: ``top`` is empty.
     """
     listed = entry.get("top_logprobs")
     alternatives = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
@@ -118,8 +121,8 @@ def _mostly_known(answer: Answer) -> bool:
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """A token's text, or the hexadecimal form of its bytes where the text holds U+FFFD, as for all halves of a
-    character."""
+    """A token's text; where that holds U+FFFD, as for all halves of a character, the hexadecimal form of its ``bytes``
+    if they are there."""
     raw, text = entry.get("bytes"), str(entry.get("token"))
     if "\ufffd" in text and isinstance(raw, list) and all(type(byte) is int and 0 <= byte < 256 for byte in raw):
         return bytes(raw).hex()
@@ -138,7 +141,8 @@ def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _text(body: Mapping[str, Any]) -> str:
-    """All that was generated in a raw body: thinking, a line break, the answer; empty if there is nothing."""
+    """What was generated in a raw body: thinking and answer, with a line break between them if both are there; empty if
+    there is neither."""
     message = _message(body)
     parts = (message.get("reasoning_content") or message.get("reasoning"), message.get("content"))
     return "\n".join(str(part) for part in parts if part)
@@ -151,10 +155,11 @@ def _prompt_tokens(body: Mapping[str, Any]) -> int | None:
 
 
 async def _ask(client: Client, prompt: str, sampling: Mapping[str, Any], extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The JSON of one chat completion, not streamed; an empty object where it is none. ``extra`` joins the body as it
-    is.
+    """The JSON of one chat completion, not streamed; an empty object where the response holds no JSON object.
+    ``sampling``: fields of the request; ``extra`` joins its body as it is.
 
-    Raises ``_Refused`` for an HTTP error, ``Transient`` when there was no answer after the retries.
+    Raises ``_Refused`` for an HTTP error that is not sent again (500, too), ``Transient`` when there was no answer
+    after the retries, and ``EndpointUnusable`` as ``Client.post``.
     """
     body = client.body(Request(({"role": "user", "content": prompt},), sampling=sampling))
     for name in ("stream", "stream_options"):

@@ -57,9 +57,10 @@ def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
     """The texts of ``FILES`` of ``checkpoint``: of a folder, else of a repository ``ORG/NAME`` of the Hugging Face hub
     at its default revision.
 
-    Without ``download`` only from the hub's cache, else missing ones are downloaded. Raises nothing: ``note`` in the
-    result states why no file was read, or why the hub did not give the rest. It is empty where at least one was read
-    and the others do not exist (or, without ``download``, are not in the cache), are no UTF-8 or too large.
+    Without ``download`` only from the hub's cache, else missing and outdated ones are downloaded. Raises nothing:
+    ``note`` in the result states why no file was read, or why the hub did not give the rest. It is empty where at least
+    one was read and the others do not exist (or, without ``download``, are not in the cache), are no UTF-8 or too
+    large, or cannot be read.
     """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
@@ -110,7 +111,8 @@ def stated_sampling(files: CheckpointFiles) -> dict[str, Any]:
     """Request field -> value as ``generation_config.json`` states it (``max_tokens``: its ``max_new_tokens``);
     ``do_sample: false`` without a temperature is temperature 0.
 
-    Fields that it does not state, or not as numbers that a request can hold, are left out.
+    Fields that it does not state, or not as numbers that a request can hold, are left out; ``top_k`` and ``max_tokens``
+    are cut to whole numbers.
     """
     config = files.json("generation_config.json")
     stated: dict[str, Any] = {}
@@ -144,8 +146,8 @@ class Precision:
 
 
 def stated_precision(files: CheckpointFiles) -> Precision | None:
-    """The number format that ``hf_quant_config.json``, else ``quantization_config``, else the data type in
-    ``config.json`` states; None: none does."""
+    """The number format that ``hf_quant_config.json``, else ``quantization_config`` in ``config.json``, else its data
+    type (``bfloat16``, ``float16`` or ``float32``) states; None: none does."""
     config = files.json("config.json")
     own = json_object(files.json("hf_quant_config.json").get("quantization"))
     if algorithm := _word(own.get("quant_algo")):
@@ -226,7 +228,8 @@ def stated_thinking(files: CheckpointFiles, served: str = "") -> Thinking | None
 
 
 def _template(files: CheckpointFiles) -> tuple[str, str]:
-    """(chat template, the file that holds it); both empty where no file holds one."""
+    """(chat template, the file, with the key in a JSON file, that holds it); both empty where no file holds one. Of
+    several named templates the one named ``default`` counts."""
     if text := files.texts.get("chat_template.jinja", ""):
         return text, "chat_template.jinja"
     for name in ("chat_template.json", "tokenizer_config.json"):
@@ -241,7 +244,8 @@ def _template(files: CheckpointFiles) -> tuple[str, str]:
 
 
 def _variables(template: str) -> set[str]:
-    """Names of the variables that a Jinja template expects from outside; attributes of messages are none.
+    """Names of the variables that a Jinja template expects from outside, functions of the server included; attributes
+    of messages are none.
 
     Of a template that cannot be parsed only the thinking switches and ``reasoning_effort``, found by a search.
     """
@@ -264,8 +268,8 @@ def _variables(template: str) -> set[str]:
 
 
 def _default(template: str, switch: str) -> bool:
-    """Whether a template thinks while its variable ``switch`` is not given: unless it sets it to false, or requires it
-    true."""
+    """Whether a template seems to think while its variable ``switch`` is not given, by a search for known spellings:
+    not if it sets it to false, or if it has a plain ``if`` on it and handles nowhere that it is missing."""
     if re.search(rf"set\s+{switch}\s*=\s*(false|False)\b", template) or re.search(
         rf"set\s+{switch}\s*=.*\belse\s+(false|False)\b", template
     ):
@@ -275,9 +279,10 @@ def _default(template: str, switch: str) -> bool:
 
 
 def base_model(files: CheckpointFiles) -> tuple[str | None, str]:
-    """(``base_model``, a repository, in the front matter of ``README.md``; ``base_model_relation`` there).
+    """(``base_model``, a repository ``ORG/NAME``, in the front matter of ``README.md``; ``base_model_relation`` there,
+    one word).
 
-    None and an empty text where they are not stated; of several base models the first.
+    None and an empty text where they are not stated in this form; of several base models the first.
     """
     import yaml
 

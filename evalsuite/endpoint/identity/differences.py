@@ -70,10 +70,12 @@ class Difference:
 
 
 def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Every fact whose values differ between the servers of two manifests; what one side does not state is left out.
+    """Every fact whose values differ between the servers of two manifests; idle ones, and what one side does not state,
+    are left out.
 
     What refuses comes first, then confounders under their canonical names, then other confounders, then what is
-    expected to differ. Between different dialects only canonical facts and those of files and probes are compared.
+    expected to differ. Between different dialects only the dialect, canonical facts and those of files and probes are
+    compared, and none that a server states as ``not set``.
     """
     table = _table(baseline, candidate)
     old, new = (_stated(manifest, table) for manifest in (baseline, candidate))
@@ -93,16 +95,16 @@ def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -
 
 
 def differing(baseline: Mapping[str, Any], candidate: Mapping[str, Any], names: Collection[str]) -> tuple[str, ...]:
-    """The differences between two manifests in the facts ``names``, as ``name baseline → candidate``; empty if there
-    are none."""
+    """The differences between two manifests in the facts ``names`` (canonical where they have such a name), as ``name
+    baseline → candidate``; empty if there are none."""
     found = differing_facts(baseline, candidate)
     return tuple(f"{fact.name} {fact.baseline} → {fact.candidate}" for fact in found if fact.name in names)
 
 
 def stated(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Fact -> value, as text, of every fact that the servers of a cell state, under its canonical name if it has one;
-    several values are joined by `` then ``. Idle facts are left out.
-    """
+    several different values are joined by `` then ``. Idle facts are left out, and null ones unless null means
+    something (``not set``, ``off``)."""
     return {name: " then ".join(values) for name, values in _stated(manifest, _table(manifest)).items()}
 
 
@@ -196,8 +198,8 @@ def _stated(manifest: Mapping[str, Any], table: FactTable) -> dict[str, list[str
 
 
 def _nulls(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Canonical name -> what null means (``not set``, ``off``), for settings that a server states as null, itself or as
-    part of an object that is null (vLLM's ``speculative_config``)."""
+    """Canonical name -> what null means (``not set``, ``off``), for those settings of ``_NULL_MEANS`` that a server
+    states as null, itself or as part of an object that is null (vLLM's ``speculative_config``)."""
 
     def null(source: str) -> bool:
         parts = source.split(".")

@@ -91,8 +91,9 @@ LARGEST_FILE = 200 * 2**20
 def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
     """The scalar facts of a JSON object as ``name.name: value``; nothing for any other value.
 
-    Secrets and lists are left out; of texts over 300 characters only the hash is kept. null is a scalar. ``prefix``
-    begins all names and has its own dot at the end; ``depth``: levels of objects that are looked into.
+    What is named like a secret or an environment, and lists, are left out; of texts over 300 characters only the hash
+    is kept; infinities and NaN become text, null stays. ``prefix`` begins all names and has its own dot at the end;
+    ``depth``: levels of objects that are looked into.
     """
     if not isinstance(value, Mapping):
         return {}
@@ -127,12 +128,12 @@ def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None) -> dict[str, Any]:
-    """Facts of the checkpoint's files (``file.*``: hashes and contents; ``revision``) where they can be read from here;
-    else none.
+    """Facts of the checkpoint's files (``file.*``: hashes and contents; of a snapshot of the hub ``revision``) where
+    they can be read from here; else none.
 
-    ``raw``: the server's facts, which name the checkpoint. A folder with a ``config.json`` counts if it is readable
-    here; a repository if the server runs on this machine (``base_url``) and the hub's cache holds it (``revision``;
-    None: ``main``).
+    ``raw``: the server's facts, which name the checkpoint. A folder (absolute) with a ``config.json`` counts if it is
+    readable here; a repository if the server runs on this machine (by the host in ``base_url``) and the hub's cache
+    holds it (``revision``; None: ``main``).
     """
     named = canonical(raw).get("checkpoint")
     folder = None if not isinstance(named, str) else _folder(named, base_url, revision)
@@ -173,7 +174,7 @@ def _contents(folder: Path) -> dict[str, Any]:
 def _tokenizer_sha(folder: Path) -> str | None:
     """Hash (16 hexadecimal digits) of what ``tokenizer.json`` in ``folder`` does; None without a readable one.
 
-    The order of keys, the spelling of merges and padding settings do not count.
+    The order of keys, the spelling of merges, and the settings of padding and truncation do not count.
     """
     content = _json(folder / "tokenizer.json")
     if not content:
@@ -188,9 +189,8 @@ def _tokenizer_sha(folder: Path) -> str | None:
 
 
 def _template_sha(folder: Path) -> str | None:
-    """Hash (16 hexadecimal digits) of the chat template in ``folder``, wherever this version of transformers keeps it;
-    None without one.
-    """
+    """Hash (16 hexadecimal digits) of the chat template in ``folder``: of ``chat_template.jinja``, else
+    ``chat_template.json``, else ``tokenizer_config.json``; None without one."""
     path = folder / "chat_template.jinja"
     if path.is_file():
         text: Any = path.read_text(encoding="utf-8", errors="replace")

@@ -70,7 +70,7 @@ class Fingerprint:
     """For each prompt as the server counts it: unequal counts show another chat template or tokenizer."""
 
     def to_json(self) -> dict[str, Any]:
-        """The fingerprint as JSON types for a manifest, about 5 KB; ``from_json`` reads it."""
+        """The fingerprint as JSON types for a manifest, about 5 KB, numbers rounded; ``from_json`` reads it."""
         answers = [[[token.text, _rounded(token.top)] for token in answer] for answer in self.answers]
         found = {"kind": self.kind, "thinking": self.thinking, "spread": round(self.spread, 6), "divided": self.divided}
         content: dict[str, Any] = {"answers": answers} if answers else {"texts": [list(texts) for texts in self.texts]}
@@ -98,7 +98,7 @@ class FingerprintDistance:
 
 
 def from_json(value: Any) -> Fingerprint | None:
-    """The fingerprint from its form in a manifest; None where there is none that this version can read."""
+    """The fingerprint from its form in a manifest; None where ``value`` is none that this version can read."""
     if not isinstance(value, Mapping) or value.get("kind") not in FLOORS:
         return None
     try:
@@ -115,7 +115,8 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
     """Compare two fingerprints; the order does not matter.
 
     ``same``: within the larger spread of the two (at least ``FLOORS``); ``different``: beyond three times that;
-    ``cannot tell``: between, or they are of different kinds or thinking switches, or equal but too little distinctive.
+    ``cannot tell``: between, or they are of different kinds or thinking switches, or within it but too little
+    distinctive.
     """
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
@@ -138,7 +139,9 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
 
 
 def is_distinctive(fingerprint: Fingerprint) -> bool:
-    """Whether equal answers to this fingerprint's prompts prove anything: fixed, empty and one-word answers do not."""
+    """Whether equal answers to this fingerprint's prompts prove anything: with log-probabilities at least 20 different
+    values (three decimals), of texts five that all differ and have about 60 characters or more. Fixed and empty answers
+    do not."""
     if fingerprint.kind == "texts":
         first = [texts[0] for texts in fingerprint.texts if texts]
         return len(set(first)) == len(PROMPTS) and all(len(text) >= 2 * DISTINCTIVE_LENGTH / BLOCK for text in first)
@@ -169,10 +172,11 @@ def from_texts(texts: Sequence[Sequence[str]], *, thinking: bool, prompt_tokens:
 
 
 def answer_distance(one: Answer, other: Answer) -> float:
-    """Mean absolute difference of log-probabilities (nats, each at most ``CLIP``) up to where the answers part.
+    """Mean absolute difference of log-probabilities (nats, each at most ``CLIP``) up to the first place with unequal
+    tokens, that place included.
 
-    After the first unequal token the two have been asked different questions. A token that only one side lists counts
-    with the least difference that this allows. Without a place known on both sides: 0 for equal texts, else ``CLIP``.
+    Behind it the two have been asked different questions. A token that only one side lists counts with the least
+    difference that this allows. Without a place known on both sides: 0 for equal texts, else ``CLIP``.
     """
     found: list[float] = []
     for a, b in zip(one, other, strict=False):
@@ -206,8 +210,8 @@ def mean_answer(repeats: Sequence[Answer]) -> Answer:
 
 
 def _sketch(text: str) -> str:
-    """Checksums of a text, two hexadecimal digits for every ``BLOCK`` characters: they show where texts part without
-    storing them."""
+    """Checksums of a text, two hexadecimal digits for every ``BLOCK`` characters (the last may have fewer): they show
+    where texts part without storing them."""
     blocks = (text[at : at + BLOCK].encode("utf-8", "surrogatepass") for at in range(0, len(text), BLOCK))
     return "".join(f"{zlib.crc32(block) & 0xFF:02x}" for block in blocks)
 
@@ -231,7 +235,8 @@ def _spread(repeats: Sequence[Sequence[T]], distance: Callable[[T, T], float]) -
 
 
 def _divided(repeats: Sequence[Sequence[Answer]]) -> bool:
-    """Whether the repeats fall into two groups: some pairs are far apart (over ``TWO_SERVERS`` nats), others near.
+    """Whether the repeats fall into two groups: some pairs are far apart (over ``TWO_SERVERS`` nats), and 20 to 80 % of
+    all at most a quarter as far.
 
     ``repeats[prompt][repeat]``. Noise makes all pairs differ about equally.
     """

@@ -58,8 +58,9 @@ async def identify(client: Client) -> Identity:
     """Ask the server what it serves and check that against the model's configuration (name, checkpoint, ``expect``).
 
     Returns the model's name for requests and all facts, with those of the checkpoint's files where they can be read.
-    Raises ``ServerUnreachable`` when it cannot be reached, ``WrongCheckpoint`` when it names another one, and
-    ``EndpointUnusable`` when it is otherwise not as configured or it is unclear which of its models is meant.
+    Raises ``ServerUnreachable`` when it cannot be reached, ``WrongCheckpoint`` when it names another repository, and
+    ``EndpointUnusable`` when it refuses the key, is otherwise not as configured or it is unclear which of its models is
+    meant.
     """
     model = client.model
     listed = await listed_models(client)
@@ -80,7 +81,8 @@ async def identify(client: Client) -> Identity:
 async def probe_thinking(
     client: Client, sampling: Mapping[str, Any], context: int | None = None
 ) -> tuple[Mapping[str, Any], Reply]:
-    """Ask one easy question with the run's own fields and see whether the model thinks as configured.
+    """Ask one easy question with the run's own fields ``sampling`` and see whether the model thinks as configured; once
+    more with a higher cap where the answer was cut inside the thinking.
 
     ``context``: tokens that the server's context holds, None where it is not known. Returns (facts ``probe_thinks``,
     ``probe_finish`` and ``probe_model``, the reply). Raises ``EndpointUnusable`` with the server's message when it
@@ -126,9 +128,11 @@ def with_name(client: Client, identity: Identity) -> Client:
 
 
 async def listed_models(client: Client) -> list[dict[str, Any]]:
-    """The entries that ``/v1/models`` lists; empty where the server has no such path or a reply of another form.
+    """The entries that ``/models`` below the base URL lists; empty for an HTTP error, as where the server has no such
+    path, and for a reply of another form.
 
-    Raises ``ServerUnreachable`` if no server answers, ``EndpointUnusable`` if it refuses the key.
+    Raises ``ServerUnreachable`` if no server answers, ``EndpointUnusable`` if it refuses the key (401, 403) or its
+    certificate is not trusted.
     """
     try:
         response = await client.get("/models")
@@ -145,9 +149,8 @@ async def listed_models(client: Client) -> list[dict[str, Any]]:
 
 
 async def stated_at(client: Client, path: str) -> Any:
-    """The JSON at ``path`` below the server's root, requested twice at most; an empty object for an HTTP error, no JSON
-    or a fault. Raises ``EndpointUnusable`` for a certificate that is not trusted.
-    """
+    """The JSON at ``path`` below the server's root, requested once more after a fault; an empty object for an HTTP
+    error, no JSON or a second fault. Raises ``EndpointUnusable`` for a certificate that is not trusted."""
     try:
         return _json(await persist(lambda: client.get(path, root=True), client.engine, most=1))
     except Transient:
@@ -155,7 +158,7 @@ async def stated_at(client: Client, path: str) -> Any:
 
 
 def _json(response: Response) -> Any:
-    """The JSON of a response; an empty object where it is none, or its status is an error."""
+    """The JSON of a response; an empty object where it is none, or its status is 300 or more."""
     if response.status >= 300:
         return {}
     try:

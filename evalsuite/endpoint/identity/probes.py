@@ -42,10 +42,11 @@ REMEDY = (
 
 
 def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of ``body``, a raw answer that ended at its token cap: which fields hold its text, and its finish reason.
+    """Facts of ``body``, the JSON of an answer that ended at its token cap: which fields hold its text, and its finish
+    reason.
 
-    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, or ``nowhere``.
-    Empty when the finish reason is ``stop`` or there is no choice.
+    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, joined by `` and
+    ``, or ``nowhere``. Empty when the finish reason is ``stop`` or there is no choice.
     """
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
@@ -61,9 +62,9 @@ async def probe_tools(client: Client, sampling: Mapping[str, Any], context: int 
     """Have the model call one tool, not streamed and streamed, with the run's own fields ``sampling``.
 
     ``context``: tokens that the server's context holds, None where it is not known. Returns facts: ``probe_tools``
-    (``called``, or ``cut`` when it was still thinking at the cap) and ``probe_tools_streamed`` (``called``, ``cut``,
-    ``leaked``, ``broken``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the call that is not streamed is
-    refused, stays text, has broken arguments or does not come, and when the server cannot be reached.
+    (``called``, or ``cut`` when the token cap came before a whole call) and ``probe_tools_streamed`` (``called``,
+    ``cut``, ``leaked``, ``broken``, ``none`` or ``refused``). Raises ``EndpointUnusable`` when the call that is not
+    streamed is refused, stays text, has broken arguments or does not come, and when the server cannot be reached.
     """
     base = client.model.base_url
     fields = {**sampling, "max_tokens": token_limit(TOOL_TOKENS, sampling, context), "seed": 0}
@@ -129,12 +130,12 @@ _REMEDY = (
 
 
 async def probe_images(client: Client, count: int, sampling: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send ``count`` (at least 1) small pictures in one request with the run's own fields, and the same text without
-    them.
+    """Send ``count`` (at least 1) small pictures in one request with the run's own fields ``sampling``, and the same
+    text without them.
 
     Returns facts: ``probe_images`` (= ``count``) and ``probe_image_tokens`` (prompt tokens that one picture of 64 x 64
-    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` quoting the server when it takes
-    no pictures or not so many, when it drops them silently, and when it does not answer.
+    pixels costs; None where the server reports no counts). Raises ``EndpointUnusable`` when it takes no pictures or not
+    so many, when its token counts show that it drops them, and when it does not answer.
     """
     base = client.model.base_url
     with_pictures, text_only = await _ask(client, count, count, sampling), await _ask(client, 0, count, sampling)
