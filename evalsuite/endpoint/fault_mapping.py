@@ -59,13 +59,21 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
             body = response.body[: 4 * LONGEST_READ].decode("utf-8", "replace")
     words = safe(_error_message(body), model, request)
     if 300 <= response.status < 400:
-        target = urlsplit(headers.get("Location", ""))
         return EndpointUnusable(
-            f"{model.base_url} redirects to {safe(target.netloc or target.path or 'nowhere', model)} (HTTP "
+            f"{model.base_url} redirects to {safe(_target(headers.get('Location', '')), model)} (HTTP "
             f"{response.status}): not followed, because the key and the questions would go there. Set base_url to "
             "where the server really is"
         )
     return _from_error_code(response.status, words, model, retry_after(headers))
+
+
+def _target(location: str) -> str:
+    """The host, else the path, of a Location header; ``nowhere`` without one that can be read."""
+    try:
+        target = urlsplit(location)
+    except ValueError:
+        return "nowhere"
+    return target.netloc or target.path or "nowhere"
 
 
 def _from_error_code(status: int, words: str, model: Model, wait: float | None = None) -> Exception:
@@ -161,8 +169,12 @@ def _error_message(body: Any) -> str:
         body = body.get("message") or body.get("detail") or body.get("type") or dict(body)
     if isinstance(body, list):  # FastAPI's list of what is wrong with the request, which it quotes under "input"
         parts = [one for one in body if isinstance(one, Mapping)]
-        body = "; ".join(f"{'.'.join(map(str, one.get('loc') or ()))}: {one.get('msg', '')}" for one in parts)
+        body = "; ".join(f"{_place(one.get('loc'))}: {one.get('msg', '')}" for one in parts)
     return str(body).strip()[:LONGEST_READ]
+
+
+def _place(location: Any) -> str:
+    return ".".join(map(str, location)) if isinstance(location, list) else str(location or "")
 
 
 def page(text: str) -> str:
