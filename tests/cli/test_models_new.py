@@ -106,6 +106,13 @@ SWITCHES = {
         True,
     ),
     "{% if enable_thinking %}<think>{% endif %}": ("enable_thinking", False),
+    "{% if enable_thinking is defined and enable_thinking is true %}<think>{% endif %}": ("enable_thinking", False),
+    "{%- if (enable_thinking is defined and enable_thinking) or tools -%}<think>{% endif %}": (
+        "enable_thinking",
+        False,
+    ),
+    "{% if enable_thinking | default(false) %}<think>{% endif %}": ("enable_thinking", False),
+    "{% if enable_thinking | default(true) %}<think>{% endif %}": ("enable_thinking", True),
     "{% set enable_thinking = enable_thinking if enable_thinking is defined else True %}": ("enable_thinking", True),
     "{% if not thinking is defined %}{% set thinking = false %}{% endif %}": ("thinking", False),
     "{{ message.thinking }}{# enable_thinking #}": (None, False),

@@ -5,6 +5,7 @@ value of another family stands in.
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,8 +65,8 @@ def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
     """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
-    folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111  # never fails
+    if os.path.isdir(folder):  # noqa: PTH112  # never fails
         texts = {name: text for name in FILES if (text := _text(folder / name)) is not None}
         return CheckpointFiles(texts, "" if texts else f"{checkpoint} holds none of {', '.join(FILES)}")
     if not REPOSITORY.fullmatch(checkpoint):
@@ -269,9 +270,14 @@ def _variables(template: str) -> set[str]:
 
 def _default(template: str, switch: str) -> bool:
     """Whether a template seems to think while its variable ``switch`` is not given, by a search for known spellings:
-    not if it sets it to false, or if it has a plain ``if`` on it and handles nowhere that it is missing."""
+    not if it sets it to false or takes it for false then, or if it has a plain ``if`` on it and handles nowhere that it
+    is missing."""
     if re.search(rf"set\s+{switch}\s*=\s*(false|False)\b", template) or re.search(
         rf"set\s+{switch}\s*=.*\belse\s+(false|False)\b", template
+    ):
+        return False
+    if re.search(rf"{switch}\s*\|\s*default\(\s*(false|False)\b", template) or re.search(
+        rf"\bif\s+\(?{switch}\s+is\s+defined\s+and\s+{switch}(\s+is\s+(true|True))?\s*(\)|-?%}})", template
     ):
         return False
     given = re.search(rf"{switch}\s+is\s+(not\s+)?defined|set\s+{switch}\s*=|{switch}\s*\|\s*default", template)

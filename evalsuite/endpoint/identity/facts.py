@@ -144,7 +144,7 @@ def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None
         facts["revision"] = folder.name
     for name in FILES:
         path = folder / name
-        if path.is_file() and path.stat().st_size <= LARGEST_FILE:
+        if path.is_file() and path.stat().st_size <= LARGEST_FILE and os.access(path, os.R_OK):
             facts[f"file.{name}"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return facts | _contents(folder)
 
@@ -192,7 +192,7 @@ def _template_sha(folder: Path) -> str | None:
     """Hash (16 hexadecimal digits) of the chat template in ``folder``: of ``chat_template.jinja``, else
     ``chat_template.json``, else ``tokenizer_config.json``; None without one."""
     path = folder / "chat_template.jinja"
-    if path.is_file():
+    if path.is_file() and os.access(path, os.R_OK):
         text: Any = path.read_text(encoding="utf-8", errors="replace")
     else:
         in_json = _json(folder / "chat_template.json").get("chat_template")

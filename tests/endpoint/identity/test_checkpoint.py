@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evalsuite.endpoint.identity import checkpoint
-from evalsuite.endpoint.identity.checkpoint import CheckpointFiles
+from evalsuite.endpoint.identity.checkpoint import CheckpointFiles, read_files
 from tests.support.mutations import mutated
 
 FILES: dict[str, dict[str, Any]] = {
@@ -58,3 +58,10 @@ def test_a_hostile_template_computes_nothing(part: str) -> None:
     thinking = checkpoint.stated_thinking(CheckpointFiles({"chat_template.jinja": template}))
     assert thinking is not None
     assert (thinking.switch, thinking.effort) == ("enable_thinking", False)
+
+
+@pytest.mark.parametrize("checkpoint", ["~nobody-of-this-name/x", "a" * 5000, "a\0b", "/" + "a" * 5000])
+def test_a_name_that_is_no_folder_is_a_note(checkpoint: str) -> None:
+    found = read_files(checkpoint, download=False)
+    assert not found.texts
+    assert "is no folder of this machine" in found.note
