@@ -113,7 +113,7 @@ def begin_checkups(models: Mapping[str, Model], engine: Engine) -> list[Endpoint
 async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -> None:
     """Run all checks of all models side by side, and compare each with those before it; results go into ``checkups``.
 
-    Closes the checkups' clients.
+    Closes the checkups' clients. Errors other than ``EndpointUnusable`` are raised.
     """
 
     async def check(checkup: EndpointCheckup) -> None:
@@ -240,8 +240,11 @@ async def _check_logprobs(checkup: EndpointCheckup) -> None:
 
 
 async def _check_fingerprint(checkup: EndpointCheckup, earlier: EarlierServers) -> None:
-    """Take fingerprints, compare them with all models on record, and note how the server ends an answer that is cut
-    short. Sets ``print`` of ``checkup``, unless none could be taken; answers like another model's are a failed check.
+    """Take fingerprints, compare the first with all models on record, and note how the server ends an answer that is
+    cut short.
+
+    Sets ``print`` of ``checkup``, unless none could be taken; answers like those of another checkpoint that is not
+    declared equal are a failed check.
     """
     taken = await checkup.result_of("fingerprint", take_fingerprints(checkup.clients, context_of(checkup.facts)))
     if taken is None:

@@ -52,18 +52,17 @@ class EarlierServers:
     """Pairs of models that are one checkpoint (``same_as``)."""
 
     def known(self) -> list[KnownServer]:
-        """Every fingerprint on record, one or more per model; read again at each call, as models of the present run are
-        added. Raises as ``known_servers``.
-        """
+        """Every different fingerprint on record, one or more per model; read again at each call, as models of the
+        present run are added. Raises as ``known_servers``."""
         return known_servers(self.results, self.baseline)
 
 
 def known_servers(results: Path, baseline: str | None = None) -> list[KnownServer]:
-    """Every different fingerprint of a model in the runs below ``results`` and in ``baseline`` (an artefact or a run
-    folder).
+    """Every different fingerprint of a model, with its idle facts, in the runs below ``results`` and in ``baseline``
+    (an artefact or a run folder; none of it where that does not exist).
 
-    Cells of runs that cannot be read are left out: they have a message of their own where they are used. Raises
-    ``BadInput`` for a damaged artefact.
+    Cells of runs with a missing or damaged manifest are left out: they have a message of their own where they are used.
+    Raises ``BadInput`` for a damaged artefact, ``StorageFailed`` for a file that the disk does not give.
     """
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []
     servers: list[KnownServer] = []
@@ -80,7 +79,8 @@ def known_servers(results: Path, baseline: str | None = None) -> list[KnownServe
 
 
 def cells_of(results: Path, checkpoint: str) -> list[str]:
-    """Cells below ``results`` whose model has this ``checkpoint``, as ``run/model/task``; empty if there are none."""
+    """Cells below ``results`` whose model has this ``checkpoint``, as ``run/model/task``, in the order of their names;
+    empty if there are none. Raises ``StorageFailed`` for a manifest that the disk does not give."""
     names = []
     for run in sorted(results.glob("*")) if results.is_dir() else []:
         for folder in cell_folders(run) if run.is_dir() else []:
@@ -111,8 +111,8 @@ def refuse_duplicate(
         Notes for people, without the name of the new model; empty if there is nothing to note.
 
     Raises:
-        EndpointUnusable: It answers exactly like another checkpoint to which it is not declared equal; the cell of that
-            one is named.
+        EndpointUnusable: It answers like (``same``) another checkpoint or revision to which it is not declared equal;
+            the cell of that one is named.
     """
     links = [*declared, *((other.model, other.same_as) for other in known if other.same_as)]
     same_model = _declared_equal(links, name)
@@ -192,7 +192,8 @@ def _declared_equal(pairs: Iterable[tuple[str, str]], name: str) -> set[str]:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a cell; empty where it cannot be read."""
+    """The manifest of a cell; empty where it is missing, damaged or of a later schema. Raises ``StorageFailed`` where
+    the disk does not give it."""
     try:
         return read_manifest(folder)
     except BadInput:
@@ -208,7 +209,8 @@ def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
-    """The servers with a fingerprint in the manifest of one cell; ``where`` is the cell's name, ``run/model/task``."""
+    """The servers with a fingerprint that this version can read in the manifest of one cell, which names their model;
+    ``where`` is the cell's name, ``run/model/task``."""
     identity = manifest.get("identity") or {}
     for entry in manifest.get("server") or ():
         print_ = from_json(entry.get("fingerprint"))

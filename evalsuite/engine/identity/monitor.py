@@ -55,9 +55,9 @@ class IdentityMonitor:
     async def check(self, client: Client | None = None) -> None:
         """Check the identity of all replicas, or only of that of ``client`` (when it is back after an outage).
 
-        Notes the result, and changed settings, in the manifests. A server that cannot be reached is noted, too, and
-        raises nothing. Raises ``EndpointUnusable``, at this and every later call, when a replica is another model than
-        before, or refuses what it accepted before (the key, say); ``changed`` is set then.
+        Notes the result, and changed settings, in the manifests, unless it raises. A server that cannot be reached is
+        noted, too, and raises nothing. Raises ``EndpointUnusable``, at this and every later call, when a replica is
+        another model than before, or refuses what it accepted before (the key, say); ``changed`` is set then.
         """
         async with self._lock:
             if self.changed:
@@ -140,8 +140,8 @@ class IdentityMonitor:
             return facts, prints, notes
 
     def _record_settings(self, facts: dict[str, Any], *, same: bool) -> None:
-        """Add a ``server`` entry to the manifests if ``facts`` show the same checkpoint started again with other
-        settings.
+        """Take ``facts``, of a server that is not another model, for the present ones, and add a ``server`` entry to
+        the manifests if they differ from those before: it was started again with other settings.
 
         ``same``: it answers as before. Then changed facts that are in no table are idle from now on.
         """

@@ -56,8 +56,8 @@ async def examine_models(
         report: Called with a line on what is being done.
 
     Returns:
-        Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``. Other errors
-        than ``EndpointUnusable`` are raised.
+        Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``. Of errors other
+        than ``EndpointUnusable`` the first is raised, with all connections closed.
     """
     if not models:
         return {}
@@ -101,7 +101,7 @@ async def accept_model(
 
     The models of one run are accepted one after another, each after the manifests of those before it are written. Facts
     found to be idle are added to the cells' manifests; the entry in ``examined`` is completed in place; the clients are
-    closed on an error.
+    closed where the model is refused.
 
     Args:
         name: The model's key.
@@ -145,8 +145,8 @@ async def accept_model(
 
 
 def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUnusable:
-    """The same error; if another checkpoint is served than was configured, a new one that names a cell on record of
-    it."""
+    """The same error; if another checkpoint is served than was configured, and a cell on record has it, a new one that
+    names that cell."""
     if not isinstance(error, WrongCheckpoint):
         return error
     there = cells_of(earlier.results, error.served)
@@ -155,13 +155,13 @@ def _naming_cell(error: EndpointUnusable, earlier: EarlierServers) -> EndpointUn
 
 async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engine) -> Examined:
     """Connect to a model and check it; (one client per replica, ``server`` entry for manifests). The caller closes the
-    clients; on an error they are closed here.
+    clients; on an ``EvalsuiteError`` they are closed here.
 
     What costs nothing is checked first; without ``tasks``, or with ``engine.probe=false``, no question is asked. The
     entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas`` (their URLs, if several), ``fingerprint``
-    (None where none was taken; ``notes`` then gives the reason), ``notes``, and ``fact_table`` where it is not the one
-    that is shipped for the dialect. Raises ``EndpointUnusable`` if it cannot be reached, is not what was configured or
-    cannot do the tasks.
+    (None where none was taken; ``notes`` then says so), ``notes``, and ``fact_table`` where it is not the one that is
+    shipped for the dialect. Raises ``EndpointUnusable`` if it cannot be reached, is not what was configured or cannot
+    do the tasks.
     """
     clients = list(connect_all(model, engine))
     try:
@@ -220,10 +220,11 @@ async def _probe(
 async def take_fingerprints(
     clients: Sequence[Client], context: int | None = None
 ) -> tuple[list[fingerprint.Fingerprint], list[str], dict[str, Any]]:
-    """(one fingerprint per replica, notes, facts ``probe_cut_*`` on answers that are cut short).
+    """(one fingerprint per replica, notes, facts ``probe_cut_*`` on answers that are cut short, of the first replica).
 
-    ``context``: tokens that the server's context holds, None where it is not known. Without any fingerprint, and with a
-    note, where a server does not answer the five prompts. Raises ``EndpointUnusable`` if replicas are different models.
+    ``context``: tokens that the server's context holds, None where it is not known. Without any fingerprint or fact,
+    and with a note, where a server does not answer the five prompts. Raises ``EndpointUnusable`` if replicas are
+    different models.
     """
     try:
         taken = await asyncio.gather(*(take_fingerprint(client, context) for client in clients))
@@ -262,7 +263,8 @@ async def _probe_abilities(
     """(facts on thinking, and on pictures and tools where a task needs them; a note on a test answer that was cut, or
     empty).
 
-    Raises ``EndpointUnusable`` where the server lacks one of these or its test answer is wrong.
+    Raises ``EndpointUnusable`` where the server lacks one of these or, unless ``engine.probe_answer`` is false, its
+    test answer is wrong.
     """
     fields = tasks[0].sampling
     thinking, reply = await probe_thinking(client, fields, context)
@@ -287,8 +289,8 @@ def tools_needed(tasks: Sequence[LoadedTask]) -> bool:
 def compare_replicas(urls: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Compare the servers' ``facts`` of all replicas with those of the first; returns notes on settings that differ.
 
-    ``urls``: for messages, in the same order. Raises ``EndpointUnusable`` if their models, precisions or chat templates
-    differ.
+    ``urls``: for messages, in the same order. Raises ``EndpointUnusable`` if they differ in what two precisions of a
+    model differ in (checkpoint, quantization ...), or in chat template or tokenizer.
     """
     notes = []
     for url, stated in zip(urls[1:], facts[1:], strict=True):
@@ -315,7 +317,8 @@ def check_context(model: Model, task: LoadedTask, facts: Mapping[str, Any]) -> N
     ``facts``.
 
     vLLM would cut the answer short silently, SGLang would refuse the request. Of tasks that do not know the length of
-    their prompts (``longest_prompt``, tokens) at least the answer must fit. A context that is not stated passes.
+    their prompts (``longest_prompt``, tokens) the answer and one token must fit. A context that is not stated passes,
+    and an answer without a cap (``max_tokens``).
     """
     prompt, answer = getattr(task.adapter, "longest_prompt", None), task.sampling.get("max_tokens")
     context = context_of(facts)

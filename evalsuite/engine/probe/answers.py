@@ -68,14 +68,15 @@ class TokenizedAnswer:
 
 
 def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int = 20_260_601) -> list[StoredAnswer]:
-    """Draw ``count`` answers at random from a baseline's cells, or all if fewer are stored; the draw depends on
+    """Draw ``count`` answers at random from a baseline's cells, or all if fewer can be drawn; the draw depends on
     ``seed``.
 
-    Every stratum (a task and the value of the item's first group) in turn, right and wrong ones alternating. Only
-    finished, scored answers with text are drawn, of tasks of one request: later prompts of a dialogue hold answers of
-    the model. ``data``: where the questions are loaded from.
+    Every stratum (a task and the value of the item's first group) in turn, its right and wrong answers alternating,
+    until one is used up. Only finished, scored answers with text are drawn, of tasks of one request: later prompts of a
+    dialogue hold answers of the model. ``data``: where the questions are loaded from.
 
-    Raises ``BadInput`` where no such answer is stored, and where the questions cannot be loaded.
+    Raises ``BadInput`` where no such answer is stored, where the questions cannot be loaded, and for a damaged reply in
+    a journal.
     """
     strata: dict[tuple[str, bool], list[StoredAnswer]] = {}
     cells = list(cells)
@@ -97,9 +98,8 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
 
 
 def _with_ids(chosen: Sequence[StoredAnswer], cells: Iterable[TableCell]) -> list[StoredAnswer]:
-    """Copies of the answers with the token ids that the journals of their cells hold of the last reply; without ids
-    where they hold none.
-    """
+    """The answers with the token ids that the journals of their cells hold of the last reply; without ids where they
+    hold none. Raises ``BadInput`` for a damaged reply."""
     indexes = {cell.task: scan(cell.folder) for cell in cells}
     with journal.reading() as event_at:
 
@@ -152,9 +152,8 @@ def _groups(text: str | None) -> Mapping[str, str]:
 
 
 async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
-    """Token ids of the answer's prompt under the server's own chat template (``/tokenize``). Raises as
-    ``endpoint.logprobs.tokenize``.
-    """
+    """Token ids of the answer's prompt under the server's own chat template, of a ``raw`` request those of the bare
+    prompt (``/tokenize``). Raises as ``endpoint.logprobs.tokenize``."""
     if answer.request.raw:
         return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
     body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
@@ -197,11 +196,13 @@ def _as_stored(stored: StoredAnswer, prompt: Sequence[int]) -> bool:
 async def tokenized_answers(
     client: Client, chosen: Sequence[StoredAnswer], concurrency: int
 ) -> tuple[list[TokenizedAnswer], list[str]]:
-    """(answers as token ids, notes on how many were left out), by the tokenizer of the baseline's server.
+    """(answers as token ids, in the order of ``chosen``; a list with a note on how many were left out, or empty), by
+    the tokenizer of the baseline's server.
 
-    ``concurrency``: most answers at a time. Raises ``EndpointUnusable`` where the server renders over 10 % of the
-    prompts with other tokens than the run did, and where fewer than half of the answers can be rendered as they were
-    generated; and as ``endpoint.logprobs.tokenize``.
+    ``concurrency``: most answers at a time. Left out are those whose tokens are others than the run's. Raises
+    ``EndpointUnusable`` where the server renders over 10 % of the prompts of which it is known with other tokens than
+    the run did, and where fewer than half of the answers can be rendered as they were generated; and as
+    ``endpoint.logprobs.tokenize``.
     """
     slots = asyncio.Semaphore(concurrency)
 

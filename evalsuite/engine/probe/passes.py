@@ -54,7 +54,7 @@ async def read_all(
     """Score all answers, at most ``concurrency`` at a time; ``keep`` is called with (index, scores) of each as it
     arrives.
 
-    The first error ends all: it is raised as by ``endpoint.logprobs.score``.
+    The first error of evalsuite's own (``EvalsuiteError``) ends all and is raised, as by ``endpoint.logprobs.score``.
     """
     slots = asyncio.Semaphore(concurrency)
 
@@ -88,16 +88,16 @@ async def compare_all(
 
 
 def against(reference: TokenScores, scores: TokenScores, answer: TokenizedAnswer) -> AnswerDivergence:
-    """The divergence of ``scores`` from ``reference`` at each token read of one answer, with the tokens' places in
-    it."""
+    """The divergence of ``scores`` from ``reference``, both of the tokens in the ``windows`` of ``answer``, at each of
+    these tokens, with their places in it."""
     spans = windows(len(answer.answer), len(answer.prompt))
     places = np.concatenate([np.arange(first, end) for first, end in spans])
     return AnswerDivergence(divergence(listed(reference), listed(scores)), places)
 
 
 async def decode_against_prefill(scorer: Scorer, answers: Sequence[TokenizedAnswer]) -> float:
-    """Mean divergence (nats a token) between generating 64 tokens and reading the same ones, after the prompts of the
-    first 20 of ``answers``; 0 without any.
+    """Mean divergence (nats a token) between generating at most 64 tokens and reading the same ones, after the prompts
+    of the first 20 of ``answers``; 0 without any.
 
     Kernels of prefill and of decoding differ on some servers; a candidate that differs less than that cannot be seen.
     Raises as ``endpoint.logprobs.generate``.

@@ -86,9 +86,10 @@ def save(path: Path, reference: Reference) -> None:
 
 
 def load(path: Path, chosen: Sequence[StoredAnswer]) -> Reference | None:
-    """Read the reference of the ``chosen`` answers from ``path``; None where there is no such file.
+    """Read the reference of the ``chosen`` answers, or of some of them, from ``path``; None where there is no such
+    file.
 
-    Raises ``BadInput`` for one that is damaged or of other answers.
+    Raises ``BadInput`` for one that is damaged or cannot be read, or that holds another answer.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

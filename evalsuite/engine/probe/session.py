@@ -37,10 +37,12 @@ class CandidateReading:
 async def read_baseline(
     model: Model, engine: Engine, chosen: Sequence[StoredAnswer], report: Callable[[str], None]
 ) -> Reference:
-    """Read the answers twice at the baseline's own server: the reference, and the floor that it sets. Writes no file.
+    """Read the answers ``chosen`` twice at the baseline's own server: the reference, and the floor that it sets. Writes
+    no file.
 
     ``report`` is called with lines on what is being done. Raises ``NoLogprobs`` where the server gives none,
-    ``EndpointUnusable`` for another server than the run's and for one that is lost on the way.
+    ``EndpointUnusable`` for a server that is not as configured or renders the answers otherwise than the run's did, and
+    for one that is lost on the way.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -77,8 +79,8 @@ async def _read_baseline(
 async def read_candidate(
     model: Model, engine: Engine, reference: Reference, report: Callable[[str], None]
 ) -> tuple[CandidateReading, list[Client]]:
-    """Read the answers of ``reference`` at a candidate's server, up to ``CONCURRENCY`` at a time and then one at a
-    time.
+    """Read the answers of ``reference`` at a candidate's server, up to ``CONCURRENCY`` (or ``model.concurrency``, if
+    lower) at a time and then one at a time.
 
     Returns both passes and the open clients, which the caller closes; ``report`` is called with lines on what is being
     done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` where it cannot be
@@ -129,8 +131,8 @@ async def _prompts(client: Client, reference: Reference, limit: int) -> int:
 
 
 async def text_around(client: Client, tokens: Sequence[int], place: int) -> str:
-    """The text of up to 12 tokens before the one at index ``place`` and of that one, in brackets; empty if the server
-    gives none.
+    """The text of up to 12 tokens before the one at index ``place``, then of that one in brackets; empty if the server
+    gives none or a request fails.
 
     ``tokens``: those of the answer, turned into text by the server.
     """
