@@ -68,7 +68,8 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 
 def _target(location: str) -> str:
-    """The host, else the path, of a Location header; ``nowhere`` without one that can be read."""
+    """The host, with port and user if it has them, else the path, of a Location header; ``nowhere`` without one that
+    can be read."""
     try:
         target = urlsplit(location)
     except ValueError:

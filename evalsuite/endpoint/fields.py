@@ -27,7 +27,7 @@ class NoCompletion(ValueError):
 
 def first_choice(choices: Any) -> Mapping[str, Any] | None:
     """The first of a completion's ``choices`` whose index is 0 or no integer; None if there is none, or ``choices`` is
-    empty, null or false. One answer is asked for, so every other choice is another answer.
+    empty, null, false or 0. One answer is asked for, so every other choice is another answer.
 
     Raises ``NoCompletion`` if ``choices`` is no list otherwise, or a choice up to that one no object.
     """

@@ -31,9 +31,8 @@ class EndpointHealth:
     outages: int = 0
 
     def answered(self, reply: Reply) -> None:
-        """Count a whole reply: its number, whether it lacks token counts, whether it ended by itself with reasoning but
-        neither an answer nor a tool call.
-        """
+        """Count a whole reply: its number, whether it lacks the count of generated tokens, whether it ended by itself
+        with reasoning but neither an answer nor a tool call."""
         self.replies += 1
         self.uncounted += reply.usage.completion_tokens is None
         self.silent += bool(

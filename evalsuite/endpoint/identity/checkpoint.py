@@ -256,7 +256,7 @@ def _variables(template: str) -> set[str]:
 
     @jinja2.pass_context
     def not_computed(context: jinja2.runtime.Context, *arguments: object) -> None:
-        """Stands for every filter: one that asks for a context is not computed ahead."""
+        """Do nothing; stands for every filter, because Jinja computes none ahead that asks for a context."""
 
     environment = SandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
     environment.intercepted_binops = frozenset(environment.default_binop_table)  # nor are 'x' * 10**12 or 9**9**9

@@ -91,9 +91,9 @@ LARGEST_FILE = 200 * 2**20
 def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
     """The scalar facts of a JSON object as ``name.name: value``; nothing for any other value.
 
-    What is named like a secret or an environment, and lists, are left out; of texts over 300 characters only the hash
-    is kept; infinities and NaN become text, null stays. ``prefix`` begins all names and has its own dot at the end;
-    ``depth``: levels of objects that are looked into.
+    What is named like a secret, ``vllm_env``, ``system_env`` and lists are left out; of texts over 300 characters only
+    the hash is kept; infinities and NaN become text, null stays. ``prefix`` begins all names and has its own dot at the
+    end; ``depth``: levels of objects that are looked into.
     """
     if not isinstance(value, Mapping):
         return {}

@@ -82,7 +82,7 @@ async def probe_thinking(
     client: Client, sampling: Mapping[str, Any], context: int | None = None
 ) -> tuple[Mapping[str, Any], Reply]:
     """Ask one easy question with the run's own fields ``sampling`` and see whether the model thinks as configured; once
-    more with a higher cap where the answer was cut inside the thinking.
+    more with a higher cap, if one is allowed, where the answer was cut before any text.
 
     ``context``: tokens that the server's context holds, None where it is not known. Returns (facts ``probe_thinks``,
     ``probe_finish`` and ``probe_model``, the reply). Raises ``EndpointUnusable`` with the server's message when it

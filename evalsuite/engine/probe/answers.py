@@ -71,9 +71,9 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
     """Draw ``count`` answers at random from a baseline's cells, or all if fewer can be drawn; the draw depends on
     ``seed``.
 
-    Every stratum (a task and the value of the item's first group) in turn, its right and wrong answers alternating,
-    until one is used up. Only finished, scored answers with text are drawn, of tasks of one request: later prompts of a
-    dialogue hold answers of the model. ``data``: where the questions are loaded from.
+    Every stratum (a task and the value of the item's first group) in turn, its right and wrong answers alternating
+    until one kind is used up. Only finished, scored answers with text are drawn, of tasks of one request: later prompts
+    of a dialogue hold answers of the model. ``data``: where the questions are loaded from.
 
     Raises ``BadInput`` where no such answer is stored, where the questions cannot be loaded, and for a damaged reply in
     a journal.
