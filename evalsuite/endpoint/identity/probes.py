@@ -45,8 +45,8 @@ def cut_answer_facts(body: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of ``body``, the JSON of an answer that ended at its token cap: which fields hold its text, and its finish
     reason.
 
-    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, joined by `` and
-    ``, or ``nowhere``. Empty when the finish reason is ``stop`` or there is no choice.
+    ``probe_cut_finish``: the finish reason; ``probe_cut_text``: the message's fields that hold text, with ``and``
+    between them, or ``nowhere``. Empty when the finish reason is ``stop`` or there is no choice.
     """
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
