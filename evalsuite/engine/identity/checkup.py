@@ -277,7 +277,7 @@ def _compare(checkup: EndpointCheckup, others: Sequence[EndpointCheckup]) -> Non
     """Note how the fingerprint and token counts of one model differ from those of the models checked before it
     (``others``); models without a fingerprint, or with another thinking switch, are left out.
 
-    Equal answers of different checkpoints that are not declared ``same_as`` are a failure.
+    Answers that count as the same, of different checkpoints that are not declared ``same_as``, are a failure.
     """
     for other in others:
         if checkup.print is None or other.print is None or other.model.thinking != checkup.model.thinking:

@@ -117,6 +117,7 @@ async def accept_model(
     Raises:
         EndpointUnusable: It cannot be reached, cannot do these tasks, or is another model.
         BadInput: The baseline artefact of ``earlier`` is damaged.
+        StorageFailed: The disk does not give or take a manifest.
     """
     if isinstance(examined, EndpointUnusable):
         raise _naming_cell(examined, earlier)
