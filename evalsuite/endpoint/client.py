@@ -233,7 +233,8 @@ def connect(model: Model, engine: Engine, served_name: str, limit: int) -> Clien
 
 
 async def _pause_reading(response: aiohttp.ClientResponse, seconds: float) -> None:
-    """Leave what arrives of a response in the kernel for ``seconds``; returns at once where all of it has arrived."""
+    """Leave what arrives of a response in the kernel for ``seconds``; returns at once where all of it has arrived, or
+    its connection is gone."""
     transport = None if response.connection is None else response.connection.transport
     if transport is None or response.content.is_eof():
         return
