@@ -84,9 +84,9 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
     """Return the facts of the task ``name`` from the shipped card of its adapter, scaled to the selected items; None
     when no card describes it. No data are loaded; its expected score, phi and tau are marked as assumed.
 
-    ``limit`` is the largest number of items per task, None for no limit. After a selection by ids the numbers per group
-    value are unknown (empty). Raises ``BadInput`` for a selected group or value that the card does not have, or that
-    cannot be counted.
+    ``limit`` is the largest number of items per task, None for no limit. After a selection by ids (a file, which is
+    read) the numbers per group value are unknown (empty). Raises ``BadInput`` for a selected group or value that the
+    card does not have, or that cannot be counted, and for a file of ids that cannot be read.
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
@@ -133,9 +133,10 @@ def typical_lengths(facts: TaskFacts, *, thinking: bool) -> TypicalLengths:
 
 def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> SourcedNumber:
     """Return the expected score of the baseline, a fraction, with its source: the first one published on ``cards`` for
-    its checkpoint, else the first for its base model, else the one that the benchmark's card assumes.
+    its checkpoint, else the first on a card of its base model (any column of a card whose ``model`` has a name that is
+    part of the checkpoint's name), else the one that the benchmark's card assumes.
 
-    Published scores of a part of the benchmark do not count.
+    Published scores whose row states fewer items (``n``) than the benchmark has do not count.
     """
     for exact in (True, False):
         for card in cards:
@@ -143,7 +144,7 @@ def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> 
                 if not _is_column_of(card, column, baseline, exact=exact):
                     continue
                 for row in card.data.get("rows") or ():
-                    value, n = row.get("scores", {}).get(column["key"]), row.get("n")
+                    value, n = (row.get("scores") or {}).get(column["key"]), row.get("n")
                     part = isinstance(n, int) and n < facts.total  # 200 of GSM8K's questions are another benchmark
                     if row.get("task") == facts.name and value is not None and not part:
                         suffix = "" if exact else f", {column['title']}"
@@ -152,8 +153,9 @@ def expected_score(facts: TaskFacts, baseline: Model, cards: Sequence[Card]) -> 
 
 
 def published_strata(facts: TaskFacts, group: str, baseline: Model, cards: Sequence[Card]) -> dict[str, SourcedNumber]:
-    """Return value of the group ``group`` -> published score (a fraction) of the baseline's base model, from the first
-    of ``cards`` that has counts; empty when none are published.
+    """Return value of the group ``group`` -> published score (a fraction) from the first of ``cards`` that is about the
+    baseline's base model (the name of the card's ``model`` is part of the checkpoint's name) and has counts for the
+    task and group; empty when none has.
     """
     for card in cards:
         columns = {column["key"]: column for column in card.data.get("columns") or ()}
@@ -183,11 +185,12 @@ def _is_column_of(card: Card, column: Mapping[str, Any], model: Model, *, exact:
 def _apply_selection(
     name: str, select: Select, total: int, strata: dict[str, dict[str, int]], groups: Sequence[str]
 ) -> tuple[int, dict[str, dict[str, int]]]:
-    """Return (number of selected items, group -> value -> number of items) after the selection by groups, for which the
-    other groups are scaled proportionally, and then by a file of ids, after which the groups are unknown (empty).
+    """Return (number of selected items, group -> value -> number of items) after the selection by groups, each of which
+    scales the other groups proportionally, and then by a file of ids, after which the groups are unknown (empty).
 
     ``name``: the task, for messages. ``total``: items before. ``strata``: group -> value -> items before. ``groups``:
-    all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted.
+    all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted, and
+    for a file of ids that cannot be read.
     """
     selected = total
     for group, values in select.groups.items():
@@ -202,12 +205,15 @@ def _apply_selection(
             if value not in strata[group]:
                 raise unknown_name(f"value of group {group}", value, strata[group])
         part = {value: strata[group][value] for value in strata[group] if value in values}
-        selected = round(selected * sum(part.values()) / total)
+        selected = min(selected, sum(part.values()))
         strata = {other: scale_strata(parts, selected) for other, parts in strata.items() if other != group} | {
             group: part
         }
     if select.ids is not None:
-        ids = set(Path(select.ids).read_text(encoding="utf-8").split("\n")) - {""}
+        try:
+            ids = set(Path(select.ids).read_text(encoding="utf-8").split("\n")) - {""}
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"select.ids={select.ids} cannot be read: {getattr(error, 'strerror', error)}") from None
         selected, strata = min(len(ids), selected), {}  # which strata the ids are of, only the data can tell
     return selected, strata
 

@@ -31,6 +31,7 @@ from evalsuite.report.console import standard_output
 from evalsuite.report.plan import tables
 from evalsuite.store.baseline import write_artefact
 from evalsuite.store.runs import run_cells
+from evalsuite.tasks.published import Card
 from figures.plan import RULE_DIFFERS, devices_by_rule, pass_chances
 from figures.simulate import BENCHES
 from tests.support.cells import Answer, Made, write
@@ -183,6 +184,27 @@ def test_selected_strata_are_counted() -> None:
     assert law.items == 1101 + 1351
     assert law.strata["subject"] == {"law": 1101, "math": 1351}
     assert (law.units, law.answers) == (law.items, law.items)
+
+
+def test_each_selected_group_reduces_the_items_once() -> None:
+    select = Select({"issue": ["mms"], "persona": ["Easy"]})
+    part = task_facts("tau2_telecom", Task("tau2_telecom", "native", 1, select=select), None)
+    assert part is not None
+    assert part.items == round(114 * 49 / 114 * 38 / 114)
+    assert part.strata == {"issue": {"mms": part.items}, "persona": {"Easy": part.items}}
+
+
+def test_ids_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="absent cannot be read"):
+        task_facts("gsm8k", Task("gsm8k", "boxed", select=Select(ids=str(tmp_path / "absent"))), None)
+
+
+def test_a_published_row_may_have_no_scores() -> None:
+    gsm8k = task_facts("gsm8k", Task("gsm8k", "boxed"), None)
+    assert gsm8k is not None
+    columns = [{"key": "fp8", "title": "FP8", "checkpoint": "org/m"}]
+    card = Card("mine", {"columns": columns, "rows": [{"task": "gsm8k", "scores": None}]})
+    assert facts.expected_score(gsm8k, Model(checkpoint="org/m"), [card]) is gsm8k.design_score
 
 
 def test_wrong_selections_are_named() -> None:
