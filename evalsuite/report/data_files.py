@@ -29,9 +29,9 @@ def comparison_content(suite: SuiteComparison) -> dict[str, Any]:
     """Return the content of ``comparison.json`` except ``cards``: all numbers of tables and plots, without those that
     describe how a run went (timeline, rate, retries).
 
-    In addition to the documented keys of a comparison: ``cells`` (the numbers of each cell as in ``summary.json``, with
-    its run and title), ``confounders`` (server facts that differ) and ``series`` (task -> ``lengths`` and ``budgets``,
-    null when no lengths are known).
+    In addition to the keys of ``SuiteComparison.to_json``: ``cells`` (the numbers of each cell as in ``summary.json``
+    that do not describe how the run went, with its run and title), ``confounders`` (server facts that differ) and
+    ``series`` (task -> ``lengths`` and ``budgets``, each null when unknown).
     """
     cells = [_cell(score) for score in suite.scores]
     series: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def write_csv(content: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     files.
 
     ``content`` is that of ``comparison.json``. All ``*.csv`` that were in the folder are deleted first. An empty field
-    is unknown.
+    is unknown, or there is nothing to state. Texts that a spreadsheet would take for a formula get an apostrophe.
     """
     tables = flat_tables(content)
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,9 @@ def _suite(suite: Mapping[str, Row]) -> list[Row]:
 
 def _recipes(choices: Iterable[Row]) -> list[Row]:
     return [
-        {"baseline": choice["baseline"], "tasks": " ".join(choice["tasks"])} | recipe | _bounds("ci95", recipe["ci95"])
+        {"baseline": choice["baseline"], "tasks": " ".join(choice["tasks"])}
+        | {name: value for name, value in recipe.items() if name != "ci95"}
+        | _bounds("ci95", recipe["ci95"])
         for choice in choices
         for recipe in choice["candidates"]
     ]

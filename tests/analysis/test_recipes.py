@@ -89,3 +89,4 @@ def test_every_output_shows_the_choice(tmp_path: Path) -> None:
     assert flat.count("Which candidate is best") == 1
     rows = (folder / "tables" / "recipes.csv").read_text().splitlines()
     assert len(rows) == 4
+    assert "ci95" not in rows[0].split(",")

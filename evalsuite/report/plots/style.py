@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -76,8 +77,8 @@ class ModelStyle:
 
 
 def settings(texts: Iterable[str]) -> dict[Any, Any]:
-    """Return the matplotlib settings (rcParams) for plots that contain ``texts``, with fonts that have their
-    letters.
+    """Return the matplotlib settings (rcParams) for plots that contain ``texts``, with fonts that have their letters,
+    as far as installed ones do.
     """
     return STYLE | {"font.family": fonts.families(texts)}
 
@@ -92,12 +93,13 @@ def model_line(number: int) -> ModelStyle:
 
 
 def label_text(text: str) -> str:
-    """Return a name as a label: printable, of letters that can be drawn (others become U+FFFD), not parsed as a
-    formula, and each line cut to 44 characters.
+    """Return a name as a label: printable, of letters that can be drawn (others become U+FFFD), and each line cut to 44
+    characters. Where matplotlib parses formulas now, each ``$`` is then escaped by a backslash, which is not drawn.
     """
     plain = fonts.drawn("".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text))
     lines = [line if len(line) <= MAX_LABEL else line[: MAX_LABEL - 3] + "..." for line in plain.split("\n")]
-    return "\n".join(lines).replace("$", r"\$")
+    label = "\n".join(lines)
+    return label.replace("$", r"\$") if rcParams["text.parse_math"] else label
 
 
 def model_title(cell: TableCell) -> str:

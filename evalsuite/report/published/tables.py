@@ -202,12 +202,12 @@ def _deltas(report: CardReport) -> Table:
             if delta.delta > 0 and not delta.counted and len(report.deltas) == 1
         ),
     ]
-    return Table(f"Differences published by {report.card.title}", columns, rows, tuple(notes))
+    return Table(f"Published differences: {report.card.title}", columns, rows, tuple(notes))
 
 
 def _sensitivity(delta: PublishedDelta) -> str:
-    """Return a note on why a published gain is not significant, with the intervals that pairing would give at several
-    fractions of flipped items.
+    """Return a note on why a gain between two published columns is not a measured one, with the intervals that pairing
+    would give at several fractions of flipped items.
     """
     parts = [
         f"{formats.percent(q, 0)} % flips {formats.change(delta.delta, ci).partition(' ')[2]}"

@@ -64,3 +64,10 @@ def test_without_a_font_keys_and_numbers_stand_for_names(no_font: None, tmp_path
 
 def test_what_has_neither_key_nor_number_gets_a_sign(no_font: None) -> None:
     assert style.label_text("a 物") == "a \ufffd"
+
+
+def test_a_dollar_stands_as_it_is_where_no_formula_is_parsed() -> None:
+    with rc_context(style.settings([])):
+        assert style.label_text("$5 and $6") == "$5 and $6"
+    with rc_context({"text.parse_math": True}):
+        assert style.label_text("$5 and $6") == r"\$5 and \$6"

@@ -191,6 +191,7 @@ def test_shipped_cards_stand_beside_our_numbers(tmp_path: Path) -> None:
     name = "nvidia_qwen3_5_397b_nvfp4_v2"
     report(Report(run=[str(run)], card=name))
     assert "Measured and published" in (run / "report" / "report.md").read_text()
+    assert "<h2>Published differences: " in (run / "report" / "report.html").read_text()
     (card,) = json.loads((run / "report" / "comparison.json").read_text())["cards"]
     assert card["name"] == name
     rows = {(benchmark_title(row["task"]), row["model"]): row for row in card["rows"]}
