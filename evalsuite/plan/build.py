@@ -94,10 +94,13 @@ def make_plan(run: Run) -> Plan:
         run: The settings of the run, as ``load_settings`` returns them.
 
     Returns:
-        What the run can decide (fractions of 1), what it costs (tokens, seconds, bytes) and where it fits.
+        What the run can decide (fractions of 1), what it costs (tokens, seconds, bytes) and, with ``run.hardware``,
+            where it fits.
 
     Raises:
-        BadInput: A machine, gate, selection or baseline file is unknown or wrong, or no task has a card.
+        BadInput: A machine, gate, published card, selection or baseline file is unknown or wrong, or no task has a
+            card.
+        StorageFailed: The baseline file cannot be unpacked, or the manifest of a recorded cell cannot be read.
     """
     source = files.config_source("run", Run, (), run.config_dir)
     gate, gate_origin = (run.gate, "gate=") if run.gate is not None else (default_gate(source), f"gate/{DEFAULT_GATE}")
@@ -131,7 +134,7 @@ def default_gate(source: ConfigSource) -> Gate:
     """Return the gate of ``gate/release.yaml`` from ``source``; a file of the user with this name comes before the
     shipped one.
 
-    Raises ``BadInput`` when the file is not a gate.
+    Raises ``BadInput`` when the file is not a gate or cannot be read.
     """
     file = source.file(f"gate/{DEFAULT_GATE}")
     try:
@@ -147,8 +150,8 @@ def default_gate(source: ConfigSource) -> Gate:
 
 
 def _baseline_groups(run: Run, source: ConfigSource) -> tuple[BaselineGroup, ...]:
-    """Group the candidates by declared baseline (``run.baseline`` for all, if set) and thinking switch; all models form
-    one group without baseline when none declares one.
+    """Group the candidates by declared baseline (``run.baseline`` for all, if set) and thinking switch; a model without
+    baseline, or that is its own, is no candidate. All models form one group without baseline when none is a candidate.
     """
     groups: dict[tuple[str, bool], list[str]] = {}
     for name, model in run.models.items():
@@ -169,8 +172,8 @@ def _comparable_groups(
 ) -> tuple[BaselineGroup, ...]:
     """Return the groups without those that cannot be compared; ``cells``: (folder label, task) -> recorded baseline.
 
-    Left out are groups whose baseline is neither planned nor recorded, and whose candidates all are baselines of other
-    groups.
+    Left out are groups whose baseline is neither planned nor recorded, and whose candidates are all baselines of groups
+    themselves.
     """
     labels = {label for label, _ in cells}
     here = {group.baseline for group in groups if group.baseline in run.models or group.label in labels}
@@ -202,7 +205,8 @@ def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, st
     cell are left out. Cells of the model and tasks that ``run.baseline_run`` holds come from there, others from
     ``run.results_dir``.
 
-    Raises ``BadInput`` when ``baseline_run`` is unusable or holds a model that this plan does not compare with.
+    Raises ``BadInput`` when ``baseline_run`` is unusable or holds a model that this plan neither compares with nor
+    plans; ``StorageFailed`` when it cannot be unpacked or a cell's manifest cannot be read.
     """
     cells: dict[tuple[str, str], RecordedBaseline] = {}
     labels = {group.label for group in groups if group.label} | {
@@ -262,8 +266,8 @@ def _expected_scores(
 
 
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
-    """Return the facts with what ``cell`` recorded: sources, variance over repeats if there is one, and group sizes
-    where the card has none.
+    """Return the facts with what ``cell`` recorded: sources, variance over repeats if there is one, and, where
+    ``facts`` have no groups, the sizes of the cell's groups with 2 to 60 values.
 
     ``fixed``: the baseline is not measured again, so that only as many items as it has are compared.
     """

@@ -78,14 +78,14 @@ class ModelCost:
     """Number of time windows; None without rate or window, or when a task does not fit."""
 
     def total(self, field: str) -> float:
-        """Return the sum over the tasks of one numeric field of ``TaskCost`` that is never None: ``completion``,
-        ``prompt`` (tokens), ``attempts`` or ``disk`` (bytes).
+        """Return the sum over the tasks of one numeric field of ``TaskCost`` that is never None, such as
+        ``completion``, ``prompt`` (tokens), ``attempts`` or ``disk`` (bytes); 0.0 without tasks.
         """
         return float(sum(getattr(task, field) for task in self.tasks))
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of the endpoint for all tasks; None without a rate."""
+        """Seconds of the endpoint for all tasks; None without a rate; 0.0 without tasks."""
         parts = [task.seconds for task in self.tasks]
         return None if any(part is None for part in parts) else float(sum(part or 0.0 for part in parts))
 
@@ -103,7 +103,8 @@ def task_cost(
 
     ``lengths``: tokens of an attempt. ``max_tokens`` is the limit of one reply, None for none. ``concurrency``:
     requests at a time (at most one per attempt), over which the endpoint's rate is divided. ``single``: an attempt is
-    one reply. Times are None without a rate.
+    one reply. Times are None without a rate; ``request_seconds`` also when neither ``max_tokens`` nor a recorded p99
+    bounds a reply. ``fits`` is None without rate or window.
     """
     mean, attempts = lengths.completion.value, facts.attempts
     p99 = lengths.p99
@@ -134,8 +135,8 @@ def task_cost(
 
 
 def model_cost(model: str, tasks: Sequence[TaskCost], speed: Speed) -> ModelCost:
-    """Combine the tasks of one model and compute the number of time windows that they take; None without window or
-    rate, or when a task does not fit.
+    """Combine the tasks (at least one) of one model and estimate the number of time windows that they take together,
+    rounded up; the number is None without window or rate, or when a request of a task does not fit.
 
     Near the end of a window no request starts whose p99 no longer fits. Slots are then idle for about the p99 minus
     half the mean, which is what a running attempt still needs on average.
@@ -164,8 +165,8 @@ def _unfit_attempts(
     """Return the expected number of attempts that take longer than a window, not rounded; 0.0 when the rate or the
     window is unknown (None) or the longest recorded attempt fits.
 
-    Uses a lognormal distribution through ``mean`` and ``p99`` (tokens). ``stream``: tokens per second of one request;
-    ``window``: seconds.
+    Uses a lognormal distribution with this ``mean`` and, as nearly as it can, this ``p99`` (tokens). Of ``lengths``
+    only the longest recorded attempt is used. ``stream``: tokens per second of one request; ``window``: seconds.
     """
     if stream is None or window is None:
         return 0.0

@@ -138,7 +138,7 @@ class ExpectedBaseline:
 
 def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequence[str], gate: Gate) -> TaskChance:
     """Compute what a benchmark can decide for ``candidates`` (names) against ``baseline`` with the margin of ``gate``:
-    detectable difference, chances of the verdicts, repeats needed, also per group value.
+    detectable difference, chances of the verdicts (both also per group value) and repeats needed.
 
     Without a margin for the task in the gate, margin, chances and repeats are None.
     """

@@ -17,8 +17,9 @@ from evalsuite.stats.power import ReleaseChances
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON types: everything that the tables show, unrounded; chances, scores and margins are
-    fractions, times seconds (``node_hours``, ``hours`` and ``gpu_hours``: hours), unknown values null.
+    """Return the plan as JSON types: chances of each task and of the release, cost, screens, placement and warnings
+    (``notes``), unrounded. Chances, scores and margins are fractions (``suite_points``: percentage points), times
+    seconds (``node_hours``, ``hours`` and ``gpu_hours``: hours), unknown values null.
     """
     return {
         "schema": SCHEMA,

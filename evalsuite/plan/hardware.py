@@ -66,7 +66,7 @@ class PlacedServer:
 
     @property
     def is_auxiliary(self) -> bool:
-        """Whether it serves only as judge or simulator."""
+        """Whether it serves only as judge or simulator, by its names."""
         return set(self.names) <= {"judge", "simulator"}
 
 
@@ -148,8 +148,9 @@ def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model],
     step on several.
 
     The simulator must run while a model is evaluated; where it does not fit beside a model, it needs a machine of its
-    own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``). Demo models need no server. What
-    cannot be served, or has an unknown size, is listed as unserved.
+    own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``), unless its server is the simulator's.
+    Demo models need no server; without another model no simulator is placed. What cannot be served, or has an unknown
+    size, is listed as unserved.
     """
     model_servers = [_server((name,), model, machine) for name, model in models.items() if model.base_url != DEMO]
     auxiliary_servers = _auxiliary_servers(auxiliaries, machine)
@@ -246,8 +247,12 @@ def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> li
 
 
 def _command(model: Model, devices: int | None, machine: Machine) -> str:
-    """Return the model's launch command with its number of parallel devices set to ``devices`` (SGLang, vLLM) and the
-    flags that this machine needs (SGLang); unchanged without devices, empty without a command.
+    """Return the model's launch command for ``devices`` devices on this machine; unchanged without devices, empty
+    without a command.
+
+    The numbers after ``--tensor-parallel-size`` and ``--expert-parallel-size`` and a space become ``devices``; the
+    former flag is added where it is missing, for several devices and SGLang or vLLM. The machine's flags for the
+    precision are added to a command with the word ``sglang`` that does not have the first of them.
     """
     if devices is None or not model.launch.command:
         return model.launch.command

@@ -58,9 +58,10 @@ class RecordedBaseline:
 def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> RecordedBaseline | None:
     """Find the best recorded cell of the model folder ``label`` on the task ``name`` in any run of ``results_dir``.
 
-    The variant must equal that of ``task``. Complete cells are preferred, then large ones, then new ones. Cells with
-    fewer than 20 measured answers are skipped, and damaged ones, because a plan must not fail on them. Returns None
-    when there is none.
+    The variant must equal that of ``task``. Complete cells are preferred, then large ones (items x repeats), then those
+    with the newest manifest file. Cells with fewer than 20 measured answers are skipped, and damaged ones, because a
+    plan must not fail on them. Returns None when there is none. Raises ``StorageFailed`` for a manifest that cannot be
+    read.
     """
     candidates: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
@@ -93,10 +94,12 @@ def open_baseline(path: str, max_gb: float = MAX_GB) -> Iterator[tuple[str, dict
 
 
 def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline | None:
-    """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups, of the measured answers
-    only; None when it has another variant than ``task``, is damaged, or has fewer than 20 measured answers.
+    """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups; None when it has
+    another variant than ``task``, is damaged, or has fewer than 20 measured answers.
 
-    ``location`` names the cell in reports.
+    Only measured answers count, but for lengths of several requests together, and of judge and simulator: those are of
+    all attempts in the journals. ``location`` names the cell in reports. Raises ``StorageFailed`` when the manifest
+    cannot be read.
     """
     try:
         manifest = read_manifest(folder)
@@ -201,8 +204,8 @@ def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[st
     on) and ``longest`` of the generated tokens, and means of judge and simulator such as ``judge_prompt``; None where
     unknown.
 
-    ``rows``: columns of the measured samples. Lengths of plain answers come from them, those of several requests or
-    judged answers from the journals in ``folder``.
+    ``rows``: columns of the measured samples, from which the lengths of answers of one reply come. Those of attempts of
+    several requests, and of judge and simulator, come from the journals in ``folder``, of measured attempts or not.
     """
     kind = load(task.adapter)
     is_single_turn = hasattr(kind, "prompt")
@@ -231,7 +234,7 @@ def _lengths(folder: Path, rows: Mapping[str, list[Any]], task: Task) -> dict[st
 
 def _journal_totals(folder: Path) -> dict[tuple[str, str], list[int]]:
     """Sum the tokens of every attempt from the reply lines of the journals in ``folder``: (role, ``prompt_tokens`` or
-    ``completion_tokens``) -> one total per attempt with a count; incomplete last lines are ignored.
+    ``completion_tokens``) -> one total per attempt with a count; incomplete last lines and damaged ones are ignored.
     """
     totals: dict[tuple[str, str], dict[tuple[str, int], int]] = defaultdict(lambda: defaultdict(int))
     for path in sorted(folder.glob("journal-*.jsonl")):

@@ -66,16 +66,19 @@ class Screen:
 
     @property
     def recommended(self) -> ScreenOption | None:
-        """The smallest screen that drops a candidate leading by 2 points in at most 5 % of cases and needs fewer tokens
-        than the whole suite for all; None if there is no such.
+        """The smallest screen that drops a candidate leading by 2 points in at most 5 % of cases and, together with the
+        rest of the suite for the candidates that are kept, needs fewer tokens than the whole suite for all; None if
+        there is no such.
         """
         cheaper = (option for option in self.options if option.total.tokens < self.whole.tokens)
         return next((option for option in cheaper if option.dropped[LEADS[-1]] <= ACCEPTED_RISK), None)
 
 
 def screens(plan: Plan) -> tuple[Screen, ...]:
-    """Price screens of several sizes for every baseline of a plan that has at least ``FEWEST`` (3) candidates among the
-    planned models; empty without any.
+    """Price screens of several sizes for every baseline of a plan, in order, that has at least ``FEWEST`` (3)
+    candidates; empty without any. Models of which none declares a baseline are the candidates of one, ``""``.
+
+    Where some candidates of a baseline think and others do not, only those that do as the first one are counted.
     """
     costs, devices = {cost.model: cost for cost in plan.costs}, _devices(plan)
     found = []
@@ -88,7 +91,9 @@ def screens(plan: Plan) -> tuple[Screen, ...]:
 
 
 def _devices(plan: Plan) -> dict[str, int]:
-    """Return model -> devices of its server on the chosen machine; empty without a machine."""
+    """Return name of a model, judge or simulator -> devices of its server on the chosen machine, for those that are
+    placed there; empty without a machine.
+    """
     servers = [server for step in plan.placement.steps for server in step.servers] if plan.placement else []
     return {name: server.devices for server in servers for name in server.names if server.devices is not None}
 

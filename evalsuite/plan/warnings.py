@@ -11,8 +11,9 @@ from evalsuite.plan.recorded import RecordedBaseline
 def baseline_warnings(
     run: Run, baseline: str | None, tasks: Mapping[str, TaskFacts], recorded: Mapping[str, RecordedBaseline]
 ) -> Iterator[str]:
-    """Yield warnings about a baseline that is only partly recorded or must still be measured, or that no model
-    declares; none when it is part of the run, or recorded for all tasks and items.
+    """Yield warnings: that no model declares a baseline; or, for one that is not part of the run, about each complete
+    recorded cell with fewer items than planned, and one naming all tasks for which nothing is recorded. A recorded cell
+    that is not complete gives no warning.
 
     ``baseline`` is its key (None: no model declares one), ``tasks`` the planned tasks, ``recorded`` its recorded cells
     by task.
@@ -49,8 +50,11 @@ def auxiliary_warnings(run: Run, tasks: Mapping[str, TaskFacts]) -> Iterator[str
 
 
 def window_warnings(costs: tuple[ModelCost, ...], speed: Speed) -> Iterator[str]:
-    """Yield warnings about requests (by the run's rule) and attempts (at least half of one expected) that do not fit
-    into any time window; none without rate or window.
+    """Yield warnings about what does not fit into a time window; none without rate or window.
+
+    First one for each model and task whose requests fit by the run's rule (``TaskCost.fits``), but of whose attempts at
+    least half of one is expected not to fit; then one for each predicted length, in tenths of an hour, of the requests
+    that do not fit.
     """
     if speed.window is None or speed.rate is None:
         return

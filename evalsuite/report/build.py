@@ -45,11 +45,11 @@ def compare_run(
 ) -> RunComparison | None:
     """Compare the cells of a run with their baselines; None if no model has answered yet. Writes nothing.
 
-    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None, or a name that is found
-    nowhere, takes the one that each model declares. A baseline that is not in the run is looked up in the other runs of
-    the same results folder. ``gate`` gives verdicts against its margins, unless a baseline is implausible; None gives
-    none. Refused comparisons and unreadable cards of ``config_dir`` (the user's folder of settings) are stated in the
-    result, not raised: the run itself is complete.
+    ``folder`` is the run's folder. ``baseline`` names one baseline model for all cells; None takes the one that each
+    model declares. One that is not in the run is looked up in the other runs of the same results folder; for a name
+    that is found nowhere, declared baselines within the run are taken. ``gate`` gives verdicts against its margins,
+    unless a baseline is implausible; None gives none. Refused comparisons and unreadable cards of ``config_dir`` (the
+    user's folder of settings) are stated in the result, not raised: the run itself is complete.
     """
     cells = run_cells(folder)
     if not cells:

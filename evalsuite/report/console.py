@@ -71,8 +71,8 @@ class SafeConsole(Console):
         force_terminal: bool | None = None,
     ) -> None:
         """Without a ``file`` the output goes to standard output or (``stderr``) error, in a notebook to its cell.
-        ``width``: characters per line; None: the terminal's. ``soft_wrap``: long lines stay whole. ``force_terminal``:
-        whether to write styles; None finds out.
+        ``width``: characters per line; None: as rich finds out. ``soft_wrap``: long lines stay whole.
+        ``force_terminal``: whether to write styles; None finds out.
         """
         super().__init__(
             file=file,
@@ -87,8 +87,8 @@ class SafeConsole(Console):
         )
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the styled segments of ``renderable``, with control characters in their text replaced by visible signs,
-        so that printed text cannot send commands to the terminal.
+        """Yield the styled segments of ``renderable``, with control and hidden characters in their text (but tab and
+        line feed) replaced by visible signs, so that printed text cannot send commands to the terminal.
         """
         for segment in super().render(renderable, options):
             text, style, control = segment
@@ -96,8 +96,8 @@ class SafeConsole(Console):
 
 
 def standard_output() -> Console:
-    """Return a new console for standard output: as wide as the terminal, or 220 characters when output is piped and
-    ``COLUMNS`` is not set.
+    """Return a new console for standard output: as wide as ``COLUMNS`` says, else as the terminal, else, when output is
+    piped, 220 characters.
     """
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return SafeConsole(width=_PIPED_WIDTH if piped else None)
@@ -110,7 +110,7 @@ def lines_output(*, stderr: bool = False) -> Console:
 
 def show(tables: Iterable[Table], headline: str, console: Console) -> None:
     """Print a headline (none if empty) and tables with their notes on ``console``. On a narrow terminal columns that
-    are not essential and intervals are left out, which is stated, and if that is not enough, rows are printed as
+    are not essential are left out, then intervals, both stated, and if that is not enough, rows are printed as
     paragraphs.
     """
     if headline:

@@ -14,8 +14,8 @@ FILE, PLOT = "drift.json", "trend"
 
 
 def write(series: Series, out: Path, *, svg: bool) -> None:
-    """Write ``drift.json`` and the plot ``plots/trend.png`` (with ``svg`` also ``.svg``) into the folder ``out``, which
-    is created.
+    """Write ``drift.json`` and, when a chart has points, the plot ``plots/trend.png`` (with ``svg`` also ``.svg``) into
+    the folder ``out``, which is created.
 
     Raises ``StorageFailed`` when that fails.
     """

@@ -13,8 +13,8 @@ _MEAN = {"checkpoint": "mean of both servers", "server": "mean of both checkpoin
 
 
 def effects_table(suite: SuiteComparison) -> Table:
-    """Build the table of all checkpoint and server effects, a row of dashes for a task without numbers; without arms
-    that differ in server facts on purpose (``varies``) it has no rows.
+    """Build the table of all checkpoint and server effects and interactions, with a row of dashes for arms without
+    numbers; without arms that differ in server facts on purpose (``varies``) it has no rows.
     """
     columns = (
         Column("benchmark", number=False),
@@ -57,8 +57,8 @@ def _row(table: Effects, effect: Effect) -> tuple[str, ...]:
 
 
 def _notes(table: Effects) -> Iterator[str]:
-    """Yield lines about one task's effects: why there are none, a missing arm, an interaction, and undeclared
-    differences.
+    """Yield lines about one task's effects, as far as they apply: why there are none, a missing arm, an interaction
+    whose interval excludes 0, and undeclared differences.
     """
     benchmark = benchmark_title(table.task)
     if table.reason:

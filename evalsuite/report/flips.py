@@ -87,8 +87,8 @@ def write_texts(flips: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_
     gated tasks.
 
     ``stamp`` identifies the report, ``limit`` is the size in bytes above which only items with different outcomes are
-    written. Returns (for each cell a list per repeat of the file's number for each item, None for an item without a
-    text, and None for each cell of a gated task; a description of what was left out, empty if nothing).
+    written. Returns (for each cell a list per repeat of the file's number for each item, None for an item that is not
+    in a file, and None for each cell of a gated task; a description of what was left out, empty if nothing).
     """
     task = str(flips.data["task"])
     task_folder = folder / task
@@ -214,8 +214,8 @@ def _write_shard(path: Path, head: Sequence[Any], texts: Mapping[str, Any]) -> N
 
 
 def script_json(value: Any) -> bytes:
-    """Return ``value`` as JSON (UTF-8) that is safe inside a script element and inside JavaScript, for any text that a
-    model wrote.
+    """Return ``value`` as JSON (UTF-8) that is safe inside a script element and inside JavaScript, whatever text it
+    holds. Raises ``TypeError`` for a text with lone surrogates, which stored answers never have.
     """
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:

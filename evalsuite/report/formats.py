@@ -69,7 +69,7 @@ def bounds(interval: Interval, text: Callable[[float], str]) -> str:
 
 
 def probability(p_value: float | None) -> str:
-    """Format a p value: ``0.034``, or ``<0.001`` below that; None is a dash."""
+    """Format a p value: ``0.034``, or ``<0.001`` for one below 0.001; None is a dash."""
     if p_value is None:
         return UNKNOWN
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
@@ -89,7 +89,7 @@ def ratio(value: float | None) -> str:
 
 def tokens(number: float | None) -> str:
     """Format a number of tokens, rounded to three significant digits and whole tokens: ``127``, ``4,310``; below 1 one
-    decimal. None and infinite numbers are a dash.
+    decimal. None, NaN and infinite numbers are a dash.
     """
     if number is None or not isfinite(number):
         return UNKNOWN
@@ -99,7 +99,7 @@ def tokens(number: float | None) -> str:
 
 
 def heterogeneity(title: str, q: float, df: int, p_value: float, tau2: float) -> str:
-    """Format a test of whether group values changed differently: ``FP8 Q 10.2 on 13 df, p 0.680, spread 0.4 pt``.
+    """Format a test of whether group values changed differently: ``FP8 Q 10.2 on 13 df, p 0.680, spread 0.40 pt``.
 
     ``title``: the model. ``q`` and ``df``: Cochran's Q and its degrees of freedom. ``tau2``: variance of the true
     changes, fractions squared.

@@ -49,8 +49,9 @@ def write_page(
     """Write ``report.html`` and the files of answers in ``texts/`` into ``out``, which must exist; returns the page's
     path. Older files of answers of the same tasks are deleted.
 
-    ``content`` is the content of ``comparison.json``, ``tables`` are shown below the page's own, ``facts`` describe the
-    cells of the report, ``demo`` is the label of demo models (empty for real ones).
+    ``content`` is the content of ``comparison.json``; ``tables`` are those of the report, shown but for those with
+    `` by `` in their titles (the page has its own of group values); ``facts`` describe the cells of the report;
+    ``demo`` is the label of demo models (empty for real ones).
     """
     tasks_flips = [flips.flips_of_task(suite, task) for task in suite.table.tasks]
     stamp = hashlib.sha256(flips.script_json([content, [task_flips.data for task_flips in tasks_flips]])).hexdigest()[
@@ -131,8 +132,8 @@ def sort_key(text: str) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return a content security policy that admits only these scripts (their texts, by SHA-256) and script files next
-    to the page (``file:`` on disk), no network.
+    """Return a content security policy that admits only these scripts (their texts, by SHA-256), script files on disk
+    (``file:``) or of the page's own origin, inline styles and ``data:`` pictures.
     """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     admitted = " ".join(f"'sha256-{digest}'" for digest in hashes)

@@ -75,8 +75,8 @@ def item_json(
     """Return the given ``repeats`` of an item as the JSON document of ``evalsuite show``: task, item, groups, and each
     model's samples; repeats without an answer are left out, ``mean`` is over all repeats.
 
-    Answers, notes and texts of gated tasks are null without ``include_gated_text``. At least one model must have
-    answered.
+    Answers, stages, notes and texts of gated tasks are null without ``include_gated_text``. At least one model must
+    have answered.
     """
     first = next(row for answer in answers for row in answer.rows.values())
     gated = _is_gated(answers)
@@ -121,8 +121,9 @@ def print_item(
     """Print the outcomes of all repeats on ``output``, then the answers of the given ``repeats`` next to each other,
     with the first difference from the baseline's answer marked, where it has one.
 
-    ``answers``: those of each model, the baseline's first; at least one model must have answered. Texts of gated tasks
-    are printed only with ``include_gated_text``, and are then marked as not for publication.
+    ``answers``: those of each model, the baseline's first; at least one model must have answered. Answers, notes and
+    texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication. Below
+    a width of 160 characters long texts are shortened.
     """
     answers = [replace(answer, rows={repeat: _shown(row) for repeat, row in answer.rows.items()}) for answer in answers]
     cell = answers[0].cell
@@ -276,7 +277,7 @@ def _passage(row: Mapping[str, Any], name: str, mark: Mapping[str, int], *, gate
 
 def _shortened(text: str, limit: int) -> str:
     """Return a text as it is up to ``limit`` characters; of a longer one its start (two thirds of the limit) and end
-    (one third), with the number of characters left out between them.
+    (one third), with the number of characters left out between them. ``limit``: at least 3.
     """
     if len(text) <= limit:
         return text

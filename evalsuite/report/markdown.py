@@ -9,9 +9,10 @@ from evalsuite.sandbox import safe_text
 def document(
     headline: str, facts: Iterable[str], tables: Iterable[Table], plots: Iterable[tuple[str, str, str]]
 ) -> str:
-    """Return the whole report as Markdown, all texts escaped: headline, facts, plots, tables.
+    """Return the whole report as Markdown: headline, facts, plots, tables; all texts but the paths are escaped.
 
-    ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report, line below it).
+    ``facts`` become a list below the headline; ``plots`` are (title, path relative to the report, line below it, which
+    may be empty).
     """
     parts = [f"# {safe_text.markdown(headline)}", "\n".join(f"- {safe_text.markdown(fact)}" for fact in facts)]
     for title, path, line in plots:

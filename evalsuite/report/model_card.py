@@ -77,8 +77,8 @@ def card_text(suite: SuiteComparison, demo: str, cards: Sequence[Card] = ()) -> 
 
 
 def _layout(suite: SuiteComparison, cards: Sequence[Card]) -> _Layout:
-    """Choose the layout: that of the card, among ``cards`` and the default release card, that publishes most of the
-    measured tasks; what the card lacks comes last.
+    """Choose the layout: that of the card, among ``cards`` and the default release card, that has rows of most of the
+    measured tasks (the first of several); what the card lacks comes last.
     """
     tasks, models = suite.table.tasks, suite.table.models
     card = max((*cards, card_named(LAYOUT)), key=lambda card: sum(card.row(task) is not None for task in tasks))
@@ -188,8 +188,8 @@ def _setting(name: str, value: object) -> str:
 
 
 def settings_text(score: CellScore) -> str:
-    """Return all sampling fields of a cell, also those not set, and its thinking switch as one text; "settings unknown
-    ..." for imported answers.
+    """Return all recorded sampling fields of a cell and its thinking switch as one text; "settings unknown ..." where
+    no sampling is recorded, as for imported answers.
     """
     sampling, thinking = score.cell.identity.get("sampling"), score.cell.identity.get("thinking")
     if sampling is None:
@@ -205,8 +205,8 @@ def _signed(value: float) -> str:
 
 
 def _strata(cells: Sequence[CellScore], group: str, layout: _Layout) -> str:
-    """Return a Markdown table of scores with one row per value of ``group`` and one column per cell, with a total;
-    empty when no cell has the group.
+    """Return a Markdown table of scores with one row per value of ``group`` and one column per cell that has the group,
+    with a total; empty when no cell has it.
     """
     shown = [cell for cell in cells if group in cell.groups]
     if not shown:

@@ -24,7 +24,7 @@ def moved_items(table: RunTable, row: Comparison, group: str, value: str) -> pd.
 
     One row per item; the columns are ``item_id``, ``baseline_score``, ``candidate_score`` and ``change``, scores as
     fractions of 1. ``row`` names the two cells, whose rows are taken from ``table``. Raises ``KeyError`` for an unknown
-    group.
+    group, one that no task of the table has.
     """
     before, after = (item_means(planned_rows(table, side.cell)) for side in (row.baseline, row.candidate))
     before = before[before[group_column(group)].astype(str) == value]
@@ -35,11 +35,12 @@ def moved_items(table: RunTable, row: Comparison, group: str, value: str) -> pd.
 
 
 def drops_html(table: RunTable, row: Comparison, group: str, *, values: int = 5, items: int = 10) -> str:
-    """Return the drops on the values of a group as an HTML fragment that opens: a drop shows its items that changed, an
-    item the first answer of both models.
+    """Return the drops on the values of a group as an HTML fragment with parts to unfold: a drop holds its items that
+    changed, an item the first answer of both models (of a long one the first 600 characters).
 
-    The largest drops come first, those without significance included; ``values`` and ``items`` are the most that are
-    listed. Answers are read from the cells' folders. Items of gated tasks are counted and not shown.
+    The largest drops come first, those without significance included; ``values`` and ``items`` (of each drop) are the
+    most that are listed. Without drops, also for an unknown group and a comparison without numbers, the fragment says
+    so. Answers are read from the cells' folders. Items of gated tasks are counted and not shown.
     """
     parts = [] if row.paired is None else row.paired.groups.get(group, ())
     drops = sorted((part for part in parts if part.change.delta < 0), key=lambda part: part.change.delta)

@@ -29,15 +29,15 @@ def read_probes(run: Path) -> list[dict[str, Any]]:
 
 
 def probe_tables(probe: Mapping[str, Any]) -> list[Table]:
-    """Build the three tables of one probe (the content of ``probe.json``): sizes, parts of the answers, and the most
-    divergent tokens.
+    """Build the three tables of one probe (the content of ``probe/NAME.json``): sizes, parts of the answers, and the
+    most divergent tokens.
     """
     return [_sizes(probe), _strata(probe), _places(probe)]
 
 
 def verdict_line(probe: Mapping[str, Any]) -> str:
-    """State the outcome of a probe (the content of ``probe.json``) in one sentence, the first that holds: its alarms,
-    why it cannot see a difference, that none was found, or the size of the divergence.
+    """State the outcome of a probe (the content of ``probe/NAME.json``) in one sentence, the first that holds: its
+    alarms, why it cannot see a difference, that none was found, or the size of the divergence.
     """
     if probe["alarms"]:
         return f"ALARM: {'; '.join(probe['alarms'])}"

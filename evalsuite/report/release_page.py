@@ -28,8 +28,8 @@ def write_release_page(run: Path, report: Path) -> Path:
     """Write ``release.html`` into the folder ``report`` from its ``verdict.json`` and ``comparison.json``; returns the
     page's path.
 
-    ``run`` is the run's folder, for probes and superseded answers. Raises ``StorageFailed`` where it cannot be written
-    or the report's files cannot be read.
+    ``run`` is the run's folder, for probes and superseded answers. Raises ``StorageFailed`` where the page cannot be
+    written or a file cannot be opened, ``ValueError`` where one of the report's files is not JSON.
     """
     try:
         verdict, comparison = (json.loads((report / name).read_text("utf-8")) for name in (VERDICT, "comparison.json"))
@@ -148,8 +148,8 @@ def _settings(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _superseded(run: Path) -> list[str]:
-    """Return lines with the reasons why earlier answers of this run's models were archived, read from
-    ``superseded/*/reason.txt``: a reader of a verdict has to know of earlier answers.
+    """Return lines with the reasons why earlier answers of the models that have a cell in this run were archived, read
+    from ``superseded/*/reason.txt``: a reader of a verdict has to know of earlier answers.
     """
     models = dict.fromkeys(cell.parent for cell in cell_folders(run))
     notes = [note for model in models for note in sorted(model.glob("superseded/*/reason.txt"))]

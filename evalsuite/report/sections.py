@@ -70,7 +70,7 @@ class TokenRow:
 
 def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
     """Return the comparisons of every candidate as texts for the page, with verdicts when a gate was given; second runs
-    of a baseline (A/A) count as candidates without verdict. ``content`` is that of ``comparison.json``.
+    of a model (A/A) count as candidates without verdict. ``content`` is that of ``comparison.json``.
     """
     releases: Mapping[str, Any] = content.get("releases") or {}
     candidates: list[Candidate] = []
@@ -111,7 +111,7 @@ def without_verdict(suite: SuiteComparison) -> str:
 
 def limits(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[str, ...]:
     """Return lines about what the data cannot show: missing deltas, undecided verdicts, small changes, parts of tasks,
-    missing answers, unknown facts, noise, untested groups. ``content`` is that of ``comparison.json``.
+    missing answers, unknown facts, noise, untested groups, bare thresholds. ``content`` is that of ``comparison.json``.
     """
     lines: list[str] = []
     for row in content["rows"]:

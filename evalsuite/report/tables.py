@@ -107,8 +107,8 @@ def delta_table(suite: SuiteComparison) -> Table:
 
 
 def causes_table(suite: SuiteComparison) -> Table:
-    """Build the table of the parts of each delta by cause, in percentage points; the parts add up to the delta.
-    Comparisons without numbers are left out.
+    """Build the table of the parts of each delta by cause, in percentage points; the parts add up to the delta but for
+    rounding. Comparisons without numbers are left out.
     """
     compared = [row.paired for row in suite.comparisons if row.paired is not None]
     faults = [cause for cause in FAULTS if any(paired.causes.get(cause) for paired in compared)]
@@ -179,8 +179,8 @@ def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
 
 
 def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
-    """Return the shown values of the group ``name`` (small ones as one entry), sorted by the worst drop of any
-    candidate in ``rows``.
+    """Return the shown values of the group ``name`` (of each row the small ones as one entry), sorted by the worst drop
+    of any candidate in ``rows``. Raises ``KeyError`` for an unknown group.
     """
     worst: dict[str, float] = {}
     for row in rows:

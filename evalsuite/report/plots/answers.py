@@ -92,7 +92,7 @@ def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
 def slot_timeline(uses: Sequence[SlotUse], ax: Axes) -> None:
     """Draw the requests in flight of every model over the busy time of a run on ``ax``.
 
-    Dotted lines mark pauses that were cut out. The horizontal axis is in hours, for runs of up to two hours in minutes.
+    Dotted lines mark pauses that were cut out. The horizontal axis is in hours, up to about two busy hours in minutes.
     """
     scale, unit = (60.0, "minutes") if not uses or uses[0].seconds[-1] <= SHORT_SECONDS else (3600.0, "hours")
     for number, use in enumerate(uses):

@@ -92,8 +92,8 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
     """Draw the changes of models (columns) and values of the group ``name`` (rows) on ``ax`` in standard errors: orange
     for a drop, purple for a gain.
 
-    ``rows`` are comparisons of one task. Values without a standard error stay empty. Bold numbers are significant after
-    Holm's correction.
+    ``rows`` are comparisons of one task. Changes without a standard error above 0 stay empty, unless they are 0. Bold
+    numbers are significant after Holm's correction.
     """
     shown = [row for row in rows if row.paired is not None]
     values = strata_by_drop(shown, name)

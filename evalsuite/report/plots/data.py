@@ -127,11 +127,11 @@ def lengths(table: RunTable, task: str) -> LengthDistribution | None:
 
 
 def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = None) -> BudgetCurve | None:
-    """Compute every model's score on a task at token ``budgets``; None takes powers of two from the shortest answers to
-    the longest.
+    """Compute every model's score on a task at token ``budgets``; None takes the powers of two that span the lengths
+    of all models' answers, but for the shortest 1 %.
 
     Models with an unknown length or value are left out, and tasks of several replies, of which only the last length is
-    known. Returns None when no model is left.
+    known, or of an adapter that is not installed. Returns None when no model is left.
     """
     rows = _rows_with_lengths(table, task)
     if rows.empty:

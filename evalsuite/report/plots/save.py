@@ -35,7 +35,8 @@ class Picture:
 
 def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[Picture, ...]:
     """Write every plot that the report has data for as PNG into ``folder`` (created), with ``svg`` also as SVG; returns
-    them in order. Other files in the folder stay.
+    them in order. Scores are drawn only where nothing is compared, a group of one shown value is not drawn. Other
+    files in the folder stay; without ``svg`` older SVG files of these plots are removed.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
@@ -168,7 +169,7 @@ def length_figure(table: RunTable, distribution: LengthDistribution) -> Figure:
 
 
 def budget_figure(table: RunTable, task: str) -> Figure:
-    """Draw the scores of all models on one task at smaller token budgets as a new figure."""
+    """Draw the scores of all models with known lengths on one task at smaller token budgets as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     answers.budget_curve(table, task, figure.add_subplot())
     _one_legend(figure)
@@ -193,8 +194,8 @@ def _one_legend(figure: Figure) -> None:
 
 
 def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
-    """Write a figure as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``, which takes as long again. The
-    figure's layout is fixed.
+    """Write a figure as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``. The figure is laid out once and
+    loses its layout engine.
 
     Without ``svg`` an SVG file of an earlier report is removed: it would show other numbers than its neighbour.
     """

@@ -162,11 +162,11 @@ def card_reports(suite: SuiteComparison | None, cards: Sequence[Card]) -> tuple[
 
 
 def check(card: Card, match: Match) -> CardCheck:
-    """Compare one measured cell with its published score: difference, its interval with both sampling errors, and the
-    result: "reproduced" when the difference is within it, else "not reproduced".
+    """Compare one measured cell with its published score: difference, its interval with both sampling errors and that
+    of rounding, and the result: "reproduced" when the interval holds 0, else "not reproduced".
 
-    Known differences of protocol make it "not comparable", a cell without a score "incomplete", with None for the
-    numbers.
+    Known differences of protocol make it "not comparable", a cell without a score "incomplete", with None for all
+    numbers but the published one.
     """
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
@@ -183,8 +183,8 @@ def check(card: Card, match: Match) -> CardCheck:
 
 
 def grims(card: Card) -> list[Grim]:
-    """Test which numbers of passes could give a row's published scores as rounded fractions of whole right answers
-    (GRIM).
+    """Test which numbers of passes, of those in ``REPEATS`` (1 to 16), could give a row's published scores as rounded
+    fractions of whole right answers (GRIM).
 
     Only rows with scores whose number of scored answers is stated by the card or by the benchmark's own card; one
     result for each row and possible number.
@@ -269,7 +269,7 @@ def _protocol(card: Card, match: Match) -> tuple[tuple[str, ...], tuple[str, ...
 
 def _publishers_variance(card: Card, match: Match) -> float:
     """Return the sampling variance of the published score, a fraction squared: of one pass over the counted (else
-    measured) items, divided by the card's stated repeats.
+    measured) items, divided by the card's repeats where it states a number.
     """
     counts = card.counts(match.score.cell.task, match.column)
     n = sum(total for _, total in counts.values()) or max(match.score.items, 1)
@@ -293,7 +293,8 @@ def _exact(card: Card, task: str, column: str, score: float) -> tuple[float, boo
     """Return (the score from published counts, True) when the card has counts for this task and column, else
     (``score``, False).
 
-    Both scores are fractions of 1. ``column`` is the key of a column of the card; counts are summed over all groups.
+    Both scores are fractions of 1. ``column`` is the key of a column of the card; counts are summed over the values
+    of the first group that has them.
     """
     counts = card.counts(task, column)
     if not counts:

@@ -21,7 +21,8 @@ class Match:
 
 
 def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None = None) -> tuple[Card, ...]:
-    """Return the card ``name``, or without a name (None) every card with a published score of a measured cell.
+    """Return the card ``name`` (or in the file of that path), or without a name (None) every card with a published
+    score of one of the cells.
 
     ``config_dir`` is the user's folder of settings. Raises ``BadInput`` for an unknown or unreadable card, and for a
     named one that publishes no score of these cells.
@@ -38,8 +39,8 @@ def cards_for(suite: SuiteComparison, name: str | None, config_dir: str | None =
 
 
 def matches(suite: SuiteComparison, card: Card) -> list[Match]:
-    """Return the measured cells whose checkpoint (of imported answers: the model's name) and task have a score on the
-    card, with its column and score; demo models never match.
+    """Return the cells, incomplete ones included, whose checkpoint (where none is known: the model's name) and task
+    have a score on the card, with its column and score; demo models never match.
     """
     matched: list[Match] = []
     for score in suite.scores:
