@@ -35,11 +35,11 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "R
         config_dir: Folder with the user's own groups (``model/``, ``task/`` ...), searched before the shipped ones.
 
     Returns:
-        The settings of a run, every default filled in.
+        The settings of a run, every default filled in. ``models`` is empty where no model is chosen.
 
     Raises:
-        BadInput: An override names what does not exist, a value has the wrong type, is missing or out of range, or no
-            task is chosen.
+        BadInput: An override names what does not exist, a value has the wrong type, is missing or out of range, no task
+            is chosen, or a file or ``config_dir`` is wrong.
     """
     from evalsuite.config import compose
 

@@ -49,7 +49,8 @@ def arm_identity(name: str) -> dict[str, str]:
 
 
 def draw_seed(seed: int, identity: Mapping[str, object]) -> int:
-    """The seed from which the seeds of a cell's requests are drawn: the run's ``seed``, but another for second arms.
+    """The seed from which the seeds of a cell's requests are drawn: the run's ``seed``, for second arms a number of 32
+    bits derived from it.
 
     ``identity``: the cell's, which has ``draw`` in a second arm. Prompts never depend on it: an adapter's own seed
     (orders of options) is the run's in both arms.

@@ -12,19 +12,27 @@ _QUERY = re.compile(r"(?<=//)([^\s?#'\"]+)[?#]\S*?(?=[)\]'\",:]*(?:\s|$))")
 def shown_url(url: str) -> str:
     """``url`` without its query and fragment: a gateway's query may hold a key.
 
-    User and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` for no URL.
+    User and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` where ``urllib``
+    cannot split it (a bracket of an IPv6 address that is not closed); other texts are not checked.
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 def shown_urls(message: str) -> str:
-    """A message with ``***`` in the place of user, password, query and fragment of every address in it."""
+    """A message in which user and password of the addresses become ``***@``, and query with fragment ``?***``.
+
+    User and password: what is between ``//`` and the last ``@`` before a blank, a quote, ``?`` or ``#``. A query ends
+    before a blank and the punctuation there.
+    """
     return _QUERY.sub(r"\1?***", _USER.sub("***@", message))
 
 
 def is_http_address(url: str) -> bool:
-    """Whether ``url`` begins with ``http://`` or ``https://`` and names a host, and a port of 1 to 65535 or none."""
+    """Whether ``url`` has the scheme ``http`` or ``https``, a host, and a port of 1 to 65535 or none.
+
+    As ``urllib`` splits it: in any case of letters, blanks at the beginning left out.
+    """
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

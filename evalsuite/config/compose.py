@@ -59,8 +59,9 @@ def load_settings(
     """The settings of a command that is composed from ``run.yaml``, every default filled in, checked.
 
     ``config_dir``: the user's folder, None: only shipped files; ``command``: the name by which it is checked what must
-    and may be set; ``models`` (key -> settings) are added to the chosen ones. Raises ``BadInput`` for what is unknown,
-    missing, of a wrong type or out of range.
+    and may be set; ``models`` (key -> settings as a file of ``model/`` states them, ``server`` being the name of a
+    dialect) are added to the chosen ones. Raises ``BadInput`` for what is unknown, missing, of a wrong type or out of
+    range.
     """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
     listed = [as_list(override, "file", "varies") for override in overrides]
@@ -93,10 +94,12 @@ def load_report(overrides: Sequence[str], config_dir: str | None = None, command
 
 @_shown_urls()
 def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
-    """The jobs of ``-m``: every combination of the comma-separated values, each as a list of overrides; the values of
-    the last key change fastest, and without several values there is one job.
+    """The jobs of ``-m``: every combination of the values of all keys, each as a list of overrides; the values of the
+    last key change fastest, and without several values there is one job.
 
-    Raises ``BadInput`` for what cannot be parsed.
+    Several values of a key are comma-separated, or those of ``range()``, ``choice()`` and ``glob()``; of a key that is
+    given twice the last override counts. Raises ``BadInput`` for what cannot be parsed, ``interval()``, and a wrong
+    folder.
     """
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
@@ -109,7 +112,7 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
 
 
 def _sweep_values(item: Override) -> list[str]:
-    """``KEY=VALUE`` once for each value that ``-m`` gives the key, or once for a single value.
+    """``KEY=VALUE`` once for each value that a parsed override gives its key under ``-m``, once for a single value.
 
     Raises ``BadInput`` for a sweep without a list of values (``interval()``).
     """
@@ -127,21 +130,24 @@ def as_key(override: str) -> str:
 
 
 def is_text(override: str) -> bool:
-    """Whether an override of ``run`` must not be parsed by Hydra: its value is taken literally, or is a secret."""
+    """Whether an override of ``run`` is kept from Hydra's parser in a sweep: its key is a plain text at the top of the
+    settings (``name``, ``run_id`` ...) or ``data.root``, or has a part ``headers``, whose values are secret."""
     key = override.partition("=")[0]
     return is_secret(key) or key in config_source("run", Run, _RUN_GROUPS, None).texts
 
 
 def main_folder(config_dir: str | None) -> Path:
-    """The folder that Hydra starts from: the user's, else the shipped ``conf``. Raises ``BadInput`` if the user's does
-    not exist or holds a ``run.yaml`` or ``report.yaml``.
+    """The folder that Hydra starts from: the user's, else (None) the shipped ``conf``. Raises ``BadInput`` if the
+    user's does not exist or holds a ``run.yaml`` or ``report.yaml``.
     """
     return config_source("run", Run, (), config_dir).folders[0]
 
 
 @cache
 def register(schema: type = Run) -> None:
-    """Register the dataclass ``schema`` and our readers of files with Hydra; calling it again changes nothing."""
+    """Register the dataclass ``schema`` (as ``run_schema`` or ``report_schema``) and our readers of files with Hydra;
+    a second call with the same schema does nothing.
+    """
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
     for plugin in (TypedFiles, SearchPath):
         Plugins.instance().register(plugin)
@@ -150,7 +156,8 @@ def register(schema: type = Run) -> None:
 def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -> tuple[Any, dict[str, set[str]]]:
     """Compose files, overrides and given models: (an instance of the schema, group -> chosen names).
 
-    Raises ``BadInput`` for all that is wrong or missing.
+    The groups are ``model``, ``task`` and ``sampling``. Raises ``BadInput`` for what is unknown, missing or of a wrong
+    type; values are not checked further.
     """
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
@@ -195,8 +202,8 @@ def _kind_of(source: ConfigSource, key: str) -> Kind:
 
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
-    """Whether the value of an override is taken as it stands, whatever characters it has: the schema states a text for
-    it, or it is a ``base_url`` and no list.
+    """Whether the value of an override is kept from Hydra's parser, whatever characters it has: the schema states a
+    text for its key (not for a group of files or ``config_dir``), or the key ends in ``.base_url`` and it is no list.
     """
     key, equals, value = override.partition("=")
     if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query
@@ -205,7 +212,10 @@ def _is_literal(source: ConfigSource, override: str) -> bool:
 
 
 def _literal(override: str) -> Override:
-    """The parsed override that sets a text as it stands (without quotes around it); ``null`` sets None."""
+    """The override ``KEY=TEXT`` as Hydra's object that sets ``TEXT`` without quotes around it; ``null`` sets None.
+
+    Below ``models.`` and ``tasks.`` backslashes before special characters go, too, where there are no quotes.
+    """
     key, _, text = override.partition("=")
     plain = unquoted(text)
     if plain == text and key.startswith(tuple(f"{dictionary}." for dictionary in MULTI.values())):
@@ -220,7 +230,10 @@ def _is_group(source: ConfigSource, item: Override) -> bool:
 
 
 def _check_choice(source: ConfigSource, item: Override) -> None:
-    """Raise ``BadInput`` unless an override chooses files of its group by name; Hydra's own keys are not checked."""
+    """Raise ``BadInput`` unless an override chooses files of its group by names that ``hints.check_names`` accepts.
+
+    Hydra's own keys are not checked; an empty list passes.
+    """
     group, line = item.key_or_group, str(item.input_line)
     if re.split(r"[./]", group)[0] == "hydra":
         return
@@ -239,9 +252,10 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
 
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
-    """Set (or with ``~`` delete) the value of one override in ``cfg``, in place. Raises ``BadInput``.
+    """Set (or with ``~`` delete) the value of one override in ``cfg``, in place; a mapping is merged into the one that
+    is there. Raises ``BadInput``.
 
-    ``+`` works only where the schema holds a free dictionary, so that a typo is never a new setting.
+    ``+`` and ``~`` work only where the schema holds a free dictionary, so that a typo is never a new setting.
     """
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)

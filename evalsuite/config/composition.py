@@ -22,7 +22,8 @@ def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, s
     """(group -> chosen names, the composed files) for the overrides ``choices``, each of which chooses files.
 
     The names are those of models, tasks and samplings; the files become one configuration that takes no further keys.
-    Raises ``BadInput`` for what Hydra refuses, naming the file where it is known.
+    Raises ``BadInput`` for what Hydra refuses and for a file that is wrong or cannot be read, naming the file where it
+    is known.
     """
     with initialize_config_dir(str(source.folders[0]), job_name="evalsuite", version_base="1.3"):
         try:
@@ -63,8 +64,11 @@ def _files(source: ConfigSource, choices: list[str], *, hydras_own: bool) -> tup
 
 
 def _file_fault(source: ConfigSource, error: Exception) -> BadInput:
-    """Return the error for a fault that Hydra found: where it names the file, file and line (if the key stands there
-    once), the key, and the keys that exist or what is wrong with its value; else what Hydra states."""
+    """Return the error for a fault that Hydra found, an exception of Hydra or OmegaConf.
+
+    Where the fault is a key in a file that is named: the file, the line (if one line begins with the key), and the keys
+    that exist or what is wrong with the value. Else the override that chooses nothing, or the first line of the text.
+    """
     cause = error.__cause__ or error.__context__
     within = re.match(r"In '([^']+)'", str(error))
     if within and isinstance(cause, OmegaConfBaseException):
@@ -81,7 +85,8 @@ def _file_fault(source: ConfigSource, error: Exception) -> BadInput:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error of Hydra or OmegaConf, with what to give where a value has the wrong type."""
+    """The first line of an error of Hydra or OmegaConf without its last full stop, with what to give where a value is
+    no number or truth value; the name of the error's class where it has no text."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")
     kind = re.search(r"could not be converted to (\w+)$|is not a valid (\w+)", text)

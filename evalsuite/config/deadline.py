@@ -33,7 +33,11 @@ class Window:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of ``3h50m``, ``90m``, ``1d``, ``30s``; None if ``text`` is no duration, or one of centuries."""
+    """Seconds of a duration: whole numbers of ``d``, ``h``, ``m``, ``s`` in this order, such as ``3h50m`` or ``90m``.
+
+    None for any other text (blanks around it do not matter), and for a part of more than 5 (``d``), 7 (``h``) or 9
+    digits. ``0s`` is 0.
+    """
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
         return None
@@ -42,7 +46,11 @@ def duration(text: str) -> float | None:
 
 
 def point_in_time(text: str) -> datetime | None:
-    """A UTC time such as ``2026-11-21T04:00Z`` (without an offset it is taken as UTC); None if ``text`` is none."""
+    """The time that a text such as ``2026-11-21T04:00Z`` states (as ``datetime.fromisoformat`` reads it), in UTC.
+
+    Without an offset it is taken as UTC, a date alone as its midnight. None where the text states none, or one outside
+    the years 1 to 9999.
+    """
     try:
         time_ = datetime.fromisoformat(text.strip())
         return time_.replace(tzinfo=UTC) if time_.tzinfo is None else time_.astimezone(UTC)
@@ -56,19 +64,20 @@ def open_window(
     environ: Mapping[str, str] | None = None,
     clock: float | None = None,
 ) -> Window:
-    """The window that ``engine.deadline`` describes, which begins now.
+    """The window that ``engine.deadline`` describes.
 
     Args:
-        deadline: A duration, a UTC time, or ``slurm``.
-        now: The present time; None: that of the machine's clock.
+        deadline: A duration from ``now``, a point in time (``point_in_time``), or ``slurm``: a minute before the end of
+            this SLURM job.
+        now: The present time, with a time zone; None: that of the machine's clock.
         environ: The environment variables; None: those of the process.
         clock: The present ``time.monotonic()``; None: read here.
 
     Returns:
-        When the window closes, and its whole length where that is known.
+        When the window closes, and its whole length where that is known (of a SLURM job from the job's start).
 
     Raises:
-        BadInput: ``deadline`` is none of the three, is a time that has passed, or is ``slurm`` outside a SLURM job or
+        BadInput: ``deadline`` is none of the three, does not end after ``now``, or is ``slurm`` outside a SLURM job or
             where nothing states the job's end.
     """
     now = now or datetime.now(UTC)
@@ -96,7 +105,9 @@ def unreadable(deadline: str) -> str:
 
 
 def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
-    """(end, seconds of the whole window) of this SLURM job, both less a reserve; None: its start is not known.
+    """(end, seconds from the job's start to it) of the window of this SLURM job; the end is 60 s before the job's own.
+
+    The seconds are None where the start is not known.
 
     The job's own environment is read first (SLURM 22.05 and later), then SLURM's commands are called. Raises
     ``BadInput`` outside a SLURM job, and where nothing states its end.
@@ -127,7 +138,7 @@ def _epoch(text: str | None) -> datetime | None:
 
 
 def _scontrol(job: str) -> datetime | None:
-    """The end of a job by ``scontrol show job`` (local time there) in UTC; None where it states none
+    """The end of a job by ``scontrol show job`` (read as this machine's local time) in UTC; None where it states none
     or cannot be called.
     """
     match = re.search(r"\bEndTime=(\S+)", _output("scontrol", "show", "job", "-o", job))

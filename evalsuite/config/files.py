@@ -41,14 +41,14 @@ class ConfigSource:
 
     @property
     def texts(self) -> frozenset[str]:
-        """Dotted keys whose values are taken literally, whatever characters they have: plain texts at
-        the top, and ``data.root``.
+        """Dotted keys whose values a sweep keeps from Hydra's parser: plain texts at the top of the schema (groups of
+        files and ``config_dir`` aside), and ``data.root``.
         """
         plain = {field.name for field in fields(self.schema) if field.type in (str, str | None)}
         return frozenset(plain - {*self.groups, "config_dir"} | {"data.root"})
 
     def options(self, group: str) -> list[str]:
-        """Names of all files of a group in all folders, sorted."""
+        """Names (without ``.yaml``) of the ``*.yaml`` of a group in all folders, sorted, each once."""
         return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
 
     def file(self, config_path: str) -> Path:
@@ -76,10 +76,11 @@ def stored_path(config_path: str) -> str:
 
 
 def config_source(primary: str, schema: type, groups: tuple[str, ...], config_dir: str | None) -> ConfigSource:
-    """The files that one command is composed from; the arguments are those of ``ConfigSource``, ``config_dir`` the
-    user's folder (None: only the shipped one).
+    """The files that one command is composed from.
 
-    Raises ``BadInput`` if the user's folder does not exist or holds a primary file.
+    ``primary``: name of the primary file (``run``, ``report``); ``schema``: the dataclass that types it; ``groups``:
+    what the command line can choose from; ``config_dir``: the user's folder (None: only the shipped one). Raises
+    ``BadInput`` if the user's folder does not exist or holds a ``run.yaml`` or ``report.yaml``.
     """
     where = folders(config_dir)
     for name in ("run.yaml", "report.yaml"):
@@ -91,7 +92,7 @@ def config_source(primary: str, schema: type, groups: tuple[str, ...], config_di
 def folders(config_dir: str | None) -> tuple[Path, ...]:
     """Folders that are searched, in order: the user's, if one is given, then the shipped one.
 
-    Raises ``BadInput`` if the user's does not exist.
+    Raises ``BadInput`` if the user's is no folder.
     """
     shipped = paths.shipped("conf")
     if config_dir is None:
@@ -103,10 +104,10 @@ def folders(config_dir: str | None) -> tuple[Path, ...]:
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; empty for an empty file.
+    """The mapping in a YAML file; empty for an empty file or ``null``.
 
-    Raises ``BadInput``, naming the file and the line, for invalid YAML, a key that is there twice, another value, or a
-    file that cannot be read.
+    Raises ``BadInput``, naming the file and, where it is known, the line, for invalid YAML, a key that is written twice
+    in one mapping, any other value, or a file that cannot be read.
     """
     import yaml
 
@@ -127,8 +128,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 @contextmanager
 def yaml_faults(file: Path) -> Iterator[None]:
-    """A ``with`` block that reads the YAML file ``file``: what it raises for the file's content becomes ``BadInput``,
-    which names file and line."""
+    """For a ``with`` block that reads the YAML file ``file``: what PyYAML and the file system raise in it becomes
+    ``BadInput``, which names the file and, where it is known, the line.
+
+    So do ``ValueError``, ``TypeError``, ``LookupError``, ``AttributeError`` and ``RecursionError``, which odd values
+    cause.
+    """
     import yaml
 
     try:
@@ -147,8 +152,11 @@ def yaml_faults(file: Path) -> Iterator[None]:
 
 
 def _refuse_doubles(node: Any, checked: dict[int, bool]) -> None:
-    """Raise ``MarkedYAMLError`` for a mapping at or below a YAML node that has a plain key twice, and
-    ``RecursionError`` for a node that holds itself; ``checked``: id of a node -> whether all of it was checked."""
+    """Raise ``MarkedYAMLError`` for a mapping at or below a YAML node that has a scalar key other than ``<<`` written
+    twice, and ``RecursionError`` for a node that holds itself.
+
+    Below means in values, not in keys. ``checked``, filled in: id of a node -> whether all of it was checked.
+    """
     import yaml
 
     if not checked.setdefault(id(node), False):
@@ -166,11 +174,12 @@ def _refuse_doubles(node: Any, checked: dict[int, bool]) -> None:
 
 
 def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group (``model``, ``task``, ``sampling``) -> names that were chosen, from the (file, package)
-    pairs of all groups.
+    """Group (``model``, ``task``, ``sampling``) -> keys of the files that were chosen, from all (configuration such as
+    ``model/fp8``, package) pairs.
 
-    Sets are empty for groups without a choice. Raises ``BadInput`` for a file whose header states another package than
-    its group and name.
+    Sets are empty for groups without a choice. Raises ``BadInput`` for a file of ``source.groups`` whose header states
+    another package than its place: ``models.NAME``, ``tasks.NAME``, none for a suite and ``judge/later``, else the
+    group.
     """
     names: dict[str, set[str]] = {group: set() for group in (*MULTI, "sampling")}
     for config_path, package in listed:
@@ -189,8 +198,8 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
 
 
 def check_suite(source: ConfigSource, name: str) -> None:
-    """Raise ``BadInput`` unless the file of suite ``name`` has its header and states that name (Hydra
-    requires neither).
+    """Raise ``BadInput`` unless the file of suite ``name`` has the header ``# @package _global_`` and a line
+    ``suite: NAME`` (Hydra requires neither); ``OSError`` where it cannot be read.
     """
     file = source.file(f"suite/{name}")
     text = file.read_text("utf-8", "replace")
@@ -201,7 +210,9 @@ def check_suite(source: ConfigSource, name: str) -> None:
 
 
 def key_place(file: Path, key: str) -> str:
-    """``FILE, line N`` of the only line that sets ``key``; the file alone where there is none or more than one."""
+    """``FILE, line N`` of the only line that begins with ``KEY:`` (at any depth, in quotes or not); the file alone
+    where there is none or more than one, or no file.
+    """
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     hits = [number for number, line in enumerate(lines, 1) if re.match(rf"\s*['\"]?{re.escape(key)}['\"]?\s*:", line)]
     return f"{file}, line {hits[0]}" if len(hits) == 1 else str(file)
@@ -221,7 +232,7 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
     """Return the error for a key that does not exist below ``parents`` (parts of a dotted key), whose
     keys are ``names``.
 
-    It names what to write instead, or the keys that exist.
+    It names what to write instead, or the keys or files that exist.
     """
     group = {dictionary: group for group, dictionary in MULTI.items()}.get(".".join(parents))
     if group in source.groups:
@@ -243,7 +254,9 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
 
 
 def missing_values(source: ConfigSource, keys: Iterable[str]) -> BadInput:
-    """Return the error for dotted ``keys`` whose values no file gives: one line each, with what to add and where."""
+    """Return the error for dotted ``keys`` whose values no file gives: one line each, sorted, with what to give, and
+    for a chosen model or task the file to which it can be added.
+    """
     groups = {dictionary: group for group, dictionary in MULTI.items()}
     problems = []
     for key in sorted(keys):

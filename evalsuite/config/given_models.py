@@ -13,9 +13,11 @@ GivenModels = Mapping[str, Mapping[str, Any]]
 
 
 def add_models(source: ConfigSource, cfg: DictConfig, models: GivenModels) -> None:
-    """Add models to the composed configuration ``cfg``, in place; their texts are never references to other values.
+    """Add models to the composed configuration ``cfg``, in place, over those of the same key; ``${`` in their texts is
+    broken up, so that it is no reference to another value.
 
-    ``source``: the files, of which the one of each model's server dialect is read.
+    ``models``: key -> settings of ``models.KEY``, with ``server``, the name of a dialect, whose file in ``source`` is
+    read. Raises ``BadInput`` where that cannot be read.
     """
     for name, content in models.items():
         server = read_yaml(source.file(f"server/{content['server']}"))

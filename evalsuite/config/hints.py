@@ -45,10 +45,10 @@ _KEYS = ("api_key", "apikey", "key", "token", "openai_api_key", "hf_token")
 
 
 def key_hint(error: BadInput, override: str, composed: Mapping[str, Any]) -> BadInput:
-    """Return the error for one override, with the lines that work in its place where they are known.
+    """Return the error for one override, with lines to write in its place where they are known.
 
     ``error``: what was raised for it, returned unchanged where no line is known; ``composed``: the settings without it,
-    as plain values.
+    as plain values. For a key whose name is that of a secret, the message states where a secret is put.
     """
     key, _, value = override.lstrip("+~").partition("=")
     if "is not a ListConfig" in str(error):
@@ -71,8 +71,8 @@ def key_hint(error: BadInput, override: str, composed: Mapping[str, Any]) -> Bad
 
 
 def secret_hint(key: str, models: Sequence[str]) -> str:
-    """A message on where to put a secret, if ``key`` is the name of one; else empty. ``models``:
-    names for the example.
+    """A message on where to put a secret, if the last part of the dotted ``key`` is a name of one (``api_key``,
+    ``token`` ...); else empty. ``models``: the first is named in the example.
     """
     if key.rpartition(".")[2].lower().replace("-", "_") not in _KEYS:
         return ""
@@ -86,10 +86,13 @@ def secret_hint(key: str, models: Sequence[str]) -> str:
 def working_lines(
     key: str, value: str, models: Sequence[str], tasks: Sequence[str], composed: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """``KEY=VALUE`` at the places where the last parts of ``key`` (or its alias) exist; empty where there are none.
+    """Words ``KEY=VALUE``, quoted for a shell, at the places where a setting of this name exists; empty where none
+    does.
 
-    For the chosen ``models`` and ``tasks``, two at most; ``composed``: the settings as plain values,
-    for tasks' options.
+    The name is the first part of ``key`` (after ``models.NAME.`` or ``tasks.NAME.``) or what it is an alias of; the
+    parts after it are kept unchecked. One word for a setting of the run, else one for each of the first two ``models``
+    or ``tasks`` (``NAME`` without any), or for each task that has an option of that name in ``composed``, the settings
+    as plain values.
     """
     owner, _, rest = key.partition(".")
     name, _, inner = rest.partition(".")
@@ -126,7 +129,9 @@ _COMMANDS = {
 
 
 def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
-    """The command line that works for ``words``, whose first is no command of ``known``; empty where none is likely."""
+    """The command line that ``words`` probably mean, whose first (there must be one) is no command of ``known``; empty
+    where none is likely.
+    """
     first, rest = words[0], list(words[1:])
     if "=" in first:
         return " ".join(["evalsuite", "run", *map(quoted, words)])
@@ -136,7 +141,10 @@ def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
 
 
 def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
-    """A message with the setting to write in the place of ``--flag value``; ``words`` is the whole command line."""
+    """A message with the setting to write in the place of ``--flag value``; for the name of a secret, where to put it.
+
+    ``flag`` has its dashes, ``value`` may be empty; ``words``: the whole command line, which names models and tasks.
+    """
     key = flag.lstrip("-").replace("-", "_")
     chosen = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     models, tasks = (chosen.get(group, "").strip("[]").split(",") for group in ("model", "task"))
@@ -150,9 +158,10 @@ def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
 
 
 def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
-    """Raise ``BadInput`` with the line that works for an override that is no ``KEY=VALUE``, or a list cut by the shell.
+    """Raise ``BadInput`` with what to write for an override that is no ``KEY=VALUE``, or a list cut by the shell.
 
-    Also for ``models=``, ``tasks=`` and groups without a name. A word for which no line is known passes.
+    Also for ``models=`` and ``tasks=`` (unless the value begins with ``{``) and groups without a name. A word for which
+    nothing is known, or that begins with ``~``, passes.
     """
     for number, word in enumerate(overrides):
         key, equals, value = word.partition("=")
@@ -176,9 +185,10 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
 
 
 def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
-    """Raise ``BadInput`` unless the names chosen for a group are files of it, or tasks of lm-eval, with unequal keys.
+    """Raise ``BadInput`` unless the names chosen for a group are files of it, with unequal keys.
 
-    A suite's file must also have its header and its name. ``line``: the override, for the message.
+    For ``task`` any ``lm_eval:NAME`` passes; a suite's file must also have its header and its name. ``line``: the
+    override, for the message.
     """
     keys = [config_key(name) for name in names]
     if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:
@@ -195,8 +205,8 @@ def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str
 
 
 def other_group(source: ConfigSource, group: str, name: str) -> str:
-    """A sentence on what to write for ``name``, which is no file of ``group``: the group that has it,
-    or how to add one.
+    """A sentence on what to write for ``name``, which is no file of ``group``: the group that has it, how to set a
+    single value of ``sampling``, or how to add a file of one's own.
     """
     for other in source.groups:
         if other != group and name in source.options(other):
@@ -221,7 +231,7 @@ def newest_run(results: Path) -> str:
 
 
 def quoted(line: str) -> str:
-    """A word of a command line as it is typed: in single quotes if a shell would change or split it."""
+    """A word of a command line as ``shlex.quote`` writes it: in single quotes unless no character of it needs them."""
     return shlex.quote(line)
 
 
@@ -254,7 +264,7 @@ def _names(schema: type) -> list[str]:
 
 
 def _places() -> dict[str, str]:
-    """Name of a setting -> its dotted key, with TASK and MODEL for the names."""
+    """Name of a setting -> its dotted key, with TASK and MODEL for the names; of several places the preferred one."""
     known: dict[str, str] = {}
     for schema, prefix in _PLACES:
         for name in _names(schema):

@@ -61,9 +61,11 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
 
 
 def shared_endpoint_problems(run: Run) -> Iterator[str]:
-    """Messages on models of different checkpoints at one address: they would be one server that answers twice.
+    """Messages on models of other checkpoints than the first model at the same address: they would be one server that
+    answers twice.
 
-    Models with a ``served_name`` of their own may share an address.
+    Addresses are compared as texts without a slash at the end. Models with a ``served_name`` of their own and those
+    at ``demo`` may share an address.
     """
     seen: dict[str, str] = {}
     for name, model in run.models.items():
@@ -92,7 +94,9 @@ def model_name_problems(key: str, name: str) -> Iterator[str]:
 
 
 def name_problems(key: str, name: str) -> Iterator[str]:
-    """A message if a name cannot become a folder's (letters, digits, ``._-``, at most 100); ``key``: its setting."""
+    """A message if a name cannot become a folder's: at most 100 of the letters A to Z, digits and ``._-``, of which a
+    letter or digit comes first. ``key``: the setting that holds it.
+    """
     if not NAME.fullmatch(name):
         yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"
 

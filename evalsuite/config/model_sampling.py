@@ -9,12 +9,14 @@ from evalsuite.config.settings import Run, Sampling
 
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
-    """Note in ``run``, in place, which sampling fields are set elsewhere than in files of ``sampling`` and ``model``,
-    and let precisions share what their baseline is sampled with.
+    """Note in ``run``, in place, which sampling fields have explicit values, and let precisions share what their
+    baseline is sampled with.
 
     ``source``: the configuration's files; ``overrides``: the command line; ``group``: the chosen file of
-    ``conf/sampling``. A model whose baseline is a checkpoint of the card is of the card, too; one that states no
-    sampling takes that of its baseline, whose name then stands in the origin.
+    ``conf/sampling``. Explicit are the fields of ``sampling`` that the command line names or that differ from that
+    file, and those of a model that the command line names as ``models.NAME.sampling.FIELD``. A model with a checkpoint
+    of the card among its baselines is of the card, too; one that states no sampling takes that of its nearest baseline
+    that does, whose name then stands in the origin.
     """
     keys = {override.partition("=")[0] for override in overrides}
     file = source.file(f"sampling/{group}")
@@ -35,9 +37,10 @@ def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], gr
 
 
 def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str, str, Sampling]]:
-    """Yield (key, checkpoint, sampling) of the baseline of model ``name``, of that one's baseline, and so on.
+    """Yield (key, checkpoint, sampling) of the baseline of model ``name`` (its own, else the run's), of that one's own
+    baseline, and so on.
 
-    Those that the run does not hold are read from their files; it ends at one that is in neither.
+    Those that the run does not hold are read from their files; it ends at one that is in neither, or comes again.
     """
     seen = {name}
     key = run.models[name].baseline or run.baseline
@@ -58,7 +61,8 @@ def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str,
 
 
 def _take(own: Sampling, chain: Sequence[tuple[str, str, Sampling]]) -> None:
-    """Fill in ``own`` in place the sampling of the nearest baseline of ``chain`` that states one, with its origin.
+    """Fill in ``own`` in place the sampling of the first baseline of ``chain`` that states one, and its origins as
+    ``SOURCE of KEY``; nothing where none does.
 
     ``chain``: (key, checkpoint, sampling) of each baseline. Fields that the command line set stay.
     """

@@ -55,9 +55,11 @@ class _Visitor(HydraOverrideVisitor):
 def parse(
     overrides: Sequence[str], kind_of: Callable[[str], Kind], loader: ConfigLoader | None = None
 ) -> list[Override]:
-    """Parse overrides by Hydra's grammar; their values get the types that ``kind_of`` states for their dotted keys.
+    """Parse overrides by Hydra's grammar, in their order; ``kind_of`` states the type of a dotted key (a ``Kind``).
 
-    ``loader``: Hydra's, needed only for ``glob()`` in a sweep. Raises ``BadInput``.
+    Plain words that Hydra would read as numbers, truth values or null become what ``schema_types.typed`` makes of them
+    for this type: numbers stay texts, which the schema converts later. ``loader``: Hydra's, needed only for ``glob()``
+    in a sweep. Raises ``BadInput`` for what is no override or cannot be read.
     """
     return [_parse(override, kind_of, loader) for override in overrides]
 
@@ -93,8 +95,8 @@ def _read(override: str) -> Override:
 
 
 def _resolved(value: Any, kind: Kind) -> Any:
-    """A parsed value (nested, too) in which plain words have the types of the schema; texts are
-    Hydra's ``QuotedString``.
+    """A parsed value in which each ``_Plain`` word (in lists, mappings and choices, too) is what ``typed`` makes of it;
+    where that is a text, a ``QuotedString`` of Hydra. Other values are unchanged.
     """
     if isinstance(value, _Plain):
         result = typed(value.text, value.guess, kind)
@@ -119,7 +121,10 @@ def _key(key: Any, kind: Kind) -> Any:
 
 
 def as_word(item: Override) -> str:
-    """A parsed override as a word ``KEY=VALUE`` that Hydra reads as the same value."""
+    """A parsed override as a word ``KEY=VALUE`` that Hydra reads as the same value (a ``~KEY`` as ``~KEY=null``).
+
+    Of a sweep only for a list of values, whose order is that of the list.
+    """
     key = str(item.input_line).partition("=")[0]
     value: Any = item._value
     values = value.list if item.value_type is ValueType.SIMPLE_CHOICE_SWEEP else [value]
@@ -137,8 +142,8 @@ def protected(override: str) -> str:
 
 
 def as_list(override: str, *names: str) -> str:
-    """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and the value neither empty nor a list yet;
-    else unchanged.
+    """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and the value neither empty nor a list yet
+    (it begins with ``[``); else unchanged. Quotes around the value are taken off before, those in it escaped.
     """
     key, _, value = override.partition("=")
     if key not in names or not value or value.startswith("["):
@@ -148,8 +153,8 @@ def as_list(override: str, *names: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """The text between quotes, in which a backslash may stand before the same quote; a text without
-    quotes unchanged.
+    """The text between the quotes that enclose ``value``, in which backslash and quote become the quote; a value
+    without such quotes unchanged.
     """
     if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
         return value

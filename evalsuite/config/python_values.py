@@ -17,7 +17,9 @@ _VALUES = ("null", "true", "false", "inf", "nan")
 
 
 def override_words(values: Mapping[str, Any]) -> list[str]:
-    """``KEY=VALUE`` for each dotted key of ``run`` and its Python value, quoted so that exactly this value is read."""
+    """``KEY=VALUE`` for each dotted key of ``run`` and its Python value, in their order, quoted so that this value is
+    read: no character of a text is lost, but references (``${...}``) in it are resolved.
+    """
     return [f"{key}={_word(key, value)}" for key, value in values.items()]
 
 
@@ -30,9 +32,11 @@ def _word(key: str, value: object) -> str:
 
 
 def as_text(value: object) -> str:
-    """A Python value in Hydra's grammar; texts are quoted where it would read something else, lists
-    and mappings nested.
+    """A Python value in Hydra's grammar; texts and paths are quoted where it would read something else, sequences
+    become lists, mappings and these are nested; of any other value it is ``str(value)``.
     """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, str):
         return value if _is_plain(value) else QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, Mapping):

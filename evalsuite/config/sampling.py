@@ -45,8 +45,8 @@ def model_sampling(run: Sampling, model: Model) -> Sampling:
     """The run's sampling as it holds for one model, as a copy.
 
     The run's values, if they are for any model (no ``checkpoints``) or the model states none; for a checkpoint of the
-    card, with the values that the model states over them; else exactly the model's own and the run's ``max_tokens``.
-    What the command line sets comes last.
+    card, with the values that the model states over them; else the model's own and, where it states none, the run's
+    ``max_tokens``. The fields of both that are ``explicit`` (set by the command line or a suite) come last.
     """
     own = model.sampling
     stated: dict[str, Any] = {**fields(own)}
@@ -63,7 +63,9 @@ def model_sampling(run: Sampling, model: Model) -> Sampling:
 
 
 def of_card(run: Sampling, checkpoint: str) -> bool:
-    """Whether the run's sampling is that of a card of this checkpoint: one of its ``checkpoints`` patterns matches."""
+    """Whether the run's sampling is that of a card of this checkpoint: one of its ``checkpoints`` patterns
+    (``fnmatch``, in which case counts) matches; False without patterns.
+    """
     return any(fnmatchcase(checkpoint, pattern) for pattern in run.checkpoints)
 
 

@@ -43,11 +43,13 @@ class Kind:
 
     @property
     def text_keys(self) -> bool:
-        """Whether this is a mapping whose keys are texts: a dataclass or ``dict[str, ...]``."""
+        """Whether it is a dataclass or a container with ``str`` first: ``dict[str, ...]``, and ``list[str]``, too."""
         return is_dataclass(self.type) or get_args(self.type)[:1] == (str,)
 
     def below(self, key: str) -> "Kind | None":
-        """The type of a key of this mapping; None if a dataclass has no such key, ``Any`` below anything else."""
+        """The type of the value at ``key``: a dataclass's field, or None if it has no such; the value type of a
+        ``dict`` for any key; ``Any`` below all else, plain values included.
+        """
         if is_dataclass(self.type):
             return _fields(cast("type", self.type)).get(key)
         arguments = get_args(self.type) if get_origin(self.type) is dict else ()
@@ -63,8 +65,10 @@ NAMES = Kind(str, optional=True)
 
 
 def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
-    """The type of the key at ``path`` (the parts of a dotted key) below the dataclass ``schema``;
-    None if there is none.
+    """The type of the key at ``path`` (the parts of a dotted key) below the dataclass ``schema``; None where a
+    dataclass has no such field.
+
+    Below free dictionaries and plain values every key exists, with the type of the dictionary's values, or ``Any``.
     """
     kind: Kind | None = Kind(schema)
     for part in path:
@@ -75,8 +79,10 @@ def kind_at(schema: Any, path: Sequence[str]) -> Kind | None:
 def typed(text: str, guess: Any, kind: Kind) -> Any:
     """The value of a word without quotes for a key of this kind: its ``text``, or ``guess``, what a parser made of it.
 
-    For a key of texts or numbers it is the text, which the schema converts later (the guess for hexadecimal, binary,
-    infinite and nan numbers). A guess of None stays None, but in a container of texts ``null`` is a text, too.
+    For a key of texts or numbers it is the text, which the schema converts later (for numbers the guess where the text
+    holds ``0x``, ``0b``, ``inf`` or ``nan``). For others it is the guess, but below ``as_written`` the text where the
+    guess is spelled in another way. A guess of None stays None; only as an element of a container of texts it is the
+    text, such as ``null``, unless that is empty or ``~``.
     """
     if guess is None:
         return text if kind.is_text and kind.element and text not in ("", "~") else None
@@ -86,10 +92,11 @@ def typed(text: str, guess: Any, kind: Kind) -> Any:
 
 
 def element_problems(value: Any, hint: Any, key: str = "") -> Iterator[str]:
-    """Messages on texts in lists and mappings of ``value`` that are something else: OmegaConf takes any list for a
-    ``list[str]``.
+    """Messages on values in ``value``, also in its lists and mappings, that are no text where the schema states one:
+    OmegaConf takes any list for a ``list[str]``.
 
-    ``hint`` is the type that the schema states for ``value``, ``key`` its dotted key; empty: ``value`` is a schema.
+    ``value`` is an instance of a dataclass, or what the type ``hint`` states; ``key`` is its dotted key (empty for all
+    settings).
     """
     arguments = [part for part in get_args(hint) if part is not NoneType]
     if is_dataclass(value):
@@ -108,7 +115,7 @@ def element_problems(value: Any, hint: Any, key: str = "") -> Iterator[str]:
 
 
 def spelled(value: Any) -> str:
-    """A plain value in its one spelling as a word of YAML: ``true``, ``5``, ``0.1``, ``null``."""
+    """A plain value in one spelling: ``null`` for None, ``true`` or ``false``, else ``str(value)``."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

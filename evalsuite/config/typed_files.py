@@ -39,10 +39,11 @@ class TypedFiles(FileConfigSource):
         return super().is_config(stored_path(config_path))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file with the types of the schema; ``task/lm_eval:NAME`` is ``task/lm_eval`` with
-        that task of lm-eval.
+        """Read the file of a configuration such as ``model/fp8`` with the types of the schema; ``task/lm_eval:NAME`` is
+        ``task/lm_eval`` with that task of lm-eval.
 
-        Raises ``ConfigLoadError`` if there is no such file, ``BadInput`` for one that is not valid YAML.
+        Raises ``ConfigLoadError`` if there is no such file, ``BadInput`` for one that cannot be read, is not valid
+        YAML, or holds no mapping.
         """
         file = Path(self.path, self._normalize_file_name(stored_path(config_path)))
         if not file.is_file():
@@ -80,7 +81,8 @@ class SearchPath(SearchPathPlugin):
 
 
 def _kind_of(config_path: str, package: str | None) -> Kind:
-    """The type of a file's content: that of the key ``package`` of its header, else that of its group.
+    """The type of the content of a file such as ``model/fp8``: that of the key ``package`` of its header, else that of
+    its group; ``Server`` for files of ``server``, ``Report`` or ``Run`` for files in no group.
 
     ``ANYTHING`` where the schema states none.
     """
@@ -120,9 +122,8 @@ def _loader() -> Any:
 
 
 def _retag(node: yaml.Node, kind: Kind, loader: Any) -> None:
-    """Mark, in place, the plain words below a YAML node as texts where the schema's ``kind`` asks for it.
-
-    So are words that would lose letters by YAML's guess.
+    """Mark, in place, the plain words at or below a YAML node as texts where ``typed`` keeps their text for the
+    schema's ``kind``; so are the plain keys of mappings with text keys, and names in a ``defaults`` list.
     """
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -158,7 +159,7 @@ def _guess(node: yaml.ScalarNode, loader: Any) -> Any:
 
 
 def _retag_defaults(node: yaml.Node) -> None:
-    """Mark, in place, the names of files in a defaults list as texts; ``null`` stays, as it chooses none."""
+    """Mark, in place, the names of groups and files in a defaults list as texts; ``null`` stays, as it chooses none."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             key.tag = _TEXT

@@ -60,7 +60,8 @@ def check_run(run: Run, command: str = "run") -> None:
 
 
 def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence[str]) -> None:
-    """Raise ``BadInput`` with all that ``command`` lacks in ``run``, or that it does not take, one problem a line.
+    """Raise ``BadInput`` with what ``command`` lacks in ``run``, and with settings in it that ``command`` refuses (most
+    that are of no use to it pass), one problem a line.
 
     ``run`` with a task but no model passes: what it lacks is listed later. ``models`` and ``tasks`` are the names to
     choose from, for the messages.
@@ -113,8 +114,11 @@ def _probe(run: Run, models: Sequence[str]) -> Iterator[str]:
 
 
 def check_report(command: str, report: Report) -> None:
-    """Raise ``BadInput`` if the settings of a command over finished runs are wrong: keys that are not its own, no run
-    (``show`` and a ``report`` of a card need none) or an unknown one, values out of range, no data to read.
+    """Raise ``BadInput`` if the settings of a command over finished runs are wrong: a key of other commands, no run
+    (``show`` and a ``report`` of a card need none) or an unknown one (patterns with ``*`` of ``report`` and ``gate``
+    are not looked for), values out of range, or ``data=local`` without a folder.
+
+    Only some keys and values are checked; the first problem is raised, or several at once, one a line.
     """
     for key, commands in _ONLY.items():
         if getattr(report, key) is not None and command not in commands:

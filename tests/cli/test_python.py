@@ -154,5 +154,10 @@ def test_texts_are_taken_literally() -> None:
     assert run.file == odd
 
 
+def test_paths_in_lists_and_mappings_are_quoted_like_texts() -> None:
+    assert override_words({"file": [Path("a,b"), Path("x")]}) == ["file=['a,b',x]"]
+    assert as_text({"a": Path("x}")}) == "{a:'x}'}"
+
+
 def evalsuite_models() -> list[str]:
     return sorted(file.stem for file in (shipped("conf") / "model").glob("*.yaml"))
