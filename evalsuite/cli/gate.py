@@ -52,11 +52,13 @@ def gate(settings: Report) -> Exit:
     """Compute the verdict on every candidate of the runs (or only ``model``), write it, print it, and return the worst
     as exit code (fail before undecided before pass).
 
-    Writes ``verdict.json`` and ``junit.xml`` into the report's folder, from which old ones are deleted first (with
-    ``gate=drift``: the verdict on a series of nights, in ``drift.json`` with charts). Returns ``DONE`` (pass),
-    ``FAIL``, ``UNDECIDED``, or, without a verdict, ``INCOMPLETE`` where samples are missing that were not allowed to.
-    Raises ``BadInput`` without margins, without anything to compare, for refused comparisons, and for a baseline that
-    is not what was published (``baseline_waiver="reason"`` goes on); ``StorageFailed`` where nothing can be written.
+    Writes ``verdict.json`` and ``junit.xml`` (with ``format=day0`` also ``day0.json``) into the report's folder, from
+    which old ones are deleted first; with ``gate=drift`` the verdict on a series of nights into ``drift.json``, with
+    ``junit.xml`` and a plot, over old ones. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, or, without a verdict,
+    ``INCOMPLETE`` where samples are missing that were not allowed to, or a score is withheld. Raises ``BadInput``
+    without margins, without anything to compare, for refused comparisons, for cells of a part of a task that was not
+    declared, for a baseline that is not what was published (``baseline_waiver="reason"`` goes on), and with
+    ``format=day0`` for several candidates; ``StorageFailed`` where nothing can be written.
     """
     margins = _margins(settings)
     if margins.drift:
@@ -92,14 +94,14 @@ def _judged(settings: Report, margins: Gate) -> _Judged:
     """Compute the verdict on all candidates and write it; deletes the report folder's old verdict first.
 
     Returns the exit code, the fields of the JSON document, and what is to be printed: ``INCOMPLETE`` with the reason,
-    and no verdict, where samples are missing. Raises ``BadInput`` as ``gate`` does.
+    and no verdict, where samples are missing or a score is withheld. Raises as ``gate`` does.
     """
     out = report_folder(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageFailed(f"cannot create {out}: {error.strerror or error}") from None
-    for name in (VERDICT, JUNIT):  # an old verdict must not stand where no new one was reached
+    for name in (VERDICT, JUNIT, DAY0):  # an old verdict must not stand where no new one was reached
         _remove(out / name)
     with open_inputs(settings) as inputs:
         suite = _compared(settings, margins, inputs)
@@ -174,7 +176,7 @@ def _compared(settings: Report, gate: Gate, inputs: ReportInputs) -> SuiteCompar
 
 
 def _incomplete_rows(suite: SuiteComparison, gate: Gate) -> list[str]:
-    """``task: reason`` for each comparison that decides but lacks samples; empty if all are complete.
+    """``task: reason`` for each comparison that decides but lacks samples or a score; empty if there is none.
 
     Raises ``BadInput`` if no deciding task is compared, for any refused comparison, and for cells of a deciding task
     that are of an undeclared part, or complete without being comparable.
@@ -211,7 +213,7 @@ def _check_extent(cell: TableCell) -> None:
 
 
 def _candidate_count(suite: SuiteComparison, inputs: ReportInputs) -> CandidateCount:
-    """The number of candidates among which this one was chosen.
+    """The number of candidates among which this one was chosen, with a note on why they could not be recorded, if so.
 
     With a baseline file, the candidates compared here are added to the record beside it and all on it are counted;
     else those of these runs that are compared with the same baselines (second arms of A/A runs excepted).
@@ -255,8 +257,9 @@ def _remove(path: Path) -> None:
 def _drift(settings: Report) -> tuple[Series, Path]:
     """(the series of nights with its verdict, the path of its ``drift.json``).
 
-    Writes that file, charts, ``junit.xml`` and a plot into ``out``, else into the last night's report folder. Raises
-    ``BadInput`` with ``limit=``, ``StorageFailed`` where nothing can be written.
+    Writes that file, ``junit.xml`` and a plot into ``out``, else into the last night's report folder. Raises
+    ``BadInput`` with ``limit=`` and as ``read_series`` (no ``baseline_run``, no such nights ...), ``StorageFailed``
+    where nothing can be written.
     """
     if settings.limit is not None:
         raise BadInput("limit= shows a part of one comparison; a series of nights has none")

@@ -64,6 +64,8 @@ _REMEDIES = {
 }
 """Number of an ``OSError`` -> what usually helps."""
 
+DECIDING = ("gate", "release", "probe")
+"""Commands whose exit code 0 is a result: a pass, or no alarm."""
 LISTING = ("show", "tasks")
 """Commands that list what there is, and use no setting of ``conf/`` for it."""
 
@@ -71,8 +73,9 @@ LISTING = ("show", "tasks")
 def main() -> NoReturn:
     """Entry point of ``evalsuite``: run the command of ``sys.argv`` and leave the process with its exit code.
 
-    Every error becomes one message on standard error and an ``Exit`` code; a bug leaves its traceback in a log file.
-    Ctrl-C (130), SIGTERM (143) and a closed standard output (0, for ``gate`` 70) end it without a message.
+    Every error becomes one message on standard error (with ``output=json`` also a document on standard output) and an
+    ``Exit`` code; a bug leaves its traceback in a log file. Ctrl-C (130), SIGTERM (143) and a closed standard output
+    (0; for ``gate``, ``release`` and ``probe`` 70) that end the command here add no message.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     _open_closed_streams()
@@ -143,10 +146,11 @@ def _os_error(error: OSError) -> str:
 
 
 def _output_closed() -> Exit:
-    """The exit code where the reader of the output has closed it: 0, but 70 (``BUG``) for ``gate``,
-    whose 0 is a verdict.
+    """The exit code where the reader of the output has closed it: 0, but 70 (``BUG``) for ``gate``, ``release`` and
+    ``probe`` without ``--help``, whose 0 is a result.
     """
-    return Exit.BUG if sys.argv[1:2] == ["gate"] and not {"-h", "--help"} & set(sys.argv) else Exit.DONE
+    decides = "".join(sys.argv[1:2]) in DECIDING and not {"-h", "--help"} & set(sys.argv)
+    return Exit.BUG if decides else Exit.DONE
 
 
 def _print_error(text: str) -> None:
@@ -161,11 +165,12 @@ def _print_error(text: str) -> None:
 
 
 def dispatch(argv: Sequence[str]) -> Exit:
-    """Run the command line ``argv`` (without the program's name) and return its exit code; prints
-    help and version, too.
+    """Run the command line ``argv`` (without the program's name) and return its exit code; prints help (also for no
+    words) and version, too.
 
-    A run with ``-m`` or ``launch=`` is handed to the sweep or the launcher. Raises ``EvalsuiteError`` for every
-    expected error, ``BadInput`` for an unknown command.
+    A run with ``-m``, or ``launch=`` other than ``here``, is handed to the sweep or the launcher. Raises
+    ``EvalsuiteError`` for every expected error, ``BadInput`` for an unknown command; ``SystemExit`` with the exit code
+    where a job of a sweep was stopped.
     """
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
@@ -276,7 +281,8 @@ def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> 
 def _defaults(command: str, arguments: Arguments) -> "Run | Report":
     """The default settings of ``show`` or ``tasks`` without composing files (Hydra would take half a second).
 
-    Any override means ``output=json``. Raises ``BadInput`` for a configuration folder that does not exist.
+    Any override means ``output=json``. Raises ``BadInput`` for a configuration folder that does not exist or holds a
+    ``run.yaml`` or ``report.yaml``.
     """
     from evalsuite.config.files import config_source
     from evalsuite.config.report_settings import Report

@@ -22,7 +22,8 @@ OTHERS = "sglang, vllm and llama_cpp take the thinking switch and top_k, too"
 
 
 def models_new(settings: Run) -> Exit:
-    """Write ``DIR/model/NAME.yaml`` (DIR is ``config_dir``, else ``mine``); each value has a comment on what states it.
+    """Write ``DIR/model/NAME.yaml`` (DIR is ``config_dir``, else ``mine``), with comments on what states the values,
+    and print its path and how to run it.
 
     Asks the server what it serves and reads the checkpoint's files, from the hub if need be; what cannot be reached is
     a comment. Returns ``DONE``. Raises ``BadInput`` without a name, with neither ``checkpoint=`` nor ``base_url=``, for
@@ -32,13 +33,13 @@ def models_new(settings: Run) -> Exit:
     name, checkpoint, url = settings.name, settings.checkpoint or "", settings.base_url
     if name is None or not (checkpoint or url):
         raise BadInput(USAGE)
+    problems = [*model_name_problems("model", name), *(address_problems("base_url", url) if url else ())]
+    if problems:
+        raise BadInput("\n".join(problems))
     if url and re.search(r"key|token|secret|sig|password", urlsplit(url).query, re.IGNORECASE):
         raise BadInput(
             "base_url=: its query seems to hold a key, which no file may hold: use EVALSUITE_API_KEY or headers"
         )
-    problems = [*model_name_problems("model", name), *(address_problems("base_url", url) if url else ())]
-    if problems:
-        raise BadInput("\n".join(problems))
     folder = Path(settings.config_dir or "mine")
     path = folder / "model" / f"{name}.yaml"
     if path.exists():

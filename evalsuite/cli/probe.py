@@ -11,7 +11,8 @@ from typing import Any
 
 from evalsuite.analysis.fidelity import DivergentToken, Probe, evaluate
 from evalsuite.config.compose import load_settings
-from evalsuite.config.settings import Model, Run
+from evalsuite.config.settings import DEMO, Model, Run
+from evalsuite.endpoint import environment
 from evalsuite.endpoint.client import Client
 from evalsuite.engine.embedded import serve_demo
 from evalsuite.engine.identity.preflight import close_all
@@ -30,14 +31,15 @@ from evalsuite.store.runs import TableCell, find_run, run_cells
 def probe(settings: Run) -> Exit:
     """Read stored answers of the baseline at each candidate's server and compare the distributions of their tokens.
 
-    The baseline's own reading is made once and kept below ``results_dir``. Writes ``probe/<candidate>.json`` into the
-    run of ``run_id``, else into that of the baseline (where that is a file: into ``results_dir/probe``), or ``to=FILE``
-    instead; prints the result.
+    The baseline's own reading is kept below ``results_dir`` and made again only if the baseline is among the models.
+    Writes ``probe/<candidate>.json`` into the run of ``run_id``, else into that of the baseline (where that is a file:
+    into ``results_dir/probe``), or ``to=FILE`` instead, in which the last of several candidates stays; prints the
+    result.
 
     Returns ``DONE`` without an alarm and where only the baseline was read, ``FAIL`` with an alarm, ``INCOMPLETE`` where
     nothing can be seen; of several candidates the worst (``FAIL`` before ``INCOMPLETE``). Raises ``BadInput`` for a
-    baseline without answers or one that was not read and is not served, ``EndpointUnusable`` for servers that cannot be
-    used.
+    baseline without answers or one that was not read and that no configuration names, and for an ``accepted=`` that is
+    no such file; ``EndpointUnusable`` for servers that cannot be used.
     """
     accepted = _accepted(settings.accepted)
     with ExitStack() as stack:
@@ -128,7 +130,7 @@ def _folder(settings: Run) -> Path:
     if settings.run_id is not None:
         return results / settings.run_id
     baseline = str(settings.baseline_run)
-    return find_run(baseline, results) if not Path(baseline).is_file() else results
+    return find_run(baseline, results) if not Path(baseline).expanduser().is_file() else results
 
 
 def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
@@ -157,15 +159,16 @@ def _with_baseline(settings: Run, name: str, wanted: Mapping[str, Model]) -> dic
     """The chosen models with the baseline's configured one (``name``) before them, whose server must
     read its own answers.
 
-    Raises ``BadInput`` if no configuration names it, ``EndpointUnusable`` if its address is also a candidate's.
+    Raises ``BadInput`` if no configuration names it, ``EndpointUnusable`` if an address of it (other than ``demo``) is
+    also a candidate's.
     """
     try:
         known = load_settings([f"model={name}"], settings.config_dir, "doctor").models[name]
     except BadInput as error:
         problem = f"the baseline {name} has not been read, and no configuration names its server"
         raise BadInput(f"{problem}: {error}") from None
-    others = {model.base_url for model in wanted.values()} - {"demo"}
-    if known.base_url in others:
+    others = {url for model in wanted.values() for url in environment.base_urls(model)} - {DEMO}
+    if others.intersection(environment.base_urls(known)):
         raise EndpointUnusable(
             f"the baseline {name} has not been read, and its address {known.base_url} is the candidate's: serve the "
             f"baseline, give evalsuite probe model={name} baseline_run={settings.baseline_run}, then the candidate"

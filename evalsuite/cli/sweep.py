@@ -16,9 +16,10 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     """``-m``: run the jobs of comma-separated values one after the other, all into one run; returns the highest exit
     code.
 
-    ``function`` is called with the settings of each job; a job that fails does not end the others, one that is stopped
-    does, by ``SystemExit`` with 75. With ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises
-    ``BadInput`` for a job that cannot be composed (before any starts) and for ``launch=ray``.
+    ``function`` is called with the settings of each job; a job that fails with an ``EvalsuiteError`` (printed) or exit
+    code does not end the others, one that is stopped does, by ``SystemExit`` with 75 or the signal's code. With
+    ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises ``BadInput`` for a job that cannot be composed
+    (before any starts) and for ``launch=ray``.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
@@ -50,8 +51,8 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
         except EvalsuiteError as error:
             print(f"evalsuite: {safe_text.terminal(str(error))}", file=sys.stderr)
             codes.append(error.exit_code)
-        if codes[-1] is Exit.STOPPED:
-            sys.exit(int(Exit.STOPPED))
+        if codes[-1] in (Exit.STOPPED, Exit.SIGINT, Exit.SIGTERM):
+            sys.exit(int(codes[-1]))
 
     # Hydra's own files repeat every override, secrets too: they go where nothing stays
     with tempfile.TemporaryDirectory(prefix="evalsuite-sweep-") as scratch:

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from evalsuite.cli import help as cli_help
+from evalsuite.cli import main
 from evalsuite.cli.arguments import Arguments, split
 from evalsuite.cli.main import COMMANDS
+from evalsuite.cli.sweep import run_sweep
+from evalsuite.config.settings import Run
 from evalsuite.errors import Exit
 from tests.support.command import Finished, evalsuite
 
@@ -429,6 +432,31 @@ def test_nobody_reading_on_is_no_error(tmp_path: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nobody_reading_on_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gate", "release", "probe"):
+        monkeypatch.setattr(sys, "argv", ["evalsuite", name, "model=fp8"])
+        assert main._output_closed() is Exit.BUG
+    for words in (["gate", "--help"], ["run"], []):
+        monkeypatch.setattr(sys, "argv", ["evalsuite", *words])
+        assert main._output_closed() is Exit.DONE
+
+
+@pytest.mark.parametrize("code", [Exit.SIGINT, Exit.SIGTERM, Exit.STOPPED])
+def test_a_job_that_is_stopped_ends_its_sweep(code: Exit, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def stopped(run: Run) -> Exit:
+        seeds.append(run.seed)
+        return code
+
+    monkeypatch.setattr(sys, "argv", ["evalsuite"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    words = ("model=demo_bf16", "task=gsm8k", "seed=1,2", "run_id=r")
+    with pytest.raises(SystemExit) as ended:
+        run_sweep(Arguments(words, multirun=True), stopped)
+    assert (ended.value.code, seeds) == (int(code), [1])
 
 
 def test_tasks_lists_what_can_run(mine: Path) -> None:

@@ -90,6 +90,7 @@ def test_texts_of_others_stay_texts(place: Path) -> None:
         ([], "write evalsuite models new NAME checkpoint=ORG/REPO base_url=URL"),
         (["base_url=http://user:pw@x/v1"], "holds a user or password"),
         (["base_url=http://x/v1?api_key=1"], "seems to hold a key"),
+        (["base_url=http://[x/v1"], "is no URL"),
     ],
 )
 def test_what_is_refused(words: list[str], message: str) -> None:

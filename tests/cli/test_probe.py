@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evalsuite.cli.probe import _folder, _with_baseline
+from evalsuite.config.compose import load_settings
+from evalsuite.config.settings import Model, Run
 from evalsuite.demo.process import serving
+from evalsuite.errors import EndpointUnusable
 from tests.support.command import evalsuite
 
 WORDS = ("probe", "baseline_run=r", "answers=30")
@@ -121,6 +125,21 @@ def test_token_ids_of_a_run_are_what_the_probe_reads(tmp_path: Path) -> None:
         lengths = np.cumsum(arrays["answer_lengths"])[:-1]
         for key, ids in zip(arrays["keys"], np.split(arrays["answer"], lengths), strict=True):
             assert ids.tolist() == replies["ids"][str(key).split("/")[1]]["token_ids"]
+
+
+def test_a_baseline_file_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "fp8.baseline").touch()
+    assert _folder(Run(results_dir="here", baseline_run="~/fp8.baseline")) == Path("here")
+
+
+def test_a_baseline_at_one_address_of_a_replicated_candidate() -> None:
+    wanted = {"mine": Model(base_url=["http://a:1/v1", "http://b:1/v1"])}
+    known = load_settings(["model=fp8"], None, "doctor").models["fp8"]
+    assert list(_with_baseline(Run(), "fp8", wanted)) == ["fp8", "mine"]
+    shared = {"mine": Model(base_url=["http://a:1/v1", known.base_url])}
+    with pytest.raises(EndpointUnusable, match="is the candidate's"):
+        _with_baseline(Run(), "fp8", shared)
 
 
 def _replies(run: Path) -> dict[str, dict[str, Any]]:
