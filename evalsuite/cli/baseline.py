@@ -21,9 +21,9 @@ def save(settings: Report) -> Exit:
     """``evalsuite baseline save run=R model=M to=FILE``: write the cells of one model as one file, and print its hash.
 
     Includes the offsets from the older baseline that accepted the model, where a verdict did. With ``task`` only that
-    cell. Returns ``DONE``. Raises ``BadInput`` without ``model=`` or ``to=``, for an unknown model or task, a task in
-    two of the runs, an incomplete cell or one that stopped early, or a file that is there with another content;
-    ``StorageFailed`` if it cannot be written.
+    cell. Returns ``DONE``. Raises ``BadInput`` without ``model=`` or ``to=``, for an unknown run, model or task, a task
+    in two of the runs, a cell that is incomplete, has its score withheld or stopped early, a broken ``verdict.json``,
+    or a file that is there with another content; ``StorageFailed`` if it cannot be written.
     """
     if settings.model is None or settings.to is None:
         raise BadInput("baseline save needs model=NAME (whose cells) and to=FILE")

@@ -18,9 +18,11 @@ EXAMPLE = (
 
 
 def demo(settings: Run) -> Exit:
-    """Serve the chosen demo model at ``settings.port`` of 127.0.0.1 (0: a free one) and print its address.
+    """Serve the first of ``settings.models``, a demo model, at ``settings.port`` of 127.0.0.1 (0: a free one) and print
+    its address.
 
-    Blocks until SIGINT or SIGTERM, then returns ``DONE``. Raises ``BadInput`` when the port is taken.
+    Blocks until SIGINT or SIGTERM, then returns ``DONE``; must be called in the main thread. Raises ``BadInput`` when
+    the port cannot be used, ``EndpointUnusable`` when the server does not start.
     """
     _check_free(settings.port)
     name = next(iter(settings.models))

@@ -38,12 +38,12 @@ WAITING_SECONDS = 5.0
 
 
 def doctor(settings: Run) -> Exit:
-    """Probe all endpoints of a configuration and print what was found and what a run lacks;
-    ``to=FILE`` also writes JSON.
+    """Probe the endpoints of a configuration (models, judge, and the simulator if a task needs it) and print what was
+    found and, with tasks, what a run of them lacks; ``to=FILE`` also writes JSON.
 
     Returns ``ENDPOINT`` if any check of an endpoint failed, else ``BAD_INPUT`` if a run would not start for want of
-    something else, else ``DONE``. Raises ``BadInput`` when neither an endpoint nor a task is named, and for a variant
-    or an option that a task does not have; ``StorageFailed`` when the file cannot be written.
+    something else, else ``DONE``. Raises ``BadInput`` when no model, judge or task is named, and for a variant or an
+    option that a task does not have; ``StorageFailed`` when the file cannot be written.
     """
     examined = _examine(settings)
     tables = [*_missing_tables(examined), _checks_table(examined.checks), *_facts_tables(examined.checkups)]
@@ -82,12 +82,12 @@ class _Examined:
 
 
 def _examine(settings: Run) -> _Examined:
-    """Probe all endpoints and find what a run lacks here (only if tasks are named); with ``to=FILE``
-    write both as JSON.
+    """Probe the endpoints and find what a run lacks here (only if tasks are named); with ``to=FILE`` write both as
+    JSON.
 
-    A server that cannot be reached is a failed check in the result. Raises ``BadInput`` when neither an endpoint nor a
-    task is named, and for a variant or an option that a task does not have; ``StorageFailed`` when the file cannot be
-    written.
+    The simulator is probed only if a task needs it. A server that cannot be reached is a failed check in the result.
+    Raises ``BadInput`` when no model, judge or task is named, and for a variant or an option that a task does not have;
+    ``StorageFailed`` when the file cannot be written.
     """
     if not (settings.models or settings.judge or settings.tasks):
         raise BadInput("no endpoint to check: add model=NAME (`evalsuite tasks` lists all names), or judge=NAME")
@@ -109,10 +109,10 @@ def _missing_tables(examined: _Examined) -> list[Table]:
 
 
 async def _check_all(settings: Run, tasks: list[LoadedTask]) -> list[EndpointCheckup]:
-    """Check all models side by side, with the judge, and the simulator if a task needs it (one is always configured).
+    """Check all models side by side, with the judge if one is chosen, and the simulator if a task needs it.
 
     Returns the checkups of models, then of judge and simulator. Servers of demo models are started for it. Every
-    ``WAITING_SECONDS`` a line on standard error names what each of them is waiting for.
+    ``WAITING_SECONDS`` a line on standard error for each unfinished one names what it is waiting for.
     """
     declared = [(name, model.same_as) for name, model in settings.models.items() if model.same_as]
     plan = CheckupPlan(
@@ -182,8 +182,8 @@ def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
 
 
 def _differences(checkups: Sequence[EndpointCheckup]) -> list[tuple[str, Difference]]:
-    """One (name of a later model, difference) for each fact in which its server differs from the first model's; judge
-    and simulator excepted.
+    """One (name of a later model, difference) for each fact in which its server differs from the first model's; judge,
+    simulator and servers that state no facts are left out.
     """
     models = [checkup for checkup in checkups if checkup.facts and checkup.name not in ("judge", "simulator")]
     return [
@@ -199,9 +199,7 @@ def _server(checkup: EndpointCheckup) -> dict[str, Any]:
 
 
 def _to_json(examined: _Examined) -> dict[str, Any]:
-    """The fields of the JSON document: failures, missing pieces, checks, facts, differences,
-    fingerprints (no secrets).
-    """
+    """The fields of the JSON document: failures, missing pieces, checks, facts, differences, fingerprints."""
     checkups = examined.checkups
     return {
         "failed": examined.failed,

@@ -18,8 +18,8 @@ def dry_run(settings: Run) -> Exit:
     name; no request is sent.
 
     Also prints where each sampling value comes from and how many items are asked. Dialogues and gated questions are not
-    shown, pictures are cut. Always returns ``DONE``; loads the questions. Raises ``BadInput`` where something is
-    missing, as a run does: one line, or the table of all that is.
+    shown, texts that begin with ``data:`` (pictures) are cut. Always returns ``DONE``; loads the questions. Raises
+    ``BadInput`` where a task cannot be loaded: one line, or the table of all that a run lacks.
     """
     try:
         spec = run_spec(settings)
@@ -59,7 +59,8 @@ def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
 
 def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
     """The JSON body of the first request (first item, repeat 0) of a task to a model; the adapter must have a
-    ``prompt``. Its ``model`` is the checkpoint where the name is to be taken from the server (``served_name: auto``).
+    ``prompt`` and the task an item. Its ``model`` is the checkpoint where the name is to be taken from the server
+    (``served_name: auto``).
     """
     task = task.for_model(model)
     request = task.first_request()
@@ -70,7 +71,8 @@ def first_body(task: LoadedTask, model: Model) -> dict[str, Any]:
 
 
 def _abbreviated(value: Any) -> Any:
-    """A copy of a JSON value for people: every text in it that is a data URL is cut to 40 characters and its length."""
+    """A copy of a JSON value for people: of every text in it that begins with ``data:`` the first 40 characters and its
+    length."""
     if isinstance(value, dict):
         return {key: _abbreviated(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -15,9 +15,10 @@ from evalsuite.tasks.registry import load
 def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exit:
     """The exit code of a run that has ended; prints every problem of a cell or endpoint, and what stopped the run.
 
-    Summarizes every cell (``summary.json``). ``DONE``; ``INCOMPLETE`` where samples lack a value; ``ENDPOINT`` for a
-    refused or failing server, or without any cell; ``STOPPED`` for a deadline, budget, outage or skipped task; a
-    signal's own code; ``BAD_INPUT`` where no request fits a whole window.
+    Summarizes every cell that has answers (``summary.json``). The first that holds: ``ENDPOINT`` without any cell; a
+    signal's own code; ``STOPPED`` where a deadline or budget left requests without an answer (``BAD_INPUT`` where none
+    fits a whole window); ``STOPPED`` where all faults of servers are outages, ``ENDPOINT`` for others; ``STOPPED`` for
+    a skipped task; ``INCOMPLETE`` where samples lack a value or a score is withheld; else ``DONE``.
     """
     ended = result.ended
     if not result.cells:
@@ -39,9 +40,10 @@ def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exi
 
 
 def _report_cell(cell: Cell, console: Console) -> bool:
-    """Whether a cell is complete (False if it has no manifest yet); writes its ``summary.json``.
+    """Whether a cell is complete: every sample has a value, and nothing withholds its score; writes ``summary.json``.
 
-    Prints its warnings, what it lacks, and whether too many of its answers were cut.
+    Prints its warnings, what it lacks, and whether too many of its answers were cut. False, with a line and nothing
+    written, if it has no manifest yet.
     """
     from evalsuite.analysis.summary import summarize  # pandas and scipy: not before the last answer
 
@@ -66,7 +68,7 @@ def _report_cell(cell: Cell, console: Console) -> bool:
 def _grading(cell: Cell) -> str:
     """The command that grades a cell's ``ungraded`` answers, as text of a message.
 
-    ``evalsuite rescore`` for adapters that lacked a sandbox (they have ``cannot_grade``), else ``evalsuite judge``.
+    ``evalsuite rescore`` for adapters that grade in a sandbox (they have ``cannot_grade``), else ``evalsuite judge``.
     """
     run, task = cell.folder.parents[1].name, cell.folder.name
     if hasattr(load(cell.manifest["identity"]["adapter"]), "cannot_grade"):
@@ -110,7 +112,7 @@ def _nothing_fitted(ended: LoopResult, window: Window, console: Console) -> Exit
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as text: ``45 s`` below 90, else rounded to minutes: ``27 min`` below two hours, else ``3 h 50 min``."""
+    """Seconds as text: ``45 s`` below 90, else rounded to minutes: ``27 min`` below 120, else ``3 h 50 min``."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

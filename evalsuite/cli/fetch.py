@@ -43,8 +43,8 @@ class FetchedFile:
 
 
 def fetch(settings: Run) -> Exit:
-    """Download the data of the chosen tasks into ``settings.to`` (else ``evalsuite-data``), printing
-    a line for each file.
+    """Download the data of the chosen tasks into ``settings.to`` (else ``evalsuite-data``), printing a line for each
+    file; what is there and unchanged is not loaded again.
 
     Returns ``DONE``, or ``INCOMPLETE`` if a file could not be had. Raises ``StorageFailed`` if the folder cannot be
     written, ``BadInput`` for a damaged ``fetched.json`` in it.
@@ -66,9 +66,11 @@ def fetch(settings: Run) -> Exit:
 
 
 def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
-    """Fetch the files of ``tasks`` (names of adapters) into ``root`` and print one line per file.
+    """Fetch the files of ``tasks`` (names of adapters) into ``root`` and print one line per file, or per task without
+    files.
 
-    Keeps ``fetched.json`` and ``LICENSES.md``. Returns a message with the remedy for each file that could not be had.
+    Brings ``fetched.json`` and ``LICENSES.md`` up to date. Returns a message for each file, or task whose files are not
+    known, that could not be had.
     """
     known = _read(root)
     problems = []
@@ -105,10 +107,12 @@ def _fill(root: Path, tasks: Sequence[str]) -> list[str]:
 def _fetch_file(
     root: Path, before: FetchedFile | None, required: sources.RequiredFile, unreachable: Collection[str]
 ) -> tuple[FetchedFile, str]:
-    """(the entry of the file, "there" or "loaded"). Loads ``required`` into ``root`` unless it is there unchanged.
+    """(the entry of the file, "there" or "loaded"). Loads ``required`` into ``root`` unless it is there unchanged, from
+    the same source and revision.
 
     ``before``: its entry in ``fetched.json``; None: none. Hosts that are ``unreachable`` are not asked again. Raises
-    ``BadInput`` when it cannot be had, was changed here, or has another hash than its card states.
+    ``BadInput`` when it cannot be had, was changed here, has another hash than its card states, or differs from a file
+    there that has no entry.
     """
     path = root / required.file
     if before is not None and path.is_file():

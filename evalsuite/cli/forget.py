@@ -10,11 +10,11 @@ from evalsuite.store.runs import archive, find_run
 
 
 def forget(settings: Report) -> Exit:
-    """Move the cell of ``settings.model`` and ``settings.task`` into ``superseded/`` of the model's
-    folder, with the reason.
+    """Move the cell of ``settings.model`` and ``settings.task`` in the first of ``settings.run`` into ``superseded/``
+    of the model's folder, with ``settings.reason``.
 
-    Prints where it is now and returns ``DONE``. Raises ``BadInput`` for a cell that is not there, ``CellInUse`` for one
-    that is being written, ``StorageFailed`` where it cannot be moved.
+    Prints where it is now and returns ``DONE``. Raises ``BadInput`` for a run or cell that is not there, ``CellInUse``
+    for one that is being written, ``StorageFailed`` where it cannot be moved.
     """
     model, task = str(settings.model), str(settings.task)
     run = find_run(settings.run[0], Path(settings.results_dir))

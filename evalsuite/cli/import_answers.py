@@ -28,11 +28,13 @@ from evalsuite.tasks.loading import load_tasks
 
 
 def import_answers(settings: Run) -> Exit:
-    """Grade the answers in ``settings.file`` as the one chosen task and write ``results/<run_id>/<name>/<task>/``.
+    """Grade the answers in ``settings.file`` as the one chosen task and write the cell
+    ``<results_dir>/<run_id>/<name>/<task>/``.
 
-    Prints the score and returns ``DONE``, or ``INCOMPLETE`` where samples lack a value (no answer, or not graded yet).
-    Raises ``BadInput`` when the file does not fit the task, when answers of the task cannot be imported, or when the
-    cell is there with other answers.
+    Prints the score and returns ``DONE``, or ``INCOMPLETE`` where samples lack a value (no answer, or not graded yet)
+    or the score is withheld (degenerate answers, a log with other verdicts).
+    Raises ``BadInput`` when the files do not fit the task or cannot be read, when answers of the task cannot be
+    imported, or when the cell is there with other answers.
     """
     name, key = settings.name or "", next(iter(settings.tasks))
     task = load_tasks(settings)[key]
@@ -71,8 +73,8 @@ def import_answers(settings: Run) -> Exit:
 
 
 def _line(summary: Mapping[str, Any]) -> str:
-    """One line on the imported cell from its ``summary.json``: model, task, score in percent (or why
-    none), outcomes.
+    """One line on the imported cell from its ``summary.json``: model, task, variant, score in percent (or that it is
+    incomplete or has none), outcomes.
     """
     outcomes = {name: count for name, count in summary["outcomes"].items() if count}
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcomes.items())

@@ -39,8 +39,9 @@ def is_requested(words: Sequence[str]) -> bool:
 def print_result(command: str, content: Callable[[], Content]) -> Exit:
     """Call ``content``, print the JSON document of ``command`` to standard output, and return the exit code.
 
-    Whatever ``content`` prints goes to standard error, as does an ``error`` among its fields. A reader that has closed
-    the pipe does not change the exit code. Raises ``StorageFailed`` where standard output cannot be written.
+    ``content`` returns (exit code, fields). What it prints by ``sys.stdout`` goes to standard error, and an ``error``
+    among its fields is printed there, too. A reader that has closed the pipe does not change the exit code. Raises
+    ``StorageFailed`` where standard output cannot be written, and what ``content`` raises.
     """
     with redirect_stdout(sys.stderr):
         code, fields = content()
@@ -51,8 +52,8 @@ def print_result(command: str, content: Callable[[], Content]) -> Exit:
 
 
 def print_error(words: Sequence[str], code: Exit, text: str) -> None:
-    """Print the JSON document of a command that failed with ``code``: ``text`` is its ``error``,
-    ``words[0]`` its name.
+    """Print the JSON document of a command that failed with ``code`` to standard output: ``text`` is its ``error``,
+    ``words[0]`` its ``command`` (empty without words). Raises ``StorageFailed`` where it cannot be written.
     """
     _print(next(iter(words), ""), code, {"error": text})
 

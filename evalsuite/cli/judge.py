@@ -22,11 +22,12 @@ from evalsuite.tasks.registry import build
 
 
 def judge(settings: Report) -> Exit:
-    """Grade the stored answers of every judged cell of the named runs (or only ``task``) with ``settings.judge``.
+    """Grade the stored answers of every judged cell of the named runs (or only ``task``) with ``settings.judge``, those
+    aside that it has graded before.
 
-    Writes verdicts, tables and summaries and prints a line a cell. Returns ``DONE``, or ``INCOMPLETE`` if
-    samples still lack a value. Raises ``BadInput`` without a judge or judged cells, ``EndpointUnusable`` if
-    the judge cannot be reached.
+    Writes verdicts, tables and summaries and prints a line a cell. Returns ``DONE``, or ``INCOMPLETE`` if samples of
+    these cells still lack a value or a score is withheld. Raises ``BadInput`` without a judge, for unknown runs, and
+    where no cell has or awaits verdicts of a judge; ``EndpointUnusable`` if the judge cannot be used.
     """
     if settings.judge is None:
         raise BadInput(

@@ -128,7 +128,7 @@ def _chosen(settings: Run) -> Iterator[MissingPiece]:
 def _task_pieces(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
     """One piece for each problem of a task that cannot be loaded (its message, split at the first colon).
 
-    Also the token of gated data: a piece where the data comes from the hub and no ``HF_TOKEN`` is known.
+    Where such a task has gated data of the hub, also one for the hub's token, if none is known and no problem names it.
     """
     for name, messages in available.problems.items():
         for message in messages:
@@ -153,7 +153,8 @@ def _unfilled(role: str, available: AvailableTasks) -> MissingPiece:
 
 
 def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
-    """One piece for each address of a model at which no server (or no proxy) accepts connections; empty if all do.
+    """One piece for each address of a model at which no server (or no proxy) accepts connections, or whose proxy is
+    stated wrongly; empty if all do.
 
     ``served`` is (name, model), where the name is a model's key, ``judge`` or ``simulator``. Demo
     addresses are skipped.
@@ -180,8 +181,8 @@ def _server_state(served: tuple[str, Model]) -> list[MissingPiece]:
 def _key(name: str, model: Model) -> Iterator[MissingPiece]:
     """A piece if the API key of model ``name`` is malformed, or is not set although it is needed; else nothing.
 
-    A key is needed where the model names its own variable, or uses OpenAI's dialect at an ``https`` address or several
-    addresses.
+    A key is needed where the model names its own variable, or uses OpenAI's dialect at an ``https`` address or a list
+    of addresses.
     """
     try:
         wanted = model.api_key_env not in _DEFAULT_KEYS or model.server.dialect == "openai"
@@ -209,8 +210,8 @@ def _sandbox(available: AvailableTasks) -> Iterator[MissingPiece]:
 
 
 def _disk(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
-    """A piece if the results folder cannot be written, and one if its disk has less room than the answers are expected
-    to take by ``plan``'s estimate.
+    """A piece if the results folder (before it is there, the nearest folder above) cannot be written, and one if its
+    disk has less room than the answers are expected to take by ``plan``'s estimate.
     """
     from evalsuite.plan import benchmarks, cost
 

@@ -48,7 +48,10 @@ def describe(name: str, checkpoint: str, files: CheckpointFiles, server: Survey,
         source: The configuration, in which the baseline and the cards' sampling are looked for.
 
     Returns:
-        Every value with its source, and each setting that was left out with the reason.
+        The values that are known, each with its source, and main settings that were left out with the reason.
+
+    Raises:
+        BadInput: A file of the configuration that is looked into cannot be read.
     """
     found = Description(name)
     found.put("server", server.dialect, server.dialect_source)
@@ -199,7 +202,9 @@ def _count(value: Any) -> int | None:
 
 
 def to_yaml(found: Description) -> str:
-    """The text of ``model/NAME.yaml``: every value with a comment on its source, and what was left out as comments."""
+    """The text of ``model/NAME.yaml``: every value, with a comment on its source where ``found`` has one, and what was
+    left out as comments.
+    """
     lines = [
         f"# @package models.{found.name}",
         "# Written by `evalsuite models new`; the comments name what states each value. Edit it as you like.",

@@ -50,7 +50,8 @@ class Meter:
     def rate(self, now: float, tokens: float) -> float:
         """Tokens per second after ``tokens`` in all at ``now`` (seconds), over the last minute; remembers the pair.
 
-        Over the whole time if the last minute brought none; 0 at the first call. Calls must come in order of time.
+        If the last minute brought none, ``tokens`` over the time since the first call; 0 at the time of the first call.
+        Calls must come in order of time.
         """
         if not self._seen:
             self._first = now
@@ -85,7 +86,7 @@ class ProgressLine:
 
     @property
     def state(self) -> str:
-        """Why the endpoint has stopped or is slow; empty if nothing is wrong."""
+        """Why the endpoint was given up, else what holds it up or is odd about its answers; empty if nothing is."""
         return f"stopped: {self.progress.stopped}" if self.progress.stopped else self.progress.state
 
 
@@ -94,7 +95,8 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
     ``seconds`` of the run; 0: nothing is open.
 
     The open tokens at the present ``rate`` (tokens per second), but at least what the longest running answer needs at
-    one stream's share of it. Where no lengths are known: by the samples done in ``seconds`` since the run's start.
+    one stream's share of it. Where no lengths are known or the rate is 0: by the samples done in ``seconds`` since the
+    run's start, unknown before the first.
     """
     open_samples = progress.planned - progress.done
     if open_samples <= 0:
@@ -110,14 +112,15 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 def progress_display(console: Console) -> Iterator[Draw]:
     """Yield the function that shows the progress of all endpoints (name -> ``Progress``) whenever it is called.
 
-    A live table on a terminal, removed at the end of the block; a replaced table in a notebook; else and in CI a line
-    on ``console`` now and then, the first after 30 seconds.
+    A live table on a terminal, removed at the end of the block; a replaced table in a notebook; else, and where ``CI``
+    is set, a line on ``console`` at some of the calls: the first 30 seconds after the first call, then as
+    ``pause_after`` states.
     """
     meters = dict[str, Meter]()
     start = 0.0
 
     def elapsed() -> float:
-        """Seconds since its first call, so that connecting to the servers does not count as part of the run."""
+        """Seconds since its first call."""
         nonlocal start
         start = start or time.monotonic()
         return time.monotonic() - start
@@ -163,7 +166,7 @@ def _log_lines(
 def _notebook_table(
     lines: Callable[[Mapping[str, Progress], float], list[ProgressLine]], elapsed: Callable[[], float]
 ) -> Draw:
-    """A function that shows the table in the output of a notebook's cell, replaced at every call
+    """Show an empty table in the output of a notebook's cell, and return the function that replaces it at every call
     (rich's needs ipywidgets).
 
     ``lines`` turns progress and seconds into rows, ``elapsed`` gives the seconds of the run.
@@ -187,7 +190,7 @@ def pause_after(seconds: float) -> float:
 
 def log_line(lines: list[ProgressLine], seconds: float) -> str:
     """One line of a log: ``seconds`` of the run as ``h:mm:ss``, over all endpoints the samples done, failed, truncated
-    and cut, tokens per second and time left, and the states of those with a problem.
+    and cut (counts of 0 left out), tokens per second and, if known, time left, and the states of those with a problem.
     """
     total = _total(lines)
     counts = "".join(f", {count:,} {name}" for name, count in _counts(total.progress).items() if count)
@@ -198,7 +201,8 @@ def log_line(lines: list[ProgressLine], seconds: float) -> str:
 
 
 def view(lines: list[ProgressLine], seconds: float, console: Console) -> RenderableType:
-    """The table of endpoints for a terminal: one row each (two lines where it is narrow), as many as fit the height.
+    """The table of endpoints for a terminal: one row each (where it is narrow, with lines on problems below the table),
+    as many as fit the height.
 
     Several endpoints get a row of sums; those with problems or most time left come first where not all fit. A line
     below shows ``seconds``, the time of the run.
@@ -238,8 +242,8 @@ def _wide(lines: list[ProgressLine], *, bars: bool, room: int) -> Table:
 
 
 def _narrow(lines: list[ProgressLine], width: int) -> RenderableType:
-    """The table for a terminal of ``width`` columns: main values in one row per endpoint, its
-    problems in a line below.
+    """The table for a terminal of ``width`` columns: main values in one row per endpoint, and below the table one line
+    for each endpoint with problems.
     """
     table = Table(box=None, pad_edge=False, header_style="dim", width=width)
     table.add_column("endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -298,7 +302,8 @@ ALL = "all"
 def _total(lines: list[ProgressLine]) -> ProgressLine:
     """The sums over all endpoints, named ``ALL``; rate and time left leave out stopped ones.
 
-    Endpoints work at the same time, so the longest time left counts; None where one of them is unknown.
+    Endpoints work at the same time, so the longest time left counts; None where one of them is unknown, or all have
+    stopped.
     """
     parts = [line.progress for line in lines]
     names = ("planned", "done", "failed", "truncated", "cut", "recorded", "running", "in_flight", "limit")
@@ -310,7 +315,9 @@ def _total(lines: list[ProgressLine]) -> ProgressLine:
 
 
 def _urgent(lines: list[ProgressLine], room: int) -> list[ProgressLine]:
-    """At most ``room`` lines (one at least): endpoints with a problem first, then those with the most time left."""
+    """The first ``room`` lines (one at least), sorted: endpoints with a problem first, in both parts those with the
+    most time left first (unknown is most).
+    """
 
     def urgency(line: ProgressLine) -> tuple[bool, float]:
         return bool(line.state), float("inf") if line.left is None else line.left

@@ -40,8 +40,8 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
-        """Whether every sample that was asked for has a value; an incomplete cell has no score
-        (``allow_incomplete`` apart).
+        """Whether every cell, those of the baselines included, has a score: each of its samples has a value, and
+        nothing withholds it (such as degenerate answers).
         """
         return self.suite.complete
 
@@ -118,11 +118,11 @@ def run(
         config_dir: Folder with configuration files of your own; None: the shipped files alone.
 
     Returns:
-        The run with its comparisons. It may be incomplete: some samples have no value.
+        The run with its comparisons. It may be incomplete: some samples have no value, or a score is withheld.
 
     Raises:
-        BadInput: A name, key or value is wrong, ``dry_run`` or ``launch`` is set, or no request fits a
-            whole time window.
+        BadInput: A name, key or value is wrong, ``dry_run`` or a ``launch`` other than ``here`` is set, or no request
+            fits a whole time window.
         EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
         EndpointDown: A server was down for too long; the same call goes on.
         Stopped: The deadline (also where nothing fits the rest of its window) or the token budget ended the run, or a
@@ -166,7 +166,7 @@ def make_plan(
         tasks: Names of benchmarks (a text is one name); may be empty with a suite.
         suite: Name of a suite; None: none. ``models`` and ``tasks`` replace those that it names.
         overrides: Further keys of the command line with Python values, such as ``{"rate": 2500, "window": "4h"}``.
-        config_dir: Folder with configuration files of your own.
+        config_dir: Folder with configuration files of your own; None: the shipped files alone.
 
     Returns:
         What the run can decide (fractions of 1), what it costs (tokens, seconds, bytes) and where it fits;

@@ -61,11 +61,12 @@ def release(settings: Run) -> Exit:
     """Run the chain for one candidate: plan, probe, ask, judge, report, gate; writes
     ``report/release.html`` at a verdict.
 
-    The candidate is the last of ``settings.models``, before it stands its baseline. All goes into the run ``run_id``,
-    else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``; ``STOPPED`` where a server or the
-    judge is not reached, with its launch command printed; or the code of a run or gate that ended otherwise (for a
-    deadline, budget or outage ``STOPPED``, too). The same call then goes on. Raises
-    ``BadInput`` without margins, and where the suite lacks a benchmark that the margins require.
+    The candidate is the last of ``settings.models``, before it stands its baseline (unless ``baseline_run`` brings it).
+    All goes into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``;
+    ``STOPPED`` where a server or the judge is not reached, with its launch command printed; or the code of a run or
+    gate that ended otherwise (for a deadline, budget or outage ``STOPPED``, too). The same call then goes on. Raises
+    ``BadInput`` without margins, where the suite lacks a benchmark that the margins require, and as ``run``, ``judge``,
+    ``report`` and ``gate`` do.
     """
     output = console.standard_output()
     if settings.gate is None:
@@ -110,7 +111,7 @@ def release(settings: Run) -> Exit:
 def _probe(settings: Run, models: dict[str, Model], output: Console) -> None:
     """Run ``probe`` at the servers of ``models`` on stored answers of the baseline; its result decides nothing.
 
-    What prevents it is printed on ``output`` as one line and not raised.
+    An ``EvalsuiteError`` that prevents it is printed on ``output`` and not raised.
     """
     try:
         probe(replace(settings, models=models, baseline_run=settings.baseline_run or settings.run_id))

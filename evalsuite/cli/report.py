@@ -43,8 +43,9 @@ def report(settings: Report) -> Exit:
     model (A/A), or when the baseline is far from its published score and there is no ``baseline_waiver``. No candidate
     is counted, as only ``evalsuite gate`` decides.
 
-    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples. Raises ``BadInput`` after writing if a comparison was
-    refused, and before for unknown runs, baselines and cards; ``StorageFailed`` where nothing can be written.
+    Returns ``DONE``, or ``INCOMPLETE`` if a cell lacks samples or its score is withheld, or the last night of a series
+    is unfinished. Raises ``BadInput`` after writing if a comparison was refused, and before for unknown runs, baselines
+    and cards; ``StorageFailed`` where nothing can be written.
     """
     finished = _finished(settings)
     finished.show()

@@ -59,10 +59,11 @@ def run(settings: Run) -> Exit:
         settings: The settings of the run, as ``load_settings`` returns them.
 
     Returns:
-        The exit code: done, incomplete, or stopped and resumable; or that of a refused server or a signal.
+        The exit code: done, incomplete, or stopped and resumable; that of a refused server or a signal; or bad input
+        where no request fits a whole time window.
 
     Raises:
-        EvalsuiteError: Something prevents the run; it is raised before any request for an answer is sent.
+        EvalsuiteError: Something prevents the run, or its report.
         StorageFailed: The results cannot be written.
     """
     if settings.dry_run:
@@ -83,7 +84,7 @@ def execute(settings: Run, console: Console) -> Executed:
     """Generate and grade the requested cells in their run's folder; progress and messages go to ``console``.
 
     The last messages are not printed but returned as ``ending``; no report is written. Raises ``EvalsuiteError`` for
-    what prevents the run, before any request is sent; ``StorageFailed`` also later.
+    what prevents the run; ``StorageFailed`` where the results cannot be written.
     """
     window = None if settings.engine.deadline is None else open_window(settings.engine.deadline)
     spec = run_spec(settings, check_complete(settings))

@@ -93,7 +93,8 @@ def show(settings: Report) -> Exit:
     """Print all runs with their cells, the cells of some runs, or one item of a task in all
     precisions; returns ``DONE``.
 
-    Raises ``BadInput`` for names that do not exist, and for ``item=`` without a run and a task.
+    Raises ``BadInput`` for names that do not exist, for ``item=`` without a run and a task, and for ``repeat=`` without
+    ``item=``.
     """
     output = console.standard_output()
     if settings.item is not None:
@@ -110,7 +111,9 @@ def show(settings: Report) -> Exit:
 
 
 def show_json(settings: Report) -> Content:
-    """Like ``show``: (``DONE``, fields of the document of ``output=json``), with the list of runs or the item."""
+    """What ``show`` prints as (``DONE``, fields of the document of ``output=json``): the list of runs, or the item.
+    Raises as ``show`` does.
+    """
     if settings.item is not None:
         from evalsuite.report.item import item_json
 
@@ -162,8 +165,8 @@ def list_cells(run: Path) -> list[ListedCell]:
 
 
 def _tables(cells: Sequence[ListedCell], width: int) -> list[Table]:
-    """One table of all runs if it fits ``width`` (columns of text), else one per run; notes stand
-    below the last one.
+    """One table of all runs if there are several and it fits ``width`` (columns of text), else one per run; notes stand
+    below the last one. ``cells`` has at least one.
     """
     notes = [f"{cell.model}, {cell.task}: {cell.note}" for cell in cells if cell.note]
     if any(cell.demo for cell in cells):
@@ -260,7 +263,9 @@ def _summary(cell: TableCell) -> Mapping[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a ``summary.json``; None where there is none, or one with values that no summary has."""
+    """The content of a ``summary.json``; None where there is none, or one that is no JSON object or has values that no
+    summary has.
+    """
     if not path.is_file():
         return None
     try:

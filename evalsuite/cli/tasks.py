@@ -25,7 +25,7 @@ Entry = Mapping[str, Any]
 def tasks(settings: Run) -> Exit:
     """Print one table for each kind of name (benchmarks, models, suites ...), shipped and the user's; returns ``DONE``.
 
-    Raises ``BadInput`` when a file of the user's folder is not valid YAML.
+    Raises ``BadInput`` when the user's folder does not exist, or a file in it is not valid YAML.
     """
     lists = _lists(settings)
     shown = [

@@ -27,8 +27,8 @@ def models_at(
     """(the other overrides, key -> settings of the model at each address of ``urls=``), asked of the servers.
 
     The first is the baseline of the others; sampling limits are added to the overrides. Raises ``BadInput`` for fewer
-    than two different addresses, invalid ones, a command other than ``run`` and ``doctor``, and ``model=`` or
-    ``launch=`` beside them; ``EndpointUnusable`` for a server that does not answer.
+    than two addresses or one that is given twice, invalid ones, a command other than ``run`` and ``doctor``, and
+    ``model=`` or ``launch=`` beside them; ``EndpointUnusable`` for a server that does not answer.
     """
     others = [word for word in overrides if not word.startswith("urls=")]
     urls = [
@@ -67,9 +67,10 @@ def _described(surveys: Sequence[Survey], source: ConfigSource) -> list[Descript
 
 
 def _name(stated: str, url: str, taken: Sequence[str]) -> str:
-    """A key for the model that a server calls ``stated``: lower-case letters, digits and ``_``.
+    """A key for the model that a server at ``url`` calls ``stated``, from its last part: lower-case letters, digits and
+    ``_``, ``model`` where it has none.
 
-    The port or a number is added where the key is in ``taken``, reserved or invalid.
+    The port or a number is added where the key is in ``taken`` or reserved.
     """
     plain = re.sub(r"[^A-Za-z0-9]+", "_", stated.rstrip("/").rpartition("/")[2]).strip("_").lower()[:60] or "model"
     if plain in taken or plain in RESERVED or not NAME.fullmatch(plain):
@@ -80,7 +81,8 @@ def _name(stated: str, url: str, taken: Sequence[str]) -> str:
 def _settings(model: Description, first: Description) -> dict[str, Any]:
     """The settings (``models.KEY``) of one model of ``urls=``; ``first`` is the baseline of all others.
 
-    Without launch command; the first keeps its stated sampling if that holds a temperature, the others take it over.
+    Without launch command; the first keeps its stated sampling if that holds a temperature, the others get none, so
+    that the baseline's holds for them.
     """
     values = {key: value for key, value in model.values.items() if key not in ("launch", "baseline", "sampling")}
     values["title"] = str(model.values["checkpoint"])
@@ -93,9 +95,11 @@ def _settings(model: Description, first: Description) -> dict[str, Any]:
 
 
 def _own_limits(found: Sequence[Description], overrides: Sequence[str]) -> list[str]:
-    """Overrides for each model: ``max_tokens`` that fits all servers, and no ``top_k`` where no source states one.
+    """Overrides for each model: ``max_tokens`` that fits all servers, and ``top_k=null`` where no source states the
+    first model's temperature.
 
-    Empty where a card or ``sampling=`` of ``overrides`` decides; a value that ``overrides`` set for all is left alone.
+    Empty where the sampling of a card or a known baseline, or ``sampling=`` of ``overrides``, decides; a value that
+    ``overrides`` set for all is left alone.
     """
     stated = [model.values["sampling"] for model in found if "sampling" in model.values]
     if len(stated) < len(found) or any(word.startswith("sampling=") for word in overrides):

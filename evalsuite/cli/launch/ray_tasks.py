@@ -44,7 +44,7 @@ class ShardResult:
 
 def run_on_ray(words: Sequence[str], config_dir: str | None, settings: Run, console: Console) -> Exit:
     """Run all cells of ``settings`` (composed from ``words`` and ``config_dir``) on a Ray cluster; returns the highest
-    exit code of the shards, at least ``INCOMPLETE`` where a cell lacks samples.
+    exit code of the shards, at least ``INCOMPLETE`` where a cell lacks samples or its score is withheld.
 
     Writes cells, not the report. Raises ``BadInput`` if Ray is missing, no cluster answers at ``launch.address``, or a
     word holds a secret.
@@ -80,10 +80,11 @@ class _Driver:
     console: Console
 
     def run(self, ray: Any, stack: ExitStack) -> Exit:
-        """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell.
+        """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell that has
+        an answer or was finished before.
 
         ``ray`` is the imported module; ``stack`` closes cells and demo servers. Returns the highest exit code of the
-        shards, at least ``INCOMPLETE`` where a cell lacks samples.
+        shards, at least ``INCOMPLETE`` where a cell lacks samples or its score is withheld.
         """
         from evalsuite.analysis.summary import summarize
         from evalsuite.store.samples import seal
@@ -225,9 +226,9 @@ def _result(ray: Any, reference: Any) -> ShardResult:
 
 
 def work(words: Sequence[str], config_dir: str | None, folder: str) -> ShardResult:
-    """Run one shard on the node that Ray chose: ``evalsuite run`` inside this worker, which dies with it.
+    """Run one shard on the node that Ray chose: what ``evalsuite run`` does, in this worker's process.
 
-    ``folder`` is the shard's. Waits up to ``WAIT_SECONDS`` (300) for the lock of another worker. Returns exit code and
+    ``folder`` is the shard's. Waits about ``WAIT_SECONDS`` (300) for the lock of another worker. Returns exit code and
     message (of no meaning for code 0); every ``EvalsuiteError`` is returned so, not raised.
     """
     from evalsuite.cli.run import run

@@ -84,9 +84,10 @@ def absorb(folder: Path, cell: Path) -> None:
 
 
 def absorb_leftovers(root: Path, cells: Mapping[CellName, Path]) -> None:
-    """Move the journals of shards below ``root`` whose driver died into their cells, and delete the shards.
+    """Move the journals of the shards that an earlier driver left below ``root`` into their cells, and delete the
+    shards.
 
-    ``cells``: (model's label, task) -> folder of the cell.
+    ``cells``: (model's label, task) -> folder of the cell; shards of other cells stay. Raises ``StorageFailed``.
     """
     for (model, task), cell in cells.items():
         for folder in sorted(root.glob(f"{model}/{task}/*")):

@@ -38,7 +38,8 @@ class SlurmJob:
     def __call__(self) -> int:
         """Run ``evalsuite run`` with the words and return its return code.
 
-        A run that stopped at its deadline goes back into the queue instead: the process sends itself submitit's signal.
+        A run that ended as ``STOPPED`` (deadline, budget, outage, or killed by a signal) goes back into the queue
+        instead: the process sends itself submitit's signal.
         """
         process = subprocess.Popen([sys.executable, "-m", "evalsuite", "run", *self.words])
         self.pid = process.pid

@@ -51,10 +51,10 @@ def launch(plan: LaunchPlan, console: Console) -> Exit:
 
 
 def common_run_id(runs: Sequence[Run]) -> str:
-    """The id of the run that the cells of all jobs of a sweep go into, chosen once, as a single ``run`` chooses without
-    ``run_id=``; results folder and suite are those of the first.
+    """The id of the run that the cells of all ``runs`` (settings of the jobs) go into, chosen once, as a single ``run``
+    chooses without ``run_id=``; results folder and suite are those of the first.
 
-    Loads the questions of all ``runs`` (at least one), but sends nothing.
+    Loads the questions of all ``runs`` (at least one), but asks no model.
     """
     from evalsuite.engine.manifests import run_spec
     from evalsuite.store.runs import choose_run
@@ -83,8 +83,8 @@ def launch_jobs(jobs: Mapping[str, Sequence[str]], scale: Scale, config_dir: str
     """Run jobs (name -> words of a command line) of one run as processes here or on SLURM, then write and print one
     report (with ``report=true``).
 
-    All jobs get the same run id and a share of each endpoint's limit. Returns the highest exit code. Raises
-    ``BadInput``.
+    All jobs get the same run id, and those at one address a share of its limit each. Returns the highest exit code.
+    Raises ``BadInput`` for words that are wrong, and as ``launch``.
     """
     from evalsuite.config.compose import load_settings
     from evalsuite.report.build import report_run

@@ -10,8 +10,8 @@ Words = tuple[str, ...]
 
 
 def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
-    """Model -> its command line: the same words without ``launch=`` and the other models' settings,
-    with ``model=NAME``.
+    """Model -> its command line: the same words without ``launch=``, ``launch.KEY=``, ``model=`` and the other models'
+    settings, with ``model=NAME`` at the end.
     """
     jobs: dict[str, Words] = {}
     for name in models:
@@ -25,7 +25,8 @@ def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
     """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together; may be empty.
 
     ``runs``: job -> its settings. A word is ``models.NAME.concurrency=N``, N being the model's limit divided by the
-    jobs at its address (at most ``jobs_at_once``), at least 1; demo models and jobs that are alone get none.
+    models of all jobs at its address (at most ``jobs_at_once``), at least 1; demo models and those that are alone there
+    get none.
     """
     users: dict[str, list[str]] = {}
     for job, run in runs.items():
