@@ -131,7 +131,9 @@ def as_key(override: str) -> str:
 
 def is_text(override: str) -> bool:
     """Whether an override of ``run`` is kept from Hydra's parser in a sweep: its key is a plain text at the top of the
-    settings (``name``, ``run_id`` ...) or ``data.root``, or has a part ``headers``, whose values are secret."""
+    settings and no group of files (``name``, ``run_id`` ...), or ``data.root``, or has a part ``headers``, whose values
+    are secret.
+    """
     key = override.partition("=")[0]
     return is_secret(key) or key in config_source("run", Run, _RUN_GROUPS, None).texts
 

@@ -231,7 +231,9 @@ def newest_run(results: Path) -> str:
 
 
 def quoted(line: str) -> str:
-    """A word of a command line as ``shlex.quote`` writes it: in single quotes unless no character of it needs them."""
+    """A word of a command line as ``shlex.quote`` writes it: in single quotes if it is empty or has other characters
+    than ASCII letters, digits and ``@%+=:,./-_``.
+    """
     return shlex.quote(line)
 
 

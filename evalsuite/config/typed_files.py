@@ -56,7 +56,9 @@ class TypedFiles(FileConfigSource):
             raise BadInput(f"{file}: must hold keys with values (key: value), not a {type(content).__name__}")
         if isinstance(content, dict) and config_path.startswith(f"task/{GUEST}"):
             name = config_path.partition("/")[2]
-            content.setdefault("options", {})["task"] = name.removeprefix(GUEST)
+            options = content.get("options") or {}
+            if isinstance(options, dict):  # else the schema refuses it
+                content["options"] = {**options, "task": name.removeprefix(GUEST)}
             header["package"] = f"tasks.{config_key(name)}"
         try:
             config = OmegaConf.create({} if content is None else content)

@@ -48,6 +48,16 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, content: bytes) -> None
             load_settings(["model=m", "task=gsm8k"], str(tmp_path), "plan")
 
 
+def test_options_of_guest_tasks_may_be_empty_and_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "task" / "lm_eval.yaml"
+    path.parent.mkdir()
+    path.write_text("# @package tasks.lm_eval\nadapter: lm_eval\nvariant: task\noptions:\n")
+    assert load_settings(["task=lm_eval:x"], str(tmp_path)).tasks["lm_eval_x"].options == {"task": "x"}
+    path.write_text("# @package tasks.lm_eval\nadapter: lm_eval\nvariant: task\noptions: [1]\n")
+    with pytest.raises(BadInput, match=str(path)):
+        load_settings(["task=lm_eval:x"], str(tmp_path))
+
+
 @pytest.mark.parametrize(
     "value",
     [
