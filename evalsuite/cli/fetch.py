@@ -177,7 +177,7 @@ def _read(root: Path) -> dict[str, FetchedFile]:
 
 def _is_possible(entry: FetchedFile) -> bool:
     """Whether an entry of ``fetched.json``, which may come from another machine, has the right types and printable
-    texts, and names a file inside the folder.
+    texts, and a path inside the folder; where null may stand, empty values of any type pass.
     """
     texts = (entry.file, entry.source, entry.sha256, entry.task or "", entry.revision or "")
     numbers = (entry.bytes, entry.rows or 0)

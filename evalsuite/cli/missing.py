@@ -50,10 +50,10 @@ class MissingPiece:
 
 
 def check_complete(settings: Run) -> dict[str, LoadedTask]:
-    """The tasks of a run by name, with their questions loaded, if nothing is missing that would refuse the run.
+    """The tasks of a run by name, with their questions loaded, if neither a model nor anything of a task is missing.
 
-    Raises ``BadInput``: with one line where a single piece is missing, else with the table of all that is, including
-    pieces that would not refuse the run by themselves (servers, keys, judge, sandbox, disk).
+    Else raises ``BadInput``: with one line where a single piece is missing, else with the table of all that is,
+    including pieces that are no reason to raise by themselves (servers, keys, judge, sandbox, disk).
     """
     available = load_available(settings)
     blocking = [*_chosen(settings), *_task_pieces(settings, available)]
@@ -69,7 +69,7 @@ def check_complete(settings: Run) -> dict[str, LoadedTask]:
 
 
 def missing_pieces(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
-    """All that a run lacks on this machine, what refuses it first; nothing is downloaded.
+    """All that a run lacks on this machine, first what refuses it before a server is asked; nothing is downloaded.
 
     ``available`` holds the tasks that could be loaded and the problems of the others; ``servers``: whether the models'
     servers are connected to (the judge's and simulator's always are, if a task needs them).
@@ -78,7 +78,7 @@ def missing_pieces(settings: Run, available: AvailableTasks, *, servers: bool = 
 
 
 def _others(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
-    """What a run lacks without being refused for it: judge and simulator, servers, keys, sandbox, disk.
+    """What a run lacks besides models and tasks: judge and simulator, servers, keys, sandbox, disk.
 
     Connects to the judge, the simulator (where a task needs them) and, with ``servers``, the models, side by side.
     """

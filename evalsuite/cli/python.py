@@ -200,8 +200,9 @@ def _names(names: str | Sequence[str]) -> list[str]:
 def _raise(executed: Executed) -> Never:
     """Raise the error for a run that ended early, by its exit code and the servers' faults.
 
-    ``KeyboardInterrupt`` for signals, ``BadInput`` where nothing fits the window, ``Stopped`` for a deadline, a budget
-    or a missing simulator, ``EndpointDown`` for an outage, else ``EndpointUnusable``.
+    ``KeyboardInterrupt`` for signals, ``BadInput`` where nothing fits the window; for the code ``STOPPED``
+    ``EndpointDown`` if a server had a fault, else ``Stopped`` (a deadline, a budget, a missing simulator); for all
+    others ``EndpointUnusable``.
     """
     faults = "; ".join(f"{name}: {fault}" for name, fault in executed.faults.items())
     kept = f"{executed.folder} keeps what arrived; the same call goes on"

@@ -64,7 +64,7 @@ class ListedCell:
     @property
     def samples(self) -> str:
         """The number of measured samples as text, ``90 of 100, 3 failed``, with ``(part)`` where only a part of the
-        task was asked; empty for a cell that cannot be read.
+        task was asked; empty where it is not known: a damaged cell, an archived one without a summary.
         """
         if self.measured is None:
             return ""

@@ -81,7 +81,9 @@ def _parse(override: str, kind_of: Callable[[str], Kind], loader: ConfigLoader |
 
 
 def _read(override: str) -> Override:
-    """Parse one override by Hydra's grammar; plain words stay ``_Plain``. Raises ``HydraException``."""
+    """Parse one override by Hydra's grammar; words without quotes that it takes for a number, a truth value or null
+    become ``_Plain``, with their text. Raises ``HydraException``.
+    """
     listener = HydraErrorListener()
     lexer = OverrideLexer(InputStream(override))
     parser = OverrideParser(CommonTokenStream(lexer))

@@ -32,8 +32,8 @@ def _word(key: str, value: object) -> str:
 
 
 def as_text(value: object) -> str:
-    """A Python value in Hydra's grammar; texts and paths are quoted where it would read something else, sequences
-    become lists, mappings and these are nested; of any other value it is ``str(value)``.
+    """A Python value in Hydra's grammar: ``null``, ``true``, ``false``; texts and paths, quoted where it would read
+    something else; sequences as lists, mappings, both nested; of any other value ``str(value)``.
     """
     if isinstance(value, os.PathLike):
         value = os.fspath(value)

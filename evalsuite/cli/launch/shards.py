@@ -34,7 +34,8 @@ class Shard:
 
 
 def cut(cell: Cell, items: Iterable[Item], repeats: int, attempts: int, *, judged: bool) -> Iterator[list[Item]]:
-    """Yield the items that still need an attempt, in groups of ``attempts`` // ``repeats`` items (at least one each).
+    """Yield the items that still need an attempt, in groups of ``attempts`` // ``repeats`` items (at least one each;
+    the last may be smaller).
 
     ``repeats``: attempts at each item; ``judged``: answers that are ``ungraded`` need one, too.
     """
