@@ -18,7 +18,8 @@ _VALUES = ("null", "true", "false", "inf", "nan")
 
 def override_words(values: Mapping[str, Any]) -> list[str]:
     """``KEY=VALUE`` for each dotted key of ``run`` and its Python value, in their order, quoted so that this value is
-    read: no character of a text is lost, but references (``${...}``) in it are resolved.
+    read: no character of a text is lost, but references (``${...}``) in it are resolved. Keys of mappings must be plain
+    words, as Hydra reads no others.
     """
     return [f"{key}={_word(key, value)}" for key, value in values.items()]
 
@@ -33,7 +34,8 @@ def _word(key: str, value: object) -> str:
 
 def as_text(value: object) -> str:
     """A Python value in Hydra's grammar: ``null``, ``true``, ``false``; texts and paths, quoted where it would read
-    something else; sequences as lists, mappings, both nested; of any other value ``str(value)``.
+    something else; sequences as lists, mappings, both nested; of any other value ``str(value)``. Keys of mappings are
+    written as values are, but Hydra reads no quoted ones.
     """
     if isinstance(value, os.PathLike):
         value = os.fspath(value)

@@ -132,7 +132,8 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False) | texts,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.from_regex(r"[a-z]_[a-z]{0,3}", fullmatch=True), inner, max_size=3)
     ),
     max_leaves=6,
 )
