@@ -88,8 +88,9 @@ class Session:
         if self.engine.stop == SEQUENTIAL:
             from evalsuite.engine.early_stopping.rules import planned_comparisons  # numpy and scipy: only here
 
+            redone = None if self.redo is None else self.redo[0]
             self.early_stopping = planned_comparisons(
-                self.folder, self.spec, self.gate, self.baseline_run, self.baseline_max_gb
+                self.folder, self.spec, self.gate, self.baseline_run, self.baseline_max_gb, redone
             )
             for note in self.early_stopping.notes:
                 self.console.print(note, markup=False)

@@ -38,20 +38,29 @@ class _Names:
 
 
 def planned_comparisons(
-    folder: Path, spec: RunSpec, gate: Gate | None, baseline_run: str | None, max_gb: float
+    folder: Path,
+    spec: RunSpec,
+    gate: Gate | None,
+    baseline_run: str | None,
+    max_gb: float,
+    redone: str | None = None,
 ) -> EarlyStopping:
-    """Every comparison of a run with its rule, and notes on tasks that are asked whole; only reads.
+    """Every comparison of a run with its rule, and notes on tasks that are asked whole; writes nothing into the run.
 
     Args:
         folder: The run's folder.
         spec: What the run asks for.
-        gate: The margins that are to be decided.
-        baseline_run: A baseline artefact or run that the command names; None: none.
+        gate: The margins that are to be decided; None is refused.
+        baseline_run: Path of a baseline artefact or of a run's folder that the command names; None: none.
         max_gb: Most gigabytes (10^9 bytes) that an artefact may unpack to.
+        redone: Task whose cells are archived and asked again, so that the rule of the old ones does not matter; None:
+            none.
 
     Raises:
-        BadInput: There are no margins or no baseline, ``gate.alpha`` is too small, a cell was begun in another way, or
-            nothing of the run can stop early.
+        BadInput: There is no gate, it has no margin for a task that could stop early or one that is not between 0 and
+            100 points, or its ``alpha`` is too small; a baseline is missing, damaged, not complete or was asked in
+            another way; a candidate's cell was begun in another way; or nothing of the run can stop early.
+        StorageFailed: A file cannot be read.
     """
     if gate is None:
         raise BadInput("engine.stop=sequential needs the margins that are to be decided: add gate=release or gate=NAME")
@@ -67,7 +76,7 @@ def planned_comparisons(
             if task.name not in gate.margins:
                 raise BadInput(f"engine.stop=sequential: gate has no margin for {task.name}: gate.margins.{task.name}")
             for names in _compared(folder, spec, task.name, brought, baseline_run):
-                pairs.append(_pair(folder, spec, task, names, gate))
+                pairs.append(_pair(folder, spec, task, names, gate, redone))
     if not pairs:
         models = ", ".join(spec.models)
         raise BadInput(
@@ -112,7 +121,8 @@ def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], ba
     """Folder of the cell ``name`` of a baseline on record: in the run ``folder``, else in ``baseline_run``; None
     without one.
 
-    ``brought``: task -> cell of the artefact ``baseline_run``.
+    ``brought``: task -> cell of ``baseline_run``. Where that is an artefact, its cell of the task is taken whatever its
+    model's name.
     """
     runs = [folder, *([] if baseline_run is None else [Path(baseline_run)])]
     cells = [cell for run in runs if ((cell := run / name[0] / name[1]) / MANIFEST).exists()]
@@ -121,11 +131,14 @@ def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], ba
     return brought.get(name[1])
 
 
-def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Gate) -> CellPair:
+def _pair(
+    folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Gate, redone: str | None = None
+) -> CellPair:
     """The comparison of two cells on one task, with its rule; a baseline that is not asked now is read from its cell on
     record.
 
-    Raises ``BadInput`` where there is no baseline, the margin is impossible, or the candidate was begun otherwise.
+    Raises ``BadInput`` where there is no baseline, that on record is not complete or was asked otherwise, the margin is
+    impossible, or the candidate was begun otherwise (which does not matter for the task ``redone``).
     """
     (base_label, _), (label, _) = names.baseline, names.candidate
     order = random_order(task.items, task.seed)
@@ -155,13 +168,14 @@ def _pair(folder: Path, spec: RunSpec, task: LoadedTask, names: _Names, gate: Ga
         "margin": rule.margin,
         "alpha": rule.alpha,
     }
-    _check_rule(folder / label / task.name, declared)
+    if task.name != redone:
+        _check_rule(folder / label / task.name, declared)
     return CellPair(test, names.baseline, names.candidate, declared)
 
 
 def _check_rule(folder: Path, declared: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` if the candidate's cell in ``folder`` was begun under another rule than ``declared``, or has
-    answers that were asked for under none.
+    """Raise ``BadInput`` if the candidate's cell in ``folder`` was begun under another rule than ``declared``, or has a
+    journal and no rule. A cell that is not there passes.
     """
     if not (folder / MANIFEST).exists():
         return
@@ -181,7 +195,8 @@ def _recorded_scores(
 ) -> tuple[Mapping[str, Any], ArmScores]:
     """(identity, values with rows as ``order``) of the baseline's cell on record in ``folder``.
 
-    Raises ``BadInput`` if it was asked in another way than ``candidate`` (a manifest), or is not complete.
+    Raises ``BadInput`` if it was asked or graded in another way than ``candidate`` (a manifest), stopped early, or
+    lacks a value of an item in one of the first repeats, as many as it and ``task`` both have.
     """
     manifest = read_manifest(folder)
     known = {key: value for key in MUST_AGREE if (value := manifest["identity"].get(key)) is not None}

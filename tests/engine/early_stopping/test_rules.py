@@ -171,9 +171,13 @@ def test_without_the_option_nothing_changes(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=r"begun without engine\.stop=sequential"):
             run(sequential(tmp_path, *models, task={"options": {"count": 200}}))
         assert manifest(tmp_path, "fp8") == found
-    row, _ = judged(tmp_path, 5.0)
-    assert row.verdict is not None
-    assert row.verdict.decision.rule == "non-inferior"
+        row, _ = judged(tmp_path, 5.0)
+        assert row.verdict is not None
+        assert row.verdict.decision.rule == "non-inferior"
+        words = {"redo": "additions", "reason": "by a sequential rule"}  # what the error advises
+        assert run(sequential(tmp_path, *models, task={"options": {"count": 200}}, **words)) == Exit.DONE
+        assert len(one.requests) == 400
+    assert manifest(tmp_path, "fp8")["sequential"]["margin"] == 0.05
 
 
 def test_a_sequential_run_does_not_become_a_fixed_one(tmp_path: Path) -> None:
