@@ -86,8 +86,8 @@ class Effects:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return one entry of ``effects`` in ``comparison.json``: task, varied facts, checkpoints, settings, arms, the
-        effects and the reason for none.
+        """Return one entry of ``effects`` in ``comparison.json``: task, varied facts, checkpoints, settings, arms,
+        missing arm (null for none), number of items, the effects and the reason for none.
         """
         arms = [
             {"model": cell.model, "checkpoint": self.checkpoints[place[0]], "setting": self.settings[place[1]]}
@@ -112,11 +112,12 @@ def effects_of(scored: Sequence[ScoredRows], baselines: Sequence[str]) -> tuple[
     Args:
         scored: All cells with their planned rows.
         baselines: Names of baseline models; the first that a task has is its reference, else the task's first cell.
+            Cells whose servers do not state the facts, and those without a known checkpoint, do not count.
 
     Returns:
-        (The effects by task, checkpoint and setting; why there are none although cells declare facts). The text is
-        empty when there are effects or nothing is declared; else a fact is unknown, is not stated by the servers, or
-        does not differ between arms of one checkpoint.
+        (The effects by task, checkpoint and setting, each with numbers or the reason for none; why there are none
+        although cells declare facts). The text is empty when there are effects or nothing is declared; else a fact is
+        unknown or may not vary, is not stated by the servers, or does not differ between arms of one checkpoint.
     """
     declared = (side.score.cell.manifest.get("varies") or () for side in scored)
     varies = tuple(dict.fromkeys(str(name) for names in declared for name in names))
@@ -143,7 +144,7 @@ def _rank(model: str, baselines: Sequence[str]) -> int:
 
 
 def _group(side: ScoredRows) -> tuple[str, str]:
-    """Return (task, thinking switch as text), which all arms of one comparison table share."""
+    """Return (task, whether the model thinks, as text), which all arms of one comparison table share."""
     return side.score.cell.task, str(side.score.cell.identity.get("thinking"))
 
 
@@ -284,7 +285,7 @@ def _problem(sides: Sequence[ScoredRows], settings: Sequence[str]) -> str:
     cells = [side.score.cell for side in sides]
     arms = [(cell, setting) for cell, setting in zip(cells, settings, strict=True) if setting]
     silent = [cell.model for cell, setting in zip(cells, settings, strict=True) if not setting]
-    if len(arms) < 2:
+    if len(arms) < 2 and silent:
         return f"the servers of {', '.join(silent)} do not state it, so that no two arms can be compared by it"
     cell, setting = arms[0]
     different = next(((other, value) for other, value in arms if value != setting), None)

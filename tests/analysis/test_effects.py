@@ -156,6 +156,8 @@ def test_declared_by_the_arms_it_is_no_error_while_arms_are_missing(tmp_path: Pa
     suite = compared(made(tmp_path, {"bf16": 0, "fp8": 3}), "speculative")
     assert suite.effects == ()
     assert suite.no_effects.startswith("varies=[speculative]: speculative off in all arms")
+    alone = compared(made(tmp_path / "alone", {"bf16": 0}), "speculative")
+    assert alone.no_effects.startswith("varies=[speculative]: speculative off in all arms (bf16); nothing differs")
 
 
 def test_an_incomplete_arm_gives_no_numbers(tmp_path: Path) -> None:
