@@ -69,9 +69,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return the object of a public name from the module that defines it, imported when needed (PEP 562).
+    """Return the object of a public name from the module that defines it (``_HOME``), imported when needed (PEP 562).
 
-    Raises ``AttributeError`` for any other name.
+    Raises ``AttributeError`` for a name that is not in ``_HOME``.
     """
     from importlib import import_module
 

@@ -63,7 +63,7 @@ class Request:
     def prompt_sha(self) -> str:
         """First 16 hex digits of the SHA-256 over messages and tools, and over ``raw`` when it is true.
 
-        Sampling, stop strings and JSON schema are not covered, so it is equal for every precision of a model.
+        Sampling, stop strings and JSON schema are not covered, so it is equal for models that get the same messages.
         """
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]
@@ -213,7 +213,9 @@ _PLAIN_SORTED = (
 def canonical_sha(value: Any) -> str:
     """Return the SHA-256 (64 hex digits) of a value's JSON text: keys sorted, no space between tokens, UTF-8.
 
-    Lone surrogates are kept. Raises ``TypeError`` for a value that JSON cannot hold.
+    Tuples count as lists and numbers as keys as texts; NaN and infinities are written as ``NaN`` and ``Infinity``, and
+    lone surrogates are kept. Raises ``TypeError`` for dates, bytes, sets, dataclasses and most other values of no JSON
+    type.
     """
     try:
         data = b"" if has_other_float(value) else orjson.dumps(value, option=_PLAIN_SORTED)
@@ -236,10 +238,10 @@ def has_other_float(value: Any) -> bool:
 
 
 def data_sha(items: tuple[Item, ...]) -> str:
-    """Return the content hash of a task's whole data, before any selection.
+    """Return the content hash of ``items``, which are a task's whole data before any selection.
 
-    It covers ids, inputs, targets, groups, clusters and weights of ``items`` sorted by id (the given order has no
-    effect): the first 16 hex digits of a SHA-256.
+    It covers their ids, inputs, targets, groups, clusters and weights, sorted by id (the given order has no effect
+    where ids are unique): the first 16 hex digits of a SHA-256.
     """
     digest = hashlib.sha256()
     for item in sorted(items, key=lambda item: item.id):

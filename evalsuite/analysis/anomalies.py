@@ -70,8 +70,8 @@ def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, .
     ``alpha``) and above the margin, in the order of ``rows``; empty without any.
 
     ``rows``: the comparisons of one candidate, with their verdicts. Those without numbers or without a verdict are left
-    out, and those that stopped early, whose p values are not valid. With missing answers all numbers of a gain are
-    those of the worst case: the candidate's missing answers are wrong and the baseline's right.
+    out, and those that stopped early, whose p values are not valid. With missing answers delta, interval and p value of
+    a gain are those of the worst case: the candidate's missing answers are wrong and the baseline's right.
     """
     shown = [row for row in rows if row.paired is not None and row.verdict is not None and not row.stopped]
     changes = [row.bounded.worst.change if row.bounded else row.paired.change for row in shown if row.paired]
@@ -88,8 +88,9 @@ def find_anomalies(rows: Sequence[Comparison], alpha: float) -> tuple[Anomaly, .
 
 def _causes(row: Comparison) -> Iterator[str]:
     """Yield a line of text for each usual cause of a false gain that is present: fewer truncated, unreadable or refused
-    answers (each if it makes up at least ``SHARE``, a quarter, of the gain), differing server facts or prompt tokens,
-    unknown parts of the protocol. The comparison must have paired numbers.
+    answers (each if it makes up at least ``SHARE``, a quarter, of the gain among the measured answers), differing
+    server facts that may have caused it, differing prompt tokens, unknown parts of the protocol. The comparison must
+    have paired numbers.
     """
     assert row.paired is not None
     gain = row.paired.change.delta

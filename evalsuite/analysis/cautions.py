@@ -34,8 +34,8 @@ def cautions(row: "Comparison") -> tuple[str, ...]:
 
 def floor(row: "Comparison") -> str:
     """Return the reason why this task cannot show a loss of the candidate, or only a large one: the baseline scores 0,
-    is not shown to be above guessing (by its 95 % interval), is above guessing by no more than the declared margin, or
-    scores 99 % or more. Empty when none holds, or without paired numbers.
+    is not shown to be above guessing (by its 95 % interval, or its score where it has none), is above guessing by no
+    more than the declared margin, or scores 99 % or more. Empty when none holds, or without paired numbers.
 
     A margin that was derived from the data does not count; an unknown level of guessing counts as 0.
     """

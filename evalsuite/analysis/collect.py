@@ -68,16 +68,16 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
     """Load the cells of ``settings.run`` and, unless it is None, of the baseline model in ``settings.baseline_run`` (a
     run or a baseline file) into one table, and yield them for a ``with`` block.
 
-    Of the other settings, ``limit`` keeps only so many items per task, ``accept_degenerate`` and
-    ``accept_log_disagreement`` (reasons) admit scores that are withheld, ``varies`` replaces the declared facts that
-    differ on purpose. Cells of the runs that are the baseline's own are left out; where a remaining model has its name,
-    the baseline gets the ending ``@baseline``. Cells of a task that were graded by different versions are graded again
-    in temporary copies, if the questions are there; these and unpacked files are deleted when the block ends. The runs
-    stay unchanged.
+    Of the other settings, ``limit`` keeps only so many items per task (not of cells that stopped early),
+    ``accept_degenerate`` and ``accept_log_disagreement`` (reasons) admit scores that are withheld, ``varies``, unless
+    it is empty, replaces the declared facts that differ on purpose. Cells of the runs that are the baseline's own are
+    left out; where a remaining model has its name, the baseline gets the ending ``@baseline``. Cells of a task that
+    were graded by different versions are graded again in temporary copies, if the questions are there and the cells
+    were asked in one way; these and unpacked files are deleted when the block ends. The runs stay unchanged.
 
-    Raises ``BadInput`` for unknown runs, a model and task that two runs hold, cells without ``limit`` items, and a
-    baseline that is missing, ambiguous, edited, all that the runs hold, or asked with classes that the runs do not
-    name.
+    Raises ``BadInput`` for unknown runs, a model and task that two runs hold, damaged cells, cells that were asked for
+    too few items for ``limit``, and a baseline that is missing, ambiguous, edited, all that the runs hold, or asked
+    with classes that the runs do not name.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:
@@ -133,8 +133,8 @@ def _separate_baseline(
 
 
 def _content_key(cell: TableCell) -> tuple[str, str]:
-    """Return (task, SHA-256 of the samples file), equal for two cells of a task with the same answers; (task, folder)
-    when the cell has no samples file.
+    """Return (task, SHA-256 of the samples file), equal for a cell and its unchanged copy; (task, folder) when the cell
+    has no samples file.
     """
     samples = cell.folder / SAMPLES
     if not samples.exists():

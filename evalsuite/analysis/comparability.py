@@ -48,8 +48,9 @@ class Comparable:
 
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
-    """Compare identities, judge and simulator, grading versions, prompts and server facts of two cells of one task;
-    ``base`` and ``cand`` are their sample rows.
+    """Compare what two cells of one task were asked and how (``MUST_AGREE``, the thinking switch, fields of the
+    request), judge and simulator, grading versions, prompts and server facts; ``base`` and ``cand`` are their sample
+    rows.
 
     Returns what is known to differ (such a comparison is refused), what is unknown for a cell, and a warning about
     differing prompt token counts. Raises nothing for differences.
@@ -87,8 +88,8 @@ def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: p
 
 
 def checkpoint_of(cell: TableCell) -> tuple[Any, ...]:
-    """Return a cell's declared (checkpoint, revision, thinking switch), for comparing cells, the last two None where
-    not stated; empty when no checkpoint is recorded, as for imported answers.
+    """Return a cell's declared (checkpoint, revision, whether the model thinks), for comparing cells, the last two None
+    where not stated; empty when no checkpoint is recorded, as for imported answers.
     """
     known = tuple(cell.identity.get(key) for key in ("checkpoint", "revision", "thinking"))
     return () if known[0] is None else known

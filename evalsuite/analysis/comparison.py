@@ -68,14 +68,14 @@ class Comparison:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Warnings as lines of text: why the task cannot show a loss, and what changed that the score does not show;
-        usually empty.
+        """Warnings as lines of text: why the task cannot show a loss, what else than the checkpoint may have caused a
+        loss, and what changed that the score does not show; usually empty.
         """
         return cautions(self)
 
     @property
     def stopped(self) -> bool:
-        """Whether the run of either cell stopped early; its delta and interval then decide nothing."""
+        """Whether either cell stopped early (``engine.stop=sequential``); delta and interval then decide nothing."""
         return any(side.cell.manifest.get("stopped") for side in (self.baseline, self.candidate))
 
     @property
@@ -84,8 +84,8 @@ class Comparison:
         return self.baseline.cell.demo or self.candidate.cell.demo
 
     def to_json(self) -> dict[str, Any]:
-        """Build one row of ``comparison.json``: names, scores, paired numbers (null or empty without them), margin,
-        verdict, outcome counts, comparability and cautions.
+        """Build one row of ``comparison.json``: names, scores, paired numbers (null, empty or, for ``items``, 0 without
+        them), margin, verdict, outcome counts, comparability and cautions.
 
         Returns:
             The row, of JSON types; scores and deltas are fractions.
@@ -126,7 +126,7 @@ def compare(table: RunTable, task: str, baseline: str, candidate: str) -> Compar
 
     Raises:
         BadInput: A name is unknown, both names are equal, a model has no cell of the task, or the two cells are known
-            to have been asked or graded differently.
+            to have been asked or graded differently, or served with different chat templates or tokenizer files.
     """
     if baseline == candidate:
         raise BadInput(f"{baseline} cannot be compared with itself; name another baseline")
@@ -170,10 +170,11 @@ def compare_scored(
 ) -> Comparison:
     """Compare two scored cells of one task; the result has no verdict yet.
 
-    When they may not be compared, share no graded item or lack answers, the result has no paired numbers and gives the
-    reason; nothing is raised. ``aa_rows``: model -> planned rows of a second run of the baseline (A/A).
-    ``allow_incomplete``: largest fraction of missing samples in either cell that is bounded instead of refused; None
-    refuses any. ``alpha``: error of each one-sided bound.
+    When they may not be compared, share no graded item, have a withheld score or lack more answers than
+    ``allow_incomplete``, the result has no paired numbers and gives the reason; nothing is raised. ``aa_rows``: model
+    -> planned rows of a second run of the baseline (A/A). ``allow_incomplete``: largest fraction of missing samples of
+    the common items, in either cell, that is bounded instead of refused; None refuses any. ``alpha``: error of each
+    one-sided bound.
     """
     old, new = baseline.score, candidate.score
     comparable = comparability.check(old.cell, new.cell, baseline.rows, candidate.rows)
@@ -212,8 +213,8 @@ def _incomplete(
     """Return (why there is no delta of incomplete cells, bounds of the delta); exactly one is there: the reason is
     empty when the missing fraction is allowed, else the bounds are None.
 
-    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples in either cell; None allows
-    none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.
+    ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples of these items in either cell;
+    None allows none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.
     """
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]
@@ -232,7 +233,7 @@ def _incomplete(
 
 def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:
     """Return the declared maximum tokens of a reply in (baseline, candidate), each None when unknown; None as a whole
-    for attempts of several replies, or of an adapter that is not installed.
+    where the candidate's attempts have several replies, or its adapter is not installed.
     """
     if not comparability.is_single_turn(candidate):
         return None

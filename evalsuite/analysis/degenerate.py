@@ -49,7 +49,7 @@ class DegenerateAnswers:
 
     @property
     def flagged(self) -> bool:
-        """Whether they are frequent enough (2 % of the answers) to be stated with the cell's score."""
+        """Whether they are frequent enough (2 % of the answers or more) to be stated with the cell's score."""
         return self.share >= FLAGGED
 
     @property

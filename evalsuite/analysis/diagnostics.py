@@ -199,7 +199,8 @@ def variance_json(parts: VarianceParts) -> dict[str, Any]:
 
 def estimands_json(change: Delta, parts: VarianceParts) -> dict[str, Any]:
     """Return the entry ``estimands`` of ``comparison.json``: standard error and 95 % interval of the delta for
-    questions like these and for exactly these questions (the latter null without repeats).
+    questions like these (each null when unknown) and for exactly these questions (null as a whole where an item has
+    fewer than two repeats).
     """
     exact = None
     if parts.stderr_exact is not None:

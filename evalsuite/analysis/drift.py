@@ -144,9 +144,9 @@ def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
 
 def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
     """Compare the run in ``folder`` with the frozen baseline ``settings.baseline_run``, or, when that is None, with the
-    baseline ``settings.baseline`` or the one that its cells declare.
+    baseline ``settings.baseline``, or, without either, with those that ``compare_all`` chooses.
 
-    ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is compared. A night has a
+    ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is kept. A night has a
     ``problem`` and no comparisons where the run cannot be read, the baseline is missing or edited, or there is nothing
     to compare; where single comparisons have no numbers, they stay and ``problem`` has their reasons. No ``BadInput``
     is raised for these.
@@ -173,8 +173,9 @@ def build_charts(
 
     The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
     night -> its confirmation, compared at ``confirm_alpha``. ``offsets``: task -> accepted offset, for a baseline of
-    another checkpoint; None for none. Nights without numbers add no point. Raises ``BadInput`` when no night of a chart
-    has numbers, or the baseline has too few repeats or is of another checkpoint without an accepted offset.
+    another checkpoint; None for none. Nights without numbers or standard error add no point. Raises ``BadInput`` when
+    no night of a chart has numbers, or the baseline has too few repeats or is of another checkpoint without an accepted
+    offset.
     """
     keys = chart_keys(nights)
     return tuple(_chart(key, len(keys), nights, confirmations, (offsets or {}).get(key[1])) for key in keys)
@@ -261,8 +262,8 @@ def _design(row: Comparison) -> Design:
     """Describe one night's measurement (items, repeats of both sides, baseline score, assumed variation) as input of
     the CUSUM functions.
 
-    The chart's limit depends only on the repeats, its delays also on the score. The comparison must have paired
-    numbers.
+    Of these the chart's limit depends only on the repeats, its delays also on items, score and variation. The
+    comparison must have paired numbers.
     """
     assert row.paired is not None
     n = row.paired.change.n
@@ -301,21 +302,21 @@ class Series:
 
     @property
     def waiting(self) -> tuple[Chart, ...]:
-        """Charts whose latest alarm has no confirmation yet."""
+        """Charts whose latest alarm is open: without a confirmation, or with one that has no result."""
         return tuple(chart for chart in self.charts if chart.state == "open")
 
     @property
     def verdict(self) -> Exit:
         """Exit code of the series: FAIL when the latest alarm of any chart is confirmed; else UNDECIDED when the last
-        night is unfinished or an alarm is open; else DONE.
+        night is unfinished or the latest alarm of any chart is open; else DONE.
         """
         if any(chart.state == "confirmed" for chart in self.charts):
             return Exit.FAIL
         return Exit.UNDECIDED if self.unfinished or self.waiting else Exit.DONE
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``drift.json``: verdict, nights, charts, assumptions, the present time, and the
-        commands that measure open alarms again.
+        """Return the content of ``drift.json``: verdict, nights, charts, assumptions, the present time, and for each
+        chart of ``waiting`` the command that measures it again.
         """
         word = {Exit.DONE: "pass", Exit.FAIL: "fail"}.get(self.verdict, "undecided")
         return {
@@ -374,7 +375,8 @@ def confirm_command(series: Series, chart: Chart) -> str:
     """Return the ``evalsuite run`` command line that measures the benchmark of the chart's last open alarm again, as
     run ``<night>-confirm``, with a new seed and as many repeats as the baseline has.
 
-    The chart must have an open alarm. The suite is taken from the night's id: what stands before the last hyphen.
+    The chart must have an open alarm. The suite is taken from the night's id: what stands before the last hyphen, or
+    the whole id without one.
     """
     run = next(point.run for point in reversed(chart.points) if point.alarm == "open")
     night = next(past_night for past_night in series.nights if past_night.run == run)

@@ -45,8 +45,8 @@ class GroupChange:
 
     @property
     def significant(self) -> bool:
-        """Whether the change is marked: p value below 0.05 after Holm over all values shown of the candidate; False
-        before that adjustment.
+        """Whether the change is marked: p value below 0.05 after Holm over all values that are shown together
+        (``p_page``); False before that adjustment.
         """
         return self.p_page is not None and self.p_page < SIGNIFICANT
 

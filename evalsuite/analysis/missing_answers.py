@@ -71,9 +71,9 @@ def bound_missing(
 ) -> MissingAnswerBounds:
     """Compute the delta with all missing answers counted against the candidate, and with all counted for it.
 
-    ``base`` and ``cand`` are sample rows, which may lack values or whole rows. ``items`` are the planned items that
-    both share (at least one), ``repeats`` the planned repeats of (baseline, candidate), ``alpha`` the error of each
-    one-sided bound.
+    ``items`` are the planned items that both share (at least one), ``repeats`` the planned repeats of (baseline,
+    candidate), ``alpha`` the error of each one-sided bound. ``base`` and ``cand`` are sample rows of these items and
+    repeats, which may lack values or whole rows.
     """
     item_rows = _items(base, cand, items)
     plans = [_plan(item_rows, count) for count in repeats]

@@ -128,8 +128,8 @@ class Paired:
 
     @property
     def tokens_ratio(self) -> float | None:
-        """Total completion tokens of the candidate over those of the baseline, on the paired items that have counts in
-        both; None when unknown.
+        """Total completion tokens of the candidate over those of the baseline (sums of item means), on the paired items
+        with known counts above 0 in both; None with fewer than two such items.
         """
         return self.tokens["completion"].total.ratio if "completion" in self.tokens else None
 

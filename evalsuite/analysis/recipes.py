@@ -87,12 +87,12 @@ class RecipeChoice:
 def choose_recipes(
     pairs: Sequence[tuple[str, str]], comparisons: Sequence[Comparison], cells: Cells
 ) -> tuple[RecipeChoice, ...]:
-    """Compare the candidates of each baseline with each other; one entry per baseline with at least ``FEWEST`` (3) of
-    them, in the order of ``pairs``.
+    """Compare the candidates of each baseline with each other; at most one entry per baseline, in the order of
+    ``pairs``.
 
     ``pairs``: (baseline, candidate) names; ``comparisons`` say which tasks are complete; ``cells`` hold the rows.
     Candidates without any complete comparison are left out; only tasks that all remaining ones have complete count. A
-    baseline without such a task gets no entry.
+    baseline with fewer than ``FEWEST`` (3) remaining candidates, or without such a task, gets no entry.
     """
     choices: list[RecipeChoice] = []
     for baseline in dict.fromkeys(baseline for baseline, _ in pairs):

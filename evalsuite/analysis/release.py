@@ -119,8 +119,9 @@ def _threshold(rows: Sequence[Comparison]) -> ThresholdRule | None:
 
 
 def _reason(suite_decision: decision.SuiteDecision) -> str:
-    """Return the reason of the decision as text. An undecided decision for which two or more critical benchmarks were
-    not measured names all of them in one clause; any other reason is returned unchanged.
+    """Return the reason of the decision as text. An undecided decision for which two or more critical benchmarks (the
+    suite's mean counts as one) were not measured names all of them in one clause, then the others that are undecided;
+    any other reason is returned unchanged.
     """
     parts = (*suite_decision.parts, suite_decision.suite_mean)
     undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
@@ -242,8 +243,8 @@ def _mean_decision(
 def _with_tokens(
     call: Call, reason: str, compared: Mapping[str, Comparison], limits: Mapping[str, MarginChoice], gate: Gate
 ) -> tuple[Call, str]:
-    """Turn the verdict into a fail when a benchmark that is not advisory generates significantly more tokens than
-    ``gate.tokens_ratio_max`` times the baseline's.
+    """Turn the verdict into a fail when the candidate, on a benchmark that is not advisory, generates significantly
+    more tokens than ``gate.tokens_ratio_max`` times the baseline's.
 
     Returns (call, reason), unchanged when none does or the gate sets no such limit. ``compared``: task -> comparison;
     ``limits``: task -> declared margin. The new reason names these benchmarks, before that of an earlier fail.

@@ -151,7 +151,7 @@ def score_cell(table: RunTable, cell: TableCell) -> CellScore:
 
 def score_rows(table: RunTable, cell: TableCell, rows: pd.DataFrame) -> CellScore:
     """Compute all numbers of one cell from ``rows``, its planned rows as ``planned_rows`` returns them; the table only
-    gives the names of groups.
+    gives the names of groups, and the calibration error is computed from the samples stored in the cell's folder.
 
     While the cell is incomplete or withheld, its score is None and groups and pass^k are empty.
     """
@@ -256,7 +256,7 @@ def item_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 def weights_of(means: pd.DataFrame) -> Floats | None:
     """Return the item weights as an array of shape (items,); None when all are equal. ``means`` is a result of
-    ``item_means``.
+    ``item_means`` with at least one item.
     """
     weights = means["weight"].to_numpy(dtype=np.float64)
     return None if np.ptp(weights) == 0 else weights

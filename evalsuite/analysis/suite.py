@@ -152,11 +152,11 @@ def compare_all(
     and the choice among many candidates.
 
     ``baseline`` names one model for all. Without it each model's own declared baseline is used when it is in the table,
-    and else, if ``fallback_to_first``, the first model (``choose_pairs``). ``gate`` gives verdicts against its margins
+    and else, if ``fallback_to_first``, one that ``choose_pairs`` chooses. ``gate`` gives verdicts against its margins
     at its ``alpha``, None gives none. ``allow_incomplete``: largest fraction of missing samples that is bounded instead
-    of refused, None for none; ``alpha``: error of each one-sided bound without a gate. Comparisons that are refused or
-    incomplete are in the result without numbers. Raises ``BadInput`` for an unknown ``baseline``, a margin that is not
-    above 0 or an unknown tier.
+    of refused, None for none; ``alpha``: error of each one-sided bound without a gate. Comparisons that are refused, or
+    lack more answers than that, are in the result without numbers. Raises ``BadInput`` for an unknown ``baseline``, a
+    margin that is not above 0 or an unknown tier.
     """
     cells = {(cell.model, cell.task): scored_rows(table, cell) for cell in table.cells}
     pairs = choose_pairs(table, baseline, fallback_to_first=fallback_to_first)
@@ -217,9 +217,10 @@ def choose_pairs(
 
     ``requested`` names one baseline for all models; a model that ends in ``-nothink`` gets the baseline's ``-nothink``
     model if there is one. None takes the baseline that a model's first cell declares, if it is in the table, and else,
-    with ``fallback_to_first``, the first model that others declare as baseline (without any, the first of the table),
-    when both think or both do not. A declared second run of a model (A/A) is always paired with that model. Raises
-    ``BadInput`` for an unknown ``requested``.
+    with ``fallback_to_first`` and unless others declare the model as their baseline, the first model that others
+    declare as baseline (without any, the first of the table), when both think or both do not. A declared second run of
+    a model (A/A) is always paired with that model where the table has it. Raises ``BadInput`` for an unknown
+    ``requested``.
     """
     models = table.models
     if requested is not None:
@@ -255,9 +256,9 @@ def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str
     """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``; at most one per model and task;
     cells with a damaged manifest are ignored, baselines that are nowhere left out.
 
-    ``requested`` names one baseline for all cells; None takes the one that each cell declares. Of several cells the
-    best is returned: one with the same protocol before others, one with a samples file before unfinished ones, then the
-    newest.
+    ``requested`` names one baseline for all cells; None takes the one that each cell declares; ``-nothink`` is added
+    for a model whose name ends so. Of several cells the best is returned: one with the same protocol before others, one
+    with a samples file before unfinished ones, then the newest.
     """
     here = {(cell.model, cell.task) for cell in cells}
     runs = {cell.folder.parents[1] for cell in cells}
@@ -303,8 +304,8 @@ def with_same_thinking(baseline: str, model: str) -> str:
 
 
 def _declared(table: RunTable, model: str) -> str | None:
-    """Return the name of the baseline that a model's first cell declares; None if it declares none, or one that is not
-    in the table or is the model itself.
+    """Return the name of the baseline that a model's first cell declares, with ``-nothink`` added for a model whose
+    name ends so; None if it declares none, or one that is not in the table or is the model itself.
     """
     name = next((cell.manifest["baseline"] for cell in table.cells if cell.model == model), None)
     baseline = with_same_thinking(name, model) if name else model
@@ -330,7 +331,8 @@ def _aa_pair(original: str, model: str) -> ModelPair:
 
 
 def _is_second_run(other: ModelPair, pair: ModelPair) -> bool:
-    """Return whether the candidate of ``other`` is a declared second run (A/A) of the baseline of ``pair``."""
+    """Return whether the candidate of ``other``, another pair than ``pair``, is a declared second run (A/A) of the
+    baseline of ``pair``."""
     return other.aa and other is not pair and other.baseline == pair.baseline
 
 

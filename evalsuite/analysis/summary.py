@@ -19,7 +19,8 @@ def summarize(folder: Path) -> dict[str, Any]:
     """Compute the summary of the cell in ``folder``, write it to ``summary.json`` there and return it: ``summary_json``
     with cut answers and generated tokens per second.
 
-    Scores are fractions of 1, tokens are means per sample. Raises ``BadInput`` for a damaged cell.
+    Scores are fractions of 1, tokens are means per sample with a known count. Raises ``BadInput`` for a damaged cell,
+    ``StorageFailed`` where the file cannot be written.
     """
     cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
     scored = score_cell(table_of([cell]), cell)
@@ -32,8 +33,9 @@ def summarize(folder: Path) -> dict[str, Any]:
 
 
 def summary_json(scored: CellScore) -> dict[str, Any]:
-    """Return the numbers of a cell as a dict of JSON types, as documented for ``summary.json``; ``score``, ``stderr``
-    and ``ci95`` are null, ``groups`` and ``pass_power`` empty while the cell is incomplete or withheld.
+    """Return the numbers of a cell as a dict of JSON types, as documented for ``summary.json``, without those that
+    ``summarize`` adds; ``score``, ``stderr`` and ``ci95`` are null, ``groups`` and ``pass_power`` empty while the cell
+    is incomplete or withheld.
     """
     cell, total = scored.cell, scored.scored
     return {

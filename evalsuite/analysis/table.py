@@ -132,7 +132,8 @@ def load_run(*runs: str | Path, results_dir: str | Path = "results") -> RunTable
         The table of all their samples.
 
     Raises:
-        BadInput: A run is unknown or has no cells, a cell is damaged, or two runs hold the same model and task.
+        BadInput: No run is named, a run is unknown or has no cells, no model has answered yet, a cell is damaged, or
+            two runs hold the same model and task.
     """
     return table_of(named_cells(*runs, results_dir=results_dir))
 
@@ -181,7 +182,7 @@ def _fault(outcome: str, note: str) -> str:
 
 def _with_groups(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the column ``groups`` (JSON texts) replaced by one column ``group.<name>`` per group, in
-    the order of their names; None where an item lacks it.
+    the order of their names; NaN where an item lacks it.
     """
     parsed = {text: json.loads(text or "{}") for text in frame["groups"].unique()}
     names = sorted({name for groups in parsed.values() for name in groups})

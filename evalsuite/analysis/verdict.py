@@ -45,7 +45,7 @@ class MarginChoice:
 
     @property
     def declared(self) -> bool:
-        """Whether the margin was set by a person before the run, not derived from the data."""
+        """Whether the margin comes from the gate and is not derived from the data: its owner is not ``nobody``."""
         return self.owner != NO_OWNER
 
     def to_json(self) -> dict[str, Any]:
@@ -166,8 +166,8 @@ def evidence_of(
     from its extremes.
 
     ``task``: title of the benchmark. ``extremes`` (worst, best) replace ``change`` when answers are missing. The lower
-    bound is then that of the worst extreme and everything else (delta, upper bound, p value) that of the best one, so
-    that a verdict holds for every possible value of the missing answers.
+    bound is then that of the worst extreme, delta, upper bound, p value and interval are those of the best one, and the
+    resolution is the larger of both, so that a verdict holds for every possible value of the missing answers.
     """
     if extremes is None:
         return evidence(task, change, limit.margin, limit.tier)

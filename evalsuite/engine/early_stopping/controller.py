@@ -30,7 +30,7 @@ class CellPair:
     """The rule as the candidate's manifest keeps it from before its first item."""
 
     def arm(self, name: CellName) -> ArmScores:
-        """The scores of the cell ``name``, which is one of the two that are compared."""
+        """The scores that the test holds of the cell ``name``, which must be one of the two that are compared."""
         return self.test.candidate if name == self.candidate else self.test.baseline
 
 
@@ -81,10 +81,11 @@ class EarlyStopping:
                 self._record_decision(pair)
 
     def finish(self, console: Console) -> None:
-        """Decide again on what is on record now, without invalidated attempts, and write the decisions into the
-        manifests.
+        """Decide again on the values taken so far, without attempts that were invalidated since, and write the
+        decisions into the manifests.
 
-        Prints the decisions and the attempts and tokens that were saved to ``console``.
+        Prints every decision (``OPEN`` where there is none) to ``console``, and for each cell that stopped early the
+        attempts and, where known, the tokens that were saved.
         """
         for name in self._open_cells():
             for pair in self._pairs_of(name):
@@ -130,9 +131,10 @@ class EarlyStopping:
                     self.restrict[name](items)
 
     def _record_plan(self, name: CellName, saved: Mapping[str, Any] | None) -> None:
-        """Write into a cell's manifest which items count by what is decided now; restores the whole plan if nothing is.
+        """Write into a cell's manifest which items count by what is decided now (``needed_items``); where all count, a
+        stopped cell gets its whole plan again.
 
-        ``saved``: what that has saved (see ``_saved``); None while the run goes on.
+        ``saved``: what stopping has saved (see ``_saved``); None while the run goes on.
         """
         cell, needed = self.cells[name], self.needed_items(name)
         items, selection = self._plans[name]
@@ -155,10 +157,10 @@ class EarlyStopping:
         cell.update({"items": kept, "selection": selection or whole, "stopped": stopped})
 
     def _saved(self, name: CellName) -> dict[str, Any]:
-        """What stopping has saved in a cell: planned attempts that were never made (``attempts``, of ``planned``), and
-        the ``tokens`` that they would have taken at ``mean_tokens`` each.
+        """What stopping has saved in a cell: planned attempts without a reply on record (``attempts``, of ``planned``),
+        and the ``tokens`` that they would have taken at ``mean_tokens`` each.
 
-        Token counts are None where no attempt has a length.
+        ``mean_tokens`` is the mean over attempts of known length; both token counts are None where there is none.
         """
         cell = self.cells[name]
         items, repeats = set(self._plans[name][0]), int(cell.manifest["repeats"])

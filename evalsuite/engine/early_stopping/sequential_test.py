@@ -23,15 +23,17 @@ BLOCKS = 100
 
 
 def random_order(items: Sequence[Item], seed: int) -> tuple[str, ...]:
-    """Item ids in the random order in which the engine sends them: that of ``seed`` and the ids, in every arm and
-    resume."""
+    """Item ids in the random order in which the engine sends them with ``engine.stop=sequential``: it depends on
+    ``seed`` and the ids alone, so that every arm and resume has the same."""
     return tuple(attempt.item.id for attempt in ordered(0, items, 1, shuffle_seed=seed))
 
 
 def rule_for(items: int, margin: float, alpha: float) -> Rule:
-    """The rule of a comparison of ``items`` items; with too few of them it can only fail early, not pass.
+    """The rule of a comparison of ``items`` items; with fewer than ``MIN_ITEMS`` (500) it can only fail early, not
+    pass.
 
-    ``margin`` and ``alpha`` (error probability) are fractions of 1.
+    ``margin`` and ``alpha`` (error probability of failing; that of passing is 0.05) are fractions of 1. Raises
+    ``ValueError`` without items and for a margin that is not between 0 and 1.
     """
     return Rule(items, margin, alpha, may_pass=items >= MIN_ITEMS)
 
@@ -76,14 +78,13 @@ class SequentialTest:
 
     @property
     def block(self) -> int:
-        """Number of items that are counted together: a hundredth of all, at least 1."""
+        """Number of items that are counted together: a hundredth of all, rounded down, at least 1."""
         return max(1, self.rule.items // BLOCKS)
 
     def replay(self) -> None:
-        """Start the test again and count everything that the arms hold: after a resume, or where attempts were
-        invalidated.
+        """Start the test again on all that the arms hold: after a resume, or where attempts were invalidated.
 
-        A former decision is dropped; ``call`` is set if the values decide.
+        A former decision is dropped; ``call`` is set if the values decide (``interim_look``).
         """
         shared = min(self.baseline.values.shape[1], self.candidate.values.shape[1])
         self._differences = self.candidate.values[:, :shared].mean(1) - self.baseline.values[:, :shared].mean(1)
@@ -91,9 +92,9 @@ class SequentialTest:
         self.interim_look()
 
     def scored(self, arm: ArmScores, item: str, repeat: int, value: float | None) -> None:
-        """Take the value of an attempt that ended in ``arm``; None: not measured. Unknown items and repeats are
-        ignored.
+        """Take the value of an attempt that ended in ``arm`` (``baseline`` or ``candidate``); None: not measured.
 
+        Items and repeats for which the arm has no place are ignored; repeats that only one arm has do not count.
         Decides nothing: ``interim_look`` does.
         """
         place = self._places.get(item)
@@ -107,13 +108,15 @@ class SequentialTest:
 
     @property
     def due(self) -> bool:
-        """Whether a look is worth its time: not decided, and attempts for a quarter of a block have ended since the
-        last look."""
+        """Whether a look is worth its time: not decided, and since the last look at least a quarter as many attempts
+        have ended as a block has items."""
         return self.call is None and 4 * self._unseen >= self.block
 
     def interim_look(self) -> Call | None:
-        """Count the blocks that are closed since the last look; returns the decision (``undecided`` once all items are
-        counted without one), None as long as there is none.
+        """Count the blocks that are closed since the last look; returns the decision, None as long as there is none.
+
+        It is ``undecided`` once all items are counted without a pass or a fail. Blocks that are not closed decide where
+        their unmeasured items cannot matter (``_look_ahead``). After a decision nothing is counted.
         """
         if self.call is not None:
             return self.call
@@ -133,7 +136,8 @@ class SequentialTest:
         return self.call
 
     def _look_ahead(self) -> None:
-        """Decide (set ``call``) where the unfinished items of the blocks begun cannot matter.
+        """Decide (set ``call``, ``ends`` and ``implied``) on the blocks that end before or with the last measured item,
+        where their unmeasured items cannot matter.
 
         They are taken as lost (-1) for a pass, as gained (+1) for a fail.
         """
@@ -153,10 +157,11 @@ class SequentialTest:
 
     @property
     def delta(self) -> float | None:
-        """Mean difference, candidate minus baseline (fraction of 1), over the items that the decision rests on.
+        """Mean difference, candidate minus baseline (fraction of 1), over those items that the decision rests on and
+        that are measured.
 
-        Over all that were counted where there is none; None without any. Biased away from the margin where it stopped
-        early.
+        Over all that were counted where there is no decision; None without any. It tends to lie too far from the margin
+        where the test stopped early.
         """
         known = self._differences[: self.ends or self.state.n]
         known = known[~np.isnan(known)]
@@ -177,7 +182,7 @@ class SequentialTest:
         return reason if self.call == "fail" else f"{reason}, after {self.ends:,} of {total} items"
 
     def to_json(self) -> dict[str, Any]:
-        """The decision as the candidate's manifest keeps it: ``call``, ``reason``, ``items``, ``delta`` and
-        ``implied``."""
+        """The decision for the candidate's manifest, which adds the grading version: ``call`` (None without one),
+        ``reason``, ``items`` (their number), ``delta`` and ``implied`` (see the fields)."""
         names = {"call": self.call, "reason": self.reason, "items": self.ends, "delta": self.delta}
         return {**names, "implied": self.implied}
