@@ -77,7 +77,7 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
 
     Raises ``BadInput`` for unknown runs, a model and task that two runs hold, damaged cells, cells that were asked for
     too few items for ``limit``, and a baseline that is missing, ambiguous, edited, all that the runs hold, or asked
-    with classes that the runs do not name.
+    with classes that are neither built in nor named by the runs.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:
@@ -188,8 +188,9 @@ def _with_equal_grading(
 
     New grades are written to copies in ``home``; ``data`` says where the questions are loaded from. A task stays
     unchanged when its questions cannot be loaded or differ (a note says so), and when its cells were asked in different
-    ways; its comparison is then refused. A task of which only the model ``brought`` (from a baseline file or another
-    run; None for none) has a cell stays unchanged, too, because its file would choose the grader.
+    ways; comparisons of cells that differ are refused later. A task of which only the model ``brought`` (from a
+    baseline file or another run; None for none) has a cell stays unchanged, too, because its file would choose the
+    grader.
     """
     replaced: dict[tuple[str, str], TableCell] = {}
     notes: list[str] = []

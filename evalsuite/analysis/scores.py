@@ -114,8 +114,8 @@ class CellScore:
 
     @property
     def withheld(self) -> str:
-        """Why the cell has no score although measured: half of its answers or more are degenerate, or too many grades
-        differ from those in the log that it was imported from (``TableCell.contradiction``); empty when nothing
+        """Why the cell has no score even when all is measured: half of its answers or more are degenerate, or too many
+        grades differ from those in the log that it was imported from (``TableCell.contradiction``); empty when nothing
         withholds it, or a reason accepts it.
         """
         return self.cell.contradiction or (self.degenerate.text if self.degenerate.withheld else "")

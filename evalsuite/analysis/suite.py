@@ -314,7 +314,7 @@ def _declared(table: RunTable, model: str) -> str | None:
 
 def _second_runs(table: RunTable) -> dict[str, str]:
     """Return a map from each second run (A/A) to the model of the table that its manifest, or a server's entry in it,
-    declares it to equal (``same_as``).
+    declares it to equal (``same_as``, with ``-nothink`` added for a second run whose name ends so).
     """
     second_runs: dict[str, str] = {}
     for model in table.models:

@@ -45,7 +45,7 @@ class MarginChoice:
 
     @property
     def declared(self) -> bool:
-        """Whether the margin comes from the gate and is not derived from the data: its owner is not ``nobody``."""
+        """Whether the margin has another owner than ``nobody``, which stands for one that was derived from the data."""
         return self.owner != NO_OWNER
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def evidence_of(
 
 
 def extremes_of(bounded: MissingAnswerBounds | None) -> tuple[Delta, Delta] | None:
-    """Return the paired changes at the (worst, best) extreme of missing answers; None when none are missing."""
+    """Return the paired changes at the (worst, best) extreme of missing answers; None when ``bounded`` is None."""
     return None if bounded is None else (bounded.worst.change, bounded.best.change)
 
 
@@ -262,9 +262,9 @@ def early_decision(
     """Return the decision of a sequential test between two cells, for a gate with this ``margin`` (fraction).
 
     None when the cells were compared at a fixed size. Undecided when they stopped or looked early in another
-    comparison, or the recorded decision does not hold for ``margin``. ``lower`` is the one-sided lower bound of the
-    delta over all items; it decides passing only when the sequential rule had no looks, so that there was a single test
-    of passing.
+    comparison, or when the recorded decision is not made yet, was made on another grading version, or does not hold for
+    ``margin``. ``lower`` is the one-sided lower bound of the delta over all items; it decides passing only when the
+    sequential rule had no looks, so that there was a single test of passing.
     """
     rule = candidate.manifest.get("sequential")
     stopped = [cell.model for cell in (baseline, candidate) if cell.manifest.get("stopped")]
