@@ -63,7 +63,8 @@ class Request:
     def prompt_sha(self) -> str:
         """First 16 hex digits of the SHA-256 over messages and tools, and over ``raw`` when it is true.
 
-        Sampling, stop strings and JSON schema are not covered, so it is equal for models that get the same messages.
+        Sampling, stop strings and JSON schema are not covered, so it is equal for models that get the same messages
+        and tools.
         """
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]

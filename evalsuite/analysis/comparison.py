@@ -210,8 +210,9 @@ def _incomplete(
     allowed: float | None,
     alpha: float,
 ) -> tuple[str, MissingAnswerBounds | None]:
-    """Return (why there is no delta of incomplete cells, bounds of the delta); exactly one is there: the reason is
-    empty when the missing fraction is allowed, else the bounds are None.
+    """Return (why there is no delta of incomplete cells, bounds of the delta): the reason is empty when the missing
+    fraction is allowed, else the bounds are None. Both are empty when it is allowed and none of ``items`` lacks an
+    answer.
 
     ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples of these items in either cell;
     None allows none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.
@@ -228,7 +229,7 @@ def _incomplete(
     bounded = missing_answers.bound_missing(base, cand, items, repeats, alpha)
     if bounded.share > allowed:
         return f"{reason}; {100 * bounded.share:.2g} % missing, at most {100 * allowed:g} % are allowed", None
-    return "", bounded
+    return "", bounded if any(bounded.missing) else None
 
 
 def _caps(baseline: TableCell, candidate: TableCell) -> tuple[int | None, int | None] | None:

@@ -83,6 +83,15 @@ def test_faults_are_parts_of_the_extremes(tmp_path: Path) -> None:
     )
 
 
+def test_answers_that_lack_outside_the_common_items_bound_nothing(tmp_path: Path) -> None:
+    base = {str(item): [Answer(None if item == 19 else 1.0)] for item in range(20)}
+    cand = {str(item): [Answer(1.0)] for item in range(10)}
+    table = load_run(write(tmp_path / "r", Made("a", base), Made("b", cand, total_items=20)))
+    assert "19 of 20 samples measured" in compare_all(table).comparisons[0].reason
+    (row,) = compare_all(table, allow_incomplete=0.05).comparisons
+    assert (row.delta, row.bounded, row.partial) == (0.0, None, "10 of 20 items")
+
+
 def test_parts_add_up_with_weights_repeats_and_fractions(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     kinds = ("correct", "wrong", "truncated", "no_answer", "refused", "failed")

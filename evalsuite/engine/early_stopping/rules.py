@@ -99,7 +99,7 @@ def _compared(
     """The pairs of cells that are compared on one task: every model that declares another as its baseline.
 
     One that is itself a baseline here is left out where its own baseline is neither asked nor on record. ``brought``:
-    task -> cell of the artefact ``baseline_run``.
+    task -> cell of ``baseline_run``.
     """
     manifests = {name: manifest for name, manifest in spec.manifests.items() if name[1] == task}
     baselines = {manifest["baseline"] for manifest in manifests.values()}
@@ -196,7 +196,7 @@ def _recorded_scores(
     """(identity, values with rows as ``order``) of the baseline's cell on record in ``folder``.
 
     Raises ``BadInput`` if it was asked or graded in another way than ``candidate`` (a manifest), stopped early, or
-    lacks a value of an item in one of the first repeats, as many as it and ``task`` both have.
+    lacks a value of an item in any repeat that both it and ``task`` have.
     """
     manifest = read_manifest(folder)
     known = {key: value for key in MUST_AGREE if (value := manifest["identity"].get(key)) is not None}
