@@ -107,9 +107,9 @@ class JudgeFailed(SampleFailed):
 def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = "") -> BadInput:
     """Return (not raise) the error for a name that does not exist.
 
-    Its message has the requested name, one known name that it may stand for (the most similar one, else the first that
-    contains it) if there is such a name, all names of ``known``, sorted (``none`` if there are none), and ``remedy``, a
-    sentence at the end. ``kind`` is the kind of name, such as ``model``.
+    Its message has the requested name, one known name that it may stand for (the most similar one, else, from three
+    characters on, the first that contains it) if there is such a name, all names of ``known``, sorted (``none`` if
+    there are none), and ``remedy``, a sentence at the end. ``kind`` is the kind of name, such as ``model``.
     """
     names = sorted(known)
     plain = requested.lower().replace("-", "_")

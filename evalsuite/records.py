@@ -214,9 +214,8 @@ _PLAIN_SORTED = (
 def canonical_sha(value: Any) -> str:
     """Return the SHA-256 (64 hex digits) of a value's JSON text: keys sorted, no space between tokens, UTF-8.
 
-    Tuples count as lists and numbers as keys as texts; NaN and infinities are written as ``NaN`` and ``Infinity``, and
-    lone surrogates are kept. Raises ``TypeError`` for dates, bytes, sets, dataclasses and most other values of no JSON
-    type.
+    Tuples count as lists; NaN and infinities are written as ``NaN``, ``Infinity`` and ``-Infinity``, and lone
+    surrogates are kept. Raises ``TypeError`` for dates, bytes, sets, dataclasses and most other values of no JSON type.
     """
     try:
         data = b"" if has_other_float(value) else orjson.dumps(value, option=_PLAIN_SORTED)
