@@ -131,8 +131,8 @@ def _signs_of_texts(cell: TableCell) -> list[str]:
     """Return the kind of degenerate answer, or "", of each stored row of a cell graded by a version that recorded none,
     by reading its texts.
 
-    Neither the item nor the tool calls are known there, so foreign scripts and empty answers of tool calls are not
-    counted.
+    Neither the item nor the tool calls are known there, so foreign scripts are not counted, nor answers with the finish
+    reason ``tool_calls`` or with an extracted answer and no text.
     """
     columns = ("outcome", "answer", "stage", "finish_reason", "text", "reasoning")
     return [_sign_of_row(row) for batch in read_batches(cell.folder, columns) for row in batch]

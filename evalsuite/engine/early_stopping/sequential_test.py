@@ -169,7 +169,7 @@ class SequentialTest:
 
     @property
     def reason(self) -> str:
-        """The reason of the decision, in one clause; ``not decided yet`` where there is none."""
+        """The reason of the decision, as text for reports; ``not decided yet`` where there is none."""
         total, alpha = f"{self.rule.items:,}", 100 * self.rule.alpha
         if self.call is None:
             return "not decided yet"
