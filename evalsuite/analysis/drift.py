@@ -345,8 +345,8 @@ def read_series(settings: Report) -> Series:
 
     Baseline files are unpacked into a temporary folder. Raises ``BadInput`` without ``baseline_run``, for run patterns
     that match nothing, a damaged baseline file, an ``accepted`` file that no release accepted, and as ``build_charts``.
-    A night that cannot be compared, as every one with a baseline run that is unknown, is no error but has a
-    ``problem``; but each chart needs a night with numbers.
+    A night that cannot be compared is no error but has a ``problem``, and so has every night where the baseline run is
+    unknown; each chart needs one night with numbers.
     """
     if settings.baseline_run is None:
         raise BadInput("drift is measured against a frozen baseline: add baseline_run=FILE (evalsuite baseline save)")
