@@ -111,7 +111,7 @@ class Reply:
 
     @property
     def truncated(self) -> bool:
-        """Whether ``finish_reason`` is ``length``, which states that the token limit or the context ended the answer."""
+        """Whether ``finish_reason`` is ``length``, stating that the token limit or the context ended the answer."""
         return self.finish_reason == "length"
 
 
