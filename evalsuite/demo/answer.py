@@ -39,9 +39,10 @@ class Answer:
         """Take the next generated token and return the text that it adds, to the reasoning or to the content (or none).
 
         Counts it and updates the answer; sets ``finish`` when the answer is complete: to ``stop`` by the end token or a
-        stop string in the content, to ``length`` by the token limit. Content that may be the beginning of a stop string
-        is held back; the stop string itself and what follows it are dropped. The token `</think>` ends the thinking and
-        is part of neither text.
+        stop string in the content, to ``length`` by the token limit or a full context. An unfinished character, and
+        content that may be the beginning of a stop string, are held back until that is decided; the stop string itself
+        and what follows it are dropped. The token `</think>` ends the thinking and is then part of neither text;
+        outside of thinking it is content.
         """
         self.completion_tokens += 1
         if self.thinking:

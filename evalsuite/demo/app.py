@@ -28,7 +28,8 @@ QUANTIZATION: dict[str, str | None] = {
 
 
 def make_app(precision: str, noise: int | None = None) -> web.Application:
-    """The web application that serves `precision`; its engine is loaded at startup and stopped at cleanup.
+    """The web application that serves `precision`, a key of `RECIPES`; its engine is loaded at startup and stopped at
+    cleanup.
 
     `noise`: seed of random rounding at the norms, None: exact.
     """
@@ -54,7 +55,9 @@ def make_app(precision: str, noise: int | None = None) -> web.Application:
 
 
 async def _chat_completions(request: web.Request) -> web.StreamResponse:
-    """Handle `POST /v1/chat/completions`, streamed or in one piece; an error body for a bad request."""
+    """Handle `POST /v1/chat/completions`, streamed or in one piece; an error body for a bad request, and where the
+    engine fails (in a stream: an error event).
+    """
     service = request.app[SERVICE]
     try:
         chat = parse(decoded(await request.read()), service.precision)
@@ -93,7 +96,8 @@ async def _whole(service: Service, chat: ChatRequest, job: Generation, answer: A
 
 
 def _job(service: Service, chat: ChatRequest) -> Generation:
-    """The generation that a request asks for; its answer ends at `max_tokens` or where the context is full.
+    """The generation that a request asks for; its answer ends at the latest at `max_tokens` or where the context is
+    full.
 
     Raises `ApiError` (400) for a prompt that leaves no room for an answer: as long as the context or longer.
     """
@@ -111,8 +115,9 @@ async def _stream(
     """Run the job and send server-sent events: a chunk with the role, one for each token that adds something, the
     finish reason, usage if asked, `[DONE]`.
 
-    `head`: id, created, model and fingerprint of every chunk; `answer` is updated. A failed engine is an error event
-    before `[DONE]`; a client that has disconnected is no error. Returns the response, which has been sent.
+    `head`: id, created, model and fingerprint of every chunk; `answer` is updated. Where the engine fails, an error
+    event and `[DONE]` end the stream; where an event cannot be sent because the client has gone, the stream ends
+    without an error. Returns the response, as far as it was sent.
     """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
@@ -164,7 +169,7 @@ async def models(request: web.Request) -> web.Response:
 
 
 async def health(request: web.Request) -> web.Response:
-    """Handle `GET /health`: 200 without a body, 503 once the engine has failed."""
+    """Handle `GET /health`: status 200, or 503 once the engine has failed; no body."""
     return web.Response(status=503 if request.app[SERVICE].broken else 200)
 
 

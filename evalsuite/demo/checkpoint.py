@@ -44,7 +44,7 @@ class Checkpoint:
 def load_checkpoint(folder: Path = WEIGHTS) -> Checkpoint:
     """The checkpoint in `folder` (default: the shipped one), from `config.json` and `model.safetensors`.
 
-    Raises `BadInput` for weights that are not BF16.
+    Raises `BadInput` for weights that are not BF16, `OSError` for a missing file, `KeyError` for a missing size.
     """
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = Config(

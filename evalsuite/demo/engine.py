@@ -81,7 +81,7 @@ class BatchEngine:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker after its current step and wait for that; unfinished jobs get no further token."""
+        """End the worker after its current step and wait for that; later no job gets a further token."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -89,14 +89,14 @@ class BatchEngine:
             self._thread.join()
 
     def submit(self, job: Generation) -> None:
-        """Append a job to the queue; its tokens arrive through `deliver`. Returns at once."""
+        """Append a job to the queue and return at once; its tokens arrive through `deliver` while the worker runs."""
         with self._wake:
             self._waiting.append(job)
             self._wake.notify()
 
     def cancel(self, job_id: str) -> None:
-        """Drop the job of this id, waiting or running, without a further token once the current step is over; its slot
-        is free before the next step. An unknown id is ignored.
+        """Have the job of this id, waiting or running, dropped before the next step: its slot is free then, and after
+        the current step it gets no further token. An id that no job has then is ignored.
         """
         with self._wake:
             self._cancelled.add(job_id)
@@ -118,8 +118,8 @@ class BatchEngine:
     def _step(self) -> bool:
         """Wait for work, read the prompts of new jobs, decode one token of every job in a slot, deliver the tokens.
 
-        A new job gets the token that follows its prompt and, unless that is its last, the one decoded. Returns False
-        once stopped, else True.
+        Cancelled jobs are dropped first. A new job gets the token that follows its prompt and, unless that is its last,
+        the one decoded. Returns False, without doing anything, once stopped, else True.
         """
         with self._wake:
             while not (self._stopping or self._waiting or self._cancelled or any(self._slots)):
@@ -175,7 +175,8 @@ class BatchEngine:
         return tokens
 
     def _take(self, slot: int, running: _Running, logits: Array, token: int) -> GeneratedToken:
-        """Record the chosen token id of a running job; free its slot if it is the last one (end token or length).
+        """Record the chosen token id of a running job and return it as a ``GeneratedToken``; free the slot if it is the
+        last one (end token, `max_tokens` or full context).
 
         `logits` [v] give the log-probabilities, if the job asks for them.
         """

@@ -62,9 +62,9 @@ def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> 
     """One callable for linears that share their input: x [rows, in] -> their outputs side by side, [rows, sum of
     out_i].
 
-    `weights` are their float32 matrices [out_i, in], quantized here by `scheme`, as the inputs are when it is called.
-    Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in BF16). Raises
-    `ValueError` for more than `EXACT_COLUMNS` (512) inputs.
+    `weights` are their float32 matrices [out_i, in], at least one, quantized here by `scheme`, as the inputs are when
+    it is called. Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in
+    BF16). Raises `ValueError` for more than `EXACT_COLUMNS` (512) inputs, in NVFP4 also if they are no multiple of 16.
     """
     if weights[0].shape[1] > EXACT_COLUMNS:
         raise ValueError(f"a linear of {weights[0].shape[1]} inputs would not be exact; at most {EXACT_COLUMNS}")
@@ -79,7 +79,10 @@ def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> 
 
 
 def dequantized(weight: Array, scheme: Scheme) -> Array:
-    """The float32 matrix [out, in] that a weight matrix becomes when it is quantized by the scheme and scaled back."""
+    """The float32 matrix [out, in] that a weight matrix becomes when it is quantized by the scheme and scaled back.
+
+    In NVFP4 `in` is a multiple of 16.
+    """
     factor = _weight_factor(weight, scheme)
     return np.asarray((factor.units * factor.scale).T, np.float32)
 
@@ -105,7 +108,7 @@ def _joined(factors: Sequence[_Factor]) -> _Factor:
 def _product(factor: _Factor, to_units: Callable[[Array], Array], x: Array) -> Array:
     """Inputs x [rows, in] quantized by `to_units`, times the weights `factor`: [rows, out].
 
-    The product of both in units is exact; it is then scaled and rounded once to FP32.
+    The product of both in units is exact; it is then scaled by `factor.scale` in float64 and rounded to FP32.
     """
     y: Wide = to_units(x).astype(np.float64) @ factor.units
     y *= factor.scale

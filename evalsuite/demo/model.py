@@ -76,10 +76,11 @@ class Cache:
 def build(
     checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float], noise: int | None = None
 ) -> LanguageModel:
-    """The model at one of the precisions in `RECIPES` (such as `demo_fp8`), its weights quantized here.
+    """The model at one of the precisions in `RECIPES` (such as `demo_fp8`), its linear layers quantized here.
 
     `input_amax`: largest input of each group of linears, `0.qkv` and so on (a missing group counts as 1); `noise`: seed
-    of random rounding at the norms (see `LanguageModel`), None: exact. Raises `KeyError` for another precision.
+    of random rounding at the norms (see `LanguageModel`), None: exact. Raises `KeyError` for another precision and for
+    a checkpoint that lacks a weight.
     """
     config, weights, recipe = checkpoint.config, checkpoint.weights, RECIPES[precision]
     layers = []
@@ -120,7 +121,7 @@ def new_cache(config: Config, slots: int) -> Cache:
 
 
 def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Array:
-    """Read a whole prompt [n] of token ids; returns the logits [v] of the token that follows.
+    """Read a whole prompt [n] of token ids, n >= 1; returns the logits [v] of the token that follows.
 
     The keys and values of the prompt are written to the first n places of the slot in `cache`.
     """
@@ -203,7 +204,9 @@ def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Int
 
 
 def _forward(model: LanguageModel, tokens: Ints, positions: Ints, attend: Attend) -> Array:
-    """Logits [m, v] of the last m <= n rows, those that `attend` returns; `tokens` and `positions` are [n]."""
+    """Logits [m, v] of the last m <= n rows, those that `attend` returns in the last layer (before, it returns all n);
+    `tokens` and `positions` are [n].
+    """
     config = model.config
     heads, groups, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim
     eps, middle = np.float32(config.rms_norm_eps), config.intermediate_size
@@ -241,7 +244,7 @@ def _rms_norm(x: Array, weight: Array, eps: np.float32) -> Array:
 
 
 def _silu(x: Array) -> Array:
-    """x * sigmoid(x); -x is capped at 80, below where exp overflows (the result is below 1e-30 in size there)."""
+    """x * sigmoid(x), for x < -80 computed as x / (1 + e^80), because exp overflows soon after; a new array."""
     # A fresh contiguous array: NumPy's vector loops for exp need not give the last bit of its strided ones.
     falling: Array = np.minimum(-x, np.float32(80))
     np.exp(falling, out=falling)
@@ -251,8 +254,9 @@ def _silu(x: Array) -> Array:
 
 
 def _rotated(x: Array, cosine: Array, sine: Array) -> Array:
-    """RoPE on x [n, heads, e]: the two halves of each head are rotated against each other; `cosine`,
-    `sine` [n, 1, e].
+    """RoPE on x [n, heads, e]: the two halves of each head are rotated against each other; a new array.
+
+    `cosine`, `sine` [n, 1, e]: rows of the tables of `_rope_tables`.
     """
     half = x.shape[2] // 2
     swapped = np.concatenate((x[:, :, half:], x[:, :, :half]), axis=2)
@@ -265,7 +269,8 @@ def _rotated(x: Array, cosine: Array, sine: Array) -> Array:
 def _softmax_mix(queries: Array, keys: Array, values: Array, mask: Array) -> Array:
     """softmax(q k^T / sqrt(e) + mask) v over the last two axes; leading axes are requests or head groups.
 
-    `queries` [..., rows, e], `keys` and `values` [..., n, e]; returns [..., rows, e].
+    `queries` [..., rows, e], `keys` and `values` [..., n, e], `mask` of a shape that broadcasts to [..., rows, n];
+    returns [..., rows, e].
     """
     scores = np.matmul(queries, keys.swapaxes(-1, -2))
     scores *= np.float32(1 / np.sqrt(queries.shape[-1]))

@@ -25,11 +25,12 @@ def serving(
     precisions: Sequence[str], ports: Sequence[int] | None = None, noise: int | None = None
 ) -> Iterator[dict[str, str]]:
     """Context manager: yields precision -> base URL (`http://127.0.0.1:12345/v1`) of one server process each, all
-    ready.
+    ready; `precisions` has no name twice.
 
-    Free ports are taken unless `ports` names them, one for each of `precisions`, in their order; `noise` is the seed of
-    random rounding (None: exact). The servers end with the block, and also when this process dies. Raises `BadInput`
-    for an unknown precision, `EndpointUnusable` for a server that ends or is not ready within 60 s.
+    Free ports are taken where `ports` is None or empty; else it names one for each of `precisions`, in their order
+    (`ValueError` for another number). `noise` is the seed of random rounding (None: exact). The servers end with the
+    block, and also when this process dies. Before the block, raises `BadInput` for an unknown precision, and
+    `EndpointUnusable` where a server ends or not all are ready within 60 s.
     """
     for precision in precisions:
         if precision not in PRECISIONS:

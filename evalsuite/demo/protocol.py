@@ -45,9 +45,9 @@ class ChatRequest:
 def parse(body: object, served: str) -> ChatRequest:
     """A request from a decoded JSON body; `served` is the name of the model, the default and only one for `model`.
 
-    An answer goes to the end of the context unless it has `max_tokens` or `max_completion_tokens`; the temperature is 1
-    and thinking is on unless stated. Unknown fields are ignored. Raises `ApiError` (400, or 404 for another model) that
-    names what is wrong with the body.
+    An answer may go to the end of the context unless the body has `max_completion_tokens` or else `max_tokens`; the
+    temperature is 1 unless stated, and thinking is on unless `enable_thinking` is false. Unknown fields are ignored.
+    Raises `ApiError` (400, or 404 for another model) that names what is wrong with the body.
     """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")
@@ -80,8 +80,9 @@ def parse(body: object, served: str) -> ChatRequest:
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    """Raise `ApiError` (400) for a field that the demo cannot honour (`n`, penalties, `logit_bias`, `tools`), unless
-    its value is null or neutral, such as `n` 1. Unknown keys are ignored.
+    """Raise `ApiError` (400) if `n`, `presence_penalty`, `frequency_penalty`, `repetition_penalty`, `logit_bias` or
+    `tools`, which the demo cannot honour, has a value that is not null or neutral, such as `n` 1. Other keys are
+    ignored.
     """
     for key, neutral in (
         ("n", 1),
@@ -107,7 +108,8 @@ def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
     """The field `messages` of a request (`raw`, decoded JSON), checked: `role` (system, user or assistant) and
     `content`, one text each.
 
-    Lists of text parts are joined. Raises ``ApiError`` for anything else and for an empty list.
+    Lists of text parts are joined, other fields of a message dropped. Raises ``ApiError`` for other roles or contents,
+    for what is no list of messages, and for an empty list.
     """
     if not isinstance(raw, list) or not raw:
         raise ApiError(400, "messages must be a list of at least one message.", param="messages")
@@ -121,7 +123,10 @@ def messages_of(raw: object) -> tuple[Mapping[str, str], ...]:
 
 
 def _text(content: object) -> str:
-    """A message's text, from a string or OpenAI's list of text parts. Raises ``ApiError`` for other content."""
+    """A message's text: a string as it is, or the joined texts of OpenAI's list of text parts.
+
+    Raises ``ApiError`` for other content.
+    """
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [None]
@@ -185,6 +190,7 @@ def completion(head: Json, pieces: Sequence[Piece], answer: Answer, logprobs: Js
     """The body of a whole chat completion from the pieces of its text.
 
     `head` holds id, created, model and fingerprint; `logprobs` is that of the choice (None: null); `tokens` the usage.
+    `answer` gives the finish reason alone. `reasoning_content` is null where there is none.
     """
     reasoning = "".join(piece.reasoning for piece in pieces)
     message = {

@@ -93,8 +93,8 @@ def nvfp4_global_scale(amax: float) -> np.float32:
 def nvfp4_units(x: Array, global_scale: np.float32) -> Array:
     """`x` [rows, columns] in NVFP4, in units of `global_scale`: E2M1 value x E4M3 block scale, [rows, columns].
 
-    Each block's scale is its own amax / 6 (rounded to E4M3, at most 448), so that nothing outside a block of 16
-    neighbours in a row affects it. The number of columns is a multiple of 16.
+    Each block's scale is its own amax / 6 in these units (rounded to E4M3, at most 448), so that nothing outside a
+    block of 16 neighbours in a row affects it. The number of columns is a multiple of 16.
     """
     blocks = x.reshape(x.shape[0], -1, BLOCK)
     scales = to_e4m3(np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale))[:, :, None]
@@ -118,10 +118,10 @@ MSE_MULTIPLIERS: tuple[float, ...] = tuple(0.5 + step / 32 for step in range(33)
 
 
 def nvfp4_mse_parts(weight: Array) -> Nvfp4:
-    """A weight matrix [out, in] in NVFP4, each block's scale being the one with the least squared error.
+    """A weight matrix [out, in] in NVFP4, each block's scale being that of 33 candidates with the least squared error.
 
-    The 33 candidates are 0.5 to 1.5 times the block's amax / 6 (`MSE_MULTIPLIERS`), rounded to E4M3. `in` is a multiple
-    of 16.
+    They are 0.5 to 1.5 times the block's amax / 6 (`MSE_MULTIPLIERS`), rounded to E4M3; of equal errors the smallest
+    multiple is taken. `in` is a multiple of 16.
     """
     global_scale = nvfp4_global_scale(float(np.abs(weight).max()))
     blocks = weight.reshape(weight.shape[0], -1, BLOCK)
@@ -139,9 +139,7 @@ def nvfp4_mse_parts(weight: Array) -> Nvfp4:
 
 
 def _divisor(scales: Array, global_scale: np.float32) -> Array:
-    """Block scales x global scale, by which blocks are divided; 1 where that is 0 (the values are
-    then multiplied by 0).
-    """
+    """Block scales x global scale, by which blocks are divided; 1 where that is 0 (callers make such blocks 0)."""
     divisor = scales * global_scale
     divisor[divisor == 0] = 1
     return divisor

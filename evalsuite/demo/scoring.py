@@ -57,11 +57,11 @@ def parse_completion(body: Any, context: int, vocabulary: int) -> Completion:
 
 
 def prompt_logprobs(model: LanguageModel, codec: TextCodec, tokens: Sequence[int], top: int) -> list[Any]:
-    """The ``prompt_logprobs`` of one choice for the token ids ``tokens``, in vLLM's shape; computed
+    """The ``prompt_logprobs`` of one choice for the token ids ``tokens`` (at least one), in vLLM's shape; computed
     here, which takes time.
 
-    One element a token: None for the first, then token id (as text) -> log-probability, rank (from 1, the likeliest)
-    and text, for the token itself and the ``top`` likeliest.
+    One element a token: None for the first, then token id (as text) -> ``logprob``, ``rank`` (from 1, the likeliest)
+    and ``decoded_token``, for the token itself and the ``top`` likeliest.
     """
     logits = score(model, np.array(tokens, np.intp))[:-1].astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -82,7 +82,8 @@ def _entry(codec: TextCodec, token: int, logprob: float, rank: int) -> Json:
 def generated_logprobs(tokens: Sequence[tuple[int, Logprobs]]) -> Json:
     """The ``logprobs`` of one choice from (token id, its log-probabilities) of each generated token.
 
-    Tokens are named ``token_id:N``, as with ``return_tokens_as_token_ids``.
+    ``tokens``, ``token_logprobs`` and ``top_logprobs`` have one element a token, ``text_offset`` is empty. Tokens are
+    named ``token_id:N``, as with ``return_tokens_as_token_ids``.
     """
     return {
         "tokens": [_name(token) for token, _ in tokens],

@@ -21,9 +21,10 @@ ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the demo model until SIGTERM or SIGINT and return 0; `arguments`: the command line, None: `sys.argv`.
+    """Serve the demo model until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input; return 0.
 
-    Wrong arguments end the process (`SystemExit`). Sets the number of BLAS threads to 1 in the environment.
+    `arguments`: the command line without the program's name, None: that of `sys.argv`. Wrong arguments and `--help`
+    raise `SystemExit`. Sets the number of BLAS threads to 1 in the environment.
     """
     parser = argparse.ArgumentParser(description="Serve the demo model at one precision.")
     parser.add_argument("--precision", choices=PRECISIONS, required=True)
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(precision: str, host: str, port: int, exit_with_stdin: bool, noise: int | None = None) -> None:
     """Run the server in this event loop until SIGTERM, SIGINT or, with `exit_with_stdin`, the end of standard input.
 
-    It listens on `host` and prints the ready line with its port (`port` 0: a free one). Raises `OSError` when the port
-    is taken. `noise`: seed of random rounding, None: exact.
+    It listens on `host` and prints the ready line with its port (`port` 0: a free one), a JSON object. Raises `OSError`
+    when the port is taken. `noise`: seed of random rounding, None: exact. Takes over the handling of both signals, so
+    it runs in the main thread.
     """
     # Imported here because BLAS reads its environment once, when NumPy is imported.
     from aiohttp import web

@@ -48,8 +48,9 @@ class Service:
                 queue.put_nowait(token)
 
     def fail(self) -> None:
-        """Mark the service as broken after the engine has ended by an error; `generate` of every open request
-        raises."""
+        """Mark the service as broken after the engine has ended by an error; `generate` of every open request raises
+        once it has yielded the tokens that came before, unless these end its answer.
+        """
         self.broken = True
         for queue in self.queues.values():
             queue.put_nowait(None)
@@ -57,8 +58,8 @@ class Service:
     async def generate(self, job: Generation, answer: Answer) -> AsyncGenerator[tuple[GeneratedToken, Piece], None]:
         """Run a job and yield each token with the text that it adds, until `answer`, which is updated, is finished.
 
-        Leaving early, by stop string or disconnect, frees its slot. Raises `ApiError` (500) if the engine has failed or
-        fails before the end.
+        Where it ends early, by a stop string or because it is closed, the job is cancelled, which frees its slot.
+        Raises `ApiError` (500) if the engine has failed or fails before the end.
         """
         if self.broken:
             raise _engine_failed()
@@ -90,7 +91,8 @@ SERVICE: web.AppKey[Service] = web.AppKey("service")
 def load_service(precision: str, loop: asyncio.AbstractEventLoop, noise: int | None = None) -> Service:
     """Read the packaged weights, quantize them to `precision` and build the service; its engine is not started yet.
 
-    Tokens are delivered into `loop`; `noise` is the seed of random rounding, None: exact.
+    Tokens are delivered into `loop`; `noise` is the seed of random rounding, None: exact. Raises `KeyError` for an
+    unknown precision.
     """
     codec = load_codec()
     model = build(load_checkpoint(), precision, load_input_amax(), noise)

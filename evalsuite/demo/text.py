@@ -42,8 +42,8 @@ def load_codec(folder: Path = WEIGHTS) -> TextCodec:
     """The codec of the `tokenizer.json` (byte-level BPE) and `chat_template.jinja` in `folder` (default: the shipped
     ones).
 
-    Raises `KeyError` as `make_codec`, `OSError` for a missing template, and `Exception` for a tokenizer that
-    `tokenizers` cannot read.
+    Raises what `make_codec` raises, `OSError` for a missing template, and `Exception` for a tokenizer that
+    `tokenizers` cannot read or that is missing.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
@@ -53,7 +53,8 @@ def load_codec(folder: Path = WEIGHTS) -> TextCodec:
 def make_codec(tokenizer: Tokenizer, template: str) -> TextCodec:
     """A codec from a tokenizer in memory and the text of a Jinja chat template.
 
-    The tokenizer is a byte-level BPE; raises `KeyError` when its vocabulary lacks `<|im_end|>` or `</think>`.
+    The tokenizer is a byte-level BPE whose token ids have no gaps. Raises `KeyError` when its vocabulary lacks
+    `<|im_end|>` or `</think>` or is not byte-level, jinja2's `TemplateSyntaxError` for a template that is none.
     """
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     vocabulary = tokenizer.get_vocab()
@@ -72,9 +73,10 @@ def utf8_decoder() -> codecs.IncrementalDecoder:
 
 
 def _token_bytes(vocabulary: Mapping[str, int]) -> tuple[bytes, ...]:
-    """The bytes of each token, by token id, from the stand-in characters of a byte-level BPE vocabulary (token -> id).
+    """The bytes of each token, in the order of ids, from the stand-in characters of a byte-level BPE vocabulary (token
+    -> id).
 
-    Empty for the two ChatML markers.
+    Empty for the two ChatML markers. Raises `KeyError` for a token with a character that is no stand-in.
     """
     back = _byte_of_stand_in()
     table: list[bytes] = []
@@ -89,8 +91,8 @@ def _token_bytes(vocabulary: Mapping[str, int]) -> tuple[bytes, ...]:
 
 
 def _byte_of_stand_in() -> dict[str, int]:
-    """Stand-in character -> byte, in GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others for
-    U+0100 onwards, in order.
+    """Stand-in character -> byte, in GPT-2's alphabet: printable Latin-1 characters but the spaces stand for their own
+    bytes, U+0100 onwards for the other bytes, in order.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
