@@ -20,8 +20,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
     """Handle `POST /v1/completions` of token ids: generated text, log-probabilities of it and of the
     prompt if asked for.
 
-    Greedy at temperature 0, else (also without one) sampled at temperature 1 with a fixed seed; never streamed. An
-    error body for a bad request.
+    Greedy at temperature 0; for any other temperature, or none, sampled at temperature 1 with a fixed seed; never
+    streamed. An error body for a bad request, and where the engine fails.
     """
     service = request.app[SERVICE]
     try:
@@ -73,8 +73,8 @@ async def detokenized(request: web.Request) -> web.Response:
 
 
 def decoded(raw: bytes) -> object:
-    """The value of a JSON body. Raises ``ApiError`` (400) where it is no JSON."""
+    """The value of a JSON body. Raises ``ApiError`` (400) where Python's ``json`` cannot read it (it can ``NaN``)."""
     try:
         return json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The request body is not valid JSON: {error}.") from error

@@ -170,8 +170,9 @@ def test_refusals(url: str) -> None:
     assert refusal(url, {**good, "max_tokens": 0})[0] == 400
     assert refusal(url, {**good, "repetition_penalty": 1.2})[0] == 400
     assert refusal(url, {**good, "messages": [{"role": "user", "content": "\ud800"}]})[0] == 400
-    status, answer = post_raw(f"{url}/chat/completions", b"{not json")
-    assert (status, answer["error"]["type"]) == (400, "BadRequestError")
+    for body in (b"{not json", b"[" * 100_000):
+        status, answer = post_raw(f"{url}/chat/completions", body)
+        assert (status, answer["error"]["type"]) == (400, "BadRequestError")
 
 
 def test_a_prompt_beyond_the_context_is_refused_and_a_large_max_tokens_is_not(url: str) -> None:
