@@ -169,6 +169,8 @@ def test_objects_lose_what_they_override() -> None:
         {"t": "node", "f": "Add", "v": [{"t": "str", "v": "x"}]},
         {"t": "node", "f": "Symbol", "v": "x"},
         {"t": "node", "f": "sympify", "v": []},
+        {"t": "node", "f": "Indexed", "v": [{"t": "rational", "v": ["0x1", "0x1"]}]},
+        {"t": "node", "f": "Limit", "v": [{"t": "symbol", "n": "x", "d": None, "a": {}}] * 3},
         {"t": "matrix", "f": "MutableDenseMatrix", "s": [1, 1], "v": [{"t": "str", "v": "x"}]},
         {"t": "symbol", "n": "x()", "d": None, "a": {}},
         {"t": "symbol", "n": "x", "d": None, "a": {"evil": True}},
