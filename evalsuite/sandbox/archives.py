@@ -149,7 +149,7 @@ def check_ratio(path: Path) -> None:
         try:
             with _LimitedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
                 entries = archive.infolist()
-        except (zipfile.BadZipFile, ValueError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise BadInput(f"{path} is torn or no archive ({error}); take a whole copy of it") from None
         size, total = path.stat().st_size, sum(entry.file_size for entry in entries)
         if total > max(SMALL, MAX_RATIO * size):

@@ -57,3 +57,14 @@ def test_a_log_that_states_an_impossible_size_is_not_opened(tmp_path: Path) -> N
         archive.writestr("header.json", b" " * 30_000_000)
     with pytest.raises(BadInput, match=r"would become 30,000,000 bytes from .*: over 200 : 1, not opened"):
         list(reader(path, (), "id")())
+
+
+def test_an_archive_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "later.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", b"{}")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99  # the version that is needed to read it, 9.9
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"zip file version 9\.9"):
+        archives.check_ratio(path)
