@@ -168,6 +168,9 @@ def test_a_module_that_loads_a_metric_on_import_is_read_and_not_run(tmp_path: Pa
     with pytest.raises(BadInput, match="'own' runs code when it is imported"):
         LMEvalTask(task="own", include_path=str(tmp_path)).items()
     assert not marker.exists()
+    (tmp_path / "utils.py").write_text("def results(\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="'own' cannot be built: SyntaxError"):
+        LMEvalTask(task="own", include_path=str(tmp_path)).items()
 
 
 def test_local_questions_without_the_tasks_columns_are_a_clear_error(tmp_path: Path, data: Path) -> None:

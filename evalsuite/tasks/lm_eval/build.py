@@ -64,7 +64,7 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
             f"lm-eval task '{name}' has no data here: {error}; without the hub: data=local data.root=DIR with"
             f" DIR/{leaf}/{_splits(entry.cfg or {})[0]}.jsonl[.gz] in the dataset's own columns"
         ) from error
-    except (OSError, ValueError, KeyError, TemplateError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, KeyError, SyntaxError, TemplateError, datasets.exceptions.DatasetsError) as error:
         raise BadInput(f"lm-eval task '{name}' cannot be built: {type(error).__name__}: {error}") from error
 
 
