@@ -38,7 +38,7 @@ def command(
     words = [path, "run", "--rm", "--interactive", "--pull=never", "--network=none", "--ipc=none", "--read-only"]
     words += ["--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={_USER}", "--workdir=/"]
     words += ["--log-driver=none", f"--tmpfs={place}:rw,nosuid,nodev,size={disk},mode=1777", *_limits()]
-    words += ["--read-only-tmpfs=false"] if name == "podman" else []
+    words += ["--read-only-tmpfs=false", "--http-proxy=false"] if name == "podman" else []  # no proxy of the host
     words += [f"--env={key}={value}" for key, value in environment.items()]
     words += [f"--volume={folder}:{folder}:ro" for folder in folders]
     return (*words, IMAGE)
