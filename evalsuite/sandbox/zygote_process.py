@@ -60,8 +60,8 @@ class ZygoteProcess:
         with self._lock:
             if self._ready:
                 return
-            self.control.settimeout(STARTING_SECONDS)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # also where another thread has closed it
+                self.control.settimeout(STARTING_SECONDS)
                 self._ready = self.control.recv(len(READY)) == READY
             if not self._ready:
                 raise NotStarted(f"{self.wall.name} does not start: {self._last_message()}")
@@ -157,6 +157,8 @@ class ZygoteProcess:
     def _last_message(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(2)
+        if self.errors.closed:
+            return "it was ended"
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else f"exit code {self.process.poll()}"

@@ -20,8 +20,9 @@ import pytest
 from evalsuite.errors import BadInput
 from evalsuite.sandbox.checker_process import SandboxFault
 from evalsuite.sandbox.client import Job, Result, Sandbox, open_sandbox
-from evalsuite.sandbox.isolation import missing, room
+from evalsuite.sandbox.isolation import Wall, missing, room
 from evalsuite.sandbox.split_tests import split
+from evalsuite.sandbox.zygote_process import NotStarted, start
 
 NUMPY = "import numpy as np"
 SECRET = "CANARY-IN-THE-ENVIRONMENT"
@@ -288,6 +289,13 @@ def test_closing_ends_everything() -> None:
             endless.result(300)
     with pytest.raises(SandboxFault, match="closed"):
         run(opened, "def f(): return 1")
+
+
+def test_a_zygote_that_was_ended_before_it_was_ready_has_not_started() -> None:
+    zygote = start(Wall("bubblewrap", "", ("/bin/true",), {}, nested=True))
+    zygote.end()
+    with pytest.raises(NotStarted, match="it was ended"):
+        zygote.wait_ready()
 
 
 def test_without_a_wall_the_package_is_named() -> None:
