@@ -57,12 +57,14 @@ class _LimitedFile(io.BufferedReader):
 
 @contextmanager
 def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive for a ``with`` block after checking its entries: plain, distinct, not encrypted, none that
-    unpacks to over ``MAX_RATIO`` times its size (and over ``SMALL`` bytes).
+    """Open a zip archive for a ``with`` block after checking its list of entries: plain files or folders with distinct
+    names, stored or deflated, not encrypted, none that by its own account unpacks to over 200 times its size
+    (``MAX_RATIO``) and over 1 MiB (``SMALL``).
 
-    Yields the ``ZipFile``, closed at the end. ``kind`` is what messages call it. Raises ``BadInput`` for a missing,
-    other or damaged file and ``StorageFailed`` if the disk fails; any ``ValueError`` or ``OSError`` that the block
-    itself raises is taken for one of these.
+    Yields the ``ZipFile``, closed at the end. ``kind`` is what messages call it. Raises ``BadInput`` for a missing
+    file and for one that is no such archive, ``StorageFailed`` for one that cannot be read. The block's own
+    ``ValueError``, ``EOFError``, ``NotImplementedError`` and errors of ``zipfile`` and ``zlib`` become ``BadInput``,
+    its ``FileNotFoundError``, too; any other ``OSError`` becomes ``StorageFailed``.
     """
     try:
         with _LimitedFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
@@ -77,8 +79,8 @@ def open_zip(path: Path, kind: str = "zip archive") -> Iterator[zipfile.ZipFile]
 
 
 def _check_entries(entries: Iterable[zipfile.ZipInfo]) -> None:
-    """Raise ``BadZipFile`` for links, devices, encryption, other compressions, double names and entries that unpack to
-    over ``MAX_RATIO`` times their size (and over ``SMALL`` bytes).
+    """Raise ``BadZipFile`` for links, devices, encryption, other compression than deflate, double names, and entries
+    that by their own account unpack to over 200 times their size (``MAX_RATIO``) and over 1 MiB (``SMALL``).
     """
     names: set[str] = set()
     for entry in entries:
@@ -100,8 +102,8 @@ def _check_entries(entries: Iterable[zipfile.ZipInfo]) -> None:
 
 
 def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """The whole content of the entry ``name``. Raises ``KeyError`` if there is none, ``BadZipFile`` if it is damaged or
-    longer than ``limit`` bytes.
+    """The whole content of the entry ``name``. Raises ``KeyError`` if there is none, ``BadZipFile`` if it is longer
+    than ``limit`` bytes, ``BadZipFile``, ``EOFError`` or ``zlib.error`` if it is damaged.
     """
     with archive.open(name) as source:
         data = source.read(limit + 1)
@@ -111,11 +113,13 @@ def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], folder: Path) -> None:
-    """Write ``members`` of the open ``archive`` (its file is ``path``) below ``folder``, which is made if need be.
+    """Write ``members`` of the open ``archive`` (its file is ``path``) below ``folder``, which is made if need be; the
+    folder above it exists.
 
-    Raises ``StorageFailed`` before writing if the disk has no room for all of them, ``BadInput`` at the first whose
-    size or hash is not the stated one (what was written stays), ``KeyError`` for an entry that does not exist,
-    ``FileExistsError`` for a file that does, and what a damaged archive raises (see ``open_zip``).
+    Raises ``StorageFailed`` before writing if less than 256 MiB of the disk would stay free, ``BadInput`` at the first
+    member whose size or hash is not the stated one (what was written stays), ``KeyError`` for an entry that does not
+    exist, ``FileExistsError`` for a file that does, other ``OSError`` where writing fails, and for a damaged entry
+    ``BadZipFile``, ``EOFError`` or ``zlib.error``.
     """
     wanted = list(members)
     total = sum(member.bytes for member in wanted)
@@ -140,10 +144,11 @@ def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], fold
 
 
 def check_ratio(path: Path) -> None:
-    """Raise ``BadInput`` for a damaged zip archive, or one whose entries would unpack to over ``MAX_RATIO`` times its
-    size (and over ``SMALL`` bytes).
+    """Raise ``BadInput`` for a zip archive whose list of entries is damaged, or states that they unpack to over 200
+    times its size (``MAX_RATIO``) and over 1 MiB (``SMALL``) together.
 
-    For archives that another library will read; any other file passes, a missing one, too.
+    For archives that another library will read: the entries themselves are not read. A file that is no zip archive
+    passes, a missing one, too.
     """
     if zipfile.is_zipfile(path):
         try:
@@ -157,10 +162,11 @@ def check_ratio(path: Path) -> None:
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a text file as bytes, gzipped when its name ends in ``.gz``, each with its end.
+    """Yield the lines of a text file as bytes, each with its line feed if it has one; a file whose name ends in ``.gz``
+    is unpacked by gzip.
 
-    While iterating, raises ``BadInput`` for a line of over ``MAX_LINE`` bytes, a gzipped file that becomes over
-    ``MAX_RATIO`` times its size (and over ``MAX_LINE``), damage, and a file that cannot be read.
+    While iterating, raises ``BadInput`` for a line of over 64 MiB (``MAX_LINE``), a gzipped file that becomes over 200
+    times its size (``MAX_RATIO``) and over 64 MiB, a damaged gzipped file, and a file that cannot be read.
     """
     number = total = 0
     try:
@@ -182,8 +188,9 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text (UTF-8 if bytes). Raises ``ValueError`` for any text that is none, also for one nested
-    too deeply; ``NaN`` and ``Infinity`` are taken as numbers.
+    """The value of a JSON text (bytes: UTF-8, or UTF-16 or UTF-32, which are recognised). Raises ``ValueError`` for a
+    text that is none, is nested too deeply or has an integer too long for Python; ``NaN`` and ``Infinity`` are taken as
+    numbers.
     """
     try:
         return json.loads(data)

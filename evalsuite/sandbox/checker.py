@@ -61,10 +61,12 @@ class SandboxOutput:
 
 
 def frames(raw: bytes) -> SandboxOutput:
-    """Parse the lines that came out of the sandbox; a line that is no JSON object ends the reading, and an object
-    without a known key is passed over.
+    """Parse the lines that came out of the sandbox: the values of each capture (by its number, in order), the tests
+    that ran to their end, and the error.
 
-    Of several errors of tests the last is kept. Raises ``NotData`` for a value that cannot be rebuilt.
+    A line that is no JSON object ends the reading, an object without a known key is passed over. A value whose
+    computation raised is a ``CodeFailed``. Of several errors of tests the last is kept. Raises ``NotData`` for a value
+    that cannot be rebuilt.
     """
     found = SandboxOutput()
     for line in io.BytesIO(raw):
@@ -88,8 +90,10 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     """Run the outer halves of the tests on the values in ``raw``; the verdict on each test, and the first failure.
 
     ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``: ``kind`` and ``why``
-    are those of the first failed test. ``request`` holds ``imports``, ``outside`` (one source a test), ``compared``
-    (sites compared with the target) and ``targets``. What the import block raises is passed on.
+    are those of the first failed test. Where ``raw`` cannot be rebuilt, all tests are ``no_result``. ``request`` holds
+    ``imports`` (source) and, with one element a test, ``outside`` (sources), ``compared`` (the numbers of the captured
+    values that are compared with the target) and ``targets``. What the import block raises is passed on, and errors of
+    a test that a failed comparison does not explain, such as ``ImportError``.
     """
     outside: Sequence[str] = request["outside"]
     try:
@@ -160,8 +164,8 @@ def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
 
 
 def _trusted_texts(request: Mapping[str, Any]) -> None:
-    """Let SymPy parse the texts that stand in the import block, the tests and the targets of ``request``, and no
-    other.
+    """Let SymPy, once ``guard`` was called, parse the texts that stand in the import block, the tests and the targets
+    of ``request``, and no other.
     """
     sources = [request["imports"], *request["outside"]]
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
@@ -170,8 +174,8 @@ def _trusted_texts(request: Mapping[str, Any]) -> None:
 
 
 def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
-    """The result of ``verdicts``, or ``{"fault": text}`` where an import fails; lack of memory is ``wrong`` for all
-    tests.
+    """The result of ``verdicts``, or ``{"fault": text}`` for an ``ImportError``; lack of memory is ``wrong`` for all
+    tests. Other errors pass through.
     """
     try:
         return verdicts(request, raw)
@@ -182,9 +186,10 @@ def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve judgements until standard input ends: length-prefixed pickles from evalsuite in, length-prefixed JSON out.
+    """Serve judgements until standard input ends: pickles of (request, raw values) from evalsuite in, JSON out, each
+    after its length in 8 bytes.
 
-    Guards SymPy and NumPy and limits the memory of this process first.
+    Guards SymPy and NumPy, limits the memory of this process and writes the line ``ready`` first.
     """
     import types
 

@@ -13,8 +13,8 @@ _trusted: set[str] = set()
 def trust(values: Iterable[Any]) -> None:
     """Make the texts in ``values`` the only ones that SymPy may parse, in place of those of an earlier call.
 
-    They are found at any depth of dictionaries (keys, too), lists, tuples, sets and NumPy arrays. It has an effect once
-    ``guard`` has been called.
+    They are found at any depth of dictionaries (keys, too), lists, tuples, sets (not frozensets) and NumPy arrays of
+    texts or objects; ``values`` itself is one of these. It has an effect once ``guard`` has been called.
     """
     _trusted.clear()
     _trusted.update(_texts(values))
@@ -34,11 +34,12 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def guard() -> None:
-    """Patch SymPy and NumPy in this process for good, so that values from the sandbox can neither run code nor match by
+    """Patch SymPy and NumPy in this process for good, against values from the sandbox that would run code or match by
     being empty.
 
-    SymPy parses only texts given to ``trust`` (at first none) and compiles no expression (both ``ValueError``); NumPy's
-    ``allclose``, ``isclose`` and ``array_equiv`` raise ``AssertionError`` where one side alone is empty.
+    ``sympy.parse_expr``, by which ``sympify`` reads texts, takes only those given to ``trust`` (at first none), and
+    ``sympy.lambdify`` takes nothing (both ``ValueError``); ``numpy.allclose``, ``isclose`` and ``array_equiv`` raise
+    ``AssertionError`` where one side alone is empty.
     """
     import sympy
     from sympy.parsing import sympy_parser
@@ -62,7 +63,7 @@ def guard() -> None:
 
 def _refusing_empty(function: Callable[..., Any]) -> Callable[..., Any]:
     """A wrapper of the comparison ``function`` that raises ``AssertionError`` where one alone of its first two
-    arguments is empty.
+    arguments, given by position, is empty; else it returns what ``function`` does.
     """
 
     def compare(first: Any, second: Any, *arguments: Any, **options: Any) -> Any:
@@ -77,7 +78,8 @@ def lacks(value: Any, target: Any) -> bool:
     """Whether ``value`` is empty, or holds something empty, where ``target`` holds nothing empty.
 
     Lists, tuples and object arrays of equal length, and mappings at the keys that both have, are compared part by part,
-    others as wholes. Empty are texts, containers and arrays without elements, and lists and tuples of nothing else.
+    others as wholes. Empty are sequences (texts, too), mappings, sets and arrays without elements, and lists and tuples
+    of nothing else. Views of a dictionary and iterators never count as empty.
     """
     if _is_empty(value):
         return not _holds_empty(target)

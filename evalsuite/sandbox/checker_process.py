@@ -33,8 +33,9 @@ class CheckerProcess:
         """What ``checker.verdicts`` returns for ``raw``, the bytes from the sandbox; starts the checker if need be, and
         blocks.
 
-        Values that take over ``JUDGING_SECONDS`` to compare are ``wrong`` in all tests. Raises ``SandboxFault`` when
-        the checker does not start, reports a fault, ends of anything else twice, or was closed.
+        ``imports``: the source of the import block; ``targets``: one value a test. Values that take over 120 s
+        (``JUDGING_SECONDS``) or all the memory to compare are ``wrong`` in all tests. Raises ``SandboxFault`` when the
+        checker does not start, reports a fault, ends of anything else twice, or was closed.
         """
         outside = [test.outside for test in tests]
         compared = [list(test.compared) for test in tests]
@@ -92,7 +93,7 @@ class CheckerProcess:
 def _asked(process: "subprocess.Popen[bytes]", message: bytes) -> tuple[bytes, bool]:
     """(the checker's answer to one message, whether it was killed for taking over ``JUDGING_SECONDS``).
 
-    The answer is empty when the process ended over it.
+    The answer is empty when the process ended over it, and cut where it ended while writing it.
     """
     late = threading.Event()
 

@@ -95,8 +95,9 @@ class Sandbox:
     def run(self, job: Job, targets: Sequence[Any], cancelled: threading.Event | None = None) -> Result:
         """Run one job and judge its values; blocks. ``targets`` has one value per test and never enters the sandbox.
 
-        Setting ``cancelled`` from another thread gives the job up. Raises ``SandboxFault`` then, when the sandbox or
-        the trusted part failed, and after ``close``; whatever the answer's code does is a ``Result``.
+        Setting ``cancelled`` from another thread gives the job up, unless its values are being compared already.
+        Raises ``SandboxFault`` then, when the sandbox or the trusted part failed, and after ``close``. Code of the
+        answer that is wrong, raises, or breaks a limit is no error but a ``Result``.
         """
         raw, report = self._answered(job, cancelled or threading.Event())
         if report["end"] == "fault":
@@ -193,10 +194,12 @@ class Sandbox:
 
 
 def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int = walls.DISK) -> Sandbox:
-    """A sandbox in the wall named ``wanted``, after a trial job; ``auto``: the first of ``AUTO`` that holds.
+    """A sandbox in the wall named ``wanted`` (one of ``isolation.WALLS``), after a trial job, which blocks; ``auto``:
+    the first of ``AUTO`` that holds.
 
-    In bubblewrap jobs share a process if the system allows that. ``memory`` and ``disk`` are bytes for each job. Raises
-    ``NoWall`` when no wall holds here, ``BadInput`` for an unknown name.
+    In bubblewrap all jobs are forked from one process, each in namespaces of its own, if the system allows that.
+    ``memory`` and ``disk`` are bytes for each job. Raises ``NoWall`` when no wall holds here, ``BadInput`` for an
+    unknown name.
     """
     check_name(wanted)
     reasons = []
@@ -247,8 +250,8 @@ sees = [
 
 
 def _try_out(box: Sandbox) -> None:
-    """Run one job that tries to reach files, network and other processes. Raises ``SandboxFault`` if it reaches any, or
-    if the job fails.
+    """Run one job in ``box`` that tries to reach files, network and other processes. Raises ``SandboxFault`` if it
+    reaches any, or if the job fails.
     """
     test = Halves("__emit__(0, lambda: sees)", "assert __take__(0) == target")
     with tempfile.NamedTemporaryFile() as outside:

@@ -15,9 +15,10 @@ issparse: Callable[[Any], bool] = sparse.issparse
 def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
     """Whether two sequences are of equal length and equal item by item; the type of an item of ``first`` chooses how.
 
-    Dictionaries as in ``are_dicts_close``, CSR and CSC matrices as dense ones, booleans exactly, all others by NumPy's
-    ``allclose`` with its default tolerances. Items that cannot be compared so, such as texts (``TypeError``) or arrays
-    of shapes that do not fit (``ValueError``), raise.
+    Dictionaries as in ``are_dicts_close``, CSR and CSC matrices as dense ones, booleans by ``==``, all others by
+    NumPy's ``allclose`` with its default tolerances, or by ``==`` where that raises ``ValueError`` (so lists of unequal
+    length differ). Items that cannot be compared so either, such as texts (``TypeError``) or arrays of shapes that do
+    not fit (``ValueError``), raise, unless an item before them differs.
     """
     if len(first) != len(second):
         return False
@@ -38,11 +39,12 @@ def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
 def are_dicts_close(
     first: Mapping[Any, Any], second: Mapping[Any, Any], atol: float = 1e-8, rtol: float = 1e-5
 ) -> bool:
-    """Whether two dictionaries have the same keys and equal values: texts exactly, sparse matrices and all others by
-    NumPy's ``allclose`` with ``atol`` and ``rtol``.
+    """Whether two dictionaries have the same keys and equal values: texts of ``first`` by ``==``, all others by NumPy's
+    ``allclose`` with ``atol`` and ``rtol``, sparse matrices as dense ones.
 
-    SymPy symbols are replaced by their names before. Values that cannot be compared so, such as inner dictionaries,
-    raise (mostly ``TypeError``).
+    Where ``allclose`` raises ``ValueError``, ``==`` decides (not of sparse matrices). SymPy symbols, as keys or values,
+    are replaced by their names before. Values that cannot be compared so, such as inner dictionaries, raise (mostly
+    ``TypeError``), unless a value before them differs.
     """
     first, second = _named(first), _named(second)
     if first.keys() != second.keys():

@@ -39,8 +39,8 @@ def _prctl(option: int, value: int) -> None:
 
 
 def dumpable(on: bool) -> None:
-    """Set whether processes of the same user may read this one's memory and files below /proc. Raises ``OSError`` if
-    the kernel refuses.
+    """Set whether this process is "dumpable": if not, other processes of the same user cannot read its memory or the
+    protected ones of its files below /proc. Raises ``OSError`` if the kernel refuses.
     """
     _prctl(_PR_SET_DUMPABLE, int(on))
 
@@ -69,8 +69,8 @@ def become(uid: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability of this process for good: effective, permitted and inheritable. Raises ``OSError`` if
-    the kernel refuses.
+    """Give up every capability of this process: effective, permitted and inheritable. Raises ``OSError`` if the kernel
+    refuses.
     """
     header = struct.pack("Ii", 0x20080522, 0)
     _checked(_libc.capset(header, struct.pack("6I", 0, 0, 0, 0, 0, 0)), "capset")
@@ -80,8 +80,8 @@ def new_namespaces(temporary: Path, size: int) -> None:
     """Move this process into new namespaces (user, mounts, IPC, network, host name), its children also into one of
     processes.
 
-    The folder ``temporary`` becomes an empty file system of at most ``size`` bytes, /proc one that stays empty; user
-    and group ids stay the same. Raises ``OSError`` if the kernel refuses.
+    The folder ``temporary`` becomes an empty file system of at most ``size`` bytes and 16,384 files, /proc an empty one
+    of 4 KiB; user and group ids stay the same. Raises ``OSError`` if the kernel refuses.
     """
     uid, gid = os.getuid(), os.getgid()
     _checked(_libc.unshare(NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS), "unshare")
@@ -96,10 +96,10 @@ def new_namespaces(temporary: Path, size: int) -> None:
 
 
 def seccomp(*, signals_to: int | None) -> None:
-    """Allow this process and its children only the system calls of ``syscalls``, for good.
+    """Allow this process and its children only the system calls listed in the module ``syscalls``, for good.
 
-    ``signals_to``: the one process that may be signalled, None: any. Other calls fail with ENOSYS, those with a
-    forbidden argument with EPERM; calls of another architecture kill. Raises ``OSError`` if the kernel refuses or the
+    ``signals_to``: the id of the one process that may be signalled, None: any. Other calls fail with ENOSYS, those with
+    a forbidden argument with EPERM; calls of another architecture kill. Raises ``OSError`` if the kernel refuses or the
     machine has no table of calls.
     """
     program = filter_program(platform.machine(), signals_to=signals_to)

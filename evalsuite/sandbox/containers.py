@@ -29,7 +29,7 @@ def command(
         readable: Folders and files of this machine, bound read-only to the same paths; missing ones are left out.
         place: Path inside of the writable temporary folder, which holds at most ``disk`` bytes.
         disk: Bytes.
-        environment: Variables inside; no other reaches the container.
+        environment: Variables that are set inside.
     """
     folders = [folder for folder in readable if folder.exists()]
     if name == "apptainer":
@@ -50,7 +50,7 @@ def _apptainer(
     """The words for apptainer, run by this user in a user namespace; arguments as in ``command``.
 
     Its root is the empty folder ``evalsuite-empty-<uid>`` among the temporary files, which is made if need be. Raises
-    ``OSError`` if that folder is another user's or not empty.
+    ``OSError`` if that folder cannot be made, is another user's or not empty.
     """
     root = Path(tempfile.gettempdir()) / f"evalsuite-empty-{os.getuid()}"
     root.mkdir(mode=0o755, exist_ok=True)

@@ -15,9 +15,10 @@ def collect(
     """Read a job's values and report from these two descriptors until the report ends, then close both: (values,
     report).
 
-    Waits for the report ``seconds`` at most; it is empty if none came. Values beyond ``OUTPUT`` bytes (and at most 1
-    MiB more) are dropped. Ends early when ``given_up()`` is true or the other side closes the descriptor ``connection``
-    (the report is then empty); the supervisor ends a job whose report's descriptor is closed.
+    Waits for the report's end ``seconds`` at most, less when ``given_up()`` is true or the other side closes the
+    descriptor ``connection``; the report is what came until then, empty if the connection was closed. Values beyond
+    ``OUTPUT`` bytes (and at most 1 MiB more) are dropped. The supervisor ends a job whose report's descriptor is
+    closed.
     """
     raw, text, deadline = bytearray(), bytearray(), time.monotonic() + seconds
     handles = {values, report} | ({connection} if connection is not None else set())

@@ -109,15 +109,15 @@ def room(readable: Sequence[Path]) -> str:
     """The folder for a wall's temporary files: ``/tmp``, or ``/evalsuite-jobs`` if one of
     ``readable`` lies below ``/tmp``.
 
-    Each job's own file system covers that folder.
+    The wall's file system for temporary files covers that folder, and so would hide what is below it.
     """
     below = any(Path("/tmp") in path.parents for path in readable)
     return "/evalsuite-jobs" if below else "/tmp"
 
 
 def can_become_nobody() -> bool:
-    """Whether this process is root and can change to the user ``NOBODY`` (not so in a user namespace
-    without that user).
+    """Whether this process is root and the user ``NOBODY`` (65534) exists for it (not so in a user
+    namespace without that user).
     """
     ranges = (line.split() for line in Path("/proc/self/uid_map").read_text().splitlines())
     known = any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in ranges)
@@ -183,7 +183,8 @@ def _libraries() -> list[Path]:
 
 
 def _interpreter() -> list[Path]:
-    """Real folders that hold the interpreter and its libraries, without ``/usr`` and what lies below another of them.
+    """Real folders that hold the interpreter and its libraries, without ``/usr`` and what lies below it or another of
+    them.
 
     Never the root, the home folder or the user's base folder.
     """

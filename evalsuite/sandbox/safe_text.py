@@ -23,7 +23,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def terminal(text: str) -> str:
-    """``text`` with a visible sign for every control, mark of direction and invisible sign; tab and line feed stay.
+    """``text`` with a visible sign for each control but tab and line feed, mark of direction, lone surrogate, and those
+    invisible signs that ``_HIDDEN`` lists, such as U+200B.
 
     One character for one, so the length is the same.
     """
@@ -36,8 +37,10 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def markdown(text: str) -> str:
-    """``text`` on one line, escaped for Markdown in a table or a paragraph: no markup, no HTML, no link. Hidden
-    characters become visible as by ``terminal``.
+    """``text`` on one line, with the signs escaped by which Markdown begins emphasis, code, formulas, table cells,
+    headings, quotes, bullets, links and HTML, and finds addresses. Hidden characters become visible as by ``terminal``.
+
+    Numbered lists (``1. x``) and rules (``---``) at the beginning stay, and what only one site links, such as ``#12``.
     """
     return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], markdown_html(text))
 
@@ -61,7 +64,8 @@ def html(text: str) -> str:
 def csv(value: object) -> object:
     """A value for a cell of CSV: a text made safe as by ``terminal``, any other value as it is.
 
-    A text that a spreadsheet would take for a formula (such as ``-5`` or ``=A1``) gets a leading apostrophe.
+    A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line feed, which a spreadsheet could take for a
+    formula, gets a leading apostrophe.
     """
     if not isinstance(value, str):
         return value
@@ -70,8 +74,8 @@ def csv(value: object) -> object:
 
 
 def json(text: str) -> str:
-    r"""The valid JSON document ``text`` with ``\u`` escapes for what a terminal would obey or hide; its values stay the
-    same.
+    r"""The valid JSON document ``text``, without carriage returns, with ``\u`` escapes for the characters that
+    ``terminal`` replaces; its values stay the same.
     """
     return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(_escaped, text)
 

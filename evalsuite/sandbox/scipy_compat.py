@@ -8,8 +8,11 @@ from typing import Any
 
 
 def restore() -> None:
-    """Put names that NumPy and SciPy have dropped (``simps``, ``trapz``, ``np.Inf`` ...) back into these modules, in
-    this process; names that are still there stay as they are.
+    """Put names that NumPy and SciPy have dropped back into these modules, in this process; names that are still there
+    stay as they are.
+
+    They are ``simps``, ``cumtrapz`` and ``trapz`` of ``scipy.integrate``, and ``trapz``, ``in1d``, ``product``,
+    ``cumproduct``, ``float_``, ``complex_``, ``Inf``, ``NaN`` and ``row_stack`` of NumPy.
     """
     import numpy as np
     import scipy.integrate as integrate

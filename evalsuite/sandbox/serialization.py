@@ -48,9 +48,11 @@ class Opaque:
 
 
 def encode(value: Any, depth: int = 0) -> Tree:
-    """Any value as a JSON tree; what is no data becomes ``opaque`` with the name of its type.
+    """Any value as a JSON tree, an object whose ``t`` names the kind of value; what is no data becomes ``opaque`` with
+    the name of its type.
 
-    ``depth``: levels around it, at most ``MAX_DEPTH``. Runs beside untrusted code, so methods of the value may raise.
+    ``depth``: levels around it; above ``MAX_DEPTH`` (50) a value is ``opaque``, too. Iterators are consumed. Runs
+    beside untrusted code, so methods of the value may raise.
     """
     if depth > MAX_DEPTH:
         return {"t": "opaque", "v": "nested too deep"}
@@ -99,7 +101,9 @@ _ITERABLE: Mapping[str, type] = {
 
 def _encode_items(value: Any, depth: int) -> Tree | None:
     """The tree of a built-in container, deque, range, ``array.array``, mapping proxy, view of a dict or
-    ``collections.User...`` (or a subclass), read by that type's own iterator; None for other values.
+    ``collections.User...`` (or a subclass); None for other values.
+
+    Lists, tuples, sets, deques and dicts are read by the methods of these types, not by those of a subclass.
     """
     for kind, found in _ITERABLE.items():
         if _is(value, found):
@@ -153,7 +157,7 @@ def _encode_other(value: Any, depth: int) -> Tree | None:
     """The tree of a value that acts as a number (as a float or complex), a mapping, an iterator or an array; None for
     others.
 
-    Takes at most ``MAX_ITEMS`` from an iterator; what methods of the value raise is passed on.
+    Takes at most 100,000 items (``MAX_ITEMS``) from an iterator; what methods of the value raise is passed on.
     """
     import numpy as np
 
@@ -180,7 +184,8 @@ def _encode_other(value: Any, depth: int) -> Tree | None:
 def decode(tree: Any, depth: int = 0) -> Any:
     """The value of a tree that ``encode`` wrote; an ``Opaque`` for what was no data. ``depth``: levels around it.
 
-    Raises ``NotData`` for anything that cannot be rebuilt, or is nested more deeply than ``encode`` writes.
+    Raises ``NotData`` for anything that cannot be rebuilt, also where it is nested in over ``MAX_DEPTH`` + 2 levels;
+    ``MemoryError`` and ``ImportError`` (of a missing library) pass through.
     """
     if depth > MAX_DEPTH + 2 or not isinstance(tree, dict):
         raise NotData("no value")

@@ -73,7 +73,9 @@ def _names(node: ast.AST, kind: type[ast.expr_context] = ast.Load) -> set[str]:
 
 
 def _free(node: ast.AST) -> set[str]:
-    """Names that ``node`` reads from outside of itself: all but those that a comprehension or lambda in it binds."""
+    """Names that ``node`` reads, without those that a comprehension, lambda or function in it binds (even where it also
+    reads them outside of that).
+    """
     bound = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
     for one in ast.walk(node):
         if isinstance(one, ast.comprehension):
@@ -195,10 +197,12 @@ class _Splitter:
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
     def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """A whole expression as the checker evaluates it (see ``outside``); its captures are noted as compared with the
-        target if it reads the target.
+        """A whole expression as the checker evaluates it (see ``outside``); if it reads a name that exists only
+        outside, such as the target, its captures are noted as compared with it (not those below a function of
+        ``COUNTING``).
 
-        Captures of what only the answer's side knows are appended to ``inside``.
+        Captures of what only the answer's side knows are appended to ``inside``, or before the loop over the target in
+        which it stands.
         """
         before, self.compares = self.compares, self.is_tainted(node)
         seen = self.outside(node, inside)
@@ -207,7 +211,7 @@ class _Splitter:
 
     def outside(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
         """The expression as the checker evaluates it; what only the answer's side knows is captured
-        by a call in ``inside``.
+        by a call that is appended to ``inside`` (in a loop over the target: before the loop).
 
         Raises ``Unsplittable`` where the answer's code would be given the target.
         """
@@ -245,8 +249,8 @@ class _Splitter:
         return bool(_free(node) - self.trusted - self.assigned - self.tainted)
 
     def is_callable_outside(self, func: ast.expr) -> bool:
-        """Whether the checker may call ``func``: a trusted function, or a method of a value that is
-        or comes outside as data.
+        """Whether the checker may call ``func``: a trusted function, or an attribute of anything but a
+        plain name of the answer (a method of a value that is or comes outside as data).
         """
         return self.is_trusted(func) or (
             isinstance(func, ast.Attribute) and not (isinstance(func.value, ast.Name) and self.is_answers(func.value))
@@ -283,8 +287,8 @@ class _Operands(ast.NodeTransformer):
         return seen
 
     def visit_scope(self, node: ast.expr) -> ast.expr:
-        """Transform a comprehension or lambda, whose own names exist only outside; captures in it go
-        before the loop.
+        """Transform a comprehension or lambda, whose own names exist only outside; what is captured in
+        it is captured once, before it (before an outer loop over the target, if any).
         """
         own = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
         for one in ast.walk(node):

@@ -28,9 +28,9 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
     """Run one job in a child to its end, kill all its processes, remove its folder, and report.
 
     ``request``: sources and ``timeout`` (seconds); ``values``: descriptor to which the job writes, closed here;
-    ``report``: descriptor that gets a JSON object with ``end`` and ``text`` (see ``_watch``; also ``fault`` where the
-    job could not start), ``clean`` (whether the process ended by itself with exit status 0) and ``seconds`` of
-    untrusted code.
+    ``report``: descriptor that gets a JSON object with ``end`` (``done``, ``timeout``, ``memory``, ``processes``, or
+    ``fault`` where the job could not start or be ended, or was given up), ``text`` (why, often empty), ``clean``
+    (whether the process ended by itself with exit status 0) and ``seconds`` of untrusted code.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     lockdown.subreaper()
@@ -64,7 +64,8 @@ def _readiness(ready: int, report: int) -> str:
     """Wait for the descriptor ``ready``: ``R`` once the untrusted code is about to start, else why it could not (a
     sentence).
 
-    Gives up after ``PREPARING_SECONDS``, or when the reader of ``report`` has closed it.
+    Gives up after 120 s (``PREPARING_SECONDS``), or when the reader of ``report`` has closed it. Closes ``ready`` but
+    in the last case.
     """
     deadline = time.monotonic() + PREPARING_SECONDS
     text = b""
@@ -125,7 +126,7 @@ def _statm(pid: str) -> tuple[int, int]:
 
 def descendants(root: int) -> list[int]:
     """Ids of all processes below the process ``root``, without it, in no certain order; orphans count where a subreaper
-    adopts them.
+    (``root`` or one below it) adopts them.
     """
     parents: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
@@ -142,8 +143,8 @@ def descendants(root: int) -> list[int]:
 
 
 def _kill_all() -> bool:
-    """Kill all descendants of this process and wait for them; True once none is left, False after
-    ``KILLING_SECONDS``.
+    """Kill all descendants of this process and wait for them; True once it has no child left, False after 10 s
+    (``KILLING_SECONDS``).
     """
     deadline = time.monotonic() + KILLING_SECONDS
     while time.monotonic() < deadline:

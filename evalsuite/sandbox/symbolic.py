@@ -1,4 +1,4 @@
-"""SymPy values as trees of known nodes, rebuilt one by one: no text is parsed and nothing is evaluated on the way."""
+"""SymPy values as trees of known nodes, rebuilt one by one: no text is parsed, and expressions stay unevaluated."""
 
 import builtins
 import keyword
@@ -116,9 +116,11 @@ def _nodes() -> Mapping[str, type]:
 
 
 def decode(tree: Tree, child: Callable[[Any], Any]) -> Any:
-    """The SymPy value of a tree that ``encode`` wrote, built unevaluated; ``child`` decodes the parts.
+    """The SymPy value of a tree that ``encode`` wrote; ``child`` decodes the parts.
 
-    Raises ``NotData`` for an unknown node, and whatever a part of the wrong kind raises.
+    Arithmetic, functions, relations and logic (``_EXPRESSIONS``) are built unevaluated, other nodes, such as sets and
+    integrals, as their constructors do. Raises ``NotData`` for an unknown node, and whatever a part of the wrong kind
+    raises.
     """
     reader = _READERS.get(str(tree.get("t")))
     if reader is None:
@@ -127,7 +129,9 @@ def decode(tree: Tree, child: Callable[[Any], Any]) -> Any:
 
 
 def _parts(tree: Tree, child: Callable[[Any], Any]) -> list[Any]:
-    """The decoded parts ``tree["v"]``. Raises ``NotData`` unless all are SymPy's: a text among them would be parsed."""
+    """The decoded parts ``tree["v"]``. Raises ``NotData`` unless all are of SymPy's classes ``Basic`` or
+    ``MatrixBase``: a text among them would be parsed.
+    """
     from sympy import Basic, MatrixBase
 
     parts = [child(one) for one in tree["v"]]

@@ -41,7 +41,8 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
 
     ``request``: ``imports``, ``code`` and ``tests`` as source; ``values`` and ``ready`` are descriptors to write to
     (``R`` to the latter, or why it cannot start); ``folder``: the job's own; ``mapped``: bytes the zygote has mapped.
-    The exit status is 0 whatever the code raises, another if it cannot start or is killed.
+    The exit status is 0 whatever the code raises, another if it cannot start, is killed or ends the process itself with
+    another.
     """
     try:
         os.setsid()
@@ -70,8 +71,8 @@ def start(request: Mapping[str, Any], values: int, ready: int, folder: Path, wal
 
 
 def _seed() -> None:
-    """Seed the global random numbers of Python, and of NumPy if it is loaded, with 0, so that the same code always has
-    the same verdict.
+    """Seed the global random numbers of Python, and of NumPy if it is loaded, with 0, so that code that draws from
+    these draws the same each time.
     """
     random.seed(0)
     numpy = sys.modules.get("numpy")
@@ -80,7 +81,8 @@ def _seed() -> None:
 
 
 def _process_limit(walls: Isolation) -> int:
-    """The value of RLIMIT_NPROC: the job's limit where the kernel counts the job alone (user namespace, Linux 5.14).
+    """The value of RLIMIT_NPROC: the job's limit where the kernel counts the job alone (in a user namespace, since
+    Linux 5.14).
 
     Else 64 times as many, as other processes count, too; then the supervisor counts.
     """
@@ -120,11 +122,11 @@ def _enclose(folder: Path, walls: Isolation, mapped: int, keep: set[int]) -> Non
 
 
 def _run(request: Mapping[str, Any], values: int, names: dict[str, Any]) -> None:
-    """Run the untrusted code, then the inner halves of the tests, with ``names`` as their globals; the first exception
-    ends it and is caught.
+    """Run the untrusted code, then the inner halves of the tests, with ``names`` as their globals.
 
-    Writes a JSON line for each value (or what computing it raised), each test's end and the exception to the descriptor
-    ``values``, and closes it; all of it is data, never a verdict.
+    Writes a JSON line for each captured value and each test's end to the descriptor ``values``, and closes it; all of
+    it is data, never a verdict. Where computing a value raises an ``Exception``, its line states that, and the test
+    goes on; any other exception ends the run, is caught and written, with the number of the test (-1: the answer).
     """
     with open(values, "w", encoding="utf-8", errors="surrogatepass") as out:
 

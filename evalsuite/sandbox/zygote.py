@@ -35,7 +35,8 @@ def main() -> None:
     """Take the configuration (JSON) from the command line, load libraries, report ``READY``, and serve jobs until the
     connection is closed.
 
-    Drops privileges and forks a supervisor for each job; serves a single job where jobs do not share a zygote.
+    Becomes the user ``uid`` of the configuration if it is not null, and forks a supervisor for each job; serves a
+    single job where jobs do not share a zygote.
     """
     config = json.loads(sys.argv[1])
     limits = {name: config[name] for name in ("nested", "memory", "disk", "processes")}
@@ -80,7 +81,8 @@ def _serve(control: socket.socket, walls: Isolation) -> None:
 
 
 def _serve_single(walls: Isolation) -> None:
-    """Read one job from standard input, run it, and write its values and report to standard output.
+    """Read one job from standard input, run it, and write its values and report to standard output, after the lengths
+    of both.
 
     Nothing is run if the connection ends before. Its limits end the job before the other side gives up.
     """

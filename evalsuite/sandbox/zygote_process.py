@@ -53,9 +53,9 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Block until the zygote has loaded everything; at once if it has before.
+        """Block until the zygote has loaded everything; return at once if this was waited for before.
 
-        Raises ``NotStarted`` with its last message if it ends or takes over ``STARTING_SECONDS``.
+        Raises ``NotStarted`` with its last message if it ends, was ended or takes over 180 s (``STARTING_SECONDS``).
         """
         with self._lock:
             if self._ready:
@@ -94,7 +94,8 @@ class ZygoteProcess:
         """Send the request ``body`` by descriptors (a file, a pipe for the values, one for the report): (values,
         report).
 
-        Waits ``seconds`` at most; the report is empty if none came. Raises ``OSError`` if the zygote is gone.
+        Waits for the report ``seconds`` at most, and not after ``cancelled`` is set; it is empty if none came. Raises
+        ``OSError`` if the zygote is gone.
         """
         values_read, values_write = os.pipe()
         report_read, report_write = os.pipe()
@@ -136,10 +137,10 @@ class ZygoteProcess:
         return bytes(received[16:cut]), bytes(received[cut:wanted])
 
     def end(self) -> None:
-        """Close the connection, upon which the zygote ends, and wait; what has not ended in time is killed.
+        """Close the connection, upon which the zygote ends, and wait; what has not ended within 10 s is killed.
 
-        A container that is still being started is waited for first: it does not see a connection that
-        is closed already.
+        A zygote that serves a single job is waited for first while it is still being started: in a container it would
+        not see that the connection is closed already.
         """
         if not self.wall.nested and not self._ready and self.alive:
             with contextlib.suppress(ZygoteGone):
