@@ -45,8 +45,8 @@ class LiveCodeBench:
         """Return the problems from August 2024 to May 2025, loaded as they are iterated over; the target is the hash of
         a problem's tests.
 
-        Groups are difficulty, platform and month. Raises ``BadInput`` when the data cannot be loaded or
-        ``sandbox`` names no known sandbox.
+        Groups are difficulty, platform and month. Raises ``BadInput`` at once when ``sandbox`` names no known sandbox,
+        and while iterating when the data cannot be loaded.
         """
         check_name(self.sandbox)
         return problems.items(self.source)
@@ -62,10 +62,11 @@ class LiveCodeBench:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the problem once and run the code of its reply on the problem's tests in the sandbox.
 
-        The value is 1 if all pass, else 0 with the kind of failure in the note; a reply without code is 0 and runs
-        nothing. Without a sandbox the score is ``ungraded`` with value None. Raises what ``tools.chat`` raises
-        (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long), ``SandboxFault``
-        when the tests could not run, and ``BadInput`` when they cannot be read.
+        The value is 1 if all pass, else 0 with the kind of failure in the note. Where the variant takes no code from
+        the reply, it is 0 and nothing runs; else, without a sandbox, the score is ``ungraded`` with value None. Raises
+        what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too
+        long), ``SandboxFault`` when the tests could not run, and ``BadInput`` when they cannot be read or ``sandbox``
+        names no known sandbox.
         """
         reply = await tools.chat(self.prompt(item, repeat))
         code = CODES[self.variant](reply.text)
@@ -82,6 +83,6 @@ class LiveCodeBench:
 
     def cannot_grade(self) -> str:
         """Return why answers cannot be graded on this machine (no sandbox), empty if they can;
-        blocks while the sandbox starts.
+        blocks while the sandbox starts. Raises ``BadInput`` for an unknown name of a sandbox.
         """
         return grading.refusal(self.sandbox)

@@ -93,9 +93,9 @@ def load(answer: str, function: str | None, seconds: int) -> Callable[[str], Any
     SIGALRM has a handler, standard input is empty.
 
     Args:
-        answer: The code; its own errors pass through.
+        answer: The code; its own errors pass through, and ``AttributeError`` if it has no such function.
         function: Name of the function or of the method of ``Solution``; None for a program that reads standard input.
-        seconds: Time for compiling, and for each input.
+        seconds: Time for compiling and executing, and for each input; ``TimeoutException`` after it.
     """
     _alarm()
     _disable()
@@ -150,7 +150,9 @@ def _as_function(answer: str) -> str:
     """Return the code of a program rewritten as a function ``wrapped_function``, with the preamble and its top-level
     imports before it.
 
-    A main guard at the end is unwrapped. Text that is no Python is returned unchanged and fails when it is compiled.
+    A main guard ``__name__ == '__main__'`` at the end is unwrapped. Text that is no Python is returned unchanged. That
+    fails when it is compiled, and so does what comes of an empty program or one of imports only: a function without a
+    body.
     """
     try:
         tree = ast.parse(answer)
@@ -166,9 +168,10 @@ def _as_function(answer: str) -> str:
 
 
 def _program(called: Callable[[], Any], text: str) -> str:
-    """Run a program, ``called`` without arguments, with ``text`` as standard input; return its standard output.
+    """Run a program, ``called`` without arguments, with ``text`` as standard input; return what it wrote to
+    ``sys.stdout``.
 
-    ``open`` reads ``text``, too; ``SystemExit`` ends it normally, other errors pass through.
+    ``open`` gives a file that reads ``text``, too; ``SystemExit`` ends it normally, other errors pass through.
     """
     lines, output = iter(text.split("\n")), io.StringIO()
     output.close = lambda: None  # type: ignore[method-assign]
@@ -189,8 +192,8 @@ def _program(called: Callable[[], Any], text: str) -> str:
 
 
 def _as_data(value: Any) -> tuple[str, Any]:
-    """Return ("json", JSON text) for a value of plain JSON types (a tuple becomes a
-    list), else ("value", the value).
+    """Return ("json", JSON text) for a value of plain JSON types, else ("value", the value). A
+    tuple is made a list first; tuples inside of it stay.
     """
     if isinstance(value, tuple):
         value = list(value)

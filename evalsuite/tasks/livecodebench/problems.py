@@ -56,8 +56,8 @@ def items(source: datasets.Source) -> Iterator[Item]:
     """Yield the problems of the card's time window in the order of the files, as items whose
     target is a hash of their tests.
 
-    Inputs are question and starter code, groups are difficulty, platform and month. Raises ``BadInput``
-    when the data cannot be loaded.
+    Inputs are question and starter code, groups are difficulty, platform and month. While iterating, raises
+    ``BadInput`` when the data cannot be loaded.
     """
     for place in _index(source).values():
         row = _row(place)
@@ -125,10 +125,11 @@ def pickled_text(data: bytes) -> str:
 @cache
 def _index(source: datasets.Source) -> Mapping[str, Place]:
     """Scan the files; return question id -> position of its line (file, byte offset, length)
-    for the problems of the window.
+    for the problems of the window, whose two ends are included.
 
     Cached per process and source. Raises ``BadInput`` when the files cannot be loaded or hold no problem of the window,
-    and when all files are there, but hold other numbers of problems than the card states.
+    for a line without a date and one of the window that is not as the dataset writes it, and when all files are there,
+    but hold other numbers of problems than the card states.
     """
     stated = datasets.card(TASK)
     window, pinned = stated["dataset"]["window"], datasets.pin(TASK).splits[SPLIT]
@@ -163,8 +164,8 @@ def _files(source: datasets.Source) -> list[Path]:
     """Return the dataset's files: of the hub (downloaded and checked), or those in
     ``root/livecodebench`` of a local source.
 
-    Locally the first file alone is accepted too, such as one ``test.jsonl`` of the user's own. Raises ``BadInput``
-    when files are missing or damaged.
+    Locally the first file alone is accepted too, such as one ``test.jsonl`` of the user's own, and contents are not
+    checked. Raises ``BadInput`` when files are missing, or those of the hub damaged.
     """
     dataset = datasets.pin(TASK)
     files = dataset.splits[SPLIT].files

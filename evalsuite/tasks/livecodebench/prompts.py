@@ -31,7 +31,7 @@ FENCE, PYTHON = "```", "```python"
 
 
 def nvidia_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the messages of the variant ``nvidia``: one user message, in which each run of four spaces becomes a tab.
+    """Return the messages of the variant ``nvidia``: one user message, in which every four spaces in a row are a tab.
 
     ``starter_code`` may be empty: the model is then asked for a program that reads standard input.
     """
@@ -56,7 +56,8 @@ def official_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any]
 def nvidia_code(reply: str) -> str:
     """Return the code of a reply: its first ``python`` block, else its first block, else the whole reply, stripped.
 
-    A block that is not closed goes to the end. Carriage returns are removed.
+    A block that is not closed goes to the end. Of another block than ``python`` the name of its language stays.
+    Carriage returns are removed.
     """
     text = reply.strip().replace("\r", "")
     for opening in (PYTHON, FENCE):

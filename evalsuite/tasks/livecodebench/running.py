@@ -36,9 +36,9 @@ def job(tests: Tests, answer: str, seconds: int) -> Job:
 async def run(pool: SandboxPool, read: Callable[[], Tests], answer: str, seconds: int) -> Result:
     """Run an answer on all tests of its problem in the sandbox and return the result; ``read`` loads the tests.
 
-    It is called in a thread when a slot of the pool is free, because tests can have 100 MB; ``seconds`` is the limit
-    for each test. The job is stopped when the caller is cancelled. Raises ``SandboxFault`` when the tests could not
-    run, and what ``read`` raises.
+    ``read`` is called in a thread when a slot of the pool is free, because tests can have 100 MB; ``seconds`` is the
+    limit for each test. The job is given up when the caller is cancelled. Raises ``SandboxFault`` when the tests could
+    not run, and what ``read`` raises.
     """
     cancelled = threading.Event()
 
@@ -56,6 +56,7 @@ async def run(pool: SandboxPool, read: Callable[[], Tests], answer: str, seconds
 def ending(result: Result) -> str:
     """Return how a job ended: ``pass``, ``wrong``, ``timeout``, ``exception``, ``memory`` and others.
 
-    It is ``result.ending``, but ``timeout`` where an exception was the time limit of one test.
+    It is ``result.ending``, but ``timeout`` for an exception whose text names ``TimeoutException``, as that of the time
+    limit of one test does.
     """
     return "timeout" if result.ending == "exception" and LATE in result.why else result.ending

@@ -57,7 +57,8 @@ class LMEvalTask:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The name of the lm-eval task, then for each single task in it the repository of the dataset that it reads.
+        """The name of the lm-eval task, then for each single task in it the repository of its dataset, as its YAML
+        names it.
 
         Gated items are recognised by these names. Loads the task; raises ``BadInput`` as ``items``.
         """
@@ -74,7 +75,7 @@ class LMEvalTask:
 
     def prompt(self, item: Item, repeat: int) -> Request:
         """Build the request: the messages that lm-eval would send, and its first four stop
-        strings unless ``stops=none``.
+        strings unless the option ``stops`` is ``none``.
 
         ``repeat`` is not used.
         """
@@ -84,8 +85,8 @@ class LMEvalTask:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade the text of a reply with the task's filters and metrics; value is the headline metric, a fraction of 1.
 
-        ``parts`` holds every number as ``metric,filter``. Only value 1 has the outcome ``correct``. A headline that is
-        missing or outside of 0 to 1 gives value None and outcome ``failed``. ``repeat`` is not used.
+        ``parts`` holds every finite number as ``metric,filter``. Only value 1 has the outcome ``correct``. A headline
+        that is missing or outside of 0 to 1 gives value None and outcome ``failed``. ``repeat`` is not used.
         """
         member = _loaded(self).members[item.inputs["task"]]
         filtered, parts = _grade(member, item.inputs["doc_id"], reply.text)
@@ -147,8 +148,8 @@ def _loaded(adapter: LMEvalTask) -> _Loaded:
 def _member(task: Any, adapter: LMEvalTask) -> _Member:
     """Return a built lm-eval task with its documents, headline filter and metric; its number of examples is set.
 
-    ``task`` is changed: its ``num_fewshot`` is set. Raises ``BadInput`` for a task that is not ``generate_until``, and
-    for options (examples, filter, metric) that the task does not allow.
+    ``task`` is changed: its ``num_fewshot`` is set. Raises ``BadInput`` for a task that is not ``generate_until``, for
+    options (examples, filter, metric) that the task does not allow, and where no metric is suitable.
     """
     name = task.task_name
     refuse_unsupported(name, {"output_type": task.OUTPUT_TYPE})
@@ -167,7 +168,7 @@ def _headline(task: Any, requested: str | None) -> str:
     averaged and better when higher.
 
     ``task`` is lm-eval's task, ``requested`` the option ``metric`` (None: choose). A requested metric need not be
-    averaged. Raises ``BadInput`` when the task has no such metric.
+    averaged, nor better when higher. Raises ``BadInput`` when the task has no such metric.
     """
     from lm_eval.api.metrics import mean, nanmean
 
@@ -229,7 +230,7 @@ def _as_messages(history: list[dict[str, str]], add_generation_prompt: bool = Tr
 def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
     """Return the stop strings of the one request that lm-eval makes of a document (``context``: its rendered prompt).
 
-    Raises ``BadInput`` for a document of several requests, or of another type than ``generate_until``.
+    Raises ``BadInput`` where lm-eval makes a list of requests of it, or one of another type than ``generate_until``.
     """
     request = member.task.construct_requests(
         doc=doc, ctx=context, metadata=(member.name, doc_id, 1), apply_chat_template=True, chat_template=_as_messages
@@ -244,7 +245,8 @@ def _until(member: _Member, doc_id: int, doc: Any, context: Any) -> list[str]:
 def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Return (filter -> the reply as it leaves that filter, ``metric,filter`` -> number) for a reply ``text``.
 
-    The document is that of number ``doc_id`` in the task. Metrics that give this reply no finite number are left out.
+    The document is that of number ``doc_id``, from 0, in the task. Metrics that give this reply no finite number are
+    left out. What the task's filters and metrics raise is passed on.
     """
     import numpy as np
     from lm_eval.api.instance import Instance
@@ -274,7 +276,9 @@ def _answer_text(filtered: Any) -> str | None:
 
 
 def _json(value: Any) -> Any:
-    """Convert a value to JSON types: mappings and sequences recursively, any other object to its text."""
+    """Convert a value to JSON types: mappings (with keys as text), lists and tuples recursively; None, texts, ints,
+    floats and booleans stay, any other object becomes its text.
+    """
     if isinstance(value, Mapping):
         return {str(key): _json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

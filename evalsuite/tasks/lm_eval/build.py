@@ -24,7 +24,8 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
 
     They are checked before data is loaded. ``folder`` holds YAML files in addition to lm-eval's own; data is from the
     hub or the local folder of ``source``. Raises ``BadInput`` for unknown names, tasks that one chat reply cannot
-    answer or that run code on import, missing packages and missing data.
+    answer or whose modules load a metric's script on import, missing packages, missing data, and files that lm-eval
+    cannot read.
     """
     import datasets
     from jinja2 import TemplateError
@@ -69,8 +70,8 @@ def build(name: str, folder: Path, source: Source) -> list[Any]:
 
 
 def _check_nltk(name: str) -> None:
-    """Raise ``BadInput`` naming the lm-eval task when NLTK's data ``punkt_tab``, with which
-    it splits sentences, is missing.
+    """Raise ``BadInput`` naming the lm-eval task ``name`` when ``punkt_tab``, the data with
+    which NLTK splits sentences, is missing.
     """
     try:
         import_module("nltk.data").find("tokenizers/punkt_tab")
@@ -85,7 +86,7 @@ def _manager_for(name: str, folder: Path) -> Any:
     """Return lm-eval's ``TaskManager`` that knows ``name``; its own 14,000 YAML files are read only if ``folder`` lacks
     it or a task below it.
 
-    Raises ``BadInput`` for an unknown name (with similar ones) and when ``folder`` does not exist.
+    Raises ``BadInput`` for an unknown name (with similar ones, if any) and when ``folder`` is not a folder.
     """
     if not folder.is_dir():
         raise BadInput(f"adapter lm_eval: include_path '{folder}' is not a folder")
@@ -114,7 +115,8 @@ def _manager(folder: Path, include_defaults: bool) -> Any:
 def _leaves(index: Mapping[str, Any], name: str) -> list[str]:
     """Return the names of the single tasks below a group or tag ``name`` in the task index of lm-eval.
 
-    Of a single task, and of an unknown name, it is the name itself; those of a tag are sorted.
+    Of a single task, and of an unknown name, it is the name itself; those of a tag are sorted, those of a group in its
+    own order, maybe with repetitions.
     """
     entry = index.get(name)
     config = (entry.cfg or {}) if entry else {}
@@ -156,8 +158,8 @@ def _redirected(entry: Any, root: Path) -> Any:
     """Return lm-eval's entry of a task with its dataset replaced by JSONL files in
     ``root/<task>`` or ``root/<its folder>``.
 
-    Raises ``BadInput`` for a task that loads its data in code of its own, and when there is no file of the evaluated
-    split or of the split of its examples.
+    The first folder with the evaluated split is taken. Raises ``BadInput`` for a task that loads its data in code of
+    its own, and when there is no file of the evaluated split or, in the same folder, of the split of its examples.
     """
     if entry.yaml_path is None or "class" in (entry.cfg or {}):
         raise BadInput(f"lm-eval task '{entry.name}' loads its data in code of its own; use data=hub")
@@ -187,9 +189,9 @@ def _resolved_yaml(path: Path) -> dict[str, Any]:
 def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return (name of the evaluated split, name of the split of the examples or None) of a task's YAML content.
 
-    The first is the test split, else validation; the second the stated one, else training, else validation (None if
-    neither exists, or if the YAML lists the examples itself). The second is given even when no examples are used.
-    Raises ``BadInput`` without a test and a validation split.
+    The first is the test split, else validation. The second is the stated one; else None if the YAML lists the examples
+    itself; else training, else validation, else None. It is given even when no examples are used. Raises ``BadInput``
+    where there is neither a test nor a validation split.
     """
     evaluated = config.get("test_split") or config.get("validation_split")
     if evaluated is None:
@@ -202,10 +204,11 @@ def _splits(config: Mapping[str, Any]) -> tuple[str, str | None]:
 
 @contextlib.contextmanager
 def reproducible(seed: int) -> Iterator[None]:
-    """Context manager: in the block the random draws of a task (``random``, NumPy) depend on ``seed`` alone.
+    """Context manager (yields None): in the block what a task draws from the global generators of ``random`` and NumPy
+    depends on ``seed`` alone (0 to 2^32 - 1).
 
-    Progress and log output is silenced, and cached ``Dataset.map`` results are not used, because some tasks shuffle
-    options in them. All is restored at the end.
+    Progress bars and log output of ``datasets``, and that of ``lm_eval`` below errors, are silenced, and cached
+    ``Dataset.map`` results are not used, because some tasks shuffle options in them. All is restored at the end.
     """
     import datasets
     import numpy as np

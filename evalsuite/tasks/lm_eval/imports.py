@@ -16,11 +16,11 @@ _TASKS = "lm_eval.tasks"
 
 def code_at_import(config: Mapping[str, Any]) -> str:
     """Return a text naming the first call of ``evaluate.load`` (a metric's script) that
-    importing a task runs, and its line.
+    stands outside of functions in the modules of a task, and its line.
 
     Empty if there is none. ``config`` is a task's YAML content, in which functions are
-    ``<folder>/<module>.<function>``. The modules and those of ``lm_eval.tasks`` that they import are read, not
-    imported.
+    ``/<folder>/<module>.<function>``. The modules and those of ``lm_eval.tasks`` that they import are read, not
+    imported. Raises ``SyntaxError``, ``ValueError`` or ``OSError`` for a module that cannot be read.
     """
     names: dict[str, str] = {}
     for path, node in _on_import(config):
@@ -34,19 +34,21 @@ def code_at_import(config: Mapping[str, Any]) -> str:
 
 
 def imports_nltk(config: Mapping[str, Any]) -> bool:
-    """Return whether importing the modules that a task names (``config``: its YAML content) imports NLTK.
+    """Return whether the modules that a task names (``config``: its YAML content) have a statement that imports from
+    ``nltk`` (or from a module of that name beside them).
 
-    Modules of ``lm_eval.tasks`` that these import count as well, imports inside functions do not. The modules are read,
-    not imported.
+    Modules of ``lm_eval.tasks`` that these import count as well; imports inside functions, and those of other packages,
+    do not. The modules are read, not imported.
     """
     nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
     return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())
 
 
 def _on_import(config: Mapping[str, Any]) -> Iterator[tuple[Path, ast.AST]]:
-    """Yield (file, syntax node) of everything that importing the modules of a task runs, in the order of the files.
+    """Yield (file, syntax node) of everything outside of functions in the modules of a task, file after file.
 
-    ``config`` is its YAML content; modules of ``lm_eval.tasks`` that these import are included.
+    ``config`` is its YAML content; modules of ``lm_eval.tasks`` and relative ones that these import are included. A
+    file may come more than once.
     """
     pending = list(dict.fromkeys(_modules(config)))
     for path in pending:  # grows while it is read
@@ -73,9 +75,9 @@ def _modules(value: Any) -> Iterator[Path]:
 
 
 def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below ``node`` that run when the module is imported, in order.
+    """Yield all nodes below ``node`` in order, without what is inside of functions.
 
-    Of functions the definition itself is yielded, and nothing inside it (body, decorators, defaults).
+    Of functions and lambdas the definition itself is yielded, and nothing inside it (body, decorators, defaults).
     """
     for child in ast.iter_child_nodes(node):
         yield child
@@ -86,17 +88,19 @@ def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
 def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
     """Return the names of an import statement: name in the module -> dotted name of what it is.
 
-    ``from a import b as c`` gives c -> a.b, ``import a.b`` a.b -> a.b, ``from . import x`` x -> .x.
+    ``from a import b as c`` gives c -> a.b, ``import a.b`` a.b -> a.b, ``from . import x`` x -> .x, ``from .m import
+    x`` x -> m.x.
     """
     prefix = f"{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
     return {alias.asname or alias.name: f"{prefix}{alias.name}" for alias in node.names}
 
 
 def _task_modules(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[Path]:
-    """Yield the existing files of lm-eval's tasks that an import statement in the module ``path`` loads.
+    """Yield the existing files that an import statement in the module ``path`` may load from lm-eval's tasks or
+    relative to the module.
 
     These are relative imports, from the folder of ``path``, and absolute ones below ``lm_eval.tasks``; others give
-    nothing.
+    nothing. A name that is imported may be a module or stand in one, so both files are tried.
     """
     spec = find_spec(_TASKS)
     home = Path(spec.origin).parent if spec and spec.origin else path.parent

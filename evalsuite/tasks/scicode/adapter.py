@@ -78,8 +78,8 @@ class SciCode:
         """Load and yield the main problems that have scored steps; inputs hold all steps and the code of given ones.
 
         The target is ``{"targets": SHA-256 of the file of numeric targets}``, the weight the number of scored steps,
-        the group the split. Raises ``BadInput`` when questions, targets or the code of given steps are missing, for an
-        unknown sandbox, and for a test that cannot be graded outside the sandbox.
+        the group the split. While iterating, raises ``BadInput`` when questions, targets or the code of given steps are
+        missing, for an unknown sandbox, and for a test that cannot be graded outside the sandbox.
         """
         check_name(self.sandbox)
         loaded = {name: rows("scicode", pin("scicode"), name, self.source) for name in SPLITS[self.variant]}
@@ -125,10 +125,11 @@ class SciCode:
 
         The value is the fraction of scored steps whose tests all pass. Each step is one request with the code of the
         steps before; the authors' code stands for given steps. From a step whose prompt is too long on, steps count as
-        failed. ``parts`` has 1 or 0 for each scored step and ``main_problem``, and the share of ``timeouts``. Without a
-        sandbox the model is asked all the same, and the score is ``ungraded`` with value None. Raises what
-        ``tools.chat`` raises (``SampleFailed`` without a whole reply; ``ContextOverflow`` only for the first prompt),
-        and ``SandboxFault`` when tests could not run.
+        failed. ``parts`` has 1 or 0 for each scored step and ``main_problem``, and the share of scored steps that ran
+        out of time as ``timeouts``. Without a sandbox the model is asked all the same, and the score is ``ungraded``
+        with value None. Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply; ``ContextOverflow``
+        only for the first prompt), ``SandboxFault`` when tests could not run, and ``BadInput`` when the targets cannot
+        be read or ``sandbox`` names no known sandbox.
         """
         refusal = await asyncio.to_thread(self.cannot_grade)
         extract = first_block if self.variant == "official" else first_python_block
@@ -162,7 +163,7 @@ class SciCode:
 
     def cannot_grade(self) -> str:
         """Return why answers cannot be graded on this machine (no sandbox), empty if they can;
-        blocks while the sandbox starts.
+        blocks while the sandbox starts. Raises ``BadInput`` for an unknown name of a sandbox.
         """
         return grading.refusal(self.sandbox)
 
@@ -170,8 +171,8 @@ class SciCode:
         return step not in GIVEN and step not in self.leave_out
 
     def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
-        """Yield (step, sandbox job) for each scored step for which ``codes`` has code; the job
-        holds all code up to the step.
+        """Yield (step, sandbox job) for each scored step among the first ``len(codes)`` steps; the
+        job holds all code up to the step. ``codes``: the code of each, maybe empty.
         """
         imports = item.inputs["required_dependencies"]
         for number, step in enumerate(item.inputs["steps"][: len(codes)]):

@@ -38,8 +38,9 @@ def sandbox_pool(wall: str) -> SandboxPool:
     """Return the open sandbox of this process and its threads for a kind of isolation, ``wall`` (``bubblewrap``,
     ``podman``, ``docker``, ``apptainer`` or ``auto``).
 
-    ``auto`` takes the first that works. It is opened on first use, which blocks, and reused; it has a thread for each
-    CPU, at most 16. Raises ``NoWall`` when it cannot be opened; this is remembered until ``close``.
+    ``auto`` takes the first that works of bubblewrap, podman and apptainer. It is opened on first use, which blocks,
+    and reused; it has a thread for each CPU that this process may use, at most 16. Raises ``NoWall`` when it cannot be
+    opened; this is remembered until ``close``. Raises ``BadInput`` for another name.
     """
     with _lock:
         if not _pools:
@@ -58,7 +59,7 @@ def sandbox_pool(wall: str) -> SandboxPool:
 
 def refusal(wall: str) -> str:
     """Return why no sandbox of this kind (as for ``sandbox_pool``) can be opened; empty if
-    it can. Blocks while it starts.
+    it can. Blocks while it starts. Raises ``BadInput`` for an unknown kind.
     """
     try:
         sandbox_pool(wall)
@@ -68,8 +69,8 @@ def refusal(wall: str) -> str:
 
 
 def close() -> None:
-    """Close every sandbox and thread pool of this process and forget refusals; the next call
-    of ``sandbox_pool`` opens anew.
+    """Close every sandbox and thread pool of this process, without waiting for the threads, and
+    forget refusals; the next call of ``sandbox_pool`` opens anew.
     """
     with _lock:
         for pool in _pools.values():
@@ -83,7 +84,7 @@ def close() -> None:
 async def run_job(pool: SandboxPool, job: Job, targets: Callable[[], list[Any]]) -> Result:
     """Run one job in the sandbox in a thread and return its result: how it ended, and which tests passed.
 
-    ``targets`` loads the targets of the job's tests; it is called in the thread. The job is stopped when the caller is
+    ``targets`` loads the targets of the job's tests; it is called in the thread. The job is given up when the caller is
     cancelled. Raises ``SandboxFault`` when the tests could not run, and what ``targets`` raises.
     """
     cancelled = threading.Event()

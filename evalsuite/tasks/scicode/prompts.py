@@ -76,8 +76,9 @@ _FROM_IMPORT = re.compile(r"from\s.*?\simport(\s|$)")
 def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence[str], *, background: bool) -> str:
     """Return the prompt of step ``number`` (position from 0) of a problem, by filling a template.
 
-    ``problem`` holds ``steps`` and ``required_dependencies``; ``codes`` is the code of each step before, which is shown
-    under its description. ``background``: descriptions include the scientific background.
+    ``template`` has the fields ``problem_steps_str``, ``next_step_str`` and ``dependencies``; ``problem`` holds
+    ``steps`` and ``required_dependencies``; ``codes`` is the code of each step before, which is shown under its
+    description. ``background``: descriptions include the scientific background.
     """
     steps = problem["steps"]
 
@@ -96,9 +97,10 @@ def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence
 
 def first_python_block(text: str) -> str:
     """Return the code from behind the first ```` ```python ```` at a line's end to the next line that begins with three
-    backticks, without import lines.
+    backticks, without import lines (see ``_without_imports``).
 
-    Empty when one of them is missing. As in nvidia-scicode 26.3, in linear time.
+    The code has at least one character: an end right behind the opening, or after one empty line, is passed over. Empty
+    when one of them is missing. As in nvidia-scicode 26.3, in linear time.
     """
     start = text.find(f"{PYTHON}\n")
     if start < 0:
@@ -112,7 +114,7 @@ def first_block(text: str) -> str:
     """Return the code of a reply without import lines: of its first Python block, else its first block, else the whole
     text.
 
-    A block that is not closed goes to the end.
+    A block that is not closed goes to the end. Of another block than ``python`` the name of its language stays.
     """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE
@@ -121,7 +123,9 @@ def first_block(text: str) -> str:
 
 
 def _without_imports(code: str) -> str:
-    """Return the code without its lines that begin with an import statement, indented or not."""
+    """Return the code without its lines that begin, after spaces, with ``import`` or with ``from`` and a later
+    ``import``; also such lines of a text.
+    """
     lines = [line for line in code.split("\n") if not _is_import(line.lstrip())]
     return "\n".join(lines)
 

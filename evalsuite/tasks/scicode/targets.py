@@ -57,8 +57,8 @@ def given_code(targets: Path, step: str) -> str:
 
 
 def targets_sha256(path: Path) -> str:
-    """Return the SHA-256 (hex) of the targets file; it is computed again only when its
-    size or time of change differs.
+    """Return the SHA-256 (hex) of the targets file, cached in this process for the last eight
+    files, as long as size and time of change stay the same.
     """
     stat = path.stat()
     return _cached_sha256(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
@@ -131,8 +131,8 @@ def _entry(node: Any) -> Any:
 
 
 def _key(name: str, node: Any) -> str | float:
-    """Return the key of a dictionary entry: its ``name`` as a number if it is one and the
-    value is numeric, else as text.
+    """Return the key of a dictionary entry: its ``name`` as a float if ``float`` reads it and
+    the value ``node`` is neither a group nor a text; else ``name`` itself.
     """
     if _is_group(node) or isinstance(node[()], bytes):
         return name
