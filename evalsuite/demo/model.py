@@ -55,7 +55,7 @@ class LanguageModel:
     cosine: Array
     """[context, 1, e]: RoPE, both halves."""
     sine: Array
-    """[context, 1, e]: RoPE, negative in the first half."""
+    """[context, 1, e]: RoPE, negated in the first half."""
     mask: Array
     """[context, context]: 0 up to and including the own position, then -inf."""
     noise: np.random.Generator | None = None
@@ -284,7 +284,7 @@ def _softmax_mix(queries: Array, keys: Array, values: Array, mask: Array) -> Arr
 
 
 def _rope_tables(config: Config) -> tuple[Array, Array]:
-    """(cosines, sines) of RoPE, each [context, 1, e]; the sines of the first half of a head are negative."""
+    """(cosines, sines) of RoPE, each [context, 1, e]; the sines of the first half of a head are negated."""
     half = config.head_dim // 2
     frequency = config.rope_theta ** (-np.arange(half) / half)
     angle = np.arange(config.max_position_embeddings)[:, None] * frequency

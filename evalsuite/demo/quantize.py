@@ -48,7 +48,8 @@ class Nvfp4:
 
 
 def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: float) -> Array:
-    """`x` (any shape) rounded to a binary float format of `mantissa_bits`, ties to even, saturating at +-`largest`.
+    """`x` (float32, at least one axis) rounded to a binary float format of `mantissa_bits`, ties to even, saturating at
+    +-`largest`.
 
     Adding and subtracting 1.5 x 2^23 units in the last place makes the FP32 adder do the rounding: its own
     round-to-nearest-even then acts at exactly that place. Values below 2^lowest_exponent share the subnormal step.
@@ -63,12 +64,16 @@ def _round_to_grid(x: Array, mantissa_bits: int, lowest_exponent: int, largest: 
 
 
 def to_e4m3(x: Array) -> Array:
-    """`x` (float32, any shape) rounded to the nearest E4M3 values, ties to even, as float32, saturating at +-448."""
+    """`x` (float32, at least one axis) rounded to the nearest E4M3 values as float32, ties to even, saturating at
+    +-448.
+    """
     return _round_to_grid(x, mantissa_bits=3, lowest_exponent=-6, largest=E4M3_MAX)
 
 
 def to_e2m1(x: Array) -> Array:
-    """`x` (float32, any shape) rounded to the nearest E2M1 values, ties to even, as float32, saturating at +-6."""
+    """`x` (float32, at least one axis) rounded to the nearest E2M1 values as float32, ties to even, saturating at
+    +-6.
+    """
     return _round_to_grid(x, mantissa_bits=1, lowest_exponent=0, largest=E2M1_MAX)
 
 
@@ -85,7 +90,8 @@ def fp8_units(x: Array, scale: np.float32) -> Array:
 def nvfp4_global_scale(amax: float) -> np.float32:
     """The FP32 scale of an NVFP4 tensor whose largest magnitude is `amax`: amax / (6 x 448).
 
-    It puts the largest block scale at 448 and the largest value at 6. Below 1e-30 `amax` counts as 1e-30.
+    It puts the largest block scale at 448 and the largest value at 6, unless `amax` is below 1e-30, which counts as
+    1e-30.
     """
     return np.float32(max(amax, _LEAST_AMAX)) / np.float32(E2M1_MAX * E4M3_MAX)
 
@@ -94,7 +100,8 @@ def nvfp4_units(x: Array, global_scale: np.float32) -> Array:
     """`x` [rows, columns] in NVFP4, in units of `global_scale`: E2M1 value x E4M3 block scale, [rows, columns].
 
     Each block's scale is its own amax / 6 in these units (rounded to E4M3, at most 448), so that nothing outside a
-    block of 16 neighbours in a row affects it. The number of columns is a multiple of 16.
+    block of 16 neighbours in a row affects it. There is at least one row, and the number of columns is a
+    multiple of 16.
     """
     blocks = x.reshape(x.shape[0], -1, BLOCK)
     scales = to_e4m3(np.abs(blocks).max(axis=2) / (np.float32(E2M1_MAX) * global_scale))[:, :, None]

@@ -46,7 +46,9 @@ def dumpable(on: bool) -> None:
 
 
 def subreaper() -> None:
-    """Make orphaned descendants children of this process from now on. Raises ``OSError`` if the kernel refuses."""
+    """Make orphaned descendants children of this process from now on, unless one between is a subreaper, too. Raises
+    ``OSError`` if the kernel refuses.
+    """
     _prctl(_PR_SET_SUBREAPER, 1)
 
 

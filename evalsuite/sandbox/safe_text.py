@@ -46,9 +46,9 @@ def markdown(text: str) -> str:
 
 
 def markdown_html(text: str) -> str:
-    """``text`` on one line, with signs of HTML and of addresses escaped, for an HTML element in which Markdown is not
-    read, such as ``<summary>``. Signs of Markdown stay: elsewhere use ``markdown``. Hidden characters become visible as
-    by ``terminal``.
+    """``text`` on one line, with ``<``, ``&`` before an entity and signs of addresses escaped, for an HTML element in
+    which Markdown is not read, such as ``<summary>``. Signs of Markdown stay: elsewhere use ``markdown``. Hidden
+    characters become visible as by ``terminal``.
     """
     line = " ".join(terminal(text).split("\n"))
     return _ENTITIES.sub(lambda match: "&lt;" if match[0] == "<" else f"&#{ord(match[0])};", line)

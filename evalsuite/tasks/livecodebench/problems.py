@@ -87,7 +87,7 @@ def tests(source: datasets.Source, problem: str) -> Tests:
 def _private(text: str) -> Any:
     """Decode a problem's private tests: JSON, or JSON in a pickled text in zlib in base64; nothing is unpickled.
 
-    Raises ``ValueError`` for anything else and for more than 1 GiB.
+    Raises ``ValueError`` for anything else, and for a pickle of more than 1 GiB.
     """
     try:
         return json.loads(text)
