@@ -116,7 +116,7 @@ class Sandbox:
         """(values as raw bytes, report of how the job ended), from a zygote (see the module) inside the wall.
 
         The report is that of ``supervisor.supervise``. A zygote that ends over the first try is replaced once; one that
-        does not start is started up to ``STARTS`` times, with pauses: where the number of namespaces is limited, the
+        does not start is started up to 4 times (``STARTS``), with pauses: where the number of namespaces is limited, the
         kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault`` when that does not help,
         or ``cancelled`` is set.
         """
@@ -194,8 +194,8 @@ class Sandbox:
 
 
 def open_sandbox(wanted: str = "auto", *, memory: int = walls.MEMORY, disk: int = walls.DISK) -> Sandbox:
-    """A sandbox in the wall named ``wanted`` (one of ``isolation.WALLS``), after a trial job, which blocks; ``auto``:
-    the first of ``AUTO`` that holds.
+    """A sandbox in the wall named ``wanted`` (``bubblewrap``, ``podman``, ``docker`` or ``apptainer``), after a trial
+    job, which blocks; ``auto``: the first of bubblewrap, podman and apptainer that holds.
 
     In bubblewrap all jobs are forked from one process, each in namespaces of its own, if the system allows that.
     ``memory`` and ``disk`` are bytes for each job. Raises ``NoWall`` when no wall holds here, ``BadInput`` for an
