@@ -47,7 +47,8 @@ def parse(body: object, served: str) -> ChatRequest:
 
     An answer may go to the end of the context unless the body has `max_completion_tokens` or else `max_tokens`; the
     temperature is 1 unless stated, and thinking is on unless `enable_thinking` in `chat_template_kwargs` is false.
-    Unknown fields are ignored. Raises `ApiError` (400, or 404 for another model) that names what is wrong with the body.
+    Unknown fields are ignored. Raises `ApiError` (400, or 404 for another model) that names what is wrong with the
+    body.
     """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")

@@ -116,9 +116,9 @@ class Sandbox:
         """(values as raw bytes, report of how the job ended), from a zygote (see the module) inside the wall.
 
         The report is that of ``supervisor.supervise``. A zygote that ends over the first try is replaced once; one that
-        does not start is started up to 4 times (``STARTS``), with pauses: where the number of namespaces is limited, the
-        kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault`` when that does not help,
-        or ``cancelled`` is set.
+        does not start is started up to 4 times (``STARTS``), with pauses: where the number of namespaces is limited,
+        the kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault`` when that does not
+        help, or ``cancelled`` is set.
         """
         for attempt in range(1, STARTS + 1):
             try:

@@ -17,8 +17,7 @@ def collect(
 
     Waits for the report's end ``seconds`` at most, less when ``given_up()`` is true or the other side closes the
     descriptor ``connection``; the report is what came until then, empty if the connection was closed. Values beyond
-    ``OUTPUT`` bytes (and at most 1 MiB more) are dropped. The supervisor ends a job whose report's descriptor is
-    closed.
+    64 MiB (``OUTPUT``; at most 1 MiB more) are dropped. The supervisor ends a job whose report's descriptor is closed.
     """
     raw, text, deadline = bytearray(), bytearray(), time.monotonic() + seconds
     handles = {values, report} | ({connection} if connection is not None else set())

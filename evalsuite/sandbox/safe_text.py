@@ -74,7 +74,7 @@ def csv(value: object) -> object:
 
 
 def json(text: str) -> str:
-    r"""The valid JSON document ``text``, without carriage returns, with ``\u`` escapes for the characters that
+    r"""``text``, a valid JSON document in which no carriage return stands, with ``\u`` escapes for the characters that
     ``terminal`` replaces; its values stay the same.
     """
     return text if text.isascii() and "\x7f" not in text else _HIDDEN.sub(_escaped, text)
