@@ -112,7 +112,7 @@ def everything(folder: Path, suite_name: str = "all") -> Everything:
     with playing(play) as servers:
         places = zip(("models.fp8", "simulator", "judge"), servers, strict=True)
         words += [f"{name}.base_url={server.base_url}" for name, server in places]
-        first = evalsuite(folder, *words)
+        first = evalsuite(folder, *words, "report=false")
         before = {task: (_rows(cell), _summary(cell)) for task, cell in cells.items()}
         cuts = [len(server.requests) for server in servers]
         answered = set(play.answered)

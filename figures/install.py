@@ -97,7 +97,7 @@ def asked(python: Path, folder: Path, tasks: Mapping[str, str]) -> dict[str, Ran
 def _run(python: Path, folder: Path, task: str, words: list[str]) -> Ran:
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     command = [str(python), "-P", "-m", "evalsuite", "run", "model=fp8", f"task={task}", f"run_id={task}", *words]
-    command.append(f"tasks.{task}.repeats=1")
+    command += [f"tasks.{task}.repeats=1", "report=false"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     path = folder / "results" / task / "fp8" / task / "summary.json"
     outcomes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["outcomes"] if path.is_file() else {}

@@ -130,7 +130,12 @@ def our_rows(folder: Path, names: tuple[str, ...], base_url: str) -> dict[str, R
     """Item id -> what ``evalsuite run`` recorded, all tasks in one run of the real engine."""
     command = [sys.executable, "-m", "evalsuite", "run", "model=fp8"]
     command += [f"models.fp8.base_url={base_url}", f"models.fp8.concurrency={CONCURRENCY}", "engine.probe=false"]
-    command += [f"task=[{','.join(f'lm_eval:{name}' for name in names)}]", f"seed={SEED}", "run_id=parity"]
+    command += [
+        f"task=[{','.join(f'lm_eval:{name}' for name in names)}]",
+        f"seed={SEED}",
+        "run_id=parity",
+        "report=false",
+    ]
     _run([*command, f"results_dir={folder / 'results'}"], folder)
     rows = {}
     for cell in cell_folders(folder / "results" / "parity"):

@@ -69,7 +69,7 @@ def one_port(folder: Path, limit: int | None = None) -> OnePort:
     with serving(MODELS) as urls:
         for tasks in (["task=word_problems", "tasks.word_problems.repeats=2", *first], ["task=lm_eval", *more]):
             wanted = [f"model=[{','.join(MODELS)}]", *(f"models.{name}.base_url={urls[name]}" for name in MODELS)]
-            _evalsuite(folder, "run", *wanted, "run_id=together", "sampling=greedy", *tasks)
+            _evalsuite(folder, "run", *wanted, "run_id=together", "sampling=greedy", "report=false", *tasks)
         codes = _two_at_once(folder, urls, first)
     one, together = (_rows(folder / "results" / name) for name in ("one", "together"))
     return OnePort(
@@ -102,9 +102,8 @@ def _evalsuite(folder: Path, command: str, *words: str) -> None:
 
 
 def _run(folder: Path, run_id: str, model: str, url: str, words: list[str]) -> None:
-    _evalsuite(
-        folder, "run", f"model={model}", f"models.{model}.base_url={url}", f"run_id={run_id}", "sampling=greedy", *words
-    )
+    where = [f"models.{model}.base_url={url}", f"run_id={run_id}"]
+    _evalsuite(folder, "run", f"model={model}", *where, "sampling=greedy", "report=false", *words)
 
 
 def _two_at_once(folder: Path, urls: dict[str, str], words: list[str]) -> tuple[int, int]:

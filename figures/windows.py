@@ -93,9 +93,11 @@ def seen(folder: Path) -> Counter[tuple[str, int, str]]:
     return Counter((model, *json.loads(line)) for model, log in logs.items() for line in log.read_text().splitlines())
 
 
-def start(results: Path, urls: Mapping[str, str], items: int, engine: Mapping[str, Any]) -> "subprocess.Popen[str]":
-    """The run as a process of its own; always the same but for the addresses and the deadline."""
-    words = [json.dumps([str(results), urls, items, engine])]
+def start(
+    results: Path, urls: Mapping[str, str], items: int, engine: Mapping[str, Any], *, report: bool = True
+) -> "subprocess.Popen[str]":
+    """The run as a process of its own; always the same but for the addresses, the deadline and the report."""
+    words = [json.dumps([str(results), urls, items, engine, report])]
     command = [sys.executable, "-m", "figures.windows", *words]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
@@ -113,7 +115,7 @@ def windows(folder: Path, items: int, seconds: float, pace: float = 0.05) -> Win
         before = asked(folder / "servers") if number else 0
         with serving(folder / "servers", pace) as urls:
             engine = {"deadline": f"{seconds:.0f}s"} if end == "deadline" else {}
-            process = start(folder / "pieces", urls, items, engine)
+            process = start(folder / "pieces", urls, items, engine, report=False)
             if end != "deadline":
                 _wait_for_requests(folder / "servers", before + 4 * CONCURRENCY, process)
                 time.sleep(dice.uniform(0.0, seconds / 4))
@@ -192,11 +194,11 @@ def figure(folder: Path) -> list[Line]:
     ]
 
 
-def main(results: str, urls: Mapping[str, str], items: int, engine: Mapping[str, Any]) -> int:
-    """The run: the same words in every window."""
+def main(results: str, urls: Mapping[str, str], items: int, engine: Mapping[str, Any], report: bool) -> int:
+    """The run: the same settings in every window but for the report."""
     sent = Engine(probe=False, fingerprint=False, drain_seconds=0.5, **engine)
     served = list(urls.items())
-    wanted = settings(Path(results), *served, engine=sent, model={"concurrency": CONCURRENCY}, report=True)
+    wanted = settings(Path(results), *served, engine=sent, model={"concurrency": CONCURRENCY}, report=report)
     wanted.models["nvfp4"] = replace(wanted.models["nvfp4"], baseline="bf16")
     wanted.sampling.max_tokens = 200
     wanted.tasks = {
