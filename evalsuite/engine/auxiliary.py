@@ -32,14 +32,16 @@ class AuxiliaryClient:
 
     @property
     def identity(self) -> str:
-        """The checkpoint and its sampling as one text, as manifests and verdicts keep it."""
+        """One text of the checkpoint, the version of the judge's prompt and a hash of the sampling, as manifests and
+        verdicts keep it."""
         return judge_prompt.identity(self.pool.model.checkpoint, self.sampling)
 
     def sender(self, role: str, stop: Stop) -> Send:
-        """A function that sends a request to this model, with retries, and returns (reply, number of requests sent).
+        """An async function that sends a request as it is to this model, with retries, and returns (reply, number of
+        requests sent); it waits while ``limit`` requests are in flight.
 
-        Its faults are ``SampleFailed`` whose text begins with ``role``. Once ``stop`` is requested, nothing is sent
-        again.
+        Its faults are ``SampleFailed`` whose text begins with ``role``. Once ``stop`` is requested, a request that
+        failed is not sent again.
         """
 
         async def send(request: Request) -> tuple[Reply, int]:
@@ -69,7 +71,7 @@ class Auxiliaries:
         return {role: client.identity for role, client in clients.items() if client is not None}
 
     async def close(self) -> None:
-        """Close the connections of judge and simulator."""
+        """Close the connections of judge and simulator, where they are connected."""
         for client in (self.judge, self.simulator):
             if client is not None:
                 await client.pool.close()
@@ -81,9 +83,10 @@ async def connect_auxiliaries(
     """Connect to those of the two whose role (``judge``, ``simulator``) is ``needed``; None: it is not configured. The
     caller closes the result.
 
-    A role that cannot be filled is listed in ``missing`` of the result, with the reason; nothing is raised for it. A
-    judge that goes down is waited for a minute at most; the answers that arrive then are stored ungraded. Without its
-    simulator a task cannot go on, so a simulator is waited for as long as the model under test.
+    A role that cannot be filled (it is not configured, or ``EndpointUnusable``) is listed in ``missing`` of the result,
+    with the reason. A judge that goes down is waited for a minute at most; the answers that arrive then are stored
+    ungraded. Without its simulator a task cannot go on, so a simulator is waited for as long as the model under test.
+    Raises ``BadInput`` as ``connect_auxiliary``.
     """
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
     clients: dict[str, AuxiliaryClient] = {}
@@ -104,7 +107,7 @@ async def connect_auxiliaries(
 
 async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
     """Connect to a judge or simulator and check what it serves; the caller closes its pool. Raises ``EndpointUnusable``
-    if it cannot be used.
+    if it cannot be used, ``BadInput`` if its configuration cannot be (see ``connect_all``).
     """
     clients = connect_all(model, engine)
     try:

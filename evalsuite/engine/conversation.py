@@ -19,7 +19,8 @@ Send = Callable[[Request], Awaitable[tuple[Reply, int]]]
 def request_seed(seed: int, item_id: str, repeat: int) -> int:
     """The ``seed`` field (31 bits) of the requests of one attempt: a hash of the cell's ``seed``, item and repeat.
 
-    Equal for every precision, different for every repeat.
+    Equal arguments give equal seeds, so that all precisions of a model share them; others give different ones, but for
+    a chance of 1 in 2^31.
     """
     return int(canonical_sha([seed, item_id, repeat])[:8], 16) & 0x7FFFFFFF
 
@@ -54,10 +55,10 @@ class Conversation:
     async def chat(self, request: Request) -> Reply:
         """The reply to a request up to its first stop string, from disk or from the model (see ``tasks.base.Chat``).
 
-        The request's sampling fields are replaced by the cell's and the attempt's seed. A new reply is on disk when it
-        is returned. Raises ``SampleFailed`` after the retries, or where there is no stored reply and nothing may be
-        sent; ``Stopped`` if the run stops; ``BadInput`` if the stored reply is to another prompt; and what sending and
-        storing raise.
+        The request's sampling fields are replaced by ``sampling`` and the attempt's seed. A new reply is on disk,
+        whole, when it is returned. Raises ``SampleFailed`` after the retries, or where there is no stored reply and
+        ``send`` is None; ``Stopped`` where ``check_may_send`` does; ``BadInput`` if the stored reply is to another
+        prompt; and what sending and storing raise.
         """
         key, turn = (self.item.id, self.repeat), (self.role, self.turn)
         self.turn += 1
@@ -85,7 +86,8 @@ class Conversation:
         return self.graded
 
     def sample(self, score: Score, *, version: str, rerolled: bool, prompt_sha: str) -> Sample:
-        """The record of this attempt: its score and last reply, and the sign of a degenerate reply if there is one.
+        """The record of this attempt: its score and last whole reply, and the sign of a degenerate reply if there is
+        one and the score is not ``failed``.
 
         Args:
             score: What grading gave.
@@ -120,8 +122,8 @@ def _cut(reply: Reply, stops: tuple[str, ...]) -> Reply:
     """The reply up to the first of the strings ``stops`` in its text, without it; its finish reason ``length`` is then
     ``stop``. Without any of them it is unchanged.
 
-    The thinking is not searched. Space between the thinking and the answer is no stop: many models begin their answer
-    with an empty line.
+    The thinking is not searched. Space at the beginning of an answer that follows thinking is no stop: many models
+    begin their answer with an empty line.
     """
     start = len(reply.text) - len(reply.text.lstrip()) if reply.reasoning else 0
     places = [place for stop in stops if stop and (place := reply.text.find(stop, start)) >= 0]

@@ -42,10 +42,10 @@ class CellFit:
     """Tokens per second of one reply that nearly all replies keep."""
 
     def known(self, attempt: Attempt) -> float | None:
-        """Recorded tokens of an attempt's item, or those that had arrived of a request for it that was cut, if that is
-        more.
+        """Known tokens of an attempt: what another repeat of its item took in this run, else the recorded mean of its
+        item; or those that had arrived of a request of the attempt that was cut, if that is more.
 
-        None where nothing is recorded, and for dialogues.
+        None where nothing is known, and for dialogues.
         """
         if not self.single_turn:
             return None
@@ -72,8 +72,8 @@ class Fit:
         self.cells[cell].paces.append((tokens, seconds))
 
     def seconds(self, attempt: Attempt) -> float | None:
-        """Seconds in which the next request of an attempt ends in 99 of 100 cases; None where its tokens or the rate
-        are unknown."""
+        """Estimated seconds in which the next request of an attempt ends in 99 of 100 cases; None where its tokens or
+        the rate are unknown."""
         cell = self.cells[attempt.cell]
         if len(cell.finished) >= cell.due:
             self._estimate(attempt.cell)
@@ -82,13 +82,14 @@ class Fit:
         return None if tokens is None or not rate else tokens / rate
 
     def fits(self, attempt: Attempt) -> bool:
-        """Whether an attempt is expected to end before the window does, so that it may be started; True where nothing
-        is known."""
+        """Whether the next request of an attempt is expected to end before the window does, so that it may be sent;
+        True where its ``seconds`` are unknown."""
         seconds = self.seconds(attempt)
         return seconds is None or seconds <= self.ends - time.monotonic()
 
     def _estimate(self, number: int) -> None:
-        """Compute ``p99`` and ``rate`` of the cell with index ``number`` again, and when they are due next."""
+        """Compute ``p99`` and ``rate`` of the cell with index ``number`` again, and the number of replies at which
+        they are due next."""
         cell, now = self.cells[number], time.monotonic()
         everywhere = [pace for other in self.cells for pace in (*other.lengths.paces[-KEPT:], *other.paces[-KEPT:])]
         own = [*cell.lengths.paces[-KEPT:], *cell.paces[-KEPT:]]

@@ -9,8 +9,8 @@ from evalsuite.config.settings import DEMO, Model
 
 
 def serve_demo(models: Mapping[str, Model], stack: ExitStack) -> dict[str, Model]:
-    """The models with real base URLs: a server is started for every ``base_url`` ``demo``; a model and its second arm
-    (``aa``) share one.
+    """The models (key -> settings) with real base URLs: a server is started for every model whose ``base_url`` is
+    ``demo``; a model and its second arm (``aa``) share one.
 
     Models with another base URL stay as they are. The servers end when ``stack`` is closed.
     """

@@ -36,8 +36,8 @@ class JudgeClient:
         returned.
 
         ``official`` is the reference answer. The judge is asked again while it states no verdict, ``judge_prompt.ASKS``
-        times in all. Raises ``JudgeFailed`` if it then states none, cannot be asked, or nothing may be sent (``send``
-        None).
+        (3) times in all. Raises ``JudgeFailed`` if it then has stated none, cannot be asked, or none is on record and
+        nothing may be sent (``send`` None); ``StorageFailed`` if the verdict cannot be recorded.
         """
         sha = judge_prompt.answer_sha(rubric, question, official, candidate)
         verdict = self.cell.verdicts(self.key).get((sha, self.judge))

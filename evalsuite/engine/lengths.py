@@ -64,9 +64,9 @@ def expected_lengths(
 ) -> ExpectedLengths:
     """What a folder of runs holds on the lengths (tokens) of the answers that a cell will get; only reads.
 
-    For each item the mean over the cell's own finished attempts, else over ``baseline`` and the newest sealed cells of
-    any model with the same questions and the same thinking switch, ``OTHER_CELLS`` at most, the declared baseline
-    first. Damaged cells are left out.
+    For each item the mean over the cell's own finished attempts, else the mean of its means in ``baseline`` and the
+    newest sealed cells of any model with the same questions and the same or an unknown thinking switch, ``OTHER_CELLS``
+    at most, the declared baseline first. Damaged cells are left out.
 
     Args:
         results: Folder of runs.
@@ -106,7 +106,7 @@ def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
 @cache
 def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
     """Mean generated tokens of one attempt, with thinking or without, as the card of the task ``adapter`` states it;
-    None where it does not, or there is no card."""
+    None where it does not, or there is no readable card. Looked up once in a process."""
     try:
         stated = card(adapter).get("typical_tokens") or {}
     except BadInput:  # a task of the user's own
@@ -116,8 +116,9 @@ def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
 
 
 def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
-    """Folders of other sealed cells below ``results``, of any model, with the same questions and no other thinking
-    switch: the declared baseline's first, then newest first.
+    """Folders of other cells of this task below ``results`` that have a table, of any model, with the same questions
+    and no other thinking switch: the declared baseline's first, then by the tables' file times, newest first. Those
+    with a damaged manifest are left out.
     """
     identity = manifest["identity"]
     cells: list[tuple[bool, float, Path]] = []
@@ -137,7 +138,7 @@ def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) ->
 
 def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float | None]]) -> list[tuple[float, float]]:
     """(tokens, seconds) of this cell's replies (``mine``: rows of ``_rows``), else of the ``EARLIER_CELLS`` newest
-    sealed cells of its model, of any task.
+    other sealed cells of its model (by the folder's name), of any task; without replies of unknown duration.
     """
     paces = [(tokens, seconds) for _, tokens, seconds in mine if seconds]
     if paces:
@@ -149,7 +150,7 @@ def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float |
 
 
 def _rows(folder: Path) -> list[tuple[str, float, float | None]]:
-    """(item id, generated tokens, seconds) of the last reply of every attempt in the sealed cell in ``folder``.
+    """(item id, generated tokens, seconds or None) of the last reply of every attempt in the sealed cell in ``folder``.
 
     Without attempts of unknown tokens; empty where there is no readable table. Only ``samples.parquet`` is read, even
     where journals are newer: an estimate is not worth a scan of gigabytes.
@@ -179,7 +180,8 @@ class LengthEstimator:
     """Tokens of the same attempts."""
 
     def add(self, attempt: Attempt, tokens: float) -> None:
-        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected before the run."""
+        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected of it before the run,
+        if anything was."""
         self.attempts += 1
         self.tokens += tokens
         if attempt.expected is not None and not attempt.learned:
@@ -187,8 +189,8 @@ class LengthEstimator:
             self.became += tokens
 
     def expected(self, attempt: Attempt) -> float | None:
-        """Tokens expected of an attempt that is still open, times ``factor``; what another repeat of the item took in
-        this run is not corrected.
+        """Tokens that an attempt that is still open will take in all: what was expected of it before the run times
+        ``factor``, or uncorrected what another repeat of the item took in this run.
 
         Where nothing was expected of it, the mean of the finished ones; None before any has ended.
         """
@@ -198,8 +200,8 @@ class LengthEstimator:
 
     @property
     def factor(self) -> float:
-        """Actual tokens per expected token of the finished attempts of which something was expected; 1 before any has
-        ended.
+        """Actual tokens per expected token of the finished attempts of which something was expected before the run; 1
+        without any.
         """
         return self.became / self.guessed if self.guessed else 1.0
 
@@ -220,7 +222,8 @@ class ObservedLengths:
     tokens: float = 1.0
 
     def of(self, cell: int) -> LengthEstimator:
-        """The estimator of the cell with index ``cell``; an empty one before any of its attempts has ended."""
+        """The estimator of the cell with index ``cell``; an empty one, which is not kept, before any of its attempts
+        was added."""
         return self.cells.get(cell) or LengthEstimator()
 
     def add_reply(self, tokens: int, characters: int) -> None:
@@ -233,5 +236,6 @@ class ObservedLengths:
         self.cells.setdefault(attempt.cell, LengthEstimator()).add(attempt, tokens)
 
     def tokens_of(self, characters: int) -> float:
-        """Estimated tokens of a text of ``characters`` characters, by the ratio in the replies so far."""
+        """Estimated tokens of a text of ``characters`` characters, by the ratio in the replies so far; before the first
+        one a quarter of the characters."""
         return characters * self.tokens / self.characters

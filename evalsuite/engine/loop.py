@@ -31,19 +31,19 @@ class LoopResult:
 
     @property
     def unsent(self) -> int:
-        """Attempts that were not started, not continued, or still without any answer when something stopped the run.
-        Those that were stopped while an answer arrived count in ``cut`` instead; those of endpoints given up do not
-        count."""
+        """Number of attempts that were not started, not continued, or still without any part of a streamed answer when
+        something stopped the run. Those that were stopped while an answer arrived count in ``cut`` instead; those of
+        endpoints given up do not count."""
         return sum(progress.unsent for name, progress in self.progress.items() if name not in self.faults)
 
     @property
     def cut(self) -> int:
-        """Number of answers that were cut while they arrived."""
+        """Number of answers that were cut while they arrived, at endpoints given up, too."""
         return sum(progress.cut for progress in self.progress.values())
 
     @property
     def nothing_fitted(self) -> bool:
-        """Whether attempts were left and not a single one was started."""
+        """Whether attempts were left (see ``unsent``) and not a single one was started at any endpoint."""
         return self.unsent > 0 and not any(progress.started for progress in self.progress.values())
 
     @property
@@ -74,11 +74,11 @@ async def run_workloads(
             early.
 
     Returns:
-        Endpoint -> error for those that ended, and endpoint -> progress for all.
+        Endpoint -> error for those that became unusable, and endpoint -> progress for all.
 
     Raises:
         StorageFailed: The journals cannot be written.
-        EvalsuiteError: Another error than ``EndpointUnusable`` ended an attempt.
+        EvalsuiteError: Another error than ``EndpointUnusable`` ended an endpoint; all others are then stopped, too.
     """
     workers = [_worker(workload, engine, limits) for workload in workloads]
     progress = {worker.workload.name: worker.progress for worker in workers}
@@ -151,7 +151,8 @@ def _cell_fit(work: CellWork) -> CellFit:
 
 
 async def _tick(workloads: Sequence[Workload], show: Callable[[], None]) -> None:
-    """Every half second, until it is cancelled, call ``show`` and touch the locks of all cells that are open."""
+    """Every half second, until it is cancelled, call ``show`` and have all open cells show that they are alive
+    (``Cell.show_alive``)."""
     while True:
         show()
         for workload in workloads:

@@ -40,8 +40,9 @@ class RunSpec:
 def run_spec(settings: Run, tasks: Mapping[str, LoadedTask] | None = None) -> RunSpec:
     """Describe the models, tasks and cells of a run. Sends nothing to models and writes no cell.
 
-    ``tasks``: name -> loaded task; None: they are loaded from the settings' data (which may be a download). Raises
-    ``BadInput`` for data that cannot be had, and for a name that is reserved for a second arm.
+    ``tasks``: name -> loaded task; None: they are loaded from the settings' data (which may be a download), and their
+    first request is built. Raises ``BadInput`` for a model's name that is reserved for a second arm; loading raises as
+    ``load_tasks``.
     """
     check_names(settings.models)
     models = with_second_arms(settings.models) if settings.aa else dict(settings.models)
@@ -69,7 +70,8 @@ def cell_manifest(name: str, model: Model, task: LoadedTask, baseline: str | Non
     """The manifest of a new cell of the model with key ``name``; ``identity`` in it holds what a continuation must
     share.
 
-    ``baseline`` is the model that the run is compared with; None: the model's own baseline.
+    ``baseline`` is the model that the run is compared with; None: the model's own baseline. That of a second arm is
+    its first arm whatever ``baseline`` is.
     """
     arm = arm_identity(name)
     return {

@@ -73,7 +73,8 @@ def observe(
     lengths: ObservedLengths,
     stop: Stop,
 ) -> None:
-    """Update the fields of ``progress`` that change while no attempt ends: requests in flight, tokens, limit, state.
+    """Update the fields of ``progress`` that change while no attempt ends: ``in_flight``, ``limit``, ``state``,
+    ``arriving``, ``tokens_left`` and ``longest_left``.
 
     ``running``: the attempts being made; ``queue``: those waiting; ``lengths``: what replies have shown of lengths.
     """

@@ -17,23 +17,24 @@ async def ask_again(
 ) -> tuple[Reply, int]:
     """Send a request until there is a reply, as the pool's engine settings allow.
 
-    Waiting for a busy endpoint, or for one that was down, costs no retry; both end after ``engine.outage_seconds``. A
-    request during which the endpoint went down more often than it may be retried is given up. A fault with a limit of
-    its own (``Transient.retries``) counts towards that limit only with faults of its kind. After the retries an empty
-    reply counts as the answer.
+    Waiting for a busy endpoint, or for one that was down, costs no retry. Waiting for a busy one ends at the first
+    refusal after ``engine.outage_seconds``, for one that is down as ``Pool.send`` says. A request during which the
+    endpoint went down more than ``engine.retries`` + 1 times is given up. Any other fault costs one of
+    ``engine.retries``; one with a limit of its own (``Transient.retries``) counts towards that limit only with faults
+    of its kind. After the retries an empty reply counts as the answer.
 
     Args:
         pool: The model to ask.
         request: What is sent.
-        stop: Once it is requested, nothing is sent again.
+        stop: Once it is requested, nothing is sent again; the first sending does not depend on it.
         progress: Shows the reply while it arrives; None: nothing does.
 
     Returns:
         (reply, number of requests sent).
 
     Raises:
-        SampleFailed: With the last fault, when there are no retries left or ``stop`` is requested; at once for a
-            request that the server refuses (``Rejected``) or that took too long.
+        SampleFailed: With the last fault, when there are no retries left, or ``stop`` is requested at a fault; at once
+            for a request that the server refuses (``Rejected``) or that took too long.
         ContextOverflow: The prompt does not fit the context of the model.
         EndpointUnusable: The endpoint was given up.
     """

@@ -44,11 +44,12 @@ def ordered(
     shuffle_seed: int | None = None,
     together: bool = False,
 ) -> list[Attempt]:
-    """All attempts of a cell, in the order in which they are made.
+    """All attempts of a cell, in the order in which they are to be made (by ``rank``), as long as nothing is learned of
+    their lengths.
 
     The expected-longest go first; an unknown length counts as 0. Among attempts that are expected to be equally long
     (nothing is known, say) all items come once before any comes twice, so that a run that is cut short has the widest
-    sample.
+    sample. ``together`` and ``shuffle_seed`` change this.
 
     Args:
         cell: Index of the cell among the cells of its endpoint.
@@ -75,8 +76,8 @@ def ordered(
 
 
 def _clusters(items: Sequence[Item], lengths: Sequence[float | None]) -> list[float]:
-    """For every item the rank of its cluster (0: first): by mean expected length, longest first; equal ones in their
-    order. An item without a cluster is one of its own.
+    """For every item the rank of its cluster (0: first): by mean expected length, longest first (an unknown one counts
+    as 0); equal ones in their order. An item without a cluster is one of its own.
     """
     members: dict[str, list[int]] = {}
     for place, item in enumerate(items):
@@ -214,8 +215,9 @@ class AttemptQueue:
         """Take out the next attempt that may start now; None if there is none, every cell is at its limit, or none
         fits.
 
-        ``fits``: whether an attempt fits into the window; None: all do. Those that do not are passed over until
-        ``reconsider``; with ``strict`` the first of them ends the search in its cell. Call ``done`` when it ends.
+        ``fits``: whether an attempt fits into the window; None: all do. Those that do not are set aside until
+        ``reconsider``; with ``strict`` they stay, and the first of them ends the search in its cell. Call ``done`` when
+        the attempt ends.
         """
         for turn, numbers in enumerate(self._turns):
             first = {
@@ -239,7 +241,8 @@ class AttemptQueue:
         return None
 
     def _urgency(self, number: int, attempt: Attempt) -> tuple[bool, float]:
-        """Sort key of a cell's next attempt: (whether it is the cell's very first, expected tokens), highest first.
+        """Sort key of a cell's next attempt: (whether it is the cell's very first, expected tokens), highest first; the
+        tokens are the mean of the known ones where unknown, and 0 with ``strict``.
 
         ``max`` takes the first of equals, which is the cell served longest ago.
         """
@@ -264,8 +267,8 @@ class AttemptQueue:
             cell.unfit = []
 
     def learn(self, cell: int, item: str, repeats: int, tokens: float) -> None:
-        """Note that one attempt at an item took ``tokens``: its waiting repeats (numbers below ``repeats``) are
-        expected to take as many, and move in the order accordingly."""
+        """Note that one attempt at an item (id) took ``tokens``: its waiting repeats (numbers below ``repeats``) are
+        expected to take as many, and move accordingly in the order of their group."""
         for repeat in range(repeats):
             attempt = self._cells[cell].waiting.get((item, repeat))
             if attempt is not None:
@@ -285,7 +288,7 @@ class AttemptQueue:
 
     @property
     def open(self) -> tuple[WaitingAttempts, ...]:
-        """Sums over the waiting attempts of every cell, in the order of the cells."""
+        """Sums over the waiting attempts of every cell, in the order of the cells; they change with the queue."""
         return tuple(cell.open for cell in self._cells)
 
     @property

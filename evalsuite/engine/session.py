@@ -79,11 +79,11 @@ class Session:
     auxiliaries: Auxiliaries = field(default_factory=Auxiliaries)
 
     def prepare(self) -> None:
-        """Plan the comparisons that may stop early (``early_stopping``), and print notes on them; nothing is sent or
-        written.
+        """With ``engine.stop=sequential`` plan the comparisons that may stop early (``early_stopping``), and print
+        notes on them; nothing is sent or written.
 
-        Raises ``BadInput`` where ``engine.stop=sequential`` is not possible, and for a cell that was begun with it and
-        would now be asked without it.
+        Raises ``BadInput`` where that is not possible, and without it for a cell that was begun with it and is not
+        redone, or whose manifest is damaged.
         """
         if self.engine.stop == SEQUENTIAL:
             from evalsuite.engine.early_stopping.rules import planned_comparisons  # numpy and scipy: only here
@@ -106,9 +106,10 @@ class Session:
     async def run(self, draw: Draw) -> SessionResult:
         """Open cells and endpoints, ask everything, close the cells and write their tables.
 
-        ``draw`` is called with the progress of all endpoints. Returns the sealed cells, the faults of refused and lost
-        models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run (disk, a cell in
-        use or of other settings).
+        ``draw`` is called with the progress of all endpoints. Returns the cells that were opened (sealed, but new ones
+        without a reply or score, whose manifest is removed), how the endpoints ended, with the faults of refused and
+        lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run (disk, a
+        cell in use or of other settings).
         """
         with ExitStack() as stack:
             writer = stack.enter_context(JournalWriter())
@@ -150,8 +151,8 @@ class Session:
         return SessionResult(opened, LoopResult(faults, ended.progress), skipped)
 
     async def _connect_auxiliaries(self) -> None:
-        """Connect to the judge and the simulator, set ``tasks`` to those that can be asked, and print which are
-        skipped.
+        """Connect to the judge and the simulator where a task needs them, set ``tasks`` to those that can be asked, and
+        print which are skipped, and of which the answers are stored ungraded.
 
         A dialogue needs its simulator now, while answers can be judged later.
         """
@@ -176,7 +177,8 @@ class Session:
     def _plan_cells(self, writer: JournalWriter) -> None:
         """Set ``cells`` to those of all tasks that can be asked; nothing is written before their server is accepted.
 
-        Raises ``BadInput`` for a cell that does not fit, ``CellInUse`` for one that another process writes.
+        Raises ``BadInput`` for a cell that does not fit or was judged by another judge, ``CellInUse`` for one that
+        another process writes.
         """
         for name, manifest in self.spec.manifests.items():
             label, task = name
@@ -191,8 +193,8 @@ class Session:
             self.early_stopping.attach(self.cells)
 
     def _check_judge(self, folder: Path) -> None:
-        """Raise ``BadInput`` if the cell in ``folder`` holds verdicts of another judge than the run's: they must not be
-        mixed."""
+        """Raise ``BadInput`` if the manifest in ``folder`` names another judge than the run's, if it has one: verdicts
+        of two judges must not be mixed."""
         if self.auxiliaries.judge is None or not (folder / MANIFEST).exists():
             return
         before, now = read_manifest(folder).get("judge"), self.auxiliaries.judge.identity
@@ -200,8 +202,8 @@ class Session:
             raise BadInput(f"{folder} was judged by {before}, now it is {now}: judge all of it with evalsuite judge")
 
     async def _connect_models(self) -> dict[str, EvalsuiteError]:
-        """Connect to every model that has work left, and record its server. Returns the refused models, each with the
-        error.
+        """Connect to every model that has work left, and record its server. Returns the refused models (by key), each
+        with the error.
 
         The cells of accepted models are opened, and those of models that have nothing left to ask.
         """
@@ -241,9 +243,10 @@ class Session:
         return any(has_open_attempts(cell, self.tasks[task], self.auxiliaries) for task, cell in cells.items())
 
     async def _accept_model(self, name: str, examined: Examined | EndpointUnusable) -> None:
-        """Take an examined model into the run: open its cells, add its server to their manifests, watch its identity.
+        """Take an examined model into the run: open its cells, add its server to their manifests and, with
+        ``engine.probe``, watch its identity.
 
-        Raises ``EndpointUnusable`` if it cannot be used or is another model.
+        Raises ``EndpointUnusable`` if it cannot be used or is another model, and as ``Cell.open``.
         """
         model, tasks, cells = self.models[name], self.tasks, self._model_cells(name)
         declared = [(other, spec.same_as) for other, spec in self.models.items() if spec.same_as]
@@ -264,7 +267,8 @@ class Session:
             opened.pool.on_reconnect = monitor.check
 
     def _workloads(self) -> list[Workload]:
-        """One workload per endpoint (set of base URLs), with the cells of all models there, which share its slots."""
+        """One workload per endpoint (base URLs, in the order in which they are configured), with the cells of all
+        accepted models there, which share its slots: as many as the model with the fewest has."""
         endpoints: dict[tuple[str, ...], list[str]] = {}
         for name in self.pools:
             endpoints.setdefault(base_urls(self.models[name]), []).append(name)
@@ -309,7 +313,7 @@ class Session:
 
     async def _check_grading(self) -> None:
         """Print which answers, of tasks that have attempts left, this machine cannot grade (no sandbox, say): they are
-        stored, and ``evalsuite rescore`` grades them.
+        stored, and ``evalsuite rescore`` grades them on another.
         """
         for name, task in self.tasks.items():
             cells = [cell for (_, other), cell in self.cells.items() if other == name]
@@ -322,7 +326,8 @@ class Session:
                     self._print(f"answers of {name} are stored ungraded: {reason}. Later: {later}")
 
     def _record_flags(self) -> None:
-        """Print the warnings about each endpoint's replies, and add them to ``flags`` in the manifests of its cells."""
+        """Print the warnings about each accepted model's replies, and add them, each once, to ``flags`` in the
+        manifests of its cells."""
         for name, pool in self.pools.items():
             flags = pool.tally.flags()
             for flag in flags:

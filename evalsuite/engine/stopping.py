@@ -34,7 +34,8 @@ class Stop:
     def request(self, reason: str, seconds: float | None = None) -> None:
         """Let running requests finish for at most ``seconds`` (None: no limit) and start no others.
 
-        A second call can only shorten the time that is left; its reason replaces the first only if it is a signal.
+        A further call can only shorten the time that is left; its reason replaces the first only if it is a signal's
+        name. With ``seconds`` an event loop must be running.
         """
         if not self.reason or reason.startswith("SIG"):
             self.reason = reason
@@ -52,7 +53,8 @@ class Stop:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until running requests are cut, at least 0; None: no limit."""
+        """Seconds until running requests are cut, at least 0; None: no limit, or no stop was requested. Read it within
+        the event loop."""
         return None if self.until is None else max(0.0, self.until - asyncio.get_running_loop().time())
 
     async def wait(self) -> None:
@@ -95,7 +97,7 @@ class RunLimits:
 
 
 def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
-    """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one cancels the calling task.
+    """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one of either cancels the calling task.
 
     Requests that run may finish within ``drain_seconds``; the first signal is printed to ``console``. The end of the
     window does not count as the first signal. In another thread than the first, to which Python delivers signals,

@@ -54,8 +54,8 @@ class EndpointWorker:
     """(cell, item) of requests that were refused since the last that was not."""
 
     async def work(self) -> None:
-        """Make the endpoint's attempts until the queue is empty, nothing more fits, or a stop is requested and running
-        ones ended.
+        """Make the endpoint's attempts until the queue is empty, nothing more fits, or a stop is requested; attempts
+        that run then go on to their end, or are cancelled when the time that the stop leaves is over.
 
         Raises what broke the endpoint (``EndpointUnusable``, ``StorageFailed``), with all running attempts cancelled.
         """
@@ -85,12 +85,13 @@ class EndpointWorker:
         self._changed.set()
 
     def update_progress(self) -> None:
-        """Bring the counts and estimates of ``progress`` up to date."""
+        """Bring those counts and estimates of ``progress`` up to date that change while no attempt ends (see
+        ``observe``)."""
         observe(self.progress, self.workload, self.queue, self._running.values(), self.lengths, self.limits.stop)
 
     async def _watch_identity(self) -> None:
-        """Check the identity of the servers every ``engine.reprobe_seconds``; on a failed check set ``error`` and
-        return."""
+        """Check the identity of the servers every ``engine.reprobe_seconds``; on a failed check set ``error``,
+        unless it is set, and return."""
         while True:
             await asyncio.sleep(self.engine.reprobe_seconds)
             for check in self.workload.identity_checks:
@@ -121,7 +122,7 @@ class EndpointWorker:
         return bool(self._tasks)
 
     def _ended(self, attempt: Attempt, task: "asyncio.Task[None]") -> None:
-        """Free the slot of an attempt whose ``task`` is done; an exception in it becomes ``error``."""
+        """Free the slot of an attempt whose ``task`` is done; the first exception of any attempt becomes ``error``."""
         self._tasks.discard(task)
         self._running.pop((attempt.cell, *attempt.key), None)
         self.progress.running -= 1
@@ -142,10 +143,12 @@ class EndpointWorker:
             await _cancel({changed})
 
     async def _make(self, attempt: Attempt) -> None:
-        """Make one attempt and record its score, or that it was cut; one stopped between two requests gets neither.
+        """Make one attempt and record its score, or that it was cut; one that is stopped between two requests, or
+        before a part of an answer has come, gets neither.
 
         A prompt beyond the context scores 0 (``truncated``); a refused request or one that failed after its retries
-        scores None (``failed``). Cancellation is raised on, as is what ends the endpoint (``EndpointUnusable``).
+        scores None (``failed``), and where the simulated user failed, all replies are discarded. Cancellation is raised
+        on, as is what ends the endpoint (``EndpointUnusable``).
         """
         work, key = self.workload.cells[attempt.cell], attempt.key
         running = self._running[attempt.cell, *key] = RunningAttempt(attempt)
@@ -196,8 +199,8 @@ class EndpointWorker:
         return model, user, judge
 
     def _check_may_send(self, running: RunningAttempt) -> None:
-        """Raise ``Stopped`` if no new request may be sent: a stop is requested, or a further one of the attempt fits no
-        more."""
+        """Raise ``Stopped`` if no new request may be sent: a stop is requested, or it is not the attempt's first and
+        would not end within the window."""
         unfit = running.sent and self.fit is not None and not self.fit.fits(running.attempt)
         if self.limits.stop.requested or unfit:
             raise Stopped("no new request starts: the same command goes on from here")
@@ -205,8 +208,8 @@ class EndpointWorker:
     async def _send(self, running: RunningAttempt, request: Request) -> tuple[Reply, int]:
         """Send one request to the model under test, with retries, and return (reply, number of requests sent).
 
-        Its length and speed are noted for later expectations, its tokens in the budget. Raises ``SampleFailed``,
-        ``ContextOverflow`` or ``EndpointUnusable`` when retries do not help.
+        Length and speed of the reply are noted for later expectations, and its tokens in the budget, where the server
+        counts them. Raises ``SampleFailed``, ``ContextOverflow`` or ``EndpointUnusable`` as ``ask_again``.
         """
         attempt = running.attempt
         running.sent, running.partial, running.sent_at = True, PartialReply(), time.monotonic()
@@ -243,8 +246,8 @@ class EndpointWorker:
     def _rejected(self, attempt: Attempt, error: Rejected) -> Score:
         """The score (``failed``, value None) of a refused request.
 
-        Raises ``EndpointUnusable`` if the cell has never had a reply, in this run or an earlier one, or
-        ``REJECTED_IN_A_ROW`` items in a row were refused.
+        Raises ``EndpointUnusable`` if the cell has never had a reply, in this run or an earlier one, or requests on
+        ``REJECTED_IN_A_ROW`` (5) different items were refused since an attempt last succeeded.
         """
         self._refused.add((attempt.cell, attempt.item.id))
         cell = self.workload.cells[attempt.cell].cell
@@ -256,10 +259,11 @@ class EndpointWorker:
         return Score(None, "failed", note=str(error))
 
     def _record_cut(self, work: CellWork, model: Conversation, running: RunningAttempt) -> bool:
-        """Record how far the answer in flight had come when it was cut, and return whether that was recorded.
+        """Record how far the answer of the model under test that is in flight had come when it was cut, and return
+        whether that was recorded.
 
-        Nothing is recorded if no request is in flight, or nothing of a streamed answer had come: it is only asked again
-        later.
+        Nothing is recorded if no such request is in flight, or nothing of a streamed answer had come: it is only asked
+        again later. How far an answer had come that is not streamed is unknown.
         """
         partial_reply = running.partial
         if partial_reply is None or partial_reply.reply is None:
@@ -290,7 +294,7 @@ class EndpointWorker:
 
 
 async def _cancel(tasks: "set[asyncio.Task[None]]") -> None:
-    """Cancel tasks and wait for their end."""
+    """Cancel those of the tasks that are not done, and wait for their end."""
     pending = {task for task in tasks if not task.done()}
     for task in pending:
         task.cancel()

@@ -35,8 +35,8 @@ class CellWork:
     """What is known of the lengths of its answers before the run."""
 
     def open_attempts(self, number: int, *, shuffle: bool) -> list[Attempt]:
-        """The attempts of the cell that are still to be made (see ``has_open_attempts``), in the order in which they
-        are made (see ``scheduler.ordered``).
+        """The attempts of the cell that are still to be made (without score, failed, or ungraded while the cell has a
+        judge), in the order in which they are to be made (see ``scheduler.ordered``).
 
         ``number`` is the cell's index among the cells of its endpoint; ``shuffle``: in random order, by the cell's
         seed.
@@ -92,14 +92,14 @@ class RunningAttempt:
 
 
 def has_open_attempts(cell: Cell, task: LoadedTask, auxiliaries: Auxiliaries) -> bool:
-    """Whether any planned attempt of a cell is still to be made: without score, failed, or ungraded while a judge is
-    there."""
+    """Whether any planned attempt of a cell is still to be made: without score, failed, or ungraded while
+    ``auxiliaries`` has a judge."""
     judged = auxiliaries.judge is not None
     keys = ((item.id, repeat) for repeat in range(task.settings.repeats) for item in planned_items(cell, task))
     return any(cell.needs_attempt(key, judged=judged) for key in keys)
 
 
 def planned_items(cell: Cell, task: LoadedTask) -> tuple[Item, ...]:
-    """The items asked for that the cell's manifest holds: all of them, unless the cell stopped early."""
+    """The items of ``task`` that the cell's manifest holds: all that are asked for, unless the cell stopped early."""
     planned = set(cell.manifest["items"])
     return tuple(item for item in task.items if item.id in planned)

@@ -67,8 +67,8 @@ def open_artefact(path: Path, max_gb: float = MAX_GB) -> Iterator[Artefact]:
     a temporary folder that is deleted after the ``with`` block.
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Raises ``BadInput`` when the file is missing, no artefact, torn,
-    edited, larger than that (or than a set multiple of its own size), or holds a manifest or table that this version
-    cannot read; ``StorageFailed`` when it cannot be read or unpacked.
+    edited, larger than that (or than a set multiple of its own size), or holds a manifest, table or journal that this
+    version cannot read; ``StorageFailed`` when it cannot be read or unpacked.
     """
     with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
         yield unpack(path, Path(home), max_gb)
@@ -79,7 +79,8 @@ def unpack(path: Path, folder: Path, max_gb: float = MAX_GB) -> Artefact:
     stem>/<model>/<task>`` (``baseline`` for a stem that is no valid name).
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Returns the artefact with its cells; raises as
-    ``open_artefact``, and ``StorageFailed`` if the target is there already.
+    ``open_artefact``, and ``StorageFailed`` if the target is there already (other than as an empty folder). A failure
+    may leave a hidden folder ``.unpacked-*`` in ``folder``.
     """
     if not path.is_file():
         raise BadInput(f"baseline_run={path}: there is no such file")
@@ -102,7 +103,7 @@ def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     holds exactly the files that it lists.
 
     ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails; ``ValueError`` or ``BadZipFile`` for
-    an index that is no JSON or too long, which ``archives.open_zip`` turns into ``BadInput``.
+    an index that is no JSON, damaged or too long, which ``archives.open_zip`` turns into ``BadInput``.
     """
     names = archive.namelist()
     if INDEX not in names:
@@ -226,7 +227,7 @@ def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[st
     block.
 
     Where several models of a run have a task, the last by name is taken. ``path`` None yields an empty dictionary.
-    ``max_gb`` and errors as in ``open_artefact``.
+    ``max_gb`` and errors are those of ``open_artefact``; a run's folder has neither.
     """
     if path is None:
         yield {}
@@ -238,8 +239,9 @@ def baseline_cells(path: str | None, max_gb: float = MAX_GB) -> Iterator[dict[st
 
 
 def manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (task, checked manifest) of every cell of the artefact ``path`` without unpacking it. Raises ``BadInput``
-    for a missing file, no artefact or an invalid manifest, ``StorageFailed`` if it cannot be read."""
+    """Yields (task, checked manifest) of every cell of the artefact ``path`` without unpacking it; the hashes of its
+    files are not compared. While iterated over, raises ``BadInput`` for a missing file, no artefact or an invalid
+    manifest, ``StorageFailed`` if it cannot be read."""
     with archives.open_zip(path, _TITLE) as archive:
         for task in read_index(archive, path)["journals"]:
             manifest = archives.parse_json(archives.read_entry(archive, f"{task}/{MANIFEST}", _MAX_MANIFEST))

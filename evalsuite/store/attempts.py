@@ -73,8 +73,8 @@ class StoredAttempt:
 
     @property
     def last(self) -> JournalPlace | None:
-        """(journal, offset in bytes) of the latest reply (highest turn) of the model under test; None if it has not
-        replied.
+        """The place (journal, offset in bytes) of the reply with the highest turn of the model under test; None if it
+        has not replied.
         """
         turns = [number for role, number in self.replies if role == MODEL]
         return self.replies[MODEL, max(turns)] if turns else None
@@ -84,8 +84,9 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
     """(item id, repeat) -> state of the attempt, from the journals in a cell's folder, in the order of their first
     events.
 
-    Only reads. Damaged lines are left out and logged. Without a manifest the journals may be of any cell. Raises
-    ``BadInput`` for the journal of another cell or a later version, and for a damaged manifest.
+    Only reads. Damaged lines are left out; their number is logged, without what a crash leaves (see ``journal.read``).
+    Without a manifest the journals may be of any cell. Raises ``BadInput`` for the journal of another cell or a later
+    version, and for a damaged manifest; ``StorageFailed`` or ``OSError`` for a file that cannot be read.
     """
     cell = journal.cell_hash(read_manifest(folder)["identity"]) if (folder / MANIFEST).exists() else ""
     index: dict[AttemptKey, StoredAttempt] = {}
@@ -115,11 +116,11 @@ _KINDS = frozenset(("sent", "reply", "score", "judged", "spoiled", "cut"))
 
 
 def _add(index: dict[AttemptKey, StoredAttempt], event: Mapping[str, Any], place: JournalPlace) -> None:
-    """Add one journal event, which stands at ``place``, to its attempt in ``index``; ``spoiled`` resets the attempt but
-    keeps its cuts.
+    """Add one journal event (of ``_KINDS``), which stands at ``place``, to its attempt in ``index``; ``spoiled`` resets
+    the attempt but keeps its cuts.
 
-    Raises ``KeyError`` for an event that lacks a field, ``TypeError`` or ``OverflowError`` for a key, a turn, a number
-    or an outcome that no version writes.
+    Raises ``KeyError`` for an event without a field that is read here, ``TypeError`` or ``OverflowError`` for a key, a
+    turn, a number or an outcome that no version writes; an attempt without events may then have been added.
     """
     key = item, repeat = event["item"], event["repeat"]
     if type(item) is not str or type(repeat) is not int:
@@ -161,7 +162,7 @@ def _number(value: Any) -> Any:
 
 
 def checked_reply(event: Mapping[str, Any], place: JournalPlace) -> dict[str, Any]:
-    """The ``reply`` object of a journal event, once the types of its texts and counts have been checked.
+    """The ``reply`` object of a journal event, once the types of its texts, counts and seconds have been checked.
 
     Raises ``BadInput``, naming ``place``, for one that is missing or of another form.
     """
@@ -213,7 +214,7 @@ def reply_fields(reply: Reply) -> dict[str, Any]:
 
 def reply_from(data: Mapping[str, Any]) -> Reply:
     """The ``Reply`` of the ``reply`` object in a journal; fields that this version does not know are ignored, those
-    that are missing get their defaults (``text`` and ``usage`` must be there).
+    that are missing get their defaults. Raises ``TypeError`` without ``text``, ``KeyError`` without ``usage``.
     """
     known = {name: data[name] for name in Reply.__dataclass_fields__ if name in data}
     usage = {name: data["usage"].get(name) for name in Usage.__dataclass_fields__}

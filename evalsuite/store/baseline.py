@@ -45,9 +45,10 @@ def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str
     and return the hash of its index. Missing folders are created.
 
     ``accepted``: ``baseline`` (name) and ``tasks`` (task -> ``delta`` and ``stderr``, fractions of 1) of the release
-    that accepted this model; None: none. Equal cells and offsets give equal bytes. A cell without ``samples.parquet``
-    gets one first. Raises ``BadInput`` if a file with other content is at ``path`` or a cell without
-    ``samples.parquet`` is damaged (one that has it is copied unread), ``StorageFailed`` if it cannot be written.
+    that accepted this model; None: none. Equal cells in equal order (the order of their journals' file times included)
+    and offsets give equal bytes. A cell without ``samples.parquet`` gets one first, unless it is imported. Raises
+    ``BadInput`` if a file with other content is at ``path`` or a cell without ``samples.parquet`` is damaged (one that
+    has it is copied unread), ``StorageFailed`` if the artefact cannot be written or a file of a cell not be read.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -126,10 +127,12 @@ def _file_sha(path: Path) -> str:
 
 
 def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
-    """Entries of ``<path>.compared.jsonl``: the candidates compared with the artefact ``path``, oldest first, each
-    once (its first line).
+    """Entries of ``<path>.compared.jsonl``: the candidates compared with the artefact ``path``, in the order of the
+    lines, each once (its first line).
 
-    Unreadable lines are left out; without the file the result is empty.
+    An entry has ``candidate`` (a hash), ``run``, ``model``, ``checkpoint``, ``revision``, ``artefact`` (a hash),
+    ``schema`` and ``at`` (time). Lines that are no JSON object with a ``candidate`` are left out; without the file the
+    result is empty.
     """
     record = path.with_name(path.name + COMPARED)
     entries: dict[str, dict[str, Any]] = {}
@@ -148,10 +151,10 @@ def record_compared(artefact: Artefact, candidates: Sequence[TableCell]) -> Cand
     """Append new candidates (one cell of each) to the artefact's ``.compared.jsonl`` and return the number of different
     candidates, those recorded before and these, with a note.
 
-    The same model and checkpoint (with its revision) in the same run counts once; in another run it counts again. One
-    line is one ``write``, so that concurrent processes lose none. A file that cannot be written is no error: the count
-    includes the candidates all the same, and the result's ``note`` (empty otherwise) gives the reason why they were not
-    recorded.
+    The same model and checkpoint (with its revision) in a run of the same name counts once; in another run it counts
+    again. One line is one ``write``, so that concurrent processes lose none. A file that cannot be written is no error:
+    the count includes the candidates all the same, and the result's ``note`` (empty otherwise) gives the reason why not
+    all were recorded. Raises ``OSError`` if the file is there and cannot be read.
     """
     known = {entry["candidate"] for entry in compared_candidates(artefact.path)}
     new = {key: cell for cell in candidates if (key := _candidate(cell)) not in known}
@@ -183,10 +186,11 @@ def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
 
 
 def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
-    """Copy a cell to ``folder/<run>/<model>/<task>``, without lock and hidden files, and return the copy.
+    """Copy a cell to ``folder/<run>/<model>/<task>``, without lock and hidden files, and return the copy, its manifest
+    read anew (with the errors of ``read_manifest``).
 
-    ``label`` replaces the model's name if it is given. Raises ``StorageFailed`` if it cannot be copied or the target is
-    there already.
+    ``label`` replaces the name of the model's folder if it is given. Missing folders are created. Raises
+    ``StorageFailed`` if the cell cannot be copied or the target is there already.
     """
     target = folder / cell.run / (label or cell.model) / cell.task
     ignore = shutil.ignore_patterns("lock", ".*")

@@ -86,8 +86,8 @@ class Cell:
     async def record_verdict(
         self, key: AttemptKey, answer_sha: str, judge: str, verdict: JudgeVerdict, words: str
     ) -> None:
-        """Record a judge's verdict and its reply (``words``) on an answer with hash ``answer_sha``; returns once it is
-        durable.
+        """Record the verdict of ``judge`` (its identity) and its reply (``words``) on an answer with hash
+        ``answer_sha``; returns once it is durable.
 
         Raises ``StorageFailed``.
         """
@@ -150,8 +150,8 @@ class Cell:
         attempt.tokens[turn] = reply.usage.completion_tokens or 0
 
     def record_cut(self, key: AttemptKey, turn: Turn, cut: CutRequest, why: str) -> None:
-        """Record, without waiting for the disk, that the answer to ``turn`` was cut while it arrived (``why``:
-        deadline, stop).
+        """Record, without waiting until it is written, that the answer to ``turn`` was cut while it arrived (``why``:
+        the reason in words).
 
         Asking again favours answers that happen to be shorter, so cuts are counted. Raises ``StorageFailed`` after a
         write fault.
@@ -164,7 +164,7 @@ class Cell:
         ``failed``.
 
         A reply with an unknown number counts 0, and attempts with a sum of 0 are left out. Replies that this process
-        did not write are read from the journals. Raises ``BadInput`` for one that no version writes.
+        did not write are read from the journals once. Raises ``BadInput`` for one that no version writes.
         """
         sums: dict[AttemptKey, float] = {}
         with journal.reading() as event_at:
@@ -183,9 +183,9 @@ class Cell:
         return {key: attempt.cuts for key, attempt in self._index.items() if attempt.cuts}
 
     def record_score(self, sample: Sample) -> None:
-        """Record a sample's score without waiting for the disk: it can be computed again from the reply.
+        """Record a sample's score without waiting until it is written: it can be computed again from the reply.
 
-        Raises ``StorageFailed`` if an earlier line could not be written.
+        Raises ``StorageFailed`` if an earlier line could not be written, or the journal not be created.
         """
         self._writer.append(self._journal(), score_event(sample))
         attempt = self._index.setdefault((sample.item_id, sample.repeat), StoredAttempt())
@@ -195,8 +195,9 @@ class Cell:
         """Discard the replies, verdicts and score of an attempt, so that it starts from the first turn and counts as
         rerolled.
 
-        Its lines stay in the journal, and an event there invalidates them; cuts still count. Does not wait for the
-        disk; raises ``StorageFailed`` if an earlier line could not be written.
+        Its lines stay in the journal, and an event there invalidates them; cuts still count. Does not wait until the
+        event is written; raises ``StorageFailed`` if an earlier line could not be written, or the journal not be
+        created.
         """
         self._writer.append(self._journal(), {"event": "spoiled", "item": key[0], "repeat": key[1]})
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
@@ -209,13 +210,14 @@ class Cell:
             write_json(self.folder / MANIFEST, self.manifest)
 
     def open(self) -> None:
-        """Lock the cell for writing, create its folder and write its manifest: called once its server is accepted.
+        """Lock the cell for writing, create its folder and, unless it is on disk already, write its manifest: called
+        once its server is accepted.
 
         With a reason to redo, the cell that is there is archived first.
 
         Raises:
             BadInput: The manifest on disk is damaged.
-            CellInUse: Another process writes it, or has written it since it was read.
+            CellInUse: A process holds its lock (this one, too, if it is open), or has written it since it was read.
             StorageFailed: The disk refuses.
         """
         if self._redo is not None and (self.folder / MANIFEST).exists():
@@ -246,8 +248,8 @@ class Cell:
 
     @property
     def set_aside(self) -> int:
-        """Number of items with a reply or score on disk that the manifest on disk planned and this command, which asks
-        for fewer, does not; 0 for a new cell."""
+        """Number of items with a reply or score on record that the manifest planned which this command found on disk,
+        and that the command does not ask for; 0 for a new cell."""
         before = self._seen.manifest
         if before is None or self._redo:
             return 0
@@ -271,17 +273,18 @@ class Cell:
             asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
     async def flush(self) -> None:
-        """Return when everything recorded so far is durable (synced to disk), at once if this process has recorded
-        nothing here. Raises ``StorageFailed``."""
+        """Return when everything recorded so far is durable (synced to disk), at once if nothing was recorded since the
+        cell was opened, or it is closed. Raises ``StorageFailed``."""
         if self._file is not None:
             await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
     def close(self) -> None:
-        """Sync and close the journal and release the lock; does nothing if the cell is not open.
+        """Sync and close the journal and release the lock, also where the sync fails; does nothing if the cell is not
+        open.
 
-        The manifest of a new cell without any reply or score is removed, and its folders, its model's and its run's
-        where they are empty then (the journal of requests without a reply stays). Raises ``StorageFailed`` if the sync
-        fails.
+        The manifest of a new cell without any reply or score is removed, and then its folder, its model's and its run's
+        as far as they are empty (the journal of requests without a reply stays). Raises ``StorageFailed`` if the sync
+        fails, and as ``scan``.
         """
         if self._lock is None:
             return
@@ -334,10 +337,11 @@ def planned_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWrite
             continued.
 
     Raises:
-        BadInput: The cell there has another identity (names the keys; not with ``redo``), is damaged, or holds
-            another's journal.
-        CellInUse: Another process writes it.
-        StorageFailed: It cannot be read.
+        BadInput: The cell there has another identity (names the keys; not with ``redo``), its manifest is damaged, or
+            it holds another's journal (not with ``redo``).
+        CellInUse: A process writes it, be it this one.
+        StorageFailed: Its manifest cannot be read.
+        OSError: Its lock or a journal cannot be read.
     """
     if holder := lock.holder_of(folder):
         raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
@@ -361,16 +365,18 @@ def open_cell(folder: Path, manifest: Mapping[str, Any], writer: JournalWriter) 
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove the folders of a cell, its model and its run, in this order, up to the first that is not empty."""
+    """Remove the folders of a cell, its model and its run, in this order, up to the first that is not empty or cannot
+    be removed."""
     with contextlib.suppress(OSError):
         for place in folder, *folder.parents[:2]:
             place.rmdir()
 
 
 async def close_cells(cells: Iterable[Cell], writer: JournalWriter) -> None:
-    """Flush and close cells; they are closed even where the disk has failed.
+    """Flush and close cells; all are closed even where the disk fails. After a failure of ``writer`` they are only
+    closed.
 
-    Raises ``StorageFailed`` if it fails now, not for an earlier failure of ``writer``.
+    Raises ``StorageFailed`` if the disk fails now, not for the earlier failure.
     """
     closing = list(cells)
     with contextlib.ExitStack() as stack:
@@ -400,7 +406,7 @@ def _extended(
     """The manifest of a continued cell: ``known`` (on disk) updated by ``manifest`` (asked for now), its extents
     extended.
 
-    The ``server`` entries on disk stay, and ``stopped`` becomes None where there are new items. ``index`` holds the
+    The ``server`` entries on disk stay, and ``stopped`` becomes None where it asks for new items. ``index`` holds the
     attempts on record. Raises ``BadInput`` naming the keys for another identity.
     """
     lines = differences(known["identity"], manifest["identity"])

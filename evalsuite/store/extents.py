@@ -20,9 +20,10 @@ EXTENTS = "extents"
 
 def new_extent(order: Sequence[str], selection: Mapping[str, Any] | None, repeats: int) -> Extent:
     """The extent, declared now, of a command that asks for ``order`` (item ids in the order in which smaller limits are
-    nested).
+    nested) with ``repeats`` attempts at each.
 
-    ``selection``: ``limit``, ``groups`` and ``ids`` as given; None: the whole task.
+    ``selection``: ``limit``, ``groups`` and ``ids`` as given; None: the whole task. Returns a dictionary of these three
+    (None, empty and None for the whole task), ``at`` (the UTC time), ``repeats``, ``items`` and ``declared`` (True).
     """
     asked = dict(selection or {"limit": None, "groups": {}, "ids": None})
     return {
@@ -35,9 +36,10 @@ def new_extent(order: Sequence[str], selection: Mapping[str, Any] | None, repeat
 
 
 def history(manifest: Mapping[str, Any]) -> list[Extent]:
-    """The extents in a manifest, oldest first.
+    """Copies of the extents in a manifest, oldest first.
 
-    A manifest of an earlier version, which has none, yields one made of its items and repeats, with ``at`` None.
+    For a manifest of an earlier version, which has none, the list holds one made of its items, selection and repeats,
+    declared, with ``at`` None.
     """
     if manifest.get(EXTENTS):
         return [dict(entry) for entry in manifest[EXTENTS]]
@@ -47,9 +49,10 @@ def history(manifest: Mapping[str, Any]) -> list[Extent]:
 
 def extended(known: Mapping[str, Any], asked: Mapping[str, Any], answered: Collection[tuple[str, int]]) -> list[Extent]:
     """The history of extents of a cell that a command continues: the known ones, then the extent asked for unless it
-    equals the last one (the same items and repeats).
+    equals the last one (the same items in any order, and repeats).
 
-    The new one is ``declared`` if it holds all answers on record and more, or none of them, or was declared before.
+    The new one is ``declared`` if it holds all answers on record and more, or none of them, or was declared before. A
+    last one of an earlier version that equals it gets its time and its order of items.
 
     Args:
         known: The manifest on disk.
@@ -77,12 +80,12 @@ def asked_at_all(manifest: Mapping[str, Any]) -> tuple[set[str], int]:
 
 
 def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
-    """A copy of a manifest whose items and repeats are those of an extent of ``limit`` items (the whole task where it
-    has fewer); unchanged for None or a stopped cell.
+    """A copy of a manifest whose items, selection and repeats are those of an extent of ``limit`` items (the whole task
+    where it has fewer); for None or a stopped cell ``manifest`` itself.
 
-    An extent that a command asked for is taken before the first items of a larger one; ``part_declared`` in the result
-    states whether it is declared. Raises ``BadInput`` where the cell was asked for too few items, or keeps no order of
-    them.
+    An extent of just this size that a command asked for without ``groups`` and ``ids`` (the latest declared one, else
+    the latest) is taken before the first items of a larger one, the latest that keeps an order. ``part_declared`` in
+    the result states whether the part was declared. Raises ``BadInput`` where there is neither.
     """
     if limit is None or manifest.get("stopped"):  # the plan of a stopped cell is what its comparison needed
         return manifest
@@ -119,8 +122,8 @@ def undeclared(manifest: Mapping[str, Any]) -> str:
 
 
 def check(manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` unless the ``extents`` of a manifest, if it has any, have the keys and types that this
-    module needs."""
+    """Raise ``ValueError`` unless each of the ``extents`` of a manifest, if it has any, has all keys, texts as
+    ``items``, a whole number or None as ``limit``, a boolean ``declared``, and ``repeats`` of at least 1."""
     for entry in manifest.get(EXTENTS) or ():
         items = entry.get("items") if isinstance(entry, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

@@ -22,11 +22,12 @@ _VALUES = ("item_id", "repeat", "outcome", "value", "weight", "groups", "parts")
 
 
 def check_table(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` with the reason unless the Parquet file ``path`` is one that evalsuite could have written
-    for ``manifest``.
+    """Raise ``ValueError`` with the reason if the Parquet file ``path`` cannot be read or does not fit the (checked)
+    ``manifest``.
 
-    Checks columns, sizes in memory, and that every row is a sample that some command planned, is there once, and has a
-    valid outcome and finite numbers. Planned samples may be missing.
+    Checks columns and types, sizes in memory, and that every row is a sample that some command planned, is there once,
+    and has a known outcome, a finite or missing value and weight, and groups and parts of the right form. Planned
+    samples may be missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -78,8 +79,9 @@ def _check_texts(file: "pq.ParquetFile", texts: list[str], most: int) -> None:
 
 
 def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` unless every row is a planned sample, is there once, and has a known outcome, value and
-    weight finite or missing, and groups and parts that are JSON objects."""
+    """Raise ``ValueError`` unless every row is a planned sample (a missing repeat counts as 0), is there once, and has
+    a known outcome, value and weight finite or missing, and groups (with texts as values) and parts that are JSON
+    objects, empty or missing."""
     items, repeats = asked_at_all(manifest)
     seen: set[tuple[str, int]] = set()
     for row in _rows(file):

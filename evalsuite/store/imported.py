@@ -14,8 +14,9 @@ from evalsuite.store.samples import sample_row, write_table
 def write_imported(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
     """Write ``samples.parquet`` and the manifest of a cell of answers recorded elsewhere; creates ``folder``.
 
-    A cell there of the same identity and the same source file is replaced. Raises ``BadInput`` for any other, and
-    ``StorageFailed``.
+    An imported cell there of the same identity and the same ``imported`` entry (file and hash) is replaced. Raises
+    ``BadInput`` for any other or damaged one, ``StorageFailed`` if a file cannot be written (``OSError`` for the
+    folder), and what iterating over ``samples`` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / MANIFEST).exists():

@@ -63,7 +63,8 @@ class JournalFile:
 def write_whole(file: JournalFile, data: bytes) -> int:
     """Append all of ``data`` to an open journal, or nothing; returns the offset in bytes where it begins.
 
-    Raises ``OSError`` after a failed write, once the file is cut back to its former size.
+    ``file``'s ``size`` grows accordingly. Raises ``OSError`` after a failed write; the file is cut back to its former
+    size before, unless that fails, too.
     """
     rest, offset = memoryview(data), file.size
     try:
@@ -77,9 +78,10 @@ def write_whole(file: JournalFile, data: bytes) -> int:
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """The journal line of an event: JSON with a ``crc`` and a line feed; a dataclass in it becomes an object.
+    """The journal line of an event (not empty): JSON with a ``crc`` and a line feed; a dataclass in it becomes an
+    object.
 
-    Lone surrogates, which servers do send, are kept.
+    Lone surrogates, which servers do send, are kept. Raises ``TypeError`` for a value of another type.
     """
     try:
         line = orjson.dumps(event)
@@ -91,14 +93,15 @@ def encode(event: dict[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any]:
     """The event of one line, without its ``crc``. Raises ``ValueError`` for a line that is not a JSON object, or has a
-    wrong checksum; a line without one is accepted."""
+    wrong checksum (``RecursionError`` for one nested too deeply); a line without one is accepted."""
     return _checked(line) if line.rfind(_CRC, -_CRC_SPACE) >= 0 else _parsed(line)
 
 
 def _checked(line: bytes, *, brief: bool = False) -> dict[str, Any]:
-    """The event of a line that must have a checksum; ``brief``: of a reply only event, item, repeat, role and turn.
+    """The event, without its ``crc``, of a line that must have a checksum; ``brief``: of a reply, as
+    ``Cell.record_reply`` writes it, only ``event``, ``item``, ``repeat``, ``who`` and ``turn``.
 
-    Raises ``ValueError`` if there is no checksum, or another one than that of the line.
+    Raises ``ValueError`` if there is no checksum, or another one than that of the line, or the line is no JSON object.
     """
     place = line.rindex(_CRC, -_CRC_SPACE)
     stated = _STATED.fullmatch(line, place + len(_CRC))
@@ -125,7 +128,7 @@ def cell_hash(identity: Mapping[str, Any]) -> str:
     """Hash (16 hexadecimal digits) of a cell's identity, by which a journal names its cell; independent of run and
     folder.
 
-    A key that is null counts as missing, because later versions add keys.
+    A key whose value is None counts as missing, because later versions add keys.
     """
     return canonical_sha(_without_nulls(identity))[:16]
 
@@ -150,7 +153,7 @@ def create(folder: Path) -> JournalFile:
 
 
 def close(file: JournalFile) -> None:
-    """Sync and close a journal; one to which nothing was written is removed. Raises ``StorageFailed``."""
+    """Sync and close a journal; one without a whole line is removed. Raises ``StorageFailed``."""
     try:
         try:
             os.fsync(file.handle)
@@ -165,7 +168,8 @@ def close(file: JournalFile) -> None:
 def ordered(folder: Path) -> list[Path]:
     """Paths of the journals in a cell's folder, oldest first: by the number in their header, then by file time.
 
-    A journal whose header is damaged stands behind the last one that was written before it.
+    Without a number (earlier versions) a journal comes first. One whose header is damaged stands behind the last one
+    whose file time is not later. Raises ``OSError`` for a journal that cannot be read.
     """
     numbers = {path: _number(path) for path in folder.glob(PATTERN)}
     times = {path: path.stat().st_mtime_ns for path in numbers}
@@ -185,16 +189,17 @@ def next_number(folder: Path) -> int:
 
 def _number(path: Path) -> int | None:
     """The number in a journal's header; 0 where there is no header or no number (earlier versions), None where it is
-    damaged."""
+    damaged or no whole number."""
     head = _head(path)
     number = 0 if head is None else head.get("number", 0) if head else None
     return number if isinstance(number, int) else None
 
 
 def _head(path: Path) -> dict[str, Any] | None:
-    """The header of a journal: its first line, or a later one where lines were swapped.
+    """The header of a journal: its first line, or the first later one that looks like a header, where lines were
+    swapped.
 
-    Empty: it is damaged; None: the journal has none.
+    Empty: it is damaged, or the file is empty; None: the journal has none, and its first line is whole.
     """
     with path.open("rb") as file:
         line = first = file.readline(10_000)
@@ -212,7 +217,7 @@ def _head(path: Path) -> dict[str, Any] | None:
 
 def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (offset in bytes, event without ``crc``) of every whole line; lines that are damaged are left out, and
-    their number is logged at the end.
+    their number is logged at the end. Whole events in one line, whose line break was damaged, are yielded, too.
 
     A last line without an end is what a crash leaves. A machine that loses its power can leave a hole of zeros where
     lines stood that were not synced yet, and nothing acknowledged is among them: neither counts as damage.
@@ -223,7 +228,8 @@ def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[i
         brief: Of a reply with a right checksum only the first fields: its text is not parsed.
 
     Raises:
-        BadInput: It is the journal of another cell, or of a later version.
+        BadInput: At the first step: it is the journal of another cell, or of a later version.
+        OSError: It cannot be read.
     """
     head = _head(path) or {}
     schema = head.get("schema")
@@ -251,7 +257,7 @@ def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[i
 
 
 def _pieces(line: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(place in bytes, event) of whole events within one line whose line break was damaged: each ends where its
+    """Yields (place in bytes, event) of whole events within one line whose line break was damaged: each ends where its
     checksum holds."""
     start = 0
     for match in _LINE_END.finditer(line):
@@ -276,8 +282,8 @@ def log_damage(path: Path, damaged: int) -> None:
 
 
 def read_at(path: Path, offset: int) -> dict[str, Any]:
-    """The event of the journal ``path`` at ``offset`` (bytes), as ``read`` yielded or ``JournalWriter.write`` returned
-    it."""
+    """The whole event, without ``crc``, of the journal ``path`` at an ``offset`` (bytes) that ``read`` yielded or
+    ``JournalWriter.write`` returned. Its checksum is not checked again."""
     with reading() as event_at:
         return event_at(path, offset)
 

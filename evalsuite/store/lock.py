@@ -19,8 +19,8 @@ LEFTOVER_SECONDS = 3600.0
 
 
 def _started(pid: int) -> str:
-    """Start time of a process on this host in clock ticks of the kernel; empty where it cannot be read (no such
-    process)."""
+    """Start time of the process ``pid`` on this host, in clock ticks of the kernel as digits; empty where it cannot be
+    read, as where there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -35,7 +35,7 @@ def _boot() -> str:
 
 
 def _pid_namespace() -> str:
-    """Identifier of the kernel's namespace in which this process has its id; empty where the kernel has none."""
+    """Identifier of the kernel's namespace in which this process has its id; empty where it cannot be read."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -45,8 +45,9 @@ def _pid_namespace() -> str:
 def _dead(path: Path, now: float) -> tuple[bool, str]:
     """(whether the holder of the lock file ``path`` is dead, the holder in words); (True, "") if there is no lock.
 
-    On this host, boot and process namespace the process is looked up; elsewhere, and where the file is unreadable, a
-    lock untouched for ``STALE_SECONDS`` (120) counts as dead. ``now``: seconds in file time.
+    On this host, boot and process namespace (a lock that states no namespace counts as of this one) the process is
+    looked up; elsewhere, and where the file holds something else than a lock, one untouched for more than
+    ``STALE_SECONDS`` (120) counts as dead. ``now``: seconds in file time. Raises ``OSError`` if it cannot be read.
     """
     try:
         age = now - path.stat().st_mtime
@@ -66,9 +67,9 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
 def acquire(folder: Path) -> Path:
     """Take the lock of the cell in ``folder``, replacing that of a dead holder, and return the lock file's path.
 
-    Old temporary files in the folder, left by a killed process, are removed. Raises ``CellInUse`` naming the holder
-    (this process, too, if it holds it), or after three tries at a lock that others take and leave; ``StorageFailed`` if
-    the file cannot be written.
+    Temporary files in the folder (``.*.tmp``) that are older than an hour are removed. Raises ``CellInUse`` naming the
+    holder (this process, too, if it holds it), or after three tries at a lock that others take and leave;
+    ``StorageFailed`` if a lock file cannot be written, read or removed.
     """
     path = folder / LOCK
     pid = os.getpid()
@@ -98,7 +99,7 @@ def acquire(folder: Path) -> Path:
 
 def _remove_leftovers(folder: Path, now: float) -> None:
     """Remove temporary files (``.*.tmp``) from a cell's folder that are older than ``LEFTOVER_SECONDS`` at ``now``
-    (seconds in file time), as killed writers leave them. Errors of the disk are ignored."""
+    (seconds in file time), as killed writers leave them. Those that cannot be looked up or removed stay."""
     for temporary in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):  # a live writer may have moved it meanwhile
             if now - temporary.stat().st_mtime > LEFTOVER_SECONDS:
@@ -106,18 +107,21 @@ def _remove_leftovers(folder: Path, now: float) -> None:
 
 
 def holder_of(folder: Path) -> str:
-    """The process that holds a cell's lock, in words for messages; empty if there is no lock or its holder is dead."""
+    """The process that holds a cell's lock, in words for messages (``an unreadable lock file`` where a new one does not
+    state it); empty if there is no lock or its holder is dead. Raises ``OSError`` if it cannot be read."""
     dead, process = _dead(folder / LOCK, time.time())
     return "" if dead else process
 
 
 def show_alive(path: Path) -> None:
-    """Set the time of the lock file ``path`` to now: its holder is alive. Errors of the disk are ignored."""
+    """Set the time of the lock file ``path`` to now: its holder is alive. An ``OSError``, as of a missing file, is
+    ignored."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def release(path: Path) -> None:
-    """Remove the lock file ``path``. Where that fails nothing is raised: the lock ends with the death of its holder."""
+    """Remove the lock file ``path``, if it is there. Where that fails nothing is raised: the lock ends with the death
+    of its holder."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ def _check_types(where: str, values: Mapping[str, Any], types: Mapping[str, tupl
 
 
 def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Lines ``key: known -> asked`` for the keys in which two identities differ, sorted; nested keys with dots; a
+    """Lines ``key: known -> asked`` for the keys in which two identities differ, by key; nested keys with dots; a
     missing key counts as None; empty if they are equal."""
     lines: list[str] = []
     for key in sorted({*known, *asked}):
@@ -131,14 +131,16 @@ def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 
 def accept(folder: Path, reasons: Mapping[str, str]) -> None:
     """Add what a person accepts in a cell (what -> reason, which replaces an earlier one) to ``accepted`` in its
-    manifest on disk. Raises ``BadInput`` for a damaged manifest, ``StorageFailed``."""
+    manifest on disk. Raises ``BadInput`` for a missing or damaged manifest, ``StorageFailed`` if it cannot be read or
+    written."""
     manifest = read_manifest(folder)
     write_json(folder / MANIFEST, {**manifest, "accepted": {**(manifest.get("accepted") or {}), **reasons}})
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path``, durably and atomically; characters that a terminal obeys or hides
-    are escaped. Raises ``StorageFailed``; ``ValueError`` for NaN or infinity, ``TypeError`` for no JSON type."""
+    """Write ``value`` as indented JSON to ``path`` in an existing folder, durably and atomically; characters that a
+    terminal obeys or hides are escaped. Raises ``StorageFailed``; ``ValueError`` for NaN or infinity, ``TypeError`` for
+    no JSON type."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     replace_text(path, safe_text.json(text) + "\n", durable=True)
 

@@ -43,10 +43,12 @@ def choose_run(
     results: Path, run_id: str | None, suite: str | None, asked: Mapping[CellName, Mapping[str, Any]]
 ) -> RunChoice:
     """The run to write into, and why: ``run_id`` if it is given (not checked), else the newest run of this suite in
-    ``results`` if all asked cells fit into it, else a new one, ``<suite>-<UTC time>``.
+    ``results`` if all asked cells fit into it, else a new one, ``<suite>-<UTC time>`` (``run-<UTC time>`` without a
+    suite). Runs of a suite are those with such names; the time in the name says which is newest.
 
     A cell fits where the run has none or one of the same identity. ``asked``: (model label, task) -> manifest of the
-    cells that are asked for. Creates nothing. Raises ``BadInput`` for a damaged manifest there.
+    cells that are asked for. Creates nothing. Raises ``BadInput`` for a damaged manifest there, ``StorageFailed`` for
+    one that cannot be read.
     """
     if run_id is not None:
         state = "continued" if (results / run_id).is_dir() else "new"
@@ -63,7 +65,7 @@ def choose_run(
 
 def _misfit(run: Path, asked: Mapping[CellName, Mapping[str, Any]]) -> str | None:
     """Why the asked cells cannot go into ``run`` (the first asked one that is there with another identity, and the
-    first key that differs); None if they can, as where ``run`` has none of them."""
+    first key, alphabetically, that differs); None if they can, as where ``run`` has none of them."""
     for (model, task), manifest in asked.items():
         folder = run / model / task
         if (folder / MANIFEST).exists():
@@ -81,8 +83,8 @@ def archive(folder: Path, reason: str) -> Path:
     """Move a cell to ``superseded/<task>-<UTC time>`` in its model's folder, with ``reason`` in a file there that
     reports show.
 
-    Returns the new folder. Raises ``CellInUse`` for a locked cell, ``StorageFailed`` if it cannot be moved, as where
-    one was archived in the same second.
+    Returns the new folder. Raises ``CellInUse`` for a cell that a living process has locked, ``StorageFailed`` if it
+    cannot be moved, as where one was archived in the same second, or the reason cannot be written (then it is moved).
     """
     if holder := lock.holder_of(folder):
         raise CellInUse(f"{folder} is being written by {holder}; wait for it or stop it")
@@ -98,7 +100,8 @@ def archive(folder: Path, reason: str) -> Path:
 
 
 def archived_cells(folder: Path) -> list[Path]:
-    """Folders of the archived cells whose place was ``folder``, oldest first; empty if there are none."""
+    """Folders of the archived cells whose place was ``folder``, oldest first by the times in their names; empty if
+    there are none."""
     paths = sorted(folder.parent.glob(f"{SUPERSEDED}/{folder.name}-*"))
     return [path for path in paths if path.name.rpartition("-")[0] == folder.name]  # not those of task NAME-2
 
@@ -108,8 +111,8 @@ MOST_DISAGREEMENT = 0.02
 
 
 def check_can_create(folder: Path) -> None:
-    """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, written into; it is not created.
-    To try it, an empty folder is made in its nearest parent and removed.
+    """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, not be written into. It is not
+    created: where it does not exist, an empty folder is made in its nearest existing parent, to try it, and removed.
 
     A run that is refused must leave nothing, and one that cannot be stored must send nothing.
     """
@@ -152,8 +155,8 @@ class TableCell:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The manifest's ``identity``: the keys (model, task, sampling ...) that a continuation of the cell must
-        share."""
+        """The manifest's ``identity``: the facts (model, task, sampling ...) that a continuation of the cell must
+        share, as key -> value."""
         identity: Mapping[str, Any] = self.manifest["identity"]
         return identity
 
@@ -215,8 +218,8 @@ class TableCell:
 
     @property
     def superseded(self) -> tuple[str, ...]:
-        """The reasons why earlier cells of this model and task were archived, oldest first; read from disk; empty if
-        none were."""
+        """The reasons why earlier cells of this model and task were archived, oldest first, of those that have a file
+        with it; read from disk at each call; empty if none were archived."""
         return tuple(
             (path / REASON).read_text(encoding="utf-8").strip()
             for path in archived_cells(self.folder)
@@ -237,8 +240,8 @@ class TableCell:
 
 
 def forgotten(cells: Sequence[TableCell]) -> tuple[tuple[str, str, str], ...]:
-    """(model, task, reason) of archived cells in the runs of ``cells`` that have no successor among ``cells``, sorted
-    by folder (model, then task and time)."""
+    """(model, task, reason) of archived cells in the runs of ``cells`` whose place none of ``cells`` has, sorted by
+    folder (run, model, then task and time); those without a file with the reason are left out."""
     there = {cell.folder for cell in cells}
     runs = dict.fromkeys(cell.folder.parents[1] for cell in cells)
     archived = sorted(path for run in runs for path in run.glob(f"*/{SUPERSEDED}/*/{REASON}"))
@@ -255,8 +258,8 @@ def named_cells(*runs: str | Path, results_dir: str | Path = "results") -> tuple
     and task.
 
     Cells without a table, a reply or a score are left out; a run that is named twice counts once. Raises ``BadInput``
-    if no run is named, one does not exist or has no cells, no model has answered yet, a manifest is damaged, or a model
-    and task occur in two of the runs.
+    if no run is named, one does not exist or has no cells, no model has answered yet in any of them, a manifest is
+    damaged, a journal is of another cell, or a model and task occur in two of the runs.
     """
     if not runs:
         known = ", ".join(run_ids(Path(results_dir))) or "none"
@@ -304,7 +307,7 @@ def run_ids(results_dir: Path) -> tuple[str, ...]:
 def run_cells(folder: Path) -> tuple[TableCell, ...]:
     """The cells in a run's folder that have a table, a reply or a score, sorted by model and task.
 
-    Raises ``BadInput`` for a damaged manifest.
+    Raises ``BadInput`` for a damaged manifest, or a journal of another cell.
     """
     return tuple(TableCell(folder.name, path, read_manifest(path)) for path in cell_folders(folder) if _begun(path))
 

@@ -62,8 +62,9 @@ def sample_row(
 ) -> dict[str, Any]:
     """Column -> value of one row of the table, in the order of ``COLUMNS``.
 
-    ``event``: the journal event of the score; ``reply``: the model's last reply as JSON; with an empty one the texts
-    are empty and the counts None. ``groups`` and ``parts`` become JSON texts, lone surrogates in texts ``?``.
+    ``event``: the journal event of the score (see ``score_event``); ``reply``: the model's last reply as JSON; with an
+    empty one ``text`` and ``reasoning`` are empty, and finish reason, counts and seconds None. ``groups`` and ``parts``
+    become JSON texts, lone surrogates in answer, note, text and reasoning ``?``.
     """
     usage = reply.get("usage") or {}
     return {
@@ -107,10 +108,11 @@ def _clean(text: str | None) -> str | None:
 
 
 def seal(folder: Path) -> None:
-    """Write ``samples.parquet`` of the cell in ``folder`` from its journals, atomically; does nothing for an imported
+    """Write ``samples.parquet`` of the cell in ``folder`` from its journals, atomically; writes nothing for an imported
     cell.
 
-    Raises ``StorageFailed``, and ``BadInput`` for a damaged manifest or a journal of another cell.
+    Raises ``StorageFailed`` if it cannot be written, ``BadInput`` for a missing or damaged manifest, a journal of
+    another cell, or a reply of a form that no version writes, ``OSError`` for a journal that cannot be read.
     """
     manifest = read_manifest(folder)
     if manifest["imported"] is None:
@@ -121,11 +123,13 @@ def seal(folder: Path) -> None:
 
 
 def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Table":
-    """The rows of a cell as an Arrow table: from ``samples.parquet`` when that is up to date, else from the journals.
+    """The rows of a cell as an Arrow table: from ``samples.parquet`` when that is up to date and whole, else from the
+    journals.
 
-    One row for each attempt with a score, by repeat, then in the manifest's order of items (of an imported cell in the
-    order of its file). ``columns`` names a part of ``COLUMNS`` (None: all); leaving out the texts makes it quick.
-    Raises ``BadInput`` for a damaged cell.
+    One row for each attempt with a score, by repeat, then in the order of items that the manifest had when the table
+    was written (of an imported cell in the order of its file). ``columns`` names a part of ``COLUMNS`` (None or empty:
+    all), in any order; leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or none,
+    ``StorageFailed`` or ``OSError`` for one that cannot be read.
     """
     import pyarrow as pa
 
@@ -137,10 +141,11 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Tabl
 
 
 def read_rows(folder: Path, columns: Sequence[str] | None = None, item: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a cell as dictionaries, of all items or of the one with id ``item``: for few columns, or few rows.
+    """The rows of a cell as dictionaries, of all items (None) or of the one with id ``item``, empty if it has none: for
+    few columns, or few rows.
 
-    ``columns``, source and errors as ``read_samples``. Makes no Arrow table of the journals, for which Arrow would
-    import pandas (0.5 s).
+    ``columns``, source, order and errors as ``read_samples``. Makes no Arrow table of the journals, for which Arrow
+    would import pandas (0.5 s).
     """
     wanted = list(columns or COLUMNS)
     rows = _from_parquet(folder, lambda file: _rows_of(file, wanted, item))
@@ -150,10 +155,10 @@ def read_rows(folder: Path, columns: Sequence[str] | None = None, item: str | No
 
 
 def _from_parquet(folder: Path, read: "Callable[[pq.ParquetFile], T]") -> "T | None":
-    """What ``read`` returns for a cell's open Parquet file; None where there is none, the journals hold more, or it is
-    damaged.
+    """What ``read`` returns for a cell's open Parquet file; None where there is none, it was not made from the journals
+    as they are now, or it is damaged.
 
-    Raises ``BadInput`` for a damaged file of an imported cell, which has no journals.
+    Raises ``BadInput`` for a damaged file of an imported cell, which has no journals, and as ``read_manifest``.
     """
     if not (folder / SAMPLES).exists():
         return None
@@ -191,7 +196,8 @@ def _refuse_imported(folder: Path, manifest: Mapping[str, Any], error: Exception
 
 
 def _rows_of(file: "pq.ParquetFile", columns: Sequence[str], item: str | None) -> list[dict[str, Any]]:
-    """All rows of an open table, or (``item``) one item's: then only row groups that hold the item are read whole."""
+    """The rows of an open table, with these columns: all (``item`` None), or those of the item with id ``item``. Of row
+    groups that do not hold the item only the ids are read."""
     if item is None:
         return list(file.read(columns).to_pylist())
     rows: list[dict[str, Any]] = []
@@ -208,8 +214,8 @@ def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str
     """Yields the rows of a cell as lists of dictionaries, for columns with texts that would not fit into memory.
 
     From an up-to-date Parquet file at most 256 rows of ``columns`` at a time; else, and from where it is damaged, all
-    rows from the journals in one list, with all columns (``text`` and ``reasoning`` empty where ``columns`` names
-    neither). Raises ``BadInput`` for a damaged cell.
+    (further) rows from the journals in one list, which may be empty, with all columns (``text`` and ``reasoning`` empty
+    where ``columns`` names neither). Order and errors as ``read_samples``; raised while it is iterated over.
     """
     import pyarrow as pa
 
@@ -234,7 +240,7 @@ def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None)
 
 def is_current(folder: Path) -> bool:
     """Whether a cell has a Parquet file that was made from its journals as they are now, by their names and sizes; for
-    an imported cell, whether it has one."""
+    an imported cell, whether it has one. Raises as ``read_manifest`` where there is such a file."""
     return (folder / SAMPLES).exists() and _is_current(folder, read_manifest(folder))
 
 
@@ -246,7 +252,8 @@ def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
     """(item id, repeat) -> its requests that were cut by a deadline or a stop, for attempts that have any.
 
-    Read from the Parquet file's metadata if that is current, else from the journals.
+    Read from the Parquet file's metadata if that is current and whole, else from the journals, with their errors (see
+    ``scan``).
     """
     rows = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
     if rows is None:
@@ -258,9 +265,11 @@ def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
 
 
 def read_signs(folder: Path) -> dict[tuple[str, int], str] | None:
-    """(item id, repeat) -> sign of a degenerate answer (``Sample.degenerate``), for answers that have one.
+    """(item id, repeat) -> sign of a degenerate answer (``Sample.degenerate``), for answers that have one; empty if
+    none has.
 
-    None: unknown, because some answers were graded by a version that did not look for signs, or the table is damaged.
+    Read from the Parquet file's metadata if that is current, else from the journals. None: unknown, because some
+    answers were graded by a version that did not look for signs, or the metadata do not state them in a valid form.
     """
     rows = _stated(folder / SAMPLES, "degenerate", None) if is_current(folder) else _signs(scan(folder))
     try:
@@ -277,8 +286,8 @@ def schema() -> "pa.Schema":
 
 
 def _stated(path: Path, what: str, nothing: Any) -> Any:
-    """The parsed JSON under ``what`` in the metadata of the Parquet file ``path``; ``nothing`` if it is missing; None
-    if the file is damaged."""
+    """The parsed JSON under ``what`` in the metadata of the Parquet file ``path``; ``nothing`` if it is not there; None
+    if the file is missing or damaged, or the text is no JSON."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -304,10 +313,12 @@ def _signs(index: Mapping[tuple[str, int], StoredAttempt]) -> list[list[Any]] | 
 def _rows(
     folder: Path, manifest: Mapping[str, Any], index: Mapping[tuple[str, int], StoredAttempt], *, texts: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Yields the table rows of all attempts with a score, by repeat and then in the manifest's order of items.
+    """Yields the table rows of all attempts with a score, by repeat and then in the manifest's order of items (those
+    that it does not hold come last, by id).
 
-    The fields of the reply are those of the model's last one, empty for a failed attempt. ``texts=False`` leaves
-    ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no version writes.
+    The fields of the reply are those of the model's last one, empty or None for a failed attempt and one without a
+    reply. ``texts=False`` leaves ``text`` and ``reasoning`` empty. Raises ``BadInput`` for a reply of a form that no
+    version writes.
     """
     cell = manifest["identity"]["task"], manifest["identity"]["variant"], folder.parent.name
     place = {item: number for number, item in enumerate(manifest["items"])}
@@ -333,11 +344,11 @@ def _journals(folder: Path) -> dict[str, int]:
 def write_table(
     folder: Path, rows: Iterable[dict[str, Any]], stated: Mapping[str, Any], signs: list[list[Any]] | None
 ) -> None:
-    """Write ``rows`` to ``samples.parquet`` in ``folder``, durably and atomically, with ``stated`` as JSON in its
-    metadata.
+    """Write ``rows`` (as of ``sample_row``) to ``samples.parquet`` in the existing ``folder``, durably and atomically,
+    with every value of ``stated`` as JSON under its key in the metadata.
 
     ``signs`` ([item id, repeat, sign] of degenerate answers, read after the last row) is added to it as ``degenerate``;
-    None: unknown, not added. Raises ``StorageFailed``.
+    None: unknown, not added. Raises ``StorageFailed`` for an ``OSError``, and what else iterating over ``rows`` raises.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

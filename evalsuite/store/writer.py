@@ -64,22 +64,24 @@ class JournalWriter:
         self._threads = ()
 
     def append(self, file: JournalFile, event: dict[str, Any]) -> None:
-        """Append the line of an event to ``file`` in the writing thread, without waiting. Raises ``StorageFailed`` if
-        an earlier line could not be written or synced."""
+        """Have the writing thread append the line of an event to ``file``, without waiting for it. Raises
+        ``StorageFailed`` if an earlier line, of any file, could not be written or synced."""
         self._put(_Line(file, encode(event)))
 
     async def write(self, file: JournalFile, event: dict[str, Any], *, sync: bool) -> int:
         """Append the line of an event to ``file``, wait until it is written (with ``sync`` also synced), and return its
         offset in bytes. Raises ``StorageFailed``, also for an earlier line.
 
-        The line then survives the death of the process, and with ``sync`` that of the machine.
+        The line then survives the death of the process, and with ``sync`` that of the machine. A task that is cancelled
+        while it waits does not keep the line from being written.
         """
         written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._put(_Line(file, encode(event), written, sync))
         return await written
 
     def wait_until_idle(self) -> None:
-        """Block until the threads are done with all lines so far, written or failed: their files may be closed then."""
+        """Block until the threads are done with all lines so far, written or failed: their files may be closed then.
+        Returns at once outside the writer's ``with`` block."""
         self._send_pending()
         if self._threads:
             done = threading.Event()
@@ -114,7 +116,8 @@ class JournalWriter:
                     return
 
     def _write(self, lines: list[_Line]) -> None:
-        """Write a group of lines, those of one file with one call, and acknowledge them or hand them on to be synced.
+        """Write a group of lines, those of one file together (see ``_append``), and acknowledge them or hand them on to
+        be synced.
 
         After a fault everything that is not written is refused: its waiting tasks get the failure.
         """
@@ -137,7 +140,8 @@ class JournalWriter:
         another thread; sets the offsets of those written and returns how many are, counted from the first.
 
         Where the one call fails, they are written one by one up to the first that fails, too: that sets ``failure``,
-        and the file ends with its last whole line. If none fails then, ``failure`` stays as it was."""
+        and the file ends with its last whole line if it can be cut. If none fails then, ``failure`` stays as it was.
+        """
         file = lines[0].file
         with contextlib.suppress(OSError):
             offset = write_whole(file, b"".join([line.data for line in lines]))
@@ -154,8 +158,8 @@ class JournalWriter:
         return len(lines)
 
     def _sync_all(self) -> None:
-        """Body of the syncing thread: syncs the lines that have come since the last sync together, until None
-        arrives."""
+        """Body of the syncing thread: syncs the lines that have come since the last sync together and sets the events
+        behind them, until None arrives."""
         while True:
             group = self._to_sync.get()
             lines: list[_Line] = []
@@ -172,8 +176,8 @@ class JournalWriter:
                 return
 
     def _sync(self, lines: list[_Line]) -> None:
-        """Sync every file of a group once and acknowledge its lines; after a fault it is not known what is on disk, so
-        all of them are refused."""
+        """Sync every file of a group of lines once and acknowledge the lines; after a fault, an earlier one too, it is
+        not known what is on disk, so all of them are refused."""
         for file in {id(line.file): line.file for line in lines}.values():
             if self.failure is not None:
                 break
@@ -190,7 +194,8 @@ class JournalWriter:
 
 
 def _acknowledge(lines: list[_Line], failure: StorageFailed | None) -> None:
-    """Give waiting tasks the offsets of their lines, or ``failure``, all in one turn of their event loop."""
+    """Have the event loop of waiting tasks give them the offsets of their lines, or ``failure`` if it is not None, all
+    in one turn. May be called from any thread; lines for which no task waits are passed over."""
     waiting: dict[asyncio.AbstractEventLoop, list[_Line]] = {}
     for line in lines:
         if line.written is not None:

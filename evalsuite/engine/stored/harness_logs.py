@@ -34,8 +34,9 @@ ID, TEXT = "id", "output"
 def harness_of(path: Path) -> str:
     """The harness that wrote a file: ``lm_eval``, ``inspect``, ``evalscope``, ``nemo_skills``, ``sgl_eval``, or ``""``.
 
-    An empty text stands for plain answers. Files ``*.eval`` and ``*.json`` are inspect's, others are known by the keys
-    of their first line. Raises ``BadInput`` if the file cannot be read.
+    An empty text stands for plain answers. Files ``*.eval`` and ``*.json`` count as inspect's and are not opened,
+    others are known by the keys of their first JSON object that is not empty. Raises ``BadInput`` if the file cannot be
+    read, or that line or one before it is no JSON object.
     """
     if path.suffix in (".eval", ".json"):
         return "inspect"
@@ -50,7 +51,8 @@ def harness_of(path: Path) -> str:
 def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) -> Callable[[], Rows]:
     """A function that reads the answers in ``path`` anew at each call and yields (line or sample from 1, row).
 
-    Rows whose item is not known keep the log's own name in ``id``, so that the error message can show it.
+    Rows of plain answers are yielded as they are. Those of a log have the item's id in ``id``, or where the item is not
+    known the log's own name for it, so that the error message can show it.
 
     Args:
         path: A log, or plain answers.
@@ -59,7 +61,8 @@ def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) ->
         repeat: Number of the repeat, from 0, whose answers the file holds, where a harness writes one file for each.
 
     Raises:
-        BadInput: The file cannot be read. The returned function raises it for a damaged log or a missing reader.
+        BadInput: The file cannot be read. What the returned function yields raises it, too, for a damaged log or a
+            missing reader.
     """
     harness = harness_of(path)
     if not harness:
@@ -85,8 +88,8 @@ class _Items:
                 self.by_text[text] = None if text in self.by_text else item.id  # a text of two items identifies neither
 
     def find(self, document: Mapping[str, Any], texts: Iterable[str], name: object) -> str:
-        """Id of the item by the log's own copy of the question (``document``) or by ``texts``; the log's ``name`` for
-        it otherwise."""
+        """Id of the item by the id in the log's own copy of the question (``document``), else by ``texts`` or those in
+        the copy; the log's ``name`` for it, as text, otherwise."""
         stated = document.get(self.id_field)
         if isinstance(stated, int | str) and str(stated) in self.ids:
             return str(stated)
@@ -97,8 +100,8 @@ class _Items:
         return str(name)
 
     def _by_text(self, text: str) -> str | None:
-        """Id of the item with this text, else with one of its lines, with or without a label such as ``Question:``;
-        None: no item."""
+        """Id of the item that alone has this text (of over 8 characters), else one of its lines, with or without a
+        label such as ``Question: ``; None: no item."""
         item = self.by_text.get(text.strip())
         for line in () if item else text.splitlines():
             item = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
@@ -108,7 +111,8 @@ class _Items:
 
 
 def _lm_eval(path: Path, items: _Items) -> Rows:
-    """Rows of lm-eval's ``samples_*.jsonl``, which has one line per document and filter.
+    """Yields (line from 1, row), one for each answer in lm-eval's ``samples_*.jsonl``, which has one line per document
+    and filter.
 
     The answers are the same under every filter, the first one's are taken. Raises ``BadInput`` naming file and line.
     """
@@ -131,8 +135,9 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
 
 
 def _evalscope(path: Path, items: _Items) -> Rows:
-    """Rows of a file of evalscope's ``reviews``, where verdicts stand; stop reasons and token counts come from the file
-    of the same name below ``predictions``. Raises ``BadInput`` naming file and line."""
+    """Yields (line from 1, row) of a file of evalscope's ``reviews``, where verdicts stand; stop reasons and token
+    counts come from the file of the same name below ``predictions``, if there is one. Raises ``BadInput`` naming file
+    and line."""
     outputs = _evalscope_outputs(path)
     for number, line in read_jsonl(path):
         with _reading(f"{path} line {number}", "evalscope's reviews"):
@@ -177,9 +182,10 @@ def _evalscope_row(line: Mapping[str, Any], output: Mapping[str, Any], items: _I
 
 
 def _inspect(path: Path, items: _Items) -> Rows:
-    """Rows of a log of inspect, by inspect's own reader: the standard library cannot read its compressed archives.
+    """Yields (sample from 1, row) of a log of inspect, by inspect's own reader: the standard library cannot read its
+    compressed archives.
 
-    Raises ``BadInput`` for a damaged log, or where inspect is not installed.
+    Raises ``BadInput`` for a log that this reader finds damaged, and where inspect is not installed.
     """
     check_ratio(path)
     try:
@@ -219,8 +225,8 @@ def _inspect_row(sample: Any, items: _Items) -> dict[str, Any]:
 
 
 def _prompt_of(arguments: Any) -> str | None:
-    """The prompt among lm-eval's arguments of a request (the first text in nested lists or mappings); None without a
-    text."""
+    """The prompt among lm-eval's arguments of a request: the first element of nested lists or mappings, at every level
+    down to what is neither; None where that is no text."""
     while isinstance(arguments, list | Mapping):
         parts = list(arguments.values()) if isinstance(arguments, Mapping) else arguments
         arguments = parts[0] if parts else None
@@ -228,7 +234,8 @@ def _prompt_of(arguments: Any) -> str | None:
 
 
 def _content(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a message whose content is a text or a list of parts."""
+    """(text, reasoning) of a message whose content is a text, a list of parts (those of each kind are joined) or None;
+    empty where there is none. Raises ``TypeError`` or ``KeyError`` for another form."""
     if isinstance(content, str):
         return content, ""
     parts = [_typed(part, dict, "a part of content") for part in _typed(content or [], list, "content")]
@@ -241,7 +248,8 @@ def _content(content: Any) -> tuple[str, str]:
 
 @contextmanager
 def _reading(where: str, form: str) -> Iterator[None]:
-    """Raise ``BadInput`` where the line ``where`` lacks a part that ``form`` has, or holds a value of another type."""
+    """Turn a ``KeyError``, ``IndexError``, ``TypeError`` or ``AttributeError`` of the ``with`` block into ``BadInput``:
+    the line ``where`` lacks a part that ``form`` has, or holds a value of another type."""
     try:
         yield
     except (KeyError, IndexError) as error:
@@ -251,7 +259,8 @@ def _reading(where: str, form: str) -> Iterator[None]:
 
 
 def _typed(value: object, kind: type[_T], name: str) -> _T:
-    """``value``, which is of the type ``kind``; raises ``TypeError`` naming it by ``name`` where it is not."""
+    """``value``, which is of the type ``kind`` (a bool is no int); raises ``TypeError`` naming it by ``name`` where it
+    is not."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{name} is {type(value).__name__}, not {kind.__name__}")
     return value

@@ -46,7 +46,7 @@ class RecordedAnswers:
 
     @property
     def repeats(self) -> int:
-        """Largest number of answers to one item: the highest repeat of any answer plus 1."""
+        """Number of repeats: the highest repeat of any answer to a selected item plus 1; 1 without any answer."""
         return max((repeat for _, repeat in self.places), default=0) + 1
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
@@ -57,11 +57,12 @@ class RecordedAnswers:
 
 
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
-    """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once.
+    """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once, in
+    the order of the names, then by path.
 
-    Of a folder the logs count: those of inspect if there are any, else lm-eval's samples, else the ``output*.jsonl`` of
-    NeMo-Skills and sgl-eval, else all JSONL files but evalscope's ``predictions``. Raises ``BadInput`` for a name
-    without any file.
+    Of a folder, with those in it, the logs count: inspect's ``*.eval`` if there are any, else lm-eval's
+    ``samples_*.jsonl``, else the ``output*.jsonl`` of NeMo-Skills and sgl-eval (see ``output_files``), else all
+    ``*.jsonl`` but evalscope's ``predictions``, else ``*.jsonl.gz``. Raises ``BadInput`` for a name without any file.
     """
     files: dict[Path, None] = {}
     for name in names:
@@ -95,11 +96,13 @@ def _logs_below(folder: Path) -> list[Path]:
 def scan(
     names: Sequence[str], task: LoadedTask, id_field: str | None = None, text_field: str | None = None
 ) -> RecordedAnswers:
-    """Read all files of ``names`` (``log_files``) once and check them against the task; grades nothing.
+    """Read all files of ``names`` (``log_files``) and check them against the task; grades nothing.
 
-    Answers to items that are not selected are left out. ``id_field`` and ``text_field`` name fields that are not found
-    by themselves; None: found. Raises ``BadInput`` naming file and line: unknown items, double answers, wrong types, no
-    answers at all.
+    Answers to items of the task that are not selected do not count. ``id_field`` and ``text_field`` name fields that
+    are not found by themselves; None: found. For logs of a harness ``id_field`` is the id's name in the log's copy of a
+    question, and ``text_field`` has no effect. Raises ``BadInput``, naming file and line where it is in one: unknown
+    items, double answers, wrong types, repeats that leave numbers out, choices in an unknown order, no answers at all,
+    logs of several harnesses.
     """
     paths = log_files(names)
     selected = {item.id for item in task.items}
@@ -146,8 +149,8 @@ def scan(
 
 
 def _check_order(where: str, task: LoadedTask, item: Item, row: Mapping[str, Any]) -> None:
-    """Raise ``BadInput`` for an answer that is a letter of choices in an order that is unknown; ``where``: file and
-    line."""
+    """Raise ``BadInput`` for a row of a task with shuffled choices that does not show in which order they were asked;
+    ``where``: file and line."""
     if getattr(task.adapter, "shuffled", False) and order_shown(item, row) is None:
         raise BadInput(
             f"answers to {task.name} are letters of choices in an order that is drawn for each item, and {where} does "
@@ -161,8 +164,8 @@ def graded(
     """Yields one graded sample per row of a selected item, in the files' order (``failed`` if it has no text), then a
     ``failed`` one per attempt without an answer.
 
-    ``name``: the model's. ``agreement``, if given, is updated: how often a score in the log (a finite number) equals
-    ours (True) or not.
+    ``name``: the model's. ``agreement``, if given, is updated: how often a score in the log (a finite number, of a row
+    with a text) equals ours within ``EQUAL`` (True) or not (False). Reads the files again, with errors as ``reader``.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)
@@ -216,8 +219,8 @@ def _sample(task: LoadedTask, name: str, item: Item, repeat: int, score: Score, 
 def _fields(
     where: str, row: Mapping[str, Any], task: LoadedTask, id_field: str | None, text_field: str | None
 ) -> tuple[str, str]:
-    """(name of the id field, name of the text field), as given, else as ``row``, the first, has them; raises
-    ``BadInput``."""
+    """(name of the id field, name of the text field), as given, else the task's own id field and the first of
+    ``TEXT_FIELDS`` that ``row``, the first one, has. Raises ``BadInput`` where ``row`` lacks one of the two."""
     own: str = getattr(task.adapter, "id_field", "id")
     return _field(where, row, "id_field", [id_field or own]), _field(
         where, row, "text_field", [text_field] if text_field else TEXT_FIELDS
@@ -256,8 +259,8 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
 
 
 def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> dict[str, Any]:
-    """The manifest of an imported cell of the model ``name``: as of one that was asked, with null for what no file
-    holds."""
+    """The manifest of an imported cell of the model ``name``: as of one that was asked, with null or empty values for
+    what no file holds, and name and hash of each file, which is read for it."""
     return {
         "schema": SCHEMA,
         "identity": {
@@ -295,8 +298,8 @@ def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> di
 
 
 def _origin(answers: RecordedAnswers) -> dict[str, Any]:
-    """The entry ``imported`` of a manifest: harness, file name and SHA-256; of several files also each of them and a
-    joint hash."""
+    """The entry ``imported`` of a manifest: ``harness`` (None: plain answers), ``file`` (its name) and ``sha256``; of
+    several files their number, a joint hash, and in ``files`` name and hash of each."""
     files = [{"file": path.name, "sha256": sha256(path)} for path in answers.paths]
     harness = {"harness": answers.harness or None}
     if len(files) == 1:

@@ -33,12 +33,13 @@ class JudgeBatch:
 
 
 async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: Engine, data: Data) -> list[str]:
-    """Judge the answers of the cells in ``folders`` and write verdicts and scores; returns one line on each cell.
+    """Judge the answers of the cells in ``folders`` and write verdicts, scores and the judge's name in the manifests;
+    returns one line on each cell.
 
     Answers that this judge has judged already are not sent again; attempts without a stored reply keep their scores.
     Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The tables are not
-    written anew. Raises ``EndpointUnusable`` if the judge cannot be reached, ``BadInput`` as ``load``, ``CellInUse``
-    for a cell that another process writes.
+    written anew. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the judge cannot be used
+    at the start, ``BadInput`` as ``load``, ``CellInUse`` for a cell that a process writes, ``StorageFailed``.
     """
     client = await connect_auxiliary(judge, engine)
     batches: list[JudgeBatch] = []
@@ -91,8 +92,8 @@ async def _judge_all(batches: list[JudgeBatch], client: AuxiliaryClient) -> list
 
 
 def _line(batch: JudgeBatch, earlier: Mapping[AttemptKey, Verdicts], judge: str) -> str:
-    """One line on a cell: how many answers ``judge`` has judged right, and how often other judges (``earlier``) agreed
-    with it."""
+    """One line on a cell: how many answers ``judge`` has judged, how many of them right, and how often other judges
+    (``earlier``: their verdicts by attempt) agreed with it on the same answer."""
     right = judged = 0
     agreed: Counter[str] = Counter()
     shared: Counter[str] = Counter()

@@ -19,11 +19,12 @@ _TRIED = 200
 
 
 def unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
-    """Find out which other variant of the task would read a cell's unread answers, and keep it in the manifest as
-    ``unread``.
+    """Find out which other variant of the task would read a cell's unread answers (``no_answer``), and keep a sentence
+    on it, which reports show, in the manifest as ``unread``.
 
-    Returns that sentence; empty where at most a tenth of the answers is unread, or no variant would read half of those
-    that are tried (200 at most). Reports show it.
+    ``adapter``: that of the cell; ``items``: id -> item. Returns the sentence; empty where at most a tenth of the
+    answers is unread, no variant would read half of those that are tried (200 at most, with some text), or the task has
+    no other variants or shuffled choices. Raises ``BadInput`` for a damaged cell, ``StorageFailed``.
     """
     text = _unread(folder, adapter, items)
     manifest = read_manifest(folder)
@@ -64,7 +65,7 @@ def _texts(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def _read(adapter: Any, items: Mapping[str, Item], rows: list[Mapping[str, Any]]) -> int:
-    """Number of the ``rows`` (of a cell's table) in whose text ``adapter`` finds an answer."""
+    """Number of the ``rows`` (of a cell's table, of items in ``items``) in whose text ``adapter`` finds an answer."""
     single = cast("SingleTurn", adapter)
     replies = ((row, Reply(row["text"], finish_reason=row["finish_reason"])) for row in rows if row["item_id"] in items)
     return sum(single.score(items[row["item_id"]], row["repeat"], reply).answer is not None for row, reply in replies)

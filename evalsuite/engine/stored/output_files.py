@@ -27,7 +27,7 @@ _STATUS = {"completed": "stop", "incomplete": "length"}
 
 
 def output_harness(row: Mapping[str, Any]) -> str:
-    """The harness that wrote a line, ``nemo_skills`` or ``sgl_eval``; empty if neither did."""
+    """The harness that wrote a line, ``nemo_skills`` or ``sgl_eval``, by its keys; empty if neither did."""
     if not isinstance(row.get("generation"), str) or not any(sign in row for sign in _SIGNS):
         return ""
     own = {"num_reasoning_tokens", "num_answer_tokens"} <= row.keys()  # NeMo-Skills writes a time beside them
@@ -35,7 +35,8 @@ def output_harness(row: Mapping[str, Any]) -> str:
 
 
 def output_files(folder: Path) -> list[Path]:
-    """The output files anywhere below a folder, sorted; parts whose whole file is there are left out.
+    """The output files (``output.jsonl``, ``output-rs0.jsonl``, ``..._chunk_0.jsonl``, also ``.gz``) anywhere below a
+    folder, sorted; parts whose whole file is in their folder are left out.
 
     Raises ``BadInput`` for a folder with ``output.jsonl`` beside ``output-rs*.jsonl``, which are different runs.
     """
@@ -52,7 +53,7 @@ def output_files(folder: Path) -> list[Path]:
 
 
 def repeats(paths: Sequence[Path]) -> dict[Path, int]:
-    """File -> number of its repeat, from 0 in the order of the seeds in the names (no seed counts as 0)."""
+    """File -> number of its repeat, from 0 in the order of the different seeds in the names (no seed counts as 0)."""
     seeds = sorted({int(_part(path, "seed") or 0) for path in paths})
     return {path: seeds.index(int(_part(path, "seed") or 0)) for path in paths}
 
@@ -79,10 +80,11 @@ class Questions:
                 self.similar[letters] = None if letters in self.similar else item.id
 
     def find(self, row: Mapping[str, Any], seen: Counter[tuple[str, ...]]) -> str:
-        """Id of the item that a line is about; else the line's own id or the start of its question, which is no item's.
+        """Id of the item that a line is about; where none is found, the line's own id, else the first 60 characters of
+        its question.
 
-        ``seen`` counts the questions that the file has asked and is updated: of items with equal questions the next one
-        is taken.
+        ``seen`` counts the questions that the file has asked and is updated: of items with equal questions and choices
+        the next one is taken, after the last one that again.
         """
         question, choices = shown(row)
         key = _key(question, choices)
@@ -96,17 +98,17 @@ class Questions:
         return similar or self._placed(row) or str(row.get("id") or " ".join(question.split())[:60])
 
     def _placed(self, row: Mapping[str, Any]) -> str:
-        """Id of the item at the place that ends the line's id (``aime25-7``), if it has the line's expected answer;
-        else empty."""
+        """Id of the item at the place (from 0) that ends the line's id (``aime25-7``), if it has the line's expected
+        answer; else empty."""
         place = re.fullmatch(r".*-([0-9]{1,9})", str(row.get("id")))
         item = self.items[int(place[1])] if place and int(place[1]) < len(self.items) else None
         return item.id if item and str(item.target) == str(row.get("expected_answer")) else ""
 
 
 def shown(row: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """(question, choices) of a line as they were shown; no choices where it lists none.
+    """(question, choices) of a line as they were shown; where it lists none, (the whole text, no choices).
 
-    Multiple-choice problems end in ``A) ...``, ``B) ...``, after an empty line.
+    Multiple-choice problems end in ``A) ...``, ``B) ...``, each on a new line, after an empty line.
     """
     problem = str(row.get("problem") or row.get("question") or row.get("prompt") or "")
     question, mark, rest = problem.rpartition("\n\nA) ")
@@ -122,11 +124,11 @@ def shown(row: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line from 1, row) of one file, with the fields of ``harness_logs``; lines of unfinished answers (``{}``) are
-    skipped.
+    """Yields (line from 1, row) of one file, with the fields of ``harness_logs``; lines of unfinished answers (``{}``)
+    are skipped.
 
-    ``repeat``: of lines that state none. An answer that the harness stored as an error has no text (None). Raises
-    ``BadInput`` naming file and line.
+    ``repeat``: of lines that state none; ``questions``: finds the item of a line. An answer that the harness stored as
+    an error has no text (None). Raises ``BadInput`` naming file and line.
     """
     seen: Counter[tuple[str, ...]] = Counter()
     for number, row in read_jsonl(path):
@@ -155,8 +157,8 @@ def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple
 
 
 def _is_error(row: Mapping[str, Any]) -> bool:
-    """Whether a line holds no answer of the server: an error, or an empty text of no token and without a finish
-    reason."""
+    """Whether a line, which has a ``generation``, holds no answer of the server: no text and no thinking, but an error,
+    or neither a number of tokens nor a finish reason."""
     if row["generation"] or row.get("reasoning_content") or row.get("_full_generation"):
         return False
     stated = row.get("error") or row.get("finish_reason") == "error"
@@ -164,7 +166,9 @@ def _is_error(row: Mapping[str, Any]) -> bool:
 
 
 def _thinking(row: Mapping[str, Any]) -> str:
-    """What NeMo-Skills cut off before the answer (``++remove_thinking``), without its tags; empty where it did not."""
+    """What stands before the answer in ``_full_generation``, where NeMo-Skills keeps the text before it cuts the
+    thinking off (``++remove_thinking``), without its tags: all of it if it does not end in the answer, empty where that
+    is no text."""
     full = row.get("_full_generation")
     if not isinstance(full, str):
         return ""
@@ -173,8 +177,8 @@ def _thinking(row: Mapping[str, Any]) -> str:
 
 
 def _verdict(row: Mapping[str, Any]) -> float | None:
-    """The harness's own grade of a line, 0 or 1: the first of ``symbolic_correct``, ``loose_eval``, ``graded_list`` and
-    ``is_correct`` that states one. None before it has graded, and for errors.
+    """The harness's own grade of a line, 0 or 1: the first of ``symbolic_correct``, ``loose_eval``, ``graded_list``
+    (its first) and ``is_correct`` that states a boolean. None before it has graded, and for errors.
     """
     graded = row.get("loose_eval")
     programs = row.get("graded_list")
@@ -198,5 +202,6 @@ def _key(question: str, choices: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _letters(text: str) -> str:
-    """A text without spaces and marks, in lower case: LaTeX of two copies of a dataset differs in them."""
+    """Only the letters and digits of a text, without regard to case: LaTeX of two copies of a dataset differs in the
+    rest."""
     return re.sub(r"[\W_]+", "", text).casefold()

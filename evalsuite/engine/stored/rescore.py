@@ -30,10 +30,11 @@ Changes = Counter[tuple[str, str]]
 
 def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
     """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write scores, table and
-    version.
+    version. Call it outside an event loop.
 
-    Returns (outcome before, outcome now) -> number of samples. Raises ``BadInput`` if this machine cannot grade them;
-    the scores stay as they are.
+    Returns (outcome before, outcome now) -> number of samples, without failed ones unless the cell is imported. Raises
+    ``BadInput`` if this machine cannot grade them (the scores then stay as they are) or the cell is damaged,
+    ``CellInUse`` if a process writes it, ``StorageFailed``.
     """
     reason = str(getattr(adapter, "cannot_grade", str)())
     if reason:
@@ -44,9 +45,11 @@ def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[
 
 
 def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, dict[str, Item]]:
-    """The adapter with which a cell was asked, and its items by id; ``data``: where the questions are loaded from.
+    """The adapter with which a cell was asked, and all items of its task by id; ``data``: where the questions are
+    loaded from (with kind ``hub`` the local folder that the cell was asked from comes first).
 
-    Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now.
+    Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now, or they cannot
+    be loaded.
     """
     identity = manifest["identity"]
     source = _source(manifest, data)
@@ -62,10 +65,10 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
 
 
 def _source(manifest: dict[str, Any], data: Data) -> Source:
-    """The questions' source: ``data``, or with ``hub`` the local folder that the cell was asked from if it is still
-    there.
+    """The questions' source: ``data``, or where its kind is ``hub`` the local folder that the cell was asked from if it
+    is still there.
 
-    A command without ``data=`` has ``hub``; the hash of all questions is compared whatever the source is.
+    A command without ``data=`` has ``hub``; ``load`` compares the hash of all questions whatever the source is.
     """
     kept = manifest.get("data") or {}
     root = kept.get("root")
@@ -78,8 +81,8 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
     """Replay every recorded attempt but failed ones through the adapter, add the new scores to the journal, and seal
     the cell.
 
-    Returns (outcome before, outcome now) -> number of samples. A score that did not come from a reply is kept; one
-    whose reply is damaged becomes ``failed``.
+    Returns (outcome before, outcome now) -> number of samples. Where a stored reply is missing, ``correct``, ``wrong``
+    and ``no_answer`` become ``failed``; any other score is kept: it need not have come from a reply.
     """
     columns = ["item_id", "repeat", "outcome", "value", "answer", "stage", "note", "prompt_sha", "rerolled"]
     rows = read_samples(folder, columns).to_pylist()

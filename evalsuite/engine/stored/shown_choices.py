@@ -21,9 +21,9 @@ _LABELLED = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.*\S)\s*$", re.MULTILINE)
 
 def order_shown(item: Item, row: Mapping[str, Any]) -> Order | None:
     """The order in which a row of a log (its ``choices``, ``prompt`` or ``document``) shows an item's choices: for each
-    place shown, the index of the item's own choice.
+    place shown, the index of the item's own choice. Choices ``N/A`` are left out of both.
 
-    None where the row holds no permutation of them, or the item has none.
+    None where the row holds no permutation of them, or the item has no list of 2 to 26 texts as choices.
     """
     own = _own(item)
     if own is None:
@@ -42,8 +42,8 @@ def order_shown(item: Item, row: Mapping[str, Any]) -> Order | None:
 def score_shown(single: SingleTurn, item: Item, repeat: int, reply: Reply, order: Order | None) -> Score:
     """Grade an answer whose letters are those of ``order``; None: of the order in which this task shows the choices.
 
-    For another order than the task's, the score's answer is the letter in the task's own order, and its note names
-    ``order``.
+    For another order than the task's, an answer of one letter becomes the letter in the task's own order, and the
+    score's note names ``order``.
     """
     own_order: Order = getattr(single, "order", lambda item, repeat: tuple(range(len(_own(item) or ()))))(item, repeat)
     if order is None or order == own_order:
@@ -57,7 +57,8 @@ def score_shown(single: SingleTurn, item: Item, repeat: int, reply: Reply, order
 
 
 def plain(text: str) -> str:
-    """A text for comparison: single spaces, and GPQA's mark of a heading (``[title]``) as harnesses show it."""
+    """A text for comparison: single spaces, none at the ends, and ``. `` for GPQA's mark of a heading (`` [title]``),
+    as harnesses show it."""
     return " ".join(text.replace(" [title]", ". ").split())
 
 
@@ -68,8 +69,8 @@ def noted_order(note: str | None) -> Order | None:
 
 
 def _as_shown(item: Item, own_order: Order, order: Order) -> Item:
-    """A copy of the item as if its choices stood in ``order``; ``own_order`` is the one in which the task shows
-    them."""
+    """A copy of the item for grading as if its choices stood in ``order``; ``own_order`` is the one in which the task
+    shows them. Of an item without ``options`` only the target changes."""
     if "options" in item.inputs:
         right = order.index(LETTERS.index(item.target))
         shown = [item.inputs["options"][index] for index in order]
@@ -91,14 +92,16 @@ def _texts(choices: Any) -> list[str] | None:
 
 
 def _lists(document: Any) -> Iterable[Sequence[Any]]:
-    """The lists in a log's own copy of a question, at any depth of objects (``choices: {text: [...]}``)."""
+    """Yields the lists in a log's own copy of a question, at any depth of objects (``choices: {text: [...]}``), not of
+    lists; none where it is no object."""
     values = list(document.values()) if isinstance(document, Mapping) else []
     for value in values:
         yield from ([value] if isinstance(value, list) else _lists(value) if isinstance(value, Mapping) else [])
 
 
 def _labelled(prompt: Any) -> list[str] | None:
-    """The texts of the last run of choices with the labels A, B, C ... in a prompt; None without any."""
+    """The texts of the last run of lines with the labels A, B, C ... (``A. text``) in a prompt; None without any, or if
+    it is no text."""
     run: list[str] = []
     last: list[str] = []
     for label, text in _LABELLED.findall(prompt) if isinstance(prompt, str) else ():
