@@ -6,6 +6,7 @@ grader. ``artefact`` opens them. ``<FILE>.compared.jsonl`` has one line for ever
 with it.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -67,7 +68,8 @@ def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str
     except OSError as error:
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be a file
+            temporary.unlink(missing_ok=True)
     return sha
 
 

@@ -13,9 +13,9 @@ from evalsuite.analysis.collect import open_inputs
 from evalsuite.cli.baseline import save
 from evalsuite.cli.run import run
 from evalsuite.config.report_settings import Report
-from evalsuite.errors import BadInput, Exit
+from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.store.artefact import INDEX, open_artefact
-from evalsuite.store.baseline import compared_candidates, record_compared
+from evalsuite.store.baseline import compared_candidates, record_compared, write_artefact
 from evalsuite.store.runs import run_cells
 from evalsuite.store.samples import SAMPLES, read_samples
 from tests.support import toy
@@ -161,6 +161,13 @@ def test_candidates_are_counted_once_each(tmp_path: Path) -> None:
             file.write('{"candidate": "torn')
         assert len(compared_candidates(path)) == 3
         assert [entry["model"] for entry in compared_candidates(path)] == ["v1", "v2", "v2"]
+
+
+def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "r", Made("fp8", answers([1, 0])))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFailed, match=r"cannot write .*file/fp8\.baseline"):
+        write_artefact(run_cells(tmp_path / "r"), tmp_path / "file" / "fp8.baseline")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
