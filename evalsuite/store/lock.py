@@ -22,7 +22,7 @@ def _started(pid: int) -> str:
     """Start time of the process ``pid`` on this host, in clock ticks of the kernel as digits; empty where it cannot be
     read, as where there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
 
