@@ -90,6 +90,14 @@ def test_a_cell_of_an_earlier_version_gets_its_order_from_the_same_command() -> 
         narrowed(now, 25)
 
 
+def test_a_limit_is_not_met_by_as_many_chosen_items() -> None:
+    known = asked(20)
+    known[EXTENTS][0]["ids"] = "chosen.txt"
+    assert len(narrowed(known, 19)["items"]) == 19
+    with pytest.raises(BadInput, match=r"asked for at most 20 items, which groups or ids chose"):
+        narrowed(known, 20)
+
+
 @pytest.mark.parametrize(
     "entry", [None, {}, {"items": [1]}, {"items": [], "repeats": True}, {"items": [], "repeats": 1}]
 )
