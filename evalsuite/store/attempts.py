@@ -93,11 +93,11 @@ def scan(folder: Path) -> dict[AttemptKey, StoredAttempt]:
     for path in journal.ordered(folder):
         damaged = 0
         for offset, event in journal.read(path, cell, brief=True):
-            if event.get("event") in _KINDS:
-                try:
+            try:
+                if event.get("event") in _KINDS:
                     _add(index, event, JournalPlace(path, offset))
-                except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                    damaged += 1
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+                damaged += 1
         journal.log_damage(path, damaged)
     return index
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import BadInput, CellInUse
 from evalsuite.store import journal, lock
+from evalsuite.store.attempts import scan
 from evalsuite.store.baseline import copy_cell
 from evalsuite.store.manifest import read_manifest, write_json
 from evalsuite.store.runs import TableCell
@@ -42,6 +43,14 @@ def test_a_line_ends_with_the_checksum_of_the_rest(event: dict[str, Any]) -> Non
         changed[place] ^= 0x15
         with pytest.raises(ValueError, match=r"another checksum than it states"):
             journal.decode(bytes(changed))
+
+
+def test_an_event_of_no_kind_counts_as_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    head = {"schema": 2, "number": 1, "cell": "c", "event": "open"}
+    lines = [head, {"event": ["sent"], "item": "1"}, {"event": "later", "item": "1"}]
+    (tmp_path / "journal-h-1-00000000.jsonl").write_bytes(b"".join(map(journal.encode, lines)))
+    assert scan(tmp_path) == {}
+    assert "1 line is damaged" in caplog.text
 
 
 def test_surrogates_and_large_numbers_are_kept(tmp_path: Path) -> None:
