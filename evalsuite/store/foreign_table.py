@@ -1,13 +1,12 @@
 """Checks the ``samples.parquet`` of others: its columns, what it becomes in memory, and every value that is used."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.records import OUTCOMES
-from evalsuite.sandbox.archives import MAX_RATIO
+from evalsuite.sandbox.archives import MAX_RATIO, parse_json
 from evalsuite.store.extents import asked_at_all
 from evalsuite.store.samples import COLUMNS, schema
 
@@ -94,7 +93,7 @@ def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
         ):
             raise ValueError(f"its table has a score that no grader gives: {str(row['outcome'])[:100]!r}")
         for name, kinds in (("groups", str), ("parts", object)):
-            value = json.loads(row[name] or "{}")
+            value = parse_json(row[name] or "{}")
             if not isinstance(value, dict) or not all(isinstance(part, kinds) for part in value.values()):
                 raise ValueError(f"its table has {name} of another form")
 

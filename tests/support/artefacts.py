@@ -165,6 +165,7 @@ CONTENT: dict[str, Change] = {
     "table repeat": _table(lambda values: values.update(repeat=[2**30] * len(values["repeat"]))),
     "table outcome": _table(lambda values: values.update(outcome=["won"] * len(values["outcome"]))),
     "table infinite": _table(lambda values: values.update(value=[float("inf")] * len(values["value"]))),
+    "table parts nested": _table(lambda values: values.update(parts=["[" * 100_000] * len(values["parts"]))),
     "table bomb": _table(_long_texts),
     "table shared text": _shared_text,
     "zip bomb": _bomb,
