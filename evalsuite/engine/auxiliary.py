@@ -91,8 +91,9 @@ async def connect_auxiliaries(
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
     clients: dict[str, AuxiliaryClient] = {}
     missing: dict[str, str] = {}
+    wanted = set(needed)
     for role, model in (("judge", judge), ("simulator", simulator)):
-        if role not in set(needed):
+        if role not in wanted:
             continue
         if model is None:
             missing[role] = f"no {role} is configured"
