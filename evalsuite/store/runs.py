@@ -116,8 +116,8 @@ def check_can_create(folder: Path) -> None:
 
     A run that is refused must leave nothing, and one that cannot be stored must send nothing.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if there != folder:
             Path(mkdtemp(prefix=".evalsuite-", dir=there)).rmdir()
         elif not os.access(folder, os.W_OK | os.X_OK):
@@ -213,7 +213,8 @@ class TableCell:
 
     @property
     def demo(self) -> bool:
-        """Whether the embedded demo model answered in this cell: its scores are no claim about any real checkpoint."""
+        """Whether this cell is of the embedded demo model (by its base URL, or a key that begins with ``demo_``): its
+        scores are no claim about any real checkpoint."""
         return bool(self.manifest.get("demo"))
 
     @property
@@ -228,14 +229,14 @@ class TableCell:
 
     @property
     def recorded(self) -> datetime | None:
-        """Time at which the last server of this cell was connected; None if there was none (answers recorded
-        elsewhere)."""
+        """Time at which the last server of this cell was connected, as the manifest states it; None if it states none
+        (answers recorded elsewhere, no server accepted yet)."""
         served = self.manifest.get("server") or ()
         return datetime.fromisoformat(served[-1]["at"]) if served else None
 
     @property
     def imported(self) -> bool:
-        """Whether the answers were recorded elsewhere; their settings are then unknown."""
+        """Whether the answers were recorded elsewhere and imported."""
         return self.manifest.get("imported") is not None
 
 

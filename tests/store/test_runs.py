@@ -16,6 +16,8 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFailed, match="results_dir="):
         check_can_create(tmp_path / "file" / "r")
+    with pytest.raises(StorageFailed, match="results_dir="):
+        check_can_create(tmp_path / ("x" * 300) / "r")
     (tmp_path / "there").mkdir()
     check_can_create(tmp_path / "there")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
