@@ -199,7 +199,8 @@ def _head(path: Path) -> dict[str, Any] | None:
     """The header of a journal: its first line, or the first later one that looks like a header, where lines were
     swapped.
 
-    Empty: it is damaged, or the file is empty; None: the journal has none, and its first line is whole.
+    None: the journal has none, and its first line is whole. Empty: it is damaged, or whether there is one cannot be
+    told (the file is empty, or its first line damaged or over 10,000 bytes long).
     """
     with path.open("rb") as file:
         line = first = file.readline(10_000)
@@ -217,7 +218,8 @@ def _head(path: Path) -> dict[str, Any] | None:
 
 def read(path: Path, cell: str = "", *, brief: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (offset in bytes, event without ``crc``) of every whole line; lines that are damaged are left out, and
-    their number is logged at the end. Whole events in one line, whose line break was damaged, are yielded, too.
+    their number is logged at the end. Whole events with checksums in one line, whose line break was damaged, are
+    yielded, too.
 
     A last line without an end is what a crash leaves. A machine that loses its power can leave a hole of zeros where
     lines stood that were not synced yet, and nothing acknowledged is among them: neither counts as damage.

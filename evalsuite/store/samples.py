@@ -128,8 +128,8 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Tabl
 
     One row for each attempt with a score, by repeat, then in the order of items that the manifest had when the table
     was written (of an imported cell in the order of its file). ``columns`` names a part of ``COLUMNS`` (None or empty:
-    all), in any order; leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or none,
-    ``StorageFailed`` or ``OSError`` for one that cannot be read.
+    all), not the order of the result's; leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or
+    none, ``StorageFailed`` or ``OSError`` for one that cannot be read.
     """
     import pyarrow as pa
 
