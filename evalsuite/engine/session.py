@@ -106,10 +106,10 @@ class Session:
     async def run(self, draw: Draw) -> SessionResult:
         """Open cells and endpoints, ask everything, close the cells and write their tables.
 
-        ``draw`` is called with the progress of all endpoints. Returns the cells that were opened (sealed, but new ones
-        without a reply or score, whose manifest is removed), how the endpoints ended, with the faults of refused and
-        lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run (disk, a
-        cell in use or of other settings).
+        ``draw`` is called with the progress of all endpoints. Returns the cells that were opened (sealed, except for
+        new ones without a reply or score, whose manifest is removed), how the endpoints ended, with the faults of
+        refused and lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run
+        (disk, a cell in use or of other settings).
         """
         with ExitStack() as stack:
             writer = stack.enter_context(JournalWriter())

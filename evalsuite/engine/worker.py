@@ -144,11 +144,11 @@ class EndpointWorker:
 
     async def _make(self, attempt: Attempt) -> None:
         """Make one attempt and record its score, or that it was cut; one that is stopped between two requests, or
-        before a part of an answer has come, gets neither.
+        before a part of a streamed answer has come, gets neither.
 
         A prompt beyond the context scores 0 (``truncated``); a refused request or one that failed after its retries
-        scores None (``failed``), and where the simulated user failed, all replies are discarded. Cancellation is raised
-        on, as is what ends the endpoint (``EndpointUnusable``).
+        scores None (``failed``), and after ``SimulatorFailed`` all replies of the attempt are discarded. Cancellation
+        is raised on, as is what ends the endpoint (``EndpointUnusable``).
         """
         work, key = self.workload.cells[attempt.cell], attempt.key
         running = self._running[attempt.cell, *key] = RunningAttempt(attempt)
@@ -199,8 +199,8 @@ class EndpointWorker:
         return model, user, judge
 
     def _check_may_send(self, running: RunningAttempt) -> None:
-        """Raise ``Stopped`` if no new request may be sent: a stop is requested, or it is not the attempt's first and
-        would not end within the window."""
+        """Raise ``Stopped`` if no new request may be sent: a stop is requested, or the attempt has asked the model
+        under test before and its next request is not expected to end within the window."""
         unfit = running.sent and self.fit is not None and not self.fit.fits(running.attempt)
         if self.limits.stop.requested or unfit:
             raise Stopped("no new request starts: the same command goes on from here")

@@ -179,7 +179,7 @@ def _index_problem(index: Mapping[str, Any]) -> str:
 
 def is_name(name: str) -> bool:
     """Whether ``name`` may be a model's or task's folder: of the allowed form, and none of the reserved names
-    (``report``, ``superseded``, ``lock`` ...)."""
+    (``report``, ``superseded``, ``lock``)."""
     return bool(NAME.fullmatch(name)) and name not in (*RESERVED, "superseded", "lock")
 
 

@@ -52,7 +52,7 @@ def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) ->
     """A function that reads the answers in ``path`` anew at each call and yields (line or sample from 1, row).
 
     Rows of plain answers are yielded as they are. Those of a log have the item's id in ``id``, or where the item is not
-    known the log's own name for it, so that the error message can show it.
+    known a name from the log, so that the error message can show it.
 
     Args:
         path: A log, or plain answers.

@@ -60,7 +60,7 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
     """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once, in
     the order of the names, then by path.
 
-    Of a folder, with those in it, the logs count: inspect's ``*.eval`` if there are any, else lm-eval's
+    Of a folder and all below it the logs count: inspect's ``*.eval`` if there are any, else lm-eval's
     ``samples_*.jsonl``, else the ``output*.jsonl`` of NeMo-Skills and sgl-eval (see ``output_files``), else all
     ``*.jsonl`` but evalscope's ``predictions``, else ``*.jsonl.gz``. Raises ``BadInput`` for a name without any file.
     """
