@@ -128,8 +128,8 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Tabl
 
     One row for each attempt with a score, by repeat, then in the order of items that the manifest had when the table
     was written (of an imported cell in the order of its file). ``columns`` names a part of ``COLUMNS`` (None or empty:
-    all), not the order of the result's; leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or
-    none, ``StorageFailed`` or ``OSError`` for one that cannot be read.
+    all); leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or none, ``StorageFailed`` or
+    ``OSError`` for one that cannot be read.
     """
     import pyarrow as pa
 
@@ -252,15 +252,22 @@ def _is_current(folder: Path, manifest: Mapping[str, Any]) -> bool:
 def read_cuts(folder: Path) -> dict[tuple[str, int], list[CutRequest]]:
     """(item id, repeat) -> its requests that were cut by a deadline or a stop, for attempts that have any.
 
-    Read from the Parquet file's metadata if that is current and whole, else from the journals, with their errors (see
-    ``scan``).
+    Read from the Parquet file's metadata if that is current and they are valid, else from the journals, with their
+    errors (see ``scan``).
     """
-    rows = _stated(folder / SAMPLES, "cuts", []) if is_current(folder) else None
-    if rows is None:
-        rows = _cuts(scan(folder))
+    if is_current(folder):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):  # damage, or a file of others
+            return _by_attempt(_stated(folder / SAMPLES, "cuts", []))
+    return _by_attempt(_cuts(scan(folder)))
+
+
+def _by_attempt(rows: list[list[Any]]) -> dict[tuple[str, int], list[CutRequest]]:
+    """(item id, repeat) -> its cut requests, from the rows that ``_cuts`` gives. Raises ``TypeError``, ``ValueError``
+    or ``OverflowError`` for rows of another form."""
     cuts: dict[tuple[str, int], list[CutRequest]] = {}
     for item, repeat, tokens, seconds in rows:
-        cuts.setdefault((item, repeat), []).append(CutRequest(tokens, seconds))
+        cut = CutRequest(None if tokens is None else float(tokens), float(seconds))
+        cuts.setdefault((str(item), int(repeat)), []).append(cut)
     return cuts
 
 
@@ -274,7 +281,7 @@ def read_signs(folder: Path) -> dict[tuple[str, int], str] | None:
     rows = _stated(folder / SAMPLES, "degenerate", None) if is_current(folder) else _signs(scan(folder))
     try:
         return None if rows is None else {(str(item), int(repeat)): str(sign) for item, repeat, sign in rows}
-    except (TypeError, ValueError):  # a file of others
+    except (TypeError, ValueError, OverflowError):  # a file of others
         return None
 
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import BadInput, CellInUse
 from evalsuite.store import journal, lock
-from evalsuite.store.attempts import scan
+from evalsuite.store.attempts import CutRequest, scan
 from evalsuite.store.baseline import copy_cell
 from evalsuite.store.manifest import read_manifest, write_json
 from evalsuite.store.runs import TableCell
-from evalsuite.store.samples import SAMPLES, read_batches, read_cuts, read_samples, seal
+from evalsuite.store.samples import SAMPLES, read_batches, read_cuts, read_rows, read_samples, seal, write_table
 from tests.store.test_cell import write
 from tests.support import damages
 from tests.support.journals import manifest
@@ -51,6 +51,18 @@ def test_an_event_of_no_kind_counts_as_damage(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "journal-h-1-00000000.jsonl").write_bytes(b"".join(map(journal.encode, lines)))
     assert scan(tmp_path) == {}
     assert "1 line is damaged" in caplog.text
+
+
+def test_cuts_of_another_form_in_a_table_are_read_from_the_journals(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "fp8" / "toy"
+    write(folder, ["0"])
+    journals = {path.name: path.stat().st_size for path in folder.glob(journal.PATTERN)}
+    rows = read_rows(folder)
+    for cuts in (5, [["0", 0]], [["0", float("inf"), 1, 1]]):
+        write_table(folder, rows, {"journals": journals, "cuts": cuts}, None)
+        assert read_cuts(folder) == {}
+    write_table(folder, rows, {"journals": journals, "cuts": [["0", 0, None, 2]]}, None)
+    assert read_cuts(folder) == {("0", 0): [CutRequest(None, 2.0)]}
 
 
 def test_surrogates_and_large_numbers_are_kept(tmp_path: Path) -> None:
