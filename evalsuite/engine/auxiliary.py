@@ -65,8 +65,8 @@ class Auxiliaries:
 
     @property
     def identities(self) -> dict[str, str]:
-        """Role (``judge``, ``simulator``) -> identity of those that are connected, for manifests: verdicts and
-        dialogues of different models are never compared."""
+        """Role (``judge``, ``simulator``) -> identity of those that are connected, for manifests: by it verdicts and
+        dialogues of different models are told apart."""
         clients = {"judge": self.judge, "simulator": self.simulator}
         return {role: client.identity for role, client in clients.items() if client is not None}
 

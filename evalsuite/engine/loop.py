@@ -48,7 +48,8 @@ class LoopResult:
 
     @property
     def needed(self) -> float | None:
-        """Seconds that the shortest unsent attempt is expected to need at most; None where that is not known."""
+        """Seconds that the shortest unsent attempt of known length is expected to need at most; None where none is
+        known."""
         known = [progress.needed for progress in self.progress.values() if progress.needed is not None]
         return min(known, default=None)
 

@@ -234,7 +234,7 @@ class Session:
         self.console.print(line, markup=False)
 
     def _model_cells(self, name: str) -> dict[str, Cell]:
-        """Task -> cell of the model with key ``name``."""
+        """Task -> cell of the model with key ``name``, for all tasks that can be asked."""
         label = model_label(name, self.models[name].thinking)
         return {task: self.cells[label, task] for task in self.tasks}
 

@@ -188,8 +188,8 @@ class TableCell:
 
     @property
     def contradiction(self) -> str:
-        """Why an imported cell gets no score: more than 2 % of our grades differ from the log's own verdicts; empty if
-        not, if the log states none, or if it was accepted."""
+        """Why an imported cell gets no score, a message: our grades differ from more than 2 % of the log's own
+        verdicts; empty if not, if the log states none, or if it was accepted."""
         found = self.manifest.get("log_agreement") or {}
         same, verdicts = found.get("same"), found.get("verdicts")
         accepted = (self.manifest.get("accepted") or {}).get("log_disagreement")
