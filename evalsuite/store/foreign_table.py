@@ -38,7 +38,7 @@ def check_table(path: Path, manifest: Mapping[str, Any]) -> None:
             _check_sizes(file, len(items) * repeats)
             _check_texts(file, texts, max(_MAX_TEXTS, MAX_RATIO * path.stat().st_size))
             _check_values(file, manifest)
-    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
+    except (pa.ArrowException, OSError, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(f"its table is damaged ({' '.join(str(error).split())[:200]})") from None
 
 
@@ -47,8 +47,10 @@ def _check_sizes(file: "pq.ParquetFile", planned: int) -> None:
     columns = {field.name: field.type for field in file.schema_arrow}
     types = {field.name: field.type for field in schema()}
     strange = [name for name in columns if name not in types or str(types[name]) not in str(columns[name])]
-    if strange or len(file.schema_arrow) != len(COLUMNS):
-        raise ValueError(f"its table has other columns or types ({', '.join(strange)[:200] or 'too few'})")
+    if strange or not len(columns) == len(file.schema_arrow) == len(COLUMNS):
+        raise ValueError(
+            f"its table has other columns or types ({', '.join(strange)[:200] or 'too few or double ones'})"
+        )
     if metadata.num_rows > planned:
         raise ValueError(f"its table has {metadata.num_rows:,} rows, its manifest plans {planned:,} samples")
     sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]

@@ -81,7 +81,8 @@ def encode(event: dict[str, Any]) -> bytes:
     """The journal line of an event (not empty): JSON with a ``crc`` and a line feed; a dataclass in it becomes an
     object.
 
-    Lone surrogates, which servers do send, are kept. Raises ``TypeError`` for a value of another type.
+    Numbers must be finite. Lone surrogates, which servers do send, are kept. Raises ``TypeError`` for a value of
+    another type.
     """
     try:
         line = orjson.dumps(event)

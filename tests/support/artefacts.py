@@ -116,6 +116,17 @@ def _other_columns() -> pa.Schema:
     return pa.schema([(f.name, pa.int64() if f.name == "prompt_tokens" else f.type) for f in schema()][:-1])
 
 
+def _doubled(column: str, lost: str) -> Change:
+    """The column is there twice, the second time in place of another."""
+
+    def changed(files: Files, index: Index) -> None:
+        table, buffer = pq.read_table(BytesIO(files[TABLE])), BytesIO()
+        pq.write_table(table.rename_columns([column if name == lost else name for name in table.column_names]), buffer)
+        files[TABLE] = buffer.getvalue()
+
+    return changed
+
+
 def _bomb(files: Files, index: Index) -> None:
     files[TABLE] = bytes(40 << 20)
 
@@ -161,6 +172,8 @@ CONTENT: dict[str, Change] = {
     "manifest server": _manifest(server=[7]),
     "table no parquet": lambda files, index: files.update({TABLE: b"PAR1" + bytes(100) + b"PAR1"}),
     "table other columns": _table(lambda values: values.pop("rerolled") and None, _other_columns()),  # type: ignore[func-returns-value]
+    "table double column": _doubled("repeat", "attempts"),
+    "table double text": _doubled("text", "note"),
     "table unplanned rows": _table(lambda values: values.update(item_id=["elsewhere"] * len(values["item_id"]))),
     "table repeat": _table(lambda values: values.update(repeat=[2**30] * len(values["repeat"]))),
     "table outcome": _table(lambda values: values.update(outcome=["won"] * len(values["outcome"]))),
