@@ -248,8 +248,8 @@ class Cell:
 
     @property
     def set_aside(self) -> int:
-        """Number of items with a reply or score on record that the manifest planned which this command found on disk,
-        and that the command does not ask for; 0 for a new cell."""
+        """Number of items with a reply or score on record that the manifest found on disk plans and this command does
+        not ask for; 0 for a new cell."""
         before = self._seen.manifest
         if before is None or self._redo:
             return 0

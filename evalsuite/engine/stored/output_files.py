@@ -84,7 +84,7 @@ class Questions:
         its question.
 
         ``seen`` counts the questions that the file has asked and is updated: of items with equal questions and choices
-        the next one is taken, after the last one that again.
+        the next one is taken for each line, and the last one for any further line.
         """
         question, choices = shown(row)
         key = _key(question, choices)
