@@ -229,8 +229,8 @@ class TableCell:
 
     @property
     def recorded(self) -> datetime | None:
-        """Time at which the last server of this cell was connected, as the manifest states it; None if it states none
-        (answers recorded elsewhere, no server accepted yet)."""
+        """Time of the manifest's last ``server`` entry: when a server was connected, or found restarted with other
+        settings. None if there is none (answers recorded elsewhere, no server accepted yet)."""
         served = self.manifest.get("server") or ()
         return datetime.fromisoformat(served[-1]["at"]) if served else None
 
