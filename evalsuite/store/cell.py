@@ -110,7 +110,8 @@ class Cell:
         return attempt.spoiled or attempt.sent_twice or any(turn not in attempt.replies for turn in attempt.sent)
 
     def stored_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str) -> tuple[Reply, int] | None:
-        """(the reply on disk to ``turn`` of an attempt, number of requests sent for it); None if there is no reply yet.
+        """(the reply on disk to ``turn`` (role, number) of the attempt ``key`` (item id, repeat), number of requests
+        sent for it); None if there is no reply yet.
 
         Raises ``BadInput`` if the prompt that was answered has another hash than ``prompt_sha``: the task has changed
         since.
@@ -128,14 +129,15 @@ class Cell:
         return reply_from(event["reply"]), event["attempts"]
 
     async def record_request(self, key: AttemptKey, turn: Turn) -> None:
-        """Record that a request is about to be sent; returns once the line is written (not synced), so that a second
-        sending shows after a crash. Raises ``StorageFailed``."""
+        """Record that the request of ``turn`` (role, number) of the attempt ``key`` (item id, repeat) is about to be
+        sent; returns once the line is written (not synced), so that a second sending shows after a crash. Raises
+        ``StorageFailed``."""
         self._index.setdefault(key, StoredAttempt()).record_request(turn)
         await self._writer.write(self._journal(), _event("sent", key, turn), sync=False)
 
     async def record_reply(self, key: AttemptKey, turn: Turn, prompt_sha: str, reply: Reply, attempts: int) -> None:
-        """Record the whole reply to ``turn`` and the number of requests sent for it (``attempts``); returns once it is
-        durable.
+        """Record the whole reply to ``turn`` (role, number) of the attempt ``key`` (item id, repeat), the hash of its
+        prompt and the number of requests sent for it (``attempts``); returns once it is durable.
 
         Raises ``StorageFailed``.
         """

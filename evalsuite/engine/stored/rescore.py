@@ -30,7 +30,7 @@ Changes = Counter[tuple[str, str]]
 
 def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
     """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write scores, table and
-    version. Call it outside an event loop.
+    version. ``manifest`` is the cell's. Call it outside an event loop.
 
     Returns (outcome before, outcome now) -> number of samples, without failed ones unless the cell is imported. Raises
     ``BadInput`` if this machine cannot grade them (the scores then stay as they are) or the cell is damaged,
