@@ -100,8 +100,8 @@ def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any
             return _with_extent(manifest, entry, size, limit, declared=False)
     largest = max(len(entry["items"]) for entry in extents)
     if largest < size or all(entry["at"] is not None for entry in extents):
-        chosen = "" if largest < size else ", which groups or ids chose"
-        raise BadInput(f"limit={limit}: {_name(manifest)} was asked for at most {largest:,} items{chosen}")
+        how = "" if largest < size else ", which groups or ids chose"
+        raise BadInput(f"limit={limit}: {_name(manifest)} was asked for at most {largest:,} items{how}")
     raise BadInput(
         f"{_name(manifest)} was asked by an earlier version, which kept no order of its items: the same run command "
         "records it (answers that are there are not asked again)"
