@@ -15,8 +15,8 @@ _GENERATED = "generated"
 
 
 def cost_table(plan: Plan) -> Table:
-    """Build the table of attempts, tokens, disk and, with a known rate, time of each model and benchmark, with a sum
-    per model.
+    """Build the table of attempts, tokens, disk and, with a known rate, time (and time windows) of each model and
+    benchmark, with a sum per model.
     """
     auxiliaries = [
         role for role in ("judge", "simulator") if any(sum(getattr(task, role)) for task in _all_tasks(plan.costs))

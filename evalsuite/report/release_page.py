@@ -101,8 +101,8 @@ def _undecided(verdict: Mapping[str, Any]) -> str:
 
 
 def _validation(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return for one cell of ``comparison.json``, as texts for the page, its planned and scored samples, outcomes and
-    problems.
+    """Return for one cell of ``comparison.json``, as texts for the page, its names, numbers of planned, scored and
+    degenerate samples, outcomes and problems (``none`` without any).
     """
     outcomes = cell["outcomes"]
     scored = cell["samples"] - outcomes["failed"] - outcomes["ungraded"]

@@ -20,7 +20,7 @@ HEAT_LIMIT = 4.0
 def delta_forest(rows: Sequence[Comparison], ax: Axes) -> None:
     """Draw the deltas in percentage points with 95 % intervals on ``ax``, one row per comparison; zero is the baseline.
 
-    Where a margin is set, a bar marks minus the margin. Comparisons without numbers are left out.
+    Where a comparison has a verdict, a bar marks minus its margin. Comparisons without numbers are left out.
     """
     shown = [row for row in rows if row.paired is not None]
     models = style.models(shown)
