@@ -263,6 +263,8 @@ def _same_model(name: str, asked: str) -> bool:
     part of the path, or is ``asked`` with ``-`` and at least four digits behind it, as a dated release of an alias has
     (``m-2026-01-31`` for ``m``).
     """
+    if name == asked:
+        return True
     name = name.partition("@")[0]
     if name == asked or name.rstrip("/").rpartition("/")[2] == asked.rstrip("/").rpartition("/")[2]:
         return True

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from evalsuite.endpoint.fields import first_choice
+
 DONE = b"[DONE]"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -199,14 +201,15 @@ class Template:
 
 
 def _only_text(body: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(field, text) of a streamed event, as JSON, whose only choice adds one text that is not empty, and holds no tool
-    calls, token ids or finish reason; ``field`` is one of ``FIELDS``. None for any other event."""
+    """(field, text) of a streamed event, as JSON, whose only choice has no other index than 0 and adds one text that is
+    not empty, and holds no tool calls, token ids or finish reason; ``field`` is one of ``FIELDS``. None for any other
+    event."""
     choices = body.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1:
+    if not isinstance(choices, list) or len(choices) != 1 or (choice := first_choice(choices)) is None:
         return None
-    delta = choices[0].get("delta")
+    delta = choice.get("delta")
     further = ("finish_reason", "token_ids", "prompt_token_ids")
-    if not isinstance(delta, Mapping) or delta.get("tool_calls") or any(choices[0].get(name) for name in further):
+    if not isinstance(delta, Mapping) or delta.get("tool_calls") or any(choice.get(name) for name in further):
         return None
     found = [(field, delta[field]) for field in FIELDS if delta.get(field)]
     return found[0] if len(found) == 1 and isinstance(found[0][1], str) else None

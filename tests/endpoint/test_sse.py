@@ -25,7 +25,8 @@ def events(draw: st.DrawFn) -> bytes:
     names = draw(st.sampled_from([("content",), ("reasoning_content",), ("reasoning",), ("reasoning", "content"), ()]))
     delta: dict[str, Any] = {name: draw(TEXTS) for name in names}
     delta |= draw(st.sampled_from([{}, {}, {"role": "assistant"}, {"content": None}, {"tool_calls": []}]))
-    choice = {"index": 0, "delta": delta, "finish_reason": draw(st.sampled_from([None, None, None, "stop"]))}
+    choice = {"delta": delta, "finish_reason": draw(st.sampled_from([None, None, None, "stop"]))}
+    choice |= draw(st.sampled_from([{"index": 0}, {"index": 0}, {"index": 1}, {"index": -1}, {"index": None}, {}]))
     body: dict[str, Any] = {"id": "a", "model": draw(st.sampled_from(["m", "m", "other"])), "choices": [choice]}
     body |= draw(st.sampled_from([{}, {}, {"usage": {"completion_tokens": 3}}, {"system_fingerprint": "content"}]))
     text = json.dumps(body, ensure_ascii=draw(st.booleans()))
