@@ -46,8 +46,9 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
     its target), without secrets.
 
     ``EndpointUnusable`` for redirects, 401, 403 and 404; ``Busy`` for 429 and 529; ``Down`` for 502 to 504 and 520 to
-    524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` or ``Rejected``. ``request``: the one
-    that was sent, quotations of whose prompt are removed from the message (see ``safe``); None: none are.
+    524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` if the message says that the prompt is
+    too long, or ``Rejected``. ``request``: the one that was sent, quotations of whose prompt are removed from the
+    server's message (see ``safe``); None: none are.
     """
     headers = response.headers
     if "html" in headers.get("Content-Type", ""):
@@ -68,8 +69,8 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
 
 
 def _target(location: str) -> str:
-    """The host, with port and user if it has them, else the path, of a Location header; ``nowhere`` without one that
-    can be read."""
+    """The host, with port, user and password if it has them, else the path, of a Location header; ``nowhere`` if it
+    is empty or cannot be read."""
     try:
         target = urlsplit(location)
     except ValueError:
@@ -103,8 +104,8 @@ def _from_error_code(status: int, words: str, model: Model, wait: float | None =
 
 
 def _remedy(words: str) -> str:
-    """The settings, for the end of a message, that leave out or rename the request fields of ``SENT`` named in
-    ``words``; empty if none is."""
+    """The settings, for the end of a message, that leave out the request fields of ``SENT`` named in ``words``; only
+    the one that renames ``max_tokens`` if that and ``max_completion_tokens`` are named; empty if no field is."""
     named = [name for name in SENT if re.search(rf"\b{name}\b", words)]
     if {"max_tokens", "max_completion_tokens"} <= set(named):
         return " (to rename it: models.NAME.server.max_tokens_field=max_completion_tokens)"
@@ -147,7 +148,7 @@ def broken_fault(error: Exception, model: Model, seconds: float, lost: str) -> E
     """The exception (not raised here) for a connection that broke while the reply arrived, ``seconds`` after the
     request was sent: ``Down``, or as ``connection_fault`` for what is no HTTP.
 
-    ``lost``: how much of the reply is lost, as the end of the message of the first.
+    ``lost``: words on how much of the reply is lost, put at the end of the message of ``Down``.
     """
     if isinstance(error, aiohttp.ClientResponseError):
         return connection_fault(error, model)

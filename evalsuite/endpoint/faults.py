@@ -45,7 +45,7 @@ class Transient(SampleFailed):
 
 
 class Busy(Transient):
-    """The server refuses the request for overload (429)."""
+    """The server refuses the request for overload (429, 529)."""
 
 
 class Down(Transient):
@@ -78,7 +78,8 @@ class Empty(Transient):
 
 
 class TooSlow(SampleFailed):
-    """The request took longer than its token cap can need at a quarter of the endpoint's slowest rate."""
+    """The request took longer than its token cap can need at a quarter of the endpoint's slowest rate, or than
+    ``engine.total_seconds``."""
 
 
 class Rejected(SampleFailed):

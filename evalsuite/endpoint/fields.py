@@ -46,7 +46,7 @@ def first_choice(choices: Any) -> Mapping[str, Any] | None:
 
 def part_of(choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """(the message or part of one in a choice, whether it is a whole message): its ``delta``, else its ``message``;
-    without both the choice itself, whose ``text`` is the content unless it has a ``content``.
+    without both the choice itself (then False), whose ``text`` is the content unless it has a ``content``.
 
     Raises ``NoCompletion`` if ``delta``, or where it is null or missing ``message``, is neither an object nor null.
     """

@@ -72,8 +72,8 @@ class Scorer:
 async def score(
     scorer: Scorer, prompt: Sequence[int], answer: Sequence[int], spans: Sequence[tuple[int, int]] = ()
 ) -> TokenScores:
-    """Log-probabilities of the tokens of ``answer`` after ``prompt`` (token ids), by one request or several to the
-    server.
+    """Log-probabilities of the tokens of ``answer`` (at least one) after ``prompt`` (token ids), by one request or
+    several to the server.
 
     ``spans``: (first, end) ranges of places in ``answer``, ascending, ``end`` excluded; only these are returned, one
     after the other. Without any: all tokens. vLLM computes a whole prompt in any case and gets one request; SGLang

@@ -67,7 +67,7 @@ class Pool:
 
     @property
     def served_name(self) -> str:
-        """The model's name in requests."""
+        """The model's name in requests to the first replica."""
         return self.replicas[0].client.served_name
 
     @property
@@ -81,8 +81,8 @@ class Pool:
 
         Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient`` (with
         ``outage`` set if the replica was found to be down then), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
-        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, ``EndpointUnusable``, and at once the error
-        for which the endpoint was given up.
+        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and ``EndpointUnusable``. Both end the pool:
+        from then on every ``send`` raises that error at once.
         """
         replica = await self._slot()
         sent = time.monotonic()
@@ -113,8 +113,8 @@ class Pool:
         after ``Busy`` the replicas get a test request.
 
         Raises ``EndpointUnusable`` if too large a share of the replies was unreadable, and ``EndpointDown`` if every
-        replica fails its test request, too; the pool then fails all further requests. A test request after which no
-        other can succeed (``HealthCheck.at``) raises ``EndpointUnusable``, too.
+        replica fails its test request, too; after either the pool fails all further requests. Also raises
+        ``EndpointUnusable`` as ``HealthCheck.at``; that alone does not end the pool.
         """
         if isinstance(fault, TooSlow):
             self.tally.slow += 1
@@ -199,8 +199,8 @@ class Pool:
         self._wake()
 
     async def _outage(self, replica: Replica, fault: Transient, *, raw: bool) -> bool:
-        """Whether the replica was down when ``fault`` happened. False at once after ``Busy`` and when the endpoint was
-        given up.
+        """Whether the replica was down when ``fault`` happened (True, too, if the endpoint is given up during the
+        wait). False at once after ``Busy`` and if the endpoint was given up before.
 
         Of a replica that is up: a check of it is started if the fault is a reason to (``Down``, or many faults in a
         row), else False at once. The first result of that check, or of one that was started before, is waited for;

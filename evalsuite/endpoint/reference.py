@@ -69,11 +69,11 @@ class ReferenceCheck:
 
 
 async def compare_with_reference(client: Client, request: Request, *, streamed: bool) -> ReferenceCheck:
-    """Send one request through our client (twice, unless the first fails) and the stock OpenAI client (once), with at
-    most one retry each, and compare what they read: whether it is the same, with one line on it.
+    """Send one request through our client (twice, unless the first fails) and the stock OpenAI client (once), each with
+    at most one retry, and compare what they read: whether it is the same, with one line on it.
 
-    ``streamed``: whether a stream is requested. Raises nothing that a server can cause: a client that cannot read the
-    reply is the finding.
+    ``streamed``: whether a stream is requested. Whatever the server does, nothing is raised: where a client cannot read
+    the reply, ``same`` is False and the line says so. Raises ``BadInput`` as ``stock_client``.
     """
     own: list[Reading] = []
     own_error = reference_error = ""
@@ -155,7 +155,7 @@ async def own_reading(client: Client, request: Request, *, streamed: bool) -> Re
 
 def read_own(data: bytes, client: Client, request: Request) -> Reading:
     """What our client reads in ``data``, the bytes of a whole reply to ``request``; sends nothing. Raises
-    ``SampleFailed`` for bytes that are no finished reply."""
+    ``SampleFailed`` as ``ReplyStream``: for bytes that are no finished reply, and for an answer of no tokens."""
     stream = ReplyStream(largest(request))
     stream.feed(data)
     stream.end()
@@ -165,13 +165,13 @@ def read_own(data: bytes, client: Client, request: Request) -> Reading:
 
 
 async def reference_reading(client: Client, request: Request, *, streamed: bool, stock: Any = None) -> Reading:
-    """Send the same request with the stock client, to the same address with the same key and headers; returns what it
-    reads.
+    """Send ``request`` with the stock client, to the address of ``client`` with its key and headers, with at most one
+    retry; returns what it reads.
 
     ``streamed``: whether a stream is requested. ``stock``: an open ``stock_client`` for many requests; None: one is
-    made for this request. Thinking that stands in the text, and the token cap as a finish reason, are rules of ours
-    above the reply's fields: they are applied to this reading, too. Raises ``ReferenceFailed``, without secrets, and
-    without ``stock`` ``BadInput`` as ``stock_client``.
+    made for this request. As in our own reading, thinking that stands in the text is moved to ``reasoning``, and the
+    finish reason is ``length`` where the token cap was reached. Raises ``ReferenceFailed``, without secrets in its
+    text, where the request fails or the reply cannot be read, and without ``stock`` ``BadInput`` as ``stock_client``.
     """
     import openai
 
@@ -284,8 +284,8 @@ def _query(client: Client) -> list[tuple[str, str]]:
 
 
 def _safe(words: str, client: Client, request: Request) -> str:
-    """``words`` without secrets and quotations of the prompt, shortened; the query of an address may hold a key, too
-    (values of at least 4 characters).
+    """``words`` as ``safe`` returns them, and without the values of the address's query (of at least 4 characters),
+    one of which may be a key.
     """
     for _, value in _query(client):
         words = words.replace(value, "***") if len(value) >= 4 else words

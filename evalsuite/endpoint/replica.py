@@ -84,8 +84,9 @@ class HealthCheck:
         it can.
 
         ``GET /models`` may fail with 501 or a status below 500 other than 401 and 403, because some servers lack this
-        path; a proxy's page with status 200 is a reason. Raises ``EndpointUnusable`` if no later check can succeed (a
-        refused key, an untrusted certificate, another model).
+        path; a proxy's page with status 200 is a reason. The request for a token may be refused as unfit (400, say).
+        Raises ``EndpointUnusable`` if no later check can succeed (a refused key, an untrusted certificate, another
+        model).
         """
         try:
             response = await client.get("/models")

@@ -87,7 +87,7 @@ class Assembler:
 
         Behind parts of a message, a whole one with the same text adds none of these. Raises ``NoCompletion`` for any
         other whole message there and for a field of a type that no completion has, ``ErrorEvent`` for an error,
-        ``SampleFailed`` for text, reasoning or a tool call behind the end.
+        ``SampleFailed`` for text, reasoning or a tool call after the finish reason.
         """
         if body.get("error") or body.get("object") == "error":
             raise ErrorEvent(body.get("error") or body)
@@ -107,7 +107,7 @@ class Assembler:
         """Append ``text`` to the answer (``field`` is ``content``) or else to the reasoning, as an event would that
         holds only it.
 
-        Raises ``SampleFailed`` for a text that is not empty behind the end of the answer.
+        Raises ``SampleFailed`` for a text that is not empty after the finish reason.
         """
         self._unfinished(generated=bool(text))
         (self._text if field == "content" else self._reasoning).add(text)
@@ -173,7 +173,8 @@ class Assembler:
         came. ``seconds`` and ``first``: duration of the request and time to the first generated text (None: unknown),
         stored in the reply.
 
-        Raises ``SampleFailed`` when the server did not finish it by itself, or called itself by several names.
+        Raises ``SampleFailed`` where no finish reason came, or one that no model's own answer has (none of
+        ``FINISHED``, such as ``abort``), and where the parts name several models.
         """
         if self._finish not in FINISHED:
             stated = repr(self._finish[:40] or None)
@@ -235,12 +236,12 @@ class ToolCallParts:
         return bool(self._calls)
 
     def add(self, calls: Any, *, whole: bool) -> None:
-        """Take ``calls``, the ``tool_calls`` of a message; ``whole``: a whole message, whose place in the list is their
-        order, else a part of one in a stream, which holds pieces of calls.
+        """Take ``calls``, the ``tool_calls`` of a message. ``whole``: they are whole calls, in their order; else pieces
+        of calls, of one event of a stream.
 
-        Pieces are joined by their index, without one to the call that began last; the first one has id and name. One
-        that begins another call (``_begins``) does so whatever its index: some servers number every call of a message
-        0. Raises ``NoCompletion`` for another form.
+        A piece continues the call of its index (without an index, the call that began last), unless there is none yet
+        or it begins another one (``_begins``): some servers number every call of a message 0. Raises ``NoCompletion``
+        if ``calls`` is no list of calls.
         """
         if not isinstance(calls, list):
             raise NoCompletion("tool_calls is no list")

@@ -126,7 +126,7 @@ class ReplyStream:
         """Take the JSON of one event, or of a whole body.
 
         Raises ``Malformed`` for what is no chat completion, ``ErrorEvent`` when it reports an error, ``Transient`` for
-        text, reasoning or a tool call behind the end of the answer.
+        text, reasoning or a tool call after the finish reason.
         """
         text = self._template.text(payload)
         if text is None:
@@ -203,10 +203,10 @@ class ReplyStream:
     def reply(self, request: Request, began: float, *, thinking: bool, tags: Tags = KNOWN_TAGS) -> Reply:
         """The whole reply to ``request``; call it after ``end``. ``began``: when it was sent, ``time.monotonic()``.
 
-        ``thinking``: the model was asked to think; ``tags`` enclose its thinking. Raises ``Transient`` when the server
-        did not finish it, named several models in it, or sent many events twice (seen where it counts tokens), and
-        ``Empty`` for one that was not cut, holds no text, reasoning or tool call, and has 0 tokens by the server's
-        count.
+        ``thinking``: the model was asked to think; ``tags`` enclose its thinking. Raises ``Transient`` where it
+        has no finish reason or one that no model's own answer has (see ``Assembler.reply``), names several models, or
+        holds many events twice (seen where the server counts tokens), and ``Empty`` for one that was not cut, holds no
+        text, reasoning or tool call, and has 0 tokens by the server's count.
         """
         try:
             found = self.assembler.reply(

@@ -30,8 +30,8 @@ _HARMONY_TURNS = ("<|return|>", "<|end|>", "<|start|>assistant")
 def switch_fields(model: Model) -> dict[str, Any]:
     """The request fields that switch thinking on or off as ``model.thinking`` is set; empty if nothing is to be sent.
 
-    The model's chat template knows the arguments (``model.thinking_switch``), the server's dialect where they stand in
-    a request (``model.server.thinking_via``; ``body``: they are fields of the request itself).
+    ``model.thinking_switch`` holds the arguments (by default ``enable_thinking``), ``model.server.thinking_via`` the
+    field of the request that they are put into: ``body``: they are fields of the request itself; None: not sent.
     """
     via, arguments = model.server.thinking_via, _arguments(model, thinking=model.thinking)
     if via is None or not arguments:

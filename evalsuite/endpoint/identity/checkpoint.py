@@ -59,9 +59,9 @@ def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
     at its default revision.
 
     Without ``download`` only from the hub's cache, else missing and outdated ones are downloaded. Raises nothing:
-    ``note`` in the result states why no file was read, or why the hub did not give the rest. It is empty where at least
-    one was read and the others do not exist (or, without ``download``, are not in the cache), are no UTF-8 or too
-    large, or cannot be read.
+    ``note`` in the result states why no file was read, or why the hub did not give the rest; else it is empty. Files
+    that do not exist (or, without ``download``, are not in the cache), cannot be read, are no UTF-8 or are over 50 MiB
+    are left out without a note.
     """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
@@ -269,9 +269,11 @@ def _variables(template: str) -> set[str]:
 
 
 def _default(template: str, switch: str) -> bool:
-    """Whether a template seems to think while its variable ``switch`` is not given, by a search for known spellings:
-    not if it sets it to false or takes it for false then, or if it has a plain ``if`` on it and handles nowhere that it
-    is missing."""
+    """Whether a template seems to think while its variable ``switch`` is not given, by a search for known spellings.
+
+    False if it sets the variable to false, or takes a missing one for false, or has a plain ``if`` on it and nothing
+    that deals with a missing one; else True.
+    """
     if re.search(rf"set\s+{switch}\s*=\s*(false|False)\b", template) or re.search(
         rf"set\s+{switch}\s*=.*\belse\s+(false|False)\b", template
     ):

@@ -128,12 +128,12 @@ def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checkpoint_facts(raw: Mapping[str, Any], base_url: str, revision: str | None) -> dict[str, Any]:
-    """Facts of the checkpoint's files (``file.*``: hashes and contents; of a snapshot of the hub ``revision``) where
-    they can be read from here; else none.
+    """Facts of the checkpoint's files (``file.*``: hashes and contents; and ``revision`` where the folder is a snapshot
+    of the hub) where they can be read from here; else an empty dict.
 
     ``raw``: the server's facts, which name the checkpoint. A folder (absolute) with a ``config.json`` counts if it is
-    readable here; a repository if the server runs on this machine (by the host in ``base_url``) and the hub's cache
-    holds it (``revision``; None: ``main``).
+    readable here; a repository if the server runs on this machine (the host in ``base_url`` is ``localhost`` or its
+    address) and the hub's cache holds it in this ``revision`` (None: ``main``).
     """
     named = canonical(raw).get("checkpoint")
     folder = None if not isinstance(named, str) else _folder(named, base_url, revision)

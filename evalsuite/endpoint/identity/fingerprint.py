@@ -139,9 +139,11 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
 
 
 def is_distinctive(fingerprint: Fingerprint) -> bool:
-    """Whether equal answers to this fingerprint's prompts prove anything: with log-probabilities at least 20 different
-    values (three decimals), of texts five that all differ and have about 60 characters or more. Fixed and empty answers
-    do not."""
+    """Whether equal answers to this fingerprint's prompts prove anything; fixed and empty answers do not.
+
+    With log-probabilities they need at least 20 different values (three decimals); texts, the first to each prompt,
+    must all differ and have about 60 characters or more.
+    """
     if fingerprint.kind == "texts":
         first = [texts[0] for texts in fingerprint.texts if texts]
         return len(set(first)) == len(PROMPTS) and all(len(text) >= 2 * DISTINCTIVE_LENGTH / BLOCK for text in first)
@@ -235,8 +237,8 @@ def _spread(repeats: Sequence[Sequence[T]], distance: Callable[[T, T], float]) -
 
 
 def _divided(repeats: Sequence[Sequence[Answer]]) -> bool:
-    """Whether the repeats fall into two groups: some pairs are far apart (over ``TWO_SERVERS`` nats), and 20 to 80 % of
-    all at most a quarter as far.
+    """Whether the repeats fall into two groups: the largest distance of two repeats of a prompt is over
+    ``TWO_SERVERS`` nats, and 20 to 80 % of all such pairs have at most a quarter of it.
 
     ``repeats[prompt][repeat]``. Noise makes all pairs differ about equally.
     """

@@ -30,11 +30,11 @@ async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | 
 
 
 def token_limit(most: int, sampling: Mapping[str, Any], context: int | None) -> int:
-    """Tokens that a check may generate: at most ``most``, the ``max_tokens`` of ``sampling``, and half of ``context``
-    (tokens).
+    """Tokens that a check may generate: the least of ``most``, the ``max_tokens`` of ``sampling``, and half of
+    ``context`` (tokens).
 
-    At least 1; ``context`` None: not known. The other half is for the check's prompt: its own few words, a tool's
-    schema, and the chat template around them.
+    At least 1. A limit that is None or 0 does not count. The other half is for the check's prompt: its own few words, a
+    tool's schema, and the chat template around them.
     """
     limits = [most, *(limit for limit in (sampling.get("max_tokens"), context and context // 2) if limit)]
     return max(1, min(limits))

@@ -30,8 +30,9 @@ def check_answer(model: Model, reply: Reply) -> str:
     """Check that ``reply``, the answer to the test question, shows no sign of a sick server and names the number 4
     (``four``).
 
-    Of an embedded demo model only the signs count. Returns a note where the answer was cut before it came to a text,
-    else an empty one. Raises ``EndpointUnusable`` otherwise, with what was seen and the setting that waives it.
+    Of an embedded demo model only the signs count. Returns an empty text where the check is passed, or a note where
+    there is no sign, but the answer was cut before it came to a text. Raises ``EndpointUnusable`` in all other cases,
+    with what was seen and the setting that waives the check.
     """
     sign = degenerate(reply)
     if not sign and (

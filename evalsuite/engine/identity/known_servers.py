@@ -52,14 +52,14 @@ class EarlierServers:
     """Pairs of models that are one checkpoint (``same_as``)."""
 
     def known(self) -> list[KnownServer]:
-        """Every different fingerprint on record, one or more per model; read again at each call, as models of the
-        present run are added. Raises as ``known_servers``."""
+        """The fingerprints on record, one or more per model (see ``known_servers``); read again at each call, as
+        models of the present run are added. Raises as ``known_servers``."""
         return known_servers(self.results, self.baseline)
 
 
 def known_servers(results: Path, baseline: str | None = None) -> list[KnownServer]:
-    """Every different fingerprint of a model, with its idle facts, in the runs below ``results`` and in ``baseline``
-    (an artefact or a run folder; none of it where that does not exist).
+    """Every fingerprint of a model in the runs below ``results`` and in ``baseline`` (an artefact or a run folder; none
+    of it where that does not exist), each once, but again where other idle facts stand with it.
 
     Cells of runs with a missing or damaged manifest are left out: they have a message of their own where they are used.
     Raises ``BadInput`` for a damaged artefact, ``StorageFailed`` for a file that the disk does not give.
@@ -201,7 +201,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where it is, manifest) of every cell in a saved baseline or a run folder; nothing if ``path`` does not exist."""
+    """(where it is, manifest) of every cell in a saved baseline or a run folder; nothing if ``path`` does not exist.
+    Raises ``BadInput`` for a damaged artefact; a damaged manifest in a folder is empty."""
     if path.is_dir():
         yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cell_folders(path))
     elif path.is_file():
@@ -209,8 +210,8 @@ def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _servers(manifest: Mapping[str, Any], where: str) -> Iterator[KnownServer]:
-    """The servers with a fingerprint that this version can read in the manifest of one cell, which names their model;
-    ``where`` is the cell's name, ``run/model/task``."""
+    """The servers in the manifest of one cell whose fingerprint this version can read; none where the manifest names no
+    model. ``where``: the name of the cell for messages."""
     identity = manifest.get("identity") or {}
     for entry in manifest.get("server") or ():
         print_ = from_json(entry.get("fingerprint"))

@@ -158,11 +158,13 @@ async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engin
     """Connect to a model and check it; (one client per replica, ``server`` entry for manifests). The caller closes the
     clients; on an ``EvalsuiteError`` they are closed here.
 
-    What costs nothing is checked first; without ``tasks``, or with ``engine.probe=false``, no question is asked. The
-    entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas`` (their URLs, if several), ``fingerprint``
+    What costs nothing is checked first; without ``tasks``, or with ``engine.probe=false``, no question is asked, and
+    with ``engine.probe=false`` and a ``served_name`` other than ``auto`` nothing is requested at all.
+
+    The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas`` (their URLs, if several), ``fingerprint``
     (None where none was taken; ``notes`` then says so), ``notes``, and ``fact_table`` where it is not the one that is
-    shipped for the dialect. Raises ``EndpointUnusable`` if it cannot be reached, is not what was configured or cannot
-    do the tasks.
+    shipped for the dialect. Raises ``EndpointUnusable`` if these requests show that it cannot be reached, is not what
+    was configured or cannot do the tasks, and ``BadInput`` as ``connect_all``.
     """
     clients = list(connect_all(model, engine))
     try:
@@ -182,6 +184,7 @@ async def _probe(
     model: Model, clients: list[Client], tasks: Sequence[LoadedTask], engine: Engine
 ) -> tuple[list[Client], dict[str, Any]]:
     """Make all requests to the replicas before a run: (clients with the served name, ``server`` entry for manifests).
+    The clients have ``thinking`` set where the model thinks although no switch is sent.
 
     Raises ``EndpointUnusable`` if a replica cannot do the tasks or is another model.
     """

@@ -71,9 +71,9 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
     """Draw ``count`` answers at random from a baseline's cells, or all if fewer can be drawn; the draw depends on
     ``seed``.
 
-    Every stratum (a task and the value of the item's first group) in turn, its right and wrong answers alternating
-    until one kind is used up. Only finished, scored answers with text are drawn, of tasks of one request: later prompts
-    of a dialogue hold answers of the model. ``data``: where the questions are loaded from.
+    Every stratum (a task and the value of the item's first group) in turn, its right (score 1) and wrong answers
+    alternating until one kind is used up. Only scored answers with text that ended by themselves are drawn, of tasks of
+    one request: later prompts of a dialogue hold answers of the model. ``data``: where the questions are loaded from.
 
     Raises ``BadInput`` where no such answer is stored, where the questions cannot be loaded, and for a damaged reply in
     a journal.
@@ -200,8 +200,8 @@ async def tokenized_answers(
     the tokenizer of the baseline's server.
 
     ``concurrency``: most answers at a time. Left out are those whose tokens are others than the run's. Raises
-    ``EndpointUnusable`` where the server renders over 10 % of the prompts of which it is known with other tokens than
-    the run did, and where fewer than half of the answers can be rendered as they were generated; and as
+    ``EndpointUnusable`` where over 10 % of the prompts whose token ids or number the run stored have others at this
+    server, and where fewer than half of the answers have the tokens that were generated; and as
     ``endpoint.logprobs.tokenize``.
     """
     slots = asyncio.Semaphore(concurrency)

@@ -37,10 +37,11 @@ class CandidateReading:
 async def read_baseline(
     model: Model, engine: Engine, chosen: Sequence[StoredAnswer], report: Callable[[str], None]
 ) -> Reference:
-    """Read the answers ``chosen`` twice at the baseline's own server: the reference, and the floor that it sets. Writes
-    no file.
+    """Read the answers ``chosen`` twice at the baseline's own server: the first reading is the reference, its
+    divergence from the second the floor of later comparisons. Also compares generating with reading. Writes no file.
 
-    ``report`` is called with lines on what is being done. Raises ``NoLogprobs`` where the server gives none,
+    ``chosen`` that the server cannot render as they were generated are left out. ``report`` is called with lines on
+    what is being done. Raises ``NoLogprobs`` where the server gives none,
     ``EndpointUnusable`` for a server that is not as configured or renders the answers otherwise than the run's did, and
     for one that is lost on the way.
     """
@@ -84,7 +85,7 @@ async def read_candidate(
 
     Returns both passes and the open clients, which the caller closes; ``report`` is called with lines on what is being
     done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` where it cannot be
-    used; the clients are closed then.
+    used. On any error the clients are closed.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
