@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalsuite.analysis.comparison import Comparison
 
 NO_OWNER = "nobody"
-"""Owner of a margin that was derived from the data."""
+"""Owner of a margin that was derived from the data; a gate may name it, too."""
 FROM_DATA = "made from the detectable difference of these very data: shown only"
 """Reason of a margin that was derived from the data."""
 
@@ -45,8 +45,8 @@ class MarginChoice:
 
     @property
     def declared(self) -> bool:
-        """Whether the margin has another owner than ``nobody``, which stands for one that was derived from the data."""
-        return self.owner != NO_OWNER
+        """Whether the margin is one of the gate; False for one that was derived from the data."""
+        return (self.owner, self.reason) != (NO_OWNER, FROM_DATA)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of ``verdict.json``: a dict of all fields; ``margin`` is a fraction."""

@@ -115,6 +115,13 @@ def test_a_task_without_a_margin_is_shown_against_what_it_could_have_seen(tmp_pa
     assert row["tier"] == row["verdict"]["tier"] == "advisory"
 
 
+def test_a_margin_of_the_gate_decides_whoever_owns_it(tmp_path: Path) -> None:
+    base, cand = flipped(3_000, 60, 10)
+    gate = Gate({task: Margin(1, "nobody", "why not") for task in ("mmlu_pro", "gsm8k")})
+    release = judged(tmp_path / "r", gate, Made("a", base), Made("b", cand))["releases"]["b"]
+    assert (release["call"], release["missing"]) == ("fail", ["gsm8k"])
+
+
 def test_no_margins_no_verdict(tmp_path: Path) -> None:
     base, cand = flipped(50, 2, 2)
     found = compare_all(load_run(write(tmp_path / "r", Made("a", base), Made("b", cand)))).to_json()
