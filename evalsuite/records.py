@@ -63,8 +63,8 @@ class Request:
     def prompt_sha(self) -> str:
         """First 16 hex digits of the SHA-256 over messages and tools, and over ``raw`` when it is true.
 
-        Sampling, stop strings and JSON schema are not covered, so it is equal for models that get the same messages
-        and tools.
+        Sampling, stop strings and JSON schema are not covered: it is equal for all models that get the same messages
+        and tools with the same ``raw``.
         """
         content = [list(self.messages), list(self.tools), *([True] if self.raw else [])]
         return canonical_sha(content)[:16]

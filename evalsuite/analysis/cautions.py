@@ -37,7 +37,8 @@ def floor(row: "Comparison") -> str:
     is not shown to be above guessing (by its 95 % interval, or its score where it has none), is above guessing by no
     more than the declared margin, or scores 99 % or more. Empty when none holds, or without paired numbers.
 
-    A margin that was derived from the data does not count; an unknown level of guessing counts as 0.
+    A margin that was derived from the data does not count. Where the level of guessing is unknown, the interval is not
+    looked at, and the margin is compared with the score itself.
     """
     if row.paired is None:
         return ""

@@ -49,8 +49,8 @@ class Comparable:
 
 def check(baseline: TableCell, candidate: TableCell, base: pd.DataFrame, cand: pd.DataFrame) -> Comparable:
     """Compare what two cells of one task were asked and how (``MUST_AGREE``, the thinking switch, fields of the
-    request), judge and simulator, grading versions, prompts and server facts; ``base`` and ``cand`` are their sample
-    rows.
+    request), judge and simulator, grading versions, prompts, and the servers' chat templates and tokenizer files;
+    ``base`` and ``cand`` are their sample rows.
 
     Returns what is known to differ (such a comparison is refused), what is unknown for a cell, and a warning about
     differing prompt token counts. Raises nothing for differences.
@@ -188,9 +188,9 @@ class PromptTokens:
 def differing_prompt_tokens(baseline: pd.DataFrame, candidate: pd.DataFrame) -> PromptTokens:
     """Compare the numbers of prompt tokens of two cells at equal items and repeats.
 
-    Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; attempts without a positive count in
-    both are left out. Only for tasks of one request, because later prompts of a dialogue contain answers of the model.
-    The result's ``usual`` difference is None unless most differing attempts share it.
+    Both frames have the columns ``item_id``, ``repeat`` and ``prompt_tokens``; attempts whose count is missing or 0 in
+    either are left out. Only for tasks of one request, because later prompts of a dialogue contain answers of the
+    model. The result's ``usual`` difference is None unless most differing attempts share it.
     """
     keys = ["item_id", "repeat"]
     after, before = (rows[[*keys, "prompt_tokens"]].astype({"prompt_tokens": float}) for rows in (candidate, baseline))

@@ -127,7 +127,7 @@ def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
     """Return the folders of the runs that match any of ``patterns``: run ids in ``results_dir``, folders, or patterns
     such as ``results/nightly-*``; each id once, sorted by id, so that dated ids are oldest first.
 
-    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when nothing matches any of them.
+    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when no run is left.
     """
     folders: dict[str, Path] = {}
     for pattern in patterns:

@@ -78,7 +78,7 @@ class Effects:
     @property
     def missing(self) -> str:
         """The arm of the four (checkpoint, setting) that the interaction lacks, such as ``FP8 with speculative off``;
-        empty if none does or there is only one checkpoint.
+        empty if none is missing or there is only one checkpoint.
         """
         places = [place for place in _PLACES if place not in self.arms] if len(self.checkpoints) > 1 else []
         return "".join(
@@ -156,10 +156,9 @@ def _setting(varies: Sequence[str], facts: Mapping[str, str]) -> str:
 
 
 def _tables(varies: tuple[str, ...], sides: Sequence[ScoredRows], settings: Sequence[str]) -> Iterator[Effects]:
-    """Yield the effects between the arms of one task: for each other checkpoint and setting, those of the four arms
-    with the first checkpoint and setting when at least three exist; then settings of one checkpoint that no such table
-    covers.
-
+    """Yield the effects between the arms of one task: for each further checkpoint and each further setting, those of
+    the four arms that they make with the first checkpoint and the first setting, when at least three exist; then, for
+    each checkpoint, its first setting with each other one that no such table covers.
     ``settings``: text of each side's server setting, in the order of ``sides``; sides with an empty one or without a
     known checkpoint are ignored. Of several sides with the same checkpoint and setting the first counts.
     """

@@ -52,7 +52,7 @@ class GroupChange:
 
     @property
     def z(self) -> float | None:
-        """The change divided by its standard error; 0 for no change, None without a standard error above 0."""
+        """The change divided by its standard error: 0 for no change, else None without a standard error above 0."""
         if self.change.delta == 0:
             return 0.0
         return self.change.delta / self.change.stderr if self.change.stderr else None
@@ -110,7 +110,7 @@ def group_changes(
     expected ``lost`` and ``gained`` of every item; all have the same items in the same order. ``single``: each item has
     one answer in both models. Returns (changes sorted by group value, small ones included, with p values adjusted over
     them; the change on all items of values with fewer than ten items together, None without such values; the
-    heterogeneity test, None with fewer than two values that have a standard error).
+    heterogeneity test, None with fewer than two values that have a standard error above 0).
     """
     column = before[group_column(name)]
     rows = [_change(str(value), old, after, flips, single=single) for value, old in before.groupby(column, sort=True)]

@@ -69,7 +69,8 @@ class MissingAnswerBounds:
 def bound_missing(
     base: pd.DataFrame, cand: pd.DataFrame, items: Sequence[str], repeats: tuple[int, int], alpha: float = 0.05
 ) -> MissingAnswerBounds:
-    """Compute the delta with all missing answers counted against the candidate, and with all counted for it.
+    """Compute the delta with all missing answers counted against the candidate (its own as wrong, the baseline's as
+    right), and with all counted for it.
 
     ``items`` are the planned items that both share (at least one), ``repeats`` the planned repeats of (baseline,
     candidate), ``alpha`` the error of each one-sided bound. ``base`` and ``cand`` are sample rows of these items and

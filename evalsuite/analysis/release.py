@@ -78,9 +78,9 @@ def release_verdict(
     """Decide on a candidate from its comparisons ``rows`` with one baseline.
 
     Tasks without a margin in the gate get their detectable difference as one and decide nothing. Critical tasks of the
-    gate that were not compared leave the release undecided, unless it fails. Returns (the verdict on the candidate,
-    task -> verdict on each task of ``rows`` with a margin or a detectable difference). Raises ``BadInput`` for a margin
-    that is not above 0 or an unknown tier.
+    gate that were not compared leave the release undecided, unless it fails; it also fails by more tokens than the gate
+    allows (``_with_tokens``). Returns (the verdict on the candidate, task -> verdict on each task of ``rows`` with a
+    margin or a detectable difference). Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
     """
     compared = {row.task: row for row in rows}
     limits = _margins(compared, gate)
@@ -120,8 +120,8 @@ def _threshold(rows: Sequence[Comparison]) -> ThresholdRule | None:
 
 def _reason(suite_decision: decision.SuiteDecision) -> str:
     """Return the reason of the decision as text. An undecided decision for which two or more critical benchmarks (the
-    suite's mean counts as one) were not measured names all of them in one clause, then the others that are undecided;
-    any other reason is returned unchanged.
+    suite's mean counts as one) were not measured names all of them in one clause, then the other critical ones that are
+    undecided; any other reason is returned unchanged.
     """
     parts = (*suite_decision.parts, suite_decision.suite_mean)
     undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
@@ -179,7 +179,7 @@ def _suite_mean(
 
     ``compared``: task -> comparison; ``limits``: task -> declared margin. (None, None) when the gate does not ask for
     it or no benchmark is critical; (None, evidence without numbers) when a critical benchmark has no delta, or was
-    tested sequentially: then it has an early decision.
+    tested sequentially: then the evidence has an early decision.
     """
     rows = [compared.get(task) for task, limit in limits.items() if limit.tier == "critical"]
     if gate.suite_points is None or not rows:

@@ -148,8 +148,8 @@ def compare_all(
     allow_incomplete: float | None = None,
     alpha: float = 0.05,
 ) -> SuiteComparison:
-    """Compare every model with its baseline on every task that both hold, with suite means, effects of varied servers
-    and the choice among many candidates.
+    """Compare every model with its baseline on every task that both hold, with suite means and effects of varied
+    servers or, where there are none, the choice among three or more candidates of a baseline.
 
     ``baseline`` names one model for all. Without it each model's own declared baseline is used when it is in the table,
     and else, if ``fallback_to_first``, one that ``choose_pairs`` chooses. ``gate`` gives verdicts against its margins
@@ -216,11 +216,11 @@ def choose_pairs(
     """Choose a baseline for every model of the table; models without one, such as the baseline itself, are left out.
 
     ``requested`` names one baseline for all models; a model that ends in ``-nothink`` gets the baseline's ``-nothink``
-    model if there is one. None takes the baseline that a model's first cell declares, if it is in the table, and else,
-    with ``fallback_to_first`` and unless others declare the model as their baseline, the first model that others
-    declare as baseline (without any, the first of the table), when both think or both do not. A declared second run of
-    a model (A/A) is always paired with that model where the table has it. Raises ``BadInput`` for an unknown
-    ``requested``.
+    model if there is one. None takes the baseline that a model's first cell declares (with ``-nothink`` for a model
+    that ends so), if it is in the table. Else, with ``fallback_to_first``, a model that no other declares as its
+    baseline gets the first model that others declare as baseline (without any, the first of the table), when both think
+    or both do not. A declared second run of a model (A/A) is always paired with that model where the table has it.
+    Raises ``BadInput`` for an unknown ``requested``.
     """
     models = table.models
     if requested is not None:

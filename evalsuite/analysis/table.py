@@ -29,8 +29,8 @@ class RunTable:
 
     samples: pd.DataFrame
     """The columns of ``samples.parquet`` without texts, plus ``task`` (the folder's name), ``fault`` (``server``,
-    ``judge`` or ``simulator`` when the sample has no value, else empty) and one column ``group.<name>`` per group.
-    ``value`` is a fraction of 1, or NaN when nothing was measured."""
+    ``judge``, ``simulator`` or ``sandbox`` when the sample has no value, else empty) and one column ``group.<name>``
+    per group. ``value`` is a fraction of 1, or NaN when nothing was measured."""
     cells: tuple[TableCell, ...]
     """The cells, in the order of the runs that were named."""
 
@@ -109,7 +109,7 @@ class RunTable:
             task: Name of the task.
 
         Returns:
-            Names of the groups.
+            Names of the groups, in the order of their columns in ``samples``; empty without any.
         """
         names = [str(name) for name in self.samples.columns if str(name).startswith(_GROUP)]
         rows = self.samples.loc[self.samples["task"] == task, names]

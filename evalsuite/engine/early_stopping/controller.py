@@ -49,8 +49,8 @@ class EarlyStopping:
     """Cell -> (items, selection) as asked for."""
 
     def attach(self, cells: Mapping[CellName, Cell]) -> None:
-        """Read what the cells hold, write the rules into the candidates' manifests, and leave to cells that are decided
-        already only the items that count.
+        """Read what the cells hold, write the rules into the candidates' manifests, and cut the plan of a cell whose
+        comparisons are all decided already to the items that these rest on (``needed_items``).
 
         Comparisons whose candidate is not among ``cells`` are dropped. Cells that are not open change in memory only.
         """
@@ -131,8 +131,8 @@ class EarlyStopping:
                     self.restrict[name](items)
 
     def _record_plan(self, name: CellName, saved: Mapping[str, Any] | None) -> None:
-        """Write into a cell's manifest which items count by what is decided now (``needed_items``); where all count, a
-        stopped cell gets its whole plan again.
+        """Write into a cell's manifest which items count by what is decided now (``needed_items``). Where all count,
+        a stopped cell gets its whole plan again, and another cell stays as it is.
 
         ``saved``: what stopping has saved (see ``_saved``); None while the run goes on.
         """

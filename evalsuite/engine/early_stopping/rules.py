@@ -121,8 +121,8 @@ def _recorded_cell(folder: Path, name: CellName, brought: Mapping[str, Path], ba
     """Folder of the cell ``name`` of a baseline on record: in the run ``folder``, else in ``baseline_run``; None
     without one.
 
-    ``brought``: task -> cell of ``baseline_run``. Where that is an artefact, its cell of the task is taken whatever its
-    model's name.
+    ``brought``: task -> cell of ``baseline_run``. Of an artefact the cell of the task is taken whatever its model's
+    name.
     """
     runs = [folder, *([] if baseline_run is None else [Path(baseline_run)])]
     cells = [cell for run in runs if ((cell := run / name[0] / name[1]) / MANIFEST).exists()]

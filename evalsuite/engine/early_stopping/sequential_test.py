@@ -33,7 +33,7 @@ def rule_for(items: int, margin: float, alpha: float) -> Rule:
     pass.
 
     ``margin`` and ``alpha`` (error probability of failing; that of passing is 0.05) are fractions of 1. Raises
-    ``ValueError`` without items and for a margin that is not between 0 and 1.
+    ``ValueError`` without items and for a margin that is not above 0 and below 1.
     """
     return Rule(items, margin, alpha, may_pass=items >= MIN_ITEMS)
 
@@ -113,10 +113,11 @@ class SequentialTest:
         return self.call is None and 4 * self._unseen >= self.block
 
     def interim_look(self) -> Call | None:
-        """Count the blocks that are closed since the last look; returns the decision, None as long as there is none.
+        """Count the blocks that were closed since the last look (all their items and all before them are measured);
+        returns the decision, None as long as there is none.
 
-        It is ``undecided`` once all items are counted without a pass or a fail. Blocks that are not closed decide where
-        their unmeasured items cannot matter (``_look_ahead``). After a decision nothing is counted.
+        The decision is ``undecided`` once all items are counted without a pass or a fail. Blocks that are not closed
+        decide where their unmeasured items cannot matter (``_look_ahead``). After a decision nothing is counted.
         """
         if self.call is not None:
             return self.call
