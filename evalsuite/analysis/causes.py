@@ -82,8 +82,8 @@ def split_delta(base: pd.DataFrame, cand: pd.DataFrame, means: pd.DataFrame) -> 
     """Split the delta into parts by cause: a map from each of ``CAUSES`` and ``FAULTS`` to its part; the parts add up
     to the delta.
 
-    A part is what the outcome costs the baseline's weighted mean score less what it costs the candidate's, a fraction
-    of 1; above 0 where the candidate loses less by it. "wrong" also holds what no other outcome explains, such as
+    A part is what the outcome costs the baseline's weighted mean score minus what it costs the candidate's, a fraction
+    of 1: above 0 where the candidate loses less by it. "wrong" also holds what no other outcome explains, such as
     partial credit. ``base`` and ``cand`` are sample rows that all have a value (see ``fill_missing``). ``means`` are
     the items with their weights, as ``scores.item_means`` returns them.
     """
