@@ -69,7 +69,7 @@ class AALCR:
 
         Inputs are the question, the ``files`` of its documents (names without their text), their category and set, and
         their number of tokens. The group is the category, the cluster the set of documents. Raises ``BadInput`` or
-        ``StorageFailed`` when the data cannot be loaded, and ``ValueError`` for a number of tokens that is none.
+        ``StorageFailed`` when the data cannot be loaded, and ``ValueError`` for ``input_tokens`` that are no integer.
         """
         for row in rows("aa_lcr", pin("aa_lcr"), "test", self.source):
             inputs = {
@@ -86,7 +86,7 @@ class AALCR:
         """Build the request: one user message with the item's documents, read from the archive, then the question.
 
         The archive of the hub is downloaded when missing. ``repeat`` is not used. Raises ``BadInput`` when the archive
-        cannot be loaded or lacks a document, and ``StorageFailed`` when the disk fails.
+        cannot be loaded, is damaged or lacks a document, and ``StorageFailed`` when the disk fails.
         """
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]
@@ -117,9 +117,9 @@ class AALCR:
 
 @cache
 def _names(archive: Path) -> dict[str, str]:
-    """Return, for each file in the zip ``archive``, its path as the dataset writes it -> its name in the zip's list.
+    """Return path as the dataset writes it -> name in the list of the zip ``archive``, for each of its files.
 
-    They differ where UTF-8 names were read as code page 437. Cached per process. Raises what ``open_zip`` raises.
+    The two differ where UTF-8 names were read as code page 437. Cached per process. Raises what ``open_zip`` raises.
     """
     with open_zip(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/")]

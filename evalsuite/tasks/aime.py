@@ -162,8 +162,8 @@ class AIME:
         ``extract.boxed_number``; arithmetic in it is evaluated in a process, which can take seconds and raises
         ``SampleFailed`` when the process does not work. ``aa`` reads it by ``last_box``: without a box, and for a blank
         one or one of over 1,000 characters, the value is 0. For a box with ``/`` or ``frac``, or in which
-        ``numbers.number`` reads no number or writes it otherwise (``1{,}234``), it is None with outcome ``ungraded``: a
-        judge decides.
+        ``numbers.number`` reads no number or writes it otherwise (``1{,}234``), the value is None with outcome
+        ``ungraded``: a judge decides.
         """
         if self.variant == "aa":
             return _score_aa(reply, item.target)

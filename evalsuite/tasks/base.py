@@ -85,8 +85,8 @@ class Judge(Protocol):
             candidate: The answer to judge.
 
         Returns:
-            The verdict: whether the answer is right, and the confidence (a fraction of 1) that the judge read in it;
-                None where the rubric reads none in the judge's reply.
+            The verdict: ``right``, whether the answer is right, and ``confidence``, the confidence (a fraction of 1)
+                that the judge read in the answer, or None where the rubric reads none in the judge's reply.
 
         Raises:
             JudgeFailed: The judge cannot be asked or stated no verdict. This is never counted as a wrong answer.

@@ -51,7 +51,7 @@ def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
     """Return whether an adapter's items must not be shown.
 
     True when ``read``, the ids of the gated datasets that it loaded, is not empty, when its attribute ``gated`` is
-    true, or when a name in its attribute ``datasets`` contains that of a gated dataset; both attributes may be missing.
+    true, or when ``is_gated_dataset`` holds for a name in its attribute ``datasets``; both attributes may be missing.
     """
     own: tuple[str, ...] = getattr(adapter, "datasets", ())
     return bool(read) or bool(getattr(adapter, "gated", False)) or any(map(is_gated_dataset, own))
@@ -60,8 +60,9 @@ def adapter_is_gated(adapter: Adapter, read: list[str]) -> bool:
 def is_gated(manifest: Mapping[str, Any], task: str = "") -> bool:
     """Return whether the items of a cell (results of one task and model) must not be shown.
 
-    True when its ``manifest`` (with ``identity``) has a true ``gated``, or when ``task`` (name of the cell's folder) or
-    the manifest's task, adapter or one of its option values contains the name of a gated dataset.
+    True when its ``manifest`` has a true ``gated``, or when ``task`` (name of the cell's folder), or in the manifest's
+    ``identity`` the task, the adapter or one of the option values, contains the name of a gated benchmark or dataset
+    (``is_gated_dataset``).
     """
     identity = manifest["identity"]
     adapter = str(identity.get("adapter"))

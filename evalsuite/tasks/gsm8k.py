@@ -65,7 +65,7 @@ class GSM8K:
 
         The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` or ``StorageFailed`` when the data
         cannot be loaded, and ``BadInput`` when what stands behind a solution's last ``####`` (all of it without
-        ``####``) is no number such as ``-1,234.5``.
+        ``####``) is not digits with an optional minus, commas and decimals (``-1,234.5``).
         """
         for index, row in enumerate(rows("gsm8k", pin("gsm8k"), "test", self.source)):
             name, key = str(row.get("idx", index)), extract.gsm8k_key(row["answer"])

@@ -114,7 +114,7 @@ class JSONLTask:
         path, address or data URL; the target is the key as text, in ``letter`` a letter; groups and cluster are texts,
         too. The options name the fields. The id is the line number when no line has the field of the id. Raises
         ``BadInput`` for a line that is no JSON object, that lacks a field, or has a value in it that cannot be used
-        (such as a blank text, a list, or a key that is no number in ``number``), and for a file that cannot be read.
+        (such as a blank question, or a key that is no number in ``number``), and for a file that cannot be read.
         """
         rows = list(read_jsonl(Path(self.file)))
         named = any(self.id in row for _, row in rows)
@@ -156,7 +156,7 @@ class JSONLTask:
         return text
 
     def prompt(self, item: Item, repeat: int) -> Request:
-        """Build the request: one user message from ``prompt_template``.
+        """Build the request: one user message, ``prompt_template`` filled with the question and the lettered choices.
 
         Without a template it is the question, the lettered choices, and in the variants ``letter`` and ``number`` a
         line on the answer's form. With the option ``image`` the item's picture is read from disk and put before the
@@ -278,8 +278,10 @@ def _template_fault(text: str, fields: Sequence[str]) -> str:
 
 
 def _plain(value: Any, what: str) -> str:
-    """Return a text, or a finite number as text; raises ``BadInput`` on ``what`` for anything else, as replies write
-    ``true`` and lists in several ways."""
+    """Return a text, or a finite number as text.
+
+    Raises ``BadInput`` for anything else, such as a boolean or a list; ``what`` names the value in its message.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value in (inf, -inf) or value != value:
         raise BadInput(f"{what} is {json.dumps(value)[:40]}: write it as a text")
     return str(value)

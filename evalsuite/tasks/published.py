@@ -122,8 +122,9 @@ def _read(path: Path) -> Card:
 
 
 def _check(data: Mapping[str, Any]) -> None:
-    """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the types that its readers
-    need, scores from 0 to 1 and counts with 0 to ``n`` of at least 1 correct."""
+    """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the keys and types that its
+    readers need, scores from 0 to 1 of its columns, and counts with ``n`` at least 1 and ``correct`` from 0 to ``n``.
+    """
     _of(data.get("settings") or {}, dict, "settings")
     keys = [_of(_of(column, dict, "a column")["key"], str, "key of a column") for column in _list(data, "columns")]
     for column in data["columns"]:

@@ -32,9 +32,9 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
 def nested_order(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
     """Return all items, reordered so that every beginning of the result is a sample stratified by their first group.
 
-    The stratum is the value of an item's alphabetically first group name; items without groups form one of their own.
-    In it each item gets a random but reproducible rank (hash of ``seed`` and id); items are sorted by their rank
-    relative to the size of the stratum.
+    The stratum of an item is its value of the group whose name is alphabetically first; items without groups form one
+    of their own. In it each item gets a random but reproducible rank (hash of ``seed`` and id); items are sorted by
+    their rank relative to the size of the stratum.
     """
     strata: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for index, item in enumerate(items):

@@ -59,7 +59,7 @@ class IFBench:
     def check_installed(self) -> None:
         """Raise ``BadInput`` when NLTK's data, or with ``verifiers=official`` the package ``ifbench``, is missing.
 
-        That package is imported, and then downloads NLTK data that it misses.
+        With ``verifiers=official`` the package is imported, and downloads NLTK data that it misses.
         """
         models.check(self.nltk_data, self._fetched)
         if self.verifiers == "official":

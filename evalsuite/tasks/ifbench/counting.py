@@ -123,7 +123,8 @@ def keywords_multiple(text: str, args: Args, language: Language) -> bool:
     """Return whether ``args["keyword1"]`` to ``args["keyword5"]`` occur exactly 1, 2, 3, 5 and
     7 times in the answer ``text``.
 
-    Case does not count, occurrences inside longer words do, and overlapping ones count once. ``language`` is not used.
+    Case does not count, occurrences inside longer words do; of two that overlap only one counts. ``language`` is not
+    used.
     """
     lowered = text.lower()
     keywords = (args[f"keyword{number}"].strip().lower() for number in range(1, 6))
@@ -146,8 +147,8 @@ def _endings(text: str, language: Language) -> Counter[str]:
 
 
 def sentence_type(text: str, args: Args, language: Language) -> bool:
-    """Return whether exactly twice as many sentences of the answer ``text`` end in a full stop as in
-    a question mark (0 and 0 too).
+    """Return whether exactly twice as many sentences of the answer ``text`` have ``.`` as their last character as
+    have ``?`` (0 and 0 too).
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
@@ -156,7 +157,8 @@ def sentence_type(text: str, args: Args, language: Language) -> bool:
 
 
 def sentence_balance(text: str, args: Args, language: Language) -> bool:
-    """Return whether equally many sentences of the answer ``text`` end in ``.``, in ``?`` and in ``!`` (0 of each too).
+    """Return whether ``.``, ``?`` and ``!`` are each the last character of equally many sentences of the answer
+    ``text`` (0 of each too).
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """

@@ -154,9 +154,9 @@ def csv_special_character(text: str, args: Args, language: Language) -> bool:
     with a quoted special character.
 
     It must have that header (fields may be quoted), 14 rows below it, and in one of these a field that begins with a
-    double quote and has, before its last one, a character that is no letter, digit, underscore or white space; rows up
-    to the first such field must have five columns. A blank line counts as a row. ``args`` and ``language`` are not
-    used.
+    double quote and has, in its first line before the last double quote, a character that is no letter, digit,
+    underscore or white space; rows up to the first such field must have five columns. A blank line counts as a row.
+    ``args`` and ``language`` are not used.
     """
     rows = _table(text.replace('"', '"""'))
     if not _BRANDS.fullmatch(text.split("\n")[0].strip()) or len(rows) != 15:
@@ -180,8 +180,8 @@ def _is_quoted_special(field: str) -> bool:
 
 
 def csv_quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` is a table of StudentID, Subject, Grade, Semester, Score with
-    three rows, separated by tabs.
+    """Return whether the answer ``text`` is a table separated by tabs, with the header StudentID, Subject,
+    Grade, Semester, Score and three rows below it.
 
     All fields, those of the header too, must be in double quotes; each row has five. A blank line counts as a row.
     ``args`` and ``language`` are not used.
@@ -199,8 +199,8 @@ def _is_quoted(field: str) -> bool:
 def date_format_list(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is a list of dates YYYY-MM-DD of the years 1769 to 1821, separated by commas.
 
-    Months are at most 12 and days at most the last of their month (29 in February); 00 is accepted as day and as month,
-    then with any day. ``args`` and ``language`` are not used.
+    White space around a date does not count. Days are at most the last of their month (29 in February); the day 00 is
+    accepted, and the month 00 with any day. ``args`` and ``language`` are not used.
     """
     for given in text.split(","):
         date = _DATE.fullmatch(given.strip())

@@ -37,9 +37,9 @@ def each_sentence(language: Language, text: str) -> Iterator[str]:
 
 
 def _slices(language: Language, text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop), positions in ``text`` of its sentences before closing quotes and brackets are moved.
+    """Yield (start, stop), the positions in ``text`` of each sentence as NLTK cuts it at first.
 
-    The last may be empty.
+    Closing quotes and brackets behind its end still begin the next sentence. The last sentence may be empty.
     """
     begin = 0
     for match, word in _candidates(language, text):
@@ -213,7 +213,8 @@ def is_verb(language: Language, text: str) -> bool:
 def _first_words(language: Language, text: str) -> Iterator[str]:
     """Yield the words of a text for a caller that reads only the first few.
 
-    Of a run of over 200 characters only the first 200 may be split, so later words may differ from ``words``.
+    Of a piece (between two places of ``_seams``) of over 200 characters only the first 200 may be split, so later
+    words may differ from ``words``.
     """
     for sentence in each_sentence(language, text):
         for piece in _seams().split(sentence):

@@ -66,8 +66,9 @@ def options(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
     else by "or" (also inside a word), else by commas.
 
-    The comparison is exact where the first letters in the options are a, b, c, as in ``a), b), c)``; otherwise case and
-    surrounding spaces and ASCII punctuation do not count. ``language`` is not used.
+    The comparison is exact where ``args["options"]`` begins with the letters a, b, c in any case, with only punctuation
+    and white space between them, as in ``a), b), c)``; otherwise case and surrounding spaces and ASCII punctuation do
+    not count. ``language`` is not used.
     """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","
@@ -113,8 +114,8 @@ def _is_emoji(char: str) -> bool:
 def line_indent(text: str, args: Args, language: Language) -> bool:
     """Return whether each line of the answer ``text`` is indented by more spaces than the line before.
 
-    Blank lines do not count, but of several that follow each other some stay (``_without_some_blank``). ``args`` and
-    ``language`` are not used.
+    Blank lines do not count; but where two or more follow each other anywhere in the answer, some of its blank lines do
+    (``_without_some_blank``). ``args`` and ``language`` are not used.
     """
     lines = _without_some_blank(text.split("\n"))
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
@@ -147,8 +148,8 @@ def _without_some_blank(lines: Sequence[str]) -> list[str]:
 def quote_unquote(text: str, args: Args, language: Language) -> bool:
     """Return whether no two double quotes (``"``) of the answer ``text`` are adjacent and none is its last character.
 
-    White space anywhere, digits and other ASCII punctuation at the end, and a double quote directly between two single
-    ones do not count. ``args`` and ``language`` are not used.
+    Taken out before are each ``'"'`` (a double quote between two single ones, with these) and then all white space;
+    digits and other ASCII punctuation at the end do not count. ``args`` and ``language`` are not used.
     """
     bare = "".join(text.replace("'\"'", "").split())
     if '""' in bare:
@@ -157,7 +158,7 @@ def quote_unquote(text: str, args: Args, language: Language) -> bool:
 
 
 def marked_list(text: str, args: Args, language: Language) -> bool:
-    """Return whether the marker ``args["sep"]`` occurs at least twice in the answer ``text``.
+    """Return whether the marker ``args["sep"]`` occurs at least twice, without overlap, in the answer ``text``.
 
     ``language`` is not used.
     """

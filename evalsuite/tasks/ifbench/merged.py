@@ -26,7 +26,8 @@ _ADDED_SINCE = ("'. Write a paragraph using", "' Write a paragraph using")
 def with_merged_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the rows of the dataset with those of the keys 268 to 274 merged into one, as in the file of 294 prompts.
 
-    Rows without any of these keys are returned unchanged. Raises ``BadInput`` when only some of them are present.
+    That row has the key and the place of 268, the raw text of all seven as prompt, and the instruction of 274. When
+    none of the keys is present, all rows are returned. Raises ``BadInput`` when only some of them are present.
     """
     seven = {str(row["key"]): row for row in rows if str(row["key"]) in MERGED}
     if not seven:

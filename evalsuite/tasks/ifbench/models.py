@@ -58,7 +58,7 @@ def load(folder: str | None, fetched: str | None = None) -> Language:
     """Load the language models from ``folder``; None searches ``NLTK_DATA``, ``fetched`` and then NLTK's own folders.
 
     ``fetched`` is where ``fetch`` wrote NLTK's data (None: nowhere). Cached per process and arguments. Raises
-    ``BadInput`` when a resource is missing or cannot be parsed.
+    ``BadInput`` when a resource is missing, or cannot be read or parsed.
     """
     import regex  # NLTK's own engine, without its wall-clock limit
     from nltk.tag.perceptron import PerceptronTagger
@@ -110,7 +110,8 @@ def _resource_path(name: str, folder: str | None, fetched: str | None) -> Path |
     """Return the path of a resource (``tokenizers/punkt_tab``; a folder or a zip) in the first
     folder that has all its files.
 
-    Folders as in ``_roots``. Raises ``BadInput`` when none has it, and at a zip that is damaged or unpacks to too much.
+    Folders as in ``_roots``. A file ``.zip`` that is no zip is passed over. Raises ``BadInput`` when none has it, and
+    at a zip whose list of entries is damaged or that unpacks to too much.
     """
     roots = _roots(folder, fetched)
     for root in roots:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 def load(nltk_data: str | None) -> "Follows":
     """Return the official verifiers as a function (instruction id, its arguments, answer) -> whether it is followed.
 
-    ``nltk_data`` is the folder with NLTK's data, put first in NLTK's search path of this process (None: not added). An
-    answer on which a verifier fails (CSV, index and value errors) does not follow. Importing the package ``ifbench``
-    downloads NLTK data that it misses; raises ``BadInput`` when it cannot be imported.
+    ``nltk_data`` is the folder with NLTK's data, put first in NLTK's search path of this process unless it is there
+    already (None: not added). An answer on which a verifier fails (CSV, index and value errors) does not follow.
+    Importing the package ``ifbench`` downloads NLTK data that it misses; raises ``BadInput`` when it cannot be
+    imported.
     """
     try:
         path = import_module("nltk.data").path

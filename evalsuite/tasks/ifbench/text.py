@@ -15,7 +15,7 @@ def without_punctuation(text: str) -> str:
 
 
 def plain_ascii(text: str) -> str:
-    """Return the text in ASCII: accents are removed from letters, variants of ASCII characters become these (NFKD: the
-    ligature of f and i becomes ``fi``), other characters outside of ASCII are dropped.
+    """Return the text in ASCII: characters are decomposed (NFKD: an accented letter into letter and accent, the
+    ligature of f and i into ``fi``), then everything outside of ASCII is dropped.
     """
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")

@@ -55,7 +55,8 @@ def consonants(text: str, args: Args, language: Language) -> bool:
 
 
 def palindrome(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` has at least ten palindromes of five characters or more, repetitions included.
+    """Return whether the answer ``text`` has at least ten words of five characters or more that are palindromes,
+    repetitions included.
 
     Case and ASCII punctuation do not count. ``args`` and ``language`` are not used.
     """
