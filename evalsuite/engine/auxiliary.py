@@ -13,7 +13,7 @@ from evalsuite.engine.conversation import Send
 from evalsuite.engine.identity.preflight import close_all
 from evalsuite.engine.retry import ask_again
 from evalsuite.engine.stopping import Stop
-from evalsuite.errors import EndpointUnusable, EvalsuiteError, SampleFailed
+from evalsuite.errors import EndpointUnusable, SampleFailed
 from evalsuite.records import Reply, Request
 from evalsuite.tasks.grading import judge_prompt
 
@@ -38,10 +38,11 @@ class AuxiliaryClient:
 
     def sender(self, role: str, stop: Stop) -> Send:
         """An async function that sends a request as it is to this model, with retries, and returns (reply, number of
-        requests sent); it waits while ``limit`` requests are in flight.
+        requests sent). It waits first while ``limit`` requests to this model are being made (pauses before a retry
+        included).
 
-        Its faults are ``SampleFailed`` whose text begins with ``role``. Once ``stop`` is requested, a request that
-        failed is not sent again.
+        It raises ``SampleFailed`` for every fault of the model, with a text that begins with ``role``. Once ``stop`` is
+        requested, a request that failed is not sent again.
         """
 
         async def send(request: Request) -> tuple[Reply, int]:
@@ -80,13 +81,13 @@ class Auxiliaries:
 async def connect_auxiliaries(
     judge: AuxiliaryModel | None, simulator: AuxiliaryModel | None, needed: Iterable[str], engine: Engine
 ) -> Auxiliaries:
-    """Connect to those of the two whose role (``judge``, ``simulator``) is ``needed``; None: it is not configured. The
-    caller closes the result.
+    """Connect to the judge and the simulator (each None where it is not configured) as far as their roles (``judge``,
+    ``simulator``) are in ``needed``. The caller closes the result.
 
-    A role that cannot be filled (it is not configured, or ``EndpointUnusable``) is listed in ``missing`` of the result,
-    with the reason. A judge that goes down is waited for a minute at most; the answers that arrive then are stored
-    ungraded. Without its simulator a task cannot go on, so a simulator is waited for as long as the model under test.
-    Raises ``BadInput`` as ``connect_auxiliary``.
+    A needed role that cannot be filled (nothing is configured, or ``EndpointUnusable``) is listed in ``missing`` of the
+    result, with the reason. During the run a judge that is down is waited for a minute at most; the answers that arrive
+    then are stored ungraded. Without its simulator a task cannot go on, so a simulator is waited for as long as the
+    model under test. Raises ``BadInput`` as ``connect_auxiliary``; nothing is left open then.
     """
     patience = {"judge": min(engine.outage_seconds, JUDGE_OUTAGE_SECONDS), "simulator": engine.outage_seconds}
     clients: dict[str, AuxiliaryClient] = {}
@@ -103,6 +104,10 @@ async def connect_auxiliaries(
             clients[role] = await connect_auxiliary(model, patient)
         except EndpointUnusable as error:
             missing[role] = str(error)
+        except BaseException:
+            for client in clients.values():
+                await client.pool.close()
+            raise
     return Auxiliaries(clients.get("judge"), clients.get("simulator"), missing)
 
 
@@ -113,7 +118,7 @@ async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryC
     clients = connect_all(model, engine)
     try:
         identified = [with_name(client, await identify(client)) for client in clients]
-    except EvalsuiteError:
+    except BaseException:
         await close_all(clients)
         raise
     limit = asyncio.Semaphore(model.concurrency)

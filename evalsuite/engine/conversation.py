@@ -119,11 +119,11 @@ class Conversation:
 
 
 def _cut(reply: Reply, stops: tuple[str, ...]) -> Reply:
-    """The reply up to the first of the strings ``stops`` in its text, without it; its finish reason ``length`` is then
-    ``stop``. Without any of them it is unchanged.
+    """The reply up to the first of the strings ``stops`` in its text, without it; a finish reason ``length`` is then
+    ``stop``. Without any of them (empty ones do not count) it is unchanged.
 
-    The thinking is not searched. Space at the beginning of an answer that follows thinking is no stop: many models
-    begin their answer with an empty line.
+    The thinking is not searched. If there is thinking, white space at the beginning of the text is not searched either:
+    many models begin their answer with an empty line.
     """
     start = len(reply.text) - len(reply.text.lstrip()) if reply.reasoning else 0
     places = [place for stop in stops if stop and (place := reply.text.find(stop, start)) >= 0]

@@ -26,18 +26,17 @@ class JudgeClient:
     """None: nothing is sent, only verdicts on record count."""
 
     async def __call__(self, question: str, official: str, candidate: str) -> bool:
-        """Whether ``candidate`` is right by the rubric of AA-LCR; ``official`` is the reference answer. Raises
-        ``JudgeFailed`` as ``verdict``.
-        """
+        """Whether ``candidate`` is right by the rubric of AA-LCR; ``official`` is the reference answer. Raises as
+        ``verdict``."""
         return (await self.verdict(judge_prompt.AA_LCR, question, official, candidate)).right
 
     async def verdict(self, rubric: Rubric, question: str, official: str, candidate: str) -> JudgeVerdict:
-        """The verdict on the answer ``candidate`` by ``rubric``: from disk, else of the judge, recorded before it is
-        returned.
+        """The verdict on the answer ``candidate`` by ``rubric``: the one on record of this judge on the same question
+        and answers, else what the judge states now, which is recorded before it is returned.
 
         ``official`` is the reference answer. The judge is asked again while it states no verdict, ``judge_prompt.ASKS``
-        (3) times in all. Raises ``JudgeFailed`` if it then has stated none, cannot be asked, or none is on record and
-        nothing may be sent (``send`` None); ``StorageFailed`` if the verdict cannot be recorded.
+        (3) times in all. Raises ``JudgeFailed`` if it then has stated none, if it cannot be asked, or if none is on
+        record and nothing may be sent (``send`` None); ``StorageFailed`` if the verdict cannot be recorded.
         """
         sha = judge_prompt.answer_sha(rubric, question, official, candidate)
         verdict = self.cell.verdicts(self.key).get((sha, self.judge))

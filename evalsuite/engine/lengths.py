@@ -64,9 +64,10 @@ def expected_lengths(
 ) -> ExpectedLengths:
     """What a folder of runs holds on the lengths (tokens) of the answers that a cell will get; only reads.
 
-    For each item the mean over the cell's own finished attempts, else the mean of its means in ``baseline`` and the
-    newest sealed cells of any model with the same questions and the same or an unknown thinking switch, ``OTHER_CELLS``
-    at most, the declared baseline first. Damaged cells are left out.
+    For each item the mean over the cell's own finished attempts; where it has none, the mean of the item's means in
+    other cells. These are ``baseline``, then the sealed cells of any model with the same questions and the same or an
+    unknown thinking switch, those of the declared baseline first, then the newest: the first ``OTHER_CELLS`` (3) of
+    them that hold lengths. Damaged cells are left out.
 
     Args:
         results: Folder of runs.
@@ -76,7 +77,8 @@ def expected_lengths(
         baseline: The cell of a baseline that the command names; None: it names none.
     """
     others = [] if baseline is None else [baseline]
-    others += _same_questions(results, folder, manifest)
+    named = {path.resolve() for path in others}
+    others += [path for path in _same_questions(results, folder, manifest) if path.resolve() not in named]
     tables = [rows for path in others if (rows := _rows(path))][:OTHER_CELLS]
     replies = tuple(tokens for rows in tables for _, tokens, _ in rows)
     means = [mean_lengths((item, tokens) for item, tokens, _ in rows) for rows in tables]
@@ -106,7 +108,7 @@ def mean_lengths(lengths: Iterable[tuple[str, float]]) -> dict[str, float]:
 @cache
 def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
     """Mean generated tokens of one attempt, with thinking or without, as the card of the task ``adapter`` states it;
-    None where it does not, or there is no readable card. Looked up once in a process."""
+    None where it does not, or there is no readable card. The card is read once in a process for equal arguments."""
     try:
         stated = card(adapter).get("typical_tokens") or {}
     except BadInput:  # a task of the user's own
@@ -118,8 +120,7 @@ def typical_tokens(adapter: str, *, thinking: bool) -> float | None:
 def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
     """Folders of other cells of this task below ``results`` that have a table, of any model, with the same questions
     and no other thinking switch: the declared baseline's first, then by the tables' file times, newest first. Those
-    with a damaged manifest are left out.
-    """
+    without a manifest, or with a damaged one, are left out."""
     identity = manifest["identity"]
     cells: list[tuple[bool, float, Path]] = []
     for path in results.glob(f"*/*/{folder.name}/{SAMPLES}"):
@@ -138,7 +139,7 @@ def _same_questions(results: Path, folder: Path, manifest: Mapping[str, Any]) ->
 
 def _paces(results: Path, folder: Path, mine: Sequence[tuple[str, float, float | None]]) -> list[tuple[float, float]]:
     """(tokens, seconds) of this cell's replies (``mine``: rows of ``_rows``), else of the ``EARLIER_CELLS`` newest
-    other sealed cells of its model (by the folder's name), of any task; without replies of unknown duration.
+    other sealed cells of its model (by the folder's name), of any task; without replies whose duration is unknown or 0.
     """
     paces = [(tokens, seconds) for _, tokens, seconds in mine if seconds]
     if paces:
@@ -180,8 +181,9 @@ class LengthEstimator:
     """Tokens of the same attempts."""
 
     def add(self, attempt: Attempt, tokens: float) -> None:
-        """Count an attempt that ended with a verdict after ``tokens``, beside what was expected of it before the run,
-        if anything was."""
+        """Count an attempt that ended with a score after ``tokens``, beside what was expected of it before the run;
+        where nothing was, or another repeat of the item has corrected it (``attempt.learned``), only its tokens count.
+        """
         self.attempts += 1
         self.tokens += tokens
         if attempt.expected is not None and not attempt.learned:
@@ -200,9 +202,8 @@ class LengthEstimator:
 
     @property
     def factor(self) -> float:
-        """Actual tokens per expected token of the finished attempts of which something was expected before the run; 1
-        without any.
-        """
+        """Actual tokens per expected token, over the finished attempts that were counted with an expectation of before
+        the run (see ``add``); 1 without any."""
         return self.became / self.guessed if self.guessed else 1.0
 
     @property
@@ -232,7 +233,7 @@ class ObservedLengths:
         self.characters += characters
 
     def add_attempt(self, attempt: Attempt, tokens: int) -> None:
-        """Count an attempt that ended with a verdict after ``tokens`` in the estimator of its cell."""
+        """Count an attempt that ended with a score after ``tokens`` in the estimator of its cell."""
         self.cells.setdefault(attempt.cell, LengthEstimator()).add(attempt, tokens)
 
     def tokens_of(self, characters: int) -> float:

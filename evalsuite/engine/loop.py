@@ -49,7 +49,7 @@ class LoopResult:
     @property
     def needed(self) -> float | None:
         """Seconds that the shortest unsent attempt of known length is expected to need at most; None where none is
-        known."""
+        known, or no window ends the run."""
         known = [progress.needed for progress in self.progress.values() if progress.needed is not None]
         return min(known, default=None)
 
@@ -137,7 +137,7 @@ def _worker(workload: Workload, engine: Engine, limits: RunLimits) -> EndpointWo
 
 
 def _connect(worker: EndpointWorker, early_stopping: "EarlyStopping") -> None:
-    """Pass the values of the worker's attempts to ``early_stopping``, and let it end cells of the worker by
+    """From now on pass the values of the worker's attempts to ``early_stopping``, and let it end cells of the worker by
     ``restrict``."""
     for number, work in enumerate(worker.workload.cells):
         name = (work.cell.label, work.cell.folder.name)

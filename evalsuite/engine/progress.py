@@ -118,8 +118,8 @@ def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) ->
 
 
 def _warning(progress: Progress) -> str:
-    """What is wrong with the endpoint's answers so far, for its line: from 10 % degenerate ones on; empty with fewer,
-    or before 20 answers."""
+    """What is wrong with the endpoint's answers so far, for its line: the number of degenerate ones. Empty before 20
+    attempts have ended (``done``), and while fewer than 10 % of them are degenerate."""
     few = progress.done < _ENOUGH or progress.degenerate < _SICK * progress.done
     return "" if few else f"{progress.degenerate:,} of {progress.done:,} answers are degenerate"
 

@@ -80,10 +80,10 @@ class Session:
 
     def prepare(self) -> None:
         """With ``engine.stop=sequential`` plan the comparisons that may stop early (``early_stopping``), and print
-        notes on them; nothing is sent or written.
+        notes on them; raises ``BadInput`` where that is not possible. Nothing is sent or written.
 
-        Raises ``BadInput`` where that is not possible, and without it for a cell that was begun with it and is not
-        redone, or whose manifest is damaged.
+        Without that setting only check the cells that are there and not redone: raises ``BadInput`` for one that was
+        begun with ``engine.stop=sequential``, or whose manifest is damaged.
         """
         if self.engine.stop == SEQUENTIAL:
             from evalsuite.engine.early_stopping.rules import planned_comparisons  # numpy and scipy: only here
@@ -106,10 +106,11 @@ class Session:
     async def run(self, draw: Draw) -> SessionResult:
         """Open cells and endpoints, ask everything, close the cells and write their tables.
 
-        ``draw`` is called with the progress of all endpoints. Returns the cells that were opened (sealed, except for
-        new ones without a reply or score, whose manifest is removed), how the endpoints ended, with the faults of
-        refused and lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole run
-        (disk, a cell in use or of other settings).
+        ``draw`` is called with the progress of all endpoints. While questions are asked, Ctrl-C and SIGTERM stop the
+        run as ``stop_on_signals`` says. Returns the cells that were opened (sealed, except for new ones without a reply
+        or score, whose manifest is removed; none if every model was refused), how the endpoints ended, with the faults
+        of refused and lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole
+        run (disk, a cell in use or of other settings).
         """
         with ExitStack() as stack:
             writer = stack.enter_context(JournalWriter())
@@ -193,8 +194,8 @@ class Session:
             self.early_stopping.attach(self.cells)
 
     def _check_judge(self, folder: Path) -> None:
-        """Raise ``BadInput`` if the manifest in ``folder`` names another judge than the run's, if it has one: verdicts
-        of two judges must not be mixed."""
+        """Raise ``BadInput`` if the run has a connected judge and the manifest in ``folder`` names another one:
+        verdicts of two judges must not be mixed. A missing manifest passes, and one that names no judge."""
         if self.auxiliaries.judge is None or not (folder / MANIFEST).exists():
             return
         before, now = read_manifest(folder).get("judge"), self.auxiliaries.judge.identity
@@ -267,8 +268,8 @@ class Session:
             opened.pool.on_reconnect = monitor.check
 
     def _workloads(self) -> list[Workload]:
-        """One workload per endpoint (base URLs, in the order in which they are configured), with the cells of all
-        accepted models there, which share its slots: as many as the model with the fewest has."""
+        """One workload per endpoint, with the cells of all accepted models there, which share its slots: as many as the
+        model with the fewest has. Models are at one endpoint if they have the same base URLs in the same order."""
         endpoints: dict[tuple[str, ...], list[str]] = {}
         for name in self.pools:
             endpoints.setdefault(base_urls(self.models[name]), []).append(name)

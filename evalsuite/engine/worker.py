@@ -200,7 +200,7 @@ class EndpointWorker:
 
     def _check_may_send(self, running: RunningAttempt) -> None:
         """Raise ``Stopped`` if no new request may be sent: a stop is requested, or the attempt has asked the model
-        under test before and its next request is not expected to end within the window."""
+        under test before in this run and its next request is not expected to end within the window."""
         unfit = running.sent and self.fit is not None and not self.fit.fits(running.attempt)
         if self.limits.stop.requested or unfit:
             raise Stopped("no new request starts: the same command goes on from here")

@@ -67,10 +67,14 @@ def open_artefact(path: Path, max_gb: float = MAX_GB) -> Iterator[Artefact]:
     a temporary folder that is deleted after the ``with`` block.
 
     ``max_gb``: most GB (10^9 bytes) of unpacked files. Raises ``BadInput`` when the file is missing, no artefact, torn,
-    edited, larger than that (or than a set multiple of its own size), or holds a manifest, table or journal that this
-    version cannot read; ``StorageFailed`` when it cannot be read or unpacked.
+    edited, larger than that (or than a set multiple of its own size), or holds a manifest or table that this version
+    cannot read (of journals only the hash is checked); ``StorageFailed`` when it cannot be read or unpacked.
     """
-    with tempfile.TemporaryDirectory(prefix="evalsuite-baseline-") as home:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="evalsuite-baseline-")
+    except OSError as error:
+        raise StorageFailed(f"cannot unpack {path} into a temporary folder: {error.strerror or error}") from None
+    with folder as home:
         yield unpack(path, Path(home), max_gb)
 
 

@@ -142,7 +142,7 @@ def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
         for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(entry, dict) and isinstance(entry.get("candidate"), str):
                 entries.setdefault(entry["candidate"], entry)

@@ -205,15 +205,15 @@ class Cell:
         self._index[key] = StoredAttempt(spoiled=True, cuts=self._index[key].cuts if key in self._index else [])
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Replace the keys of the manifest that are in ``changes`` (facts, never the identity); written to disk if the
-        cell is open (raises ``StorageFailed``), else in memory only."""
+        """Set the keys of the manifest that are in ``changes`` (facts, never the identity) to the values there; written
+        to disk if the cell is open (raises ``StorageFailed``), else in memory only."""
         self.manifest |= changes
         if self._lock is not None:
             write_json(self.folder / MANIFEST, self.manifest)
 
     def open(self) -> None:
-        """Lock the cell for writing, create its folder and, unless it is on disk already, write its manifest: called
-        once its server is accepted.
+        """Create the cell's folder, lock it for writing and write its manifest, unless an equal one is on disk. A
+        run calls it once the model's server is accepted.
 
         With a reason to redo, the cell that is there is archived first.
 
@@ -275,8 +275,9 @@ class Cell:
             asyncio.get_running_loop().run_in_executor(None, lock.show_alive, self._lock)  # the disk may hang
 
     async def flush(self) -> None:
-        """Return when everything recorded so far is durable (synced to disk), at once if nothing was recorded since the
-        cell was opened, or it is closed. Raises ``StorageFailed``."""
+        """Return when everything recorded so far is durable (synced to disk), for which a line ``flush`` is added to
+        the journal; at once, without it, if nothing was recorded since the cell was opened, or it is closed. Raises
+        ``StorageFailed``."""
         if self._file is not None:
             await self._writer.write(self._file, {"event": "flush"}, sync=True)
 
@@ -408,8 +409,8 @@ def _extended(
     """The manifest of a continued cell: ``known`` (on disk) updated by ``manifest`` (asked for now), its extents
     extended.
 
-    The ``server`` entries on disk stay, and ``stopped`` becomes None where it asks for new items. ``index`` holds the
-    attempts on record. Raises ``BadInput`` naming the keys for another identity.
+    The ``server`` entries on disk stay, and ``stopped`` becomes None where ``manifest`` asks for items that ``known``
+    does not have. ``index`` holds the attempts on record. Raises ``BadInput`` naming the keys for another identity.
     """
     lines = differences(known["identity"], manifest["identity"])
     if lines:

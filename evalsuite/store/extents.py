@@ -84,8 +84,9 @@ def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any
     where it has fewer); for None or a stopped cell ``manifest`` itself.
 
     An extent of just this size that a command asked for without ``groups`` and ``ids`` (the latest declared one, else
-    the latest) is taken before the first items of a larger one, the latest that keeps an order. ``part_declared`` in
-    the result states whether the part was declared. Raises ``BadInput`` where there is neither.
+    the latest) is taken; where there is none, the first items of a larger one, the latest that keeps an order.
+    ``part_declared`` in the result states whether the part was declared, which the first items of a larger one are not.
+    Raises ``BadInput`` where there is neither.
     """
     if limit is None or manifest.get("stopped"):  # the plan of a stopped cell is what its comparison needed
         return manifest

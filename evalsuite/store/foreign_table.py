@@ -86,8 +86,8 @@ def _check_values(file: "pq.ParquetFile", manifest: Mapping[str, Any]) -> None:
     items, repeats = asked_at_all(manifest)
     seen: set[tuple[str, int]] = set()
     for row in _rows(file):
-        key = (row["item_id"], row["repeat"])
-        if key in seen or row["item_id"] not in items or not 0 <= (row["repeat"] or 0) < repeats:
+        key = (row["item_id"], row["repeat"] or 0)
+        if key in seen or key[0] not in items or not 0 <= key[1] < repeats:
             raise ValueError(f"its table holds item {str(key[0])[:100]!r}, repeat {key[1]}, which is not planned once")
         seen.add(key)
         if row["outcome"] not in OUTCOMES or not all(

@@ -56,7 +56,7 @@ def _dead(path: Path, now: float) -> tuple[bool, str]:
         started = _started(int(holder["pid"])) if same_kernel else ""
     except FileNotFoundError:
         return True, ""
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+    except (ValueError, AttributeError, KeyError, TypeError, OverflowError, RecursionError):
         return age > STALE_SECONDS, "an unreadable lock file"
     process = f"process {holder.get('pid')} on {holder.get('host')}"
     if same_kernel and holder.get("pid_namespace", _pid_namespace()) == _pid_namespace():
@@ -107,8 +107,9 @@ def _remove_leftovers(folder: Path, now: float) -> None:
 
 
 def holder_of(folder: Path) -> str:
-    """The process that holds a cell's lock, in words for messages (``an unreadable lock file`` where a new one does not
-    state it); empty if there is no lock or its holder is dead. Raises ``OSError`` if it cannot be read."""
+    """The process that holds a cell's lock, in words for messages (``an unreadable lock file`` if the file does not
+    state it and was touched within the last 120 s); empty if there is no lock or its holder is dead. Raises ``OSError``
+    if it cannot be read."""
     dead, process = _dead(folder / LOCK, time.time())
     return "" if dead else process
 

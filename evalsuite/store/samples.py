@@ -111,8 +111,9 @@ def seal(folder: Path) -> None:
     """Write ``samples.parquet`` of the cell in ``folder`` from its journals, atomically; writes nothing for an imported
     cell.
 
-    Raises ``StorageFailed`` if it cannot be written, ``BadInput`` for a missing or damaged manifest, a journal of
-    another cell, or a reply of a form that no version writes, ``OSError`` for a journal that cannot be read.
+    Raises ``StorageFailed`` if it cannot be written or the manifest not be read, ``BadInput`` for a missing or damaged
+    manifest, a journal of another cell, or a reply of a form that no version writes, ``OSError`` for a journal that
+    cannot be read.
     """
     manifest = read_manifest(folder)
     if manifest["imported"] is None:
@@ -126,10 +127,10 @@ def read_samples(folder: Path, columns: Sequence[str] | None = None) -> "pa.Tabl
     """The rows of a cell as an Arrow table: from ``samples.parquet`` when that is up to date and whole, else from the
     journals.
 
-    One row for each attempt with a score, by repeat, then in the order of items that the manifest had when the table
-    was written (of an imported cell in the order of its file). ``columns`` names a part of ``COLUMNS`` (None or empty:
-    all); leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or none, ``StorageFailed`` or
-    ``OSError`` for one that cannot be read.
+    One row for each attempt with a score, by repeat, then in the order of the manifest's items (the one of the time
+    when the table was written); of an imported cell in the order of its file. ``columns`` names a part of ``COLUMNS``
+    (None or empty: all); leaving out the texts makes it quick. Raises ``BadInput`` for a damaged cell or none,
+    ``StorageFailed`` or ``OSError`` for one that cannot be read.
     """
     import pyarrow as pa
 

@@ -1,15 +1,19 @@
 """Tasks that talk with a simulated user: journaled by turn, skipped without one, never blamed for its faults."""
 
+import asyncio
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from evalsuite.cli.run import run
-from evalsuite.config.settings import AuxiliaryModel, Run, Sampling, Server
-from evalsuite.errors import Exit, SimulatorFailed
+from evalsuite.config.settings import AuxiliaryModel, Engine, Run, Sampling, Server
+from evalsuite.endpoint.pool import Pool
+from evalsuite.engine import auxiliary
+from evalsuite.engine.auxiliary import AuxiliaryClient
+from evalsuite.errors import BadInput, Exit, SimulatorFailed
 from evalsuite.records import Item, Request, Score
 from evalsuite.store.samples import read_samples
 from evalsuite.tasks.base import Tools, graded
@@ -143,3 +147,24 @@ def test_precisions_share_the_first_request_although_their_dialogues_differ(tmp_
         assert run(first) == Exit.DONE
     (row,) = comparison_rows(tmp_path / "r")
     assert (row["delta"], row["comparable"]["ok"]) == (-1.0, True)
+
+
+def test_the_judge_is_left_when_the_simulator_is_badly_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AuxiliaryModel("S", "org/s", None, "bf16", base_url="http://127.0.0.1:1/v1")
+    closed = []
+
+    class Connected:
+        async def close(self) -> None:
+            closed.append("judge")
+
+    async def connect(role: AuxiliaryModel, engine: Engine) -> AuxiliaryClient:
+        if role.title == "judge":
+            return AuxiliaryClient(cast("Pool", Connected()), {}, asyncio.Semaphore(1))
+        raise BadInput("no key")
+
+    monkeypatch.setattr(auxiliary, "connect_auxiliary", connect)
+    with pytest.raises(BadInput, match="no key"):
+        asyncio.run(
+            auxiliary.connect_auxiliaries(replace(model, title="judge"), model, ("judge", "simulator"), Engine())
+        )
+    assert closed == ["judge"]

@@ -182,6 +182,14 @@ def test_recorded_lengths_come_from_this_cell_then_from_others(tmp_path: Path) -
     assert found.paces == ()
 
 
+def test_a_named_baseline_among_the_runs_counts_once(tmp_path: Path) -> None:
+    cells.write(tmp_path / "r1", cells.Made("fp8", lengths(100)), cells.Made("bf16", lengths(400)))
+    named = tmp_path / "r1" / ".." / "r1" / "fp8" / "mmlu_pro"
+    found = expected_lengths(tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {}, baseline=named)
+    assert sorted(found.replies) == [100, 400]
+    assert found.items == {"0": 250.0}
+
+
 def test_rates_come_from_this_model_only(tmp_path: Path) -> None:
     cells.write(tmp_path / "r1", cells.Made("fp8", lengths(100)), cells.Made("nvfp4", lengths(70), task="gsm8k"))
     found = expected_lengths(tmp_path, tmp_path / "r4" / "nvfp4" / "mmlu_pro", identity(), {})

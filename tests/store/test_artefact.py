@@ -59,6 +59,14 @@ def test_a_larger_file_needs_a_larger_limit_and_room(good: Path, monkeypatch: py
         pass
 
 
+def test_a_temporary_folder_that_cannot_be_made_is_said(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(StorageFailed, match=r"into a temporary folder: No such file"), open_artefact(good):
+        pass
+
+
 def test_an_artefact_of_looping_answers_can_be_opened(tmp_path: Path) -> None:
     """They are packed by more than a reader accepts, so they are stored unpacked."""
     write(tmp_path / "r", Made("fp8", {"0": [Answer(1.0)]}))

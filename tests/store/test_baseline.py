@@ -158,7 +158,7 @@ def test_candidates_are_counted_once_each(tmp_path: Path) -> None:
         assert record_compared(found, [cells["again", "v2"]]).total == 3  # asked again: another draw
         beside = path.with_name(path.name + ".compared.jsonl")
         with beside.open("a") as file:
-            file.write('{"candidate": "torn')
+            file.write("[" * 100_000 + "\n" + "1" * 5000 + '\n{"candidate": "torn')
         assert len(compared_candidates(path)) == 3
         assert [entry["model"] for entry in compared_candidates(path)] == ["v1", "v2", "v2"]
 

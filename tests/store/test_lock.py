@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from evalsuite.store import lock
 
 
@@ -16,4 +18,15 @@ def test_a_process_whose_name_is_cut_within_a_character_is_found(tmp_path: Path)
     finally:
         named.write_bytes(before)
     lock.release(path)
+    assert lock.holder_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize("pid", ["1e999", "null", "[]"])
+def test_a_lock_that_names_no_process_is_unreadable(tmp_path: Path, pid: str) -> None:
+    path = lock.acquire(tmp_path)
+    stated = path.read_text()
+    path.write_text(stated.replace(f'"pid": {os.getpid()}', f'"pid": {pid}'))
+    assert path.read_text() != stated
+    assert lock.holder_of(tmp_path) == "an unreadable lock file"
+    os.utime(path, (0, 0))
     assert lock.holder_of(tmp_path) == ""

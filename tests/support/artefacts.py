@@ -176,6 +176,12 @@ CONTENT: dict[str, Change] = {
     "table double text": _doubled("text", "note"),
     "table unplanned rows": _table(lambda values: values.update(item_id=["elsewhere"] * len(values["item_id"]))),
     "table repeat": _table(lambda values: values.update(repeat=[2**30] * len(values["repeat"]))),
+    "table repeat missing beside 0": _table(
+        lambda values: values.update(
+            item_id=[values["item_id"][0], *values["item_id"][:1], *values["item_id"][2:]],
+            repeat=[0, None, *values["repeat"][2:]],
+        )
+    ),
     "table outcome": _table(lambda values: values.update(outcome=["won"] * len(values["outcome"]))),
     "table infinite": _table(lambda values: values.update(value=[float("inf")] * len(values["value"]))),
     "table parts nested": _table(lambda values: values.update(parts=["[" * 100_000] * len(values["parts"]))),

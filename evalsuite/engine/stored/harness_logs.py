@@ -147,7 +147,7 @@ def _evalscope(path: Path, items: _Items) -> Rows:
 
 def _evalscope_outputs(path: Path) -> dict[object, Mapping[str, Any]]:
     """Index of a sample -> finish reason and token counts, of the file below ``predictions`` that belongs to a file of
-    ``reviews``; empty where there is none."""
+    ``reviews``; empty where there is none. Raises ``BadInput``, naming file and line, for a damaged one."""
     folder = path.absolute().parent
     outputs: dict[object, Mapping[str, Any]] = {}
     predictions = folder.parent.parent / "predictions" / folder.name / path.name
@@ -185,7 +185,8 @@ def _inspect(path: Path, items: _Items) -> Rows:
     """Yields (sample from 1, row) of a log of inspect, by inspect's own reader: the standard library cannot read its
     compressed archives.
 
-    Raises ``BadInput`` for a log that this reader finds damaged, and where inspect is not installed.
+    Raises ``BadInput`` for a log that this reader finds damaged, that would unpack to too much, or that holds a message
+    of another form, and where inspect is not installed.
     """
     check_ratio(path)
     try:
@@ -197,7 +198,7 @@ def _inspect(path: Path, items: _Items) -> Rows:
     try:
         for number, sample in enumerate(read_eval_log_samples(str(path), all_samples_required=False), start=1):
             yield number, _inspect_row(sample, items)
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, BadZipFile) as error:
         raise BadInput(f"{path} cannot be read as a log of inspect: {error}") from None
 
 
@@ -234,8 +235,8 @@ def _prompt_of(arguments: Any) -> str | None:
 
 
 def _content(content: Any) -> tuple[str, str]:
-    """(text, reasoning) of a message whose content is a text, a list of parts (those of each kind are joined) or None;
-    empty where there is none. Raises ``TypeError`` or ``KeyError`` for another form."""
+    """(text, reasoning) of a message whose content is a text, a list of parts (those of each kind are joined) or None
+    or another empty value; empty texts where there is none. Raises ``TypeError`` or ``KeyError`` for another form."""
     if isinstance(content, str):
         return content, ""
     parts = [_typed(part, dict, "a part of content") for part in _typed(content or [], list, "content")]

@@ -57,12 +57,13 @@ class RecordedAnswers:
 
 
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
-    """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each file once, in
+    """Absolute paths of the files that ``file=`` names: files, patterns (``*.jsonl``) and folders, each path once, in
     the order of the names, then by path.
 
     Of a folder and all below it the logs count: inspect's ``*.eval`` if there are any, else lm-eval's
-    ``samples_*.jsonl``, else the ``output*.jsonl`` of NeMo-Skills and sgl-eval (see ``output_files``), else all
-    ``*.jsonl`` but evalscope's ``predictions``, else ``*.jsonl.gz``. Raises ``BadInput`` for a name without any file.
+    ``samples_*.jsonl``, else the ``output*.jsonl`` of NeMo-Skills and sgl-eval (see ``output_files``, whose errors are
+    raised), else all ``*.jsonl``, else ``*.jsonl.gz``; but nothing below a folder ``predictions``, as evalscope writes
+    it, except for ``output*.jsonl``. Raises ``BadInput`` for a name without any file.
     """
     files: dict[Path, None] = {}
     for name in names:
@@ -98,11 +99,12 @@ def scan(
 ) -> RecordedAnswers:
     """Read all files of ``names`` (``log_files``) and check them against the task; grades nothing.
 
-    Answers to items of the task that are not selected do not count. ``id_field`` and ``text_field`` name fields that
-    are not found by themselves; None: found. For logs of a harness ``id_field`` is the id's name in the log's copy of a
-    question, and ``text_field`` has no effect. Raises ``BadInput``, naming file and line where it is in one: unknown
-    items, double answers, wrong types, repeats that leave numbers out, choices in an unknown order, no answers at all,
-    logs of several harnesses.
+    Answers to items of the task that are not selected do not count. ``id_field`` and ``text_field`` name the fields of
+    a row that hold the item's id and the answer; None: the task's own id field, and the first of ``TEXT_FIELDS``
+    (``output``, ``text``, ``response``, ``generated_text``) in the first row. For logs of a harness ``id_field`` is the
+    id's name in the log's copy of a question, and ``text_field`` has no effect. Raises ``BadInput``, naming file and
+    line where it is in one: unknown items, two answers to the same repeat of a selected item, or one with choices in an
+    unknown order, wrong types, repeats that leave numbers out, no answers at all, logs of several harnesses.
     """
     paths = log_files(names)
     selected = {item.id for item in task.items}
@@ -165,7 +167,8 @@ def graded(
     ``failed`` one per attempt without an answer.
 
     ``name``: the model's. ``agreement``, if given, is updated: how often a score in the log (a finite number, of a row
-    with a text) equals ours within ``EQUAL`` (True) or not (False). Reads the files again, with errors as ``reader``.
+    with a text) equals ours within 1e-6 (``EQUAL``; counted as True) or not (False). Reads the files again, with errors
+    as ``reader``.
     """
     items = {item.id: item for item in task.items}
     single = cast("SingleTurn", task.adapter)

@@ -22,9 +22,10 @@ def unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
     """Find out which other variant of the task would read a cell's unread answers (``no_answer``), and keep a sentence
     on it, which reports show, in the manifest as ``unread``.
 
-    ``adapter``: that of the cell; ``items``: id -> item. Returns the sentence; empty where at most a tenth of the
-    answers is unread, no variant would read half of those that are tried (200 at most, with some text), or the task has
-    no other variants or shuffled choices. Raises ``BadInput`` for a damaged cell, ``StorageFailed``.
+    ``folder``: the cell's, with its table; ``adapter``: that of the cell; ``items``: id -> item. Returns the sentence;
+    empty where at most a tenth of the samples is unread, no variant would read half of those that are tried (the first
+    200 at most that have some text), or the task is not a single-turn one, has no other variants or shuffled choices.
+    Raises ``BadInput`` for a damaged cell, ``StorageFailed``.
     """
     text = _unread(folder, adapter, items)
     manifest = read_manifest(folder)

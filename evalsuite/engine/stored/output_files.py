@@ -124,8 +124,9 @@ def shown(row: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields (line from 1, row) of one file, with the fields of ``harness_logs``; lines of unfinished answers (``{}``)
-    are skipped.
+    """Yields (line from 1, row) of one file, with the fields ``id``, ``output``, ``reasoning``, ``repeat``,
+    ``finish_reason``, ``verdict`` and the three numbers of tokens (see ``harness_logs``), and ``choices`` where the
+    line shows some; lines of unfinished answers (``{}``) are skipped.
 
     ``repeat``: of lines that state none; ``questions``: finds the item of a line. An answer that the harness stored as
     an error has no text (None). Raises ``BadInput`` naming file and line.
@@ -166,9 +167,9 @@ def _is_error(row: Mapping[str, Any]) -> bool:
 
 
 def _thinking(row: Mapping[str, Any]) -> str:
-    """What stands before the answer in ``_full_generation``, where NeMo-Skills keeps the text before it cuts the
-    thinking off (``++remove_thinking``), without its tags: all of it if it does not end in the answer, empty where that
-    is no text."""
+    """What stands before the answer in ``_full_generation``, without its tags; there NeMo-Skills keeps the text before
+    it cuts the thinking off (``++remove_thinking``). All of it if it does not end in the answer; empty where the field
+    is missing or no text."""
     full = row.get("_full_generation")
     if not isinstance(full, str):
         return ""
@@ -193,7 +194,8 @@ def _verdict(row: Mapping[str, Any]) -> float | None:
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens; None for 0, -1 and other values, by which both harnesses mean that the server stated none."""
+    """``value`` if it is a positive integer, as a number of tokens is; else None: by 0 and -1 both harnesses mean that
+    the server stated none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

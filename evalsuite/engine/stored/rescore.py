@@ -33,8 +33,8 @@ def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[
     version. ``manifest`` is the cell's. Call it outside an event loop.
 
     Returns (outcome before, outcome now) -> number of samples, without failed ones unless the cell is imported. Raises
-    ``BadInput`` if this machine cannot grade them (the scores then stay as they are) or the cell is damaged,
-    ``CellInUse`` if a process writes it, ``StorageFailed``.
+    ``BadInput`` if this machine cannot grade them (the scores then stay as they are), the cell is damaged or a reply is
+    to another prompt than the task has now, ``CellInUse`` if a process writes it, ``StorageFailed``.
     """
     reason = str(getattr(adapter, "cannot_grade", str)())
     if reason:
@@ -46,10 +46,10 @@ def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[
 
 def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, dict[str, Item]]:
     """The adapter with which a cell was asked, and all items of its task by id; ``data``: where the questions are
-    loaded from (with kind ``hub`` the local folder that the cell was asked from comes first).
+    loaded from (with kind ``hub`` the local folder that the cell was asked from comes first, if it is still there).
 
     Raises ``BadInput`` if the cell was asked with another protocol or other questions than are here now, or they cannot
-    be loaded.
+    be loaded; ``StorageFailed`` if a cache of them cannot be used.
     """
     identity = manifest["identity"]
     source = _source(manifest, data)
@@ -121,8 +121,8 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
 def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
     """Grade the stored texts of an imported cell again and write its table and manifest anew.
 
-    ``adapter`` is a single-turn one, ``items`` (by id) holds every item of the table. Samples without a text stay
-    failed. ``manifest`` itself is not changed; the one that is written has the adapter's version.
+    ``adapter`` is a single-turn one, ``items`` (by id) holds every item of the table. Failed samples, as those without
+    a text, stay failed. ``manifest`` itself is not changed; the one that is written has the adapter's version.
 
     Returns (outcome before, outcome now) -> number of samples, equal outcomes included.
     """

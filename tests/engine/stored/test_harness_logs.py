@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,3 +86,15 @@ def test_a_prediction_of_another_shape_is_named(tmp_path: Path) -> None:
     for line in changed(PREDICTION):
         paths[1].write_text(json.dumps(line))
         assert "a.jsonl line 1 is not a line of evalscope" in (rows := read(paths[0])) or len(rows) == 1
+
+
+def test_a_message_of_another_shape_in_a_log_of_inspect_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = pytest.importorskip("inspect_ai.log")
+    message = SimpleNamespace(model_dump=lambda: {"content": [{"type": "text", "text": 7}]})
+    sample = SimpleNamespace(id="1", input=[message], metadata={})
+    monkeypatch.setattr(log, "read_eval_log_samples", lambda path, **_: iter([sample]))
+    path = tmp_path / "a.eval"
+    path.write_bytes(b"")
+    assert read(path) == f"{path} cannot be read as a log of inspect: text is int, not str"
