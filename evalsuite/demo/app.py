@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,8 +28,8 @@ QUANTIZATION: dict[str, str | None] = {
 
 
 def make_app(precision: str, noise: int | None = None) -> web.Application:
-    """The web application that serves `precision`, a key of `RECIPES`; its engine is loaded at startup and stopped at
-    cleanup.
+    """The web application that serves `precision`, a key of `RECIPES` (another raises `KeyError` at startup); its
+    engine is loaded and started at startup and stopped at cleanup.
 
     `noise`: seed of random rounding at the norms, None: exact.
     """
@@ -112,12 +112,12 @@ def _job(service: Service, chat: ChatRequest) -> Generation:
 async def _stream(
     request: web.Request, service: Service, chat: ChatRequest, job: Generation, answer: Answer, head: Json
 ) -> web.StreamResponse:
-    """Run the job and send server-sent events: a chunk with the role, one for each token that adds something, the
-    finish reason, usage if asked, `[DONE]`.
+    """Run the job and send server-sent events: a chunk with the role, one for each token that adds text (for every
+    token if log-probabilities or token ids are asked for), the finish reason, usage if asked for, `[DONE]`.
 
     `head`: id, created, model and fingerprint of every chunk; `answer` is updated. Where the engine fails, an error
     event and `[DONE]` end the stream; where an event cannot be sent because the client has gone, the stream ends
-    without an error. Returns the response, as far as it was sent.
+    and nothing is raised. Returns the response, as far as it was sent.
     """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
@@ -147,7 +147,8 @@ async def _stream(
         await response.write_eof()
     except ApiError as error:
         # The status line is long gone: like SGLang, the stream itself says that it failed.
-        await response.write(f"data: {json.dumps(error.body)}\n\ndata: [DONE]\n\n".encode())
+        with suppress(ConnectionResetError):
+            await response.write(f"data: {json.dumps(error.body)}\n\ndata: [DONE]\n\n".encode())
     except ConnectionResetError:
         # The client has gone; `generate` has freed the slot and there is nobody left to answer.
         return response
@@ -174,7 +175,9 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def server_info(request: web.Request) -> web.Response:
-    """Handle `GET /server_info` in SGLang's spelling: version, model, quantization, context and running requests."""
+    """Handle `GET /server_info` in SGLang's spelling: version, model, quantization, context, running and
+    waiting requests, and more.
+    """
     service = request.app[SERVICE]
     running, waiting = service.engine.load()
     info: dict[str, Any] = {

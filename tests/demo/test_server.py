@@ -13,12 +13,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.test_utils import make_mocked_request
 
 from evalsuite.demo.answer import Answer
+from evalsuite.demo.app import _stream
 from evalsuite.demo.engine import Generation
 from evalsuite.demo.problems import held_out
 from evalsuite.demo.process import serving
-from evalsuite.demo.protocol import ApiError
+from evalsuite.demo.protocol import ApiError, parse
 from evalsuite.demo.sampling import SamplingParameters
 from evalsuite.demo.service import load_service
 from evalsuite.errors import BadInput, EndpointUnusable
@@ -213,6 +216,38 @@ def test_requests_of_a_failed_engine_get_an_error() -> None:
             await drain()
 
     asyncio.run(fail_while_one_waits())
+
+
+def test_a_failed_engine_and_a_gone_client_end_a_stream_without_an_error() -> None:
+    class GoneAfterTheRole(AbstractStreamWriter):
+        sent = 0
+
+        async def write(self, chunk: bytes) -> None:  # type: ignore[override]
+            self.sent += 1
+            if self.sent > 1:
+                raise ConnectionResetError
+
+        async def write_eof(self, chunk: bytes = b"") -> None: ...
+
+        async def drain(self) -> None: ...
+
+        def enable_compression(self, *arguments: Any, **options: Any) -> None: ...
+
+        def enable_chunking(self) -> None: ...
+
+        async def write_headers(self, *arguments: Any) -> None: ...
+
+    async def stream() -> int:
+        service = load_service("demo_bf16", asyncio.get_running_loop())  # its engine is never started
+        service.broken = True
+        writer = GoneAfterTheRole()
+        request = make_mocked_request("POST", "/v1/chat/completions", writer=writer)
+        chat = parse({"messages": [{"role": "user", "content": "Hi"}], "stream": True}, "demo_bf16")
+        job = Generation("a", (1, 2, 3), 5, SamplingParameters(temperature=0))
+        await _stream(request, service, chat, job, Answer(service.codec, thinking=True), {"id": "a"})
+        return writer.sent
+
+    assert asyncio.run(stream()) == 2
 
 
 @pytest.fixture(scope="module")
