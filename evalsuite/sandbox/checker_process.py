@@ -93,7 +93,7 @@ class CheckerProcess:
 def _asked(process: "subprocess.Popen[bytes]", message: bytes) -> tuple[bytes, bool]:
     """(the checker's answer to one message, whether it was killed for taking over ``JUDGING_SECONDS``).
 
-    The answer is empty when the process ended over it, and cut where it ended while writing it.
+    The answer is empty when the process ended over it.
     """
     late = threading.Event()
 
@@ -108,7 +108,9 @@ def _asked(process: "subprocess.Popen[bytes]", message: bytes) -> tuple[bytes, b
         process.stdin.write(message)
         process.stdin.flush()
         head = _read(process, 8)
-        return (_read(process, struct.unpack("Q", head)[0]) if len(head) == 8 else b""), late.is_set()
+        size = struct.unpack("Q", head)[0] if len(head) == 8 else 0
+        answer = _read(process, size)
+        return (answer if len(answer) == size else b""), late.is_set()
     except BrokenPipeError:
         return b"", late.is_set()
     finally:
