@@ -17,8 +17,8 @@ from evalsuite.demo.service import SERVICE
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
-    """Handle `POST /v1/completions` of token ids: generated text, log-probabilities of it and of the
-    prompt if asked for.
+    """Handle `POST /v1/completions` of token ids: generated text and, if asked for, log-probabilities of its tokens
+    and of the prompt's.
 
     Greedy at temperature 0; for any other temperature, or none, sampled at temperature 1 with a fixed seed; never
     streamed. An error body for a bad request, and where the engine fails.
@@ -73,7 +73,9 @@ async def detokenized(request: web.Request) -> web.Response:
 
 
 def decoded(raw: bytes) -> object:
-    """The value of a JSON body. Raises ``ApiError`` (400) where Python's ``json`` cannot read it (it can ``NaN``)."""
+    """The value of a JSON body. Raises ``ApiError`` (400) where Python's ``json`` cannot read it; ``NaN`` is
+    read.
+    """
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:

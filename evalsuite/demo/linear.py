@@ -62,9 +62,10 @@ def make_linear(weights: Sequence[Array], scheme: Scheme, input_amax: float) -> 
     """One callable for linears that share their input: x [rows, in] -> their outputs side by side, [rows, sum of
     out_i].
 
-    `weights` are their float32 matrices [out_i, in], at least one, quantized here by `scheme`, as the inputs are when
-    it is called. Weight scales are each tensor's own. `input_amax` is the calibrated largest input magnitude (unused in
-    BF16). Raises `ValueError` for more than `EXACT_COLUMNS` (512) inputs, in NVFP4 also if they are no multiple of 16.
+    `weights` are their float32 matrices [out_i, in], at least one, quantized here by `scheme`; inputs are quantized by
+    it at each call (in BF16 both become fixed-point numbers of 22 bits). Weight scales are each tensor's own.
+    `input_amax` is the calibrated largest input magnitude (unused in BF16). Raises `ValueError` for more than
+    `EXACT_COLUMNS` (512) inputs, in NVFP4 also if they are no multiple of 16.
     """
     if weights[0].shape[1] > EXACT_COLUMNS:
         raise ValueError(f"a linear of {weights[0].shape[1]} inputs would not be exact; at most {EXACT_COLUMNS}")
@@ -129,8 +130,8 @@ def _fixed_point_product(factor: _Factor, x: Array) -> Array:
 
 
 def _step(largest: Array) -> Wide:
-    """The power of two 2^(e - 22) with 2^(e - 1) <= `largest` < 2^e, element by element: `largest` is below 2^22 of
-    them. Below 2^-100 `largest` counts as 2^-100.
+    """The power of two 2^(e - 22) with 2^(e - 1) <= `largest` < 2^e, element by element, so that `largest` is less
+    than 2^22 such steps. A `largest` below 2^-100 counts as 2^-100.
     """
     _, exponent = np.frexp(np.maximum(largest, np.float32(2.0**-100)))
     step: Wide = np.ldexp(1.0, exponent - 22)

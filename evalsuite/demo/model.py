@@ -204,8 +204,8 @@ def _by_capacity(positions: Ints, all_slots: int, slots: Ints) -> list[tuple[Int
 
 
 def _forward(model: LanguageModel, tokens: Ints, positions: Ints, attend: Attend) -> Array:
-    """Logits [m, v] of the last m <= n rows, those that `attend` returns in the last layer (before, it returns all n);
-    `tokens` and `positions` are [n].
+    """Logits [m, v] of the last m <= n rows, those that `attend` returns in the last layer (in earlier layers it
+    returns all n); `tokens` and `positions` are [n].
     """
     config = model.config
     heads, groups, size = config.num_attention_heads, config.num_key_value_heads, config.head_dim

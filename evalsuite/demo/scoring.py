@@ -32,8 +32,9 @@ class Completion:
 def parse_completion(body: Any, context: int, vocabulary: int) -> Completion:
     """Check a decoded body of ``/v1/completions`` for a model of ``context`` tokens and ``vocabulary`` token ids.
 
-    ``max_tokens`` is 16 when it is missing. Raises ``ApiError`` (400) unless prompt (token ids, at least one),
-    ``max_tokens`` and the counts of log-probabilities (0 to 20) are valid, and prompt and answer fit the context.
+    ``max_tokens`` is 16 when it is missing. Raises ``ApiError`` (400) unless ``prompt`` (token ids, at least one),
+    ``max_tokens`` (at least 1) and ``logprobs`` and ``prompt_logprobs`` (0 to 20, or none) are valid, and prompt and
+    ``max_tokens`` together fit the context.
     """
     if not isinstance(body, dict):
         raise ApiError(400, "The request body must be a JSON object.")

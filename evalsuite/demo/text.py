@@ -54,7 +54,8 @@ def make_codec(tokenizer: Tokenizer, template: str) -> TextCodec:
     """A codec from a tokenizer in memory and the text of a Jinja chat template.
 
     The tokenizer is a byte-level BPE whose token ids have no gaps. Raises `KeyError` when its vocabulary lacks
-    `<|im_end|>` or `</think>` or is not byte-level, jinja2's `TemplateSyntaxError` for a template that is none.
+    `<|im_end|>` or `</think>` or has a character outside the byte-level alphabet, jinja2's `TemplateSyntaxError` for a
+    template with a syntax error.
     """
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     vocabulary = tokenizer.get_vocab()

@@ -65,8 +65,8 @@ def frames(raw: bytes) -> SandboxOutput:
     that ran to their end, and the error.
 
     A line that is no JSON object ends the reading, an object without a known key is passed over. A value whose
-    computation raised is a ``CodeFailed``. Of several errors of tests the last is kept. Raises ``NotData`` for a value
-    that cannot be rebuilt.
+    computation raised is a ``CodeFailed``. Of several errors the last is kept. Raises ``NotData`` for a value that
+    cannot be rebuilt; ``MemoryError`` and ``ImportError`` (of a missing library) pass through.
     """
     found = SandboxOutput()
     for line in io.BytesIO(raw):
@@ -90,7 +90,8 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     """Run the outer halves of the tests on the values in ``raw``; the verdict on each test, and the first failure.
 
     ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``: ``kind`` and ``why``
-    are those of the first failed test. Where ``raw`` cannot be rebuilt, all tests are ``no_result``. ``request`` holds
+    are those of the first failed test (``why`` is empty without one). Where ``raw`` cannot be rebuilt, all tests are
+    ``no_result``. ``request`` holds
     ``imports`` (source) and, with one element a test, ``outside`` (sources), ``compared`` (the numbers of the captured
     values that are compared with the target) and ``targets``. What the import block raises is passed on, and errors of
     a test that a failed comparison does not explain, such as ``ImportError``.

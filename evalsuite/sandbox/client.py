@@ -118,7 +118,7 @@ class Sandbox:
         The report is that of ``supervisor.supervise``. A zygote that ends over the first try is replaced once; one that
         does not start is started up to 4 times (``STARTS``), with pauses: where the number of namespaces is limited,
         the kernel counts those of an ended zygote for some milliseconds. Raises ``SandboxFault`` when that does not
-        help, or ``cancelled`` is set.
+        help, ``cancelled`` is set, or the sandbox is closed.
         """
         for attempt in range(1, STARTS + 1):
             try:

@@ -16,9 +16,9 @@ def cmp_tuple_or_list(first: Sequence[Any], second: Sequence[Any]) -> bool:
     """Whether two sequences are of equal length and equal item by item; the type of an item of ``first`` chooses how.
 
     Dictionaries as in ``are_dicts_close``, CSR and CSC matrices as dense ones, booleans by ``==``, all others by
-    NumPy's ``allclose`` with its default tolerances, or by ``==`` where that raises ``ValueError`` (so lists of unequal
-    length differ). Items that cannot be compared so either, such as texts (``TypeError``) or arrays of shapes that do
-    not fit (``ValueError``), raise, unless an item before them differs.
+    NumPy's ``allclose`` with its default tolerances (which takes a list of one number as equal to a list of several
+    such numbers), or by ``==`` where that raises ``ValueError``. Items that cannot be compared so either, such as texts
+    (``TypeError``) or arrays of shapes that do not fit (``ValueError``), raise, unless an item before them differs.
     """
     if len(first) != len(second):
         return False

@@ -197,12 +197,10 @@ class _Splitter:
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
     def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """A whole expression as the checker evaluates it (see ``outside``); if it reads a name that exists only
-        outside, such as the target, its captures are noted as compared with it (not those below a function of
-        ``COUNTING``).
+        """Return the form in which the checker evaluates ``node``, a whole expression, as ``outside`` does.
 
-        Captures of what only the answer's side knows are appended to ``inside``, or before the loop over the target in
-        which it stands.
+        If it reads a name that exists only outside, such as the target, the numbers of the values captured for it are
+        appended to ``self.compared``, without those below a function of ``COUNTING``, such as ``len``.
         """
         before, self.compares = self.compares, self.is_tainted(node)
         seen = self.outside(node, inside)
@@ -210,9 +208,10 @@ class _Splitter:
         return seen
 
     def outside(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """The expression as the checker evaluates it; what only the answer's side knows is captured
-        by a call that is appended to ``inside`` (in a loop over the target: before the loop).
+        """Return the form in which the checker evaluates the expression ``node``: what only the answer's side knows is
+        replaced by calls that read captured values.
 
+        The calls that capture these values are appended to ``inside``, in a loop over the target before the loop.
         Raises ``Unsplittable`` where the answer's code would be given the target.
         """
         if self.is_trusted(node):
@@ -243,8 +242,8 @@ class _Splitter:
         return not any(isinstance(one, ast.Name | ast.Lambda) and self.is_answers(one) for one in given)
 
     def is_answers(self, node: ast.AST) -> bool:
-        """Whether ``node`` reads a name that neither tests nor imports made: functions and classes of the answer, and
-        the builtins in ``ABOUT_OBJECTS``.
+        """Whether ``node`` reads a name of the answer, that is, one made by no import, test or loop and no builtin; the
+        builtins in ``ABOUT_OBJECTS`` count as the answer's.
         """
         return bool(_free(node) - self.trusted - self.assigned - self.tainted)
 

@@ -84,7 +84,7 @@ def _process_limit(walls: Isolation) -> int:
     """The value of RLIMIT_NPROC: the job's limit where the kernel counts the job alone (in a user namespace, since
     Linux 5.14).
 
-    Else 64 times as many, as other processes count, too; then the supervisor counts.
+    Else 64 times as many, as other processes of this user count, too; then the supervisor counts those of the job.
     """
     release = os.uname().release.split(".")
     counted = walls.nested and (int(release[0]), int(release[1])) >= (5, 14)

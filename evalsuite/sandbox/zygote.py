@@ -32,8 +32,8 @@ READY = b"ready\n"
 
 
 def main() -> None:
-    """Take the configuration (JSON) from the command line, load libraries, report ``READY``, and serve jobs until the
-    connection is closed.
+    """Take the configuration (JSON) from the command line, load libraries, write the line ``ready`` to the connection,
+    and serve jobs until that is closed.
 
     Becomes the user ``uid`` of the configuration if it is not null, and forks a supervisor for each job; serves a
     single job where jobs do not share a zygote.

@@ -53,7 +53,7 @@ class ZygoteProcess:
         return self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Block until the zygote has loaded everything; return at once if this was waited for before.
+        """Block until the zygote has loaded everything; return at once if an earlier call saw it ready.
 
         Raises ``NotStarted`` with its last message if it ends, was ended or takes over 180 s (``STARTING_SECONDS``).
         """
@@ -70,9 +70,9 @@ class ZygoteProcess:
     def exchange(self, request: Mapping[str, Any], cancelled: threading.Event) -> tuple[bytes, dict[str, Any]]:
         """Run one job and block until it has ended: (values as raw bytes, report of ``supervisor.supervise``).
 
-        ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``NotStarted`` or
-        ``ZygoteGone`` where no report came in time, ``SandboxFault`` where ``cancelled`` was set, even after the
-        report.
+        ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``NotStarted`` if the
+        zygote does not start, ``ZygoteGone`` where it is gone or no report came in time, else ``SandboxFault`` where
+        ``cancelled`` was set, even after the report.
         """
         self.wait_ready()
         seconds = PREPARING_SECONDS + request["timeout"] + KILLING_SECONDS + 30
@@ -117,8 +117,8 @@ class ZygoteProcess:
     def _single(self, body: bytes, seconds: float, cancelled: threading.Event) -> tuple[bytes, bytes]:
         """Send the request ``body`` by the connection itself, which container commands pass on: (values, report).
 
-        Both are empty if nothing whole came within ``seconds`` or before ``cancelled``. Raises ``OSError`` if the
-        zygote is gone.
+        Both are empty if the zygote ended, ``seconds`` passed or ``cancelled`` was set before all had come. Raises
+        ``OSError`` where the connection is broken.
         """
         self.control.sendall(struct.pack("Q", len(body)) + body)
         self.control.settimeout(0.2)

@@ -29,9 +29,9 @@ def same_output(printed: Any, expected: str) -> bool:
 def same_value(returned: Any, expected: str) -> bool:
     """Return whether the value that an answer returned equals the expected one (JSON) by Python's ``==`` (1 is 1.0).
 
-    ``returned`` is a pair: ("json", JSON text), else the second part is the value itself. False for anything but a
-    pair and for a broken JSON text. Raises ``ValueError`` if ``expected`` is no JSON or the comparison has no truth
-    value (of arrays).
+    ``returned`` is a tuple of two: ("json", JSON text), else the second part is the value itself. False for anything
+    but such a tuple and for a broken JSON text. Raises ``ValueError`` if ``expected`` is no JSON or the comparison has
+    no truth value (of arrays).
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
         return False

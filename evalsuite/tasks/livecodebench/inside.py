@@ -89,8 +89,8 @@ def load(answer: str, function: str | None, seconds: int) -> Callable[[str], Any
 
     That function returns the standard output of a program, or what a function returned as ("json", JSON text) or
     ("value", value). It raises ``TimeoutException`` after ``seconds``, the answer's own errors, and ``StoppedError``
-    when an earlier input failed. The process is changed for good: dangerous functions of the standard library are None,
-    SIGALRM has a handler, standard input is empty.
+    at each call after one that raised. The process is changed for good: dangerous functions of the standard library are
+    None, SIGALRM has a handler, standard input is empty.
 
     Args:
         answer: The code; its own errors pass through, and ``AttributeError`` if it has no such function.

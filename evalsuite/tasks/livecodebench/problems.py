@@ -53,8 +53,8 @@ class Tests:
 
 
 def items(source: datasets.Source) -> Iterator[Item]:
-    """Yield the problems of the card's time window in the order of the files, as items whose
-    target is a hash of their tests.
+    """Yield the problems of the time window that the task's card (``card.yaml``) states, in the order of the files, as
+    items whose target is a hash of their tests.
 
     Inputs are question and starter code, groups are difficulty, platform and month. While iterating, raises
     ``BadInput`` when the data cannot be loaded.

@@ -69,7 +69,8 @@ class LMEvalTask:
         """Load the lm-eval task and return one item per document of the test split (else validation), in order.
 
         Its id is ``<task>/<lm-eval's doc_id>``; inputs hold the rendered messages and stop strings. Cached. Raises
-        ``BadInput`` when the task is unknown, cannot be asked as one chat request or has no data.
+        ``BadInput`` when the task is unknown, cannot be asked as one chat request or has no data, and for options that
+        it does not allow.
         """
         return _loaded(self).items
 
@@ -265,7 +266,7 @@ def _grade(member: _Member, doc_id: int, text: str) -> tuple[dict[str, Any], dic
 
 
 def _answer_text(filtered: Any) -> str | None:
-    """Return a filtered reply as text of at most 200 characters, of a list with one element that element.
+    """Return a filtered reply as text of at most 200 characters; for a list of one element, that element's text.
 
     None when the filter found nothing: it gave None, blank text or lm-eval's ``[invalid]``.
     """

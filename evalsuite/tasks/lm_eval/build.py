@@ -207,8 +207,9 @@ def reproducible(seed: int) -> Iterator[None]:
     """Context manager (yields None): in the block what a task draws from the global generators of ``random`` and NumPy
     depends on ``seed`` alone (0 to 2^32 - 1).
 
-    Progress bars and log output of ``datasets``, and that of ``lm_eval`` below errors, are silenced, and cached
-    ``Dataset.map`` results are not used, because some tasks shuffle options in them. All is restored at the end.
+    Progress bars of ``datasets``, its log messages below CRITICAL and those of ``lm_eval`` below ERROR are silenced,
+    and cached ``Dataset.map`` results are not used, because some tasks shuffle options in them. All is restored at the
+    end.
     """
     import datasets
     import numpy as np

@@ -97,7 +97,7 @@ def fill(template: str, problem: Mapping[str, Any], number: int, codes: Sequence
 
 def first_python_block(text: str) -> str:
     """Return the code from behind the first ```` ```python ```` at a line's end to the next line that begins with three
-    backticks, without import lines (see ``_without_imports``).
+    backticks, without lines that import.
 
     The code has at least one character: an end right behind the opening, or after one empty line, is passed over. Empty
     when one of them is missing. As in nvidia-scicode 26.3, in linear time.
@@ -123,8 +123,8 @@ def first_block(text: str) -> str:
 
 
 def _without_imports(code: str) -> str:
-    """Return the code without its lines that begin, after spaces, with ``import`` or with ``from`` and a later
-    ``import``; also such lines of a text.
+    """Return the code without the lines that begin, after white space, with the word ``import``, or with ``from`` and
+    a later word ``import``; where such a line stands inside a text literal, too.
     """
     lines = [line for line in code.split("\n") if not _is_import(line.lstrip())]
     return "\n".join(lines)
