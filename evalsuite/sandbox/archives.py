@@ -105,11 +105,13 @@ def read_entry(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """The whole content of the entry ``name``. Raises ``KeyError`` if there is none, ``BadZipFile`` if it is longer
     than ``limit`` bytes, ``BadZipFile``, ``EOFError`` or ``zlib.error`` if it is damaged.
     """
+    data = bytearray()
     with archive.open(name) as source:
-        data = source.read(limit + 1)
+        while len(data) <= limit and (chunk := source.read(min(_CHUNK, limit + 1 - len(data)))):
+            data += chunk
     if len(data) > limit:
         raise zipfile.BadZipFile(f"its entry {name} is longer than {limit:,} bytes")
-    return data
+    return bytes(data)
 
 
 def unpack(path: Path, archive: zipfile.ZipFile, members: Iterable[Member], folder: Path) -> None:

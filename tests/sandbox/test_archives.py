@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_bytes(b'{"id": 1}\n' + b"x" * 5000)
     with pytest.raises(BadInput, match="line 2 is longer than 1,000 bytes: no answer is"):
         list(read_jsonl(path))
+
+
+def test_an_entry_is_read_up_to_its_limit_alone(tmp_path: Path) -> None:
+    path, content = tmp_path / "a.zip", os.urandom(5 << 20)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("large", content)
+    with archives.open_zip(path) as archive:
+        assert archives.read_entry(archive, "large", 5 << 20) == content
+        with pytest.raises(zipfile.BadZipFile, match="entry large is longer than 5,242,879 bytes"):
+            archives.read_entry(archive, "large", (5 << 20) - 1)
 
 
 def test_an_answer_as_long_as_any_server_sends_is_read(tmp_path: Path) -> None:
