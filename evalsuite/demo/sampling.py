@@ -61,8 +61,8 @@ def choose(logits: Array, sampling: SamplingParameters, rng: np.random.Generator
 
 
 def log_probabilities(logits: Array, token: int, top: int) -> Logprobs:
-    """Natural logs of the probabilities of the token id `token` and of the `top` likeliest ones (in that order) under
-    logits [v], at temperature 1.
+    """Natural logs of the probabilities, at temperature 1 under logits [v], of the token id `token` and of the
+    likeliest ids: as many as `top`, the likeliest first.
     """
     shifted = logits.astype(np.float64) - logits.max()
     logp = shifted - np.log(np.exp(shifted).sum())

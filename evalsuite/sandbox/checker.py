@@ -91,10 +91,9 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
 
     ``{"passed": [bool, ...], "kind": "pass" | "wrong" | "exception" | "no_result", "why": str}``: ``kind`` and ``why``
     are those of the first failed test (``why`` is empty without one). Where ``raw`` cannot be rebuilt, all tests are
-    ``no_result``. ``request`` holds
-    ``imports`` (source) and, with one element a test, ``outside`` (sources), ``compared`` (the numbers of the captured
-    values that are compared with the target) and ``targets``. What the import block raises is passed on, and errors of
-    a test that a failed comparison does not explain, such as ``ImportError``.
+    ``no_result``. ``request`` holds ``imports`` (source) and, with one element a test, ``outside`` (sources),
+    ``compared`` (the numbers of the captured values that are compared with the target) and ``targets``. What the import
+    block raises is passed on, and errors of a test that a failed comparison does not explain, such as ``ImportError``.
     """
     outside: Sequence[str] = request["outside"]
     try:

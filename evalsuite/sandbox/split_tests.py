@@ -197,10 +197,11 @@ class _Splitter:
         return not any(stored & _names(one) for one in later if not isinstance(one, ast.Assert))
 
     def comparison(self, node: ast.expr, inside: list[ast.stmt]) -> ast.expr:
-        """Return the form in which the checker evaluates ``node``, a whole expression, as ``outside`` does.
+        """Return the form in which the checker evaluates ``node``, a whole expression; the calls that capture values of
+        the answer for it are appended to ``inside``, as by ``outside``.
 
-        If it reads a name that exists only outside, such as the target, the numbers of the values captured for it are
-        appended to ``self.compared``, without those below a function of ``COUNTING``, such as ``len``.
+        If it reads a name that exists only outside, such as the target, the numbers of these values are appended to
+        ``self.compared``, without those below a function of ``COUNTING``, such as ``len``.
         """
         before, self.compares = self.compares, self.is_tainted(node)
         seen = self.outside(node, inside)
@@ -211,8 +212,9 @@ class _Splitter:
         """Return the form in which the checker evaluates the expression ``node``: what only the answer's side knows is
         replaced by calls that read captured values.
 
-        The calls that capture these values are appended to ``inside``, in a loop over the target before the loop.
-        Raises ``Unsplittable`` where the answer's code would be given the target.
+        The calls that compute these values beside the answer and send them out are appended to ``inside``; in a loop
+        over the target they stand before the loop. Raises ``Unsplittable`` where the answer's code would be given the
+        target.
         """
         if self.is_trusted(node):
             return node
@@ -242,8 +244,8 @@ class _Splitter:
         return not any(isinstance(one, ast.Name | ast.Lambda) and self.is_answers(one) for one in given)
 
     def is_answers(self, node: ast.AST) -> bool:
-        """Whether ``node`` reads a name of the answer, that is, one made by no import, test or loop and no builtin; the
-        builtins in ``ABOUT_OBJECTS`` count as the answer's.
+        """Whether ``node`` reads a name of the answer: one that no import and no test made, and no builtin but those in
+        ``ABOUT_OBJECTS``, which count as the answer's.
         """
         return bool(_free(node) - self.trusted - self.assigned - self.tainted)
 

@@ -71,8 +71,8 @@ class ZygoteProcess:
         """Run one job and block until it has ended: (values as raw bytes, report of ``supervisor.supervise``).
 
         ``request``: ``imports``, ``code``, ``tests`` (sources) and ``timeout`` (seconds). Raises ``NotStarted`` if the
-        zygote does not start, ``ZygoteGone`` where it is gone or no report came in time, else ``SandboxFault`` where
-        ``cancelled`` was set, even after the report.
+        zygote does not start, ``ZygoteGone`` if the connection breaks or no report came in time, and ``SandboxFault``
+        instead of a result where ``cancelled`` was set, even after the report.
         """
         self.wait_ready()
         seconds = PREPARING_SECONDS + request["timeout"] + KILLING_SECONDS + 30

@@ -99,8 +99,8 @@ def first_python_block(text: str) -> str:
     """Return the code from behind the first ```` ```python ```` at a line's end to the next line that begins with three
     backticks, without lines that import.
 
-    The code has at least one character: an end right behind the opening, or after one empty line, is passed over. Empty
-    when one of them is missing. As in nvidia-scicode 26.3, in linear time.
+    An end right behind the opening, or after one empty line, is passed over. Empty when opening or end is missing, or
+    when only imports stand between them. As in nvidia-scicode 26.3, in linear time.
     """
     start = text.find(f"{PYTHON}\n")
     if start < 0:
