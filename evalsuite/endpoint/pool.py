@@ -230,8 +230,8 @@ class Pool:
             self._give_up(error)
 
     async def _watch(self, replica: Replica, check: HealthCheck) -> None:
-        """Check a replica until it can be used, and set its state. Raises ``EndpointDown`` or ``EndpointUnusable`` if
-        it is given up."""
+        """Check a replica, with pauses, until it can be used, and set its state. Raises ``EndpointDown`` or
+        ``EndpointUnusable`` if it is given up."""
         began, checks = time.monotonic(), 1
         why = await check.at(replica.client)
         if why:

@@ -267,9 +267,9 @@ class ToolCallParts:
 def _begins(known: Mapping[str, str], identifier: str, name: str, *, stated: bool) -> bool:
     """Whether a piece with this id and name begins a call of its own instead of continuing the call ``known``.
 
-    Only one with a name does: where both have ids, if they differ; else, if its index was ``stated`` (and is that of
-    ``known``), where the arguments of ``known`` are whole (valid JSON); without an index always. An id or name that
-    the piece lacks is empty.
+    A piece without a name (empty) never does. One with a name does: where both have an id, if the ids differ; else,
+    without an index (not ``stated``), always; with an index, which is that of ``known``, if the arguments of ``known``
+    are whole (valid JSON).
     """
     if not name:
         return False

@@ -46,8 +46,8 @@ class SSEReader:
 
     def lines(self, chunk: bytes) -> bytes:
         """Take the next bytes of the stream; returns the lines that they complete, each ended by LF (CR LF and CR are
-        replaced), empty if none is. Pass all of them on to ``payloads``, but for whole events at their beginning that
-        are read otherwise."""
+        replaced), empty if none is. The caller passes all of them on to ``payloads``, except whole events at their
+        beginning that it reads itself."""
         if self._return or b"\r" in chunk:
             chunk = self._with_line_feeds(chunk)
         end = chunk.rfind(b"\n") + 1
@@ -91,8 +91,8 @@ class SSEReader:
 def _joined(lines: list[bytes]) -> list[bytes]:
     """The payloads of an event of several ``data`` lines.
 
-    One, if orjson reads the lines, joined by line feeds, as one JSON value, as the standard has it; else one a line,
-    for servers that leave out the empty line between events.
+    A single one, the lines joined by line feeds, as the standard has it, if orjson reads that as JSON; else each line
+    is one, for servers that leave out the empty line between events.
     """
     whole = b"\n".join(lines)
     try:

@@ -40,8 +40,9 @@ class _Refused(Exception):
 
 
 async def take_fingerprint(client: Client, context: int | None = None) -> tuple[Fingerprint, Mapping[str, Any]]:
-    """(fingerprint, the JSON of the first answer) of a server: 20 requests of at most 12 tokens; where it gives no
-    log-probabilities, which the first or all of them show, 20 others of at most 64.
+    """(fingerprint, the JSON of the first of its answers) of a server: by 20 answers of at most 12 tokens with
+    log-probabilities; where those are refused, or one answer lacks them for most of its tokens (if the first does, the
+    other 19 are not requested), by 20 texts of at most 64 tokens.
 
     ``context``: tokens that the server's context holds, None where it is not known; answers are at most half as long.
     Raises ``ServerUnreachable`` naming the fault when it does not answer them, and ``EndpointUnusable`` as

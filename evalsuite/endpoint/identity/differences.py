@@ -70,8 +70,8 @@ class Difference:
 
 
 def differing_facts(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Every fact whose values differ between the servers of two manifests; idle ones, and what one side does not state,
-    are left out.
+    """Every fact whose values differ between the servers of two manifests; idle ones, which change no answer, and what
+    one side does not state, are left out.
 
     What refuses comes first, then confounders under their canonical names, then other confounders, then what is
     expected to differ. Between different dialects only the dialect, canonical facts and those of files and probes are

@@ -93,7 +93,7 @@ def scalars(value: Any, prefix: str = "", depth: int = DEPTH) -> dict[str, Any]:
 
     What is named like a secret, ``vllm_env``, ``system_env`` and lists are left out; of texts over 300 characters only
     the hash is kept; infinities and NaN become text, null stays. ``prefix`` begins all names and has its own dot at the
-    end; ``depth``: levels of objects that are looked into.
+    end; ``depth``: levels of objects that are looked into, ``value`` included.
     """
     if not isinstance(value, Mapping):
         return {}

@@ -99,10 +99,12 @@ class FingerprintDistance:
 
 def from_json(value: Any) -> Fingerprint | None:
     """The fingerprint from its form in a manifest; None where ``value`` is none that this version can read."""
-    if not isinstance(value, Mapping) or value.get("kind") not in FLOORS:
+    if not isinstance(value, Mapping) or value.get("kind") not in tuple(FLOORS):
         return None
     try:
-        answers = tuple(tuple(TokenLogprobs(text, top) for text, top in answer) for answer in value.get("answers", ()))
+        answers = tuple(
+            tuple(TokenLogprobs(text, dict(top)) for text, top in answer) for answer in value.get("answers", ())
+        )
         texts = tuple(tuple(answer) for answer in value.get("texts", ()))
         counts = tuple(value.get("prompt_tokens", ()))
         thinking, spread, divided = bool(value["thinking"]), float(value["spread"]), bool(value.get("divided"))

@@ -53,7 +53,7 @@ async def examine_models(
         models: Key -> where it is served, and what it should be.
         tasks: What they must be able to do.
         engine: How requests are sent, and which checks are made.
-        report: Called with a line on what is being done.
+        report: Called with a line on what is being done, unless ``engine.probe`` is false.
 
     Returns:
         Key -> the connected model, or why it cannot be used. Accept each of them with ``accept_model``. Of errors other

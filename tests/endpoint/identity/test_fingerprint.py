@@ -197,7 +197,10 @@ def test_text_distance_is_a_share_and_symmetric(one: str, other: str) -> None:
     assert text_distance(one, one) == 0.0
 
 
-@pytest.mark.parametrize("value", [None, {}, {"kind": "of another version"}, "x", {"kind": None}])
+LISTED = {"kind": "logprobs", "thinking": True, "spread": 0.1, "answers": [[["a", 5]]]}
+
+
+@pytest.mark.parametrize("value", [None, {}, {"kind": "of another version"}, "x", {"kind": None}, {"kind": []}, LISTED])
 def test_what_is_no_fingerprint_is_none(value: Any) -> None:
     assert from_json(value) is None
 
