@@ -72,8 +72,8 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
     """Send one request through our client (twice, unless the first fails) and the stock OpenAI client (once), each with
     at most one retry, and compare what they read: whether it is the same, with one line on it.
 
-    ``streamed``: whether a stream is requested. Whatever the server does, nothing is raised: where a client cannot read
-    the reply, ``same`` is False and the line says so. Raises ``BadInput`` as ``stock_client``.
+    ``streamed``: whether a stream is requested. No fault of the server is raised: where a client cannot read the reply,
+    ``same`` is False and the line says so. Raises ``BadInput`` as ``stock_client``.
     """
     own: list[Reading] = []
     own_error = reference_error = ""

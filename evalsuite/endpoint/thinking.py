@@ -64,7 +64,8 @@ def split_thinking(text: str, reasoning: str = "", *, tags: Tags = KNOWN_TAGS, c
     the answer is empty. Without any of this ``text`` and ``reasoning`` are returned unchanged; else line breaks around
     both parts of the text, the marks of harmony's turns at their ends and a tag that opens the thinking are removed.
 
-    ``reasoning`` is what the server sent as thinking already; thinking in the text is appended to it on a new line.
+    ``tags``: the (opening, closing) pairs that are looked for. ``reasoning`` is what the server sent as thinking
+    already; thinking in the text is appended to it on a new line.
     ``cut``: the model was thinking and the answer ended at the token cap, so that a text without any tag is thinking,
     unless the server has sent some.
     """

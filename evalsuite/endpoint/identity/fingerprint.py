@@ -143,8 +143,8 @@ def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
 def is_distinctive(fingerprint: Fingerprint) -> bool:
     """Whether equal answers to this fingerprint's prompts prove anything; fixed and empty answers do not.
 
-    With log-probabilities they need at least 20 different values (three decimals); texts, the first to each prompt,
-    must all differ and have about 60 characters or more.
+    Log-probabilities must have at least 20 different values (three decimals); of texts, the first answers to the five
+    prompts must all differ and have about 60 characters or more.
     """
     if fingerprint.kind == "texts":
         first = [texts[0] for texts in fingerprint.texts if texts]

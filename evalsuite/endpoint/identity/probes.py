@@ -96,8 +96,8 @@ def _called(reply: Reply) -> str:
 
 
 async def _streamed(client: Client, request: Request) -> str:
-    """What a streamed tool call comes to: ``called``, ``cut``, ``leaked``, ``broken`` or ``none``; ``refused`` for any
-    failure."""
+    """Send ``request`` streamed, with at most one retry, and return what its tool call comes to: ``called``, ``cut``,
+    ``leaked``, ``broken`` or ``none``; ``refused`` for any failure."""
     body = {**client.body(request), "stream": True}
     try:
         response = await persist(lambda: client.post(body), client.engine, most=1)

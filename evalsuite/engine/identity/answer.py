@@ -27,8 +27,8 @@ _CAUSES = {
 
 
 def check_answer(model: Model, reply: Reply) -> str:
-    """Check that ``reply``, the answer to the test question, shows no sign of a sick server and names the number 4
-    (``four``).
+    """Check that ``reply``, the answer to the test question, shows no sign of a sick server (empty, thinking alone, a
+    loop, a tool call as text, garbled) and that its text names the number 4 (``four``).
 
     Of an embedded demo model only the signs count. Returns an empty text where the check is passed, or a note where
     there is no sign, but the answer was cut before it came to a text. Raises ``EndpointUnusable`` in all other cases,
