@@ -191,8 +191,9 @@ def confirmed(fresh: Delta, *, offset: float = 0.0, error: float = 0.0, alpha: f
         alpha: One-sided error of the test.
 
     Returns:
-        True when the one-sided upper bound of the change, widened by ``error``, is below the offset, False when it is
-            not, None when the change has no one-sided bounds (the alarm then stays open).
+        True when ``fresh.delta`` + sqrt(h^2 + (z ``error``)^2) is below the offset, where h is the distance from the
+            change to its one-sided upper bound and z the normal quantile of 1 - ``alpha``; else False. None when the
+            change has no one-sided bounds (the alarm then stays open).
     """
     if fresh.one_sided is None:
         return None

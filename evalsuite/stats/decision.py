@@ -228,7 +228,7 @@ def release_arrays(calls: Calls, tiers: Sequence[Tier]) -> Calls:
     """Apply the rule of ``decide_release`` to many simulated suites at once.
 
     A suite fails when a column that is not advisory fails; else it passes when there is a critical column and all of
-    them pass. Unlike there, the suite mean alone is enough of a critical column.
+    them pass. Unlike in ``decide_release``, the column of the suite mean may be the only critical one.
 
     Args:
         calls: Verdicts of shape (suites, benchmarks) as from ``decide_arrays``; a suite mean is one more critical

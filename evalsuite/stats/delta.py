@@ -95,9 +95,9 @@ def paired_delta(
     and before that never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` (5) changed
     items, or all changed equally: Tango's interval on the expected lost and gained answers, with a sign-flip test.
     Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a sign-flip test. Otherwise: paired t
-    on item means, without weights moved out on the side of a tail. An interval excludes 0 exactly where the p value is
-    below its error. The estimand is "questions like these": other items of the same kind (``variance.py`` has the error
-    for exactly these questions). Repeats are averaged before and never count as items.
+    on item means; if there are no weights, intervals are extended on the side of the longer tail. An interval excludes
+    0 exactly where the p value is below its error. The estimand is "questions like these": other items of the same kind
+    (``variance.py`` has the error for exactly these questions). Repeats are averaged before and never count as items.
 
     Args:
         base: Item means of the baseline, fractions of 1, shape (items,).
@@ -185,7 +185,7 @@ def skewed_t_interval(estimate: Mean, skewness: float, level: float) -> Bounds |
 
 
 def sources_resolution(sources: float, alpha: float) -> float:
-    """Compute the smallest loss that sources without any change exclude: the end of Tango's interval for 0 of them.
+    """Compute the smallest loss that is excluded when no source changed: the end of Tango's interval for 0 changes.
 
     Args:
         sources: Number of independent sources; not whole when they are of unequal size.
@@ -232,8 +232,8 @@ def _few_moved(difference: Floats, estimate: Mean, weights: Floats | None, alpha
     """Return the delta when at most ``FEW_MOVED`` items changed, or all equally: Tango's interval on expected counts.
 
     ``difference``: candidate minus baseline of each item; ``estimate``: their mean; ``alpha``: error of each one-sided
-    bound. A change of a fraction of 1 varies at most as much as as many whole answers, so the interval is wide enough
-    for any number of repeats, and with single 0/1 answers it is theirs. Weights count by Kish's effective number.
+    bound. Fractional changes vary no more than whole lost and gained answers of the same sum, so the interval is wide
+    enough for any number of repeats. Weights count by Kish's effective number.
     """
     share = np.full(len(difference), 1 / len(difference)) if weights is None else weights / weights.sum()
     units = 1 / float(share @ share)
@@ -252,7 +252,8 @@ def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
     ``estimate``: the mean difference with its cluster-robust error; ``sources``: effective number of sources;
     ``alpha``: error of each one-sided bound. A few sources can hide whole broken ones: the t interval of the sources
     that were drawn says nothing of them. Where the t interval excludes 0, the end towards 0 stays and the other is
-    moved out where needed. At last ends are cut off at -1 and 1.
+    moved out where needed. Ends are cut off at -1 and 1. An interval is extended to 0 where the test does not reject
+    "no change", as for a few sources that all changed equally.
     """
     ends: list[Bounds] = []
     for level in _levels(alpha):

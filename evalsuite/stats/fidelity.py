@@ -153,7 +153,8 @@ def diverging(flips: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
         flips: Per answer: whether the likeliest token differs, [tokens].
 
     Returns:
-        [answers]: whether any token of the answer differs; False for one without tokens. Under greedy decoding these
-            are the answers that change, where reading equals decoding.
+        [answers]: whether the likeliest token differs at any token of the answer; False for one without tokens. With
+            greedy decoding the candidate would write these answers differently, if it computes the same probabilities
+            when it scores a given text as when it generates.
     """
     return np.array([bool(answer.any()) for answer in flips], dtype=bool)

@@ -246,9 +246,9 @@ def score(
 ) -> ScoreInterval:
     """Compute a model's score with its 95 % interval, with the method that fits the data.
 
-    Wilson's interval for single 0/1 answers, and for two or more item means that are all 0 or all 1, both without
-    weights and clusters; else Student's t on item means (never Wilson on items x repeats), cluster-robust when items
-    share a source, cut off at 0 and 1.
+    Wilson's interval for single 0/1 answers, and for two or more item means that are all equal to 0 or all equal to 1,
+    both without weights and clusters; else Student's t on item means (never Wilson on items x repeats), cluster-robust
+    when items share a source, cut off at 0 and 1.
 
     Args:
         means: Item means over repeats, fractions of 1, shape (items,).
@@ -258,8 +258,8 @@ def score(
 
     Returns:
         The score, its standard error, its interval and the name of the method. Where the method is not Wilson's, error
-            and interval are None with one independent unit or where nothing varies; with Wilson's the error is None for
-            one item and 0.0 where nothing varies.
+            and interval are None with one independent unit or where the units do not vary; with Wilson's the error is
+            None for one item and 0.0 where nothing varies.
 
     Raises:
         ValueError: There are no items.

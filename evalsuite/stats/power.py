@@ -203,10 +203,9 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
 def _clustered_chance(design: Design, margin: float, delta: float, alpha: float) -> float:
     """Return the chance to pass where items share sources, integrated over the standard error that is measured.
 
-    ``margin`` and the true difference ``delta`` are fractions; ``alpha`` is the one-sided error. Beyond the t bound,
-    the interval must be no narrower than the sources allow (``widened``): the estimate lies above resolution - margin,
-    and a significant loss does not pass, as its interval is twice the resolution wide, unless that still fits into the
-    margin.
+    ``margin`` and the true difference ``delta`` are fractions; ``alpha`` is the one-sided error. With R the resolution
+    of ``design``, a pass needs a lower t bound above -margin and, because ``widened`` widens the bounds, an estimate
+    above R - margin and an upper t bound of at least 2 R - margin (of at least 0 where that is positive).
     """
     df, error, resolution = _df(design), design.stderr, design.resolution(alpha)
     clear = -max(margin - 2 * resolution, 0.0)
@@ -415,8 +414,8 @@ def _loss(estimates: Floats, error: Floats, df: Floats | float) -> Floats:
     """Return the one-sided p values of "no loss" of simulated estimates, by Student's t with ``df``; 0.5 for all that
     are not below 0.
 
-    ``error``: their standard errors, same shape. Holm takes p values from the smallest on, so no larger one than 0.5
-    can make another significant, or be so itself.
+    ``error``: their standard errors, same shape. The exact value above 0.5 is not needed: such a p value is never
+    significant and makes no other one significant in Holm's correction.
     """
     statistic = estimates / np.where(error > 0, error, 1e-300)
     p_values = np.full(statistic.shape, 0.5)

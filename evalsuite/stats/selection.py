@@ -60,12 +60,14 @@ class Selection:
 def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
     """Compare several candidates on their mean score over tasks of equal weight, paired by item.
 
-    A pair whose answers differ on at most ``FEW_MOVED`` items or sources is never told apart.
+    Two candidates whose scores differ on at most ``FEW_MOVED`` (5) items or sources, all tasks together, are never told
+    apart.
 
     Args:
         tasks: Item means of the same candidates on each task: ``means`` of shape (items, 1 + candidates), the
             baseline first.
-        alpha: Chance, at most, that the best candidate is left out, and that any simultaneous interval misses.
+        alpha: Largest chance that the best candidate is left out, and largest chance that any of the simultaneous
+            intervals misses.
 
     Returns:
         Entries for each candidate in the order of the columns, without the baseline: score, change against the
@@ -162,8 +164,8 @@ def _pairs(units: Sequence[_Units]) -> tuple[Floats, Floats, Floats]:
     arms differ).
 
     All are of shape (arms, arms); ``units`` holds one entry per task. The error is that of the score test, whose
-    variance is taken around no difference: with single answers the statistic is then McNemar's, but for a term of order
-    1 / units. It never exceeds that of the paired t test.
+    variance is taken around no difference: with single answers difference / error is then McNemar's statistic, but for
+    a term of order 1 / units. The error is never below that of the paired t test.
     """
     arms = units[0][0].shape[1]
     gaps, variance, moved = np.zeros((arms, arms)), np.zeros((arms, arms)), np.zeros((arms, arms))
@@ -223,11 +225,11 @@ def _simultaneous(errors: Floats, comparable: NDArray[np.bool_], drawn: Floats, 
 
 
 def _assessed(units: Sequence[_Units], rng: np.random.Generator) -> float | None:
-    """Return the mean change, against the baseline, of the candidates that all other parts choose, each on the part
-    that it did not see; None when a task has fewer than two units.
+    """Return the cross-validated change of the winner against the baseline; None when a task has fewer than two units.
 
-    ``units``: one entry per task. Every task is split into the same number of parts by units; the result is averaged
-    over random splits.
+    ``units``: one entry per task. Every task is split into the same number of parts by units. For each part, the
+    candidate with the highest score on all other parts is compared with the baseline on that part. The result is the
+    mean over parts and random splits.
     """
     folds = min(FOLDS, *(len(sums) for sums, _ in units))
     if folds < 2:

@@ -198,8 +198,8 @@ _DIGITS = re.compile(r"\d+")
 
 
 def _lm_eval_number(text: str) -> str:
-    """Return a text as lm-eval's GSM8K compares it: lower case, without ``,``, ``$``, all
-    up to ``#### `` and a final dot.
+    """Return a text as lm-eval's GSM8K compares it: in lower case, without ``,`` and ``$``, without all up to the last
+    ``#### ``, and without a final dot.
     """
     return re.sub(r"\.$", "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()
 

@@ -246,10 +246,10 @@ _RELATION = re.compile(r"[<>]|!\s*$|\\(?:ne|neq|le|ge|leq|geq|pm|mp)(?![A-Za-z])
 
 
 def _unsolved(head: str) -> bool:
-    """Return whether ``head``, the left side of the only equation of a text, has a variable together with a number.
+    """Return whether ``head``, the left side of the only equation of a text, has a letter (A-Z, a-z) and a digit.
 
     True for ``2x`` and ``x + 2``; then the right side is not the answer. What stands in parentheses or as a subscript,
-    commands and words of text mode do not count.
+    commands and words of text mode do not count. False when ``head`` has a ``=``.
     """
     free = re.sub(r"\([^()]*\)|_\s*(?:\{[^{}]*\}|\w)|\\[A-Za-z]+|\ue000[^\W\d_]+", "", head)
     return "=" not in head and bool(re.search(r"[A-Za-z]", free) and re.search(r"\d", free))

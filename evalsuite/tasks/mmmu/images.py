@@ -67,7 +67,7 @@ def question_rows(task: str, split: str, source: datasets.Source) -> Iterator[di
     """Yield the rows of a split of ``mmmu_pro`` or ``mmmu_val`` in the dataset's order; image
     columns hold the SHA-256 (hex).
 
-    ``split``: a name of the card's ``splits``. Image columns of a row without an image are left out. Raises, on
+    ``split``: a name of the card's ``splits``. A row has only those image columns that hold an image. Raises, on
     iterating, ``BadInput`` when rows or images cannot be loaded, the hub's files are not those that the card states, or
     Parquet files have another number of rows (found at their end), ``StorageFailed`` when the cache of ``datasets``
     cannot be used.

@@ -174,8 +174,9 @@ _NUMBERS = (
 def _announced(text: str) -> list[str]:
     """Return, for each line that announces a result, the shortest text behind an announcing word, in lower case.
 
-    Such words are "so", "is", "answer" and others, in the last line also "=". A line in which that is empty or one
-    punctuation mark gives none. Without any: the whole text. Full stops do not end a sentence, because the published
+    Such words are "so", "is", "answer" and others, in the last line also "=". As in the published code, an empty text
+    gives way to the text behind the next of these words. A line in which the text is empty or one punctuation mark
+    gives none. Without any: the whole text. Full stops do not end a sentence, because the published
     pattern wants a capital behind them, and the text is in lower case by then.
     """
     full_text = text.strip().strip(".").lower()

@@ -52,8 +52,8 @@ class Tau2Telecom:
         """Load and yield the tasks of the package's base split (114); the target is the task's evaluation criteria.
 
         Groups are issue and persona. A hash of policy, guidelines and tools is part of each item's inputs, so that
-        other content of the package gives another data hash. Raises, on iterating, ``BadInput`` when the package or its
-        data is missing.
+        other content of the package gives another data hash. Raises, on iterating, ``BadInput`` when the package is
+        missing or its data cannot be read.
         """
         shared = domain()
         content_sha = canonical_sha(
@@ -85,8 +85,8 @@ class Tau2Telecom:
 
 
 def _score(dialogue: Dialogue, value: float, parts: dict[str, float]) -> Score:
-    """Build the score of a dialogue with ``value``; ``parts`` (fractions) get the shares of
-    failed calls and calls in texts.
+    """Build the score of a dialogue with ``value``; its parts are ``parts`` (fractions) and the
+    shares of failed tool calls and of replies with a call in the text, of model and simulated user.
 
     The note counts steps and tool calls and states the cause of an irregular end.
     """

@@ -28,7 +28,7 @@ def item(row: Mapping[str, Any], number: int) -> Item:
     dictionaries of the fields of ``verify.ExpectedCall``.
 
     Raises ``BadInput`` naming the row for any other form, and when a field is missing or of the wrong type, a call is
-    expected that is none of the tools, or there is no turn with messages.
+    expected that is none of the tools, there is no turn or one without messages, or a BFCL row has several turns.
 
     Args:
         row: One JSON object of the file.
@@ -53,7 +53,7 @@ def item(row: Mapping[str, Any], number: int) -> Item:
 
 def _checked(item: Item) -> Item:
     """Return ``item``. Raises ``TypeError`` for a part of another type than sending and grading need, ``LookupError``
-    for a missing one, ``ValueError`` for an expected call of no tool, and without turns or messages.
+    for a missing one, ``ValueError`` for an expected call of no tool, for no turn, and for a turn without messages.
     """
     turns, calls = item.inputs["turns"], [call for turn in item.target for call in turn]
     for call in calls:

@@ -125,8 +125,8 @@ def _calls(
 def _matched(
     made: Sequence[tuple[str, Any]], open_calls: list[ExpectedCall], schemas: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """Pair each made call (name, arguments), in order, with the first open expected one of equal arguments; return
-    (stage, note).
+    """Pair each made call (name, arguments), in order, with the first open expected one of the same name and equal
+    arguments; return (stage, note).
 
     ``right`` with an empty note, or ``arguments`` and the call without a partner. ``open_calls`` loses the paired ones;
     ``schemas`` maps tool -> JSON schema.
@@ -232,7 +232,7 @@ def _value(holder: Mapping[str, Any], key: str, properties: Mapping[str, Any]) -
 
 
 def _members(schema: Any) -> Mapping[str, Any]:
-    """Return the members of a JSON schema; empty for ``true``, which fits any value."""
+    """Return a JSON schema that is an object as it is; an empty mapping for any other (``true``, or None)."""
     return schema if isinstance(schema, Mapping) else {}
 
 
