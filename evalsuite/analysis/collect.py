@@ -14,6 +14,7 @@ from typing import Any
 
 from evalsuite.analysis.degenerate import accepting
 from evalsuite.analysis.table import RunTable, table_of
+from evalsuite.config.paths import expanded
 from evalsuite.config.report_settings import Report
 from evalsuite.config.settings import Data
 from evalsuite.engine.stored import rescore
@@ -84,7 +85,7 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="evalsuite-report-")))
         baseline, artefact = settings.baseline, None
         if settings.baseline_run is not None:
-            path = Path(settings.baseline_run).expanduser()
+            path = expanded(settings.baseline_run)
             if path.is_dir() or not path.exists():
                 baseline_cells = _baseline_of_run(settings, cells)
             else:

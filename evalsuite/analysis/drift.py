@@ -20,6 +20,7 @@ from evalsuite.analysis.collect import open_inputs
 from evalsuite.analysis.comparison import Comparison
 from evalsuite.analysis.pairing import ASSUMED_PHI
 from evalsuite.analysis.suite import compare_all
+from evalsuite.config.paths import expanded
 from evalsuite.config.report_settings import Report
 from evalsuite.errors import BadInput, Exit
 from evalsuite.records import SCHEMA
@@ -352,13 +353,13 @@ def read_series(settings: Report) -> Series:
         raise BadInput("drift is measured against a frozen baseline: add baseline_run=FILE (evalsuite baseline save)")
     folders = select_runs(settings.run, settings.results_dir)
     with TemporaryDirectory(prefix="evalsuite-baseline-") as home:
-        path = Path(settings.baseline_run).expanduser()
+        path = expanded(settings.baseline_run)
         if path.is_file():  # unpacked once for all nights
             own = unpack(path, Path(home), settings.baseline_max_gb)
             settings = replace(settings, baseline_run=str(own.cells[0].folder.parents[1]))
         offsets: Mapping[str, Offset] = {}
         if settings.accepted is not None:
-            with open_artefact(Path(settings.accepted).expanduser(), settings.baseline_max_gb) as accepted:
+            with open_artefact(expanded(settings.accepted), settings.baseline_max_gb) as accepted:
                 offsets = accepted.accepted
             if not offsets:
                 raise BadInput(f"{settings.accepted}: no release accepted it: run its gate before `baseline save`")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import FETCH_FOLDER, Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report.console import standard_output
@@ -49,7 +50,7 @@ def fetch(settings: Run) -> Exit:
     Returns ``DONE``, or ``INCOMPLETE`` if a file could not be had. Raises ``StorageFailed`` if the folder cannot be
     written, ``BadInput`` for a damaged ``fetched.json`` in it.
     """
-    root = Path(settings.to or FETCH_FOLDER).expanduser().absolute()
+    root = expanded(settings.to or FETCH_FOLDER).absolute()
     tasks = list(dict.fromkeys(task.adapter for task in settings.tasks.values()))
     try:
         root.mkdir(parents=True, exist_ok=True)

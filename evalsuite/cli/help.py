@@ -249,7 +249,7 @@ KEYS = {
   accepted=FILE                  probe/NAME.json of the last accepted candidate of this precision: alarms are sizes
                                  relative to it (divergence x 10, other likeliest tokens x 2, one subject x 5)
   data.root=DIR                  questions from a folder
-  run_id=ID to=FILE              where the result goes (else: probe/ in the baseline's run)
+  run_id=ID to=FILE              where the result goes (to= for one candidate; else: probe/ in the baseline's run)
 
   Servers: vLLM, SGLang, the demo. Exit 0 no alarm, 1 alarm, 3 nothing can be seen here. Never a pass.
 """,

@@ -9,6 +9,7 @@ from evalsuite.cli.model_description import Description, describe, to_yaml
 from evalsuite.config.compose import load_settings
 from evalsuite.config.files import config_source
 from evalsuite.config.model_checks import address_problems, model_name_problems
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import Run
 from evalsuite.endpoint.identity.checkpoint import read_files
 from evalsuite.endpoint.identity.survey import Survey, survey
@@ -40,7 +41,7 @@ def models_new(settings: Run) -> Exit:
         raise BadInput(
             "base_url=: its query seems to hold a key, which no file may hold: use EVALSUITE_API_KEY or headers"
         )
-    folder = Path(settings.config_dir or "mine")
+    folder = expanded(settings.config_dir or "mine")
     path = folder / "model" / f"{name}.yaml"
     if path.exists():
         raise BadInput(f"{path} is there already: edit it, or choose another name")

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalsuite.analysis.fidelity import DivergentToken, Probe, evaluate
 from evalsuite.config.compose import load_settings
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import DEMO, Model, Run
 from evalsuite.endpoint import environment
 from evalsuite.endpoint.client import Client
@@ -29,17 +30,17 @@ from evalsuite.store.runs import TableCell, find_run, run_cells
 
 
 def probe(settings: Run) -> Exit:
-    """Read stored answers of the baseline at each candidate's server and compare the distributions of their tokens.
+    """Get the probabilities that each candidate's server gives the tokens of stored answers of the baseline, and
+    compare them with those of the baseline's own server.
 
-    The baseline's own reading is kept below ``results_dir`` and made again only if the baseline is among the models.
-    Writes ``probe/<candidate>.json`` into the run of ``run_id``, else into that of the baseline (where that is a file:
-    into ``results_dir/probe``), or ``to=FILE`` instead, in which the last of several candidates stays; prints the
-    result.
+    The latter are kept below ``results_dir``; they are asked for where there are none, and again if the baseline is
+    among the models. Writes ``probe/<candidate>.json`` into the run of ``run_id``, else into the baseline's run (where
+    the baseline is a file: into ``results_dir``), or the file ``to=FILE`` instead; prints the result.
 
     Returns ``DONE`` without an alarm and where only the baseline was read, ``FAIL`` with an alarm, ``INCOMPLETE`` where
     nothing can be seen; of several candidates the worst (``FAIL`` before ``INCOMPLETE``). Raises ``BadInput`` for a
-    baseline without answers or one that was not read and that no configuration names, and for an ``accepted=`` that is
-    no such file; ``EndpointUnusable`` for servers that cannot be used.
+    baseline without answers or one that was not read and that no configuration names, for ``to=`` with several
+    candidates, and for an ``accepted=`` that is no such file; ``EndpointUnusable`` for servers that cannot be used.
     """
     accepted = _accepted(settings.accepted)
     with ExitStack() as stack:
@@ -52,6 +53,9 @@ async def _probe_all(
     settings: Run, cells: Sequence[TableCell], chosen: Sequence[StoredAnswer], accepted: Mapping[str, Any] | None
 ) -> Exit:
     name = cells[0].model.removesuffix("-nothink")
+    candidates = [model for model in settings.models if model != name]
+    if settings.to is not None and len(candidates) > 1:
+        raise BadInput(f"to= names one file, and there are {len(candidates)} candidates: give one, or leave out to=")
     file = reference_path(Path(settings.results_dir), chosen, str(cells[0].identity.get("checkpoint")))
     reference = stored_reference.load(file, chosen)
     wanted = dict(settings.models)
@@ -70,8 +74,7 @@ async def _probe_all(
         greedy = all((cell.identity.get("sampling") or {}).get("temperature") == 0 for cell in cells)
         codes = [
             await _candidate(settings, model, served[model], (name, reference, greedy, accepted))
-            for model in settings.models
-            if model != name
+            for model in candidates
         ]
     if not codes:
         console.standard_output().print(f"the baseline is on record: evalsuite probe model=CANDIDATE ... ({file})")
@@ -122,24 +125,23 @@ def _write(settings: Run, result: Probe) -> Exit:
 
 
 def _folder(settings: Run) -> Path:
-    """The folder in which ``probe/`` is put: the run of ``run_id``, else the baseline's run.
-
-    Where the baseline is a file: ``results_dir``.
+    """The folder in which ``probe/`` is put: that of ``run_id`` in ``results_dir``, else the baseline's run, or
+    ``results_dir`` where the baseline is a file. Raises ``BadInput`` if there is no such run.
     """
     results = Path(settings.results_dir)
     if settings.run_id is not None:
         return results / settings.run_id
     baseline = str(settings.baseline_run)
-    return find_run(baseline, results) if not Path(baseline).expanduser().is_file() else results
+    return find_run(baseline, results) if not expanded(baseline).is_file() else results
 
 
 def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
     """The cells of the baseline: all of an artefact (open until ``stack`` is closed), or those of one model of a run.
 
-    That model is ``baseline=``, else the one that the candidates name or that is alone there. Raises
-    ``BadInput`` if it is not clear.
+    That model is ``baseline=``, else the one that the candidates name or that is alone there. Raises ``BadInput`` if it
+    is not clear, or there is no such run.
     """
-    path = Path(str(settings.baseline_run)).expanduser()
+    path = expanded(str(settings.baseline_run))
     if path.is_file():
         return stack.enter_context(open_artefact(path)).cells
     available = run_cells(find_run(str(settings.baseline_run), Path(settings.results_dir)))
@@ -156,8 +158,7 @@ def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
 
 
 def _with_baseline(settings: Run, name: str, wanted: Mapping[str, Model]) -> dict[str, Model]:
-    """The chosen models with the baseline's configured one (``name``) before them, whose server must
-    read its own answers.
+    """The models ``wanted`` (name -> settings), and before them the baseline ``name`` as its file describes it.
 
     Raises ``BadInput`` if no configuration names it, ``EndpointUnusable`` if an address of it (other than ``demo``) is
     also a candidate's.

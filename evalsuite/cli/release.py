@@ -18,7 +18,7 @@ from evalsuite.cli.report import report
 from evalsuite.cli.run import run
 from evalsuite.config.compose import load_settings
 from evalsuite.config.margins import unmet_margins
-from evalsuite.config.paths import shipped
+from evalsuite.config.paths import expanded, shipped
 from evalsuite.config.report_settings import Report
 from evalsuite.config.settings import Model, Run
 from evalsuite.errors import BadInput, EndpointUnusable, EvalsuiteError, Exit
@@ -33,9 +33,9 @@ from evalsuite.store.samples import read_rows
 def with_baseline(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """The overrides of ``release`` as those of a run: ``model=[BASELINE,CANDIDATE]``, ``baseline=``, and ``gate=``.
 
-    Only the candidate stands in ``model=`` if ``baseline_run=`` brings the baseline. ``gate=`` is added if
-    none is given and a gate of the suite's name exists. Raises ``BadInput`` unless exactly one candidate with
-    a baseline is named.
+    Only the candidate stands in ``model=`` if ``baseline_run=`` brings the baseline. ``gate=`` is added if none is
+    given and a gate of the suite's name exists. Raises ``BadInput`` unless ``model=`` is one known candidate that has a
+    baseline, by ``baseline=`` or its file.
     """
     given = dict(override.split("=", 1) for override in overrides if "=" in override)
     candidate = given.get("model", "")
@@ -54,7 +54,7 @@ def with_baseline(overrides: Sequence[str], config_dir: str | None) -> list[str]
 
 
 def _folders(config_dir: str | None) -> list[Path]:
-    return [*([Path(config_dir)] if config_dir else []), shipped("conf")]
+    return [*([expanded(config_dir)] if config_dir else []), shipped("conf")]
 
 
 def release(settings: Run) -> Exit:
@@ -63,7 +63,7 @@ def release(settings: Run) -> Exit:
 
     The candidate is the last of ``settings.models``, before it stands its baseline (unless ``baseline_run`` brings it).
     All goes into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``;
-    ``STOPPED`` where a server or the judge is not reached, with its launch command printed; or the code of a run or
+    ``STOPPED`` where a server or the judge cannot be used, with its launch command printed; or the code of a run or
     gate that ended otherwise (for a deadline, budget or outage ``STOPPED``, too). The same call then goes on. Raises
     ``BadInput`` without margins, where the suite lacks a benchmark that the margins require, and as ``run``, ``judge``,
     ``report`` and ``gate`` do.

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput, Exit, StorageFailed
 from evalsuite.report import console
@@ -53,7 +54,7 @@ def tasks_new(settings: Run) -> Exit:
     row = _first_row(Path(file))
     fields = {key: next((known for known in names if known in row), key) for key, names in _KNOWN.items()}
     variant = "letter" if isinstance(row.get(fields["choices"]), list) else _variant(row.get(fields["answer"]))
-    folder = Path(settings.config_dir or "mine")
+    folder = expanded(settings.config_dir or "mine")
     path = folder / "task" / f"{name}.yaml"
     if path.exists():
         raise BadInput(f"{path} is there already: edit it, or choose another name")

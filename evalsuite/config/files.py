@@ -60,10 +60,8 @@ class ConfigSource:
 
 
 def config_key(name: str) -> str:
-    """The key and folder of a chosen file: its name, with ``_`` for other characters than letters,
-    digits, ``_`` and ``-``.
-
-    ``lm_eval_ifeval`` for ``lm_eval:ifeval``.
+    """The key of a chosen file in ``models`` or ``tasks``, which also names its folder in a run: the file's ``name``,
+    with ``_`` for other characters than letters, digits, ``_`` and ``-`` (``lm_eval_ifeval`` for ``lm_eval:ifeval``).
     """
     return re.sub(r"[^\w-]", "_", name)
 
@@ -97,7 +95,7 @@ def folders(config_dir: str | None) -> tuple[Path, ...]:
     shipped = paths.shipped("conf")
     if config_dir is None:
         return (shipped,)
-    folder = Path(config_dir).expanduser().absolute()
+    folder = paths.expanded(config_dir).absolute()
     if not folder.is_dir():
         raise BadInput(f"--config-dir {config_dir}: there is no such folder")
     return (folder, shipped)
@@ -106,8 +104,8 @@ def folders(config_dir: str | None) -> tuple[Path, ...]:
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file or ``null``.
 
-    Raises ``BadInput``, naming the file and, where it is known, the line, for invalid YAML, a key that is written twice
-    in one mapping, any other value, or a file that cannot be read.
+    Raises ``BadInput``, naming the file and, where it is known, the line, for a file that cannot be read, is not valid
+    YAML, holds anything else than one mapping, or has a key written twice in one mapping.
     """
     import yaml
 

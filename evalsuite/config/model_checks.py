@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from evalsuite.config.aa import SUFFIX
 from evalsuite.config.address import is_http_address
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import DEMO, Model, Run
 from evalsuite.errors import unknown_name
 
@@ -28,10 +28,9 @@ def model_problems(key: str, name: str, model: Model) -> Iterator[str]:
 
 
 def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
-    """Messages on problems of a model's settings apart from its name (all of a judge or simulator);
-    None: there is none.
+    """Messages on problems of a model's settings, its name and ``sampling`` aside; also for a judge or simulator.
 
-    ``key``: where the settings stand, such as ``judge``.
+    ``key``: where the settings stand, such as ``judge``; ``model``: None if there is none, which gives no messages.
     """
     if model is None:
         return
@@ -44,7 +43,7 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
         yield str(unknown_name(f"{key}.server.dialect", model.server.dialect, DIALECTS))
     for kind in model.server.facts.keys() - {"identity", "precision", "idle"}:
         yield str(unknown_name(f"{key}.server.facts", kind, ("identity", "precision", "idle")))
-    if model.ca_file is not None and not Path(model.ca_file).expanduser().is_file():
+    if model.ca_file is not None and not expanded(model.ca_file).is_file():
         yield f"{key}.ca_file={model.ca_file}: there is no such file"
     if model.proxy is not None and not is_http_address(model.proxy):
         yield f"{key}.proxy: must begin with http:// or https:// and name a host, such as http://HOST:PORT"

@@ -19,6 +19,13 @@ def shipped(name: Literal["conf", "tasks"]) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
+def expanded(path: str) -> Path:
+    """``path`` with ``~`` or ``~USER`` at its beginning replaced by that home folder; a user who does not exist stays
+    as written, so that no such file is found.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+
+
 def cache_folder() -> Path:
     """evalsuite's own cache folder, which may be removed at any time: ``evalsuite`` in ``XDG_CACHE_HOME``, else in
     ``~/.cache``. It is not created.
@@ -27,11 +34,12 @@ def cache_folder() -> Path:
 
 
 def complete_data(data: Data) -> None:
-    """Fill in ``data`` in place: a ``root`` makes the kind ``hub`` ``local``.
+    """Fill in ``data`` in place: a ``root`` makes the kind ``hub`` ``local``, and gets the home folder for ``~``.
 
     ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds ``fetched.json``.
     """
     if data.root is not None:
         data.kind = "local" if data.kind == "hub" else data.kind
+        data.root = os.path.expanduser(data.root)  # noqa: PTH111  # as `expanded`, but an empty text stays empty
     elif data.kind == "local" and Path(FETCH_FOLDER, "fetched.json").is_file():
         data.root = FETCH_FOLDER

@@ -14,6 +14,7 @@ from evalsuite.config.model_checks import (
     name_problems,
     shared_endpoint_problems,
 )
+from evalsuite.config.paths import expanded
 from evalsuite.config.report_settings import Report
 from evalsuite.config.settings import DEMO, Engine, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
@@ -198,7 +199,7 @@ def _data(kind: str, root: str | None) -> Iterator[str]:
         yield f"data.kind={kind}: must be hub or local"
     if kind == "local" and root is None:
         yield "data=local needs data.root=DIR"
-    if kind == "local" and root is not None and not Path(root).expanduser().is_dir():
+    if kind == "local" and root is not None and not expanded(root).is_dir():
         yield f"data.root={root}: there is no such folder"
 
 
@@ -210,7 +211,7 @@ def _task(key: str, task: Task) -> Iterator[str]:
     for group, values in task.select.groups.items():
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             yield f"{key}.select.groups.{group}={values}: must be a list, such as [law]"
-    if task.select.ids is not None and not Path(task.select.ids).expanduser().is_file():
+    if task.select.ids is not None and not expanded(task.select.ids).is_file():
         yield f"{key}.select.ids={task.select.ids}: there is no such file"
     yield from _sampling(f"{key}.sampling", task.sampling)
 

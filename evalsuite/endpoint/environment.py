@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
 from evalsuite.config.address import is_http_address
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import DEMO, Model
 from evalsuite.errors import BadInput, EndpointUnusable
 
@@ -149,7 +150,7 @@ def tls_context(model: Model) -> ssl.SSLContext:
     where the system has neither file nor folder of them.
     """
     if model.ca_file:
-        return _context("ca_file", str(Path(model.ca_file).expanduser()), None)
+        return _context("ca_file", str(expanded(model.ca_file)), None)
     file, folder = (os.environ.get(name) or None for name in CERTIFICATES)
     file = file if file and Path(file).is_file() else None
     folder = folder if folder and Path(folder).is_dir() else None

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from evalsuite.config.paths import shipped
+from evalsuite.config.paths import expanded, shipped
 from evalsuite.config.settings import Model, Select, Task
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.tasks import datasets
@@ -211,7 +210,7 @@ def _apply_selection(
         }
     if select.ids is not None:
         try:
-            ids = set(Path(select.ids).read_text(encoding="utf-8").split("\n")) - {""}
+            ids = set(expanded(select.ids).read_text(encoding="utf-8").split("\n")) - {""}
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"select.ids={select.ids} cannot be read: {getattr(error, 'strerror', error)}") from None
         selected, strata = min(len(ids), selected), {}  # which strata the ids are of, only the data can tell

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from evalsuite.config.paths import shipped
+from evalsuite.config.paths import expanded, shipped
 from evalsuite.errors import BadInput
 from evalsuite.tasks import datasets, hub
 
@@ -151,7 +151,7 @@ def _download(url: str, path: Path) -> None:
 
 
 def _copy_given_file(variable: str, page: str, path: Path) -> None:
-    given = Path(os.environ.get(variable) or ".").expanduser()
+    given = expanded(os.environ.get(variable) or ".")
     if not given.is_file():
         raise BadInput(f"download it by hand from {page} and set {variable}=FILE")
     shutil.copyfile(given, path)

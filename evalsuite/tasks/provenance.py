@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evalsuite.config.paths import expanded
 from evalsuite.errors import BadInput
 from evalsuite.tasks import hub
 from evalsuite.tasks.datasets import Source, card
@@ -42,7 +43,7 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
     pinned = dataset.get("revision") if "hub" in dataset else None
     if source.kind == "hub":
         return {"kind": "hub", "root": None, "revision": pinned}
-    root = Path(str(source.root)).expanduser().absolute()
+    root = expanded(str(source.root)).absolute()
     pins = {pinned, *(split.get("revision", pinned) for split in dataset.get("splits", {}).values())}
     fetched = set() if pinned is None else _fetched_revisions(root, adapter)
     verified = bool(fetched) and fetched <= pins

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.config.files import folders, read_yaml
+from evalsuite.config.paths import expanded
 from evalsuite.errors import BadInput, unknown_name
 
 NOT_STATED = "not stated"
@@ -87,7 +88,7 @@ def card_named(name: str, config_dir: str | None = None) -> Card:
     ``config_dir`` is the user's configuration folder, searched before the shipped one (None: only the latter); a path
     comes first. Raises ``BadInput`` when there is no such card or folder, or the card's file is invalid.
     """
-    own = Path(name).expanduser()
+    own = expanded(name)
     if own.suffix == ".yaml" and own.is_file():
         return _read(own)
     files = _files(config_dir)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalsuite.config.paths import expanded
 from evalsuite.config.settings import Select
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import Item, canonical_sha
@@ -22,7 +23,7 @@ def selected_items(items: Sequence[Item], select: Select, limit: int | None, see
     if select.groups:
         _check_groups(items, select)
     if select.ids is not None:
-        ids = _read_ids(Path(select.ids), {item.id for item in items})
+        ids = _read_ids(expanded(select.ids), {item.id for item in items})
         chosen = [item for item in chosen if item.id in ids]
     if not chosen:
         raise BadInput("the selection leaves no item: check select.groups and select.ids")

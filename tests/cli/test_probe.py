@@ -95,6 +95,7 @@ def test_the_page_shows_the_probe(folder: Path) -> None:
         (("model=demo_fp8", "baseline_run=nowhere"), 64, "unknown run"),
         (("model=demo_fp8", "baseline_run=r", "accepted=nowhere.json"), 64, "accepted=nowhere.json"),
         (("model=demo_fp8", "baseline_run=r", "answers=1"), 64, "answers=1"),
+        (("model=[demo_fp8,demo_nvfp4]", "baseline_run=r", "to=one.json"), 64, "there are 2 candidates"),
     ],
 )
 def test_what_is_missing_is_named(folder: Path, words: tuple[str, ...], code: int, named: str) -> None:

@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, cast
 
+from evalsuite.config.paths import expanded
 from evalsuite.endpoint.fields import MOST_TOKENS, storable
 from evalsuite.endpoint.thinking import split_thinking
 from evalsuite.engine.stored.harness_logs import ID, TEXT, Rows, harness_of, reader
@@ -67,7 +68,7 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
     """
     files: dict[Path, None] = {}
     for name in names:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if path.is_dir():
             matches = _logs_below(path)
         elif path.is_file():
