@@ -18,11 +18,13 @@ def dry_run(settings: Run) -> Exit:
     name; no request is sent.
 
     Also prints where each sampling value comes from and how many items are asked. Dialogues and gated questions are not
-    shown, texts that begin with ``data:`` (pictures) are cut. Always returns ``DONE``; loads the questions. Raises
-    ``BadInput`` where a task cannot be loaded: one line, or the table of all that a run lacks.
+    shown, texts that begin with ``data:`` (pictures) are cut. Returns ``DONE``; loads the questions. Raises
+    ``BadInput`` without a model and where a task cannot be loaded: one line, or the table of all that a run lacks.
     """
     try:
         spec = run_spec(settings)
+        if not spec.models:
+            raise BadInput("no model is chosen: add model=NAME")
     except BadInput:
         from evalsuite.cli.missing import check_complete  # only here: it imports what a plan needs
 

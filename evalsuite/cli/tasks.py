@@ -5,7 +5,8 @@ show the fields of the JSON document.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evalsuite.cli.json_output import Content
@@ -13,7 +14,7 @@ from evalsuite.config import paths
 from evalsuite.config.address import shown_urls
 from evalsuite.config.files import GUEST, ConfigSource, config_source, read_yaml
 from evalsuite.config.settings import Run
-from evalsuite.errors import Exit
+from evalsuite.errors import BadInput, Exit
 from evalsuite.report.console import Column, Table, show, standard_output
 
 _ADDRESS = re.compile(r"\$\{oc\.env:(\w+),(.*)\}")
@@ -25,7 +26,8 @@ Entry = Mapping[str, Any]
 def tasks(settings: Run) -> Exit:
     """Print one table for each kind of name (benchmarks, models, suites ...), shipped and the user's; returns ``DONE``.
 
-    Raises ``BadInput`` when the user's folder does not exist, or a file in it is not valid YAML.
+    Raises ``BadInput`` when the user's folder does not exist or holds a ``run.yaml`` or ``report.yaml``, and for a file
+    in it that is not valid YAML or has values of another form.
     """
     lists = _lists(settings)
     shown = [
@@ -37,7 +39,9 @@ def tasks(settings: Run) -> Exit:
 
 
 def tasks_json(settings: Run) -> Content:
-    """The same lists as (``DONE``, kind -> entries), the content of the document of ``output=json``."""
+    """The same lists as (``DONE``, kind -> entries), the content of the document of ``output=json``. Raises as
+    ``tasks`` does.
+    """
     return Exit.DONE, _lists(settings)
 
 
@@ -57,11 +61,21 @@ def _lists(settings: Run) -> dict[str, list[Entry]]:
         "hardware": ("hardware", _machine),
     }
     return {
-        kind: [
-            {"name": name, **read(name, read_yaml(source.file(f"{group}/{name}")))} for name in _names(source, group)
-        ]
+        kind: [_entry(name, source.file(f"{group}/{name}"), read) for name in _names(source, group)]
         for kind, (group, read) in readers.items()
     }
+
+
+def _entry(name: str, file: Path, read: Callable[[str, Entry], Entry]) -> Entry:
+    """The entry of ``file``, from its name and what ``read`` makes of its content.
+
+    Raises ``BadInput`` for a file that cannot be read, or has a list where a mapping belongs or the like.
+    """
+    content = read_yaml(file)
+    try:
+        return {"name": name, **read(name, content)}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadInput(f"{file}: a value has another form than such a file needs ({error})") from None
 
 
 def _names(source: ConfigSource, group: str) -> list[str]:

@@ -160,8 +160,12 @@ def _squeue(job: str, now: datetime) -> datetime | None:
 
 
 def _output(*command: str) -> str:
-    """Run a command for 20 seconds at most; its standard output, empty where it is missing, fails or hangs."""
+    """The standard output of a command, which is ended after 20 seconds; empty where it is missing, fails or hangs.
+
+    Characters that are not UTF-8 (or of the locale's encoding) are replaced.
+    """
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True, timeout=20)
+        return done.stdout
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from evalsuite.cli import doctor as doctoring
+from evalsuite.cli.run import run
 from evalsuite.config.compose import load_settings
+from evalsuite.errors import BadInput
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.registry import build
 from evalsuite.tasks.scicode import targets
@@ -107,3 +109,8 @@ def test_a_folder_of_questions_makes_them_local(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "evalsuite-data").mkdir()
     (tmp_path / "evalsuite-data" / "fetched.json").write_text("{}")
     assert load_settings(["data=local"], command="doctor").data.root == "evalsuite-data"
+
+
+def test_a_dry_run_without_a_model_states_that() -> None:
+    with pytest.raises(BadInput, match="no model chosen"):
+        run(load_settings(["task=word_problems", "dry_run=true"]))

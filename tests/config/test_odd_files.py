@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from evalsuite.cli.tasks import tasks_json
 from evalsuite.config.compose import load_report, load_settings
 from evalsuite.config.files import config_source, read_yaml
 from evalsuite.config.paths import shipped
@@ -105,3 +106,20 @@ def test_cards_and_machines_with_values_of_other_types_are_named_or_read(tmp_pat
             continue
         assert not place.startswith(("gpus=", "memory_gb=")) or place in ("memory_gb=87.5",), place
     assert min(refused) > 30
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gate/g", "margins: [gsm8k]"),
+        ("gate/g", "margins: {t: 1}"),
+        ("suite/s", "defaults: 5"),
+        ("hardware/h", "tensor_parallel: 3"),
+    ],
+)
+def test_a_list_of_files_names_one_of_another_form(tmp_path: Path, name: str, content: str) -> None:
+    file = tmp_path / f"{name}.yaml"
+    file.parent.mkdir()
+    file.write_text(content)
+    with pytest.raises(BadInput, match=f"{file}: a value has another form"):
+        tasks_json(Run(config_dir=str(tmp_path)))

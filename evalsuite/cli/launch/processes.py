@@ -36,7 +36,7 @@ def _run_job(name: str, words: Words, console: Console) -> Exit:
     standard error is printed on ``console`` line by line, each with the job's name.
     """
     command = [sys.executable, "-m", "evalsuite", "run", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert process.stdout is not None
     for line in process.stdout:
         console.print(f"{name}: {line.rstrip()}", markup=False)
