@@ -42,8 +42,8 @@ _RUN_GROUPS = ("model", "task", "suite", "sampling", "data", "judge", "simulator
 
 @contextmanager
 def _shown_urls() -> Iterator[None]:
-    """Replace users, passwords and queries of addresses in the message of a ``BadInput`` that leaves
-    the block or function.
+    """Replace users, passwords and queries of addresses in the message of a ``BadInput`` that leaves the block, or the
+    function that this decorates.
     """
     try:
         yield
@@ -58,10 +58,10 @@ def load_settings(
 ) -> Run:
     """The settings of a command that is composed from ``run.yaml``, every default filled in, checked.
 
-    ``config_dir``: the user's folder, None: only shipped files; ``command``: the name by which it is checked what must
-    and may be set; ``models`` (key -> settings as a file of ``model/`` states them, ``server`` being the name of a
-    dialect) are added to the chosen ones. Raises ``BadInput`` for what is unknown, missing, of a wrong type or out of
-    range.
+    ``config_dir``: the user's folder, None: only shipped files; ``command``: the command that the settings are for
+    (each requires some and refuses others); ``models`` (key -> settings as a file of ``model/`` states them, ``server``
+    being the name of a dialect) are added to the chosen ones. Raises ``BadInput`` for what is unknown, missing, of a
+    wrong type or out of range.
     """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
     listed = [as_list(override, "file", "varies") for override in overrides]
@@ -79,10 +79,9 @@ def load_settings(
 
 @_shown_urls()
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
-    """The settings of a command over finished runs, composed from ``report.yaml``, checked; arguments as
-    ``load_settings``.
+    """The settings of a command over finished runs, composed from ``report.yaml``, checked.
 
-    Raises ``BadInput``.
+    Arguments and ``BadInput`` as of ``load_settings``; also raised for a run that is not there.
     """
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [as_list(override, "run", "varies") for override in overrides], {})[0]
@@ -98,8 +97,8 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
     last key change fastest, and without several values there is one job.
 
     Several values of a key are comma-separated, or those of ``range()``, ``choice()`` and ``glob()``; of a key that is
-    given twice the last override counts. Raises ``BadInput`` for what cannot be parsed, ``interval()``, and a wrong
-    folder.
+    given twice the last override counts. Keys and values are not checked further. Raises ``BadInput`` for what cannot
+    be parsed, ``interval()``, a ``glob()`` or ``range()`` without values, and a wrong ``config_dir``.
     """
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
@@ -114,14 +113,18 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
 def _sweep_values(item: Override) -> list[str]:
     """``KEY=VALUE`` once for each value that a parsed override gives its key under ``-m``, once for a single value.
 
-    Raises ``BadInput`` for a sweep without a list of values (``interval()``).
+    Raises ``BadInput`` for a sweep without a list of values (``interval()``) or with an empty one (a ``glob()`` that
+    matches nothing).
     """
     key = item.get_key_element()
     if not item.is_sweep_override():
         return [f"{key}={item.get_value_element_as_str()}"]
     if not item.is_discrete_sweep():
         raise BadInput(f"{item.input_line}: interval() has no values to run one after the other; write {key}=A,B")
-    return [f"{key}={value}" for value in item.sweep_string_iterator()]
+    values = list(item.sweep_string_iterator())
+    if not values:
+        raise BadInput(f"{item.input_line}: there is no such value, so that nothing would be run; write {key}=A,B")
+    return [f"{key}={value}" for value in values]
 
 
 def as_key(override: str) -> str:
@@ -130,9 +133,10 @@ def as_key(override: str) -> str:
 
 
 def is_text(override: str) -> bool:
-    """Whether an override of ``run`` is kept from Hydra's parser in a sweep: its key is a plain text at the top of the
-    settings and no group of files (``name``, ``run_id`` ...), or ``data.root``, or has a part ``headers``, whose values
-    are secret.
+    """Whether the value of an override of ``run`` is kept from Hydra's parser in a sweep.
+
+    True for keys of plain texts at the top of the settings (``name``, ``run_id`` ..., but not groups of files or
+    ``config_dir``), for ``data.root``, and for keys with a part ``headers``, whose values are secret.
     """
     key = override.partition("=")[0]
     return is_secret(key) or key in config_source("run", Run, _RUN_GROUPS, None).texts
@@ -147,8 +151,8 @@ def main_folder(config_dir: str | None) -> Path:
 
 @cache
 def register(schema: type = Run) -> None:
-    """Register the dataclass ``schema`` (as ``run_schema`` or ``report_schema``) and our readers of files with Hydra;
-    a second call with the same schema does nothing.
+    """Register the dataclass ``schema`` (as ``run_schema`` or ``report_schema``) and the readers ``TypedFiles`` and
+    ``SearchPath`` with Hydra; a second call with the same schema does nothing.
     """
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
     for plugin in (TypedFiles, SearchPath):
@@ -205,7 +209,8 @@ def _kind_of(source: ConfigSource, key: str) -> Kind:
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
     """Whether the value of an override is kept from Hydra's parser, whatever characters it has: the schema states a
-    text for its key (not for a group of files or ``config_dir``), or the key ends in ``.base_url`` and it is no list.
+    text for its key (not for a group of files or ``config_dir``), or the key ends in ``.base_url`` and the value does
+    not begin with ``[``.
     """
     key, equals, value = override.partition("=")
     if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query
@@ -214,7 +219,8 @@ def _is_literal(source: ConfigSource, override: str) -> bool:
 
 
 def _literal(override: str) -> Override:
-    """The override ``KEY=TEXT`` as Hydra's object that sets ``TEXT`` without quotes around it; ``null`` sets None.
+    """The override ``KEY=TEXT`` as Hydra's object that sets ``TEXT`` without the quotes that enclose it; a ``null``
+    without quotes sets None.
 
     Below ``models.`` and ``tasks.`` backslashes before special characters go, too, where there are no quotes.
     """
@@ -255,7 +261,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set (or with ``~`` delete) the value of one override in ``cfg``, in place; a mapping is merged into the one that
-    is there. Raises ``BadInput``.
+    is there. Raises ``BadInput`` for an unknown key, a value of a wrong type, and comma-separated values.
 
     ``+`` and ``~`` work only where the schema holds a free dictionary, so that a typo is never a new setting.
     """

@@ -495,3 +495,9 @@ def test_a_free_dictionary_can_be_given_whole() -> None:
     assert load(*words).models["fp8"].thinking_switch == {"on": {"thinking": True}, "off": {}}
     with pytest.raises(BadInput, match="unknown key 'nowhere'"):
         load(*words, "models.fp8.server={nowhere: 1}")
+
+
+@pytest.mark.parametrize("word", ["model=glob(no_such_*)", "seed=range(3,3)"])
+def test_a_sweep_over_nothing_is_refused(word: str) -> None:
+    with pytest.raises(BadInput, match="there is no such value"):
+        config.sweep_jobs(["task=gsm8k", word])
