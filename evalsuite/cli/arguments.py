@@ -20,9 +20,9 @@ class Arguments:
 def split(words: Sequence[str]) -> Arguments:
     """Split the words after a command's name into flags and overrides, in any order.
 
-    Returns the other words in their order, the folder of ``--config-dir DIR`` or ``config_dir=DIR`` (the last one, not
-    looked for; None: none), and whether ``-m`` and ``--help`` are there. Raises ``BadInput`` for an unknown flag, with
-    the flags or settings that there are instead, and for ``--config-dir`` without a folder.
+    Returns the other words in their order, the folder of ``--config-dir DIR`` or ``config_dir=DIR`` (the last one; that
+    it exists is not checked; None: not given), and whether ``-m`` and ``--help`` are there. Raises ``BadInput`` for an
+    unknown flag, with the flags or settings that there are instead, and for ``--config-dir`` without a folder.
     """
     overrides: list[str] = []
     config_dir: str | None = None

@@ -41,9 +41,10 @@ def doctor(settings: Run) -> Exit:
     """Probe the endpoints of a configuration (models, judge, and the simulator if a task needs it) and print what was
     found and, with tasks, what a run of them lacks; ``to=FILE`` also writes JSON.
 
-    Returns ``ENDPOINT`` if any check of an endpoint failed, else ``BAD_INPUT`` if a run would not start for want of
-    something else, else ``DONE``. Raises ``BadInput`` when no model, judge or task is named, and for a variant or an
-    option that a task does not have; ``StorageFailed`` when the file cannot be written.
+    Returns ``ENDPOINT`` if any check of an endpoint failed, else ``BAD_INPUT`` if tasks are named and the model, or
+    what a task needs to be loaded, is missing; else ``DONE``, whatever else is listed. Raises ``BadInput`` when no
+    model, judge or task is named, and for a variant or an option that a task does not have; ``StorageFailed`` when the
+    file cannot be written.
     """
     examined = _examine(settings)
     tables = [*_missing_tables(examined), _checks_table(examined.checks), *_facts_tables(examined.checkups)]
@@ -54,7 +55,7 @@ def doctor(settings: Run) -> Exit:
 
 def doctor_json(settings: Run) -> Content:
     """Make the same checks as ``doctor`` without printing the tables; returns (exit code, fields of the document of
-    ``output=json``). Also writes ``to=FILE``.
+    ``output=json``). Also writes ``to=FILE``. Raises as ``doctor`` does.
     """
     examined = _examine(settings)
     return examined.exit_code, _to_json(examined)

@@ -112,7 +112,9 @@ def _nothing_fitted(ended: LoopResult, window: Window, console: Console) -> Exit
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as text: ``45 s`` below 90, else rounded to minutes: ``27 min`` below 120, else ``3 h 50 min``."""
+    """Seconds as text: below 90 s as ``45 s``, else rounded to minutes: below 120 as ``27 min``, else as
+    ``3 h 50 min``.
+    """
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"

@@ -58,7 +58,7 @@ def gate(settings: Report) -> Exit:
     ``INCOMPLETE`` where samples are missing that were not allowed to, or a score is withheld. Raises ``BadInput``
     without margins, without anything to compare, for refused comparisons, for cells of a part of a task that was not
     declared, for a baseline that is not what was published (``baseline_waiver="reason"`` goes on), and with
-    ``format=day0`` for several candidates; ``StorageFailed`` where nothing can be written.
+    ``format=day0`` for several candidates; ``StorageFailed`` where a file cannot be written.
     """
     margins = _margins(settings)
     if margins.drift:

@@ -22,8 +22,8 @@ from evalsuite.tasks.registry import build
 
 
 def judge(settings: Report) -> Exit:
-    """Grade the stored answers of every judged cell of the named runs (or only ``task``) with ``settings.judge``, those
-    aside that it has graded before.
+    """Grade the stored answers of every judged cell of the named runs (or only ``task``) with ``settings.judge``;
+    answers that this judge has graded before are left out.
 
     Writes verdicts, tables and summaries and prints a line a cell. Returns ``DONE``, or ``INCOMPLETE`` if samples of
     these cells still lack a value or a score is withheld. Raises ``BadInput`` without a judge, for unknown runs, and

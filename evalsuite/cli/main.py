@@ -233,9 +233,8 @@ def _run_command(name: str, settings: "Run | Report") -> Exit:
 def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
     """The ``KEY=VALUE`` words of a command line in the form that the configuration takes.
 
-    ``tasks new`` and ``models new`` get a bare word as ``name=``; ``release`` the words of ``with_baseline``
-    (``model=[BASELINE,CANDIDATE]``, only the candidate with ``baseline_run=``, ``baseline=`` and ``gate=``), which
-    raises ``BadInput``.
+    For ``tasks new`` and ``models new`` each bare word becomes ``name=WORD``. For ``release`` they are those that
+    ``release.with_baseline`` returns, with its ``BadInput``. For other commands they are unchanged.
     """
     if command in ("tasks new", "models new"):  # the name stands by itself
         return [f"name={word}" if "=" not in word else word for word in arguments.overrides]

@@ -18,8 +18,8 @@ from evalsuite.tasks.availability import load_available
 def plan(settings: Run) -> Exit:
     """Print what a run can decide, what it costs and what it lacks here; with ``to=FILE`` also write it as JSON.
 
-    Sends no request; always returns ``DONE``. Raises ``BadInput`` for what cannot be planned, ``StorageFailed`` when
-    the file cannot be written.
+    Sends no request; returns ``DONE``, also where something is lacking. Raises ``BadInput`` for what cannot be planned,
+    ``StorageFailed`` when the file cannot be written.
     """
     run_plan = make_plan(settings)
     output = standard_output()
@@ -36,7 +36,9 @@ def plan(settings: Run) -> Exit:
 
 
 def plan_json(settings: Run) -> Content:
-    """Make the same plan; returns (``DONE``, fields of the document of ``output=json``). ``to=FILE`` writes it, too."""
+    """Make the same plan as ``plan`` without printing it; returns (``DONE``, fields of the document of
+    ``output=json``). ``to=FILE`` also writes them. Raises as ``plan`` does.
+    """
     content = document.plan_json(make_plan(settings)) | {"missing": to_json(_missing(settings))}
     if settings.to is not None:
         write_json(Path(settings.to), content)

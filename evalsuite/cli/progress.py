@@ -113,8 +113,8 @@ def progress_display(console: Console) -> Iterator[Draw]:
     """Yield the function that shows the progress of all endpoints (name -> ``Progress``) whenever it is called.
 
     A live table on a terminal, removed at the end of the block; a replaced table in a notebook; else, and where ``CI``
-    is set, a line on ``console`` at some of the calls: the first 30 seconds after the first call, then as
-    ``pause_after`` states.
+    is set, a line on ``console`` at some of the calls: first 30 seconds or more after the first call, then with the
+    pauses of ``pause_after``.
     """
     meters = dict[str, Meter]()
     start = 0.0
@@ -167,7 +167,7 @@ def _notebook_table(
     lines: Callable[[Mapping[str, Progress], float], list[ProgressLine]], elapsed: Callable[[], float]
 ) -> Draw:
     """Show an empty table in the output of a notebook's cell, and return the function that replaces it at every call
-    (rich's needs ipywidgets).
+    (rich's own live table needs ipywidgets).
 
     ``lines`` turns progress and seconds into rows, ``elapsed`` gives the seconds of the run.
     """
@@ -300,7 +300,7 @@ ALL = "all"
 
 
 def _total(lines: list[ProgressLine]) -> ProgressLine:
-    """The sums over all endpoints, named ``ALL``; rate and time left leave out stopped ones.
+    """The sums over all endpoints, named ``all``; rate and time left leave out stopped ones.
 
     Endpoints work at the same time, so the longest time left counts; None where one of them is unknown, or all have
     stopped.

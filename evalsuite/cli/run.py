@@ -120,8 +120,8 @@ def execute(settings: Run, console: Console) -> Executed:
 def run_in_loop(session: Session, draw: Draw) -> SessionResult:
     """Run a session in an event loop of its own, with ``draw`` showing its progress, and return its result.
 
-    In a thread if this one has a loop already, as in a notebook: Ctrl-C reaches the first thread only, which waits here
-    and hands it on. Raises ``CancelledError`` where a second one has ended the run.
+    Where this thread has a loop already, as in a notebook, the new one is in another thread: this one waits, and hands
+    Ctrl-C on. Raises ``CancelledError`` where Ctrl-C has ended the run at once: a second one, or one while it starts.
     """
     try:
         asyncio.get_running_loop()
@@ -154,7 +154,10 @@ def run_in_loop(session: Session, draw: Draw) -> SessionResult:
 
 
 def _run_loop(main: Coroutine[Any, Any, SessionResult]) -> SessionResult:
-    """``asyncio.run`` with uvloop's event loop where there is one: a sixth less CPU time for a sample."""
+    """``asyncio.run`` with uvloop's event loop where there is one: a sixth less CPU time for a sample.
+
+    Afterwards the handlers of SIGINT and SIGTERM are those of before.
+    """
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):  # Windows
         import uvloop

@@ -19,7 +19,7 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     ``function`` is called with the settings of each job; a job that fails with an ``EvalsuiteError`` (printed) or exit
     code does not end the others, one that is stopped does, by ``SystemExit`` with 75 or the signal's code. With
     ``launch=joblib`` or ``slurm`` the jobs are launched instead. Raises ``BadInput`` for a job that cannot be composed
-    (before any starts) and for ``launch=ray``.
+    (before any starts) and for ``launch=ray``. Replaces ``sys.argv``, which Hydra reads.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra

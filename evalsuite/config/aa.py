@@ -27,8 +27,8 @@ def check_names(models: Iterable[str]) -> None:
 
 
 def with_second_arms(models: Mapping[str, Model]) -> dict[str, Model]:
-    """The models, each followed by its second arm ``NAME__aa``: the same settings with ``(again)`` behind the title and
-    the first as ``baseline`` and ``same_as``."""
+    """The models, each followed by its second arm ``NAME__aa``: the same settings with ``(again)`` behind the title,
+    and with ``NAME`` as ``baseline`` and ``same_as``."""
     doubled: dict[str, Model] = {}
     for name, model in models.items():
         second = replace(model, title=f"{model.title} (again)", same_as=name, baseline=name)
@@ -37,7 +37,7 @@ def with_second_arms(models: Mapping[str, Model]) -> dict[str, Model]:
 
 
 def first_arm(name: str) -> str:
-    """The model that ``name`` is the second arm of; any other name unchanged."""
+    """The name of the model that ``name`` is the second arm of (without ``__aa`` at the end); others unchanged."""
     return name.removesuffix(SUFFIX)
 
 

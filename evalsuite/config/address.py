@@ -13,17 +13,17 @@ def shown_url(url: str) -> str:
     """``url`` without its query and fragment: a gateway's query may hold a key.
 
     User and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` where ``urllib``
-    cannot split it (a bracket of an IPv6 address that is not closed); other texts are not checked.
+    cannot split it (wrong brackets of an IPv6 address); other texts are not checked.
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 def shown_urls(message: str) -> str:
-    """A message in which user and password of the addresses become ``***@``, and query with fragment ``?***``.
+    """A message in which user and password of addresses become ``***@``, and query or fragment (or both) ``?***``.
 
-    User and password: what is between ``//`` and the last ``@`` before a blank, a quote, ``?`` or ``#``. A query ends
-    before a blank and the punctuation there.
+    User and password: what is between ``//`` and the last ``@`` before a blank, a quote, ``?`` or ``#``. Query and
+    fragment reach to the next blank or the end; closing brackets, quotes, commas and colons just before that stay.
     """
     return _QUERY.sub(r"\1?***", _USER.sub("***@", message))
 

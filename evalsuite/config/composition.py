@@ -47,8 +47,8 @@ def _files(source: ConfigSource, choices: list[str], *, hydras_own: bool) -> tup
     """As ``compose_files``, within an initialised Hydra, whose exceptions it raises; ``hydras_own``: with Hydra's own
     settings, which nothing reads.
 
-    ``hydra.compose`` always has them and does not return the packages of the files: it would have to read and merge
-    everything twice.
+    ``hydra.compose`` is not used: it always includes Hydra's settings and does not return the packages of the files,
+    so that all would be read and merged twice.
     """
     loader = cast("ConfigLoaderImpl", GlobalHydra.instance().config_loader())
     words, files = loader._parse_overrides_and_create_caching_repo(source.primary, choices)

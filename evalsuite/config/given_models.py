@@ -13,11 +13,11 @@ GivenModels = Mapping[str, Mapping[str, Any]]
 
 
 def add_models(source: ConfigSource, cfg: DictConfig, models: GivenModels) -> None:
-    """Add models to the composed configuration ``cfg``, in place, over those of the same key; ``${`` in their texts is
-    broken up, so that it is no reference to another value.
+    """Add models to the composed configuration ``cfg``, in place; they replace those of the same key. ``${`` in their
+    texts becomes ``$ {``, so that it is no reference to another value.
 
     ``models``: key -> settings of ``models.KEY``, with ``server``, the name of a dialect, whose file in ``source`` is
-    read. Raises ``BadInput`` where that cannot be read.
+    read. Raises ``BadInput`` where that cannot be read, and OmegaConf's errors for keys and types that a model has not.
     """
     for name, content in models.items():
         server = read_yaml(source.file(f"server/{content['server']}"))

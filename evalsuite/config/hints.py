@@ -89,10 +89,10 @@ def working_lines(
     """Words ``KEY=VALUE``, quoted for a shell, at the places where a setting of this name exists; empty where none
     does.
 
-    The name is the first part of ``key`` (after ``models.NAME.`` or ``tasks.NAME.``) or what it is an alias of; the
-    parts after it are kept unchecked. One word for a setting of the run, else one for each of the first two ``models``
-    or ``tasks`` (``NAME`` without any), or for each task that has an option of that name in ``composed``, the settings
-    as plain values.
+    The name is the first part of ``key``, after a ``models.NAME.`` or ``tasks.NAME.`` (the words are then for this
+    model or task alone), or what that part is an alias of; the parts behind it are kept unchecked. A setting of the run
+    gives one word, one of models or tasks a word for each of the first two of ``models`` or ``tasks`` (``NAME`` without
+    any), an option of tasks a word for each task that has it in ``composed``, the settings as plain values.
     """
     owner, _, rest = key.partition(".")
     name, _, inner = rest.partition(".")
@@ -143,7 +143,8 @@ def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
 def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
     """A message with the setting to write in the place of ``--flag value``; for the name of a secret, where to put it.
 
-    ``flag`` has its dashes, ``value`` may be empty; ``words``: the whole command line, which names models and tasks.
+    Where no setting of that name or alias exists, the message has ``FLAG=VALUE`` all the same. ``flag`` has its dashes,
+    ``value`` may be empty; ``words``: the whole command line, which names models and tasks.
     """
     key = flag.lstrip("-").replace("-", "_")
     chosen = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
@@ -187,8 +188,8 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
 def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
     """Raise ``BadInput`` unless the names chosen for a group are files of it, with unequal keys.
 
-    For ``task`` any ``lm_eval:NAME`` passes; a suite's file must also have its header and its name. ``line``: the
-    override, for the message.
+    For ``task`` any ``lm_eval:NAME`` passes; a suite's file must also have its header and its name (``OSError`` where
+    it cannot be read). ``line``: the override, for the message.
     """
     keys = [config_key(name) for name in names]
     if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:

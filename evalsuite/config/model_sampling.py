@@ -9,14 +9,16 @@ from evalsuite.config.settings import Run, Sampling
 
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
-    """Note in ``run``, in place, which sampling fields have explicit values, and let precisions share what their
-    baseline is sampled with.
+    """Fill in the lists ``explicit`` of ``run`` and its models, in place, and let models share their baselines'
+    sampling.
 
     ``source``: the configuration's files; ``overrides``: the command line; ``group``: the chosen file of
     ``conf/sampling``. Explicit are the fields of ``sampling`` that the command line names or that differ from that
-    file, and those of a model that the command line names as ``models.NAME.sampling.FIELD``. A model with a checkpoint
-    of the card among its baselines is of the card, too; one that states no sampling takes that of its nearest baseline
-    that does, whose name then stands in the origin.
+    file, and those of a model that the command line names as ``models.NAME.sampling.FIELD``. Where the patterns of
+    ``run.sampling.checkpoints`` match a baseline of a model (or that one's baseline ...) but not the model, its
+    checkpoint is added to them; where they match neither, a model without a sampling of its own takes that of its
+    nearest baseline that states one, whose name then stands in the origin. Raises ``BadInput`` for a baseline's file
+    that cannot be read.
     """
     keys = {override.partition("=")[0] for override in overrides}
     file = source.file(f"sampling/{group}")

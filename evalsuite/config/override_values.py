@@ -125,7 +125,7 @@ def _key(key: Any, kind: Kind) -> Any:
 def as_word(item: Override) -> str:
     """A parsed override as a word ``KEY=VALUE`` that Hydra reads as the same value (a ``~KEY`` as ``~KEY=null``).
 
-    Of a sweep only for a list of values, whose order is that of the list.
+    Of sweeps only those with a list of values (``KEY=A,B``) can be given; the order stays.
     """
     key = str(item.input_line).partition("=")[0]
     value: Any = item._value
@@ -145,7 +145,8 @@ def protected(override: str) -> str:
 
 def as_list(override: str, *names: str) -> str:
     """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and the value neither empty nor a list yet
-    (it begins with ``[``); else unchanged. Quotes around the value are taken off before, those in it escaped.
+    (it begins with ``[``); else unchanged. Quotes around the value are taken off before; ``'`` and backslashes in it
+    are escaped.
     """
     key, _, value = override.partition("=")
     if key not in names or not value or value.startswith("["):

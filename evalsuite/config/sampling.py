@@ -42,11 +42,14 @@ def effective(run: Sampling, task: Sampling) -> Sampling:
 
 
 def model_sampling(run: Sampling, model: Model) -> Sampling:
-    """The run's sampling as it holds for one model, as a copy.
+    """A copy of the run's sampling as it holds for one model.
 
-    The run's values, if they are for any model (no ``checkpoints``) or the model states none; for a checkpoint of the
-    card, with the values that the model states over them; else the model's own and, where it states none, the run's
-    ``max_tokens``. The fields of both that are ``explicit`` (set by the command line or a suite) come last.
+    - For a checkpoint of the run's card (``of_card``): the run's values, and over them those that the model states.
+    - Else, where ``run.checkpoints`` is not empty and the model states a value that is not ``explicit``: the model's
+      values alone, with the run's ``max_tokens`` unless it states one.
+    - Else the run's values.
+
+    Over these come the ``explicit`` fields (set by the command line or a suite), first the run's, then the model's.
     """
     own = model.sampling
     stated: dict[str, Any] = {**fields(own)}
@@ -63,8 +66,8 @@ def model_sampling(run: Sampling, model: Model) -> Sampling:
 
 
 def of_card(run: Sampling, checkpoint: str) -> bool:
-    """Whether the run's sampling is that of a card of this checkpoint: one of its ``checkpoints`` patterns
-    (``fnmatch``, in which case counts) matches; False without patterns.
+    """Whether the run's sampling is that of the model card of ``checkpoint``: one of the patterns ``run.checkpoints``
+    (``fnmatch``, upper and lower case differ) matches it; False without patterns.
     """
     return any(fnmatchcase(checkpoint, pattern) for pattern in run.checkpoints)
 

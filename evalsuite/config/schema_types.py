@@ -43,7 +43,8 @@ class Kind:
 
     @property
     def text_keys(self) -> bool:
-        """Whether it is a dataclass or a container with ``str`` first: ``dict[str, ...]``, and ``list[str]``, too."""
+        """Whether the keys of a mapping of this type are texts: of a dataclass or ``dict[str, ...]``; True for
+        ``list[str]``, too."""
         return is_dataclass(self.type) or get_args(self.type)[:1] == (str,)
 
     def below(self, key: str) -> "Kind | None":

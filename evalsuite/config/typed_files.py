@@ -43,7 +43,7 @@ class TypedFiles(FileConfigSource):
         ``task/lm_eval`` with that task of lm-eval.
 
         Raises ``ConfigLoadError`` if there is no such file, ``BadInput`` for one that cannot be read, is not valid
-        YAML, or holds no mapping.
+        YAML, or holds anything else than a mapping (an empty one is an empty configuration).
         """
         file = Path(self.path, self._normalize_file_name(stored_path(config_path)))
         if not file.is_file():
@@ -73,8 +73,8 @@ class SearchPath(SearchPathPlugin):
     """Searches the user's ``--config-dir``, then the shipped ``conf/``; both are read by ``TypedFiles``."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Change Hydra's search path in place, as it composes: ``TypedFiles`` reads the main folder,
-        then the shipped ``conf``.
+        """Change Hydra's search path in place: ``TypedFiles`` reads its main folder, and the shipped ``conf`` is added
+        at the end, to be read by it, too.
         """
         for element in search_path.get_path():
             if element.provider == "main":

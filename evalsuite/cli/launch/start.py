@@ -65,7 +65,7 @@ def common_run_id(runs: Sequence[Run]) -> str:
 
 def launch_on_ray(arguments: Arguments, settings: Run) -> Exit:
     """Run the shards of one run on a Ray cluster, write and print the report (with ``report=true``), return the highest
-    exit code.
+    exit code. Raises as ``run_on_ray`` does.
     """
     from evalsuite.cli.launch.ray_tasks import run_on_ray
     from evalsuite.report.build import report_run
