@@ -164,9 +164,11 @@ def write(
     headline = f"evalsuite: {', '.join(dict.fromkeys(cell.run for cell in suite.table.cells))}"
     caption = DEMO_NOTE if suite.demo else ""
     changes = [tables.delta_table(suite), effects_table(suite), *recipe_tables(suite)]
-    comparison_tables = [*changes, *tables.group_tables(suite), tables.causes_table(suite)]
+    group_tables = tables.group_tables(suite)
+    comparison_tables = [*changes, *group_tables, tables.causes_table(suite)]
     shown = [table for table in (tables.scores_table(suite), *comparison_tables) if table.rows]
     shown += published_tables(suite, cards, audit=audit)
+    page_tables = [table for table in shown if all(table is not other for other in group_tables)]
     card_json = [report.to_json() for report in card_reports(suite, cards)]
     differing = [table for table in (confounders_table(confounders(suite)),) if table.rows]
     content, facts = data_files.comparison_content(suite) | {"cards": card_json}, _facts(suite)
@@ -179,7 +181,7 @@ def write(
         replace_text(out / "card.md", model_card.card_text(suite, caption, cards))
         hub_metadata.write_hub_metadata(suite, out / "hub")
         data_files.write_csv(content, out / "tables")
-        page = html.write_page(suite, content, shown, facts, out, caption)
+        page = html.write_page(suite, content, page_tables, facts, out, caption)
     except OSError as error:
         raise StorageFailed(f"cannot write the report to {out}: {error.strerror or error}") from None
     write_json(out / "comparison.json", content)

@@ -5,6 +5,7 @@ Outcomes are one letter per sample, so that 48,128 samples are about a megabyte 
 gated benchmarks get outcomes only.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,12 +216,29 @@ def _write_shard(path: Path, head: Sequence[Any], texts: Mapping[str, Any]) -> N
 
 def script_json(value: Any) -> bytes:
     """Return ``value`` as JSON (UTF-8) that is safe inside a script element and inside JavaScript, whatever text it
-    holds. Raises ``TypeError`` for a text with lone surrogates, which stored answers never have.
+    holds: U+FFFD stands for a lone surrogate. Raises ``TypeError`` for a value that JSON has no form of.
     """
-    text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # mostly a text with lone surrogates
+        text = orjson.dumps(_without_surrogates(value), option=orjson.OPT_SERIALIZE_NUMPY)
     for sign, escape in _ESCAPES:
         text = text.replace(sign, escape)
     return text if text.isascii() and b"\x7f" not in text else safe_text.json(text.decode()).encode()
 
 
+def _without_surrogates(value: Any) -> Any:
+    """Return a copy of ``value`` in which U+FFFD stands for each lone surrogate in texts and keys of lists, tuples and
+    mappings.
+    """
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(part) for part in value]
+    return value
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))

@@ -49,9 +49,9 @@ def write_page(
     """Write ``report.html`` and the files of answers in ``texts/`` into ``out``, which must exist; returns the page's
     path. Older files of answers of the same tasks are deleted.
 
-    ``content`` is the content of ``comparison.json``; ``tables`` are those of the report, shown but for those with
-    `` by `` in their titles (the page has its own of group values); ``facts`` describe the cells of the report;
-    ``demo`` is the label of demo models (empty for real ones).
+    ``content`` is the content of ``comparison.json``; ``tables`` are those of the report without its changes by group,
+    which the page computes from ``content``; ``facts`` are lines about the cells of the report; ``demo`` is the label
+    of demo models (empty for real ones).
     """
     tasks_flips = [flips.flips_of_task(suite, task) for task in suite.table.tasks]
     stamp = hashlib.sha256(flips.script_json([content, [task_flips.data for task_flips in tasks_flips]])).hexdigest()[
@@ -81,6 +81,7 @@ def write_page(
         "limits": sections.limits(suite, content),
         "tokens": sections.tokens(suite, content),
         "tables": {table.title: table for table in tables},
+        "all_tables": tables,
         "compared": any(row["delta"] is not None for row in content["rows"]),
         "without_verdict": sections.without_verdict(suite),
         "withheld": withheld,

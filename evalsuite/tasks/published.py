@@ -66,10 +66,15 @@ class Card:
         """
         for group in self.data.get("groups") or ():
             if (group.get("task"), group.get("column")) == (task, column):
-                return {
-                    str(value): (int(entry["correct"]), int(entry["n"])) for value, entry in group["values"].items()
-                }
+                return group_counts(group)
         return {}
+
+
+def group_counts(group: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return the published counts of ``group``, one entry of a card's ``groups``: value of the group, such as a
+    subject -> (number of correct items, number of all items).
+    """
+    return {str(value): (int(entry["correct"]), int(entry["n"])) for value, entry in group["values"].items()}
 
 
 def published_cards(config_dir: str | None) -> dict[str, Card]:

@@ -335,6 +335,14 @@ def test_every_vendored_file_is_recorded() -> None:
         assert path.suffix not in (".js", ".css") or hashlib.sha256(path.read_bytes()).hexdigest() in recorded
 
 
+def test_lone_surrogates_are_replaced_in_scripts() -> None:
+    text = browse.script_json({"a\ud800": ["<\udfff", 1.5, None, {"b": ("\U0001f600",)}]}).decode()
+    assert "<" not in text
+    assert json.loads(text) == {"a\ufffd": ["<\ufffd", 1.5, None, {"b": ["\U0001f600"]}]}
+    with pytest.raises(TypeError):
+        browse.script_json({"a": object()})
+
+
 def test_sort_keys() -> None:
     texts = ("-1.85 [-2.74, -1.04]", "<0.001", "2,000 x 3", "x1.02", formats.UNKNOWN, "law")
     keys = [html.sort_key(text) for text in texts]

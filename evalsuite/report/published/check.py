@@ -17,7 +17,7 @@ from evalsuite.report.published.match import Match, matches
 from evalsuite.stats.grim import grim
 from evalsuite.stats.intervals import Bounds, wilson
 from evalsuite.tasks import datasets
-from evalsuite.tasks.published import NOT_STATED, Card
+from evalsuite.tasks.published import NOT_STATED, Card, group_counts
 
 REPEATS = (1, 2, 3, 4, 5, 8, 10, 16)
 """Numbers of passes that are tried for published scores."""
@@ -137,7 +137,7 @@ class CardReport:
                     "column": group["column"],
                     "values": [
                         {"value": value, "correct": right, "n": n, "score": right / n, "ci95": wilson(right, n)}
-                        for value, (right, n) in self.card.counts(group["task"], group["column"]).items()
+                        for value, (right, n) in group_counts(group).items()
                     ],
                 }
                 for group in content.get("groups") or ()

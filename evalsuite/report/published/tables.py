@@ -11,7 +11,7 @@ from evalsuite.report.published.check import REPEATS, CardCheck, CardReport, Pub
 from evalsuite.report.published.match import matches
 from evalsuite.stats.intervals import wilson
 from evalsuite.tasks.datasets import benchmark_title
-from evalsuite.tasks.published import NOT_STATED, Card
+from evalsuite.tasks.published import NOT_STATED, Card, group_counts
 
 
 def published_tables(suite: SuiteComparison | None, cards: Sequence[Card], *, audit: bool = True) -> tuple[Table, ...]:
@@ -147,7 +147,7 @@ def _strata(card: Card, group: Mapping[str, Any], score: CellScore | None) -> Ta
         {} if score is None else {_normalized(part.value): part for part in score.groups.get(group["group"], ())}
     )
     rows: list[tuple[str, ...]] = []
-    counts = card.counts(str(group["task"]), str(group["column"]))
+    counts = group_counts(group)
     for value, (right, n) in counts.items():
         part_score = measured_parts.get(_normalized(value))
         measured = (

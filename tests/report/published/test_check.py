@@ -144,6 +144,22 @@ def test_measured_beside_published(tmp_path: Path, cards: Path) -> None:
     assert "10/14" in strata.notes[0]
 
 
+def test_two_groups_of_a_column_have_their_own_counts_on_the_page(tmp_path: Path, cards: Path) -> None:
+    card = cards / "by.yaml"
+    level = "  - {task: mmlu_pro, group: level, column: fp8, values: {hard: {correct: 3, n: 7}}}\nerrata:"
+    card.write_text(CARD.replace("A card", "Scores by a lab").replace("errata:", level))
+    run = write(tmp_path / "r", Made("fp8", answers([1] * 18 + [0] * 2), title="FP8"))
+    assert report(Report(run=[str(run)], card=str(card))) is Exit.DONE
+    page = (run / "report" / "report.html").read_text()
+    for text in (
+        "Measured and published: Scores by a lab", "MMLU-Pro by subject: Scores by a lab", "by level: Scores by", "3/7"
+    ):  # fmt: skip
+        assert text in page
+    subject, levels = json.loads((run / "report" / "comparison.json").read_text())["cards"][0]["groups"]
+    assert [part["value"] for part in subject["values"]] == ["computer_science", "law"]
+    assert [(part["value"], part["correct"], part["n"]) for part in levels["values"]] == [("hard", 3, 7)]
+
+
 def test_recorded_answers_match_by_name(tmp_path: Path, cards: Path) -> None:
     found = overview(tmp_path, Made("quant", answers([1, 0, 1, 1]), imported=True))
     beside, *_ = published_tables(found, cards_for(found, "mine", str(cards.parent)))
