@@ -100,7 +100,8 @@ def make_plan(run: Run) -> Plan:
     Raises:
         BadInput: A machine, gate, published card, selection or baseline file is unknown or wrong, or no task has a
             card.
-        StorageFailed: The baseline file cannot be unpacked, or the manifest of a recorded cell cannot be read.
+        StorageFailed: The baseline file cannot be unpacked, or a file of a recorded cell cannot be read (then also
+            ``OSError``).
     """
     source = files.config_source("run", Run, (), run.config_dir)
     gate, gate_origin = (run.gate, "gate=") if run.gate is not None else (default_gate(source), f"gate/{DEFAULT_GATE}")
@@ -172,8 +173,8 @@ def _comparable_groups(
 ) -> tuple[BaselineGroup, ...]:
     """Return the groups without those that cannot be compared; ``cells``: (folder label, task) -> recorded baseline.
 
-    Left out are groups whose baseline is neither planned nor recorded, and whose candidates are all baselines of groups
-    themselves.
+    A group is left out when two things hold: its baseline is neither planned nor recorded, and each of its candidates
+    is itself the baseline of a group.
     """
     labels = {label for label, _ in cells}
     here = {group.baseline for group in groups if group.baseline in run.models or group.label in labels}
@@ -206,7 +207,7 @@ def _recorded(run: Run, groups: tuple[BaselineGroup, ...]) -> dict[tuple[str, st
     ``run.results_dir``.
 
     Raises ``BadInput`` when ``baseline_run`` is unusable or holds a model that this plan neither compares with nor
-    plans; ``StorageFailed`` when it cannot be unpacked or a cell's manifest cannot be read.
+    plans; ``StorageFailed`` when it cannot be unpacked; this or ``OSError`` when a file of a cell cannot be read.
     """
     cells: dict[tuple[str, str], RecordedBaseline] = {}
     labels = {group.label for group in groups if group.label} | {
@@ -266,10 +267,11 @@ def _expected_scores(
 
 
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
-    """Return the facts with what ``cell`` recorded: sources, variance over repeats if there is one, and, where
-    ``facts`` have no groups, the sizes of the cell's groups with 2 to 60 values.
+    """Return the facts with what ``cell`` recorded: the number of independent sources (``units``), the variance over
+    repeats (``phi``) if there is one, and, where ``facts`` have no groups, the sizes of the cell's groups with 2 to 60
+    values. All are scaled to the items that are compared.
 
-    ``fixed``: the baseline is not measured again, so that only as many items as it has are compared.
+    ``fixed``: the baseline is not measured again, so that at most as many items as it has are compared.
     """
     items = min(facts.items, cell.items) if fixed else facts.items
     share = items / cell.items

@@ -103,8 +103,9 @@ def task_cost(
 
     ``lengths``: tokens of an attempt. ``max_tokens`` is the limit of one reply, None for none. ``concurrency``:
     requests at a time (at most one per attempt), over which the endpoint's rate is divided. ``single``: an attempt is
-    one reply. Times are None without a rate; ``request_seconds`` also when neither ``max_tokens`` nor a recorded p99
-    bounds a reply. ``fits`` is None without rate or window.
+    one reply (else the recorded p99, which is of whole attempts, is no bound of a request). Times are None without a
+    rate; ``request_seconds`` also when neither ``max_tokens`` nor a recorded p99 bounds a reply. ``fits`` is None
+    without rate or window, else True where ``request_seconds`` is None.
     """
     mean, attempts = lengths.completion.value, facts.attempts
     p99 = lengths.p99

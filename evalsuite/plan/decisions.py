@@ -140,7 +140,8 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
     """Compute what a benchmark can decide for ``candidates`` (names) against ``baseline`` with the margin of ``gate``:
     detectable difference, chances of the verdicts (both also per group value) and repeats needed.
 
-    Without a margin for the task in the gate, margin, chances and repeats are None.
+    Without a margin for the task in the gate, margin, chances and repeats are None; repeats also when no number of them
+    is enough.
     """
     base = facts.repeats if baseline.repeats is None else baseline.repeats
     score, phi, tau = baseline.score.value, facts.phi.value, facts.tau.value

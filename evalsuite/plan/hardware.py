@@ -144,13 +144,13 @@ def read_machine(name: str, source: ConfigSource) -> Machine:
 
 def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model], machine: Machine) -> Placement:
     """Place ``models`` (in this order) and ``auxiliaries`` (``judge``, ``simulator``), name -> settings, on a machine:
-    all in one step if they fit, else in several steps, the judge in the last. A model larger than the machine gets a
-    step on several.
+    all in one step if they fit, else models in one or more steps and the judge in a last one. A model larger than the
+    machine gets a step of its own on several machines.
 
     The simulator must run while a model is evaluated; where it does not fit beside a model, it needs a machine of its
     own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``), unless its server is the simulator's.
-    Demo models need no server; without another model no simulator is placed. What cannot be served, or has an unknown
-    size, is listed as unserved.
+    Demo models need no server. What cannot be served, or has an unknown size, is listed as unserved. Where no model is
+    placed, no simulator is either.
     """
     model_servers = [_server((name,), model, machine) for name, model in models.items() if model.base_url != DEMO]
     auxiliary_servers = _auxiliary_servers(auxiliaries, machine)
@@ -275,9 +275,9 @@ def _step(servers: Sequence[PlacedServer], machine: Machine, elsewhere: Sequence
 def node_hours(placement: Placement, hours: Mapping[str, float], simulated: Mapping[str, float]) -> float | None:
     """Return machines x hours of all steps; None when a model's hours are unknown.
 
-    A step lasts as long as its slowest model. ``hours``: model -> hours of its endpoint. ``simulated``: model -> hours
-    of these in which a simulator must run, which count once more for each machine of its own. The judge's time is not
-    known and not counted.
+    A step lasts as long as its slowest model. ``hours``: model -> hours of its endpoint. ``simulated``: model -> the
+    part of these hours in which a simulator must run; the longest of a step counts for each machine that a simulator
+    outside the step's machine needs (``Step.elsewhere``). The judge's time is not known and not counted.
     """
     total = 0.0
     for step in placement.steps:

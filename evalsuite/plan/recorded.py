@@ -60,8 +60,8 @@ def find_recorded(results_dir: Path, label: str, name: str, task: Task) -> Recor
 
     The variant must equal that of ``task``. Complete cells are preferred, then large ones (items x repeats), then those
     with the newest manifest file. Cells with fewer than 20 measured answers are skipped, and damaged ones, because a
-    plan must not fail on them. Returns None when there is none. Raises ``StorageFailed`` for a manifest that cannot be
-    read.
+    plan must not fail on them. Returns None when there is none. Raises ``StorageFailed`` or ``OSError`` for a cell's
+    file that cannot be read.
     """
     candidates: list[tuple[tuple[bool, int, float], RecordedBaseline]] = []
     for path in sorted(results_dir.glob(f"*/{label}/{name}/{MANIFEST}")):
@@ -97,9 +97,9 @@ def read_recorded(folder: Path, location: str, task: Task) -> RecordedBaseline |
     """Read what the cell in ``folder`` recorded: score, variance over repeats, lengths, groups; None when it has
     another variant than ``task``, is damaged, or has fewer than 20 measured answers.
 
-    Only measured answers count, but for lengths of several requests together, and of judge and simulator: those are of
-    all attempts in the journals. ``location`` names the cell in reports. Raises ``StorageFailed`` when the manifest
-    cannot be read.
+    Only measured answers count. The token lengths of attempts of several requests, and those of judge and simulator,
+    are an exception: they are of all attempts in the journals. ``location`` names the cell in reports. Raises
+    ``StorageFailed`` or ``OSError`` when a file of the cell cannot be read.
     """
     try:
         manifest = read_manifest(folder)
@@ -163,10 +163,11 @@ def phi_of(recorded: RecordedBaseline, facts: TaskFacts) -> SourcedNumber:
 def _phi(
     value: Floats, item: NDArray[np.intp], means: Floats, count: NDArray[np.intp], weight: Floats, score: float
 ) -> float | None:
-    """Return the variance of one pass through repeats alone, divided by that of as many independent answers.
+    """Return phi: the variance of the mean score of one pass that comes from repeats alone, divided by the variance
+    that as many independent answers with this mean ``score`` would have.
 
-    ``value`` and ``item``: score and item code of each answer; ``means``, ``count`` and ``weight``: of each item;
-    ``score``: the weighted mean. None without repeats or for a score of 0 or 1.
+    ``value`` and ``item``: score and item code of each answer; ``means``, ``count`` and ``weight``: mean score, number
+    of answers and weight of each item. None without repeats or for a ``score`` of 0 or 1.
     """
     repeated = count > 1
     coin = score * (1 - score)

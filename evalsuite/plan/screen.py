@@ -128,8 +128,8 @@ def _followed(screen: Price, whole: Price, share: float) -> Price:
 
 
 def _variance(chance: TaskChance, share: float) -> float:
-    """Return the variance (fractions squared) of a candidate's score beside the others', for a ``share`` of the items,
-    each asked once.
+    """Return the variance (a fraction squared) of a candidate's own score on a ``share`` of the items, each asked once,
+    without the random variation that all candidates share.
     """
     design = chance.design
     return (design.tau**2 / design.units + design.within / design.answers) / share

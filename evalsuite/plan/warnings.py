@@ -52,9 +52,9 @@ def auxiliary_warnings(run: Run, tasks: Mapping[str, TaskFacts]) -> Iterator[str
 def window_warnings(costs: tuple[ModelCost, ...], speed: Speed) -> Iterator[str]:
     """Yield warnings about what does not fit into a time window; none without rate or window.
 
-    First one for each model and task whose requests fit by the run's rule (``TaskCost.fits``), but of whose attempts at
-    least half of one is expected not to fit; then one for each predicted length, in tenths of an hour, of the requests
-    that do not fit.
+    First one for each model and task whose requests fit (``TaskCost.fits``), but with 0.5 or more attempts expected to
+    be longer than a window (``TaskCost.unfit``). Then one for each duration, rounded to tenths of an hour, of requests
+    that do not fit, with their tasks and models.
     """
     if speed.window is None or speed.rate is None:
         return

@@ -49,7 +49,8 @@ def compare_run(
     model declares. One that is not in the run is looked up in the other runs of the same results folder; for a name
     that is found nowhere, declared baselines within the run are taken. ``gate`` gives verdicts against its margins,
     unless a baseline is implausible; None gives none. Refused comparisons and unreadable cards of ``config_dir`` (the
-    user's folder of settings) are stated in the result, not raised: the run itself is complete.
+    user's folder of settings) are stated in the result, not raised: the run itself is complete. Raises ``BadInput`` for
+    a damaged cell.
     """
     cells = run_cells(folder)
     if not cells:
@@ -84,8 +85,9 @@ def report_run(
 
     ``folder`` is the run's folder; ``baseline``, ``config_dir`` and ``gate`` are as in ``compare_run``: the baseline's
     name (None: as models declare), the user's folder of settings, the margins of verdicts (None: no verdicts). ``svg``
-    writes the plots as SVG, too. The last lines printed are notes, each candidate's refusals with its verdict or
-    changes, and without a baseline that it is missing. Raises ``StorageFailed`` when the report cannot be written.
+    writes the plots as SVG, too. The last lines printed are the notes of the comparison, then for each candidate its
+    refused comparisons and its verdict (without one: its changes), then, if nothing is compared, that no baseline is
+    there. Raises ``BadInput`` for a damaged cell, ``StorageFailed`` when the report cannot be written.
     """
     compared = compare_run(folder, baseline, config_dir, gate=gate)
     if compared is None:

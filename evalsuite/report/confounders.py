@@ -61,8 +61,8 @@ def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
     """Return lines about what differs besides the subject of the comparison (kind ``expected``), for the first screen
     of the page; empty without differences.
 
-    Candidates with the same differences share a line. Facts that are known to change numbers come first; of further
-    facts and lines (more than five) only the number is stated.
+    Models with the same differences share a line. Facts that are known to change numbers come first in it. A line has
+    at most five facts, and there are at most five lines: of what is left out the number is stated.
     """
     titles_of: dict[str, list[str]] = {}
     for title in dict.fromkeys(fact.model for fact in facts):

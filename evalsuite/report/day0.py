@@ -24,8 +24,9 @@ def day0_content(
         scores: Task -> (baseline, candidate), fractions; tasks without an entry are left out.
 
     Returns:
-        The JSON content, scores and their drop in percent; ``decision`` is ``REGRESSION`` for a fail, ``ACCEPT`` for a
-        pass, or ``ANOMALOUS`` for a pass with a gain that suggests a broken baseline and for what could not be decided.
+        The JSON content, scores and ``drop`` in percent, ``drop_fraction`` a fraction; ``decision`` is ``REGRESSION``
+        for a fail, ``ACCEPT`` for a pass, or ``ANOMALOUS`` for a pass with a gain that suggests a broken baseline and
+        for what could not be decided.
     """
     release = verdict["candidates"][candidate]
     per_task = {row["task"]: _task(row, scores[row["task"]]) for row in release["rows"] if row["task"] in scores}

@@ -13,8 +13,9 @@ _MEAN = {"checkpoint": "mean of both servers", "server": "mean of both checkpoin
 
 
 def effects_table(suite: SuiteComparison) -> Table:
-    """Build the table of all checkpoint and server effects and interactions, with a row of dashes for arms without
-    numbers; without arms that differ in server facts on purpose (``varies``) it has no rows.
+    """Build the table of what the checkpoint, the server and their interaction change in the score of each benchmark,
+    one row per effect; a row of dashes where no effect could be computed. It has no rows unless models differ in server
+    facts on purpose (``varies``).
     """
     columns = (
         Column("benchmark", number=False),
@@ -57,8 +58,8 @@ def _row(table: Effects, effect: Effect) -> tuple[str, ...]:
 
 
 def _notes(table: Effects) -> Iterator[str]:
-    """Yield lines about one task's effects, as far as they apply: why there are none, a missing arm, an interaction
-    whose interval excludes 0, and undeclared differences.
+    """Yield lines about one task's effects: only why there are none; otherwise, as far as they apply, a missing
+    combination of checkpoint and server, an interaction whose interval excludes 0, and undeclared differences.
     """
     benchmark = benchmark_title(table.task)
     if table.reason:

@@ -27,11 +27,11 @@ Results of other datasets are not accepted in ``.eval_results``."""
 
 
 def write_hub_metadata(suite: SuiteComparison, folder: Path) -> tuple[str, ...]:
-    """Write the hub's metadata of every real model with a known checkpoint and complete, whole tasks (no others) into
-    ``folder/<model>/``: ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for registered benchmarks.
+    """Write the scores of each model with a known checkpoint (no demo models) as the hub's metadata into
+    ``folder/<model>/``: ``model-index.yaml``, and ``.eval_results/evalsuite.yaml`` for benchmarks in ``REGISTERED``.
 
-    Files of these names from an earlier report are deleted first. Returns the paths of the written files relative to
-    ``folder``.
+    Only cells with a score, of whole tasks, count; a model without any gets no files. Files of these names from an
+    earlier report are deleted first. Returns the paths of the written files relative to ``folder``.
     """
     for old in (*folder.glob("*/model-index.yaml"), *folder.glob("*/.eval_results/evalsuite.yaml")):
         old.unlink()  # of an earlier report, whose scores may no longer hold

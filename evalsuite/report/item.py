@@ -56,8 +56,8 @@ class Answers:
 
 
 def answers_of(cells: Sequence[TableCell], item: str) -> list[Answers]:
-    """Read all answers to an item from the folders of ``cells``; cells whose model some cell names as its baseline come
-    first, the order else stays. A cell without answers to it has no rows.
+    """Read all answers to an item from the folders of ``cells``, one ``Answers`` per cell (with empty ``rows`` where it
+    has none); cells whose model some cell names as its baseline come first, otherwise the order stays.
     """
     named = {cell.manifest.get("baseline") for cell in cells}
     ordered = sorted(cells, key=lambda cell: cell.identity.get("model") not in named)

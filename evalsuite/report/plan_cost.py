@@ -15,8 +15,8 @@ _GENERATED = "generated"
 
 
 def cost_table(plan: Plan) -> Table:
-    """Build the table of attempts, tokens, disk and, with a known rate, time (and time windows) of each model and
-    benchmark, with a sum per model.
+    """Build the table of attempts, tokens and disk of each model and benchmark, with a sum per model; with a known rate
+    also of time and, where windows are limited, of whether a request fits one (in the sum: how many windows).
     """
     auxiliaries = [
         role for role in ("judge", "simulator") if any(sum(getattr(task, role)) for task in _all_tasks(plan.costs))

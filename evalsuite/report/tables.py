@@ -179,8 +179,9 @@ def _comparison_notes(suite: SuiteComparison) -> Iterable[str]:
 
 
 def strata_by_drop(rows: Iterable[Comparison], name: str) -> list[str]:
-    """Return the shown values of the group ``name`` (of each row the small ones as one entry), sorted by the worst drop
-    of any candidate in ``rows``. Raises ``KeyError`` for an unknown group.
+    """Return the shown values of the group ``name`` (of each row those with fewer than ten items as one entry), sorted
+    by the worst drop of any candidate in ``rows``; empty if no row has numbers. Raises ``KeyError`` for a group that a
+    row with numbers does not have.
     """
     worst: dict[str, float] = {}
     for row in rows:

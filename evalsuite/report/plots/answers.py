@@ -16,7 +16,7 @@ SHORT_SECONDS = 7200.0
 
 
 def score_points(scores: Sequence[CellScore], ax: Axes) -> None:
-    """Draw scores with 95 % intervals on ``ax``, in percent, one row per cell; incomplete cells are left out."""
+    """Draw scores with 95 % intervals on ``ax``, in percent, one row per cell; cells without a score are left out."""
     shown = [score for score in scores if score.scored is not None]
     for place, score in enumerate(shown):
         if score.scored is not None:
@@ -42,8 +42,8 @@ def outcome_shares(scores: Sequence[CellScore], ax: Axes) -> None:
 
 
 def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> None:
-    """Draw the generated tokens of the answers with one outcome on ``ax``: counts of every model on a logarithmic axis;
-    only labels when no lengths are known.
+    """Draw the generated tokens of the answers with one outcome on ``ax``: one histogram for each model that has such
+    answers, tokens on a logarithmic axis; only axis labels when no lengths are known.
     """
     distribution = lengths(table, task)
     if distribution is not None:

@@ -120,7 +120,7 @@ def heat_map(rows: Sequence[Comparison], name: str, ax: Axes) -> None:
 
 def outcome_shifts(rows: Sequence[Comparison], ax: Axes) -> None:
     """Draw the part of each outcome in the delta on ``ax``, as stacked bars in percentage points, one row per
-    comparison; a diamond marks the delta.
+    comparison; a diamond marks the delta. Comparisons without numbers are left out.
     """
     shown = [row for row in rows if row.paired is not None]
     for place, row in enumerate(shown):

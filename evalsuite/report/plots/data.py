@@ -130,8 +130,8 @@ def token_budgets(table: RunTable, task: str, budgets: Sequence[int] | None = No
     """Compute every model's score on a task at token ``budgets``; None takes the powers of two that span the lengths
     of all models' answers, but for the shortest 1 %.
 
-    Models with an unknown length or value are left out, and tasks of several replies, of which only the last length is
-    known, or of an adapter that is not installed. Returns None when no model is left.
+    A model is left out when a length or value of its answers is unknown, when an attempt has several replies (only the
+    length of the last one is known), or when the task's adapter is not installed. Returns None when no model is left.
     """
     rows = _rows_with_lengths(table, task)
     if rows.empty:

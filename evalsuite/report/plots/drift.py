@@ -50,8 +50,8 @@ def cusum(chart: Chart, axes: Axes) -> None:
 
 
 def save_trend(charts: Sequence[Chart], path: Path, *, svg: bool) -> None:
-    """Write all charts with points below each other, as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``,
-    into its folder, which is created; nothing when no chart has points.
+    """Write all charts with points below each other, as ``path`` with ``.png`` appended and, with ``svg``, ``.svg``
+    (without it an older ``.svg`` is removed), into its folder, which is created; nothing when no chart has points.
     """
     with_points = [chart for chart in charts if chart.points]
     if not with_points:

@@ -112,7 +112,7 @@ def forest_figure(rows: Sequence[Comparison]) -> Figure:
 
 
 def score_figure(scores: Sequence[CellScore]) -> Figure:
-    """Draw all scores of a report without comparisons as a new figure; incomplete cells are left out."""
+    """Draw all scores of a report without comparisons as a new figure; cells without a score are left out."""
     figure = Figure(figsize=(style.WIDTH, 1.1 + 0.42 * len(scores)), layout="constrained")
     answers.score_points(scores, figure.add_subplot())
     return figure

@@ -165,8 +165,8 @@ def check(card: Card, match: Match) -> CardCheck:
     """Compare one measured cell with its published score: difference, its interval with both sampling errors and that
     of rounding, and the result: "reproduced" when the interval holds 0, else "not reproduced".
 
-    Known differences of protocol make it "not comparable", a cell without a score "incomplete", with None for all
-    numbers but the published one.
+    With known differences of protocol the result is "not comparable" instead. A cell without a score is "incomplete",
+    and all its numbers but the published one are None.
     """
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
@@ -183,11 +183,11 @@ def check(card: Card, match: Match) -> CardCheck:
 
 
 def grims(card: Card) -> list[Grim]:
-    """Test which numbers of passes, of those in ``REPEATS`` (1 to 16), could give a row's published scores as rounded
-    fractions of whole right answers (GRIM).
+    """Test which numbers of passes (1, 2, 3, 4, 5, 8, 10 and 16 are tried) could give a row's published scores as
+    rounded fractions of whole right answers (GRIM).
 
-    Only rows with scores whose number of scored answers is stated by the card or by the benchmark's own card; one
-    result for each row and possible number.
+    Only rows with scores whose number of scored answers in one pass is stated by the card or by the benchmark's own
+    card. Where the latter states several numbers, the row has one result for each.
     """
     tests: list[Grim] = []
     for row in card.data.get("rows") or ():
