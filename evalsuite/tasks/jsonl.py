@@ -185,7 +185,12 @@ class JSONLTask:
         return f"data:{mimetypes.guess_type(path.name)[0] or 'image/png'};base64,{content}"
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply against the item's key by the variant: value 1 or 0; ``repeat`` is not used.
+        r"""Grade a reply against the item's key by the variant: value 1 or 0; ``repeat`` is not used.
+
+        ``exact``: the reply without surrounding space is the key. ``contains``: it contains the key, in any case.
+        ``regex``: the last match of ``pattern`` (its first group, if there is one) is the key. ``letter``: the letter
+        that ``extract.boxed_chain`` finds is the key. ``number``: the number in ``\boxed{}``, else the last number of
+        the reply, has the key's value.
 
         In the variant ``judge`` a whole reply that is not blank gets value None and outcome ``ungraded``, and a blank
         or truncated one value 0. In ``number`` arithmetic in a box is evaluated in a process, which can take seconds
