@@ -76,9 +76,9 @@ def open_inputs(settings: Report) -> Iterator[ReportInputs]:
     were graded by different versions are graded again in temporary copies, if the questions are there and the cells
     were asked in one way; these and unpacked files are deleted when the block ends. The runs stay unchanged.
 
-    Raises ``BadInput`` for unknown runs, a model and task that two runs hold, damaged cells, cells that were asked for
-    too few items for ``limit``, and a baseline that is missing, ambiguous, edited, all that the runs hold, or asked
-    with classes that are neither built in nor named by the runs.
+    Raises ``BadInput`` for unknown runs, a model and task that two runs hold, damaged cells, cells of which ``limit``
+    cannot choose so many items (too few were asked, say), and a baseline that is missing, ambiguous, edited, all that
+    the runs hold, or asked with classes that are neither built in nor named by the runs.
     """
     cells = named_cells(*settings.run, results_dir=settings.results_dir)
     with ExitStack() as stack:

@@ -211,8 +211,8 @@ def _incomplete(
     alpha: float,
 ) -> tuple[str, MissingAnswerBounds | None]:
     """Return (why there is no delta of incomplete cells, bounds of the delta): the reason is empty when the missing
-    fraction is allowed, else the bounds are None. Both are empty when it is allowed and none of ``items`` lacks an
-    answer.
+    fraction is allowed, else the bounds are None. It is ("", None) when the fraction is allowed and none of ``items``
+    lacks an answer.
 
     ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples of these items in either cell;
     None allows none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.

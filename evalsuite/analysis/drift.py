@@ -174,7 +174,7 @@ def build_charts(
 
     The limits are set to one expected false alarm in 200 nights of all charts together. ``confirmations``: id of a
     night -> its confirmation, compared at ``confirm_alpha``. ``offsets``: task -> accepted offset, for a baseline of
-    another checkpoint; None for none. Nights without numbers or standard error add no point. Raises ``BadInput`` when
+    another checkpoint; None for none. Nights without a standard error above 0 add no point. Raises ``BadInput`` when
     no night of a chart has numbers, or the baseline has too few repeats or is of another checkpoint without an accepted
     offset.
     """
