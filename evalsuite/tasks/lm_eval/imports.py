@@ -19,8 +19,8 @@ def code_at_import(config: Mapping[str, Any]) -> str:
     stands outside of functions in the modules of a task, and its line.
 
     Empty if there is none. ``config`` is a task's YAML content, in which functions are
-    ``/<folder>/<module>.<function>``. The modules and those of ``lm_eval.tasks`` that they import are read, not
-    imported. Raises ``SyntaxError``, ``ValueError`` or ``OSError`` for a module that cannot be read.
+    ``/<folder>/<module>.<function>``. The modules, and relative ones and those of ``lm_eval.tasks`` that they import,
+    are read, not imported. Raises ``SyntaxError``, ``ValueError`` or ``OSError`` for a module that cannot be read.
     """
     names: dict[str, str] = {}
     for path, node in _on_import(config):
@@ -37,8 +37,8 @@ def imports_nltk(config: Mapping[str, Any]) -> bool:
     """Return whether the modules that a task names (``config``: its YAML content) have a statement that imports from
     ``nltk`` (or from a module of that name beside them).
 
-    Modules of ``lm_eval.tasks`` that these import count as well; imports inside functions, and those of other packages,
-    do not. The modules are read, not imported.
+    Relative modules and those of ``lm_eval.tasks`` that these import count as well; imports inside functions, and those
+    of other packages, do not. The modules are read, not imported; raises as ``code_at_import`` where one cannot be.
     """
     nodes = (node for _, node in _on_import(config) if isinstance(node, ast.Import | ast.ImportFrom))
     return any(name.partition(".")[0] == "nltk" for node in nodes for name in _imported(node).values())
