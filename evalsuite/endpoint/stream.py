@@ -146,8 +146,9 @@ class ReplyStream:
         self._last = payload
 
     def _take_together(self, lines: bytes) -> bytes:
-        """Take at most ``ALONE`` events at the beginning of ``lines`` singly, until one is learnt, then those that
-        ``_take_known`` takes; returns the lines behind them. Raises as ``add``."""
+        """Take events at the beginning of ``lines`` singly, until one is learnt, but at most ``ALONE``; if it is learnt
+        before the last of these, also those that ``_take_known`` takes. Returns the lines behind them. Raises as
+        ``add``."""
         for _ in range(ALONE):
             if self._template.known:
                 return self._take_known(lines)

@@ -175,8 +175,8 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
 
 
 async def _check_identity(checkup: EndpointCheckup) -> bool:
-    """Identify all replicas and compare them; sets their served names and ``facts`` (of the first). Returns whether all
-    of them could be identified; unequal ones are a failed check, and True.
+    """Identify all replicas, set their served names, and return whether all of them could be identified. If so, sets
+    ``facts`` (of the first) and compares the replicas: unequal ones are a failed check, and still True.
     """
     stated: list[dict[str, Any]] = []
     for number, client in enumerate(checkup.clients):

@@ -152,8 +152,8 @@ def _groups(text: str | None) -> Mapping[str, str]:
 
 
 async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
-    """Token ids of the answer's prompt under the server's own chat template, of a ``raw`` request those of the bare
-    prompt (``/tokenize``). Raises as ``endpoint.logprobs.tokenize``."""
+    """Token ids of the answer's prompt under the server's own chat template, with the model's thinking switch; of a
+    ``raw`` request those of the bare prompt (``/tokenize``). Raises as ``endpoint.logprobs.tokenize``."""
     if answer.request.raw:
         return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
     body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
@@ -164,7 +164,7 @@ async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
 
 async def answer_ids(client: Client, answer: StoredAnswer) -> list[int] | None:
     """Token ids of an answer: the stored ones, else those of the first text of it that has the stored number of tokens
-    (any has, where no number is stored); else None.
+    (where no number is stored, of the first text); else None.
 
     The texts are tokenized by the server. The end marker, which no text shows, may count as one token. Raises as
     ``endpoint.logprobs.tokenize``.

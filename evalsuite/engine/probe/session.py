@@ -80,8 +80,8 @@ async def _read_baseline(
 async def read_candidate(
     model: Model, engine: Engine, reference: Reference, report: Callable[[str], None]
 ) -> tuple[CandidateReading, list[Client]]:
-    """Read the answers of ``reference`` at a candidate's server, up to ``CONCURRENCY`` (or ``model.concurrency``, if
-    lower) at a time and then one at a time.
+    """Read the answers of ``reference`` at a candidate's server (its first replica), up to 16 (or
+    ``model.concurrency``, if lower) at a time and then one at a time.
 
     Returns both passes and the open clients, which the caller closes; ``report`` is called with lines on what is being
     done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` where it cannot be
