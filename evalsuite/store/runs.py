@@ -120,6 +120,8 @@ def check_can_create(folder: Path) -> None:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if there != folder:
             Path(mkdtemp(prefix=".evalsuite-", dir=there)).rmdir()
+        elif not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         elif not os.access(folder, os.W_OK | os.X_OK):
             number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
             raise OSError(number, os.strerror(number))

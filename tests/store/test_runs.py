@@ -16,6 +16,9 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFailed, match="results_dir="):
         check_can_create(tmp_path / "file" / "r")
+    (tmp_path / "file").chmod(0o755)
+    with pytest.raises(StorageFailed, match="Not a directory; another folder"):
+        check_can_create(tmp_path / "file")
     with pytest.raises(StorageFailed, match="results_dir="):
         check_can_create(tmp_path / ("x" * 300) / "r")
     (tmp_path / "there").mkdir()
