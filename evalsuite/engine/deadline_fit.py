@@ -72,8 +72,9 @@ class Fit:
         self.cells[cell].paces.append((tokens, seconds))
 
     def seconds(self, attempt: Attempt) -> float | None:
-        """Estimated seconds in which the next request of an attempt ends in 99 of 100 cases; None where its tokens or
-        the rate are unknown."""
+        """Estimated seconds in which the next request of an attempt ends in 99 of 100 cases: three times its known
+        tokens, else ``p99`` of the cell's replies, ``max_tokens`` at most, at the measured rate, else at the one that
+        the user states. None where none of the three, or no rate, is known."""
         cell = self.cells[attempt.cell]
         if len(cell.finished) >= cell.due:
             self._estimate(attempt.cell)

@@ -99,9 +99,10 @@ class RunLimits:
 def stop_on_signals(stop: Stop, drain_seconds: float, console: Console) -> None:
     """Handle Ctrl-C and SIGTERM: the first signal requests the stop, a second one of either cancels the calling task.
 
-    Requests that run may finish within ``drain_seconds``; the first signal is printed to ``console``. The end of the
-    window does not count as the first signal. In another thread than the first, to which Python delivers signals,
-    nothing is handled by itself: ``stop.on_signal`` is to be called with the signal's name.
+    Requests that run may finish within ``drain_seconds``; the first signal is printed to ``console``. A stop for
+    another reason (the end of the window, a spent budget) does not count as the first signal. In another thread than
+    the first, to which Python delivers signals, nothing is handled by itself: ``stop.on_signal`` is to be called with
+    the signal's name.
     """
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()

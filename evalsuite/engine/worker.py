@@ -57,7 +57,8 @@ class EndpointWorker:
         """Make the endpoint's attempts until the queue is empty, nothing more fits, or a stop is requested; attempts
         that run then go on to their end, or are cancelled when the time that the stop leaves is over.
 
-        Raises what broke the endpoint (``EndpointUnusable``, ``StorageFailed``), with all running attempts cancelled.
+        Raises what broke the endpoint, such as ``EndpointUnusable`` or ``StorageFailed``, with all running attempts
+        cancelled.
         """
         stop = self.limits.stop
         stopped = asyncio.create_task(stop.wait())
@@ -143,8 +144,8 @@ class EndpointWorker:
             await _cancel({changed})
 
     async def _make(self, attempt: Attempt) -> None:
-        """Make one attempt and record its score, or that it was cut; one that is stopped between two requests, or
-        before a part of a streamed answer has come, gets neither.
+        """Make one attempt and record its score, or that it was cut. One that is stopped while no request to the model
+        under test is in flight, or before a part of a streamed answer has come, gets neither.
 
         A prompt beyond the context scores 0 (``truncated``); a refused request or one that failed after its retries
         scores None (``failed``), and after ``SimulatorFailed`` all replies of the attempt are discarded. Cancellation

@@ -46,10 +46,11 @@ def write_artefact(cells: Sequence[TableCell], path: Path, accepted: Mapping[str
     and return the hash of its index. Missing folders are created.
 
     ``accepted``: ``baseline`` (name) and ``tasks`` (task -> ``delta`` and ``stderr``, fractions of 1) of the release
-    that accepted this model; None: none. Equal cells in equal order (the order of their journals' file times included)
-    and offsets give equal bytes. A cell without ``samples.parquet`` gets one first, unless it is imported. Raises
-    ``BadInput`` if a file with other content is at ``path`` or a cell without ``samples.parquet`` is damaged (one that
-    has it is copied unread), ``StorageFailed`` if the artefact cannot be written or a file of a cell not be read.
+    that accepted this model; None: none. The same cells in the same order, with the file times of their journals in the
+    same order, and the same ``accepted`` give the same bytes. A cell without ``samples.parquet`` gets one first, unless
+    it is imported. Raises ``BadInput`` if a file with other content is at ``path`` or a cell without
+    ``samples.parquet`` is damaged (one that has it is copied unread), ``StorageFailed`` if the artefact cannot be
+    written or a file of a cell not be read.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -117,8 +117,8 @@ def _check_types(where: str, values: Mapping[str, Any], types: Mapping[str, tupl
 
 
 def differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Lines ``key: known -> asked`` for the keys in which two identities differ, by key; nested keys with dots; a
-    missing key counts as None; empty if they are equal."""
+    """Lines ``key: known -> asked`` for the keys in which two identities differ, sorted by key; a key of a nested
+    object reads ``key.inner``. A missing key counts as None; empty if they are equal."""
     lines: list[str] = []
     for key in sorted({*known, *asked}):
         old, new = known.get(key), asked.get(key)

@@ -33,13 +33,14 @@ class JudgeBatch:
 
 
 async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: Engine, data: Data) -> list[str]:
-    """Judge the answers of the cells in ``folders`` and write verdicts, scores and the judge's name in the manifests;
-    returns one line on each cell.
+    """Judge the answers of the cells in ``folders`` and write verdicts, scores and, in the manifests, the judge's
+    identity; returns one line on each cell.
 
-    Answers that this judge has judged already are not sent again; attempts without a stored reply keep their scores.
-    Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The tables are not
-    written anew. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the judge cannot be used
-    at the start, ``BadInput`` as ``load``, ``CellInUse`` for a cell that a process writes, ``StorageFailed``.
+    Answers that this judge has judged already are not sent again; failed attempts, and those without a stored reply,
+    keep their scores. Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The
+    tables are not written anew. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the judge
+    cannot be used at the start, ``BadInput`` for its configuration, a damaged cell and as ``load``, ``CellInUse`` for a
+    cell that a process writes, ``StorageFailed``.
     """
     client = await connect_auxiliary(judge, engine)
     batches: list[JudgeBatch] = []

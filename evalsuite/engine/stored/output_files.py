@@ -167,9 +167,9 @@ def _is_error(row: Mapping[str, Any]) -> bool:
 
 
 def _thinking(row: Mapping[str, Any]) -> str:
-    """What stands before the answer in ``_full_generation``, without its tags; there NeMo-Skills keeps the text before
-    it cuts the thinking off (``++remove_thinking``). All of it if it does not end in the answer; empty where the field
-    is missing or no text."""
+    """What stands before the answer in ``_full_generation``, without the tags at its beginning and end; there
+    NeMo-Skills keeps the text before it cuts the thinking off (``++remove_thinking``). The whole text if it does not
+    end in the answer; empty where the field is missing or no text."""
     full = row.get("_full_generation")
     if not isinstance(full, str):
         return ""

@@ -78,11 +78,11 @@ def _source(manifest: dict[str, Any], data: Data) -> Source:
 
 
 def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Replay every recorded attempt but failed ones through the adapter, add the new scores to the journal, and seal
-    the cell.
+    """Replay every recorded attempt but failed ones through the adapter, add the new scores to the journal, write the
+    adapter's version in the manifest, and the table.
 
-    Returns (outcome before, outcome now) -> number of samples. Where a stored reply is missing, ``correct``, ``wrong``
-    and ``no_answer`` become ``failed``; any other score is kept: it need not have come from a reply.
+    Returns (outcome before, outcome now) -> number of these samples. Where a stored reply is missing, ``correct``,
+    ``wrong`` and ``no_answer`` become ``failed``; any other score is kept: it need not have come from a reply.
     """
     columns = ["item_id", "repeat", "outcome", "value", "answer", "stage", "note", "prompt_sha", "rerolled"]
     rows = read_samples(folder, columns).to_pylist()
