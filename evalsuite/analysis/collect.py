@@ -17,7 +17,6 @@ from evalsuite.analysis.table import RunTable, table_of
 from evalsuite.config.paths import expanded
 from evalsuite.config.report_settings import Report
 from evalsuite.config.settings import Data
-from evalsuite.engine.stored import rescore
 from evalsuite.errors import BadInput, unknown_name
 from evalsuite.records import canonical_sha
 from evalsuite.store.artefact import Artefact, open_artefact
@@ -226,6 +225,8 @@ def _regrade(
     ``own``: the entry ``data`` (where questions are from) of a run here, used instead of the cell's, so that a baseline
     file of others does not choose a folder. Raises ``BadInput`` when the questions cannot be loaded or differ.
     """
+    from evalsuite.engine.stored import rescore  # with every benchmark's readers, which no other report needs
+
     adapter, items = rescore.load(cell.folder, {**cell.manifest, "data": own}, data)
     if versions == {adapter.version}:
         return cell, ""

@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from evalsuite.analysis.comparison import CAUSES, Comparison
 from evalsuite.analysis.scores import CellScore
@@ -204,7 +207,11 @@ def save_figure(figure: Figure, path: Path, *, svg: bool) -> None:
         layout.execute(figure)
         figure.set_layout_engine(None)
     png = path.with_name(f"{path.name}.png")
-    figure.savefig(png, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib does not type it
+    canvas.draw()
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    # without transparency, which savefig writes too, a quarter less to compress
+    drawn.convert("RGB").save(png, compress_level=1, dpi=(figure.dpi, figure.dpi))
     other = path.with_name(f"{path.name}.svg")
     if svg:
         figure.savefig(other, format="svg", metadata={"Date": None})

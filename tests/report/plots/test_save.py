@@ -1,5 +1,7 @@
 """What the plots draw is what the comparisons say."""
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,3 +142,18 @@ def test_nothing_is_clipped_or_overlaps(overview: SuiteComparison, tmp_path: Pat
 def test_docstrings_of_matplotlib_are_left_out_only_of_its_import() -> None:
     import_figures()
     assert "linewidth" in artist.kwdoc(Line2D)
+
+
+def test_matplotlib_is_imported_without_lists_of_properties_and_works() -> None:
+    script = (
+        "from evalsuite.report.plots.docstrings import import_figures\n"
+        "import_figures()\n"
+        "from matplotlib.lines import Line2D\n"
+        "from matplotlib.artist import Artist\n"
+        "line = Line2D([0], [0])\n"
+        "line.set(linewidth=3.0)\n"
+        "class Later(Artist): pass\n"
+        "print(line.get_linewidth(), 'linewidth' in str(Line2D.set.__doc__), 'alpha' in Later.set.__doc__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3.0", "False", "True"]
