@@ -255,6 +255,37 @@ def test_rows_of_other_types_are_refused_or_graded(tmp_path: Path, row: dict[str
 
 
 @pytest.mark.parametrize(
+    ("reference", "known"),
+    [
+        ("#/$defs/day", True),
+        ("#day", True),
+        ("http://127.0.0.1/day", True),
+        ("#/$defs/a~1b/anyOf/1", True),
+        ("#/$defs/week", False),
+        ("#/$defs/a~1b/anyOf/2", False),
+        ("#week", False),
+        ("http://127.0.0.1/week", False),
+    ],
+)
+def test_a_reference_in_a_schema_is_followed_or_refused(tmp_path: Path, reference: str, known: bool) -> None:
+    day: dict[str, Any] = {"type": "integer"}
+    day |= {"$anchor": "day"} if reference == "#day" else {"$id": "http://127.0.0.1/day"}
+    parameters = {
+        "type": "object",
+        "properties": {"days": {"$ref": reference}, "$ref": {"enum": [{"$ref": "data"}]}},
+        "$defs": {"day": day, "a/b": {"anyOf": [{}, {"type": "integer"}]}},
+    }
+    tool = {"type": "function", "function": {"name": "weather", "parameters": parameters}}
+    if known:
+        item = own(tmp_path, EVALSCOPE | {"tools": [tool]})
+        assert stage(item, call("weather", {"days": 1})) == "right"
+        assert stage(item, call("weather", {"days": "1"})) == "schema"
+    else:
+        with pytest.raises(BadInput, match="tool_calls row 0 cannot be read: the parameters of weather have no place"):
+            own(tmp_path, EVALSCOPE | {"tools": [tool]})
+
+
+@pytest.mark.parametrize(
     "row", [{"question": "x"}, {"function": [], "question": [[1], [2]]}, {"turns": 3, "tools": []}]
 )
 def test_other_files_are_refused_by_row(tmp_path: Path, row: Mapping[str, Any]) -> None:

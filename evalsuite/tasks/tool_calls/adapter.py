@@ -44,7 +44,7 @@ class ToolCalls:
 
         Inputs are tools and turns of messages, the target is a list of expected calls for each turn. Raises, on
         iterating, ``BadInput`` when the file is missing or damaged, for a row that ``readers.item`` refuses, and in a
-        local file for tools whose parameters are no JSON schema.
+        local file for tools in which ``verify.tools_fault`` finds a fault, such as parameters that are no JSON schema.
         """
         local = self.source.kind == "local"
         path = local_path(Path(str(self.source.root)), "tool_calls", "test") if local else _shipped_questions()

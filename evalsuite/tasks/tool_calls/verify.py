@@ -8,9 +8,10 @@ may come in any order. A call that a server's parser left in the text is no call
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from evalsuite import records
 from evalsuite.records import Reply
@@ -154,8 +155,8 @@ def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str
 
 
 def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
-    """Return why the parameters of the first faulty tool are no JSON schema (draft 2020-12) that is an object; empty if
-    those of all tools are.
+    """Return why the parameters of the first faulty tool are no JSON schema (draft 2020-12) that is an object, or which
+    ``$ref`` in them is not a place in the schema; empty if there is no fault.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -168,7 +169,37 @@ def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
             return f"the parameters of {name} are no JSON schema: {error.message[:160]}"
         if not isinstance(schema, Mapping):
             return f"the parameters of {name} are no object"
+        for reference in _references(schema):
+            if not _refers(schema, reference):
+                return f"the parameters of {name} have no place {reference[:80]!r}, to which a $ref refers"
     return ""
+
+
+def _references(part: Any) -> Iterator[str]:
+    """Yield the ``$ref`` of all subschemas in a part of a JSON schema."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        part = [value for key, value in part.items() if key not in ("const", "default", "enum", "examples")]
+    if isinstance(part, list):
+        for inner in part:
+            yield from _references(inner)
+
+
+def _refers(schema: Mapping[str, Any], reference: str) -> bool:
+    """Return whether a ``$ref`` is ``#`` or names a subschema in ``schema``: by its path (``#/$defs/day``), its
+    ``$anchor`` (``#day``) or the ``$id`` of the document that it is in.
+    """
+    document, _, path = reference.partition("#")
+    if document or path[:1] not in ("", "/"):
+        member = f'"$id": {json.dumps(document)}' if document else f'nchor": {json.dumps(path)}'
+        return member in json.dumps(schema)
+    target: Any = schema
+    for step in unquote(path).split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        inside = dict(enumerate(target)) if isinstance(target, list) else target if isinstance(target, Mapping) else {}
+        target = inside.get(int(key) if isinstance(target, list) and key.isdecimal() else key)
+    return isinstance(target, Mapping | bool)
 
 
 def _same(arguments: Mapping[str, Any], expected: ExpectedCall, schema: Mapping[str, Any]) -> bool:
