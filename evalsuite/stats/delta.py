@@ -91,13 +91,14 @@ def paired_delta(
 
     It is the first of these that applies. Without weights and clusters, single 0/1 answers, and means of 0 and 1 that
     are the same in both models: Tango's interval with the exact McNemar test. One item or one source: the mean change
-    without error, intervals and p values. Clustered items: paired t with CR1 cluster-robust errors, cut off at -1 and 1
-    and before that never narrower than what as many sources without a change exclude. At most ``FEW_MOVED`` (5) changed
-    items, or all changed equally: Tango's interval on the expected lost and gained answers, with a sign-flip test.
-    Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a sign-flip test. Otherwise: paired t
-    on item means; if there are no weights, intervals are extended on the side of the longer tail. An interval excludes
-    0 exactly where the p value is below its error. The estimand is "questions like these": other items of the same kind
-    (``variance.py`` has the error for exactly these questions). Repeats are averaged before and never count as items.
+    without error, intervals and p values. Clustered items: paired t with CR1 cluster-robust errors; intervals are at
+    least as wide as for the same number of sources without a change, then cut off at -1 and 1. At most ``FEW_MOVED``
+    (5) changed items, or all changed equally: Tango's interval on the expected lost and gained answers, with a
+    sign-flip test. Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a sign-flip test.
+    Otherwise: paired t on item means; if there are no weights, intervals are extended on the side of the longer tail.
+    An interval excludes 0 exactly where the p value is below its error. The estimand is "questions like these": other
+    items of the same kind (``variance.py`` has the error for exactly these questions). Repeats are averaged before and
+    never count as items.
 
     Args:
         base: Item means of the baseline, fractions of 1, shape (items,).

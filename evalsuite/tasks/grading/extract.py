@@ -103,9 +103,10 @@ def _final_answer(text: str) -> str | None:
 def boxed_chain(text: str, letters: str) -> Extracted:
     r"""Extract a letter by NVIDIA's chain (NeMo-Skills 0b012df8, ``evaluation/evaluator/mcq.py`` with ``relaxed``).
 
-    1. the last ``\boxed{}``, or else the phrase "The final answer is" on the last line: its one character, or its last
-    single capital; 2. the last ``Answer: X`` label in any case, converted to upper case. ``letters`` are the item's, as
-    one text: another character is returned with ``in_range`` False. Without a match the answer is None.
+    1. the last ``\boxed{}``, or where that is missing, empty or not closed, the text behind "The final answer is " on
+    the last line: its one character, or its last single capital; 2. the last ``Answer: X`` label in any case, converted
+    to upper case. ``letters`` are the item's, as one text: another character is returned with ``in_range`` False.
+    Without a match the answer is None.
     """
     box = _last_box(text)
     content, stage = (box, "boxed") if box else (_final_answer(text), "final_answer")

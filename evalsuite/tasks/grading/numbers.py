@@ -225,7 +225,7 @@ def number(text: str) -> str | None:
     Returns:
         The number as written, without separators and plus sign (``-1234.50``); one with a fraction, a power of ten or a
             multiplier such as "million" is computed and given as a whole number or in lowest terms (``37/2``). Words,
-            units (``%`` too) and currency around it do not count.
+            units (``%`` too) and currency around it are dropped; some words ("not", "half", "at least") give None.
     """
     return _of_equation(_simplified(text))
 

@@ -161,8 +161,9 @@ def interleaved(task: str, split: str, source: datasets.Source, item: Item, text
 async def single_turn_with_images(task: SingleTurn, item: Item, repeat: int, tools: Tools) -> Score:
     """Build the request with ``task.prompt``, ask the model once and return the score of the reply by ``task.score``.
 
-    Images are encoded and replies graded in threads. Raises ``BadInput`` when an image cannot be read, and what
-    ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that is too long.
+    ``task.prompt``, which reads the images, and ``task.score`` run in threads. Raises ``BadInput`` when an image cannot
+    be read, and what ``tools.chat`` raises, such as ``SampleFailed`` without a whole reply and ``ContextOverflow`` for
+    a prompt that is too long.
     """
     request = await asyncio.to_thread(task.prompt, item, repeat)
     reply = await tools.chat(request)

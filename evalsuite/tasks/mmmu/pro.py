@@ -115,8 +115,8 @@ class MMMUPro:
     async def attempt(self, item: Item, repeat: int, tools: Tools) -> Score:
         """Ask the model the question once and grade the reply as ``score``: value 1 or 0.
 
-        Raises what ``tools.chat`` raises (``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long) and ``BadInput`` when an image cannot be read.
+        Raises what ``tools.chat`` raises (such as ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a
+        prompt that is too long) and ``BadInput`` when an image cannot be read.
         """
         return await images.single_turn_with_images(self, item, repeat, tools)
 

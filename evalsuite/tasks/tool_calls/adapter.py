@@ -65,8 +65,8 @@ class ToolCalls:
 
         After a right turn the scripted results of its calls are added to the messages. ``parts`` has ``turns``, the
         fraction of right turns, and ``as_text``, 1 if the last reply had a call in its text and no real one, else 0.
-        Raises what ``tools.chat`` raises: ``SampleFailed`` without a whole reply, ``ContextOverflow`` for a prompt that
-        is too long.
+        Raises what ``tools.chat`` raises, such as ``SampleFailed`` without a whole reply and ``ContextOverflow`` for a
+        prompt that is too long.
         """
         history: list[Mapping[str, Any]] = []
         turns, right = item.inputs["turns"], 0
