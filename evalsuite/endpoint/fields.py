@@ -77,7 +77,7 @@ def content_of(content: Any) -> tuple[str, str]:
 
 def reasoning_of(part: Mapping[str, Any]) -> str:
     """The reasoning of a message or delta: its ``reasoning_content``, else its ``reasoning`` (servers that send both
-    send it twice), of a list of parts all their text; empty if both are missing, null or empty.
+    send it twice), of a list of parts all their text (that of thoughts last); empty if both are missing, null or empty.
 
     Raises ``NoCompletion`` for what is neither empty, a text nor a list of parts.
     """

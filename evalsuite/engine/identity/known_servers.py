@@ -61,7 +61,8 @@ def known_servers(results: Path, baseline: str | None = None) -> list[KnownServe
     """Every fingerprint of a model in the runs below ``results`` and in ``baseline`` (an artefact or a run folder; none
     of it where that does not exist), each once, but again where other idle facts stand with it.
 
-    Cells of runs with a missing or damaged manifest are left out: they have a message of their own where they are used.
+    Cells with a damaged manifest, or one of a later schema, are left out: they have a message of their own where they
+    are used.
     Raises ``BadInput`` for a damaged artefact, ``StorageFailed`` for a file that the disk does not give.
     """
     runs = sorted(path for path in results.glob("*") if path.is_dir()) if results.is_dir() else []

@@ -75,8 +75,8 @@ def choose_answers(cells: Iterable[TableCell], data: Data, count: int, seed: int
     alternating until one kind is used up. Only scored answers with text that ended by themselves are drawn, of tasks of
     one request: later prompts of a dialogue hold answers of the model. ``data``: where the questions are loaded from.
 
-    Raises ``BadInput`` where no such answer is stored, where the questions cannot be loaded, and for a damaged reply in
-    a journal.
+    Raises ``BadInput`` where no such answer is stored, where the questions cannot be loaded or are others than the run
+    asked, and for a damaged reply in a journal, ``StorageFailed`` or ``OSError`` for a file that cannot be read.
     """
     strata: dict[tuple[str, bool], list[StoredAnswer]] = {}
     cells = list(cells)
