@@ -17,11 +17,11 @@ async def ask_again(
 ) -> tuple[Reply, int]:
     """Send a request until there is a reply, as the pool's engine settings allow.
 
-    Waiting for a busy endpoint, or for one that was down, costs no retry. Waiting for a busy one ends at a refusal more
-    than ``engine.outage_seconds`` after the first in a row, for one that is down as ``Pool.send`` says. A request
-    during which the endpoint went down more than ``engine.retries`` + 1 times is given up. Any other fault costs one of
-    ``engine.retries``; one with a limit of its own (``Transient.retries``) counts towards that limit only with faults
-    of its kind. After the retries an empty reply counts as the answer.
+    A fault costs one of ``engine.retries``; faults of a kind with a limit of its own (``Transient.retries``) are also
+    retried at most that often. Waiting for a busy endpoint, or for one that was down, costs no retry. A busy one is
+    waited for until it refuses more than ``engine.outage_seconds`` after its first refusal in a row; one that is down
+    as ``Pool.send`` says, but ``engine.retries`` + 1 times at most for one request. After the retries an empty reply
+    counts as the answer.
 
     Args:
         pool: The model to ask.

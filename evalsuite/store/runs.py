@@ -35,7 +35,7 @@ def model_label(model: str, thinking: bool) -> str:
 
 
 def _new_run_id(suite: str | None) -> str:
-    """``<suite>-<UTC time>``, with ``run`` where ``suite`` is None."""
+    """``<suite>-<UTC time>``, such as ``card-20260531T120000Z``; with ``run`` where ``suite`` is None or empty."""
     return f"{suite or 'run'}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
@@ -111,8 +111,9 @@ MOST_DISAGREEMENT = 0.02
 
 
 def check_can_create(folder: Path) -> None:
-    """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, not be written into. It is not
-    created: where it does not exist, an empty folder is made in its nearest existing parent, to try it, and removed.
+    """Raise ``StorageFailed`` if ``folder`` cannot be created or, where it exists, is no folder or cannot be written
+    into. It is not created: where it does not exist, an empty folder is made in its nearest existing parent, to try it,
+    and removed.
 
     A run that is refused must leave nothing, and one that cannot be stored must send nothing.
     """
