@@ -269,7 +269,7 @@ def _expected_scores(
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
     """Return the facts with what ``cell`` recorded: the number of independent sources (``units``), the variance over
     repeats (``phi``) if there is one, and, where ``facts`` have no groups, the sizes of the cell's groups with 2 to 60
-    values. All are scaled to the items that are compared.
+    values. Counts are scaled to the items that are compared.
 
     ``fixed``: the baseline is not measured again, so that at most as many items as it has are compared.
     """

@@ -86,8 +86,8 @@ def report_run(
     ``folder`` is the run's folder; ``baseline``, ``config_dir`` and ``gate`` are as in ``compare_run``: the baseline's
     name (None: as models declare), the user's folder of settings, the margins of verdicts (None: no verdicts). ``svg``
     writes the plots as SVG, too. The last lines printed are the notes of the comparison, then for each candidate its
-    refused comparisons and its verdict (without one: its changes), then, if nothing is compared, that no baseline is
-    there. Raises ``BadInput`` for a damaged cell, ``StorageFailed`` when the report cannot be written.
+    refused comparisons and its verdict (without one: its changes), then, if no model has a baseline, that it is
+    missing. Raises ``BadInput`` for a damaged cell, ``StorageFailed`` when the report cannot be written.
     """
     compared = compare_run(folder, baseline, config_dir, gate=gate)
     if compared is None:

@@ -88,8 +88,9 @@ def write_texts(flips: FlipsOfTask, folder: Path, stamp: str, limit: int = TEXT_
     gated tasks.
 
     ``stamp`` identifies the report, ``limit`` is the size in bytes above which only items with different outcomes are
-    written. Returns (for each cell a list per repeat of the file's number for each item, None for an item that is not
-    in a file, and None for each cell of a gated task; a description of what was left out, empty if nothing).
+    written. Returns two values. The first has an entry per cell: None if the task is gated, else a list for each repeat
+    that holds, for each item, the number of the file with its texts, or None. The second describes what was left out;
+    it is empty if nothing was.
     """
     task = str(flips.data["task"])
     task_folder = folder / task

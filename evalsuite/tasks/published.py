@@ -129,14 +129,16 @@ def _read(path: Path) -> Card:
 
 def _check(data: Mapping[str, Any]) -> None:
     """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the keys and types that its
-    readers need, scores from 0 to 1 of its columns, and counts with ``n`` at least 1 and ``correct`` from 0 to ``n``.
+    readers need, scores from 0 to 1 of its columns, numbers of items and repeats of at least 1, and groups with at
+    least one value, each with ``correct`` from 0 to ``n``.
     """
-    _of(data.get("settings") or {}, dict, "settings")
+    _from_one(_of(data.get("settings") or {}, dict, "settings").get("repeats"), "repeats")
     keys = [_of(_of(column, dict, "a column")["key"], str, "key of a column") for column in _list(data, "columns")]
     for column in data["columns"]:
         _of(column["title"], str, f"title of column {column['key']}")
     for row in _list(data, "rows"):
         task = _of(_of(row, dict, "a row")["task"], str, "task of a row")
+        _from_one(row.get("n"), f"n of {task}")
         for key, score in _of(row.get("scores") or {}, dict, f"scores of {task}").items():
             if key not in keys:
                 raise ValueError(f"{task} has a score of {key}, which is no column ({', '.join(keys)})")
@@ -148,11 +150,22 @@ def _check(data: Mapping[str, Any]) -> None:
         named = [
             _of(_of(group, dict, "a group")[name], str, f"{name} of a group") for name in ("task", "group", "column")
         ]
+        if not group["values"]:
+            raise ValueError(f"values of {named[1]} are empty")
         for value, entry in _of(group["values"], dict, f"values of {named[1]}").items():
             right, n = (_of(entry[name], int, f"{name} of {value}") for name in ("correct", "n"))
-            if not 0 <= right <= n or n < 1:
+            _from_one(n, f"n of {value}")
+            if not 0 <= right <= n:
                 raise ValueError(f"{value}: {right} of {n} answers cannot be correct")
     _list(data, "errata")
+
+
+def _from_one(number: Any, name: str) -> None:
+    """Raise ``ValueError`` for a whole number (or a truth value) below 1 or above 10^12; other values, such as ``not
+    stated``, are no numbers.
+    """
+    if isinstance(number, bool) or (isinstance(number, int) and not 1 <= number <= 10**12):
+        raise ValueError(f"{name} must be a whole number from 1 on, not {f'{number}'[:40]}")
 
 
 def _list(data: Mapping[str, Any], key: str) -> list[Any]:

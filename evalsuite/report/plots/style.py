@@ -94,8 +94,9 @@ def model_line(number: int) -> ModelStyle:
 
 
 def label_text(text: str) -> str:
-    """Return a name as a label: printable, of letters that can be drawn (others become U+FFFD), and each line cut to 44
-    characters. Where matplotlib parses formulas now, each ``$`` is then escaped by a backslash, which is not drawn.
+    """Return a name as a label: signs that are not printable become spaces, letters that cannot be drawn U+FFFD, and
+    each line is cut to 44 characters. Where matplotlib parses formulas now, each ``$`` is then escaped by a backslash,
+    which is not drawn.
     """
     plain = fonts.drawn("".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text))
     lines = [line if len(line) <= MAX_LABEL else line[: MAX_LABEL - 3] + "..." for line in plain.split("\n")]

@@ -193,6 +193,20 @@ def test_a_damaged_card_is_named(tmp_path: Path, cards: Path) -> None:
         cards_for(found, "mine", str(cards.parent))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("n: not stated", "n: 0", "n of mmlu_pro"),
+        ("repeats: not stated", "repeats: 0", "repeats"),
+        ("values: {computer_science: {correct: 9, n: 10}, law: {correct: 1, n: 4}}", "values: {}", "subject are empty"),
+    ],
+)
+def test_a_card_without_items_is_refused(cards: Path, old: str, new: str, named: str) -> None:
+    (cards / "mine.yaml").write_text(CARD.replace(old, new))
+    with pytest.raises(BadInput, match=named):
+        card_named(str(cards / "mine.yaml"))
+
+
 def test_shipped_cards_stand_beside_our_numbers(tmp_path: Path) -> None:
     run = real_run(tmp_path)
     found = compare_all(load_run(run))
