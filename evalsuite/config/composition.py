@@ -39,6 +39,10 @@ def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, s
             raise BadInput(f"{where}{unknown_name(group or 'file', name, source.options(group))}") from None
         except (HydraException, OmegaConfBaseException) as error:
             raise _file_fault(source, error) from None
+        except ValueError as error:  # a defaults list that is no list
+            named = re.search(r"defaults list in '([^']+)'", str(error))
+            where = f"{source.file(named[1])}: " if named else ""
+            raise BadInput(f"{where}{first_line(error)}") from None
         except OSError as error:
             raise BadInput(f"a configuration file cannot be read: {error}") from None
 
@@ -76,7 +80,7 @@ def _file_fault(source: ConfigSource, error: Exception) -> BadInput:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):
             return BadInput(f"{where}: {unknown_name('key', str(cause.key), key_names(cause.object_type))}")
         problem = "wrong type" if is_secret(str(cause.full_key)) else first_line(cause)
-        return BadInput(f"{where}: {cause.full_key}: {problem}")
+        return BadInput(f"{where}: {f'{cause.full_key}: ' if cause.full_key else ''}{problem}")
     override = re.search(r"Could not override '([^']+)'", str(error))
     if override:
         near = re.search(r"Did you mean to override (\S+)\?", str(error))

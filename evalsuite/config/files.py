@@ -48,8 +48,9 @@ class ConfigSource:
         return frozenset(plain - {*self.groups, "config_dir"} | {"data.root"})
 
     def options(self, group: str) -> list[str]:
-        """Names (without ``.yaml``) of the ``*.yaml`` of a group in all folders, sorted, each once."""
-        return sorted({file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")})
+        """Names (without ``.yaml``) of the files ``*.yaml`` of a group in all folders, sorted, each once."""
+        files = (file for folder in self.folders for file in (folder / group).glob("*.yaml"))
+        return sorted({file.stem for file in files if file.is_file()})
 
     def file(self, config_path: str) -> Path:
         """The file of a configuration such as ``model/fp8``: the user's, else the shipped one; where there is neither,
@@ -196,11 +197,14 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
 
 
 def check_suite(source: ConfigSource, name: str) -> None:
-    """Raise ``BadInput`` unless the file of suite ``name`` has the header ``# @package _global_`` and a line
-    ``suite: NAME`` (Hydra requires neither); ``OSError`` where it cannot be read.
+    """Raise ``BadInput`` unless the file of suite ``name`` can be read and has the header ``# @package _global_`` and a
+    line ``suite: NAME`` (Hydra requires neither).
     """
     file = source.file(f"suite/{name}")
-    text = file.read_text("utf-8", "replace")
+    try:
+        text = file.read_text("utf-8", "replace")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror or error}") from None
     if not re.match(r"(#.*\n|\s*\n)*#\s*@package\s+_global_\s*\n", text):
         raise BadInput(f"{file} must begin with `# @package _global_`")
     if not re.search(rf"^suite:\s*['\"]?{re.escape(name)}['\"]?\s*(#.*)?$", text, re.MULTILINE):

@@ -89,10 +89,11 @@ def working_lines(
     """Words ``KEY=VALUE``, quoted for a shell, at the places where a setting of this name exists; empty where none
     does.
 
-    The name is the first part of ``key``, after a ``models.NAME.`` or ``tasks.NAME.`` (the words are then for this
-    model or task alone), or what that part is an alias of; the parts behind it are kept unchecked. A setting of the run
-    gives one word, one of models or tasks a word for each of the first two of ``models`` or ``tasks`` (``NAME`` without
-    any), an option of tasks a word for each task that has it in ``composed``, the settings as plain values.
+    The name is the first part of ``key``, after a ``models.NAME.`` or ``tasks.NAME.`` (that ``NAME`` then takes the
+    place of ``models`` or ``tasks``), or what that part is an alias of; the parts behind it are kept unchecked. A
+    setting of the run gives one word, one of models or tasks a word for each of the first two of ``models`` or
+    ``tasks`` (``NAME`` without any), an option of tasks a word for each task that has it in ``composed``, the settings
+    as plain values.
     """
     owner, _, rest = key.partition(".")
     name, _, inner = rest.partition(".")
@@ -188,8 +189,8 @@ def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
 def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str]) -> None:
     """Raise ``BadInput`` unless the names chosen for a group are files of it, with unequal keys.
 
-    For ``task`` any ``lm_eval:NAME`` passes; a suite's file must also have its header and its name (``OSError`` where
-    it cannot be read). ``line``: the override, for the message.
+    For ``task`` any ``lm_eval:NAME`` passes; a suite's file must also have its header and its name. ``line``: the
+    override, for the message.
     """
     keys = [config_key(name) for name in names]
     if doubled := [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]:

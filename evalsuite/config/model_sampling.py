@@ -1,11 +1,17 @@
 """What a run's files and its command line say about the sampling of each model."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evalsuite.config.composition import first_line
 from evalsuite.config.files import ConfigSource, read_yaml
 from evalsuite.config.sampling import NAMES, fields, of_card
 from evalsuite.config.settings import Run, Sampling
+from evalsuite.errors import BadInput
 
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
@@ -18,7 +24,7 @@ def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], gr
     ``run.sampling.checkpoints`` match a baseline of a model (or that one's baseline ...) but not the model, its
     checkpoint is added to them; where they match neither, a model without a sampling of its own takes that of its
     nearest baseline that states one, whose name then stands in the origin. Raises ``BadInput`` for a baseline's file
-    that cannot be read.
+    that cannot be read or has values of a wrong type.
     """
     keys = {override.partition("=")[0] for override in overrides}
     file = source.file(f"sampling/{group}")
@@ -43,6 +49,7 @@ def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str,
     baseline, and so on.
 
     Those that the run does not hold are read from their files; it ends at one that is in neither, or comes again.
+    Raises ``BadInput`` for a file that cannot be read, or whose ``sampling`` or ``baseline`` is of a wrong type.
     """
     seen = {name}
     key = run.models[name].baseline or run.baseline
@@ -54,12 +61,26 @@ def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str,
             key = model.baseline
         elif (file := source.file(f"model/{key}")).is_file():
             written = read_yaml(file)
-            stated: dict[str, Any] = written.get("sampling") or {}
-            known = {field: stated[field] for field in (*NAMES, "origin") if stated.get(field) is not None}
-            yield key, str(written.get("checkpoint")), Sampling(**known)
+            yield key, str(written.get("checkpoint")), _stated(file, written.get("sampling") or {})
             key = written.get("baseline")
+            if not isinstance(key, str | None):
+                raise BadInput(f"{file}: baseline={key} must be the name of a model")
         else:
             return
+
+
+def _stated(file: Path, content: Any) -> Sampling:
+    """What the ``content`` of ``sampling`` in a model's ``file`` states on requests, and its origins.
+
+    Raises ``BadInput`` for values of a wrong type.
+    """
+    if not isinstance(content, dict):
+        raise BadInput(f"{file}: sampling must hold fields with values, such as sampling: {{temperature: 1}}")
+    known = {field: content[field] for field in (*NAMES, "origin") if content.get(field) is not None}
+    try:
+        return cast("Sampling", OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Sampling), known)))
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{file}: sampling.{error.key or ''}: {first_line(error)}") from None
 
 
 def _take(own: Sampling, chain: Sequence[tuple[str, str, Sampling]]) -> None:

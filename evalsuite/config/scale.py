@@ -5,6 +5,9 @@ from typing import Any
 
 from evalsuite.config.schema_types import AS_WRITTEN
 
+KINDS = ("here", "joblib", "slurm", "ray")
+"""Values of ``kind``."""
+
 
 @dataclass(slots=True)
 class Scale:

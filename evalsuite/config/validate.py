@@ -16,6 +16,7 @@ from evalsuite.config.model_checks import (
 )
 from evalsuite.config.paths import expanded
 from evalsuite.config.report_settings import Report
+from evalsuite.config.scale import KINDS
 from evalsuite.config.settings import DEMO, Engine, Run, Sampling, Task
 from evalsuite.errors import BadInput, unknown_name
 
@@ -252,6 +253,8 @@ def _engine(engine: Engine) -> Iterator[str]:
 
 
 def _launch(run: Run) -> Iterator[str]:
+    if run.launch.kind not in KINDS:
+        yield str(unknown_name("launch.kind", run.launch.kind, KINDS))
     if run.launch.kind == "ray" and run.aa:
         yield "aa=true: the shards of launch=ray keep one arm only; run it with launch=here, joblib or slurm"
 

@@ -6,6 +6,7 @@ import pytest
 
 from evalsuite.config.compose import load_settings
 from evalsuite.config.sampling import fields, model_sampling, sampling_origin
+from evalsuite.errors import BadInput
 
 CARD = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64000, "top_k": 20}
 OFF = {"min_p": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0}
@@ -71,3 +72,19 @@ def test_the_command_line_comes_last(conf: Path) -> None:
 def test_a_demo_model_brings_what_the_demo_suite_sets(conf: Path) -> None:
     suite = load_settings(["suite=demo"], str(conf)).sampling
     assert sampled(conf, "demo_bf16")[0] == fields(suite)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("sampling: 5", "sampling must hold fields"),
+        ("sampling: {temperature: x}", "sampling.temperature"),
+        ("sampling: {temperature: 1, origin: {card: 5}}", "sampling"),
+        ("baseline: [own]", "must be the name of a model"),
+    ],
+)
+def test_a_baselines_file_with_values_of_a_wrong_type_is_named(conf: Path, line: str, named: str) -> None:
+    file = conf / "model" / "own.yaml"
+    file.write_text(f"# @package models.own\ncheckpoint: org/own\n{line}\n")
+    with pytest.raises(BadInput, match=f"{file}: .*{named}"):
+        load_settings(["model=quantized", "task=gsm8k"], str(conf))

@@ -123,3 +123,15 @@ def test_a_list_of_files_names_one_of_another_form(tmp_path: Path, name: str, co
     file.write_text(content)
     with pytest.raises(BadInput, match=f"{file}: a value has another form"):
         tasks_json(Run(config_dir=str(tmp_path)))
+
+
+def test_suites_that_hydra_or_the_system_cannot_read_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    (folder / "s.yaml").mkdir(parents=True)
+    with pytest.raises(BadInput, match="unknown suite 's'"):
+        load_settings(["suite=s"], str(tmp_path))
+    (folder / "t.yaml").write_text("# @package _global_\nsuite: t\ndefaults: 5\n")
+    with pytest.raises(BadInput, match=f"{folder / 't.yaml'}: .*defaults must be a list"):
+        load_settings(["suite=t"], str(tmp_path))
+    with pytest.raises(BadInput, match=r"unknown launch\.kind 'x'"):
+        load_settings(["task=gsm8k", "launch.kind=x"])
