@@ -286,7 +286,7 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
             del node[last]
         return
     value = item.value()
-    whole = isinstance(value, dict) and key.count(".") > 1 and OmegaConf.get_type(node, last) is dict
+    whole = known and isinstance(value, dict) and key.count(".") > 1 and OmegaConf.get_type(node, last) is dict
     try:
         OmegaConf.update(cfg, key, value, merge=True, force_add=not known or whole)
     except (ConfigKeyError, ConfigAttributeError) as error:

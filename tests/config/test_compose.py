@@ -501,3 +501,9 @@ def test_a_free_dictionary_can_be_given_whole() -> None:
 def test_a_sweep_over_nothing_is_refused(word: str) -> None:
     with pytest.raises(BadInput, match="there is no such value"):
         config.sweep_jobs(["task=gsm8k", word])
+
+
+def test_a_new_key_of_a_free_dictionary_may_hold_a_mapping() -> None:
+    run = load("task=gsm8k", "model=fp8", "+models.fp8.server.body.x={a:{b:[1,2]}}", "models.fp8.expect={a:{b:1}}")
+    assert run.models["fp8"].server.body["x"] == {"a": {"b": [1, 2]}}
+    assert run.models["fp8"].expect["a"] == {"b": 1}
