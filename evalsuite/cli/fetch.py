@@ -47,8 +47,8 @@ def fetch(settings: Run) -> Exit:
     """Download the data of the chosen tasks into ``settings.to`` (else ``evalsuite-data``), printing a line for each
     file; what is there and unchanged is not loaded again.
 
-    Returns ``DONE``, or ``INCOMPLETE`` if a file could not be had. Raises ``StorageFailed`` if the folder cannot be
-    written, ``BadInput`` for a damaged ``fetched.json`` in it.
+    Returns ``DONE``, or ``INCOMPLETE`` if a file could not be had or was changed in the folder. Raises
+    ``StorageFailed`` if the folder cannot be written, ``BadInput`` for a damaged ``fetched.json`` in it.
     """
     root = expanded(settings.to or FETCH_FOLDER).absolute()
     tasks = list(dict.fromkeys(task.adapter for task in settings.tasks.values()))

@@ -34,7 +34,8 @@ def import_answers(settings: Run) -> Exit:
     Prints the score and returns ``DONE``, or ``INCOMPLETE`` where samples lack a value (no answer, or not graded yet)
     or the score is withheld (degenerate answers, a log with other verdicts).
     Raises ``BadInput`` when the files do not fit the task or cannot be read, when answers of the task cannot be
-    imported, or when the cell is there with other answers.
+    imported, or when the cell is there with other answers; ``StorageFailed`` when it cannot be written (``OSError``
+    when its folder cannot be created).
     """
     name, key = settings.name or "", next(iter(settings.tasks))
     task = load_tasks(settings)[key]

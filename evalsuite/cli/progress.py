@@ -48,10 +48,11 @@ class Meter:
     _first: float = 0.0
 
     def rate(self, now: float, tokens: float) -> float:
-        """Tokens per second after ``tokens`` in all at ``now`` (seconds), over the last minute; remembers the pair.
+        """Tokens per second after ``tokens`` in all at ``now`` (seconds); remembers the pair.
 
-        If the last minute brought none, ``tokens`` over the time since the first call; 0 at the time of the first call.
-        Calls must come in order of time.
+        Measured since the latest call that is a minute old or older, at first since the first call. If no tokens came
+        in that time, ``tokens`` over the time since the first call; 0 at the time of the first call. Calls must come in
+        order of time.
         """
         if not self._seen:
             self._first = now

@@ -44,8 +44,8 @@ def tasks_new(settings: Run) -> Exit:
     """Write ``DIR/task/NAME.yaml`` with comments (DIR is ``config_dir``, else ``mine``) and print how to run it.
 
     Names of fields and the way of grading are guessed from the first line of ``file=`` that is not blank. Raises
-    ``BadInput`` without a name or exactly one file, where that line is no JSON object or cannot be read, and where the
-    configuration is there already; ``StorageFailed`` where it cannot be written. Returns ``DONE``.
+    ``BadInput`` where the name is missing or ``file=`` is not one file, where that line is no JSON object or cannot be
+    read, and where the configuration is there already; ``StorageFailed`` where it cannot be written. Returns ``DONE``.
     """
     name, files = settings.name, settings.file
     if name is None or not files or len(files) != 1:

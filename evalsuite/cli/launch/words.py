@@ -22,7 +22,8 @@ def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
 
 
 def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
-    """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together; may be empty.
+    """Job -> words to add, so that jobs which run at the same time keep an endpoint's limit together; each job of
+    ``runs`` is there, often without any word.
 
     ``runs``: job -> its settings. A word is ``models.NAME.concurrency=N``, N being the model's limit divided by the
     models of all jobs at its address (at most ``jobs_at_once``), at least 1; demo models and those that are alone there
