@@ -85,7 +85,8 @@ def task_facts(name: str, task: Task, limit: int | None) -> TaskFacts | None:
 
     ``limit`` is the largest number of items per task, None for no limit. After a selection by ids (a file, which is
     read) the numbers per group value are unknown (empty). Raises ``BadInput`` for a selected group or value that the
-    card does not have, or that cannot be counted, and for a file of ids that cannot be read.
+    card does not have, or that cannot be counted, for a file of ids that cannot be read, and for a selection without
+    items.
     """
     if not (shipped("tasks") / task.adapter / "card.yaml").is_file():
         return None
@@ -188,8 +189,8 @@ def _apply_selection(
     scales the other groups proportionally, and then by a file of ids, after which the groups are unknown (empty).
 
     ``name``: the task, for messages. ``total``: items before. ``strata``: group -> value -> items before. ``groups``:
-    all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted, and
-    for a file of ids that cannot be read.
+    all groups that the task has. Raises ``BadInput`` for an unknown group or value, or one that cannot be counted, for
+    a file of ids that cannot be read, and where no item is left.
     """
     selected = total
     for group, values in select.groups.items():
@@ -214,6 +215,8 @@ def _apply_selection(
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"select.ids={select.ids} cannot be read: {getattr(error, 'strerror', error)}") from None
         selected, strata = min(len(ids), selected), {}  # which strata the ids are of, only the data can tell
+    if not selected:
+        raise BadInput(f"the selection of {name} leaves no item: check select.groups and select.ids")
     return selected, strata
 
 

@@ -199,6 +199,13 @@ def test_ids_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         task_facts("gsm8k", Task("gsm8k", "boxed", select=Select(ids=str(tmp_path / "absent"))), None)
 
 
+def test_a_selection_without_items_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("\n")
+    for task, select in (("gsm8k", Select(ids=str(tmp_path / "ids"))), ("mmlu_pro", Select({"subject": []}))):
+        with pytest.raises(BadInput, match=f"selection of {task} leaves no item"):
+            task_facts(task, Task(task, "boxed" if task == "gsm8k" else "nvidia", select=select), None)
+
+
 def test_a_published_row_may_have_no_scores() -> None:
     gsm8k = task_facts("gsm8k", Task("gsm8k", "boxed"), None)
     assert gsm8k is not None
