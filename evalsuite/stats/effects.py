@@ -42,7 +42,7 @@ def effect(
 
     Returns:
         The change with its intervals (one-sided bounds at error 0.05), fractions of 1. The interaction lies between -2
-        and 2; half of it, which is bounded as a change of one score is, is measured and doubled.
+        and 2: half of it is measured like a change of one score, then all but the p values is doubled.
 
     Raises:
         KeyError: An arm of the effect is missing.

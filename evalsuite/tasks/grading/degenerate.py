@@ -57,8 +57,9 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
     Looked for in this order: ``call_as_text`` if the argument states it; in a reply without tool calls ``loop``,
     ``empty``, ``thought_only`` (reasoning and no text, ended neither by the token limit nor by a content filter) and
-    ``call_as_text`` (a tool call left in the text); then ``garbled``: replacement characters (not those at the end of a
-    reply cut at the token limit), or letters of foreign scripts (``_SCRIPTS``), at least 20 and 5 % of the text.
+    ``call_as_text`` (a tool call left in the text); then ``garbled``: replacement characters in text or reasoning (not
+    those at the end, where the token limit cut the reply), or letters of foreign scripts (``_SCRIPTS``: Han, Cyrillic
+    and others, not Latin or Greek) in the text, else the reasoning, at least 20 and 5 % of its characters.
 
     Args:
         reply: The last reply of an attempt, as it is graded.

@@ -113,9 +113,11 @@ def _bfcl_call(name: str, accepted: Mapping[str, Sequence[Any]]) -> dict[str, An
 
 
 def _shapes(value: Any) -> list[Any]:
-    """Return the values that an accepted value stands for: in an object, and in the objects of a list, BFCL lists for
-    each key the accepted values, an empty text where the key may be left out (``ast_checker.py``, ``dict_checker``).
-    Any other value stands for itself.
+    """Return the plain values that one accepted value of BFCL stands for (``ast_checker.py``, ``dict_checker``).
+
+    In an object, also one directly inside a list, BFCL maps each key to a list of accepted values, among them an empty
+    text where the key may be left out. The result has one object, or list, for each combination of these values, which
+    are taken as they are. Any other value stands for itself.
 
     Raises ``ValueError`` for over 1,000 of them, ``TypeError`` where the accepted values of a key are no list.
     """
