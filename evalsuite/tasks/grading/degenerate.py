@@ -109,8 +109,8 @@ def repeated_end(text: str, times: int) -> tuple[int, int]:
     cycle), in characters.
 
     The length includes the first cycle and a part of one at the beginning: (7, 3) for "abcabca" and 2 times. The cycle
-    has at most 2,000 characters. (0, 0) when no end is repeated so often, or when the last 24 characters (the last
-    third of a text under 72, rounded down) do not occur once more at most 2,000 characters earlier.
+    has at most 2,000 characters. The end counts only if it is longer than its cycle by at least 24 characters (by a
+    third of the text, rounded down, for a text of 3 to 71). (0, 0) without such an end, and for a shorter text.
     """
     size = len(text)
     anchor = min(_ANCHOR, size // 3)

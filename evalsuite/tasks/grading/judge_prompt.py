@@ -74,8 +74,8 @@ def prompt(question: str, official: str, candidate: str) -> Request:
 def read(text: str) -> bool | None:
     """Return True for a judge's reply CORRECT and False for INCORRECT (any case); None for any other reply: no verdict.
 
-    Emphasis, heading and quotation marks of Markdown, quotes, brackets and closing punctuation around the word do not
-    count; further words, list marks and a question mark do.
+    Emphasis, heading and quotation marks of Markdown, quotes, round and square brackets and closing punctuation around
+    the word do not count; with further words, list marks or a question mark there is no verdict.
     """
     return {"correct": True, "incorrect": False}.get(whole_word(text))
 
@@ -83,8 +83,8 @@ def read(text: str) -> bool | None:
 def whole_word(text: str) -> str:
     """Return the one word (letters a to z) that a reply consists of, in lower case.
 
-    Emphasis, heading and quotation marks of Markdown, quotes, brackets and closing punctuation around it do not count.
-    Empty for any other reply, such as one with several words, digits, a list mark, or a question mark.
+    Emphasis, heading and quotation marks of Markdown, quotes, round and square brackets and closing punctuation around
+    it do not count. Empty for any other reply, such as one with several words, digits, a list mark, or a question mark.
     """
     verdict = _VERDICT.fullmatch(text.strip())
     return "" if verdict is None else verdict["word"].lower()
