@@ -125,7 +125,7 @@ def _reason(suite_decision: decision.SuiteDecision) -> str:
     """
     parts = (*suite_decision.parts, suite_decision.suite_mean)
     undecided = [part for part in parts if part and part.tier == "critical" and part.call == "undecided"]
-    absent = [part for part in undecided if part.rule == "no evidence"]
+    absent = [part for part in undecided if part.reason == decision.NOT_MEASURED]
     if suite_decision.call != "undecided" or len(absent) < 2:
         return suite_decision.reason
     rest = [part for part in undecided if part not in absent]

@@ -30,6 +30,8 @@ Rule = Literal["non-inferior", "inferior", "significant loss", "in between", "no
 
 SUITE_MEAN = "suite mean"
 """Task name under which the suite's mean appears among the benchmarks."""
+NOT_MEASURED = "nothing was measured that could be compared"
+"""Reason of a decision without a measured change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ def _ruling(benchmark: Evidence, p_holm: float | None, alpha: float) -> tuple[Ca
         return benchmark.early_decision.call, "sequential", benchmark.early_decision.reason
     level, margin = f"one-sided {100 * (1 - alpha):g} % ", f"the margin of {_points(-benchmark.margin)}"
     if benchmark.delta is None:
-        return "undecided", "no evidence", "nothing was measured that could be compared"
+        return "undecided", "no evidence", NOT_MEASURED
     coarse = benchmark.margin <= benchmark.resolution
     if benchmark.lower is not None and benchmark.lower > -benchmark.margin and not coarse:
         return "pass", "non-inferior", f"{level}lower bound {_points(benchmark.lower)} is above {margin}"

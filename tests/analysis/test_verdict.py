@@ -11,7 +11,7 @@ from evalsuite.analysis.suite import compare_all
 from evalsuite.analysis.table import load_run
 from evalsuite.config.settings import Gate, Margin
 from evalsuite.errors import BadInput
-from tests.support.cells import Answer, Made, answers, write
+from tests.support.cells import Answer, Made, answers, repeated, write
 
 
 def margins(**points: float) -> Gate:
@@ -120,6 +120,20 @@ def test_a_margin_of_the_gate_decides_whoever_owns_it(tmp_path: Path) -> None:
     gate = Gate({task: Margin(1, "nobody", "why not") for task in ("mmlu_pro", "gsm8k")})
     release = judged(tmp_path / "r", gate, Made("a", base), Made("b", cand))["releases"]["b"]
     assert (release["call"], release["missing"]) == ("fail", ["gsm8k"])
+
+
+def test_measured_benchmarks_without_an_interval_are_not_called_unmeasured(tmp_path: Path) -> None:
+    base, cand = repeated([[1, 0]]), repeated([[1, 1]])
+    cells = [
+        Made(name, given, task, repeats=2)
+        for task in ("mmlu_pro", "gsm8k")
+        for name, given in (("a", base), ("b", cand))
+    ]
+    found = judged(tmp_path / "r", margins(mmlu_pro=2, gsm8k=2), *cells)
+    assert [row["delta"] for row in found["rows"]] == [0.5, 0.5]
+    assert found["releases"]["b"]["call"] == "undecided"
+    assert "not measured" not in found["releases"]["b"]["reason"]
+    assert found["releases"]["b"]["reason"].count("too little varies for an interval around +50") == 2
 
 
 def test_no_margins_no_verdict(tmp_path: Path) -> None:
