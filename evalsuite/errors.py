@@ -108,8 +108,9 @@ def unknown_name(kind: str, requested: str, known: Iterable[str], remedy: str = 
     """Return (not raise) the error for a name that does not exist.
 
     Its message has the requested name, one known name that it may stand for (the most similar one, else, from three
-    characters on, the first that contains it) if there is such a name, all names of ``known``, sorted (``none`` if
-    there are none), and ``remedy``, a sentence at the end. ``kind`` is the kind of name, such as ``model``.
+    characters on, the first that, in lower case, contains it with ``_`` for ``-``) if there is such a name, all names
+    of ``known``, sorted (``none`` if there are none), and ``remedy``, a sentence at the end. ``kind`` is the kind of
+    name, such as ``model``.
     """
     names = sorted(known)
     plain = requested.lower().replace("-", "_")

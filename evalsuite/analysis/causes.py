@@ -104,8 +104,9 @@ def _lost_points(rows: pd.DataFrame, means: pd.DataFrame) -> dict[str, float]:
 
 
 def _row_weights(rows: pd.DataFrame, means: pd.DataFrame) -> Floats:
-    """Return each row's weight in the mean score, shape (rows,): the item's weight in ``means`` (indexed by item id,
-    all items of ``rows``) divided equally among its rows. They add up to 1 when every item of ``means`` has a row.
+    """Return each row's weight in the mean score, shape (rows,): the item's fraction of all weights in ``means``
+    (indexed by item id, all items of ``rows``), divided equally among its rows. They add up to 1 when every item of
+    ``means`` has a row.
     """
     position = means.index.get_indexer(pd.Index(rows["item_id"]))
     repeats = np.bincount(position, minlength=len(means))

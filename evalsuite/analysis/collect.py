@@ -54,7 +54,8 @@ def report_folder(settings: Report) -> Path:
     """Return the folder to write a report to: ``settings.out`` as it is, else the folder ``report`` in the only named
     run. Creates nothing.
 
-    Raises ``BadInput`` without ``out`` for an unknown run or for several runs. At least one run must be named.
+    Raises ``BadInput`` without ``out`` for several runs, or a run that is unknown or has no cells. At least one run
+    must be named.
     """
     if settings.out is not None:
         return Path(settings.out)

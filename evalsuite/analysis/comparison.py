@@ -173,8 +173,8 @@ def compare_scored(
     When they may not be compared, share no graded item, have a withheld score or lack more answers than
     ``allow_incomplete``, the result has no paired numbers and gives the reason; nothing is raised. ``aa_rows``: model
     -> planned rows of a second run of the baseline (A/A). ``allow_incomplete``: largest fraction of missing samples of
-    the common items, in either cell, that is bounded instead of refused; None refuses any. ``alpha``: error of each
-    one-sided bound.
+    the common items, in either cell, that is bounded instead of refused; None refuses every cell that is not complete.
+    ``alpha``: error of each one-sided bound.
     """
     old, new = baseline.score, candidate.score
     comparable = comparability.check(old.cell, new.cell, baseline.rows, candidate.rows)
@@ -215,7 +215,8 @@ def _incomplete(
     lacks an answer.
 
     ``items``: ids that both cells plan. ``allowed``: largest fraction of missing samples of these items in either cell;
-    None allows none. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided bound.
+    None allows no incomplete cell. A withheld score is a reason whatever is allowed. ``alpha``: error of each one-sided
+    bound.
     """
     scored = (baseline.score, candidate.score)
     descriptions = [f"{score.cell.model}: {score.missing_text}" for score in scored if not score.complete]

@@ -162,7 +162,7 @@ def tokens_json(ratios: Mapping[str, TokenRatio]) -> dict[str, Any]:
 
     ``total`` is the ratio of all tokens (the cost), ``typical`` the geometric mean of the ratios over items, candidate
     over baseline; each has ``ratio``, ``ci95`` and ``items``. ``p_longer``: one-sided p value that typical answers did
-    not grow; null without a standard error.
+    not grow; null without a standard error above 0.
     """
     return {
         kind: {"total": _ratio_json(ratio.total), "typical": _ratio_json(ratio.typical), "p_longer": ratio.p_longer}

@@ -125,10 +125,12 @@ class Chart:
 
 
 def select_runs(patterns: Sequence[str], results_dir: str) -> list[Path]:
-    """Return the folders of the runs that match any of ``patterns``: run ids in ``results_dir``, folders, or patterns
-    such as ``results/nightly-*``; each id once, sorted by id, so that dated ids are oldest first.
+    """Return the folders of the runs that match any of ``patterns``; each id once, sorted by id, so that dated ids are
+    oldest first.
 
-    Runs whose id ends in ``-confirm`` are left out. Raises ``BadInput`` when no run is left.
+    A pattern is a run id, which may hold wildcards, and stands for runs in ``results_dir``, or in another folder (not
+    ``.``) that is written before it, as in ``results/nightly-*``. Runs whose id ends in ``-confirm`` are left out.
+    Raises ``BadInput`` when no run is left.
     """
     folders: dict[str, Path] = {}
     for pattern in patterns:
@@ -148,9 +150,9 @@ def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
     baseline ``settings.baseline``, or, without either, with those that ``compare_all`` chooses.
 
     ``alpha`` is the error of each one-sided bound; with ``settings.model`` only that model is kept. A night has a
-    ``problem`` and no comparisons where the run cannot be read, the baseline is missing or edited, or there is nothing
-    to compare; where single comparisons have no numbers, they stay and ``problem`` has their reasons. No ``BadInput``
-    is raised for these.
+    ``problem`` and no comparisons where the run is unknown or damaged, the baseline is missing or edited, or there is
+    nothing to compare; where single comparisons have no numbers, they stay and ``problem`` has their reasons. No
+    ``BadInput`` is raised for these, but ``StorageFailed`` for a file that cannot be read.
     """
     try:
         with open_inputs(replace(settings, run=[str(folder)])) as inputs:
@@ -374,8 +376,8 @@ def read_series(settings: Report) -> Series:
 
 
 def confirm_command(series: Series, chart: Chart) -> str:
-    """Return the ``evalsuite run`` command line that measures the benchmark of the chart's last open alarm again, as
-    run ``<night>-confirm``, with a new seed and as many repeats as the baseline has.
+    """Return the ``evalsuite run`` command line that asks the suite of the night of the chart's last open alarm again,
+    as run ``<night>-confirm``, with a new seed, and the chart's benchmark with as many repeats as the baseline has.
 
     The chart must have an open alarm. The suite is taken from the night's id: what stands before the last hyphen, or
     the whole id without one.

@@ -59,7 +59,7 @@ class GroupChange:
 
     def to_json(self) -> dict[str, Any]:
         """Return an entry of ``groups`` of a row of ``comparison.json``: value, number of items, scores, delta with its
-        error and p values (null when unknown), items lost and gained; fractions of 1.
+        error (fractions of 1) and p values (null when unknown), numbers of items lost and gained.
         """
         return {
             "value": self.value,

@@ -40,7 +40,7 @@ class CutAnswers:
     length."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry ``cut`` of ``summary.json``: a dict of all fields."""
+        """Return a dict of all fields: the entry ``cut`` of ``summary.json`` without its ``words``."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def describe(self) -> str:

@@ -210,7 +210,7 @@ EMPTY: Mapping[str, Any] = {
 def shared_rows(base: pd.DataFrame, cand: pd.DataFrame, items: set[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the rows of the common ``items`` from the sample rows of (baseline, candidate); returns both.
 
-    When an item's prompt depends on the repeat, rows whose number of the repeat occurs in one model only are dropped.
+    When the prompt of any item depends on the repeat, all rows with a repeat that occurs in one model only are dropped.
     """
     base, cand = scores.select_items(base, items), scores.select_items(cand, items)
     if comparability.prompt_depends_on_repeat(base, cand):

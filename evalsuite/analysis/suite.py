@@ -151,12 +151,12 @@ def compare_all(
     """Compare every model with its baseline on every task that both hold, with suite means and effects of varied
     servers or, where there are none, the choice among three or more candidates of a baseline.
 
-    ``baseline`` names one model for all. Without it each model's own declared baseline is used when it is in the table,
-    and else, if ``fallback_to_first``, one that ``choose_pairs`` chooses. ``gate`` gives verdicts against its margins
-    at its ``alpha``, None gives none. ``allow_incomplete``: largest fraction of missing samples that is bounded instead
-    of refused, None for none; ``alpha``: error of each one-sided bound without a gate. Comparisons that are refused, or
-    lack more answers than that, are in the result without numbers. Raises ``BadInput`` for an unknown ``baseline``, a
-    margin that is not above 0 or an unknown tier.
+    ``baseline`` names one model for all, with the exceptions of ``choose_pairs``. Without it each model's own declared
+    baseline is used when it is in the table, and else, if ``fallback_to_first``, one that ``choose_pairs`` chooses.
+    ``gate`` gives verdicts against its margins at its ``alpha``, None gives none. ``allow_incomplete``: largest
+    fraction of missing samples that is bounded instead of refused, None for none; ``alpha``: error of each one-sided
+    bound without a gate. Comparisons that are refused, or lack more answers than that, are in the result without
+    numbers. Raises ``BadInput`` for an unknown ``baseline``, a margin that is not above 0 or an unknown tier.
     """
     cells = {(cell.model, cell.task): scored_rows(table, cell) for cell in table.cells}
     pairs = choose_pairs(table, baseline, fallback_to_first=fallback_to_first)

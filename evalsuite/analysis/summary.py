@@ -20,7 +20,7 @@ def summarize(folder: Path) -> dict[str, Any]:
     with cut answers and generated tokens per second.
 
     Scores are fractions of 1, tokens are means per sample with a known count. Raises ``BadInput`` for a damaged cell,
-    ``StorageFailed`` where the file cannot be written.
+    ``StorageFailed`` where a file cannot be read or written.
     """
     cell = TableCell(folder.parents[1].name, folder, read_manifest(folder))
     scored = score_cell(table_of([cell]), cell)

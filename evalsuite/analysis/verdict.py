@@ -49,7 +49,7 @@ class MarginChoice:
         return (self.owner, self.reason) != (NO_OWNER, FROM_DATA)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry of ``verdict.json``: a dict of all fields; ``margin`` is a fraction."""
+        """Return the entry ``limit`` of a row of ``verdict.json``: a dict of all fields; ``margin`` is a fraction."""
         return {"margin": self.margin, "tier": self.tier, "owner": self.owner, "reason": self.reason}
 
 
@@ -261,10 +261,10 @@ def early_decision(
 ) -> EarlyDecision | None:
     """Return the decision of a sequential test between two cells, for a gate with this ``margin`` (fraction).
 
-    None when the cells were compared at a fixed size. Undecided when they stopped or looked early in another
-    comparison, or when the recorded decision is not made yet, was made on another grading version, or does not hold for
-    ``margin``. ``lower`` is the one-sided lower bound of the delta over all items; it decides passing only when the
-    sequential rule had no looks, so that there was a single test of passing.
+    None when the cells were compared at a fixed size. Undecided when one of them stopped early, or the candidate was
+    tested early, in another comparison; also when the recorded decision is not made yet, was made on another grading
+    version, or does not hold for ``margin``. ``lower`` is the one-sided lower bound of the delta over all items; it
+    decides passing only when the sequential rule had no looks, so that there was a single test of passing.
     """
     rule = candidate.manifest.get("sequential")
     stopped = [cell.model for cell in (baseline, candidate) if cell.manifest.get("stopped")]

@@ -49,10 +49,12 @@ class EarlyStopping:
     """Cell -> (items, selection) as asked for."""
 
     def attach(self, cells: Mapping[CellName, Cell]) -> None:
-        """Read what the cells hold, write the rules into the candidates' manifests, and cut the plan of a cell whose
-        comparisons are all decided already to the items that these rest on (``needed_items``).
+        """Read the values that the cells hold, write the rules, and decisions that these values allow, into the
+        candidates' manifests, and cut the plan of a cell whose comparisons are all decided to the items that these rest
+        on (``needed_items``).
 
-        Comparisons whose candidate is not among ``cells`` are dropped. Cells that are not open change in memory only.
+        Comparisons whose candidate is not among ``cells`` are dropped. Manifests of cells that are not open change in
+        memory only.
         """
         self.cells = cells
         self.pairs = tuple(pair for pair in self.pairs if pair.candidate in cells)
@@ -82,7 +84,7 @@ class EarlyStopping:
 
     def finish(self, console: Console) -> None:
         """Decide again on the values taken so far, without attempts that were invalidated since, and write the
-        decisions into the manifests.
+        decisions, and what was saved by them, into the manifests.
 
         Prints every decision (``OPEN`` where there is none) to ``console``, and for each cell that stopped early the
         attempts and, where known, the tokens that were saved.

@@ -184,6 +184,7 @@ class SequentialTest:
 
     def to_json(self) -> dict[str, Any]:
         """The decision for the candidate's manifest, which adds the grading version: ``call`` (None without one),
-        ``reason``, ``items`` (their number), ``delta`` and ``implied`` (see the fields)."""
+        ``reason``, ``items`` (the number of items that it rests on, 0 without one), ``delta`` and ``implied`` (whether
+        some of these items are not measured)."""
         names = {"call": self.call, "reason": self.reason, "items": self.ends, "delta": self.delta}
         return {**names, "implied": self.implied}
