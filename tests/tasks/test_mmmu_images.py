@@ -131,6 +131,7 @@ def test_other_pictures_are_other_data(root: Path) -> None:
         ({"image_1": None, "image_2": None, "image_3": None}, "lacks picture image_1, image_3, image_2: it has none"),
         ({"question": "No tag", "options": "['a']", "image_1": None, "image_2": None, "image_3": None}, "lacks pictur"),
         ({"image_1": "pictures/none.png"}, "mmmu_pro item made: image_1 is .*pictures/none.png, No such file"),
+        ({"image_1": "a\0.png"}, r"item made: image_1 is 'a\\x00.png', no name of a file"),
         ({"image_1": {"bytes": "x"}}, "item made: image_1 is dict, not the name of a picture file"),
         ({"options": "A, B"}, "item made: options are not the text of a list: 'A, B'"),
         ({"options": "'A'"}, "options are not the text of a list"),

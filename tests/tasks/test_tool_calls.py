@@ -135,6 +135,13 @@ def test_stages(reply: Reply, stage: str) -> None:
     assert verify.verdict(reply, [GRAZ], [WEATHER]).stage == stage
 
 
+@pytest.mark.parametrize("number", ["1e999", "NaN", "9" * 400])
+def test_a_number_that_no_float_holds_does_not_fit(number: str) -> None:
+    halves = {"type": "object", "properties": {"days": {"multipleOf": 0.5}}}
+    tool = {"function": {"name": "weather", "parameters": halves}}
+    assert verify.verdict(call("weather", f'{{"days": {number}}}'), [GRAZ], [tool]).stage == "schema"
+
+
 def test_text_is_right_only_where_no_call_is_needed() -> None:
     assert verify.verdict(Reply("Hello."), [], [WEATHER]).right
     assert not verify.verdict(Reply("  "), [], [WEATHER]).right

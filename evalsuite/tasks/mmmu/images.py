@@ -250,6 +250,8 @@ def _read(source: datasets.Source, task: str, item_id: str, column: str, name: A
     path = Path(str(source.root)) / task / name
     try:
         return path.read_bytes()
+    except ValueError as error:  # a null byte, or half of a character
+        raise BadInput(f"{task} item {item_id}: {column} is {name!r}, no name of a file: {error}") from None
     except OSError as error:
         raise BadInput(f"{task} item {item_id}: {column} is {path}, {error.strerror or error}") from None
 

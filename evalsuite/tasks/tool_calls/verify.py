@@ -147,7 +147,10 @@ def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str
     from jsonschema import Draft202012Validator
 
     checker = Draft202012Validator.FORMAT_CHECKER
-    fault = next(iter(Draft202012Validator(schema, format_checker=checker).iter_errors(arguments)), None)
+    try:
+        fault = next(iter(Draft202012Validator(schema, format_checker=checker).iter_errors(arguments)), None)
+    except (OverflowError, ValueError) as error:  # 1e999, or NaN, where the schema has multipleOf
+        return f"arguments: a number cannot be checked: {error}"
     if fault is None:
         return ""
     place = "/".join(str(part) for part in fault.absolute_path) or "arguments"
