@@ -33,10 +33,10 @@ def run_sweep(arguments: Arguments, function: Callable[[Any], Exit]) -> Exit:
     swept = [protected(word) for word in words if word not in texts]
     jobs = compose.sweep_jobs(swept, arguments.config_dir)
     runs = [compose.load_settings([*job, *texts], arguments.config_dir) for job in jobs]  # mistakes show first
-    if runs[0].run_id is None:
-        texts.append(f"run_id={common_run_id(runs)}")
     if runs[0].launch.kind == "ray":
         raise BadInput("launch=ray cuts one run into shards by itself: several models are 'model=[A,B]', without -m")
+    if runs[0].run_id is None:
+        texts.append(f"run_id={common_run_id(runs)}")
     if runs[0].launch.kind != "here":
         named = {" ".join(job): [*job, *texts] for job in jobs}
         return launch_jobs(named, runs[0].launch, arguments.config_dir)

@@ -81,7 +81,7 @@ def _first_row(path: Path) -> dict[str, object]:
         with path.open(encoding="utf-8") as file:
             line = next((line for line in file if line.strip()), "")
         row = json.loads(line)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"file={path}: its first line cannot be read as JSON ({error})") from None
     if not isinstance(row, dict):
         raise BadInput(f'file={path}: each line must be a JSON object such as {{"question": ..., "answer": ...}}')

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from evalsuite.cli.tasks_new import tasks_new
+from evalsuite.config.settings import Run
 from evalsuite.errors import BadInput
 from evalsuite.records import Reply
 from evalsuite.tasks.datasets import HUB
@@ -130,3 +132,11 @@ def test_a_task_of_ones_own_in_two_commands(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "100.0" in done.stdout
     assert "sum" in done.stdout
+
+
+@pytest.mark.parametrize("content", [b"[" * 5000, b"\xff\xfe", b"", b"[1]"], ids=["depth", "bytes", "nothing", "list"])
+def test_a_first_line_that_is_no_object_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=f"file={file}"):
+        tasks_new(Run(name="odd", file=[str(file)], config_dir=str(tmp_path)))
