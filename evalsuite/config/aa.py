@@ -20,7 +20,7 @@ SUFFIX = "__aa"
 
 
 def check_names(models: Iterable[str]) -> None:
-    """Raise ``BadInput`` if a model has a name that only second arms may have (ends in ``SUFFIX``)."""
+    """Raise ``BadInput`` if a model has a name that only second arms may have (ends in ``__aa``)."""
     for name in models:
         if name.endswith(SUFFIX):
             raise BadInput(f"model {name}: '{SUFFIX}' is added by evalsuite for the second arm of aa=true")

@@ -263,7 +263,8 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set (or with ``~`` delete) the value of one override in ``cfg``, in place; a mapping is merged into the one that
     is there. Raises ``BadInput`` for an unknown key, a value of a wrong type, and comma-separated values.
 
-    ``+`` and ``~`` work only where the schema holds a free dictionary, so that a typo is never a new setting.
+    ``+`` and ``~`` work only where the schema holds a free dictionary, so that a typo is never a new setting; there a
+    new key needs ``+`` (but not in ``select.groups``).
     """
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)

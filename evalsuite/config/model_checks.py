@@ -60,8 +60,8 @@ def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
 
 
 def shared_endpoint_problems(run: Run) -> Iterator[str]:
-    """Messages on models of other checkpoints than the first model at the same address: they would be one server that
-    answers twice.
+    """A message for each model and address where the first model at this address has another checkpoint: one server
+    would answer for both.
 
     Addresses are compared as texts without a slash at the end. Models with a ``served_name`` of their own and those
     at ``demo`` may share an address.

@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def complete_data(data: Data) -> None:
-    """Fill in ``data`` in place: a ``root`` makes the kind ``hub`` ``local``, and gets the home folder for ``~``.
+    """Fill in ``data`` in place: with a ``root`` the kind ``hub`` becomes ``local``, and ``~`` in it the home folder.
 
     ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds ``fetched.json``.
     """

@@ -33,8 +33,8 @@ class Kind:
 
     @property
     def elements(self) -> "Kind":
-        """The type of a list's elements; of a text that text itself, as several names may stand for
-        one; ``Any`` for others.
+        """The type of a list's elements; for a text the same type, as a list of names may stand for one name; ``Any``
+        for others.
         """
         if self.is_text:
             return self
