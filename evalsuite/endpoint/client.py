@@ -259,9 +259,9 @@ def _late(stream: ReplyStream, seconds: float, *, whole: bool) -> SampleFailed:
 def _same_model(name: str, asked: str) -> bool:
     """Whether ``name``, in a reply, may be the model ``asked``.
 
-    It is if, without a revision (``m@main``, as ``transformers serve`` replies), it equals ``asked``, has the same last
-    part of the path, or is ``asked`` with ``-`` and at least four digits behind it, as a dated release of an alias has
-    (``m-2026-01-31`` for ``m``).
+    It is if it equals ``asked``, or if, without a revision (``m@main``, as ``transformers serve`` replies), it equals
+    ``asked``, has the same last part of the path, or begins with ``asked``, ``-`` and four digits, as a dated release
+    of an alias does (``m-2026-01-31`` for ``m``).
     """
     if name == asked:
         return True
