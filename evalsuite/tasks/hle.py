@@ -64,7 +64,7 @@ SCHEMA: Mapping[str, Any] = {
 }
 """Fields of the judge's reply: ``ExtractedAnswer`` of the official script, ``HLE_JUDGE_AA`` of NeMo-Skills."""
 _LABELLED = re.compile(
-    r"(?im)^[^a-z0-9\n]*(correct|judgement|confidence)[^a-z0-9\n:]*:[^a-z0-9\n]*(yes|no|[0-9]{1,3})\b[^a-z0-9\n]*$"
+    r"(?im)^[^a-z0-9\n]*(correct|judgement|confidence)[^a-z0-9\n:]*:[^a-z0-9\n]*(yes|no|[0-9]{1,3})[^a-z0-9\n]*$"
 )
 r"""A line of a judge that writes text; "0|\%|" and Markdown around the words do not count."""
 

@@ -63,6 +63,7 @@ def test_questions_with_a_picture_are_left_out(tmp_path: Path) -> None:
         ("extracted_final_answer: 7\n\nreasoning: same\n\ncorrect: yes\n\nconfidence: 95%", None, (True, 0.95)),
         ("**correct:** no\n**confidence:** 0|\\%|", None, (False, 0.0)),
         ("Judgement: Yes.", None, (True, None)),
+        ("**Judgement:** _No_\n_Confidence_: _70_%", None, (False, 0.7)),
         ("correct: yes\ncorrect: no", None, None),
         ("correct: yes, I think", None, None),
         ("The answer is correct.", None, None),
