@@ -86,7 +86,8 @@ class AALCR:
         """Build the request: one user message with the item's documents, read from the archive, then the question.
 
         The archive of the hub is downloaded when missing. ``repeat`` is not used. Raises ``BadInput`` when the archive
-        cannot be loaded, is damaged or lacks a document, and ``StorageFailed`` when the disk fails.
+        cannot be loaded, is damaged or lacks a document, and ``StorageFailed`` when it or the hub's cache cannot be
+        used because of the disk or of permissions.
         """
         folder = f"lcr/{item.inputs['category']}/{item.inputs['set']}"
         texts = [_document(self.source, f"{folder}/{name}") for name in item.inputs["files"]]

@@ -158,12 +158,14 @@ class AIME:
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         r"""Grade a reply by the number in its last ``\boxed{}``: value 1 when it equals the key by value, else 0.
 
-        Words and units beside the number do not count. ``repeat`` is not used. ``boxed`` reads the box by
-        ``extract.boxed_number``; arithmetic in it is evaluated in a process, which can take seconds and raises
-        ``SampleFailed`` when the process does not work. ``aa`` reads it by ``last_box``: without a box, and for a blank
-        one or one of over 1,000 characters, the value is 0. For a box with ``/`` or ``frac``, or in which
-        ``numbers.number`` reads no number or writes it otherwise (``1{,}234``), the value is None with outcome
-        ``ungraded``: a judge decides.
+        A unit and a lead-in beside the number (``x = 70``) do not count. ``repeat`` is not used.
+
+        ``boxed`` reads the box by ``extract.boxed_number``; arithmetic in it is evaluated in a process, which can take
+        seconds and raises ``SampleFailed`` when the process does not work.
+
+        ``aa`` reads it by ``last_box``: without a box, and for a blank one or one of over 1,000 characters, the value
+        is 0. For a box with ``/`` or ``frac``, or in which ``numbers.number`` reads no number or writes it otherwise
+        (``1{,}234``), the value is None with outcome ``ungraded``: a judge decides.
         """
         if self.variant == "aa":
             return _score_aa(reply, item.target)

@@ -27,11 +27,13 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
 
     ``without_items``: no question is loaded or downloaded, except those of ``lm_eval`` tasks; only the presence of
     their files (or of a connection to the hub) and of what the adapter needs is checked. Otherwise the questions are
-    loaded, and the first request is built. Returns all ``tasks`` (those that lack something, and with ``without_items``
-    all, without items) and their ``problems``: task -> messages. Raises ``BadInput`` when an adapter cannot be built
-    (its class, variant or an option does not exist or is rejected), an ``lm_eval`` task cannot be loaded, or
-    ``data=local`` has no ``data.root``; ``StorageFailed`` when a cache cannot be used. Every other ``BadInput``, such
-    as for missing data of the hub or a missing package, becomes a message.
+    loaded, and the first request is built.
+
+    The result's ``tasks`` has every task (without items where it lacks something, or with ``without_items``), its
+    ``problems`` the messages of those that lack something. Raises ``BadInput`` when an adapter cannot be built (its
+    class, variant or an option does not exist or is rejected), an ``lm_eval`` task cannot be loaded, or ``data=local``
+    has no ``data.root``; ``StorageFailed`` when a cache cannot be used. Every other ``BadInput``, such as for missing
+    data of the hub or a missing package, becomes a message.
     """
     tasks: dict[str, LoadedTask] = {}
     problems: dict[str, tuple[str, ...]] = {}

@@ -24,8 +24,9 @@ class Chat(Protocol):
             request: The messages, tools and stop strings; its field ``sampling`` is replaced by that of the run.
 
         Returns:
-            The whole reply, its text cut before the first stop string. A reply that the journal has from an earlier
-                run is returned without sending anything.
+            The whole reply, its text cut before the first stop string (where the reply has reasoning, white space at
+                the beginning of the text is not searched). A reply that the journal has from an earlier run is
+                returned without sending anything.
 
         Raises:
             SampleFailed: No whole reply was received, or nothing may be sent and the journal has none.

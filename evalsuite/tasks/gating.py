@@ -30,8 +30,8 @@ def _gated_cards() -> Mapping[str, str]:
 def is_gated_dataset(name: str) -> bool:
     """Return whether ``name`` contains the name of a gated benchmark, or of its dataset's repository without the owner.
 
-    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``. A name of up to three characters
-    (``hle``) counts only without a letter a to z directly before or after it.
+    Case is ignored: true for ``Idavidrein/gpqa`` and ``leaderboard_gpqa_main``. A benchmark's or repository's
+    name of up to three characters (``hle``) counts only where no letter a to z stands directly before or after it.
     """
     text = name.lower()
     stems = {part for stem, repository in _gated_cards().items() for part in (stem, repository.rpartition("/")[2])}

@@ -88,8 +88,8 @@ class GPQADiamond:
         return Request(({"role": "user", "content": content},))
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
-        """Grade a reply: value 1 when the extracted text is the capital letter under which ``repeat`` showed the
-        correct choice, else 0.
+        """Grade a reply: value 1 when the text that the variant's extractor finds is the capital letter that the
+        correct choice has in this ``repeat``, else 0.
 
         The note states the order (indices of the choices as shown, 0 is the correct one) and the correct letter.
         """

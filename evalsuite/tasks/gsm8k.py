@@ -61,7 +61,7 @@ class GSM8K:
             raise BadInput("gsm8k variant=boxed is a chat protocol; api=completion is for the few-shot variants")
 
     def items(self) -> Iterable[Item]:
-        """Load and yield all problems of the test split; the target is the reference number as text.
+        """Load and yield all problems of the test split; the target is the reference number as text, without commas.
 
         The id is the row's ``idx``, else its position from 0. Raises ``BadInput`` or ``StorageFailed`` when the data
         cannot be loaded, and ``BadInput`` when what stands behind a solution's last ``####`` (all of it without

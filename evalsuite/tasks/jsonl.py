@@ -293,8 +293,8 @@ def _plain(value: Any, what: str) -> str:
 
 
 def _key(target: Any, choices: list[str], where: str) -> str:
-    """Return the key as a capital letter, where ``target`` is the index of a choice (an integer from 0), or without
-    space around it the text of exactly one choice, or a choice's letter (any case).
+    """Return the key as a capital letter, where ``target`` is the index of a choice (an integer from 0), or, as text
+    (``str``) without space around it, equals exactly one choice, or is a choice's letter (any case).
 
     Tried in this order; ``where`` names file and line in messages. Raises ``BadInput`` for anything else.
     """

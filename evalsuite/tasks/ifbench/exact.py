@@ -76,8 +76,8 @@ def reverse_newline(text: str, args: Args, language: Language) -> bool:
     """Return whether the lines of the answer ``text`` from the first with "Zimbabwe" on, at least 52, are
     in reverse alphabetical order; equal ones may follow each other.
 
-    Spaces and ASCII punctuation around a line, lines of nothing else, and accents do not count, case does. ``args`` and
-    ``language`` are not used.
+    Spaces and ASCII punctuation around a line, lines of nothing else, and what ``plain_ascii`` drops (accents, all
+    characters outside of ASCII) do not count, case does. ``args`` and ``language`` are not used.
     """
     bare = (line.strip(BLANKS) for line in text.split("\n"))
     lines = [line for line in bare if line]

@@ -44,10 +44,11 @@ def parentheses(text: str, args: Args, language: Language) -> bool:
 
 
 def quotes(text: str, args: Args, language: Language) -> bool:
-    """Return whether the answer ``text`` nests double (``"``) and single quotes (``'``) in alternation three deep
-    and closes three of them again.
+    """Return whether the quotes (``"`` and ``'``) of the answer ``text`` nest at least three deep, and later are closed
+    to three levels below the deepest level so far.
 
-    An apostrophe counts as a quote. ``args`` and ``language`` are not used.
+    A quote closes the innermost open one when both are the same character, else it opens a level. An apostrophe counts
+    as a quote. ``args`` and ``language`` are not used.
     """
     opened: list[str] = []
     deepest = 0
@@ -66,9 +67,9 @@ def options(text: str, args: Args, language: Language) -> bool:
     """Return whether the answer ``text`` is one of the choices in ``args["options"]``, which are separated by ``/``,
     else by "or" (also inside a word), else by commas.
 
-    The comparison is exact where ``args["options"]`` begins with the letters a, b, c in any case, with only punctuation
-    and white space between them, as in ``a), b), c)``; otherwise case and surrounding spaces and ASCII punctuation do
-    not count. ``language`` is not used.
+    The comparison is exact where ``args["options"]`` begins with the letters a, b, c in any case, with at most
+    punctuation and white space before and between them, as in ``a), b), c)``; otherwise case and surrounding spaces and
+    ASCII punctuation do not count. ``language`` is not used.
     """
     given = str(args["options"])
     separator = "/" if "/" in given else "or" if "or" in given else ","

@@ -107,8 +107,8 @@ def variants(text: str) -> tuple[str, ...]:
     """Return the texts of loose grading, each once, without blank ones; the first is the
     text itself, unless it is blank.
 
-    They are the text, the text without its first line, without its last line and without both (stripped),
-    and each of these without ``*``.
+    They are the text as it is, what is left of it without its first line, without its last line, and without both
+    (each of the three stripped), and these four without ``*``.
     """
     lines = text.split("\n")
     cut = ("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))

@@ -74,7 +74,7 @@ def prime_lengths(text: str, args: Args, language: Language) -> bool:
 
 
 def start_verb(text: str, args: Args, language: Language) -> bool:
-    """Return whether NLTK tags the first word of the answer ``text`` as a verb.
+    """Return whether NLTK tags the first word of the answer ``text`` as a verb; a punctuation mark is a word.
 
     ``language`` holds NLTK's models; ``args`` is not used.
     """
