@@ -117,6 +117,15 @@ def test_a_picture_that_changes_during_a_run_stops_it(root: Path) -> None:
         task.prompt(item, 0)
 
 
+@pytest.mark.parametrize("change", [{"image": None}, {"id": "another"}])
+def test_a_picture_that_is_lost_during_a_run_stops_it(root: Path, change: dict[str, Any]) -> None:
+    task = adapter(root, "vision")
+    item = next(iter(task.items()))
+    made.write(root / "mmmu_pro" / "vision.jsonl", [made_mmmu.PRO_ROWS["vision"][0] | change])
+    with pytest.raises(BadInput, match="test_Physics_1: the picture in image is gone since the questions were loaded"):
+        task.prompt(item, 0)
+
+
 def test_other_pictures_are_other_data(root: Path) -> None:
     before = [item.inputs for item in adapter(root, "vision").items()]
     (root / "mmmu_pro" / "pictures" / "1.png").write_bytes(made_mmmu.picture(99))

@@ -236,11 +236,15 @@ def _digest(raw: bytes) -> str:
 
 
 def _load(task: str, split: str, source: datasets.Source, item_id: str, column: str) -> bytes:
-    position = _positions(task, split, source)[item_id]
-    if isinstance(position, dict):
-        return _read(source, task, item_id, column, position[column])
-    with _LOCK:
-        raw: bytes = _pictures(position.chunk)[column][position.row].as_py()
+    position = _positions(task, split, source).get(item_id)
+    raw: bytes | None = None
+    if isinstance(position, _Cell):
+        with _LOCK:
+            raw = _pictures(position.chunk)[column][position.row].as_py()
+    elif position and column in position:
+        raw = _read(source, task, item_id, column, position[column])
+    if raw is None:
+        raise BadInput(f"{task} item {item_id}: the picture in {column} is gone since the questions were loaded")
     return raw
 
 
