@@ -301,7 +301,8 @@ ALL = "all"
 
 
 def _total(lines: list[ProgressLine]) -> ProgressLine:
-    """The sums over all endpoints, named ``all``; rate and time left leave out stopped ones.
+    """The sums of samples, slots and rates over all endpoints, named ``all``; rate and time left leave out stopped
+    ones.
 
     Endpoints work at the same time, so the longest time left counts; None where one of them is unknown, or all have
     stopped.

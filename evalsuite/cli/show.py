@@ -145,7 +145,8 @@ def _listed_cells(settings: Report) -> list[ListedCell]:
 
 
 def list_cells(run: Path) -> list[ListedCell]:
-    """The cells in the folder of a run by model and task, each followed by archived ones; forgotten cells come last.
+    """The cells in the folder of a run by model and task, each followed by its archived ones; last come archived cells
+    in whose place no cell is now.
 
     A damaged cell is listed with the state ``damaged`` and the reason as its note.
     """
