@@ -41,8 +41,8 @@ class AuxiliaryClient:
         requests sent). It waits first while ``limit`` requests to this model are being made (pauses before a retry
         included).
 
-        It raises ``SampleFailed`` for every fault of the model, with a text that begins with ``role``. Once ``stop`` is
-        requested, a request that failed is not sent again.
+        It raises ``SampleFailed`` for every fault of the model, with a text that begins with ``role``. A request that
+        fails after ``stop`` was requested is not sent again.
         """
 
         async def send(request: Request) -> tuple[Reply, int]:

@@ -203,7 +203,7 @@ class LengthEstimator:
     @property
     def factor(self) -> float:
         """Actual tokens per expected token, over the finished attempts that were counted with an expectation of before
-        the run (see ``add``); 1 without any."""
+        the run (see ``add``); 1 without any, or if 0 tokens were expected of all."""
         return self.became / self.guessed if self.guessed else 1.0
 
     @property
@@ -237,6 +237,6 @@ class ObservedLengths:
         self.cells.setdefault(attempt.cell, LengthEstimator()).add(attempt, tokens)
 
     def tokens_of(self, characters: int) -> float:
-        """Estimated tokens of a text of ``characters`` characters, by the ratio in the replies so far; before the first
-        one a quarter of the characters."""
+        """Estimated tokens of a text of ``characters`` characters, by the ratio in the replies so far, to which one
+        of 4 characters and 1 token is added: before the first reply a quarter of the characters."""
         return characters * self.tokens / self.characters

@@ -48,8 +48,8 @@ class LoopResult:
 
     @property
     def needed(self) -> float | None:
-        """Seconds that the shortest unsent attempt of known length is expected to need at most; None where none is
-        known, or no window ends the run."""
+        """Seconds that the shortest attempt that was never started is expected to need at most, of those whose length
+        is known, at endpoints given up, too; None where none is known, or no window ends the run."""
         known = [progress.needed for progress in self.progress.values() if progress.needed is not None]
         return min(known, default=None)
 

@@ -97,7 +97,7 @@ def _allowed(pool: Pool) -> int:
 
 def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
     """Tokens that the attempts in the queue are expected to generate together; None where one is of unknown length and
-    no attempt of its cell has ended.
+    no attempt of its cell has ended in this run whose length counts (``LengthEstimator.mean``).
     """
     total = 0.0
     for cell, waiting in enumerate(queue.open):
@@ -109,8 +109,8 @@ def _waiting(lengths: ObservedLengths, queue: AttemptQueue) -> float | None:
 
 
 def _rest(lengths: ObservedLengths, running: RunningAttempt, arriving: float) -> float | None:
-    """Tokens that a running attempt is expected to generate yet, ``arriving`` of its reply in flight having come; at
-    least a tenth of what it has generated. None: unknown.
+    """Tokens that a running attempt is expected to generate yet, at least a tenth of what it has generated; None:
+    unknown. ``arriving``: tokens that have come of its reply in flight.
     """
     expected = lengths.of(running.attempt.cell).expected(running.attempt)
     generated = running.tokens + arriving

@@ -26,7 +26,8 @@ async def ask_again(
     Args:
         pool: The model to ask.
         request: What is sent.
-        stop: Once it is requested, nothing is sent again; the first sending does not depend on it.
+        stop: A request that fails after it was requested is not sent again. It does not affect the first sending, nor
+            the next one where it is requested during the pause or outage before that.
         progress: Shows the reply while it arrives; None: nothing does.
 
     Returns:

@@ -177,8 +177,9 @@ class AttemptQueue:
     """The attempts of one endpoint in order, with a limit on how many of one cell run at the same time.
 
     The models at the endpoint take turns, attempt by attempt. Of one model the expected-longest attempt of all its
-    cells goes first; cells that are expected to be equally long take turns. Only the very first attempt of every cell
-    precedes all others, so that a task that cannot be asked at all shows at the start.
+    cells goes first; cells whose next attempts are expected to be equally long take turns, with ``strict`` all cells.
+    Only the very first attempts of a model's cells precede its others, so that a task that cannot be asked at all shows
+    at the start.
     """
 
     limits: Sequence[int]

@@ -80,7 +80,7 @@ class Session:
 
     def prepare(self) -> None:
         """With ``engine.stop=sequential`` plan the comparisons that may stop early (``early_stopping``), and print
-        notes on them; raises ``BadInput`` where that is not possible. Nothing is sent or written.
+        notes on them; raises ``BadInput`` where that is not possible. Nothing is sent, and no cell is written.
 
         Without that setting only check the cells that are there and not redone: raises ``BadInput`` for one that was
         begun with ``engine.stop=sequential``, or whose manifest is damaged.

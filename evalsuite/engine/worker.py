@@ -134,7 +134,8 @@ class EndpointWorker:
         self._changed.set()
 
     async def _drain(self) -> None:
-        """Wait for running attempts as long as the stop, if one is requested, allows, or until ``error`` is set."""
+        """Wait for running attempts as long as the stop, if one is requested, allows. ``error`` ends
+        the wait, too, once an attempt ends or the stop changes."""
         stop = self.limits.stop
         while self._tasks and self.error is None:
             seconds = stop.seconds_left
@@ -265,7 +266,8 @@ class EndpointWorker:
         whether that was recorded.
 
         Nothing is recorded if no such request is in flight, or nothing of a streamed answer had come: it is only asked
-        again later. How far an answer had come that is not streamed is unknown.
+        again later. How far an answer had come that is not streamed is unknown. A request that has failed and waits to
+        be sent again counts as in flight.
         """
         partial_reply = running.partial
         if partial_reply is None or partial_reply.reply is None:

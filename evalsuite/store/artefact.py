@@ -106,8 +106,9 @@ def read_index(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     """The parsed ``artefact.json`` of an artefact, checked: kind, schema, types, its own hash, and that the archive
     holds exactly the files that it lists.
 
-    ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails; ``ValueError`` or ``BadZipFile`` for
-    an index that is no JSON, damaged or too long, which ``archives.open_zip`` turns into ``BadInput``.
+    ``path`` is the archive's, for messages. Raises ``BadInput`` if a check fails; ``ValueError``, ``BadZipFile``,
+    ``EOFError`` or ``zlib.error`` for an index that is no JSON, damaged or too long, which ``archives.open_zip`` turns
+    into ``BadInput``.
     """
     names = archive.namelist()
     if INDEX not in names:

@@ -135,7 +135,7 @@ def compared_candidates(path: Path) -> tuple[dict[str, Any], ...]:
 
     An entry has ``candidate`` (a hash), ``run``, ``model``, ``checkpoint``, ``revision``, ``artefact`` (a hash),
     ``schema`` and ``at`` (time). Lines that are no JSON object with a ``candidate`` are left out; without the file the
-    result is empty.
+    result is empty. Raises ``OSError`` if the file cannot be read.
     """
     record = path.with_name(path.name + COMPARED)
     entries: dict[str, dict[str, Any]] = {}

@@ -81,7 +81,7 @@ def asked_at_all(manifest: Mapping[str, Any]) -> tuple[set[str], int]:
 
 def narrowed(manifest: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
     """A copy of a manifest whose items, selection and repeats are those of an extent of ``limit`` items (the whole task
-    where it has fewer); for None or a stopped cell ``manifest`` itself.
+    where the task has fewer); for None or a stopped cell ``manifest`` itself.
 
     An extent of just this size that a command asked for without ``groups`` and ``ids`` (the latest declared one, else
     the latest) is taken; where there is none, the first items of a larger one, the latest that keeps an order.

@@ -81,8 +81,8 @@ def encode(event: dict[str, Any]) -> bytes:
     """The journal line of an event (not empty): JSON with a ``crc`` and a line feed; a dataclass in it becomes an
     object.
 
-    Numbers must be finite. Lone surrogates, which servers do send, are kept. Raises ``TypeError`` for a value of
-    another type.
+    Numbers must be finite, which is not checked. Lone surrogates, which servers do send, are kept. Raises ``TypeError``
+    for bytes, sets, paths and most other values of no JSON type; dates and UUIDs become texts, enums their values.
     """
     try:
         line = orjson.dumps(event)

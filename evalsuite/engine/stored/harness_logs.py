@@ -100,8 +100,8 @@ class _Items:
         return str(name)
 
     def _by_text(self, text: str) -> str | None:
-        """Id of the item that alone has this text (of over 8 characters), else one of its lines, with or without a
-        label such as ``Question: ``; None: no item."""
+        """Id of the only item that has ``text`` (over 8 characters), else of the first that alone has one of the lines
+        of ``text``, whole or behind a label such as ``Question: ``; None: no item."""
         item = self.by_text.get(text.strip())
         for line in () if item else text.splitlines():
             item = self.by_text.get(line.strip()) or self.by_text.get(line.partition(": ")[2].strip())
@@ -114,7 +114,8 @@ def _lm_eval(path: Path, items: _Items) -> Rows:
     """Yields (line from 1, row), one for each answer in lm-eval's ``samples_*.jsonl``, which has one line per document
     and filter.
 
-    The answers are the same under every filter, the first one's are taken. Raises ``BadInput`` naming file and line.
+    The answers are the same under every filter, the first one's are taken. Raises ``BadInput``, naming file and line,
+    for a line of another form, and for tasks of log-likelihoods, which have no generated answers.
     """
     seen: dict[object, object] = {}
     for number, line in read_jsonl(path):

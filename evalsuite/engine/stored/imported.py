@@ -263,8 +263,8 @@ def _check_types(where: str, row: Mapping[str, Any], text_field: str) -> None:
 
 
 def import_manifest(name: str, task: LoadedTask, answers: RecordedAnswers) -> dict[str, Any]:
-    """The manifest of an imported cell of the model ``name``: as of one that was asked, with null or empty values for
-    what no file holds, and name and hash of each file, which is read for it."""
+    """The manifest of an imported cell of the model ``name``: as of one that was asked, with null, empty or missing
+    values for what no file holds, and name and hash of each file, which is read for it."""
     return {
         "schema": SCHEMA,
         "identity": {

@@ -37,7 +37,8 @@ async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: En
     identity; returns one line on each cell.
 
     Answers that this judge has judged already are not sent again; failed attempts, and those without a stored reply,
-    keep their scores. Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The
+    keep their scores. An answer that needs a verdict and gets none (the judge is lost, or states none) becomes
+    ``ungraded``. Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The
     tables are not written anew. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the judge
     cannot be used at the start, ``BadInput`` for its configuration, a damaged cell and as ``load``, ``CellInUse`` for a
     cell that a process writes, ``StorageFailed``.

@@ -23,8 +23,9 @@ def unread(folder: Path, adapter: Any, items: Mapping[str, Item]) -> str:
     on it, which reports show, in the manifest as ``unread``.
 
     ``folder``: the cell's, with its table; ``adapter``: that of the cell; ``items``: id -> item. Returns the sentence;
-    empty where at most a tenth of the samples is unread, no variant would read half of those that are tried (the first
-    200 at most that have some text), or the task is not a single-turn one, has no other variants or shuffled choices.
+    empty (then an earlier one is removed from the manifest) where at most a tenth of the samples is unread, where no
+    variant would read half of those that are tried (the first 200 at most that have some text), and for a task that is
+    not single-turn, has no other variants, or shuffles choices.
     Raises ``BadInput`` for a damaged cell, ``StorageFailed``.
     """
     text = _unread(folder, adapter, items)

@@ -129,7 +129,8 @@ def output_rows(path: Path, repeat: int, questions: Questions) -> Iterator[tuple
     line shows some; lines of unfinished answers (``{}``) are skipped.
 
     ``repeat``: of lines that state none; ``questions``: finds the item of a line. An answer that the harness stored as
-    an error has no text (None). Raises ``BadInput`` naming file and line.
+    an error has no text (None). Raises ``BadInput``, naming file and line, for a line that is no JSON object or whose
+    ``generation`` is no text.
     """
     seen: Counter[tuple[str, ...]] = Counter()
     for number, row in read_jsonl(path):

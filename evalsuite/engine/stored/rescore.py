@@ -32,7 +32,8 @@ def grade(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[
     """Grade a cell's stored replies again with ``adapter`` and ``items`` (see ``load``), and write scores, table and
     version. ``manifest`` is the cell's. Call it outside an event loop.
 
-    Returns (outcome before, outcome now) -> number of samples, without failed ones unless the cell is imported. Raises
+    Returns (outcome before, outcome now) -> number of samples, equal outcomes included; samples that were ``failed``
+    before count only if the cell is imported. Raises
     ``BadInput`` if this machine cannot grade them (the scores then stay as they are), the cell is damaged or a reply is
     to another prompt than the task has now, ``CellInUse`` if a process writes it, ``StorageFailed``.
     """
