@@ -36,7 +36,7 @@ def count_samples(cell: TableCell) -> SampleCounts:
 
 
 def failed_text(failed: Sequence[str]) -> str:
-    """Return a line "failed items: ..." that names the given item ids (at most ``MAX_LISTED``, then how many more);
+    """Return a line "failed items: ..." that names the given item ids (at most ``MAX_LISTED``, 10, then how many more);
     empty without any.
     """
     more = f" and {len(failed) - MAX_LISTED:,} more (summary.json)" if len(failed) > MAX_LISTED else ""

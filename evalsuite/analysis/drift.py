@@ -262,8 +262,8 @@ def same_checkpoint(old: TableCell, new: TableCell) -> bool:
 
 
 def _design(row: Comparison) -> Design:
-    """Describe one night's measurement (items, repeats of both sides, baseline score, assumed variation) as input of
-    the CUSUM functions.
+    """Describe one night's measurement (items, repeats of both sides, baseline score kept off 0 and 1, assumed
+    variation) as input of the CUSUM functions.
 
     Of these the chart's limit depends only on the repeats, its delays also on items, score and variation. The
     comparison must have paired numbers.

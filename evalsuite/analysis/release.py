@@ -219,12 +219,14 @@ def _mean_decision(
     limits: Mapping[str, MarginChoice],
     limit: MarginChoice,
 ) -> EarlyDecision:
-    """Decide on the suite's mean when some of its tasks were tested sequentially: "pass" or "undecided".
+    """Decide on the suite's mean when some of its tasks were tested sequentially, so that it has no valid interval:
+    "pass" when every critical task passes and the mean of their margins is at most the margin of the mean, else
+    "undecided".
 
     ``rows``: the critical comparisons; ``early``: their sequential decisions in the same order, None for a fixed size;
-    ``limits``: task -> margin; ``limit``: margin of the mean. No interval of the mean is valid then, but the verdicts
-    on its tasks imply one: a mean that lost more than the mean of the margins lost more than the margin in some task,
-    so the chance that all tasks pass is at most that of this task (intersection-union, as in ``stats.decision``).
+    ``limits``: task -> margin; ``limit``: margin of the mean. Where the mean lost more than the mean of the
+    margins, some task lost more than its margin, and all tasks pass with at most the chance that this one passes
+    (intersection-union, as in ``stats.decision``).
     """
     margins = sum(limits[row.task].margin for row in rows) / len(rows)
     passed = all(

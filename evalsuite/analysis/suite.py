@@ -253,12 +253,12 @@ def choose_pairs(
 
 
 def find_baselines(cells: Sequence[TableCell], results_dir: Path, requested: str | None) -> tuple[TableCell, ...]:
-    """Find the baseline cells that ``cells`` lack in the other runs of ``results_dir``; at most one per model and task;
-    cells with a damaged manifest are ignored, baselines that are nowhere left out.
+    """Find, in the other runs of ``results_dir``, the baseline cells that are not among ``cells``: at most one per
+    model and task. Cells with a damaged manifest are ignored, baselines that are nowhere left out.
 
-    ``requested`` names one baseline for all cells; None takes the one that each cell declares; ``-nothink`` is added
-    for a model whose name ends so. Of several cells the best is returned: one with the same protocol before others, one
-    with a samples file before unfinished ones, then the newest.
+    ``requested`` names one baseline for all cells; None takes the one that each cell declares, if any; ``-nothink`` is
+    added for a model whose name ends so. Of several cells the best is returned: one with the same protocol before
+    others, one with a samples file before unfinished ones, then the newest.
     """
     here = {(cell.model, cell.task) for cell in cells}
     runs = {cell.folder.parents[1] for cell in cells}

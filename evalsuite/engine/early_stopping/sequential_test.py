@@ -32,8 +32,8 @@ def rule_for(items: int, margin: float, alpha: float) -> Rule:
     """The rule of a comparison of ``items`` items; with fewer than ``MIN_ITEMS`` (500) it can only fail early, not
     pass.
 
-    ``margin`` and ``alpha`` (error probability of failing; that of passing is 0.05) are fractions of 1. Raises
-    ``ValueError`` without items and for a margin that is not above 0 and below 1.
+    ``margin`` (largest tolerated loss) and ``alpha`` (chance of a wrong fail; that of a wrong pass is 0.05) are
+    fractions of 1. Raises ``ValueError`` without items and for a margin that is not above 0 and below 1.
     """
     return Rule(items, margin, alpha, may_pass=items >= MIN_ITEMS)
 
