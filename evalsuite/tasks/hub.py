@@ -178,17 +178,20 @@ def accepts_connections(url: str, *, direct: bool = False) -> bool:
     """Return whether the server of ``url``, or the proxy of the environment before it,
     accepts a TCP connection in 1.5 s.
 
-    Nothing is sent; name resolution counts in the time. A proxy that is not HTTP(S) counts as reachable without a try.
-    ``direct``: the server itself is tried, whatever proxy the environment names. The result for the same arguments is
-    cached for the process.
+    Nothing is sent; name resolution counts in the time. False for a malformed address; true without a try for a proxy
+    that is not HTTP(S). ``direct``: the server itself is tried, whatever proxy the environment names. The result for
+    the same arguments is cached for the process.
     """
-    parts = urlsplit(url)
     stated = getproxies_environment()
-    proxy = stated.get(parts.scheme) or stated.get("all")
-    if not direct and proxy and not proxy_bypass(parts.hostname or ""):
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if parts.scheme not in ("http", "https"):
-            return True  # whether such a proxy can be used is found by the client
+    try:
+        parts = urlsplit(url)
+        proxy = stated.get(parts.scheme) or stated.get("all")
+        if not direct and proxy and not proxy_bypass(parts.hostname or ""):
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            if parts.scheme not in ("http", "https"):
+                return True  # whether such a proxy can be used is found by the client
+    except ValueError:  # such as http://[::1
+        return False
     connected = threading.Event()
 
     def connect() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import BadInput, StorageFailed
 from evalsuite.tasks import datasets as data
-from evalsuite.tasks.hub import Dataset, Split
+from evalsuite.tasks.hub import Dataset, Split, accepts_connections
 from tests.support import mmmu_items, questions, scicode_problems
 from tests.support.shared import shared_data
 
@@ -185,6 +185,16 @@ def test_no_character_of_a_path_is_a_pattern(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name / "cache"))
     rows = [{"id": "1"}]
     assert as_read(tmp_path / name, "standard (4 options)/test.parquet", as_parquet(rows), rows) == rows
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://127.0.0.1:port", "[::1"])
+def test_no_server_is_behind_a_malformed_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    accepts_connections.cache_clear()
+    assert not accepts_connections("https://hub.invalid")
+    accepts_connections.cache_clear()
 
 
 def test_a_damaged_file_is_named(caches: Path) -> None:
