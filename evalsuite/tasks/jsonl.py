@@ -159,9 +159,9 @@ class JSONLTask:
         """Build the request: one user message, ``prompt_template`` filled with the question and the lettered choices.
 
         Without a template it is the question, the lettered choices, and in the variants ``letter`` and ``number`` a
-        line on the answer's form. With the option ``image`` the item's picture is read from disk and put before the
-        text as a data URL (data URLs and http addresses stay). ``repeat`` is not used. Raises ``BadInput`` when the
-        picture cannot be read.
+        line on the answer's form. With the option ``image`` the item's picture is read from disk (a relative path
+        starts at the folder of ``file``) and put before the text as a data URL; data URLs and http addresses stay.
+        ``repeat`` is not used. Raises ``BadInput`` when the picture cannot be read.
         """
         lettered = zip(ascii_uppercase, item.inputs.get("choices", ()), strict=False)
         choices = "\n".join(f"{letter}. {choice}" for letter, choice in lettered)

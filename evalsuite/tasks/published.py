@@ -129,8 +129,8 @@ def _read(path: Path) -> Card:
 
 def _check(data: Mapping[str, Any]) -> None:
     """Raise ``TypeError``, ``ValueError`` or ``KeyError`` unless a card's content has the keys and types that its
-    readers need, scores from 0 to 1 of its columns, numbers of items and repeats of at least 1, and groups with at
-    least one value, each with ``correct`` from 0 to ``n``.
+    readers need, scores (null, or 0 to 1) of its columns, numbers of items and repeats of at least 1, and groups with
+    at least one value, each with ``correct`` from 0 to ``n``.
     """
     _from_one(_of(data.get("settings") or {}, dict, "settings").get("repeats"), "repeats")
     keys = [_of(_of(column, dict, "a column")["key"], str, "key of a column") for column in _list(data, "columns")]
