@@ -1,7 +1,7 @@
 """Whether the questions that were read are those that a benchmark's card pins: their number, hashes and commit."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,17 @@ def data_facts(adapter: str, source: Source) -> dict[str, Any]:
         return {"kind": "hub", "root": None, "revision": pinned}
     root = expanded(str(source.root)).absolute()
     pins = {pinned, *(split.get("revision", pinned) for split in dataset.get("splits", {}).values())}
-    fetched = set() if pinned is None else _fetched_revisions(root, adapter)
+    others = {str(item["file"]) for item in dataset.get("downloads", ())}
+    fetched = set() if pinned is None else _fetched_revisions(root, adapter, others)
     verified = bool(fetched) and fetched <= pins
     return {"kind": "local", "root": str(root), "revision": pinned if verified else None}
 
 
-def _fetched_revisions(root: Path, task: str) -> set[str]:
+def _fetched_revisions(root: Path, task: str, others: Collection[str]) -> set[str]:
     """Return the commits that ``root/fetched.json`` states for a task's files; it has one entry per fetched file.
 
-    Empty without ``fetched.json``, when it lists no file of the task, when a listed file is missing, or when a
+    ``others`` are paths of files that do not come from the task's dataset; they are checked, but their commits are left
+    out. Empty without ``fetched.json``, when it lists no file of the task, when a listed file is missing, or when a
     ``*.jsonl*`` file of the task is not listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed file
     has changed.
     """
@@ -61,7 +63,8 @@ def _fetched_revisions(root: Path, task: str) -> set[str]:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
         entries = [entry for entry in listed if entry["task"] == task]
         checked = [_check(root, entry) for entry in entries]
-        files, revisions = {str(entry["file"]) for entry in entries}, {str(entry["revision"]) for entry in entries}
+        files = {str(entry["file"]) for entry in entries}
+        revisions = {str(entry["revision"]) for entry in entries if str(entry["file"]) not in others}
     except FileNotFoundError:
         return set()
     except (OSError, ValueError, KeyError, TypeError) as error:
