@@ -161,8 +161,8 @@ def _check(data: Mapping[str, Any]) -> None:
 
 
 def _from_one(number: Any, name: str) -> None:
-    """Raise ``ValueError`` for a whole number (or a truth value) below 1 or above 10^12; other values, such as ``not
-    stated``, are no numbers.
+    """Raise ``ValueError`` for a truth value, and for a whole number below 1 or above 10^12; any other value, such as
+    ``not stated``, passes. ``name`` names it in the message.
     """
     if isinstance(number, bool) or (isinstance(number, int) and not 1 <= number <= 10**12):
         raise ValueError(f"{name} must be a whole number from 1 on, not {f'{number}'[:40]}")
