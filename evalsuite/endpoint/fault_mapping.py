@@ -163,8 +163,11 @@ def _exception_text(error: Exception, model: Model) -> str:
 
 
 def _error_message(body: Any) -> str:
-    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; of FastAPI's list of refused
-    fields their names and what is wrong, not their values."""
+    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; empty if there is none.
+
+    Of a list (FastAPI's of refused fields) the place and the message of each object, without the values of the fields;
+    what is no object in it is left out.
+    """
     if isinstance(body, Mapping) and body.get("error"):
         body = body["error"]
     if isinstance(body, Mapping):
@@ -209,8 +212,7 @@ def safe(words: str, model: Model, request: Request | None = None) -> str:
     """``words`` with secrets as ``***`` and quotations of the prompt as ``[prompt]``, cut to 300 characters.
 
     Secrets (of at least 4 characters): the API key, the values of the model's headers, what ``note_secrets``
-    registered. ``request``: whose prompt is meant; None: none. Quotations are stretches of at least ``QUOTED``
-    characters.
+    registered. ``request``: whose prompt is meant; None: none. Quotations are stretches of at least 24 characters.
     """
     secrets = {os.environ.get(model.api_key_env, "").strip(), *model.headers.values(), *_NOTED}
     for secret in sorted(secrets, key=len, reverse=True):  # one may hold another

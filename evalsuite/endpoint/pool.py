@@ -79,10 +79,11 @@ class Pool:
         """Send a request once, to the free replica with the lowest load; waits until one is free and up, so also for
         the end of an outage.
 
-        Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient`` (with
-        ``outage`` set if the replica was found to be down then), ``TooSlow``, ``Rejected``, ``ContextOverflow``,
-        ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and ``EndpointUnusable``. Both end the pool:
-        from then on every ``send`` raises that error at once.
+        Returns the whole reply; ``progress``, if given, shows it while it arrives. Raises ``Transient``, ``TooSlow``,
+        ``Rejected``, ``ContextOverflow``, ``EndpointDown`` when an outage outlasts ``engine.outage_seconds``, and
+        ``EndpointUnusable``. The last two end the pool: from then on every ``send`` raises that error at once. A
+        ``Transient`` after which the replica is checked is raised when that check has its first result; its ``outage``
+        is set if the replica was down, or the endpoint was given up meanwhile.
         """
         replica = await self._slot()
         sent = time.monotonic()

@@ -110,9 +110,10 @@ def differences(own: Sequence[Reading], reference: Reading) -> list[tuple[str, A
     """(field, our value, the reference's) where the reference's reading differs from ``own``, our readings (at least
     one) of equal requests; empty if nothing differs.
 
-    Compared are finish reason, prompt tokens, and whether there is reasoning, a tool call and a token count; texts,
-    tool calls, their ids and counts of generated tokens only if all of ``own`` have the same contents (ids apart),
-    since a server may generate something else each time. A field on which ``own`` differ is left out.
+    Compared are finish reason, prompt tokens, and whether there is reasoning, a tool call and a token count; texts of
+    answer and reasoning, tool calls, their ids and counts of generated and reasoning tokens only if these (ids apart)
+    are equal in all of ``own``, since a server may generate something else each time. A field on which ``own`` differ
+    is left out.
     """
     steady = all(_contents(other) == _contents(own[0]) for other in own)
     views = (_structure, _contents, _identifiers) if steady else (_structure,)

@@ -86,7 +86,7 @@ class HealthCheck:
         ``GET /models`` may fail with 501 or a status below 500 other than 401 and 403, because some servers lack this
         path; a proxy's page with status 200 is a reason. The request for a token may be refused as unfit (400, say).
         Raises ``EndpointUnusable`` if no later check can succeed (a refused key, an untrusted certificate, another
-        model).
+        model, or status 404 or a redirect in reply to that request).
         """
         try:
             response = await client.get("/models")

@@ -202,7 +202,8 @@ class TokenIds:
         """None: something else came."""
 
     def add(self, ids: Any) -> None:
-        """Append a list of token ids; if it is anything else, all ids of the reply are dropped."""
+        """Append a list of token ids (integers from 0 to 2^31 - 1); for anything else, all ids of the reply are
+        dropped, those that come later, too."""
         if (
             self._ids is None
             or not isinstance(ids, list)

@@ -67,7 +67,7 @@ class Transport:
 
     def url(self, path: str, *, root: bool = False) -> URL:
         """The URL of ``path``, which begins with a slash, below the base URL, with the query of the base URL behind it.
-        Raises ``ValueError`` for what is no address.
+        Raises ``ValueError`` for a port that is no number up to 65535; little else is checked.
 
         ``root``: below the server's root instead, which is the base URL without a final ``/v1``.
         """
@@ -127,7 +127,7 @@ def transport(model: Model, engine: Engine, limit: int) -> Transport:
     """A transport to ``model.base_url`` (one URL) with at most ``limit`` connections; opens none.
 
     Raises ``BadInput`` for a key, a proxy or certificates that cannot be used, for a user or password in the URL and
-    for a port that is none. Other addresses are not checked here.
+    for a port that is none; ``ValueError`` for wrong brackets of an IPv6 address. Else the URL is not checked here.
     """
     parts = urlsplit(model.base_url)
     if "@" in parts.netloc:

@@ -41,12 +41,13 @@ class _Refused(Exception):
 
 async def take_fingerprint(client: Client, context: int | None = None) -> tuple[Fingerprint, Mapping[str, Any]]:
     """(fingerprint, the JSON of the first of its answers) of a server: by 20 answers of at most 12 tokens with
-    log-probabilities; where those are refused, or one answer lacks them for most of its tokens (if the first does, the
-    other 19 are not requested), by 20 texts of at most 64 tokens.
+    log-probabilities; where the first request for those is refused (by another status than 401, 403 and 404), or one
+    answer lacks them for most of its tokens (if the first does, the other 19 are not requested), by 20 texts of at most
+    64 tokens.
 
     ``context``: tokens that the server's context holds, None where it is not known; answers are at most half as long.
-    Raises ``ServerUnreachable`` naming the fault when it does not answer them, and ``EndpointUnusable`` as
-    ``Client.post``.
+    Raises ``ServerUnreachable`` naming the fault when any other request is refused or one is not answered, and
+    ``EndpointUnusable`` as ``Client.post``.
     """
     thinking = client.model.thinking
     try:

@@ -98,7 +98,8 @@ class FingerprintDistance:
 
 
 def from_json(value: Any) -> Fingerprint | None:
-    """The fingerprint from its form in a manifest; None where ``value`` is none that this version can read."""
+    """The fingerprint from its form in a manifest; None where ``value`` has not the form that this version reads.
+    Single log-probabilities and token counts are not checked."""
     if not isinstance(value, Mapping) or value.get("kind") not in tuple(FLOORS):
         return None
     try:
@@ -116,9 +117,9 @@ def from_json(value: Any) -> Fingerprint | None:
 def compare(one: Fingerprint, other: Fingerprint) -> FingerprintDistance:
     """Compare two fingerprints; the order does not matter.
 
-    ``same``: within the larger spread of the two (at least ``FLOORS``); ``different``: beyond three times that;
-    ``cannot tell``: between, or they are of different kinds or thinking switches, or within it but too little
-    distinctive.
+    ``same``: within the larger spread of the two (at least 0.006 nats, or 0.02 of a text); ``different``: beyond three
+    times that; ``cannot tell``: between, or they are of different kinds or thinking switches, or within it but too
+    little distinctive.
     """
     if one.thinking != other.thinking:
         return FingerprintDistance("cannot tell", why="one was asked with thinking, the other without")
@@ -176,11 +177,11 @@ def from_texts(texts: Sequence[Sequence[str]], *, thinking: bool, prompt_tokens:
 
 
 def answer_distance(one: Answer, other: Answer) -> float:
-    """Mean absolute difference of log-probabilities (nats, each at most ``CLIP``) up to the first place with unequal
-    tokens, that place included.
+    """Mean absolute difference of the log-probabilities of listed tokens (nats, each at most 2) up to the first place
+    where the generated tokens differ, that place included, or to the end of the shorter answer.
 
     Behind it the two have been asked different questions. A token that only one side lists counts with the least
-    difference that this allows. Without a place known on both sides: 0 for equal texts, else ``CLIP``.
+    difference that this allows. Without a place where both sides list tokens: 0 for equal texts, else 2.
     """
     found: list[float] = []
     for a, b in zip(one, other, strict=False):
@@ -197,9 +198,8 @@ def answer_distance(one: Answer, other: Answer) -> float:
 
 
 def mean_answer(repeats: Sequence[Answer]) -> Answer:
-    """The most central repeat of an answer, its log-probabilities averaged over all repeats that begin like it.
-
-    Empty without repeats.
+    """The most central repeat of an answer, its log-probabilities averaged at each place over the repeats whose tokens
+    before that place are the same; empty without repeats.
     """
     if not repeats:
         return ()

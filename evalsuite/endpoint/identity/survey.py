@@ -41,8 +41,9 @@ class Survey:
 async def survey(base_url: str) -> Survey:
     """Ask the server at ``base_url`` for its models and its facts; no question is asked of a model.
 
-    Raises ``EndpointUnusable`` when it, or the proxy before it, cannot be reached, or when it refuses the key or
-    its certificate is not trusted, ``BadInput`` for an environment that cannot be used (key, proxy, certificates).
+    Raises ``EndpointUnusable`` when it, or the proxy before it, cannot be reached, or when it refuses the key or its
+    certificate is not trusted, ``BadInput`` for an environment that cannot be used (key, proxy, certificates) and for a
+    ``base_url`` with a user, a password or a port that is none.
     """
     plain = Server(dialect="openai", thinking_via=None)
     model = Model(title="", checkpoint="", precision="", base_url=base_url, server=plain)

@@ -176,7 +176,8 @@ async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
 
 async def _check_identity(checkup: EndpointCheckup) -> bool:
     """Identify all replicas, set their served names, and return whether all of them could be identified. If so, sets
-    ``facts`` (of the first) and compares the replicas: unequal ones are a failed check, and still True.
+    ``facts`` (of the first) and notes how the replicas differ: a failed check where ``compare_replicas`` refuses them,
+    a warning for other settings; both still return True.
     """
     stated: list[dict[str, Any]] = []
     for number, client in enumerate(checkup.clients):

@@ -57,7 +57,8 @@ class IdentityMonitor:
 
         Notes the result, and changed settings, in the manifests, unless it raises. A server that cannot be reached is
         noted, too, and raises nothing. Raises ``EndpointUnusable``, at this and every later call, when a replica is
-        another model than before, or refuses what it accepted before (the key, say); ``changed`` is set then.
+        another model than before, or refuses what it accepted before (the key, say); ``changed`` is set then. Raises
+        ``StorageFailed`` where a manifest cannot be written.
         """
         async with self._lock:
             if self.changed:

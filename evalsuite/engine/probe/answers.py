@@ -152,8 +152,9 @@ def _groups(text: str | None) -> Mapping[str, str]:
 
 
 async def prompt_ids(client: Client, answer: StoredAnswer) -> list[int]:
-    """Token ids of the answer's prompt under the server's own chat template, with the model's thinking switch; of a
-    ``raw`` request those of the bare prompt (``/tokenize``). Raises as ``endpoint.logprobs.tokenize``."""
+    """Token ids of the answer's prompt under the server's own chat template, with the model's thinking switch where
+    that is sent as ``chat_template_kwargs`` (as other fields it is left out); of a ``raw`` request those of the bare
+    prompt (``/tokenize``). Raises as ``endpoint.logprobs.tokenize``."""
     if answer.request.raw:
         return await tokenize(client, {"prompt": answer.request.messages[0]["content"]})
     body = request_body(client.model, client.served_name, replace(answer.request, stop=()))
@@ -199,9 +200,9 @@ async def tokenized_answers(
     """(answers as token ids, in the order of ``chosen``; a list with a note on how many were left out, or empty), by
     the tokenizer of the baseline's server.
 
-    ``concurrency``: most answers at a time. Left out are those whose tokens are others than the run's. Raises
-    ``EndpointUnusable`` where over 10 % of the prompts whose token ids or number the run stored have others at this
-    server, and where fewer than half of the answers have the tokens that were generated; and as
+    ``concurrency``: most answers at a time. Left out are those whose prompt or answer has other tokens here, or another
+    number of them, than the run stored. Raises ``EndpointUnusable`` where over 10 % of the prompts whose token ids or
+    number the run stored have others at this server, and where more than half of the answers are left out; and as
     ``endpoint.logprobs.tokenize``.
     """
     slots = asyncio.Semaphore(concurrency)

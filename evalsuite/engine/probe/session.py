@@ -41,9 +41,9 @@ async def read_baseline(
     divergence from the second the floor of later comparisons. Also compares generating with reading. Writes no file.
 
     ``chosen`` that the server cannot render as they were generated are left out. ``report`` is called with lines on
-    what is being done. Raises ``NoLogprobs`` where the server gives none,
-    ``EndpointUnusable`` for a server that is not as configured or renders the answers otherwise than the run's did, and
-    for one that is lost on the way.
+    what is being done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` for a
+    server that is not as configured or renders the answers otherwise than the run's did, and for one that is lost on
+    the way, ``BadInput`` as ``connect_model``.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -85,7 +85,7 @@ async def read_candidate(
 
     Returns both passes and the open clients, which the caller closes; ``report`` is called with lines on what is being
     done. Raises ``NoLogprobs`` where the server gives no log-probabilities, ``EndpointUnusable`` where it cannot be
-    used. On any error the clients are closed.
+    used, ``BadInput`` as ``connect_model``. On any error the clients are closed.
     """
     clients, _ = await connect_model(model, (), engine)
     try:
@@ -133,9 +133,9 @@ async def _prompts(client: Client, reference: Reference, limit: int) -> int:
 
 async def text_around(client: Client, tokens: Sequence[int], place: int) -> str:
     """The text of up to 12 tokens before the one at index ``place``, then of that one in brackets; empty if the server
-    gives none or a request fails.
+    gives none or does not answer.
 
-    ``tokens``: those of the answer, turned into text by the server.
+    ``tokens``: those of the answer, turned into text by the server. Raises ``EndpointUnusable`` as ``Client.post``.
     """
     try:
         before = await detokenize(client, tokens[max(0, place - AROUND) : place])
