@@ -99,8 +99,8 @@ def pause(attempt: int, fault: Transient, engine: Engine) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, 0 to ``LONGEST_RETRY_AFTER``, that a Retry-After header asks for; None without one, or if it, or a Date
-    that it needs, cannot be read.
+    """Seconds, 0 to 600 (a longer time is cut), that a Retry-After header asks for; None without one, or if it, or a
+    Date that it needs, cannot be read.
 
     It is a number, or an HTTP date, which is taken relative to the reply's own Date, because the clock of this machine
     may be wrong; without a Date, relative to that clock. ``headers``: names in lower case, or in any case where the

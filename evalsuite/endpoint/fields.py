@@ -135,16 +135,17 @@ def finish_of(choice: Mapping[str, Any]) -> str:
 
 
 def worse(finish: str, other: str) -> str:
-    """The one of two finish reasons that counts: the one of the higher rank in ``FINISHED``; a reason that is not in it
-    is higher than all that are. Of equally high ones ``finish``."""
+    """The one of two finish reasons that counts: the one of the higher rank in ``FINISHED`` (``stop`` is lowest, then
+    ``tool_calls`` and ``function_call``, ``length``, ``content_filter``); a reason that is not in it is higher than all
+    that are. Of equally high ones ``finish``."""
     return other if FINISHED.get(other, len(FINISHED)) > FINISHED.get(finish, len(FINISHED)) else finish
 
 
 def usage_of(raw: Mapping[str, Any]) -> Usage:
     """Token counts of a reply's ``usage`` object, with either spelling of reasoning tokens.
 
-    What is no count (0 to ``MOST_TOKENS``) becomes None, also reasoning tokens beyond the generated ones, which include
-    them.
+    What is no whole number from 0 to 100 million becomes None, also reasoning tokens beyond the generated ones, which
+    include them.
     """
     details = raw.get("completion_tokens_details")
     reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None

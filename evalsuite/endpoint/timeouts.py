@@ -37,8 +37,8 @@ class RequestTimeout:
         """Measure the generated tokens per second of a whole reply, without the wait for its first token where that is
         known.
 
-        Replies without a token count, below ``SHORTEST`` tokens or of no duration are ignored. ``slowest`` is computed
-        at every ``EVERY``-th of the others, once there are ``ENOUGH``.
+        Replies without a token count, below 32 tokens or of no duration are ignored. ``slowest`` is computed from the
+        newest 512 of the others at every 16th of them, for the first time at the 32nd.
         """
         tokens = reply.usage.completion_tokens or 0
         seconds = reply.seconds - (reply.first_token_seconds or 0.0)
@@ -62,7 +62,7 @@ class RequestTimeout:
 def unmeasured_seconds(max_tokens: int | None, first_token_seconds: float) -> float:
     """Seconds after which a request that is not streamed is given up while the endpoint's speed is not known.
 
-    ``first_token_seconds`` plus the time of ``max_tokens`` at ``ASSUMED`` tokens a second; None or 0 count as 64,000.
+    ``first_token_seconds`` plus the time of ``max_tokens`` at 2.5 tokens a second; None or 0 count as 64,000.
     """
     return first_token_seconds + (max_tokens or ASSUMED_TOKENS) / ASSUMED
 

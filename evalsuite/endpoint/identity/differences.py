@@ -109,10 +109,10 @@ def stated(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def other_model(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Facts that show that two ``server`` entries of manifests are of two models, as ``name: before -> now``: identity
-    facts.
+    """Facts that show that two ``server`` entries of manifests are of two models, as ``name: before -> now``: those
+    that differ and that the fact tables list under ``identity``, but none of files.
 
-    Empty if none differs, or the dialects differ; facts of files do not count.
+    Empty if there are none, or the dialects differ.
     """
     if before.get("facts", {}).get("dialect") != now.get("facts", {}).get("dialect"):
         return []

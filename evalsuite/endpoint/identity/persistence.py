@@ -14,8 +14,8 @@ async def persist(send: Callable[[], Awaitable[T]], engine: Engine, most: int | 
     """The result of ``send``, called again with pauses after transient faults.
 
     At most as many further calls as the least of ``engine.retries``, ``most`` (None: no limit) and the fault's own
-    ``retries``. Without it, one dropped connection (llama.cpp closes the socket after every streamed answer) would
-    leave a server without its fingerprint. Raises the last fault; any other error at once.
+    ``retries``. Without these calls one dropped connection (llama.cpp closes the socket after every streamed answer)
+    would leave a server without its fingerprint. Raises the last fault; any other error at once.
     """
     attempt = 1
     while True:

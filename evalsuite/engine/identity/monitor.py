@@ -89,8 +89,8 @@ class IdentityMonitor:
             self._record_settings(facts, same=comparison.verdict == "same")
 
     async def final_check(self) -> None:
-        """Check once more at the end of a run, for at most ``LAST_SECONDS``; for a changed server it raises nothing,
-        but sets ``changed``. A server that does not answer in time is noted in the manifests and counts as unchanged.
+        """Check once more at the end of a run, for at most 120 seconds; for a changed server it raises nothing, but
+        sets ``changed``. A server that does not answer in time is noted in the manifests and counts as unchanged.
         """
         try:
             async with asyncio.timeout(LAST_SECONDS):
