@@ -36,7 +36,9 @@ def sampling_origin(sampling: Sampling) -> dict[str, str]:
 
 
 def effective(run: Sampling, task: Sampling) -> Sampling:
-    """A copy of ``run`` with the value of every field that ``task`` sets (not None), and the origins of both."""
+    """A copy of ``run`` with the value of every field that ``task`` sets (not None), and the origins of both; where one
+    source states a field in both, the task's value.
+    """
     changes: dict[str, Any] = {**fields(task), "origin": _merged(run.origin, task.origin)}
     return replace(run, **changes)
 
@@ -50,6 +52,7 @@ def model_sampling(run: Sampling, model: Model) -> Sampling:
     - Else the run's values.
 
     Over these come the ``explicit`` fields (set by the command line or a suite), first the run's, then the model's.
+    ``origin`` is the run's and the model's, but the model's alone where the run's card is of other checkpoints.
     """
     own = model.sampling
     stated: dict[str, Any] = {**fields(own)}
