@@ -78,13 +78,14 @@ def screens(plan: Plan) -> tuple[Screen, ...]:
     """Price screens of several sizes for every baseline of a plan, in order, that has at least ``FEWEST`` (3)
     candidates; empty without any. Models of which none declares a baseline are the candidates of one, ``""``.
 
-    Where some candidates of a baseline think and others do not, only those that do as the first one are counted.
+    Where some candidates of a baseline think and others do not, only those with the first one's switch are counted.
     """
     costs, devices = {cost.model: cost for cost in plan.costs}, _devices(plan)
     found = []
     for baseline in dict.fromkeys(chance.baseline for chance in plan.chances):
-        chances = [chance for chance in plan.chances if chance.baseline == baseline]
-        candidates = tuple(name for name in chances[0].candidates if name in costs)
+        group = next(chance.candidates for chance in plan.chances if chance.baseline == baseline)
+        chances = [chance for chance in plan.chances if (chance.baseline, chance.candidates) == (baseline, group)]
+        candidates = tuple(name for name in group if name in costs)
         if len(candidates) >= FEWEST:
             found.append(_screen(baseline, [costs[name] for name in candidates], chances, devices))
     return tuple(found)

@@ -593,6 +593,8 @@ def test_a_screen_of_many_candidates_is_priced(plan: Callable[..., Plan]) -> Non
     assert "A screen of 4 candidates against bf16" in text
     json.dumps(plan_json(made), allow_nan=False)
     assert screens(plan("model=[fp8,nvfp4]", "baseline=bf16", "suite=card")) == ()
+    silent = [replace(chance, candidates=("other",)) for chance in made.chances]  # models that do not think
+    assert screens(replace(made, chances=(*made.chances, *silent))) == screens(made)
 
 
 def test_typical_lengths_say_who_states_them() -> None:
