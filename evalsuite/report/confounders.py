@@ -62,7 +62,8 @@ def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
     of the page; empty without differences.
 
     Models with the same differences share a line. Facts that are known to change numbers come first in it. A line has
-    at most five facts, and there are at most five lines: of what is left out the number is stated.
+    at most five facts and the number of further ones. After five such lines one more states the number of models that
+    are left out.
     """
     titles_of: dict[str, list[str]] = {}
     for title in dict.fromkeys(fact.model for fact in facts):
@@ -73,7 +74,8 @@ def first_confounders(facts: Sequence[Confounder]) -> tuple[str, ...]:
         if texts:
             titles_of.setdefault(f"{', '.join(list(texts)[:_FIRST])}{more}.", []).append(title)
     lines = [f"{', '.join(titles)}: {text}" for text, titles in titles_of.items()]
-    further = [f"{len(lines) - _FIRST:,} further candidates: see there."] if len(lines) > _FIRST else []
+    left_out = sum(map(len, list(titles_of.values())[_FIRST:]))
+    further = [f"{left_out:,} further candidates: see there."] if left_out else []
     return (*lines[:_FIRST], *further)
 
 
