@@ -98,8 +98,8 @@ def make_plan(run: Run) -> Plan:
             where it fits.
 
     Raises:
-        BadInput: A machine, gate, published card, selection or baseline file is unknown or wrong, or no task has a
-            card.
+        BadInput: A machine, gate, published card, selection, baseline file or a baseline's model file is unknown or
+            wrong, or no task has a card.
         StorageFailed: The baseline file cannot be unpacked, or a file of a recorded cell cannot be read (then also
             ``OSError``).
     """
@@ -187,7 +187,7 @@ def _label(name: str, thinking: bool) -> str:
 
 def _baseline_model(name: str, run: Run, source: ConfigSource) -> Model:
     """Return the settings of the baseline ``name``: those of the run, or title, checkpoint and precision from its model
-    file, or minimal ones with its name.
+    file, or minimal ones with its name. Raises ``BadInput`` for a model file that cannot be read.
     """
     if name in run.models:
         return run.models[name]
@@ -268,8 +268,8 @@ def _expected_scores(
 
 def _with_recorded(facts: TaskFacts, cell: RecordedBaseline, *, fixed: bool) -> TaskFacts:
     """Return the facts with what ``cell`` recorded: the number of independent sources (``units``), the variance over
-    repeats (``phi``) if there is one, and, where ``facts`` have no groups, the sizes of the cell's groups with 2 to 60
-    values. Counts are scaled to the items that are compared.
+    repeats (``phi``) if there is one (``answers`` is then the number of items), and, where ``facts`` have no groups,
+    the sizes of the cell's groups with 2 to 60 values. Counts are scaled to the items that are compared.
 
     ``fixed``: the baseline is not measured again, so that at most as many items as it has are compared.
     """

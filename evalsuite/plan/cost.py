@@ -140,7 +140,8 @@ def model_cost(model: str, tasks: Sequence[TaskCost], speed: Speed) -> ModelCost
     rounded up; the number is None without window or rate, or when a request of a task does not fit.
 
     Near the end of a window no request starts whose p99 no longer fits. Slots are then idle for about the p99 minus
-    half the mean length (what a running attempt still needs on average).
+    half the mean length (what a running attempt still needs on average). This is counted only for a task that takes
+    longer than one window.
     """
     windows: int | None = None
     if speed.window is not None and all(task.fits for task in tasks):

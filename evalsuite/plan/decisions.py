@@ -171,8 +171,8 @@ def task_chance(facts: TaskFacts, baseline: ExpectedBaseline, candidates: Sequen
 
 
 def release_chance(task_chances: Sequence[TaskChance], gate: Gate) -> ReleaseChance | None:
-    """Compute the chances of the verdicts on the whole gate by simulation (fixed seed); None when no benchmark of the
-    plan has a margin.
+    """Compute the chances of the verdicts on the whole gate by simulation (fixed seed); None when none of
+    ``task_chances`` has a margin.
 
     ``task_chances``: the benchmarks against one baseline; those without a margin do not count. Raises ``BadInput`` for
     an unknown tier.

@@ -213,7 +213,8 @@ def _precision_class(precision: str) -> str | None:
 
 def devices_for(model: Model, machine: Machine) -> tuple[int | None, str]:
     """Return (number of devices for one copy of the model, source of the number: stated or estimated from the size of
-    the weights); (None, reason) when it cannot be served or its size is unknown.
+    the weights); (None, reason) for FP4 where the machine states no number for FP4, and for a size that is needed and
+    unknown.
     """
     kind = _precision_class(model.precision)
     if kind == "fp4" and not machine.fp4:
@@ -237,8 +238,8 @@ def _server(names: tuple[str, ...], model: Model, machine: Machine) -> PlacedSer
 
 
 def _auxiliary_servers(auxiliaries: Mapping[str, Model], machine: Machine) -> list[PlacedServer]:
-    """Return one server per checkpoint and address, because judge and simulator may be the same. ``auxiliaries``: role
-    -> settings.
+    """Return one server per checkpoint and address, because judge and simulator may be the same (then with the
+    settings of the last role). ``auxiliaries``: role -> settings.
     """
     by_server: dict[tuple[str, str], list[str]] = {}
     for roles, auxiliary in auxiliaries.items():

@@ -27,8 +27,8 @@ Interval = Sequence[float]
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """Format a fraction as percent without the sign, with ``digits`` decimals: ``0.9097`` -> ``91.0``; None is a
-    dash.
+    """Format a fraction as percent without the character ``%``, with ``digits`` decimals: ``0.9097`` -> ``91.0``; None
+    is a dash.
     """
     return UNKNOWN if fraction is None else rounding.percent(fraction, digits)
 
@@ -43,14 +43,16 @@ def score(fraction: float | None, interval: Interval | None) -> str:
 
 
 def points(delta: float | None, digits: int = 2) -> str:
-    """Format a change, a fraction, as signed percentage points (``-0.031`` -> ``-3.10``): 0 has no sign, None is
-    a dash.
+    """Format a change, a fraction, as signed percentage points (``-0.031`` -> ``-3.10``): what rounds to 0 has no
+    sign, None is a dash.
     """
     return UNKNOWN if delta is None else rounding.points(delta, digits)
 
 
 def standard_errors(z: float) -> str:
-    """Format a change in units of its standard error with sign and one decimal: ``-2.3``; 0 has no sign."""
+    """Format a change in units of its standard error with sign and one decimal: ``-2.3``; what rounds to 0 has no
+    sign.
+    """
     return points(z / 100, 1)
 
 

@@ -119,7 +119,7 @@ def print_item(
     answers: Sequence[Answers], repeats: Sequence[int], output: Console, *, include_gated_text: bool = False
 ) -> None:
     """Print the outcomes of all repeats on ``output``, then the answers of the given ``repeats`` next to each other,
-    with the first difference from the baseline's answer marked, where it has one.
+    with the first difference from the baseline's answer marked, in repeats that the baseline answered.
 
     ``answers``: those of each model, the baseline's first; at least one model must have answered. Answers, notes and
     texts of gated tasks are printed only with ``include_gated_text``, and are then marked as not for publication. Below

@@ -16,8 +16,8 @@ _GENERATED = "generated"
 
 
 def tables(plan: Plan) -> list[Table]:
-    """Build the tables of a plan, in this order: what it can decide, group values, costs, screens, the placement on
-    machines (if planned), and the assumptions.
+    """Build the tables of a plan, in this order: what it can decide, the values of each task's first group, costs,
+    screens, the placement on machines (if planned), and the assumptions.
     """
     plan_tables = [_decision_table(plan), *_strata_tables(plan.chances), cost_table(plan)]
     plan_tables += map(screen_table, screens(plan))

@@ -69,8 +69,8 @@ class TokenRow:
 
 
 def verdicts(suite: SuiteComparison, content: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """Return the comparisons of every candidate as texts for the page, with verdicts when a gate was given; second runs
-    of a model (A/A) count as candidates without verdict. ``content`` is that of ``comparison.json``.
+    """Return the comparisons of every candidate as texts for the page, with verdicts where a gate gives them; second
+    runs of a model (A/A) count as candidates without verdict. ``content`` is that of ``comparison.json``.
     """
     releases: Mapping[str, Any] = content.get("releases") or {}
     candidates: list[Candidate] = []

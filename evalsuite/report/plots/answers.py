@@ -70,8 +70,8 @@ def length_distribution(table: RunTable, task: str, outcome: str, ax: Axes) -> N
 
 
 def budget_curve(table: RunTable, task: str, ax: Axes) -> None:
-    """Draw the score in percent at smaller token budgets of every model with known lengths on ``ax``; longer answers
-    count as wrong. Only labels when there is none.
+    """Draw the score in percent at smaller token budgets on ``ax``, longer answers counted as wrong, of every model of
+    which ``token_budgets`` can compute it; only labels when there is none.
     """
     curve = token_budgets(table, task)
     if curve is not None:

@@ -38,8 +38,9 @@ class Picture:
 
 def save_all(suite: SuiteComparison, folder: Path, caption: str, *, svg: bool) -> tuple[Picture, ...]:
     """Write every plot that the report has data for as PNG into ``folder`` (created), with ``svg`` also as SVG; returns
-    them in order. Scores are drawn only where nothing is compared, a group of one shown value is not drawn. Other
-    files in the folder stay; without ``svg`` older SVG files of these plots are removed.
+    them in order. Scores are drawn only where nothing is compared, heat maps only of several comparisons, a group of
+    one shown value not at all. Other files in the folder stay; without ``svg`` older SVG files of these plots are
+    removed.
 
     ``caption`` is the label of demo models, empty for real ones.
     """
@@ -172,7 +173,7 @@ def length_figure(table: RunTable, distribution: LengthDistribution) -> Figure:
 
 
 def budget_figure(table: RunTable, task: str) -> Figure:
-    """Draw the scores of all models with known lengths on one task at smaller token budgets as a new figure."""
+    """Draw the scores on one task at smaller token budgets, as ``budget_curve`` does, as a new figure."""
     figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     answers.budget_curve(table, task, figure.add_subplot())
     _one_legend(figure)

@@ -116,7 +116,9 @@ def task_title(task: str) -> str:
 
 
 def legend(rows: Sequence[Comparison]) -> list[Line2D]:
-    """Return legend handles for plots of group values: the baseline's bar and each candidate's marker."""
+    """Return legend handles for plots of group values: the baseline's bar and each candidate's marker. ``rows``: the
+    comparisons that are drawn, none without numbers.
+    """
     baselines = " / ".join(dict.fromkeys(model_title(row.baseline.cell) for row in rows))
     bar = Line2D(
         [], [], marker="|", linestyle="", color=BASELINE, markersize=9, markeredgewidth=2.5, label=label_text(baselines)

@@ -165,8 +165,8 @@ def check(card: Card, match: Match) -> CardCheck:
     """Compare one measured cell with its published score: difference, its interval with both sampling errors and that
     of rounding, and the result: "reproduced" when the interval holds 0, else "not reproduced".
 
-    With known differences of protocol the result is "not comparable" instead. A cell without a score is "incomplete",
-    and all its numbers but the published one are None.
+    With known differences of protocol the result is "not comparable" instead. A cell without a score is "incomplete"
+    in any case, and all its numbers but the published one are None.
     """
     score, cell = match.score, match.score.cell
     differs, unknown = _protocol(card, match)
