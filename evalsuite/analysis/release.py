@@ -18,6 +18,7 @@ from evalsuite.analysis.verdict import (
     verdict_of,
 )
 from evalsuite.config.settings import Gate
+from evalsuite.errors import BadInput
 from evalsuite.stats import decision
 from evalsuite.stats.decision import SUITE_MEAN, Call, EarlyDecision, Evidence
 from evalsuite.stats.delta import MeanDelta, mean_delta
@@ -167,9 +168,10 @@ def _evidence(task: str, limit: MarginChoice, row: Comparison | None) -> Evidenc
 
 
 def _suite_limit(gate: Gate) -> MarginChoice:
-    return MarginChoice(
-        (gate.suite_points or 0) / 100, "critical", "gate", "equal-weight mean over the critical benchmarks"
-    )
+    points = gate.suite_points or 0.0
+    if not points > 0:
+        raise BadInput(f"gate.suite_points={points}: must be above 0 (percentage points)")
+    return MarginChoice(points / 100, "critical", "gate", "equal-weight mean over the critical benchmarks")
 
 
 def _suite_mean(

@@ -201,6 +201,9 @@ def test_wrong_margins_are_refused(tmp_path: Path, points: float, tier: str, wor
     gate = Gate({"mmlu_pro": Margin(points, "us", "why", tier)})
     with pytest.raises(BadInput, match=words):
         judged(tmp_path / "r", gate, Made("a", base), Made("b", cand))
+    gate = Gate({"mmlu_pro": Margin(1.0, "us", "why")}, suite_points=0.0)
+    with pytest.raises(BadInput, match="suite_points=0"):
+        compare_all(load_run(tmp_path / "r"), gate=gate)
 
 
 def test_missing_answers_never_change_a_verdict_silently(tmp_path: Path) -> None:
