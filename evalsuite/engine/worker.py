@@ -81,8 +81,8 @@ class EndpointWorker:
             raise self.error
 
     def restrict(self, cell: int, items: frozenset[str]) -> None:
-        """Start no attempt of a cell (index) at any item but ``items`` (ids), and take those that are dropped out of
-        the planned number in ``progress``; attempts that run go on to their end."""
+        """Drop the waiting attempts of a cell (index) at all items but ``items`` (ids), and subtract their number from
+        ``progress.planned``; attempts that run go on to their end."""
         self.progress.planned -= self.queue.keep(cell, items)
         self._changed.set()
 

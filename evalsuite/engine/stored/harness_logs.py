@@ -61,8 +61,8 @@ def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) ->
         repeat: Number of the repeat, from 0, whose answers the file holds, where a harness writes one file for each.
 
     Raises:
-        BadInput: The file cannot be read. Iterating over what the returned function returns raises it, too, for a
-            damaged log, or where the package that reads it is not installed.
+        BadInput: The file cannot be read (one of inspect is not opened here). Iterating over what the returned function
+            returns raises it, too, for a damaged log, or where the package that reads it is not installed.
     """
     harness = harness_of(path)
     if not harness:

@@ -53,7 +53,8 @@ def output_files(folder: Path) -> list[Path]:
 
 
 def repeats(paths: Sequence[Path]) -> dict[Path, int]:
-    """File -> number of its repeat, from 0 in the order of the different seeds in the names (no seed counts as 0)."""
+    """File -> number of its repeat: the place, from 0, of the seed in its name (none, or another name: 0) among the
+    different seeds in ascending order."""
     seeds = sorted({int(_part(path, "seed") or 0) for path in paths})
     return {path: seeds.index(int(_part(path, "seed") or 0)) for path in paths}
 
