@@ -163,7 +163,7 @@ def _exception_text(error: Exception, model: Model) -> str:
 
 
 def _error_message(body: Any) -> str:
-    """The message in an error body of any shape, at most ``LONGEST_READ`` characters; empty if there is none.
+    """The message in an error body of any shape, at most 4,000 characters; empty if there is none.
 
     Of a list (FastAPI's of refused fields) the place and the message of each object, without the values of the fields;
     what is no object in it is left out.
@@ -224,8 +224,8 @@ def safe(words: str, model: Model, request: Request | None = None) -> str:
 
 
 def _unquoted(words: str, prompt: str) -> str:
-    """``words`` with ``[prompt]`` for every stretch, taken from left to right and as long as it goes, of at least
-    ``QUOTED`` characters that occurs in ``prompt``."""
+    """``words`` with ``[prompt]`` for every stretch, taken from left to right and as long as it goes, of at least 24
+    characters that occurs in ``prompt``."""
     kept: list[str] = []
     place = 0
     while place < len(words):

@@ -321,8 +321,8 @@ def _identifiers(reading: Reading) -> dict[str, Any]:
 
 
 def _shown(value: Any, client: Client, request: Request) -> str:
-    """A value of a reply for a message, first without secrets, then cut to ``SHOWN`` characters; a text stands in
-    quotes."""
+    """A value of a reply for a message, first without secrets and quotations of the prompt (see ``safe``), then cut to
+    60 characters; a text stands in quotes."""
     words = _safe(value if isinstance(value, str) else repr(value), client, request)
     words = words if len(words) <= SHOWN else words[: SHOWN - 3] + "..."
     return f"'{words}'" if isinstance(value, str) else words

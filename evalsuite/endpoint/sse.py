@@ -180,9 +180,9 @@ class Template:
         """Keep the event ``payload``, its JSON parsed in ``body``, as the template, if text is all that it adds to the
         reply (``_only_text``) and stands in it exactly once as orjson writes it; else keep none.
 
-        ``events``: number of events before it that held generated text. None is kept, either, while more than
-        one template was tried for every ``EVENTS_PER_TRY`` of them. The template before is always dropped: this event
-        may have changed the model's name or the token counts, and the latest value counts.
+        ``events``: number of events before it that held generated text. None is kept, either, while more than one
+        template was tried for every eight of them. The template before is always dropped: this event may have changed
+        the model's name or the token counts, and the latest value counts.
         """
         self._prefix = self._suffix = UNKNOWN
         if EVENTS_PER_TRY * self.tries > events or (found := _only_text(body)) is None:

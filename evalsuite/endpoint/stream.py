@@ -146,7 +146,7 @@ class ReplyStream:
         self._last = payload
 
     def _take_together(self, lines: bytes) -> bytes:
-        """Take events at the beginning of ``lines`` singly, until one is learnt, but at most ``ALONE``; if it is learnt
+        """Take events at the beginning of ``lines`` singly, until one is learnt, but at most four; if it is learnt
         before the last of these, also those that ``_take_known`` takes. Returns the lines behind them. Raises as
         ``add``."""
         for _ in range(ALONE):

@@ -214,8 +214,8 @@ def mean_answer(repeats: Sequence[Answer]) -> Answer:
 
 
 def _sketch(text: str) -> str:
-    """Checksums of a text, two hexadecimal digits for every ``BLOCK`` characters (the last may have fewer): they show
-    where texts part without storing them."""
+    """Checksums of a text, two hexadecimal digits for every four characters (the last may have fewer): they show where
+    texts part without storing them."""
     blocks = (text[at : at + BLOCK].encode("utf-8", "surrogatepass") for at in range(0, len(text), BLOCK))
     return "".join(f"{zlib.crc32(block) & 0xFF:02x}" for block in blocks)
 
@@ -239,8 +239,8 @@ def _spread(repeats: Sequence[Sequence[T]], distance: Callable[[T, T], float]) -
 
 
 def _divided(repeats: Sequence[Sequence[Answer]]) -> bool:
-    """Whether the repeats fall into two groups: the largest distance of two repeats of a prompt is over
-    ``TWO_SERVERS`` nats, and 20 to 80 % of all such pairs have at most a quarter of it.
+    """Whether the repeats fall into two groups: the largest distance of two repeats of one prompt is over 0.06 nats,
+    and 20 to 80 % of all pairs of repeats of one prompt have at most a quarter of it.
 
     ``repeats[prompt][repeat]``. Noise makes all pairs differ about equally.
     """

@@ -131,8 +131,8 @@ async def check_models(checkups: Sequence[EndpointCheckup], plan: CheckupPlan) -
 
 
 async def check_auxiliary(checkup: EndpointCheckup) -> None:
-    """Check that a judge or simulator (its first replica) can be reached, and note what it serves in ``checkup``.
-    Closes its clients.
+    """Check that a judge or simulator (its first replica) can be reached and is as configured; note in ``checkup`` what
+    it serves, or a failed check. Closes its clients.
     """
     try:
         identity = await checkup.result_of("who it is", identify(checkup.clients[0]))
@@ -145,8 +145,8 @@ async def check_auxiliary(checkup: EndpointCheckup) -> None:
 
 
 async def _check_model(checkup: EndpointCheckup, plan: CheckupPlan) -> None:
-    """Run all checks of one model, those that cost nothing first; one whose identity check fails is asked no
-    question."""
+    """Run all checks of one model, those that cost nothing first; one of which a replica cannot be identified is asked
+    no question."""
     if not await _check_identity(checkup):
         return
     _check_contexts(checkup, plan.tasks)

@@ -203,7 +203,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _baseline_manifests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it is, manifest) of every cell in a saved baseline or a run folder; nothing if ``path`` does not exist.
-    Raises ``BadInput`` for a damaged artefact; a damaged manifest in a folder is empty."""
+    Raises ``BadInput`` for a damaged artefact, ``StorageFailed`` for a file that the disk does not give; a damaged
+    manifest in a folder is empty."""
     if path.is_dir():
         yield from ((f"{path.name}/{cell.parent.name}/{cell.name}", _manifest(cell)) for cell in cell_folders(path))
     elif path.is_file():
