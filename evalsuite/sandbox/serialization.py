@@ -174,7 +174,9 @@ def _encode_other(value: Any, depth: int) -> Tree | None:
     if hasattr(kind, "__next__"):
         return {"t": "iterator", "v": _all_encoded(itertools.islice(value, MAX_ITEMS), depth)}
     if any(hasattr(kind, name) for name in ("__array__", "__array_interface__", "__array_struct__", "__getitem__")):
-        return _encode_array(np.asarray(value), depth)
+        found = np.asarray(value)
+        itself = found.dtype.kind == "O" and found.ndim == 0 and found.item() is value  # NumPy took it as one object
+        return None if itself else _encode_array(found, depth)
     try:
         return _encode_array(np.asarray(memoryview(value)), depth)
     except TypeError:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from array import array
 from collections import UserList, deque
 from decimal import Decimal
@@ -193,3 +194,9 @@ def test_forged_lines_end_the_reading_and_nothing_else() -> None:
     assert frames(raw).ended == {0}
     assert frames(b'{"end": 0}\n7\n{"end": 1}\n').ended == {0}
     assert frames(b'{"site": 1, "error": "E"}\n').values[1]
+
+
+def test_an_object_with_items_that_is_no_array_leaves_as_the_name_of_its_type() -> None:
+    found = there_and_back(re.match("a", "a"))
+    assert isinstance(found, Opaque)
+    assert found.kind == "Match"
