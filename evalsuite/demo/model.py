@@ -76,7 +76,8 @@ class Cache:
 def build(
     checkpoint: Checkpoint, precision: str, input_amax: Mapping[str, float], noise: int | None = None
 ) -> LanguageModel:
-    """The model at one of the precisions in `RECIPES` (such as `demo_fp8`), its linear layers quantized here.
+    """The model at one of the precisions in `RECIPES` (such as `demo_fp8`); the linear layers of its blocks are
+    quantized here, the output head is BF16 in all of them.
 
     `input_amax`: largest input of each group of linears, `0.qkv` and so on (a missing group counts as 1); `noise`: seed
     of random rounding at the norms (see `LanguageModel`), None: exact. Raises `KeyError` for another precision and for
@@ -148,7 +149,7 @@ def prefill(model: LanguageModel, cache: Cache, slot: int, tokens: Ints) -> Arra
 
 
 def score(model: LanguageModel, tokens: Ints) -> Array:
-    """Logits [n, v] of the token after each of the token ids ``tokens`` [n], read at once and without a cache."""
+    """Logits [n, v] of the token after each of the token ids ``tokens`` [n], n >= 1, read at once without a cache."""
     n, groups = len(tokens), model.config.num_key_value_heads
     mask = model.mask[:n, :n]
 

@@ -82,8 +82,8 @@ def parse(body: object, served: str) -> ChatRequest:
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     """Raise `ApiError` (400) if a field that the demo cannot honour has another value than null or its neutral one: 1
-    for `n` and `repetition_penalty`, 0 for `presence_penalty` and `frequency_penalty`, empty for `logit_bias` and
-    `tools`. Other keys are ignored.
+    for `n` and `repetition_penalty`, 0 for `presence_penalty` and `frequency_penalty`, `{}` for `logit_bias`, `[]`
+    for `tools`. Other keys are ignored.
     """
     for key, neutral in (
         ("n", 1),

@@ -93,7 +93,8 @@ def verdicts(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
     are those of the first failed test (``why`` is empty without one). Where ``raw`` cannot be rebuilt, all tests are
     ``no_result``. ``request`` holds ``imports`` (source) and, with one element a test, ``outside`` (sources),
     ``compared`` (the numbers of the captured values that are compared with the target) and ``targets``. What the import
-    block raises is passed on, and errors of a test that a failed comparison does not explain, such as ``ImportError``.
+    block raises is passed on, and errors of a test that a failed comparison does not explain, such as ``ImportError``;
+    most others, also ``MemoryError``, make the test ``wrong``.
     """
     outside: Sequence[str] = request["outside"]
     try:
@@ -164,8 +165,8 @@ def _judged(source: str, number: int, names: dict[str, Any]) -> tuple[str, str]:
 
 
 def _trusted_texts(request: Mapping[str, Any]) -> None:
-    """Let SymPy, once ``guard`` was called, parse the texts that stand in the import block, the tests and the targets
-    of ``request``, and no other.
+    """Let SymPy, once ``guard`` was called, parse the text constants in the sources ``imports`` and ``outside`` of
+    ``request`` (as in ``verdicts``) and the texts in its ``targets``, and no other.
     """
     sources = [request["imports"], *request["outside"]]
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
@@ -174,8 +175,8 @@ def _trusted_texts(request: Mapping[str, Any]) -> None:
 
 
 def _answered(request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
-    """The result of ``verdicts``, or ``{"fault": text}`` for an ``ImportError``; lack of memory is ``wrong`` for all
-    tests. Other errors pass through.
+    """The result of ``verdicts``, or ``{"fault": text}`` for an ``ImportError``; where memory runs out before the
+    tests, all of them are ``wrong``. Other errors pass through.
     """
     try:
         return verdicts(request, raw)

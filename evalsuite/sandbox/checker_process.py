@@ -33,8 +33,9 @@ class CheckerProcess:
         """What ``checker.verdicts`` returns for ``raw``, the bytes from the sandbox; starts the checker if need be, and
         blocks.
 
-        ``imports``: the source of the import block; ``targets``: one value a test. Values that take over 120 s
-        (``JUDGING_SECONDS``) or all the memory to compare are ``wrong`` in all tests. Raises ``SandboxFault`` when the
+        ``imports``: the source of the import block; ``targets``: one value a test. All tests are ``wrong`` where
+        judging takes over 120 s (``JUDGING_SECONDS``) or the values do not fit the checker's memory; where one
+        comparison alone needs too much, its test is. Raises ``SandboxFault`` when the
         checker does not start, reports a fault, ends of anything else twice, or was closed.
         """
         outside = [test.outside for test in tests]

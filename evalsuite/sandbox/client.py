@@ -96,8 +96,8 @@ class Sandbox:
         """Run one job and judge its values; blocks. ``targets`` has one value per test and never enters the sandbox.
 
         Setting ``cancelled`` from another thread gives the job up, unless its values are being compared already.
-        Raises ``SandboxFault`` then, when the sandbox or the trusted part failed, and after ``close``. Code of the
-        answer that is wrong, raises, or breaks a limit is no error but a ``Result``.
+        Raises ``SandboxFault`` for a job given up, when the sandbox or the trusted part failed, and after ``close``.
+        Code of the answer that is wrong, raises, or breaks a limit is no error but a ``Result``.
         """
         raw, report = self._answered(job, cancelled or threading.Event())
         if report["end"] == "fault":

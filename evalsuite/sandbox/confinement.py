@@ -100,9 +100,9 @@ def new_namespaces(temporary: Path, size: int) -> None:
 def seccomp(*, signals_to: int | None) -> None:
     """Allow this process and its children only the system calls listed in the module ``syscalls``, for good.
 
-    ``signals_to``: the id of the one process that may be signalled, None: any. Other calls fail with ENOSYS, those with
-    a forbidden argument with EPERM; calls of another architecture kill. Raises ``OSError`` if the kernel refuses or the
-    machine has no table of calls.
+    ``signals_to``: the id of the one process that may be signalled, None: any. Other calls, and ``clone3``, fail with
+    ENOSYS, those with a forbidden argument with EPERM; calls of another architecture kill. Raises ``OSError`` if the
+    kernel refuses or the machine has no table of calls.
     """
     program = filter_program(platform.machine(), signals_to=signals_to)
     buffer = ctypes.create_string_buffer(program, len(program))

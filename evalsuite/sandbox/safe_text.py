@@ -23,8 +23,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def terminal(text: str) -> str:
-    """``text`` with a visible sign for each control but tab and line feed, mark of direction, lone surrogate, and those
-    invisible signs that ``_HIDDEN`` lists, such as U+200B.
+    """``text`` with a visible sign in place of each control character (tab and line feed stay), mark of direction, lone
+    surrogate, and other invisible character that ``_HIDDEN`` lists, such as U+200B.
 
     One character for one, so the length is the same.
     """

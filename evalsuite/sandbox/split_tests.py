@@ -73,8 +73,8 @@ def _names(node: ast.AST, kind: type[ast.expr_context] = ast.Load) -> set[str]:
 
 
 def _free(node: ast.AST) -> set[str]:
-    """Names that ``node`` reads, without those that a comprehension, lambda or function in it binds (even where it also
-    reads them outside of that).
+    """Names that ``node`` reads, without the loop variables of comprehensions and arguments of lambdas and functions in
+    it (even where it also reads such a name outside of them).
     """
     bound = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
     for one in ast.walk(node):

@@ -62,7 +62,7 @@ def supervise(request: Mapping[str, Any], values: int, report: int, walls: Isola
 
 def _readiness(ready: int, report: int) -> str:
     """Wait for the descriptor ``ready``: ``R`` once the untrusted code is about to start, else why it could not (a
-    sentence).
+    text for people).
 
     Gives up after 120 s (``PREPARING_SECONDS``), or when the reader of ``report`` has closed it. Closes ``ready`` but
     in the last case.

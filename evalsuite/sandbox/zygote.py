@@ -84,7 +84,8 @@ def _serve_single(walls: Isolation) -> None:
     """Read one job from standard input, run it, and write its values and report to standard output, after the lengths
     of both.
 
-    Nothing is run if the connection ends before. Its limits end the job before the other side gives up.
+    Nothing is run if the connection ends before the whole job came. A job without a report is given up here before
+    the other side stops waiting.
     """
     with open(0, "rb", closefd=False, buffering=0) as source:
         head = _exactly(source, 8)

@@ -172,7 +172,7 @@ class SciCode:
 
     def _jobs(self, item: Item, codes: list[str]) -> Iterator[tuple[str, Job]]:
         """Yield (step, sandbox job) for each scored step among the first ``len(codes)`` steps; the
-        job holds all code up to the step. ``codes``: the code of each, maybe empty.
+        job holds the code of this step and of all before. ``codes``: the code of each, maybe empty.
         """
         imports = item.inputs["required_dependencies"]
         for number, step in enumerate(item.inputs["steps"][: len(codes)]):

@@ -69,8 +69,8 @@ def refusal(wall: str) -> str:
 
 
 def close() -> None:
-    """Close every sandbox and thread pool of this process, without waiting for the threads, and
-    forget refusals; the next call of ``sandbox_pool`` opens anew.
+    """Close every sandbox and thread pool of this process, and forget refusals; the next call of ``sandbox_pool`` opens
+    anew. Blocks until the sandboxes have ended, but does not wait for the threads.
     """
     with _lock:
         for pool in _pools.values():

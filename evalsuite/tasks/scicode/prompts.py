@@ -123,8 +123,9 @@ def first_block(text: str) -> str:
 
 
 def _without_imports(code: str) -> str:
-    """Return the code without the lines that begin, after white space, with the word ``import``, or with ``from`` and
-    a later word ``import``; where such a line stands inside a text literal, too.
+    """Return the code without the lines that begin, after white space, with ``import`` and a space, or with ``from``, a
+    space and a later ``import`` between spaces or at the end; where such a line stands inside a text literal, too.
+    Further lines of an import in parentheses stay.
     """
     lines = [line for line in code.split("\n") if not _is_import(line.lstrip())]
     return "\n".join(lines)
