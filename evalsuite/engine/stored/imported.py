@@ -63,8 +63,8 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
 
     Of a folder and all below it the logs count: inspect's ``*.eval`` if there are any, else lm-eval's
     ``samples_*.jsonl``, else the ``output*.jsonl`` of NeMo-Skills and sgl-eval (see ``output_files``, whose errors are
-    raised), else all ``*.jsonl``, else ``*.jsonl.gz``; but nothing below a folder ``predictions``, as evalscope writes
-    it, except for ``output*.jsonl``. Raises ``BadInput`` for a name without any file.
+    raised), else all ``*.jsonl``, else ``*.jsonl.gz``; but nothing in a folder ``predictions`` inside it, as evalscope
+    writes one, except for ``output*.jsonl``. Raises ``BadInput`` for a name without any file.
     """
     files: dict[Path, None] = {}
     for name in names:
