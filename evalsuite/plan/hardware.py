@@ -34,7 +34,7 @@ class Machine:
     model: str
     """Model for which the numbers of devices are stated."""
     tensor_parallel: Mapping[str, int | None]
-    """``bf16``, ``fp8``, ``fp4`` -> devices for one copy of that model; None when it cannot be served."""
+    """``bf16``, ``fp8``, ``fp4`` -> devices for one copy of that model; None where none is stated."""
     launch_flags: Mapping[str, Sequence[str]]
     """Precision class -> flags that the launch command needs on this machine."""
     devices_variable: str

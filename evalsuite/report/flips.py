@@ -217,7 +217,8 @@ def _write_shard(path: Path, head: Sequence[Any], texts: Mapping[str, Any]) -> N
 
 def script_json(value: Any) -> bytes:
     """Return ``value`` as JSON (UTF-8) that is safe inside a script element and inside JavaScript, whatever text it
-    holds: U+FFFD stands for a lone surrogate. Raises ``TypeError`` for a value that JSON has no form of.
+    holds: U+FFFD stands for a lone surrogate, null for NaN and infinity. Raises ``TypeError`` for what ``orjson``
+    cannot write, such as a set, a key that is no text or an integer of more than 64 bits.
     """
     try:
         text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -88,8 +88,8 @@ PROBE_ANSWERS, PROBE_PASSES, PROBE_RATES = 200, 3, (10_000, 20_000)
 
 
 def _probe_note(plan: Plan) -> str:
-    """Return a note on what ``evalsuite probe`` would read before the run: prefill tokens of its 200 answers with
-    prompts in three passes, and the minutes that takes.
+    """Return a note on what ``evalsuite probe`` would read before the run: prefill tokens of its 200 answers (of
+    each at most 1,024 tokens) with prompts in three passes, and the minutes that takes.
     """
     tasks = _all_tasks(plan.costs)
     attempts = sum(task.attempts for task in tasks)

@@ -21,7 +21,7 @@ class VerdictCard:
     benchmark: str
     """Title of the benchmark."""
     call: str
-    """``pass``, ``fail``, ``undecided``, ``refused``, ``incomplete``; empty when no margin was given."""
+    """``pass``, ``fail``, ``undecided``, ``refused``, ``incomplete``; empty for a change without verdict."""
     label: str
     """The call as people read it."""
     advisory: bool
