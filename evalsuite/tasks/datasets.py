@@ -217,7 +217,7 @@ def _from_folder(task: str, pinned: Split, split: str, root: Path) -> list[dict[
         hub.check_columns(f"{path} line {number}", pinned.columns, list(row))
         if ours:
             _check_types(f"{path} line {number}", pinned.columns, row)
-        if not row.pop(pinned.picture, ""):
+        if not (pinned.picture and row.pop(pinned.picture, "")):
             loaded.append(row)
     if not loaded:
         raise BadInput(f"{path} holds no questions")

@@ -47,6 +47,11 @@ def test_a_local_split_plain_or_gzipped(tmp_path: Path, name: str) -> None:
     assert [row["text"] for row in local(tmp_path)] == ["thing 0 é", "thing 1 é", "thing 2 é"]
 
 
+def test_a_column_without_a_name_drops_no_question(tmp_path: Path) -> None:
+    laid(tmp_path, "\n".join(json.dumps({"": number, **json.loads(LINES[number])}) for number in range(3)).encode())
+    assert [row["idx"] for row in local(tmp_path)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
