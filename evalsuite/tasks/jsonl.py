@@ -180,8 +180,8 @@ class JSONLTask:
         path = Path(self.file).parent / image
         try:
             content = base64.b64encode(path.read_bytes()).decode()
-        except OSError as error:
-            raise BadInput(f"the picture {path} cannot be read: {error.strerror or error}") from None
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
+            raise BadInput(f"the picture {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         return f"data:{mimetypes.guess_type(path.name)[0] or 'image/png'};base64,{content}"
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:

@@ -1,6 +1,7 @@
 """Questions of one's own from a JSONL file: every variant, fields of other names, mistakes with their line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,9 @@ def test_fields_templates_groups_and_pictures(tmp_path: Path) -> None:
     picture, text = made.prompt(item, 0).messages[0]["content"]
     assert (picture["image_url"]["url"], text["text"]) == (PIXEL, "Q: how many?")
     assert made.images == 1
+    for name in ("missing.png", "null\0.png"):
+        with pytest.raises(BadInput, match="cannot be read"):
+            made.prompt(replace(item, inputs={**item.inputs, "image": name}), 0)
 
 
 @pytest.mark.parametrize(
