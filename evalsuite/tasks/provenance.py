@@ -55,9 +55,9 @@ def _fetched_revisions(root: Path, task: str, others: Collection[str]) -> set[st
     """Return the commits that ``root/fetched.json`` states for a task's files; it has one entry per fetched file.
 
     ``others`` are paths of files that do not come from the task's dataset; they are checked, but their commits are left
-    out. Empty without ``fetched.json``, when it lists no file of the task, when a listed file is missing, or when a
-    ``*.jsonl*`` file of the task is not listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed file
-    has changed.
+    out. Empty without ``fetched.json``, when it lists no file of the task's dataset, when a listed file is missing, or
+    when a ``*.jsonl*`` file of the task is not listed. Raises ``BadInput`` when ``fetched.json`` is damaged or a listed
+    file has changed.
     """
     try:
         listed = json.loads((root / FETCHED).read_text(encoding="utf-8"))["files"]
