@@ -352,8 +352,14 @@ def _read(path: Path) -> Any:
 
 
 def _header(path: Path) -> list[str]:
-    """Return the first row of a CSV file, its column names; empty for an empty file."""
+    """Return the first row of a CSV file, its column names; empty for an empty file.
+
+    Raises ``ValueError`` when it is not UTF-8 or cannot be parsed.
+    """
     import csv
 
-    with path.open(encoding="utf-8", newline="") as file:
-        return next(csv.reader(file), [])
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+    except csv.Error as error:
+        raise ValueError(str(error)) from None

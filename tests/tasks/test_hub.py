@@ -202,6 +202,8 @@ def test_a_damaged_file_is_named(caches: Path) -> None:
         as_read(caches, "test.parquet", b"PAR1 and no more", [{"id": "1"}])
     with pytest.raises(BadInput, match=r"test\.jsonl is damaged: .*can't decode byte 0xff"):
         as_read(caches, "test.jsonl", b'{"id": "\xff"}\n', [{"id": "1"}])
+    with pytest.raises(BadInput, match=r"test\.csv is damaged: field larger than"):
+        as_read(caches, "test.csv", b'"' + b"x" * 200_000, [{"id": "1"}])
     with pytest.raises(BadInput, match=r"made/things@0123456789ab torn\.jsonl line 2 is torn or not JSON"):
         as_read(caches, "torn.jsonl", b'{"id": 1}\n{"id": ', [{"id": 1}, {"id": 2}])
 
