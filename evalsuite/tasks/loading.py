@@ -116,7 +116,7 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     task = replace(task, options=typed_options(task.adapter, task.options))
     adapter = build(task.adapter, variant=task.variant, options=task.options, source=source, seed=settings.seed)
     with gated_datasets() as gated_read:
-        items = () if without_items else _items(name, adapter, source)
+        items = () if without_items else all_items(name, adapter, source)
     doubles = len(items) - len({item.id for item in items})
     if doubles:
         raise BadInput(f"task {name} has {doubles} items whose id another item has; every id must be unique")
@@ -145,8 +145,8 @@ def load_task(name: str, task: Task, settings: Run, *, without_items: bool = Fal
     )
 
 
-def _items(name: str, adapter: Adapter, source: Source) -> tuple[Item, ...]:
-    """Load the items of task ``name``. Raises ``BadInput`` for an id or cluster that is no text or not UTF-8, and what
+def all_items(name: str, adapter: Adapter, source: Source) -> tuple[Item, ...]:
+    """Load all items of task ``name``. Raises ``BadInput`` for an id or cluster that is no text or not UTF-8, and what
     ``adapter.items`` raises; for a local ``source`` its ``LookupError``, ``TypeError``, ``AttributeError`` and
     ``ValueError``, which rows of another form cause, become ``BadInput``."""
     try:

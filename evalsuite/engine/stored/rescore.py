@@ -20,6 +20,7 @@ from evalsuite.store.writer import JournalWriter
 from evalsuite.tasks.base import Adapter, SingleTurn, Tools
 from evalsuite.tasks.datasets import Source
 from evalsuite.tasks.grading.degenerate import degenerate
+from evalsuite.tasks.loading import all_items
 from evalsuite.tasks.registry import build
 
 _GRADED = ("correct", "wrong", "no_answer")
@@ -59,7 +60,7 @@ def load(folder: Path, manifest: dict[str, Any], data: Data) -> tuple[Adapter, d
     adapter = build(identity["adapter"], variant=identity["variant"], options=options, source=source, seed=seed)
     if adapter.version.partition(".")[0] != identity["protocol"]:
         raise BadInput(f"{folder} was asked with protocol {identity['protocol']}, here is {adapter.version}: ask again")
-    items = tuple(adapter.items())
+    items = all_items(identity["task"], adapter, source)
     if data_sha(items) != identity["data_sha"]:
         raise BadInput(f"{folder} was asked with other questions than data={source.kind} {source.root or ''} holds")
     return adapter, {item.id: item for item in items}

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
 from evalsuite.config.report_settings import Report
+from evalsuite.config.settings import Data
 from evalsuite.errors import BadInput, Exit
 from evalsuite.store.manifest import read_manifest
 from evalsuite.store.samples import read_samples
@@ -52,6 +54,13 @@ def test_another_protocol_or_other_questions_are_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(toy, "OFFSET", 7)
     with pytest.raises(BadInput, match="other questions"):
         rescore(report(tmp_path))
+
+    def broken(task: toy.Additions) -> None:
+        raise KeyError("question")
+
+    monkeypatch.setattr(toy.Additions, "items", broken)
+    with pytest.raises(BadInput, match="is not of the dataset's form: KeyError"):
+        rescore(replace(report(tmp_path), data=Data("local", str(tmp_path))))
 
 
 def test_the_servers_verdict_on_a_prompt_that_did_not_fit_stands(tmp_path: Path) -> None:
