@@ -40,8 +40,8 @@ def markdown(text: str) -> str:
     """``text`` on one line, with the signs escaped by which Markdown begins emphasis, code, formulas, table cells,
     headings, quotes, bullets, links and HTML, and finds addresses. Hidden characters become visible as by ``terminal``.
 
-    Numbered lists (``1. x``), rules (``---``) and indentation at the beginning stay, and what only one site links,
-    such as ``#12`` after other text.
+    Numbered lists (``1. x``), rules (``---``, ``===``), a lone ``-`` or ``+``, and indentation at the beginning stay,
+    and what only one site links, such as ``#12`` after other text.
     """
     return _MARKS.sub(lambda match: match[0][:-1] + "\\" + match[0][-1], markdown_html(text))
 

@@ -150,9 +150,9 @@ def _as_function(answer: str) -> str:
     """Return the code of a program rewritten as a function ``wrapped_function``, with the preamble and its top-level
     imports before it.
 
-    A main guard ``__name__ == '__main__'`` at the end is unwrapped. Text that is no Python is returned unchanged. That
-    fails when it is compiled, and so does what comes of an empty program or one of imports only: a function without a
-    body.
+    A main guard ``__name__ == '__main__'`` at the end is unwrapped, its ``else`` dropped. Text that is no Python is
+    returned unchanged. That fails when it is compiled, and so does what comes of an empty program or one of imports
+    only: a function without a body.
     """
     try:
         tree = ast.parse(answer)

@@ -56,8 +56,8 @@ def official_prompt(question: str, starter_code: str) -> tuple[Mapping[str, Any]
 def nvidia_code(reply: str) -> str:
     """Return the code of a reply: its first ``python`` block, else its first block, else the whole reply, stripped.
 
-    A block that is not closed goes to the end. Of another block than ``python`` the name of its language stays.
-    Carriage returns are removed.
+    A block that is not closed goes to the end. A block that opens with another name keeps it as its first line, one
+    of ``python3`` the ``3``. Carriage returns are removed.
     """
     text = reply.strip().replace("\r", "")
     for opening in (PYTHON, FENCE):

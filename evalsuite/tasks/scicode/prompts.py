@@ -114,7 +114,8 @@ def first_block(text: str) -> str:
     """Return the code of a reply without import lines: of its first Python block, else its first block, else the whole
     text.
 
-    A block that is not closed goes to the end. Of another block than ``python`` the name of its language stays.
+    A block that is not closed goes to the end. A block that opens with another name keeps it as its first line, one
+    of ``python3`` the ``3``.
     """
     if FENCE in text:
         opening = PYTHON if PYTHON in text else FENCE
