@@ -18,7 +18,8 @@ from evalsuite.store.runs import TableCell, find_run, run_cells
 
 
 def save(settings: Report) -> Exit:
-    """``evalsuite baseline save run=R model=M to=FILE``: write the cells of one model as one file, and print its hash.
+    """``evalsuite baseline save run=R model=M to=FILE``: write the cells of one model as one file, and print the
+    SHA-256 of its index (not of the file).
 
     Includes the offsets from the older baseline that accepted the model, where a verdict did. With ``task`` only that
     cell. Returns ``DONE``. Raises ``BadInput`` without ``model=`` or ``to=``, for an unknown run, model or task, a task

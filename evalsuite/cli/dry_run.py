@@ -50,7 +50,8 @@ def dry_run(settings: Run) -> Exit:
 
 
 def _origins(task: LoadedTask, models: Mapping[str, Model]) -> dict[str, str]:
-    """Names of models that are sampled alike, joined by commas -> ``field=value (source), ...`` as one text."""
+    """Names of models with the same sampling values from the same sources, joined by commas -> ``field=value (source),
+    ...`` as one text."""
     alike: dict[str, list[str]] = {}
     for name, model in models.items():
         own = task.for_model(model)

@@ -16,9 +16,10 @@ def exit_code(result: SessionResult, limits: RunLimits, console: Console) -> Exi
     """The exit code of a run that has ended; prints every problem of a cell or endpoint, and what stopped the run.
 
     Summarizes every cell that has answers (``summary.json``). The first that holds: ``ENDPOINT`` without any cell; a
-    signal's own code; ``STOPPED`` where a deadline or budget left requests without an answer (``BAD_INPUT`` where none
-    fits a whole window); ``STOPPED`` where all faults of servers are outages, ``ENDPOINT`` for others; ``STOPPED`` for
-    a skipped task; ``INCOMPLETE`` where samples lack a value or a score is withheld; else ``DONE``.
+    signal's own code; ``STOPPED`` where a deadline or budget left requests without a whole answer (``BAD_INPUT`` where
+    nothing was sent, as no request fits a whole window); ``STOPPED`` where all faults of servers are outages,
+    ``ENDPOINT`` for others; ``STOPPED`` for a skipped task; ``INCOMPLETE`` where samples lack a value or a score is
+    withheld; else ``DONE``.
     """
     ended = result.ended
     if not result.cells:

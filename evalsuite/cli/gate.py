@@ -55,10 +55,11 @@ def gate(settings: Report) -> Exit:
     Writes ``verdict.json`` and ``junit.xml`` (with ``format=day0`` also ``day0.json``) into the report's folder, from
     which old ones are deleted first; with ``gate=drift`` the verdict on a series of nights into ``drift.json``, with
     ``junit.xml`` and a plot, over old ones. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``, or, without a verdict,
-    ``INCOMPLETE`` where samples are missing that were not allowed to, or a score is withheld. Raises ``BadInput``
-    without margins, without anything to compare, for refused comparisons, for cells of a part of a task that was not
-    declared, for a baseline that is not what was published (``baseline_waiver="reason"`` goes on), and with
-    ``format=day0`` for several candidates; ``StorageFailed`` where a file cannot be written.
+    ``INCOMPLETE`` where, in a task whose margin is not ``advisory``, more samples are missing than
+    ``allow_incomplete``, or a score is withheld. Raises ``BadInput`` without margins, without anything to compare, for
+    several runs without ``out``, for refused comparisons, for cells of a part of such a task that was not declared, for
+    a baseline that is not what was published (``baseline_waiver="reason"`` goes on), and with ``format=day0`` for
+    several candidates; ``StorageFailed`` where a file cannot be written.
     """
     margins = _margins(settings)
     if margins.drift:

@@ -27,8 +27,8 @@ def judge(settings: Report) -> Exit:
 
     Writes verdicts, tables and summaries and prints a line a cell. Returns ``DONE``, or ``INCOMPLETE`` if samples of
     these cells still lack a value or a score is withheld. Raises ``BadInput`` without a judge, for unknown runs, and
-    where no cell has or awaits verdicts of a judge; ``EndpointUnusable`` if the judge cannot be used; ``CellInUse`` for
-    a cell that a process writes.
+    where no cell has or awaits verdicts of a judge, or one was asked with other questions than are here;
+    ``EndpointUnusable`` if the judge cannot be used; ``CellInUse`` for a cell that a process writes.
     """
     if settings.judge is None:
         raise BadInput(

@@ -75,7 +75,7 @@ def main() -> NoReturn:
 
     Every error becomes one message on standard error (with ``output=json`` also a document on standard output) and an
     ``Exit`` code; a bug leaves its traceback in a log file. Ctrl-C (130), SIGTERM (143) and a closed standard output
-    (0; for ``gate``, ``release`` and ``probe`` 70) that end the command here add no message.
+    (0; for ``gate``, ``release`` and ``probe`` 70) that end the command here add no message on standard error.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     _open_closed_streams()
@@ -104,6 +104,7 @@ def _failed(code: Exit, text: str = "") -> Exit:
     output; returns ``code``.
 
     Without a text nothing is printed to standard error: a signal ended the command, or its message is there already.
+    Raises ``StorageFailed`` where the document cannot be written.
     """
     if text:
         _print_error(text)
@@ -168,9 +169,9 @@ def dispatch(argv: Sequence[str]) -> Exit:
     """Run the command line ``argv`` (without the program's name) and return its exit code; prints help (also for no
     words) and version, too.
 
-    A run with ``-m``, or ``launch=`` other than ``here``, is handed to the sweep or the launcher. Raises
-    ``EvalsuiteError`` for every expected error, ``BadInput`` for an unknown command; ``SystemExit`` with the exit code
-    where a job of a sweep was stopped.
+    ``run`` with ``-m`` is handed to the sweep; with a ``launch=`` other than ``here`` to the launcher, except where
+    ``dry_run=true`` is set or no model is chosen. Raises ``EvalsuiteError`` for every expected error, ``BadInput`` for
+    an unknown command; ``SystemExit`` with the exit code where a job of a sweep was stopped.
     """
     name = argv[0] if argv else "--help"
     if name in ("-h", "--help", "help"):
@@ -266,7 +267,8 @@ def _load(command: str, arguments: Arguments) -> "Run | Report":
 def _at_urls(command: str, overrides: Sequence[str], config_dir: str | None) -> "Run":
     """The settings of a run of the models at ``urls=[A,B]``.
 
-    Asks the servers what they serve, and prints one line for each model to standard error.
+    Asks the servers what they serve, and prints one line for each model to standard error. Raises as ``models_at`` and
+    ``load_settings``.
     """
     from evalsuite.cli.urls import models_at, print_models
     from evalsuite.config.compose import load_settings

@@ -1,6 +1,7 @@
 """What a run would lack on this machine, all of it at once: models, data, packages, servers, keys, sandbox, disk.
 
-Nothing is downloaded and no request is sent; servers are only connected to, each for ``CONNECT_SECONDS`` at most.
+No request is sent to a model: servers are only connected to, each for ``CONNECT_SECONDS`` at most. Nothing is
+downloaded, except that ``check_complete`` loads the questions.
 """
 
 import os
@@ -53,7 +54,8 @@ def check_complete(settings: Run) -> dict[str, LoadedTask]:
     """The tasks of a run by name, with their questions loaded, if neither a model nor anything of a task is missing.
 
     Else raises ``BadInput``: with one line where a single piece is missing, else with the table of all that is,
-    including pieces that are no reason to raise by themselves (servers, keys, judge, sandbox, disk).
+    including pieces that are no reason to raise by themselves (servers, which are connected to for it, keys, judge,
+    sandbox, disk). Also raises as ``load_available``, which loads the questions.
     """
     available = load_available(settings)
     blocking = [*_chosen(settings), *_task_pieces(settings, available)]
@@ -69,10 +71,11 @@ def check_complete(settings: Run) -> dict[str, LoadedTask]:
 
 
 def missing_pieces(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
-    """All that a run lacks on this machine, first what refuses it before a server is asked; nothing is downloaded.
+    """All that a run lacks on this machine, first models and tasks, without which it is refused before a server is
+    asked; nothing is downloaded.
 
     ``available`` holds the tasks that could be loaded and the problems of the others; ``servers``: whether the models'
-    servers are connected to (the judge's and simulator's always are, if a task needs them).
+    servers are connected to and their API keys looked for (the judge's and simulator's always, if a task needs them).
     """
     return [*_chosen(settings), *_task_pieces(settings, available), *_others(settings, available, servers=servers)]
 
@@ -80,7 +83,8 @@ def missing_pieces(settings: Run, available: AvailableTasks, *, servers: bool = 
 def _others(settings: Run, available: AvailableTasks, *, servers: bool = True) -> list[MissingPiece]:
     """What a run lacks besides models and tasks: judge and simulator, servers, keys, sandbox, disk.
 
-    Connects to the judge, the simulator (where a task needs them) and, with ``servers``, the models, side by side.
+    Connects to the judge, the simulator (where a task needs them) and, with ``servers``, the models, side by side, and
+    looks for the API keys of those alone.
     """
     roles = {role for task in available.tasks.values() for role in task.needs}
     auxiliaries = {"judge": settings.judge, "simulator": settings.simulator}
@@ -126,7 +130,7 @@ def _chosen(settings: Run) -> Iterator[MissingPiece]:
 
 
 def _task_pieces(settings: Run, available: AvailableTasks) -> Iterator[MissingPiece]:
-    """One piece for each problem of a task that cannot be loaded (its message, split at the first colon).
+    """One piece for each problem of a task that cannot be loaded (its message, split at the first ``: ``).
 
     Where such a task has gated data of the hub, also one for the hub's token, if none is known and no problem names it.
     """

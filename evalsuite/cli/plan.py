@@ -18,7 +18,7 @@ from evalsuite.tasks.availability import load_available
 def plan(settings: Run) -> Exit:
     """Print what a run can decide, what it costs and what it lacks here; with ``to=FILE`` also write it as JSON.
 
-    Sends no request; returns ``DONE``, also where something is lacking. Raises ``BadInput`` for what cannot be planned,
+    Asks no model; returns ``DONE``, also where something is lacking. Raises ``BadInput`` for what cannot be planned,
     ``StorageFailed`` when the file cannot be written.
     """
     run_plan = make_plan(settings)
@@ -46,7 +46,8 @@ def plan_json(settings: Run) -> Content:
 
 
 def _missing(settings: Run) -> list[MissingPiece]:
-    """What a run would lack here, found without loading a question or connecting to the models' servers."""
+    """What a run would lack here, found without loading questions (except of ``lm_eval`` tasks) and without looking for
+    the models' servers and API keys."""
     return missing_pieces(settings, load_available(settings, without_items=True), servers=False)
 
 

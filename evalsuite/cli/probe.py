@@ -127,7 +127,8 @@ def _write(settings: Run, result: Probe) -> Exit:
 
 def _folder(settings: Run) -> Path:
     """The folder in which ``probe/`` is put: that of ``run_id`` in ``results_dir``, else the baseline's run, or
-    ``results_dir`` where the baseline is a file. Raises ``BadInput`` if there is no such run.
+    ``results_dir`` where the baseline is a file. Raises ``BadInput`` if the baseline's run is needed and is not there;
+    ``run_id`` is not checked.
     """
     results = Path(settings.results_dir)
     if settings.run_id is not None:
@@ -139,8 +140,9 @@ def _folder(settings: Run) -> Path:
 def _baseline(settings: Run, stack: ExitStack) -> tuple[TableCell, ...]:
     """The cells of the baseline: all of an artefact (open until ``stack`` is closed), or those of one model of a run.
 
-    That model is ``baseline=``, else the one that the candidates name or that is alone there. Raises ``BadInput`` if it
-    is not clear, or there is no such run.
+    That model is ``baseline=``, else the one that ``settings.models`` name as their baseline, else the only one there
+    that is one of ``settings.models``, else the only one there. Raises ``BadInput`` if it is not clear or not there, or
+    there is no such run.
     """
     path = expanded(str(settings.baseline_run))
     if path.is_file():

@@ -113,9 +113,9 @@ def time_left(progress: Progress, rate: float, seconds: float) -> float | None:
 def progress_display(console: Console) -> Iterator[Draw]:
     """Yield the function that shows the progress of all endpoints (name -> ``Progress``) whenever it is called.
 
-    A live table on a terminal, removed at the end of the block; a replaced table in a notebook; else, and where ``CI``
-    is set, a line on ``console`` at some of the calls: first 30 seconds or more after the first call, then with the
-    pauses of ``pause_after``.
+    A replaced table in a notebook; a live table on a terminal, removed at the end of the block; else, and on a terminal
+    where ``CI`` is set, a line on ``console`` at some of the calls: first 30 seconds or more after the first call, then
+    with the pauses of ``pause_after``.
     """
     meters = dict[str, Meter]()
     start = 0.0
@@ -190,8 +190,9 @@ def pause_after(seconds: float) -> float:
 
 
 def log_line(lines: list[ProgressLine], seconds: float) -> str:
-    """One line of a log: ``seconds`` of the run as ``h:mm:ss``, over all endpoints the samples done, failed, truncated
-    and cut (counts of 0 left out), tokens per second and, if known, time left, and the states of those with a problem.
+    """One line of a log: ``seconds`` of the run as ``h:mm:ss``, over all endpoints the samples done of those planned,
+    those failed, truncated and cut (each only if it is not 0), tokens per second and, if known, time left, and the
+    states of the endpoints that have one.
     """
     total = _total(lines)
     counts = "".join(f", {count:,} {name}" for name, count in _counts(total.progress).items() if count)
@@ -317,8 +318,8 @@ def _total(lines: list[ProgressLine]) -> ProgressLine:
 
 
 def _urgent(lines: list[ProgressLine], room: int) -> list[ProgressLine]:
-    """The first ``room`` lines (one at least), sorted: endpoints with a problem first, in both parts those with the
-    most time left first (unknown is most).
+    """The first ``room`` lines (one at least), sorted: endpoints that have a ``state`` first, in both parts those with
+    the most time left first (unknown is most).
     """
 
     def urgency(line: ProgressLine) -> tuple[bool, float]:

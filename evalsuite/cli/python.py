@@ -103,10 +103,11 @@ def run(
 ) -> RunResult:
     """Ask models, grade their answers and compare them: ``evalsuite run`` as a function.
 
-    Calling it again continues the newest run of this suite (or tasks) if the asked cells fit into it, as the command
-    does, else it begins a new one; ``overrides={"run_id": ...}`` names the run. Results are below the folder of the
-    override ``results_dir`` (default: ``results``), with the report beside them (not with ``{"report": False}``).
-    Progress is shown in the cell of a notebook, on a terminal, or as lines on standard error.
+    Calling it again continues the newest run of this suite (without one: the newest that has none, whatever its tasks)
+    if the asked cells fit into it, as the command does, else it begins a new one; ``overrides={"run_id": ...}`` names
+    the run. Results are below the folder of the override ``results_dir`` (default: ``results``), with the report beside
+    them (not with ``{"report": False}``). Progress is shown in the cell of a notebook, on a terminal, or as lines on
+    standard error.
 
     Args:
         models: Names of models (``evalsuite tasks`` lists them; a text is one name); may be empty with a suite that
@@ -121,8 +122,8 @@ def run(
         The run with its comparisons. It may be incomplete: some samples have no value, or a score is withheld.
 
     Raises:
-        BadInput: A name, key or value is wrong, ``dry_run`` or a ``launch`` other than ``here`` is set, or no request
-            fits a whole time window.
+        BadInput: A name, key or value is wrong, the questions or packages of a task are missing, ``dry_run`` or a
+            ``launch`` other than ``here`` is set, or no request fits a whole time window.
         EndpointUnusable: A model was refused or given up; what arrived of the others is in the run's folder.
         EndpointDown: A server was down for too long; the same call goes on.
         Stopped: The deadline (also where nothing fits the rest of its window) or the token budget ended the run, or a

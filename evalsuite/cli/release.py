@@ -58,15 +58,15 @@ def _folders(config_dir: str | None) -> list[Path]:
 
 
 def release(settings: Run) -> Exit:
-    """Run the chain for one candidate: plan, probe, ask, judge, report, gate; writes
+    """Run the chain for one candidate: plan (only before the run exists), probe, ask, judge, report, gate; writes
     ``report/release.html`` at a verdict.
 
     The candidate is the last of ``settings.models``, before it stands its baseline (unless ``baseline_run`` brings it).
-    All goes into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass), ``FAIL``, ``UNDECIDED``;
-    ``STOPPED`` where a server or the judge cannot be used, with its launch command printed; or the code of a run or
-    gate that ended otherwise (for a deadline, budget or outage ``STOPPED``, too). The same call then goes on. Raises
-    ``BadInput`` without margins, where the suite lacks a benchmark that the margins require, and as ``run``, ``judge``,
-    ``report`` and ``gate`` do.
+    Cells, report and verdict go into the run ``run_id``, else ``release-<candidate>``. Returns ``DONE`` (pass),
+    ``FAIL``, ``UNDECIDED``; ``STOPPED`` where a server or the judge cannot be used, with its launch command printed; or
+    the code of a run or gate that ended otherwise (for a deadline, budget or outage ``STOPPED``, too). The same call
+    then goes on. Raises ``BadInput`` without margins, where the suite lacks a benchmark that the margins require, and
+    as ``run``, ``judge``, ``report`` and ``gate`` do.
     """
     output = console.standard_output()
     if settings.gate is None:

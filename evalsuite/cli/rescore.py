@@ -16,8 +16,8 @@ def rescore(settings: Report) -> Exit:
 
     Writes the new scores and summaries and prints a line a cell on how many verdicts changed; returns ``DONE``. Raises
     ``BadInput`` for an unknown run, if no cell fits, or if one cannot be graded on this machine or was asked with
-    another protocol or other questions than are here now, ``CellInUse`` for one that a process writes (the cells before
-    that one have been graded by then).
+    another protocol or other questions than are here now, ``CellInUse`` for one that a process writes; cells before the
+    one that raises have been graded by then.
     """
     console = lines_output()
     results = Path(settings.results_dir)

@@ -51,7 +51,7 @@ class Executed:
 
 
 def run(settings: Run) -> Exit:
-    """Execute a run: generate the requested cells, grade them, write and print the report.
+    """Execute a run: generate the requested cells, grade them, write and print the report (unless ``report=false``).
 
     With ``dry_run`` the first requests are printed and nothing is sent.
 
@@ -121,7 +121,9 @@ def run_in_loop(session: Session, draw: Draw) -> SessionResult:
     """Run a session in an event loop of its own, with ``draw`` showing its progress, and return its result.
 
     Where this thread has a loop already, as in a notebook, the new one is in another thread: this one waits, and hands
-    Ctrl-C on. Raises ``CancelledError`` where Ctrl-C has ended the run at once: a second one, or one while it starts.
+    Ctrl-C on. Raises ``CancelledError`` where a second Ctrl-C or SIGTERM has ended the run at once. A first Ctrl-C
+    while the session starts ends it, too: by ``CancelledError`` where the loop is in another thread, else by
+    ``KeyboardInterrupt``.
     """
     try:
         asyncio.get_running_loop()

@@ -63,8 +63,9 @@ class ListedCell:
 
     @property
     def samples(self) -> str:
-        """The number of measured samples as text, ``90 of 100, 3 failed``, with ``(part)`` where only a part of the
-        task was asked; empty where it is not known: a damaged cell, an archived one without a summary.
+        """The number of measured samples (of an archived cell: of all that it has) as text, ``90 of 100, 3 failed``,
+        with ``(part)`` where only a part of the task was asked; empty where it is not known: a damaged cell, an
+        archived one without a summary.
         """
         if self.measured is None:
             return ""

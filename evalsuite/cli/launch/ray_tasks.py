@@ -80,8 +80,8 @@ class _Driver:
     console: Console
 
     def run(self, ray: Any, stack: ExitStack) -> Exit:
-        """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell that has
-        an answer or was finished before.
+        """Cut the cells into shards, run them as Ray tasks, merge their journals, seal and summarize each cell to which
+        a shard brought a journal or that has nothing left to ask.
 
         ``ray`` is the imported module; ``stack`` closes cells and demo servers. Returns the highest exit code of the
         shards, at least ``INCOMPLETE`` where a cell lacks samples or its score is withheld.
@@ -102,8 +102,8 @@ class _Driver:
     def _shards(self, stack: ExitStack) -> "tuple[dict[str, deque[Shard]], list[Cell]]":
         """Choose the run, cut its cells and write the folders of all shards.
 
-        Returns (base URL -> its shards, the cells that they belong to). Demo servers and cells stay open until
-        ``stack`` is closed; journals of shards that an earlier driver left are taken into their cells first.
+        Returns (base URL -> its shards, all cells of this run, also those without a shard). Demo servers and cells stay
+        open until ``stack`` is closed; journals of shards that an earlier driver left are taken into their cells first.
         """
         from evalsuite.engine.embedded import serve_demo
         from evalsuite.engine.manifests import run_spec

@@ -37,7 +37,8 @@ class LaunchPlan:
 def launch(plan: LaunchPlan, console: Console) -> Exit:
     """Run all jobs of a plan through joblib or SLURM, wait, and return the highest of their exit codes.
 
-    Raises ``BadInput`` when the launcher is not installed or cannot start, and if a secret would get into a job file.
+    Raises ``BadInput`` when the launcher is not installed or cannot start, and, for SLURM, if a secret would get into a
+    job file.
     """
     if plan.scale.kind == "joblib":
         return processes.run_jobs(plan.jobs, plan.scale, console)

@@ -10,8 +10,8 @@ Words = tuple[str, ...]
 
 
 def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
-    """Model -> its command line: the same words without ``launch=``, ``launch.KEY=``, ``model=`` and the other models'
-    settings, with ``model=NAME`` at the end.
+    """Model -> its command line: the same words without ``launch=``, ``launch.KEY=``, ``model=`` and
+    ``models.OTHER.KEY=`` of the other models (``server@models.OTHER.server=`` is kept), with ``model=NAME`` at the end.
     """
     jobs: dict[str, Words] = {}
     for name in models:
@@ -26,8 +26,8 @@ def shares(runs: Mapping[str, Run], jobs_at_once: int) -> dict[str, Words]:
     ``runs`` is there, often without any word.
 
     ``runs``: job -> its settings. A word is ``models.NAME.concurrency=N``, N being the model's limit divided by the
-    models of all jobs at its address (at most ``jobs_at_once``), at least 1; demo models and those that are alone there
-    get none.
+    models of all jobs at its address (at most ``jobs_at_once``, 1 or more), at least 1; demo models and those that are
+    alone there get none.
     """
     users: dict[str, list[str]] = {}
     for job, run in runs.items():
