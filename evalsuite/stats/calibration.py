@@ -11,9 +11,10 @@ BIN = 100
 def calibration_error(confidence: Floats, right: Floats) -> float | None:
     """Compute the root mean square calibration error as Humanity's Last Exam publishes it.
 
-    The answers are sorted by confidence and cut into bins of 100; the differences between mean confidence and share of
-    right answers are squared and weighted by 100 / n. As in the authors' script, the last bin, which takes the
-    remainder, is left out. Source: centerforaisafety/hle 87c92ea, ``hle_eval/run_judge_results.py``, ``calib_err``.
+    The answers are sorted by ascending confidence and cut into bins of 100; the differences between mean confidence and
+    share of right answers are squared and weighted by 100 / n. As in the authors' script, the last bin, which has the
+    highest confidences and takes the remainder, is left out. Source: centerforaisafety/hle 87c92ea,
+    ``hle_eval/run_judge_results.py``, ``calib_err``.
 
     Args:
         confidence: Stated confidences, fractions of 1, shape (n,).

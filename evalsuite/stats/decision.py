@@ -159,7 +159,8 @@ def decide(benchmarks: Sequence[Evidence], alpha: float = 0.05) -> tuple[Decisio
 def decide_release(
     benchmarks: Sequence[Evidence], suite_mean: Evidence | None = None, alpha: float = 0.05
 ) -> SuiteDecision:
-    """Give the verdict on a release: it passes when every critical benchmark and the suite mean pass and nothing fails.
+    """Give the verdict on a release: it passes when all critical benchmarks and the suite mean pass and no supporting
+    one fails.
 
     It fails when a critical or supporting benchmark or the suite mean fails. Otherwise it is undecided, also where
     there is no critical benchmark. Advisory benchmarks decide nothing, but belong to the Holm family.

@@ -89,16 +89,16 @@ def paired_delta(
 ) -> Delta:
     """Measure the change between two models on the same items, with the method that fits the data.
 
-    It is the first of these that applies. Without weights and clusters, single 0/1 answers, and means of 0 and 1 that
-    are the same in both models: Tango's interval with the exact McNemar test. One item or one source: the mean change
-    without error, intervals and p values. Clustered items: paired t with CR1 cluster-robust errors; intervals are at
-    least as wide as for the same number of sources without a change, then cut off at -1 and 1. At most ``FEW_MOVED``
-    (5) changed items, or all changed equally: Tango's interval on the expected lost and gained answers, with a
-    sign-flip test. Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a sign-flip test.
-    Otherwise: paired t on item means; if there are no weights, intervals are extended on the side of the longer tail.
-    An interval excludes 0 exactly where the p value is below its error. The estimand is "questions like these": other
-    items of the same kind (``variance.py`` has the error for exactly these questions). Repeats are averaged before and
-    never count as items.
+    It is the first of these that applies. Single 0/1 answers without weights and clusters (or several per item, when
+    all means are 0 or 1 and the same in both models): Tango's interval with the exact McNemar test. One item or one
+    source: the mean change without error, intervals and p values. Clustered items: paired t with CR1 cluster-robust
+    errors; intervals are at least as wide as for the same number of sources without a change, then cut off at -1 and 1.
+    At most ``FEW_MOVED`` (5) changed items, or all changed equally: Tango's interval on the expected lost and gained
+    answers, with a sign-flip test. Fewer than ``FEW_ITEMS`` (50) items or skewed differences: BCa bootstrap with a
+    sign-flip test. Otherwise: paired t on item means; if there are no weights, intervals are extended on the side of
+    the longer tail. An interval excludes 0 exactly where the p value is below its error. The estimand is "questions
+    like these": other items of the same kind (``variance.py`` has the error for exactly these questions). Repeats are
+    averaged before and never count as items.
 
     Args:
         base: Item means of the baseline, fractions of 1, shape (items,).
@@ -248,11 +248,11 @@ def _few_moved(difference: Floats, estimate: Mean, weights: Floats | None, alpha
 
 
 def _by_clusters(estimate: Mean, sources: float, alpha: float) -> Delta:
-    """Return the delta of clustered items: Student's t, never narrower than Tango's interval for 0 of the sources.
+    """Return the delta of clustered items: Student's t, widened to Tango's interval for as many unchanged sources.
 
     ``estimate``: the mean difference with its cluster-robust error; ``sources``: effective number of sources;
-    ``alpha``: error of each one-sided bound. A few sources can hide whole broken ones: the t interval of the sources
-    that were drawn says nothing of them. Where the t interval excludes 0, the end towards 0 stays and the other is
+    ``alpha``: error of each one-sided bound. The t interval alone is too narrow for few sources: it ignores that others
+    of their kind may be broken as a whole. Where the t interval excludes 0, the end towards 0 stays and the other is
     moved out where needed. Ends are cut off at -1 and 1. An interval is extended to 0 where the test does not reject
     "no change", as for a few sources that all changed equally.
     """

@@ -177,6 +177,6 @@ def binom_half_pmf(k: int, n: int) -> float:
 
 
 def _like(given: X, values: Any) -> X:
-    """Return ``values`` as a plain float if ``given`` is a number, else unchanged."""
+    """Return ``values`` as a plain float if ``given`` is a float or an int, else unchanged."""
     result: X = float(values) if isinstance(given, (float, int)) else values
     return result

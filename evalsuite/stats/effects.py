@@ -42,7 +42,8 @@ def effect(
 
     Returns:
         The change with its intervals (one-sided bounds at error 0.05), fractions of 1. The interaction lies between -2
-        and 2: half of it is measured like a change of one score, then all but the p values is doubled.
+        and 2: half of it is measured like a change of one score, then the change, its error, bounds and resolution are
+        doubled.
 
     Raises:
         KeyError: An arm of the effect is missing.

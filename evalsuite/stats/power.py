@@ -322,7 +322,8 @@ def repeats_needed(
     """Compute the fewest repeats with which a benchmark passes with chance ``power``.
 
     By the formula of the standard error. For a design with few items by simulation, which starts at the formula's
-    number and doubles it while the chance is too low and it stays within ``MOST_REPEATS`` (1,024).
+    number, doubles it while the chance is too low and it stays within ``MOST_REPEATS`` (1,024), and then searches for
+    a smaller one.
 
     Args:
         design: How the benchmark is measured.

@@ -128,10 +128,10 @@ def update(rule: Rule, state: BettingState, differences: Floats) -> BettingState
 
 
 def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pass", "fail"] | None:
-    """Find the verdict that ``update`` will give for every possible result of the unfinished items.
+    """Find the verdict of a block that has unfinished items, with the least favourable result of those.
 
-    Unfinished items count as lost for a pass and as gained for a fail, so that the longest answers of a block need not
-    be awaited and no data are tested twice.
+    It is a pass if ``update`` passes with each of them counted as -1 (lost), a fail if ``update`` fails with each as 1
+    (gained), so that the longest answers of a block need not be awaited. The state does not change.
 
     Args:
         rule: Parameters of the test.
@@ -139,7 +139,7 @@ def implied(rule: Rule, state: BettingState, differences: Floats) -> Literal["pa
         differences: As for ``update``; NaN where an item is not finished.
 
     Returns:
-        The verdict; None when it depends on unfinished items or the block gives none.
+        The verdict, also one that ``state`` already has; None when there is neither such a pass nor such a fail.
 
     Raises:
         ValueError: As for ``update``.

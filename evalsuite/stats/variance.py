@@ -196,8 +196,9 @@ def design_of(
 ) -> Design | None:
     """Describe a finished comparison as a design for ``power.would_decide``.
 
-    Score and phi are those of both models together, tau is clipped at 0, repeats are rounded means. Clusters count as
-    units, and weights by Kish's effective number.
+    Score and phi are those of both models together, tau is clipped at 0, repeats are rounded means. Answers are the
+    items; units are the items or, if given, the clusters; both are Kish's effective numbers, which unequal weights
+    and unequal sizes of clusters reduce.
 
     Args:
         parts: Variance components of the comparison.

@@ -55,11 +55,12 @@ _ANY_SCRIPT = re.compile(f"[{''.join(letters for letters, _ in _SCRIPTS.values()
 def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = False) -> str:
     """Return the sign of a faulty reply, the first that is found; an empty text if there is none.
 
-    Looked for in this order: ``call_as_text`` if the argument states it; in a reply without tool calls ``loop``,
-    ``empty``, ``thought_only`` (reasoning and no text, ended neither by the token limit nor by a content filter) and
-    ``call_as_text`` (a tool call left in the text); then ``garbled``: replacement characters in text or reasoning (not
-    those at the end, where the token limit cut the reply), or letters of foreign scripts (``_SCRIPTS``: Han, Cyrillic
-    and others, not Latin or Greek) in the text, else the reasoning, at least 20 and 5 % of its characters.
+    Looked for in this order: ``call_as_text`` if the argument states it; in a reply without tool calls ``loop`` (see
+    ``loops``), ``empty`` (neither text nor reasoning), ``thought_only`` (reasoning and no text, ended neither by the
+    token limit nor by a content filter) and ``call_as_text`` (a tool call left in the text); then ``garbled``:
+    replacement characters in text or reasoning (not those at the end, where the token limit cut the reply), or letters
+    of foreign scripts (``_SCRIPTS``: Han, Cyrillic and others, not Latin or Greek) in the text, else the reasoning, at
+    least 20 and 5 % of its characters.
 
     Args:
         reply: The last reply of an attempt, as it is graded.
@@ -83,8 +84,8 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
 
 def loops(reply: Reply) -> bool:
-    """Return whether a reply (its text, else its reasoning) ends in a repetition of one
-    cycle of at most 2,000 characters.
+    """Return whether a reply ends in a repetition of one cycle of at most 2,000 characters: its text, or, if that is an
+    empty string, its reasoning.
 
     A reply cut at the token limit must repeat it at least three times, in at least 256 characters or half of the reply;
     one that ended by itself at least four times, in at least 64 characters (fewer of one repeated character) and four

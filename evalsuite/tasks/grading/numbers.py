@@ -39,8 +39,9 @@ _CHARACTERS = {
 def _written(character: str) -> str:
     r"""Return one character as the plain characters or LaTeX that this module reads: digits, ``^{2}``, ``\frac{1}{2}``.
 
-    The characters of ``_CHARACTERS`` become what it states; ASCII is unchanged, invisible formatting characters become
-    empty, characters for private use U+FFFD, all others their Unicode NFKC form.
+    The characters of ``_CHARACTERS`` become what it states; ASCII is unchanged. Superscripts (also in one character for
+    a unit, such as ㎡), subscripts and vulgar fractions become LaTeX, decimal digits of other scripts 0 to 9, invisible
+    formatting characters empty, characters for private use U+FFFD, and all others their Unicode NFKC form.
     """
     if character in _CHARACTERS:
         return _CHARACTERS[character]
@@ -223,9 +224,10 @@ def number(text: str) -> str | None:
             ``18 = x``; of ``2x = 18`` neither).
 
     Returns:
-        The number as written, without separators and plus sign (``-1234.50``); one with a fraction, a power of ten or a
-            multiplier such as "million" is computed and given as a whole number or in lowest terms (``37/2``). Words,
-            units (``%`` too) and currency around it are dropped; some words ("not", "half", "at least") give None.
+        The number as written, without separators and plus sign (``-1234.50``); one with a fraction, times a power of
+            ten (``2 \times 10^3``, ``2e3``) or with a multiplier such as "million" is computed and given as a whole
+            number or in lowest terms (``37/2``). Words, units (``%`` too) and currency around it are dropped; some
+            words ("not", "half", "at least") give None.
     """
     return _of_equation(_simplified(text))
 

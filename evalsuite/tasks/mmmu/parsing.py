@@ -19,12 +19,12 @@ _LABEL = "Answer:"
 def pro_letter(text: str, options: Sequence[str]) -> Extracted:
     """Extract a letter by MMMU-Pro's parser (MMMU-Benchmark/MMMU bb0b95a, ``mmmu-pro/evaluate.py``) without its guess.
 
-    1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, so it gives
-    none); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an option's text (any
-    case). Of several letters in stage 2 or 5 the one whose last place is the last counts; in stage 3 or 4 the one that
-    stands last between two spaces, and the first in the alphabet when none stands so. Stages 2 to 5 read the text
-    without punctuation at its ends, between two spaces. ``options`` are the texts of options A, B, ... (at most 26);
-    without a match the answer is None.
+    1. after the last ``Answer:``, the one letter of the options that occurs there at all ("Band C" has two, B and C, so
+    that stage 2 follows); 2. ``(X)``; 3. ``X`` and a space; 4. ``X.``; 5. in answers of more than five words, an
+    option's text (any case). Of several letters in stage 2 or 5 the one whose last place is the last counts; in stage 3
+    or 4 the one that stands last between two spaces, and the first in the alphabet when none stands so. Stages 2 to 5
+    read the text without punctuation at its ends and with one space added before and behind it. ``options`` are the
+    texts of options A, B, ... (at most 26); without a match the answer is None.
     """
     letters = LETTERS[: len(options)]
     label = text.rfind(_LABEL)
@@ -49,11 +49,11 @@ def sglang_letter(text: str, options: Sequence[str]) -> Extracted:
     r"""Extract a letter by SGLang's parser (sgl-project/sglang 0572f4c, ``benchmark/mmmu/eval_utils.py``).
 
     The random guess of the original is left out. 1. the last match of five explicit forms (``answer: X``, ``X`` alone
-    at the end, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. the last ``(X)``; 3. the last ``X``
-    between spaces; 4. in answers of more than five words, the last text of an option (any case); 5. the first word that
-    is one letter after punctuation is removed. Stages 2 to 5 read the text without punctuation at its ends, between two
-    spaces. ``options`` are the texts of options A, B, ... (at most 26); letters of no option are passed over, and
-    without a match the answer is None.
+    on the last line, ``\boxed{X}``, ``answer is X``, ``X.`` at the start; any case); 2. the last ``(X)``; 3. the last
+    ``X`` between spaces; 4. in answers of more than five words, the last text of an option (any case); 5. the first
+    word that is one capital letter when punctuation counts as space. Stages 2 to 5 read the text without punctuation at
+    its ends and with one space added before and behind it. ``options`` are the texts of options A, B, ... (at most 26);
+    letters of no option are passed over, and without a match the answer is None.
     """
     text, letters = text.strip(), LETTERS[: len(options)]
     explicit = [(position, letter.upper()) for position, letter in _explicit(text) if letter.upper() in letters]

@@ -75,8 +75,9 @@ class MMMUPro:
         """Load and yield all questions of the setting; inputs hold the options, the SHA-256 of images, the subject and,
         except for ``vision``, the question; the target is a letter.
 
-        The group is the subject. Raises, on iterating, ``BadInput`` when the data cannot be loaded, and for an item
-        without an image or one that its text names, with options that are no list, or a key that is no letter A to Z.
+        The group is the subject. Raises, on iterating, ``StorageFailed`` when the cache of ``datasets`` cannot be used,
+        ``BadInput`` when the data cannot be loaded, and for an item without an image or one that its text names, with
+        options that are no list, or a key that is no letter A to Z.
         """
         for row in images.question_rows("mmmu_pro", self.split, self.source):
             inputs = {"options": images.options(row), "images": images.image_digests(row), "subject": row["subject"]}

@@ -50,9 +50,9 @@ class MMMUVal:
         """Load and yield all questions in the dataset's order; the target is a letter, of an open question the list of
         accepted answers.
 
-        Groups are subject and type of question. Raises, on iterating, ``BadInput`` when the data cannot be loaded, for
-        an item without an image or one that its text names or ``sglang_first`` shows, and for choices that are no list
-        or have a key that is no letter.
+        Groups are subject and type of question. Raises, on iterating, ``StorageFailed`` when the cache of ``datasets``
+        cannot be used, ``BadInput`` when the data cannot be loaded, for an item without an image or one that its text
+        names or ``sglang_first`` shows, and for choices that are no list or have a key that is no letter.
         """
         for row in images.question_rows("mmmu_val", "validation", self.source):
             choices = images.options(row) if row["question_type"] == "multiple-choice" else []
@@ -67,7 +67,8 @@ class MMMUVal:
         """Build the request: one user message with question, choices and the images at their tags.
 
         Images without a tag follow at the end; the images are read here. ``sglang_first`` sends ``image_1`` only, at
-        the first tag. ``repeat`` is not used. Raises ``BadInput`` when an image is missing or cannot be read.
+        the first tag or, without one, at the end. ``repeat`` is not used. Raises ``BadInput`` when an image is missing
+        or cannot be read.
         """
         question, choices = item.inputs["question"], item.inputs["options"]
         listed = "".join(f"({letter}) {choice}\n" for letter, choice in zip(LETTERS, choices, strict=False))

@@ -88,7 +88,8 @@ def _score(dialogue: Dialogue, value: float, parts: dict[str, float]) -> Score:
     """Build the score of a dialogue with ``value``; its parts are ``parts`` (fractions) and the
     shares of failed tool calls and of replies with a call in the text, of model and simulated user.
 
-    The note counts steps and tool calls and states the cause of an irregular end.
+    The note counts steps, tool calls and the model's replies with a call in the text, and states the cause of an
+    irregular end (none for the limits of steps and errors).
     """
     parts = parts | {
         "tool_text": dialogue.tool_text / len(dialogue.replies) if dialogue.replies else 0.0,

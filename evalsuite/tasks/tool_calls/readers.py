@@ -27,8 +27,9 @@ def item(row: Mapping[str, Any], number: int) -> Item:
     """Return the item of a row of evalsuite's, BFCL's or evalscope's form; its target lists each turn's expected calls,
     dictionaries of the fields of ``verify.ExpectedCall``.
 
-    Raises ``BadInput`` naming the row for any other form, and when a field is missing or of the wrong type, a call is
-    expected that is none of the tools, there is no turn or one without messages, or a BFCL row has several turns.
+    Raises ``BadInput`` naming the row for any other form, and when a field that its form requires is missing, one is of
+    the wrong type, a call is expected that is none of the tools, there is no turn or one without messages, or a BFCL
+    row has several turns. A BFCL row without ``ground_truth`` expects no call.
 
     Args:
         row: One JSON object of the file.
@@ -53,7 +54,8 @@ def item(row: Mapping[str, Any], number: int) -> Item:
 
 def _checked(item: Item) -> Item:
     """Return ``item``. Raises ``TypeError`` for a part of another type than sending and grading need, ``LookupError``
-    for a missing one, ``ValueError`` for an expected call of no tool, for no turn, and for a turn without messages.
+    (of an expected call: ``TypeError``) for a missing one, ``ValueError`` for an expected call of no tool, for no turn,
+    and for a turn without messages.
     """
     turns, calls = item.inputs["turns"], [call for turn in item.target for call in turn]
     for call in calls:

@@ -142,7 +142,7 @@ def _matched(
 
 def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Return why ``arguments`` do not fit a JSON schema (draft 2020-12, formats checked): place and reason of the first
-    fault; empty if they fit.
+    fault; empty if they fit. A faulty schema, such as one with a ``$ref`` to nowhere, can raise any exception.
     """
     from jsonschema import Draft202012Validator
 
@@ -159,7 +159,7 @@ def schema_fault(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str
 
 def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
     """Return why the parameters of the first faulty tool are no JSON schema (draft 2020-12) that is an object, or which
-    ``$ref`` in them is not a place in the schema; empty if there is no fault.
+    ``$ref`` in them is not a place in the schema; empty if no fault is found.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -179,7 +179,9 @@ def tools_fault(tools: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _references(part: Any) -> Iterator[str]:
-    """Yield the ``$ref`` of all subschemas in a part of a JSON schema."""
+    """Yield the ``$ref`` of all subschemas in a part of a JSON schema; not below keys ``const``, ``default``, ``enum``
+    and ``examples``, also where these name a property.
+    """
     if isinstance(part, Mapping):
         if isinstance(part.get("$ref"), str):
             yield part["$ref"]
@@ -190,8 +192,8 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def _refers(schema: Mapping[str, Any], reference: str) -> bool:
-    """Return whether a ``$ref`` is ``#`` or names a subschema in ``schema``: by its path (``#/$defs/day``), its
-    ``$anchor`` (``#day``) or the ``$id`` of the document that it is in.
+    """Return whether a ``$ref`` is ``#`` or finds its target in ``schema``: an object, true or false at a path
+    (``#/$defs/day``), an ``$anchor`` (``#day``), or the exact ``$id`` of a document, whatever follows behind its ``#``.
     """
     document, _, path = reference.partition("#")
     if document or path[:1] not in ("", "/"):
