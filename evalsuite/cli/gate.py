@@ -58,8 +58,8 @@ def gate(settings: Report) -> Exit:
     ``INCOMPLETE`` where, in a task whose margin is not ``advisory``, more samples are missing than
     ``allow_incomplete``, or a score is withheld. Raises ``BadInput`` without margins, without anything to compare, for
     several runs without ``out``, for refused comparisons, for cells of a part of such a task that was not declared, for
-    a baseline that is not what was published (``baseline_waiver="reason"`` goes on), and with ``format=day0`` for
-    several candidates; ``StorageFailed`` where a file cannot be written.
+    a baseline far from its published score (``baseline_waiver="reason"`` goes on), and with ``format=day0`` for several
+    candidates; ``StorageFailed`` where a file cannot be written.
     """
     margins = _margins(settings)
     if margins.drift:

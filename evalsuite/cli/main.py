@@ -249,7 +249,7 @@ def _overrides(command: str, arguments: Arguments) -> Sequence[str]:
 def _load(command: str, arguments: Arguments) -> "Run | Report":
     """The settings of a command, composed from files and the command line: ``Report`` for commands over finished runs,
     else ``Run``. With ``urls=`` the servers are asked what they serve. Raises ``BadInput``, and ``EndpointUnusable``
-    for one of these servers that does not answer.
+    for one of these servers that does not answer or refuses the key.
     """
     from evalsuite.cli.startup import importing
 

@@ -72,7 +72,8 @@ def _hub_answers() -> bool:
 def _server(url: str | None) -> tuple[Survey, str]:
     """(what the server at ``url`` states, why it states nothing).
 
-    The second is empty if it answered. Without a ``url`` nothing is asked and the address is port 8000 of this machine.
+    The second is empty if it could be asked. Without a ``url`` nothing is asked and the address is port 8000 of this
+    machine.
     """
     if url is None:
         where = f"ours: no server was asked; {OTHERS}"

@@ -39,9 +39,10 @@ def probe(settings: Run) -> Exit:
 
     Returns ``DONE`` without an alarm and where only the baseline was read, ``FAIL`` with an alarm, ``INCOMPLETE`` where
     nothing can be seen; of several candidates the worst (``FAIL`` before ``INCOMPLETE``). Raises ``BadInput`` for a
-    baseline without answers or one that was not read and that no configuration names, for ``to=`` with several
-    candidates, and for an ``accepted=`` that is no such file; ``EndpointUnusable`` for servers that cannot be used,
-    ``NoLogprobs`` for one that gives no probabilities of given tokens.
+    baseline without answers, one that was asked with other questions than are here, or one that was not read and that
+    no configuration names, for ``to=`` with several candidates, and for an ``accepted=`` that is no such file;
+    ``EndpointUnusable`` for servers that cannot be used, ``NoLogprobs`` for one that gives no probabilities of given
+    tokens.
     """
     accepted = _accepted(settings.accepted)
     with ExitStack() as stack:

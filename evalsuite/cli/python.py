@@ -70,7 +70,7 @@ class RunResult:
         return self.frame("groups")
 
     def frame(self, name: str) -> "pd.DataFrame":
-        """Build one table of the report, as its ``tables/*.csv`` hold it.
+        """Build one table of the report, with the columns of its ``tables/*.csv``.
 
         Args:
             name: ``scores``, ``deltas``, ``effects``, ``groups``, ``causes``, ``suite``, ``recipes``, ``lengths`` or

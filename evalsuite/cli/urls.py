@@ -28,7 +28,7 @@ def models_at(
 
     The first is the baseline of the others; sampling limits are added to the overrides. Raises ``BadInput`` for fewer
     than two addresses or one that is given twice, invalid ones, a command other than ``run`` and ``doctor``, and
-    ``model=`` or ``launch=`` beside them; ``EndpointUnusable`` for a server that does not answer.
+    ``model=`` or ``launch=`` beside them; ``EndpointUnusable`` for a server that does not answer or refuses the key.
     """
     others = [word for word in overrides if not word.startswith("urls=")]
     urls = [
