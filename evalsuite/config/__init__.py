@@ -38,8 +38,8 @@ def load_settings(overrides: Sequence[str], config_dir: str | None = None) -> "R
         The settings of a run, every default filled in. ``models`` is empty where no model is chosen.
 
     Raises:
-        BadInput: An override names what does not exist, a value has the wrong type, is missing or out of range, no task
-            is chosen, or a file or ``config_dir`` is wrong.
+        BadInput: An override names what does not exist or is for other commands, a value has the wrong type, is missing
+            or out of range, no task is chosen, or a file or ``config_dir`` is wrong.
     """
     from evalsuite.config import compose
 

@@ -12,8 +12,9 @@ _QUERY = re.compile(r"(?<=//)([^\s?#'\"]+)[?#]\S*?(?=[)\]'\",:]*(?:\s|$))")
 def shown_url(url: str) -> str:
     """``url`` without its query and fragment: a gateway's query may hold a key.
 
-    User and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` where ``urllib``
-    cannot split it (wrong brackets of an IPv6 address); other texts are not checked.
+    Else as ``urllib`` joins it: the scheme in lower case, without blanks at the beginning, tabs and line breaks. User
+    and password stay: for an address that may have them use ``shown_urls``. Raises ``ValueError`` where ``urllib``
+    cannot split it (such as wrong brackets of an IPv6 address); other texts are not checked.
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))

@@ -1,8 +1,8 @@
-"""From YAML files and the command line to typed settings. Hydra is used here, beside this module and in ``cli.sweep``.
+"""From YAML files and the command line to typed settings. Hydra is used only in ``config`` and in ``cli.sweep``.
 
 ``load_settings(["model=fp8", "suite=smoke"])`` gives a plain ``settings.Run``. Hydra composes the chosen files; every
 value of the command line is then set here, one by one, so that the error for a wrong key names the keys that exist.
-All errors of Hydra and OmegaConf are raised as one-line ``BadInput``.
+Errors of Hydra and OmegaConf in files and overrides are raised as ``BadInput``.
 """
 
 import re
@@ -59,9 +59,10 @@ def load_settings(
     """The settings of a command that is composed from ``run.yaml``, every default filled in, checked.
 
     ``config_dir``: the user's folder, None: only shipped files; ``command``: the command that the settings are for
-    (each requires some and refuses others); ``models`` (key -> settings as a file of ``model/`` states them, ``server``
-    being the name of a dialect) are added to the chosen ones. Raises ``BadInput`` for what is unknown, missing, of a
-    wrong type or out of range.
+    (each requires some settings and refuses others); ``models`` (key -> settings as a file of ``model/`` states them,
+    ``server``, which must be there, being the name of a dialect) are added to the chosen ones, or replace those of the
+    same key. Raises ``BadInput`` for what is unknown, missing, of a wrong type or out of range, but errors of OmegaConf
+    for such keys and types in ``models``.
     """
     source = config_source("run", Run, _RUN_GROUPS, config_dir)
     listed = [as_list(override, "file", "varies") for override in overrides]
@@ -81,7 +82,7 @@ def load_settings(
 def load_report(overrides: Sequence[str], config_dir: str | None = None, command: str = "report") -> Report:
     """The settings of a command over finished runs, composed from ``report.yaml``, checked.
 
-    Arguments and ``BadInput`` as of ``load_settings``; also raised for a run that is not there.
+    Arguments and ``BadInput`` as of ``load_settings``; also raised for a run whose folder is not there.
     """
     source = config_source("report", Report, ("data", "judge", "gate"), config_dir)
     report: Report = _load(source, [as_list(override, "run", "varies") for override in overrides], {})[0]
@@ -97,8 +98,9 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
     last key change fastest, and without several values there is one job.
 
     Several values of a key are comma-separated, or those of ``range()``, ``choice()`` and ``glob()``; of a key that is
-    given twice the last override counts. Keys and values are not checked further. Raises ``BadInput`` for what cannot
-    be parsed, ``interval()``, a ``glob()`` or ``range()`` without values, and a wrong ``config_dir``.
+    given twice the last override counts, at the place of the first. Keys and values are not checked further. Raises
+    ``BadInput`` for what cannot be parsed, ``interval()``, a ``glob()`` or ``range()`` without values, and a wrong
+    ``config_dir``; ``ValueError`` for a ``range()`` with a step of 0.
     """
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
@@ -114,7 +116,7 @@ def _sweep_values(item: Override) -> list[str]:
     """``KEY=VALUE`` once for each value that a parsed override gives its key under ``-m``, once for a single value.
 
     Raises ``BadInput`` for a sweep without a list of values (``interval()``) or with an empty one (a ``glob()`` that
-    matches nothing).
+    matches nothing), and ``ValueError`` for a ``range()`` with a step of 0.
     """
     key = item.get_key_element()
     if not item.is_sweep_override():
@@ -152,7 +154,7 @@ def main_folder(config_dir: str | None) -> Path:
 @cache
 def register(schema: type = Run) -> None:
     """Register the dataclass ``schema`` (as ``run_schema`` or ``report_schema``) and the readers ``TypedFiles`` and
-    ``SearchPath`` with Hydra; a second call with the same schema does nothing.
+    ``SearchPath`` with Hydra, for the whole process; a second call with the same schema changes nothing.
     """
     ConfigStore.instance().store(name=f"{schema.__name__.lower()}_schema", node=schema)
     for plugin in (TypedFiles, SearchPath):
@@ -163,7 +165,7 @@ def _load(source: ConfigSource, overrides: Sequence[str], models: GivenModels) -
     """Compose files, overrides and given models: (an instance of the schema, group -> chosen names).
 
     The groups are ``model``, ``task`` and ``sampling``. Raises ``BadInput`` for what is unknown, missing or of a wrong
-    type; values are not checked further.
+    type (errors of OmegaConf for such keys and types in ``models``); values are not checked further.
     """
     register(source.schema)
     overrides = [as_key(override) for override in overrides]
@@ -209,8 +211,8 @@ def _kind_of(source: ConfigSource, key: str) -> Kind:
 
 def _is_literal(source: ConfigSource, override: str) -> bool:
     """Whether the value of an override is kept from Hydra's parser, whatever characters it has: the schema states a
-    text for its key (not for a group of files or ``config_dir``), or the key ends in ``.base_url`` and the value does
-    not begin with ``[``.
+    text for its key (not for a group of files or ``config_dir``, nor behind ``+`` or ``~``), or the key ends in
+    ``.base_url`` and the value does not begin with ``[``.
     """
     key, equals, value = override.partition("=")
     if key.endswith(".base_url") and not value.startswith("["):  # or a list of them; an address may have a query
@@ -222,7 +224,8 @@ def _literal(override: str) -> Override:
     """The override ``KEY=TEXT`` as Hydra's object that sets ``TEXT`` without the quotes that enclose it; a ``null``
     without quotes sets None.
 
-    Below ``models.`` and ``tasks.`` backslashes before special characters go, too, where there are no quotes.
+    In a text without such quotes below ``models.`` and ``tasks.``, a backslash before a blank, a tab or one of
+    ``\\()[]{}:=,`` is taken off, too.
     """
     key, _, text = override.partition("=")
     plain = unquoted(text)
@@ -261,10 +264,12 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set (or with ``~`` delete) the value of one override in ``cfg``, in place; a mapping is merged into the one that
-    is there. Raises ``BadInput`` for an unknown key, a value of a wrong type, and comma-separated values.
+    is there. Raises ``BadInput`` for an unknown key (OmegaConf's ``ConfigKeyError`` for ``~`` with one that is not in
+    ``select.groups``), a value of a wrong type, and comma-separated values.
 
-    ``+`` and ``~`` work only where the schema holds a free dictionary, so that a typo is never a new setting; there a
-    new key needs ``+`` (but not in ``select.groups``).
+    ``+`` and ``~`` work only for keys in a free dictionary of the schema, so that a typo is never a new setting. A new
+    key there needs ``+``, except in ``select.groups``, and in a mapping for a whole free dictionary whose key has three
+    parts or more (``tasks.NAME.options={NEW: 1}``, but not ``launch.options={NEW: 1}``).
     """
     key, secret = item.key_or_group, is_secret(item.key_or_group)
     line = f"{key}=..." if secret else str(item.input_line)

@@ -48,8 +48,8 @@ def compose_files(source: ConfigSource, choices: list[str]) -> tuple[dict[str, s
 
 
 def _files(source: ConfigSource, choices: list[str], *, hydras_own: bool) -> tuple[dict[str, set[str]], DictConfig]:
-    """As ``compose_files``, within an initialised Hydra, whose exceptions it raises; ``hydras_own``: with Hydra's own
-    settings, which nothing reads.
+    """As ``compose_files``, within an initialised Hydra, whose exceptions pass through; ``hydras_own``: with Hydra's
+    own settings, which nothing reads.
 
     ``hydra.compose`` is not used: it always includes Hydra's settings and does not return the packages of the files,
     so that all would be read and merged twice.

@@ -33,7 +33,8 @@ class Window:
 
 
 def duration(text: str) -> float | None:
-    """Seconds of a duration: whole numbers of ``d``, ``h``, ``m``, ``s`` in this order, such as ``3h50m`` or ``90m``.
+    """Seconds of a duration: whole numbers before ``d``, ``h``, ``m``, ``s`` in this order, each at most once, such as
+    ``3h50m`` or ``90m``.
 
     None for any other text (blanks around it do not matter), and for a part of more than 5 (``d``), 7 (``h``) or 9
     digits. ``0s`` is 0.
@@ -74,7 +75,8 @@ def open_window(
         clock: The present ``time.monotonic()``; None: read here.
 
     Returns:
-        When the window closes, and its whole length where that is known (of a SLURM job from the job's start).
+        When the window closes, and its whole length where that is known: not for a point in time; of a SLURM job from
+        the job's start, if ``environ`` states that.
 
     Raises:
         BadInput: ``deadline`` is none of the three, does not end after ``now``, or is ``slurm`` outside a SLURM job or
@@ -107,10 +109,9 @@ def unreadable(deadline: str) -> str:
 def _slurm(now: datetime, environ: Mapping[str, str]) -> tuple[datetime, float | None]:
     """(end, seconds from the job's start to it) of the window of this SLURM job; the end is 60 s before the job's own.
 
-    The seconds are None where the start is not known.
-
-    The job's own environment is read first (SLURM 22.05 and later), then SLURM's commands are called. Raises
-    ``BadInput`` outside a SLURM job, and where nothing states its end.
+    The job's end is read from ``environ`` (SLURM 22.05 and later states it there), else from SLURM's commands; its
+    start only from ``environ``: where that is not stated, the seconds are None. Raises ``BadInput`` outside a SLURM
+    job, and where nothing states its end.
     """
     job = environ.get("SLURM_JOB_ID", "")
     if not job:

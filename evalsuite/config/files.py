@@ -106,7 +106,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file or ``null``.
 
     Raises ``BadInput``, naming the file and, where it is known, the line, for a file that cannot be read, is not valid
-    YAML, holds anything else than one mapping, or has a key written twice in one mapping.
+    YAML, holds anything else than one mapping, or has a key other than ``<<`` written twice in one mapping.
     """
     import yaml
 
@@ -176,8 +176,8 @@ def chosen_names(source: ConfigSource, listed: Iterable[tuple[str, str]]) -> dic
     """Group (``model``, ``task``, ``sampling``) -> keys of the files that were chosen, from all (configuration such as
     ``model/fp8``, package) pairs.
 
-    Sets are empty for groups without a choice. Raises ``BadInput`` for a file of ``source.groups`` whose header states
-    another package than its place: ``models.NAME``, ``tasks.NAME``, none for a suite and ``judge/later``, else the
+    Sets are empty for groups without a choice. Raises ``BadInput`` for a file of ``source.groups`` with another package
+    than ``models.NAME`` or ``tasks.NAME`` (a model or task), an empty one (a suite and ``judge/later``), or else the
     group.
     """
     names: dict[str, set[str]] = {group: set() for group in (*MULTI, "sampling")}
@@ -257,7 +257,7 @@ def wrong_key(source: ConfigSource, parents: list[str], key: str, names: list[st
 
 def missing_values(source: ConfigSource, keys: Iterable[str]) -> BadInput:
     """Return the error for dotted ``keys`` whose values no file gives: one line each, sorted, with what to give, and
-    for a chosen model or task the file to which it can be added.
+    below ``models`` and ``tasks`` the file (there or not) of that name to which it can be added.
     """
     groups = {dictionary: group for group, dictionary in MULTI.items()}
     problems = []

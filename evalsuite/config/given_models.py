@@ -17,8 +17,8 @@ def add_models(source: ConfigSource, cfg: DictConfig, models: GivenModels) -> No
     texts becomes ``$ {``, so that it is no reference to another value.
 
     ``models``: key -> settings of ``models.KEY``, with ``server``, the name of a dialect, whose file in ``source`` is
-    read. Raises ``BadInput`` where that cannot be read, and OmegaConf's errors for keys and types that do not fit
-    ``Model``.
+    read. Raises ``BadInput`` where that cannot be read, ``KeyError`` without ``server``, and OmegaConf's errors for
+    keys and types that do not fit ``Model``.
     """
     for name, content in models.items():
         server = read_yaml(source.file(f"server/{content['server']}"))

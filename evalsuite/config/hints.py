@@ -87,13 +87,16 @@ def working_lines(
     key: str, value: str, models: Sequence[str], tasks: Sequence[str], composed: Mapping[str, Any] | None = None
 ) -> list[str]:
     """Words ``KEY=VALUE``, quoted for a shell, at the places where a setting of this name exists; empty where none
-    does.
+    does. ``value`` is not checked; a key of a list gets ``KEY=[VALUE]``.
 
-    The name is the first part of ``key``, after a ``models.NAME.`` or ``tasks.NAME.`` (that ``NAME`` then takes the
-    place of ``models`` or ``tasks``), or what that part is an alias of; the parts behind it are kept unchecked. A
-    setting of the run gives one word, one of models or tasks a word for each of the first two of ``models`` or
-    ``tasks`` (``NAME`` without any), an option of tasks a word for each task that has it in ``composed``, the settings
-    as plain values.
+    The name is the first part of ``key`` (behind ``models.X.`` or ``tasks.X.``, if it begins so, and ``options.``),
+    with ``_`` for ``-``, or the setting of which this is an alias; parts behind it are kept unchecked. ``models`` and
+    ``tasks`` are names, of which ``X`` replaces the one or the other list.
+
+    - A setting of the run gives one word, also where ``key`` begins with ``models.X.``.
+    - One of models or tasks gives a word for each of the first two names, with ``NAME`` if there are none.
+    - Else an option of tasks gives a word for each of ``tasks`` that has it in ``composed`` (the settings as plain
+      values; None: no options are known).
     """
     owner, _, rest = key.partition(".")
     name, _, inner = rest.partition(".")
@@ -144,8 +147,9 @@ def command_hint(words: Sequence[str], known: Sequence[str]) -> str:
 def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
     """A message with the setting to write in the place of ``--flag value``; for the name of a secret, where to put it.
 
-    Where no setting of that name or alias exists, the message has ``FLAG=VALUE`` all the same. ``flag`` has its dashes,
-    ``value`` may be empty; ``words``: the whole command line, which names models and tasks.
+    Where no setting of that name or alias exists, the message has ``FLAG=VALUE`` all the same. ``flag`` has its dashes;
+    for an empty ``value`` the message has ``VALUE``, or ``true`` for a switch; ``words``: the whole command line, which
+    names models and tasks.
     """
     key = flag.lstrip("-").replace("-", "_")
     chosen = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
@@ -162,8 +166,8 @@ def flag_hint(flag: str, value: str, words: Sequence[str]) -> str:
 def check_words(source: ConfigSource, overrides: Sequence[str]) -> None:
     """Raise ``BadInput`` with what to write for an override that is no ``KEY=VALUE``, or a list cut by the shell.
 
-    Also for ``models=`` and ``tasks=`` (unless the value begins with ``{``) and groups without a name. A word for which
-    nothing is known, or that begins with ``~``, passes.
+    Also for ``models=`` and ``tasks=`` (unless the value begins with ``{``) and groups without a name. A word without
+    ``=`` passes where nothing is known to write for it, or where it begins with ``~``.
     """
     for number, word in enumerate(overrides):
         key, equals, value = word.partition("=")
@@ -207,8 +211,8 @@ def check_names(source: ConfigSource, group: str, line: str, names: Sequence[str
 
 
 def other_group(source: ConfigSource, group: str, name: str) -> str:
-    """A sentence on what to write for ``name``, which is no file of ``group``: the group that has it, how to set a
-    single value of ``sampling``, or how to add a file of one's own.
+    """One or two sentences on what to write for ``name``, which is no file of ``group``: the group that has it, how to
+    set a single value of ``sampling``, how to choose a task of lm-eval, or how to add a file of one's own.
     """
     for other in source.groups:
         if other != group and name in source.options(other):
@@ -268,7 +272,9 @@ def _names(schema: type) -> list[str]:
 
 
 def _places() -> dict[str, str]:
-    """Name of a setting -> its dotted key, with TASK and MODEL for the names; of several places the preferred one."""
+    """Name of a setting of ``run`` -> the key to write, with TASK and MODEL for the names; of several places the
+    preferred one.
+    """
     known: dict[str, str] = {}
     for schema, prefix in _PLACES:
         for name in _names(schema):

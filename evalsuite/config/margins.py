@@ -9,7 +9,7 @@ TIERS = ("critical", "supporting", "advisory")
 
 
 def gate_problems(gate: Gate | None) -> Iterator[str]:
-    """Messages on values of a gate that no verdict can be computed with; none without a gate."""
+    """Messages on values of a gate that are out of range, and on unknown tiers; none without a gate."""
     if gate is None:
         return
     points = {f"margins.{task}.points": margin.points for task, margin in gate.margins.items()}

@@ -22,7 +22,9 @@ DIALECTS = ("llama_cpp", "openai", "sglang", "transformers", "vllm")
 
 
 def model_problems(key: str, name: str, model: Model) -> Iterator[str]:
-    """Messages on problems of one model's name and settings; ``key``: where they stand, such as ``models.fp8``."""
+    """Messages on problems of one model's name and settings, ``sampling`` aside; ``key``: where the settings stand,
+    such as ``models.fp8``.
+    """
     yield from model_name_problems("model", name)
     yield from auxiliary_problems(key, model)
 
@@ -93,8 +95,8 @@ def model_name_problems(key: str, name: str) -> Iterator[str]:
 
 
 def name_problems(key: str, name: str) -> Iterator[str]:
-    """A message if a name cannot become a folder's: at most 100 of the letters A to Z, digits and ``._-``, of which a
-    letter or digit comes first. ``key``: the setting that holds it.
+    """A message if a name cannot become a folder's: 1 to 100 ASCII letters, digits and ``._-``, beginning with a letter
+    or digit. ``key``: the setting that holds it.
     """
     if not NAME.fullmatch(name):
         yield f"{key}={name}: letters, digits, '.', '_' and '-' only, at most 100, beginning with a letter or digit"
@@ -129,7 +131,8 @@ def _thinking_switch(key: str, model: Model) -> Iterator[str]:
 
 
 def address_problems(key: str, urls: object) -> Iterator[str]:
-    """Messages on problems of a base URL, or of a list of different ones for replicas of one checkpoint.
+    """Messages on problems of a base URL (a text), or of a list of different ones for replicas of one checkpoint; any
+    other ``urls`` and an empty list give one, too.
 
     ``key``: the setting that holds them.
     """

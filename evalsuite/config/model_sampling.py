@@ -15,16 +15,16 @@ from evalsuite.errors import BadInput
 
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
-    """Fill in the lists ``explicit`` of ``run`` and its models, in place, and let models share their baselines'
-    sampling.
+    """Fill in the lists ``sampling.explicit`` of ``run`` and its models, in place, and let models share their
+    baselines' sampling.
 
     ``source``: the configuration's files; ``overrides``: the command line; ``group``: the chosen file of
     ``conf/sampling``. Explicit are the fields of ``sampling`` that the command line names or that differ from that
     file, and those of a model that the command line names as ``models.NAME.sampling.FIELD``. Where the patterns of
-    ``run.sampling.checkpoints`` match a baseline of a model (or that one's baseline ...) but not the model, its
-    checkpoint is added to them; where they match neither, a model without a sampling of its own takes that of its
-    nearest baseline that states one, whose name then stands in the origin. Raises ``BadInput`` for a baseline's file
-    that cannot be read or has values of a wrong type.
+    ``run.sampling.checkpoints`` match a baseline of a model (or that one's baseline ...) but not the model, the model's
+    checkpoint is added to them; where they match neither, a model that sets no fields but explicit ones takes the
+    other fields of its nearest baseline that states any, whose name then stands in the origin. Raises ``BadInput`` for
+    a file that cannot be read, and values of a wrong type in a baseline's.
     """
     keys = {override.partition("=")[0] for override in overrides}
     file = source.file(f"sampling/{group}")
@@ -48,8 +48,9 @@ def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str,
     """Yield (key, checkpoint, sampling) of the baseline of model ``name`` (its own, else the run's), of that one's own
     baseline, and so on.
 
-    Those that the run does not hold are read from their files; it ends at one that is in neither, or comes again.
-    Raises ``BadInput`` for a file that cannot be read, or whose ``sampling`` or ``baseline`` is of a wrong type.
+    Those that the run does not hold are read from their files (the checkpoint is ``None`` as a text if such a file
+    states none); it ends where no baseline is stated, at one that is in neither, or that comes again. Raises
+    ``BadInput`` for a file that cannot be read, or whose ``sampling`` or ``baseline`` is of a wrong type.
     """
     seen = {name}
     key = run.models[name].baseline or run.baseline
@@ -87,7 +88,7 @@ def _take(own: Sampling, chain: Sequence[tuple[str, str, Sampling]]) -> None:
     """Fill in ``own`` in place the sampling of the first baseline of ``chain`` that states one, and its origins as
     ``SOURCE of KEY``; nothing where none does.
 
-    ``chain``: (key, checkpoint, sampling) of each baseline. Fields that the command line set stay.
+    ``chain``: (key, checkpoint, sampling) of each baseline. Fields in ``own.explicit`` stay.
     """
     for key, _, theirs in chain:
         if stated := fields(theirs):

@@ -58,8 +58,8 @@ def parse(
     """Parse overrides by Hydra's grammar, in their order; ``kind_of`` states the type of a dotted key (a ``Kind``).
 
     Plain words that Hydra would read as numbers, truth values or null become what ``schema_types.typed`` makes of them
-    for this type: numbers stay texts, which the schema converts later. ``loader``: Hydra's, needed only for ``glob()``
-    in a sweep. Raises ``BadInput`` for what is no override or cannot be read.
+    for this type: for a key of numbers mostly the text, which the schema converts later. ``loader``: Hydra's, needed
+    only for ``glob()`` in a sweep. Raises ``BadInput`` for what is no override or cannot be read.
     """
     return [_parse(override, kind_of, loader) for override in overrides]
 
@@ -125,7 +125,7 @@ def _key(key: Any, kind: Kind) -> Any:
 def as_word(item: Override) -> str:
     """A parsed override as a word ``KEY=VALUE`` that Hydra reads as the same value (a ``~KEY`` as ``~KEY=null``).
 
-    Of sweeps only those with a list of values (``KEY=A,B``) can be given; the order stays.
+    Of sweeps only those with a list of values (``KEY=A,B``) can be given; a ``shuffle()`` around it is left out.
     """
     key = str(item.input_line).partition("=")[0]
     value: Any = item._value
@@ -156,8 +156,8 @@ def as_list(override: str, *names: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """The text between the quotes that enclose ``value``, in which backslash and quote become the quote; a value
-    without such quotes unchanged.
+    """The text between the equal quotes (``'`` or ``"``) that ``value`` begins and ends with, in which backslash and
+    this quote become the quote; a value without such quotes unchanged.
     """
     if len(value) < 2 or value[0] != value[-1] or value[0] not in "'\"":
         return value

@@ -27,16 +27,18 @@ def expanded(path: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """evalsuite's own cache folder, which may be removed at any time: ``evalsuite`` in ``XDG_CACHE_HOME``, else in
-    ``~/.cache``. It is not created.
+    """evalsuite's own cache folder, which may be removed at any time: ``evalsuite`` in ``XDG_CACHE_HOME``, or in
+    ``~/.cache`` where that is not set or empty. It is not created.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalsuite"
 
 
 def complete_data(data: Data) -> None:
-    """Fill in ``data`` in place: with a ``root`` the kind ``hub`` becomes ``local``, and ``~`` in it the home folder.
+    """Fill in ``data`` in place: with a ``root`` (also an empty one) the kind ``hub`` becomes ``local``, and ``~`` at
+    the beginning of the root the home folder.
 
-    ``data=local`` without a root gets the folder that ``fetch`` fills by default, if that holds ``fetched.json``.
+    ``data=local`` without a root gets the folder that ``fetch`` fills by default (in the working directory), if that
+    holds ``fetched.json``.
     """
     if data.root is not None:
         data.kind = "local" if data.kind == "hub" else data.kind

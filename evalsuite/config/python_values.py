@@ -18,8 +18,8 @@ _VALUES = ("null", "true", "false", "inf", "nan")
 
 def override_words(values: Mapping[str, Any]) -> list[str]:
     """``KEY=VALUE`` for each dotted key of ``run`` and its Python value, in their order, quoted so that this value is
-    read: no character of a text is lost, but references (``${...}``) in it are resolved. Keys of mappings must be plain
-    words, as Hydra reads no others.
+    read: no character of a text is lost, but references (``${...}``) in it are resolved, and in one text for a list key
+    (``file``, ``varies``) backslashes are doubled. Keys of mappings must be plain words, as Hydra reads no others.
     """
     return [f"{key}={_word(key, value)}" for key, value in values.items()]
 

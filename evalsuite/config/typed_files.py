@@ -40,7 +40,7 @@ class TypedFiles(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read the file of a configuration such as ``model/fp8`` with the types of the schema; ``task/lm_eval:NAME`` is
-        ``task/lm_eval`` with that task of lm-eval.
+        ``task/lm_eval`` with ``options.task: NAME`` and the package ``tasks.lm_eval_NAME`` (``files.config_key``).
 
         Raises ``ConfigLoadError`` if there is no such file, ``BadInput`` for one that cannot be read, is not valid
         YAML, or holds anything else than a mapping (an empty one is an empty configuration).

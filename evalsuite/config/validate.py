@@ -65,8 +65,8 @@ def check_command(command: str, run: Run, models: Sequence[str], tasks: Sequence
     """Raise ``BadInput`` with what ``command`` lacks in ``run``, and with settings in it that ``command`` refuses (most
     that are of no use to it pass), one problem a line.
 
-    ``run`` with a task but no model passes: what it lacks is listed later. ``models`` and ``tasks`` are the names to
-    choose from, for the messages.
+    The command ``run`` with a task but no model passes: what it lacks is listed later. ``models`` and ``tasks`` are the
+    names to choose from, for the messages.
     """
     problems = [*_sequential(command, run), *(_probe(run, models) if command == "probe" else ())]
     problems += _output(command, run.output)
