@@ -176,8 +176,8 @@ def chance_to_pass(design: Design, margin: float, delta: float = 0.0, *, alpha: 
     """Compute the chance that the one-sided lower bound lies above ``-margin``.
 
     This is the power function of the non-inferiority t test: noncentral t with units - 1 degrees of freedom, at least 1
-    (normal beyond 1,000). Where items share sources, the bound is that of ``delta.paired_delta`` for clusters; where
-    they are few, it is simulated. A standard error of 0 gives 1 or 0.
+    (normal beyond 1,000). Where items share sources, the bound is that of ``delta.paired_delta`` for clusters. For few
+    items (``design.few_items``) the chance is simulated. A standard error of 0 gives 1 or 0.
 
     Args:
         design: How the benchmark is measured.
