@@ -68,7 +68,7 @@ def wilson(successes: float, n: int, level: float = 0.95) -> Bounds | None:
     """Compute the Wilson score interval of a proportion (Wilson, JASA 22, 1927).
 
     Args:
-        successes: Number of successes; not whole for a published, rounded share times ``n``.
+        successes: Number of successes, 0 to ``n``; not whole for a published, rounded share times ``n``.
         n: Number of trials.
         level: Confidence level, a fraction.
 

@@ -162,8 +162,8 @@ def flips_over_aa(base: Floats, base_again: Floats, cand: Floats) -> Excess:
         cand: One score per item of the candidate.
 
     Returns:
-        Observed flips (mean squared difference), floor and excess (may be below 0) with its 95 % interval, None when
-            nothing varies or an end is not finite.
+        Observed flips (mean squared difference), floor and excess (may be below 0) with its 95 % interval (None
+            when nothing varies or an end is not finite).
     """
     observed, floor = (cand - base) ** 2, (base_again - base) ** 2
     each = observed - floor

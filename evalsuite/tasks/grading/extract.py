@@ -94,7 +94,7 @@ def _last_box(text: str) -> str | None:
 
 def _final_answer(text: str) -> str | None:
     """Return the text behind the first "The final answer is " of the last line; None when
-    it has no such phrase or text.
+    that line has no such phrase or nothing behind it.
     """
     line = text.removesuffix("\n").rpartition("\n")[2]
     return line.partition(_FINAL)[2] or None
