@@ -1,4 +1,4 @@
-"""Statements that stand beside a delta: the task cannot show a loss, or something changed that the score does not show.
+"""Statements next to a delta: the task cannot show a loss, or something changed that the score does not show.
 
 A baseline at 0 % or at the level of guessing has nothing to lose, one at the ceiling has questions that are too easy.
 Answers can change from wrong to truncated, or into loops, while the score stays where it is.

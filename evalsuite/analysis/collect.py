@@ -187,7 +187,7 @@ def _with_equal_grading(
     """Return the table with the samples of each task graded by one version, where that is possible, and notes about
     what was graded again or could not be.
 
-    New grades are written to copies in ``home``; ``data`` says where the questions are loaded from. A task stays
+    New grades are written to copies in ``home``; ``data`` states where the questions are loaded from. A task stays
     unchanged when its questions cannot be loaded or differ (a note says so), and when its cells were asked in different
     ways; comparisons of cells that differ are refused later. A task of which only the model ``brought`` (from a
     baseline file or another run; None for none) has a cell stays unchanged, too, because its file would choose the

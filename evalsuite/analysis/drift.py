@@ -159,11 +159,8 @@ def compare_night(folder: Path, settings: Report, alpha: float = 0.05) -> Night:
             suite = compare_all(inputs.table, inputs.baseline, alpha=alpha)
     except BadInput as error:
         return Night(folder.name, {}, str(error))
-    rows = {
-        (row.candidate.cell.model, row.task): row
-        for row in suite.comparisons
-        if settings.model in (None, row.candidate.cell.model)
-    }
+    kept = [row for row in suite.comparisons if settings.model in (None, row.candidate.cell.model)]
+    rows = {(row.candidate.cell.model, row.task): row for row in kept}
     problem = "; ".join(row.reason for row in rows.values() if row.reason)
     return Night(folder.name, rows, problem if rows else "nothing to compare")
 
@@ -226,8 +223,9 @@ def _chart(
         points.append(Point(run, change.delta, change.ci95, chart.value, alarm))
     scored = first.baseline.scored
     baseline_stderr = scored.stderr if scored and scored.stderr is not None else 0.0
-    model = first.baseline.cell.model
-    return Chart(*key, model, chart.limit, baseline_stderr, tuple(points), delays, offset, chart.night)
+    return Chart(
+        *key, first.baseline.cell.model, chart.limit, baseline_stderr, tuple(points), delays, offset, chart.night
+    )
 
 
 def _reference(row: Comparison, offset: Offset | None) -> Offset:
@@ -283,9 +281,9 @@ def _alarm_state(confirmation: Night | None, key: ChartKey, offset: float, error
     and offset, a fraction. ``count``: number of charts that share the error.
     """
     row = confirmation.rows.get(key) if confirmation else None
-    if row is None or row.paired is None:
-        return "open"
-    confirmed = cusum.confirmed(row.paired.change, offset=offset, error=error, alpha=confirm_alpha(count))
+    confirmed: bool | None = None
+    if row is not None and row.paired is not None:
+        confirmed = cusum.confirmed(row.paired.change, offset=offset, error=error, alpha=confirm_alpha(count))
     return "open" if confirmed is None else "confirmed" if confirmed else "dismissed"
 
 

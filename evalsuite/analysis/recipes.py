@@ -1,4 +1,4 @@
-"""Chooses among more than two candidates of one baseline: the set that cannot be told from the best.
+"""Chooses among more than two candidates of one baseline: the set that cannot be distinguished from the best.
 
 The candidates' scores are means over the tasks of equal weight, paired on the items that all of them and the baseline
 have. The method is that of ``stats.selection``.
@@ -23,7 +23,7 @@ Cells = Mapping[tuple[str, str], ScoredRows]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One candidate beside the others; scores and deltas are fractions of 1."""
+    """One candidate next to the others; scores and deltas are fractions of 1."""
 
     model: str
     """Name of the candidate."""

@@ -216,7 +216,7 @@ def _check_extent(cell: TableCell) -> None:
 def _candidate_count(suite: SuiteComparison, inputs: ReportInputs) -> CandidateCount:
     """The number of candidates among which this one was chosen, with a note on why they could not be recorded, if so.
 
-    With a baseline file, the candidates compared here are added to the record beside it and all on it are counted;
+    With a baseline file, the candidates compared here are added to the record next to it and all on it are counted;
     else those of these runs that are compared with the same baselines (second arms of A/A runs excepted).
     """
     cells: dict[str, TableCell] = {}

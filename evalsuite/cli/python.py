@@ -105,8 +105,8 @@ def run(
 
     Calling it again continues the newest run of this suite (without one: the newest that has none, whatever its tasks)
     if the asked cells fit into it, as the command does, else it begins a new one; ``overrides={"run_id": ...}`` names
-    the run. Results are below the folder of the override ``results_dir`` (default: ``results``), with the report beside
-    them (not with ``{"report": False}``). Progress is shown in the cell of a notebook, on a terminal, or as lines on
+    the run. Results are below the folder of the override ``results_dir`` (default: ``results``), with the report next
+    to them (not with ``{"report": False}``). Progress is shown in the cell of a notebook, on a terminal, or as lines on
     standard error.
 
     Args:

@@ -229,7 +229,7 @@ def other_group(source: ConfigSource, group: str, name: str) -> str:
 
 
 def newest_run(results: Path) -> str:
-    """Name of the folder in ``results`` that was changed last, a run or not, hidden ones aside; ``ID`` where there is
+    """Name of the folder in ``results`` that was changed last, a run or not, except hidden ones; ``ID`` where there is
     none."""
     folders = results.iterdir() if results.is_dir() else ()
     runs = [path for path in folders if path.is_dir() and not path.name.startswith(".")]

@@ -30,7 +30,7 @@ def model_problems(key: str, name: str, model: Model) -> Iterator[str]:
 
 
 def auxiliary_problems(key: str, model: Model | None) -> Iterator[str]:
-    """Messages on problems of a model's settings, its name and ``sampling`` aside; also for a judge or simulator.
+    """Messages on problems of a model's settings, except its name and ``sampling``; also for a judge or simulator.
 
     ``key``: where the settings stand, such as ``judge``; ``model``: None if there is none, which gives no messages.
     """

@@ -20,7 +20,7 @@ def shipped(name: Literal["conf", "tasks"]) -> Path:
 
 
 def expanded(path: str) -> Path:
-    """``path`` with ``~`` or ``~USER`` at its beginning replaced by that home folder; a user who does not exist stays
+    """``path`` with ``~`` or ``~USER`` at its beginning replaced by that home folder; a user that does not exist stays
     as written, so that no such file is found.
     """
     return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises for an unknown user

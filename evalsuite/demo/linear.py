@@ -2,7 +2,7 @@
 
 Floating-point sums depend on their order, and a BLAS takes another order for another row of a tile (measured with
 OpenBLAS 0.3.31: three groups of rows among 32 with different last bits). An answer would then depend on which slot a
-request got and on who shared the batch. Here both factors are integers times a common scale, small enough that every
+request got and on what shared the batch. Here both factors are integers times a common scale, small enough that every
 product and every partial sum is an integer below 2^53: float64 holds them all exactly, in any order, on any machine.
 
 * FP8: E4M3 is a multiple of 2^-9 up to 448: 18 bits a factor, 36 + 9 bits for up to 384 terms.

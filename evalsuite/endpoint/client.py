@@ -83,7 +83,7 @@ class Client:
 
         Raises ``Transient``, ``TooSlow``, ``Rejected``, ``ContextOverflow`` or ``EndpointUnusable`` (also for a reply
         that names another model). What had come of an answer by then is never returned; where more was to come, the
-        connection is closed, which tells the server to stop.
+        connection is closed, which makes the server stop.
         """
         limits = self._limits(request, longest)
         stream = ReplyStream(largest(request))

@@ -46,8 +46,8 @@ def status_fault(response: Response, model: Model, request: Request | None = Non
     its target), without secrets.
 
     ``EndpointUnusable`` for redirects, 401, 403 and 404; ``Busy`` for 429 and 529; ``Down`` for 502 to 504 and 520 to
-    524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` if the message says that the prompt is
-    too long, or ``Rejected``. ``request``: the one that was sent, quotations of whose prompt are removed from the
+    524; ``Transient`` for 408, 409, 425 and other 5xx; else ``ContextOverflow`` if the message states that the prompt
+    is too long, or ``Rejected``. ``request``: the one that was sent, quotations of whose prompt are removed from the
     server's message (see ``safe``); None: none are.
     """
     headers = response.headers

@@ -73,7 +73,7 @@ async def compare_with_reference(client: Client, request: Request, *, streamed: 
     at most one retry, and compare what they read: whether it is the same, with one line on it.
 
     ``streamed``: whether a stream is requested. No fault of the server is raised: where a client cannot read the reply,
-    ``same`` is False and the line says so. Raises ``BadInput`` as ``stock_client``.
+    ``same`` is False and the line states so. Raises ``BadInput`` as ``stock_client``.
     """
     own: list[Reading] = []
     own_error = reference_error = ""

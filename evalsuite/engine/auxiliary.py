@@ -67,7 +67,7 @@ class Auxiliaries:
     @property
     def identities(self) -> dict[str, str]:
         """Role (``judge``, ``simulator``) -> identity of those that are connected, for manifests: by it verdicts and
-        dialogues of different models are told apart."""
+        dialogues of different models are distinguished."""
         clients = {"judge": self.judge, "simulator": self.simulator}
         return {role: client.identity for role, client in clients.items() if client is not None}
 

@@ -20,7 +20,7 @@ async def ask_again(
     A fault costs one of ``engine.retries``; faults of a kind with a limit of its own (``Transient.retries``) are also
     retried at most that often. Waiting for a busy endpoint, or for one that was down, costs no retry. A busy one is
     waited for until it refuses more than ``engine.outage_seconds`` after its first refusal in a row; one that is down
-    as ``Pool.send`` says, but ``engine.retries`` + 1 times at most for one request. After the retries an empty reply
+    as ``Pool.send`` states, but ``engine.retries`` + 1 times at most for one request. After the retries an empty reply
     counts as the answer.
 
     Args:

@@ -157,7 +157,7 @@ class _Cell:
         """The next attempt that may be started; it stays in the heap. None if there is none.
 
         ``fits``: whether an attempt fits into the window (None: all do); with ``strict`` one that does not ends the
-        search, else it is set aside in ``unfit``.
+        search, else it is kept in ``unfit``.
         """
         while self.heap:
             attempt = self.heap[0][2]

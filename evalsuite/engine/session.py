@@ -107,10 +107,10 @@ class Session:
         """Open cells and endpoints, ask everything, close the cells and write their tables.
 
         ``draw`` is called with the progress of all endpoints. While questions are asked, Ctrl-C and SIGTERM stop the
-        run as ``stop_on_signals`` says. Returns the cells that were opened (sealed, except for new ones without a reply
-        or score, whose manifest is removed; none if every model was refused), how the endpoints ended, with the faults
-        of refused and lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the whole
-        run (disk, a cell in use or of other settings).
+        run as ``stop_on_signals`` states. Returns the cells that were opened (sealed, except for new ones without a
+        reply or score, whose manifest is removed; none if every model was refused), how the endpoints ended, with the
+        faults of refused and lost models, and whether a task was skipped. Raises ``EvalsuiteError`` for what stops the
+        whole run (disk, a cell in use or of other settings).
         """
         with ExitStack() as stack:
             writer = stack.enter_context(JournalWriter())

@@ -147,7 +147,7 @@ def place_servers(models: Mapping[str, Model], auxiliaries: Mapping[str, Model],
     all in one step if they fit, else models in one or more steps and the judge in a last one. A model larger than the
     machine gets a step of its own on several machines.
 
-    The simulator must run while a model is evaluated; where it does not fit beside a model, it needs a machine of its
+    The simulator must run while a model is evaluated; where it does not fit next to a model, it needs a machine of its
     own (``Step.elsewhere``). The judge may run afterwards (``evalsuite judge``), unless its server is the simulator's.
     Demo models need no server. What cannot be served, or has an unknown size, is listed as unserved. Where no model is
     placed, no simulator is either.

@@ -31,7 +31,7 @@ from evalsuite.tasks.published import Card
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """The cells of a run compared with their baselines, and what a report states beside the numbers."""
+    """The cells of a run compared with their baselines, and what a report states besides the numbers."""
 
     suite: SuiteComparison
     cards: tuple[Card, ...]

@@ -96,8 +96,8 @@ class SafeConsole(Console):
 
 
 def standard_output() -> Console:
-    """Return a new console for standard output: as wide as ``COLUMNS`` says, else as the terminal, else, when output is
-    piped, 220 characters.
+    """Return a new console for standard output: as wide as ``COLUMNS`` states, else as the terminal, else, when output
+    is piped, 220 characters.
     """
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return SafeConsole(width=_PIPED_WIDTH if piped else None)

@@ -39,7 +39,7 @@ def drops_html(table: RunTable, row: Comparison, group: str, *, values: int = 5,
     changed, an item the first answer of both models (of a long one the first 600 characters).
 
     The largest drops come first, those without significance included; ``values`` and ``items`` (of each drop) are the
-    most that are listed. Without drops, also for an unknown group and a comparison without numbers, the fragment says
+    most that are listed. Without drops, also for an unknown group and a comparison without numbers, the fragment states
     so. Answers are read from the cells' folders. Items of gated tasks are counted and not shown.
     """
     parts = [] if row.paired is None else row.paired.groups.get(group, ())

@@ -1,4 +1,4 @@
-"""Builds the table of the choice among several candidates: the set of the best, size and tokens beside the score."""
+"""Builds the table of the choice among several candidates: the set of the best, size and tokens next to the score."""
 
 from collections.abc import Iterable
 

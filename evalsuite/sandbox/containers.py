@@ -74,8 +74,8 @@ def _apptainer(
 
 
 def _limits() -> list[str]:
-    """The ``--ulimit`` words (files, processes, no core), at most the hard limits of this user, who
-    may not raise them.
+    """The ``--ulimit`` words (files, processes, no core), at most the hard limits of this user, which
+    it may not raise.
     """
     words = []
     for name, limit, most in (("nofile", resource.RLIMIT_NOFILE, 1024), ("nproc", resource.RLIMIT_NPROC, 4096)):

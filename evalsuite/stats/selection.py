@@ -1,4 +1,4 @@
-"""Comparison of many candidates at once: which cannot be told from the best, and what the best one truly scores.
+"""Comparison of many candidates at once: which cannot be distinguished from the best, and the true score of the best.
 
 The set follows Gupta's subset selection (Technometrics 7, 1965) in the form of Hsu's comparisons with the best (Annals
 of Statistics 12, 1984): a candidate is left out when some other is better by more than chance allows, where each
@@ -60,8 +60,8 @@ class Selection:
 def select_best(tasks: Sequence[ManyScores], alpha: float = 0.05) -> Selection:
     """Compare several candidates on their mean score over tasks of equal weight, paired by item.
 
-    Two candidates whose scores differ on at most ``FEW_MOVED`` (5) items or sources, all tasks together, are never told
-    apart.
+    Two candidates whose scores differ on at most ``FEW_MOVED`` (5) items or sources, all tasks together, are never
+    distinguished.
 
     Args:
         tasks: Item means of the same candidates on each task: ``means`` of shape (items, 1 + candidates), the

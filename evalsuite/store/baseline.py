@@ -190,7 +190,7 @@ def _entry(artefact: Artefact, key: str, cell: TableCell) -> dict[str, Any]:
 
 def copy_cell(cell: TableCell, folder: Path, label: str | None = None) -> TableCell:
     """Copy a cell to ``folder/<run>/<model>/<task>``, without lock and hidden files, and return the copy, its manifest
-    read anew (with the errors of ``read_manifest``).
+    read again (with the errors of ``read_manifest``).
 
     ``label`` replaces the name of the model's folder if it is given. Missing folders are created. Raises
     ``StorageFailed`` if the cell cannot be copied or the target is there already.

@@ -244,8 +244,8 @@ class Cell:
 
     @property
     def is_new(self) -> bool:
-        """Whether this cell begins anew: there was no manifest on disk, or the old cell is archived at its opening
-        (``redo``)."""
+        """Whether this cell begins from nothing: there was no manifest on disk, or the old cell is archived when it is
+        opened (``redo``)."""
         return self._seen.manifest is None or self._redo is not None
 
     @property

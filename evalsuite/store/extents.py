@@ -3,7 +3,7 @@
 ``extents`` of the manifest is their history; the last entry counts, and ``items``, ``selection`` and ``repeats`` of the
 manifest repeat it. An entry holds ``at`` (UTC), ``limit``, ``groups`` and ``ids`` as they were given, ``repeats``,
 ``items`` in the order in which smaller limits are nested, and ``declared``: whether it was asked for before its answers
-existed. A person who has seen the answers can choose a part that looks well, so only declared extents decide a release.
+existed. With the answers known a part that looks well can be chosen, so only declared extents decide a release.
 """
 
 from collections.abc import Collection, Mapping, Sequence

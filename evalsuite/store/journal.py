@@ -200,8 +200,8 @@ def _head(path: Path) -> dict[str, Any] | None:
     """The header of a journal: its first line, or the first later one that looks like a header, where lines were
     swapped.
 
-    None: the journal has none, and its first line is whole. Empty: it is damaged, or whether there is one cannot be
-    told (the file is empty, or its first line damaged or over 10,000 bytes long).
+    None: the journal has none, and its first line is whole. Empty: it is damaged, or whether there is one is unknown
+    (the file is empty, or its first line damaged or over 10,000 bytes long).
     """
     with path.open("rb") as file:
         line = first = file.readline(10_000)

@@ -44,7 +44,7 @@ def choose_run(
 ) -> RunChoice:
     """The run to write into, and why: ``run_id`` if it is given (not checked), else the newest run of this suite in
     ``results`` if all asked cells fit into it, else a new one, ``<suite>-<UTC time>`` (``run-<UTC time>`` without a
-    suite). Runs of a suite are those with such names; the time in the name says which is newest.
+    suite). Runs of a suite are those with such names; the time in the name states which is newest.
 
     A cell fits where the run has none or one of the same identity. ``asked``: (model label, task) -> manifest of the
     cells that are asked for. Creates nothing. Raises ``BadInput`` for a damaged manifest there, ``StorageFailed`` for

@@ -76,12 +76,12 @@ def sample_row(
         "repeat": event["repeat"],
         "cluster": event["cluster"],
         "weight": event["weight"],
-        "groups": _json(event["groups"]),
+        "groups": _SORTED.encode(event["groups"]) if event["groups"] else "{}",
         "outcome": event["outcome"],
         "value": event["value"],
         "answer": _clean(event["answer"]),
         "stage": event["stage"],
-        "parts": _json(event["parts"]),
+        "parts": _SORTED.encode(event["parts"]) if event["parts"] else "{}",
         "note": _clean(event["note"]),
         "finish_reason": reply.get("finish_reason"),
         "prompt_tokens": usage.get("prompt_tokens"),
@@ -94,10 +94,6 @@ def sample_row(
         "attempts": event["attempts"],
         "rerolled": event["rerolled"],
     }
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    return _SORTED.encode(values) if values else "{}"
 
 
 def _clean(text: str | None) -> str | None:
@@ -235,8 +231,7 @@ def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[list[dict[str
 
 def _journal_rows(folder: Path, columns: Sequence[str], item: str | None = None) -> list[dict[str, Any]]:
     index = {key: attempt for key, attempt in scan(folder).items() if item in (None, key[0])}
-    texts = "text" in columns or "reasoning" in columns
-    return list(_rows(folder, read_manifest(folder), index, texts=texts))
+    return list(_rows(folder, read_manifest(folder), index, texts="text" in columns or "reasoning" in columns))
 
 
 def is_current(folder: Path) -> bool:

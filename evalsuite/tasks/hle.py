@@ -2,7 +2,7 @@ r"""Humanity's Last Exam (Phan et al. 2025, arXiv 2501.14249): expert questions 
 
 Only the 2,158 questions without a picture are asked. Variants: ``official`` (centerforaisafety/hle 87c92ea, prompt and
 judge of its scripts) and ``strict`` (NVIDIA's recipe: NeMo-Skills 8b18f399 ``generic/hle`` and ``judge/hle``, and no
-verdict but a whole JSON object with the official fields). The judge also reads how confident the answer says it is,
+verdict but a whole JSON object with the official fields). The judge also reads how confident the answer states to be,
 from which the calibration error is computed.
 """
 

@@ -162,7 +162,7 @@ async def connect_model(model: Model, tasks: Iterable[LoadedTask], engine: Engin
     with ``engine.probe=false`` and a ``served_name`` other than ``auto`` nothing is requested at all.
 
     The entry holds ``at`` (UTC), ``facts`` of the first replica, ``replicas`` (their URLs, if several), ``fingerprint``
-    (None where none was taken; ``notes`` then says so), ``notes``, and ``fact_table`` where it is not the one that is
+    (None where none was taken; ``notes`` then states so), ``notes``, and ``fact_table`` where it is not the one that is
     shipped for the dialect. Raises ``EndpointUnusable`` if these requests show that it cannot be reached, is not what
     was configured or cannot do the tasks, and ``BadInput`` as ``connect_all``.
     """

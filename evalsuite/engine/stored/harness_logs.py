@@ -49,7 +49,7 @@ def harness_of(path: Path) -> str:
 
 
 def reader(path: Path, items: Iterable[Item], id_field: str, repeat: int = 0) -> Callable[[], Rows]:
-    """A function that reads the answers in ``path`` anew at each call and yields (line or sample from 1, row).
+    """A function that reads the answers in ``path`` again at each call and yields (line or sample from 1, row).
 
     Rows of plain answers are yielded as they are. Those of a log have the item's id in ``id``, or where the item is not
     known a name from the log, so that the error message can show it.

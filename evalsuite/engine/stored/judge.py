@@ -39,9 +39,9 @@ async def judge_cells(folders: Sequence[Path], judge: AuxiliaryModel, engine: En
     Answers that this judge has judged already are not sent again; failed attempts, and those without a stored reply,
     keep their scores. An answer that needs a verdict and gets none (the judge is lost, or states none) becomes
     ``ungraded``. Answers of the cells take turns, so that a judge whose verdicts drift drifts equally for all. The
-    tables are not written anew. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the judge
-    cannot be used at the start, ``BadInput`` for its configuration, a damaged cell and as ``load``, ``CellInUse`` for a
-    cell that a process writes, ``StorageFailed``.
+    tables are not written again. ``data``: where the questions are loaded from. Raises ``EndpointUnusable`` if the
+    judge cannot be used at the start, ``BadInput`` for its configuration, a damaged cell and as ``load``, ``CellInUse``
+    for a cell that a process writes, ``StorageFailed``.
     """
     client = await connect_auxiliary(judge, engine)
     batches: list[JudgeBatch] = []

@@ -38,7 +38,7 @@ def output_files(folder: Path) -> list[Path]:
     """The output files (``output.jsonl``, ``output-rs0.jsonl``, ``..._chunk_0.jsonl``, also ``.gz``) anywhere below a
     folder, sorted; parts whose whole file is in their folder are left out.
 
-    Raises ``BadInput`` for a folder with ``output.jsonl`` beside ``output-rs*.jsonl``, which are different runs.
+    Raises ``BadInput`` for a folder with ``output.jsonl`` next to ``output-rs*.jsonl``, which are different runs.
     """
     found = [path for path in sorted(folder.rglob("output*.jsonl*")) if _NAME.fullmatch(path.name)]
     whole = {(path.parent, _part(path, "seed")) for path in found if not _part(path, "chunk")}

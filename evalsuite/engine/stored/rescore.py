@@ -121,7 +121,7 @@ def _replay(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dic
 
 
 def _grade_imported(folder: Path, manifest: dict[str, Any], adapter: Adapter, items: dict[str, Item]) -> Changes:
-    """Grade the stored texts of an imported cell again and write its table and manifest anew.
+    """Grade the stored texts of an imported cell again and write its table and manifest again.
 
     ``adapter`` is a single-turn one, ``items`` (by id) holds every item of the table. Failed samples, as those without
     a text, stay failed. ``manifest`` itself is not changed; the one that is written has the adapter's version.

@@ -18,7 +18,7 @@ def published_tables(suite: SuiteComparison | None, cards: Sequence[Card], *, au
     """Build the tables of each card: measured and published scores, group values, the card's own differences, and GRIM.
 
     A card without a measured cell (all, with ``suite`` None) shows only the published numbers. Without ``audit`` the
-    tables do not judge the card itself: no differences of its columns, no GRIM, and no errata beside measured scores.
+    tables do not judge the card itself: no differences of its columns, no GRIM, and no errata next to measured scores.
     """
     card_tables: list[Table] = []
     for report in card_reports(suite, cards):

@@ -70,7 +70,7 @@ def refusal(wall: str) -> str:
 
 def close() -> None:
     """Close every sandbox and thread pool of this process, and forget refusals; the next call of ``sandbox_pool`` opens
-    anew. Blocks until the sandboxes have ended, but does not wait for the threads.
+    others. Blocks until the sandboxes have ended, but does not wait for the threads.
     """
     with _lock:
         for pool in _pools.values():
