@@ -89,9 +89,9 @@ def _file_fault(source: ConfigSource, error: Exception) -> BadInput:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error of Hydra or OmegaConf without full stops at its end, quotes around it and a prefix on
-    interpolations, with what to give where a value is no number or truth value; the name of the error's class where it
-    has no text.
+    """The first line of an error of Hydra or OmegaConf without full stops at its end, double quotes around it and a
+    prefix on interpolations, with what to give where a value is no number or truth value; the name of the error's class
+    where it has no text.
     """
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text).strip('"').rstrip(".")

@@ -93,7 +93,8 @@ def working_lines(
     with ``_`` for ``-``, or the setting of which this is an alias; parts behind it are kept unchecked. ``models`` and
     ``tasks`` are names, of which ``X`` replaces the one or the other list.
 
-    - A setting of the run gives one word, also where ``key`` begins with ``models.X.``.
+    - A setting of the run gives one word, also behind ``models.X.`` or ``tasks.X.``; but a field of ``sampling`` behind
+      ``tasks.X.`` is that of the task.
     - One of models or tasks gives a word for each of the first two names, with ``NAME`` if there are none.
     - Else an option of tasks gives a word for each of ``tasks`` that has it in ``composed`` (the settings as plain
       values; None: no options are known).

@@ -145,8 +145,8 @@ def protected(override: str) -> str:
 
 def as_list(override: str, *names: str) -> str:
     """``NAME=VALUE`` as ``NAME=['VALUE']`` if its key is one of ``names`` and the value neither empty nor a list yet
-    (it begins with ``[``); else unchanged. Quotes around the value are taken off before; ``'`` and backslashes in it
-    are escaped.
+    (it begins with ``[``); else unchanged. Quotes around the value are taken off before; ``'`` in it gets a backslash,
+    and backslashes are doubled.
     """
     key, _, value = override.partition("=")
     if key not in names or not value or value.startswith("["):

@@ -81,9 +81,9 @@ def typed(text: str, guess: Any, kind: Kind) -> Any:
     """The value of a word without quotes for a key of this kind: its ``text``, or ``guess``, what a parser made of it.
 
     For a key of texts or numbers it is the text, which the schema converts later (for numbers the guess where the text
-    holds ``0x``, ``0b``, ``inf`` or ``nan``). For others it is the guess, but below ``as_written`` the text where the
-    guess is spelled in another way. A guess of None stays None; only as an element of a container of texts it is the
-    text, such as ``null``, unless that is empty or ``~``.
+    holds ``0x``, ``0b``, ``inf`` or ``nan``). For others it is the guess, but with ``kind.as_written`` the text where
+    the guess is spelled in another way. A guess of None stays None; only as an element of a container of texts it is
+    the text, such as ``null``, unless that is empty or ``~``.
     """
     if guess is None:
         return text if kind.is_text and kind.element and text not in ("", "~") else None
