@@ -104,13 +104,17 @@ def _failed(code: Exit, text: str = "") -> Exit:
     output; returns ``code``.
 
     Without a text nothing is printed to standard error: a signal ended the command, or its message is there already.
-    Raises ``StorageFailed`` where the document cannot be written.
+    Where the document cannot be written, that is reported as well, and ``STORAGE`` returned.
     """
     if text:
         _print_error(text)
     words = sys.argv[1:]
     if json_output.is_requested(words):
-        json_output.print_error(words, code, text or f"ended with exit code {code.value} ({code.name})")
+        try:
+            json_output.print_error(words, code, text or f"ended with exit code {code.value} ({code.name})")
+        except EvalsuiteError as error:
+            _print_error(str(error))
+            return Exit.STORAGE
     return code
 
 

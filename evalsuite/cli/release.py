@@ -41,16 +41,19 @@ def with_baseline(overrides: Sequence[str], config_dir: str | None) -> list[str]
     candidate = given.get("model", "")
     if not candidate or candidate.startswith("["):
         raise BadInput("release decides on one candidate: add model=NAME (its baseline= is another model)")
-    named = load_settings([f"model={candidate}"], config_dir, "doctor").models[candidate].baseline
-    baseline = given.get("baseline") or named
+    models = load_settings([f"model={candidate}"], config_dir, "doctor").models
+    if len(models) != 1:
+        raise BadInput(f"release decides on one candidate: model={candidate} names {len(models)}")
+    candidate = next(iter(models))  # without quotes
+    baseline = given.get("baseline") or models[candidate].baseline
     if not baseline:
         raise BadInput(f"{candidate} names no baseline: add baseline=NAME")
-    models = candidate if "baseline_run" in given else f"[{baseline},{candidate}]"
+    both = candidate if "baseline_run" in given else f"[{baseline},{candidate}]"
     kept = [override for override in overrides if not override.startswith(("model=", "baseline="))]
     suite = given.get("suite", "")
     if "gate" not in given and any((folder / "gate" / f"{suite}.yaml").is_file() for folder in _folders(config_dir)):
         kept.append(f"gate={suite}")
-    return [*kept, f"model={models}", f"baseline={baseline}"]
+    return [*kept, f"model={both}", f"baseline={baseline}"]
 
 
 def _folders(config_dir: str | None) -> list[Path]:

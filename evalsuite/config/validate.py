@@ -255,6 +255,8 @@ def _engine(engine: Engine) -> Iterator[str]:
 def _launch(run: Run) -> Iterator[str]:
     if run.launch.kind not in KINDS:
         yield str(unknown_name("launch.kind", run.launch.kind, KINDS))
+    if run.launch.jobs < 1:
+        yield f"launch.jobs={run.launch.jobs}: must be 1 or more"
     if run.launch.kind == "ray" and run.aa:
         yield "aa=true: the shards of launch=ray keep one arm only; run it with launch=here, joblib or slurm"
 

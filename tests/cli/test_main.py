@@ -521,3 +521,6 @@ def test_closed_and_full_streams_of_a_shell_end_no_command(tmp_path: Path) -> No
         line = f'"{sys.executable}" -m evalsuite tasks output=json {redirected}'
         done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), redirected
+    line = f'"{sys.executable}" -m evalsuite show run=nope output=json >/dev/full'
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (Exit.STORAGE, False)

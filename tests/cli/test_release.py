@@ -72,7 +72,7 @@ def test_one_port_serves_one_model_after_the_other(tmp_path: Path) -> None:
     [
         (("release",), "add model=NAME"),
         (("release", "model=[demo_fp8,demo_nvfp4]"), "one candidate"),
-        (("release", "model=demo_bf16", "suite=demo"), "names no baseline"),
+        (("release", "model='demo_bf16'", "suite=demo"), "demo_bf16 names no baseline"),
         (("release", "model=demo_fp8", "task=word_problems"), "no margins"),
         (("release", "model=demo_fp8", "suite=demo", "gate=release"), "suite=card gate=card"),
     ],

@@ -135,3 +135,5 @@ def test_suites_that_hydra_or_the_system_cannot_read_are_named(tmp_path: Path) -
         load_settings(["suite=t"], str(tmp_path))
     with pytest.raises(BadInput, match=r"unknown launch\.kind 'x'"):
         load_settings(["task=gsm8k", "launch.kind=x"])
+    with pytest.raises(BadInput, match=r"launch.jobs=0: must be 1 or more"):
+        load_settings(["task=gsm8k", "launch.kind=joblib", "launch.jobs=0"])

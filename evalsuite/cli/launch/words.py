@@ -10,12 +10,12 @@ Words = tuple[str, ...]
 
 
 def per_model(words: Sequence[str], models: Sequence[str]) -> dict[str, Words]:
-    """Model -> its command line: the same words without ``launch=``, ``launch.KEY=``, ``model=`` and
-    ``models.OTHER.KEY=`` of the other models (``server@models.OTHER.server=`` is kept), with ``model=NAME`` at the end.
+    """Model -> its command line: the same words without ``launch=``, ``launch.KEY=``, ``model=``,
+    ``models.OTHER.KEY=`` and ``server@models.OTHER.server=`` of the other models, with ``model=NAME`` at the end.
     """
     jobs: dict[str, Words] = {}
     for name in models:
-        others = tuple(f"models.{other}." for other in models if other != name)
+        others = tuple(f"{kind}models.{other}." for other in models if other != name for kind in ("", "server@"))
         kept = [word for word in words if not word.lstrip("+~").startswith((*others, "model=", "launch=", "launch."))]
         jobs[name] = (*kept, f"model={name}")
     return jobs

@@ -84,8 +84,8 @@ def degenerate(reply: Reply, item: Item | None = None, *, call_as_text: bool = F
 
 
 def loops(reply: Reply) -> bool:
-    """Return whether a reply ends in a repetition of one cycle of at most 2,000 characters: its text, or, if that is an
-    empty string, its reasoning.
+    """Return whether a reply ends in a repetition of one cycle of at most 2,000 characters: its text, or, if that is
+    empty or white space and there is reasoning, its reasoning.
 
     A reply cut at the token limit must repeat it at least three times, in at least 256 characters or half of the reply;
     one that ended by itself at least four times, in at least 64 characters (fewer of one repeated character) and four
@@ -93,7 +93,7 @@ def loops(reply: Reply) -> bool:
     together. Replacement characters at the end are passed over, in a reply that ended by itself also white space.
     """
     capped = reply.finish_reason == "length"
-    end = (reply.text or reply.reasoning).rstrip(_REPLACEMENT)
+    end = (reply.text if reply.text.strip() or not reply.reasoning else reply.reasoning).rstrip(_REPLACEMENT)
     if not capped:
         end = end.rstrip()
     total = len(reply.text) + len(reply.reasoning)

@@ -32,9 +32,10 @@ def answers(server: Server) -> int:
 
 def test_one_command_line_per_model_without_what_is_said_of_others() -> None:
     words = ["model=[a,b]", "suite=card", "models.a.base_url=X", "+models.b.headers.H=1", "launch=slurm", "limit=20"]
+    words.append("server@models.b.server=vllm")
     assert per_model(words, ["a", "b"]) == {
         "a": ("suite=card", "models.a.base_url=X", "limit=20", "model=a"),
-        "b": ("suite=card", "+models.b.headers.H=1", "limit=20", "model=b"),
+        "b": ("suite=card", "+models.b.headers.H=1", "limit=20", "server@models.b.server=vllm", "model=b"),
     }
     secret = ["+models.b.headers.H=1", "models.b.base_url='http://x/v1?code=1'", "models.b.proxy=http://me:pw@x:1"]
     assert secret_words([*secret, "limit=20", "models.a.base_url=http://x/v1"]) == [

@@ -76,6 +76,7 @@ def test_a_loop_to_the_cap_is_one_wherever_it_stands(head: str, cycle: str) -> N
     assume(looped.strip("\ufffd"))
     assert loops(Reply(looped, "", "length"))
     assert loops(Reply("", looped, "length"))
+    assert loops(Reply(" \n", looped, "length"))
 
 
 @given(st.text(min_size=1, max_size=60), st.text(max_size=400), st.integers(256, 900), st.integers(0, 59))
