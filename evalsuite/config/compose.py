@@ -99,15 +99,15 @@ def sweep_jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[
 
     Several values of a key are comma-separated, or those of ``range()``, ``choice()`` and ``glob()``; of a key that is
     given twice the last override counts, at the place of the first. Keys and values are not checked further. Raises
-    ``BadInput`` for what cannot be parsed, ``interval()``, a ``glob()`` or ``range()`` without values, and a wrong
-    ``config_dir``; ``ValueError`` for a ``range()`` with a step of 0.
+    ``BadInput`` for what cannot be parsed, ``interval()``, a ``glob()`` or ``range()`` without values or with a step
+    of 0, and a wrong ``config_dir``.
     """
     register()
     with initialize_config_dir(str(main_folder(config_dir)), job_name="evalsuite", version_base="1.3"):
         parsed = parse(overrides, lambda _: WORDS, GlobalHydra.instance().config_loader())
         try:
             values = {item.get_key_element(): _sweep_values(item) for item in parsed}
-        except HydraException as error:
+        except (HydraException, ValueError) as error:  # ValueError: range() with a step of 0
             raise BadInput(first_line(error)) from None
     return [list(job) for job in product(*values.values())]
 
@@ -264,8 +264,7 @@ def _check_choice(source: ConfigSource, item: Override) -> None:
 
 def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     """Set (or with ``~`` delete) the value of one override in ``cfg``, in place; a mapping is merged into the one that
-    is there. Raises ``BadInput`` for an unknown key (OmegaConf's ``ConfigKeyError`` for ``~`` with one that is not in
-    ``select.groups``), a value of a wrong type, and comma-separated values.
+    is there. Raises ``BadInput`` for an unknown key, a value of a wrong type, and comma-separated values.
 
     ``+`` and ``~`` work only for keys in a free dictionary of the schema, so that a typo is never a new setting. A new
     key there needs ``+``, except in ``select.groups``, and in a mapping for a whole free dictionary whose key has three
@@ -288,6 +287,8 @@ def _set(source: ConfigSource, cfg: DictConfig, item: Override) -> None:
     if not free and (adds or item.is_delete()):
         raise BadInput(f"{line}: '{line[0]}' is for the keys of free dictionaries; write {key}=VALUE")
     if item.is_delete():
+        if not known:
+            raise BadInput(f"{line}: there is no {last!r} to leave out. Known: {', '.join(names) or 'none'}.")
         with open_dict(node):
             del node[last]
         return

@@ -1,5 +1,6 @@
 """What a run's files and its command line say about the sampling of each model."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,9 @@ from evalsuite.config.sampling import NAMES, fields, of_card
 from evalsuite.config.settings import Run, Sampling
 from evalsuite.errors import BadInput
 
+_MAPPED = re.compile(r"[{,]\s*(\w+)\s*:")
+"""A key of a mapping on the command line."""
+
 
 def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], group: str) -> None:
     """Fill in the lists ``sampling.explicit`` of ``run`` and its models, in place, and let models share their
@@ -20,13 +24,14 @@ def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], gr
 
     ``source``: the configuration's files; ``overrides``: the command line; ``group``: the chosen file of
     ``conf/sampling``. Explicit are the fields of ``sampling`` that the command line names or that differ from that
-    file, and those of a model that the command line names as ``models.NAME.sampling.FIELD``. Where the patterns of
+    file, and those of a model that the command line names as ``models.NAME.sampling.FIELD`` or
+    ``models.NAME.sampling={FIELD: ...}``. Where the patterns of
     ``run.sampling.checkpoints`` match a baseline of a model (or that one's baseline ...) but not the model, the model's
     checkpoint is added to them; where they match neither, a model that sets no fields but explicit ones takes the
     other fields of its nearest baseline that states any, whose name then stands in the origin. Raises ``BadInput`` for
     a file that cannot be read, and values of a wrong type in a baseline's.
     """
-    keys = {override.partition("=")[0] for override in overrides}
+    keys = set(_named_keys(overrides))
     file = source.file(f"sampling/{group}")
     written = read_yaml(file) if file.is_file() else {}
     run.sampling.explicit = [
@@ -42,6 +47,14 @@ def settle_sampling(run: Run, source: ConfigSource, overrides: Sequence[str], gr
             run.sampling.checkpoints.append(model.checkpoint)
         elif not fields(model.sampling).keys() - set(model.sampling.explicit):
             _take(model.sampling, chain)
+
+
+def _named_keys(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield the keys that overrides set, for a mapping also those in it, with dots."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        yield key
+        yield from (f"{key}.{name}" for name in _MAPPED.findall(value))
 
 
 def _baselines(run: Run, source: ConfigSource, name: str) -> Iterator[tuple[str, str, Sampling]]:

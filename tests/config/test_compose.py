@@ -503,6 +503,13 @@ def test_a_sweep_over_nothing_is_refused(word: str) -> None:
         config.sweep_jobs(["task=gsm8k", word])
 
 
+def test_a_step_of_zero_and_a_group_that_is_not_there_are_refused() -> None:
+    with pytest.raises(BadInput, match="must not be zero"):
+        config.sweep_jobs(["task=gsm8k", "seed=range(1,5,0)"])
+    with pytest.raises(BadInput, match="there is no 'law' to leave out"):
+        load("task=gsm8k", "model=fp8", "~tasks.gsm8k.select.groups.law")
+
+
 def test_a_new_key_of_a_free_dictionary_may_hold_a_mapping() -> None:
     run = load("task=gsm8k", "model=fp8", "+models.fp8.server.body.x={a:{b:[1,2]}}", "models.fp8.expect={a:{b:1}}")
     assert run.models["fp8"].server.body["x"] == {"a": {"b": [1, 2]}}

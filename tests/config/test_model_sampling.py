@@ -61,6 +61,10 @@ def test_the_command_line_comes_last(conf: Path) -> None:
     assert "top_k" not in sampled(conf, "nvfp4_v2", "sampling.top_k=null")[0]
     values, origin = sampled(conf, "plain", "models.plain.sampling.temperature=0.1")
     assert values == CARD | OFF | {"temperature": 0.1}
+    for model in ("plain", "quantized", "nvfp4_v2"):
+        whole = sampled(conf, model, f"models.{model}.sampling={{temperature: 0.1, top_p:0.9}}")
+        single = [f"models.{model}.sampling.{field}" for field in ("temperature=0.1", "top_p=0.9")]
+        assert whole == sampled(conf, model, *single)
     assert sampled(conf, "own", "sampling=greedy")[0] == {"temperature": 0.0, "top_p": 1.0, "max_tokens": 200}
     (conf / "suite").mkdir()
     suite = "# @package _global_\ndefaults:\n  - override /task: [gsm8k]\nsuite: short\nsampling: {max_tokens: 99}\n"
