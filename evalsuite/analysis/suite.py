@@ -193,7 +193,9 @@ def apply_gate(suite: SuiteComparison, gate: Gate) -> SuiteComparison:
     """Return a copy of ``suite`` with verdicts on its comparisons against the margins of ``gate``, and one release
     verdict per candidate that has a comparison; A/A pairs (a model against itself) get none.
 
-    Raises ``BadInput`` for a margin that is not above 0 or an unknown tier.
+    A task without a margin in ``gate`` is judged against its detectable difference, and gets no verdict without
+    numbers or with a standard error of 0. Raises ``BadInput`` for a margin that is not above 0 or an unknown tier,
+    once there is a candidate to decide on.
     """
     releases: list[ReleaseVerdict] = []
     with_verdict: dict[int, Comparison] = {}

@@ -161,9 +161,10 @@ def _checks_table(checks: Sequence[CheckResult]) -> Table:
 
 
 def _facts_tables(checkups: Sequence[EndpointCheckup]) -> list[Table]:
-    """A table of the facts that each server states, and one of where they differ from the first model's, if they do.
+    """A table of the facts that each server states, and one of where models differ from the first that states any, if
+    they do.
 
-    Empty where no server states anything.
+    Judge and simulator are not compared. Empty where no server states anything.
     """
     shown = [checkup for checkup in checkups if checkup.facts]
     if not shown:

@@ -78,7 +78,7 @@ def _grading(cell: Cell) -> str:
 
 
 def _stopped(ended: LoopResult, limits: RunLimits, console: Console) -> Exit:
-    """The exit code of a run that was stopped, with a printed line on why and how to go on.
+    """The exit code of a run that was stopped; prints how to go on and, unless a signal stopped it, why it stopped.
 
     A signal's own code, else 75 (``STOPPED``); 64 (``BAD_INPUT``) where no window of this length ever fits a request.
     """

@@ -165,15 +165,15 @@ def _with_baseline(settings: Run, name: str, wanted: Mapping[str, Model]) -> dic
     """The models ``wanted`` (name -> settings), and before them the baseline ``name`` as its file describes it.
 
     Raises ``BadInput`` if no configuration names it, ``EndpointUnusable`` if an address of it (other than ``demo``) is
-    also a candidate's.
+    also a candidate's, as text without a slash at the end.
     """
     try:
         known = load_settings([f"model={name}"], settings.config_dir, "doctor").models[name]
     except BadInput as error:
         problem = f"the baseline {name} has not been read, and no configuration names its server"
         raise BadInput(f"{problem}: {error}") from None
-    others = {url for model in wanted.values() for url in environment.base_urls(model)} - {DEMO}
-    if others.intersection(environment.base_urls(known)):
+    others = {url.rstrip("/") for model in wanted.values() for url in environment.base_urls(model)} - {DEMO}
+    if others.intersection(url.rstrip("/") for url in environment.base_urls(known)):
         raise EndpointUnusable(
             f"the baseline {name} has not been read, and its address {known.base_url} is the candidate's: serve the "
             f"baseline, give evalsuite probe model={name} baseline_run={settings.baseline_run}, then the candidate"

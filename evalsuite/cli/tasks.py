@@ -67,7 +67,7 @@ def _lists(settings: Run) -> dict[str, list[Entry]]:
 
 
 def _entry(name: str, file: Path, read: Callable[[str, Entry], Entry]) -> Entry:
-    """The entry of ``file``, from its name and what ``read`` makes of its content.
+    """The entry of ``file``: ``name``, and over it the facts that ``read`` returns for the name and the file's mapping.
 
     Raises ``BadInput`` for a file that cannot be read, or has a list where a mapping belongs or the like.
     """

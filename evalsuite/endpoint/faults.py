@@ -87,7 +87,7 @@ class Rejected(SampleFailed):
 
 
 def pause(attempt: int, fault: Transient, engine: Engine) -> float:
-    """Seconds to wait before request number ``attempt + 1`` (``attempt`` counts from 1) after ``fault``.
+    """Seconds to wait after ``fault`` before the request is sent again; ``attempt`` is the number of this wait, from 1.
 
     Retry-After, but at most ``engine.outage_seconds``; without one, or with one below a second, exponential backoff
     with random jitter, at most ``engine.backoff_max_seconds``.

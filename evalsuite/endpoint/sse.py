@@ -127,7 +127,7 @@ class Template:
 
     @property
     def known(self) -> bool:
-        """Whether an event is learnt."""
+        """Whether an event is kept now; ``learn`` drops it, and may keep no other."""
         return self._prefix is not UNKNOWN
 
     def text(self, payload: bytes) -> str | None:

@@ -26,8 +26,8 @@ async def ask_again(
     Args:
         pool: The model to ask.
         request: What is sent.
-        stop: A request that fails after it was requested is not sent again. It does not affect the first sending, nor
-            the next one where it is requested during the pause or outage before that.
+        stop: Looked at only when the request fails: if it is requested then, the request is not sent again. A stop
+            during the pause or outage after a failure does not prevent the next sending.
         progress: Shows the reply while it arrives; None: nothing does.
 
     Returns:

@@ -27,7 +27,7 @@ def load_available(settings: Run, *, without_items: bool = False) -> AvailableTa
 
     ``without_items``: no question is loaded or downloaded, except those of ``lm_eval`` tasks; only the presence of
     their files (or of a connection to the hub) and of what the adapter needs is checked. Otherwise the questions are
-    loaded, and the first request is built.
+    loaded, and the first request is built where the adapter has ``prompt``.
 
     The result's ``tasks`` has every task (without items where it lacks something, or with ``without_items``), its
     ``problems`` the messages of those that lack something. Raises ``BadInput`` when an adapter cannot be built (its

@@ -89,7 +89,7 @@ class GPQADiamond:
 
     def score(self, item: Item, repeat: int, reply: Reply) -> Score:
         """Grade a reply: value 1 when the text that the variant's extractor finds is the capital letter that the
-        correct choice has in this ``repeat``, else 0.
+        correct choice has in ``order`` (which only ``simple_evals`` changes with ``repeat``), else 0.
 
         The note states the order (indices of the choices as shown, 0 is the correct one) and the correct letter.
         """

@@ -138,9 +138,9 @@ def test_a_baseline_at_one_address_of_a_replicated_candidate() -> None:
     wanted = {"mine": Model(base_url=["http://a:1/v1", "http://b:1/v1"])}
     known = load_settings(["model=fp8"], None, "doctor").models["fp8"]
     assert list(_with_baseline(Run(), "fp8", wanted)) == ["fp8", "mine"]
-    shared = {"mine": Model(base_url=["http://a:1/v1", known.base_url])}
-    with pytest.raises(EndpointUnusable, match="is the candidate's"):
-        _with_baseline(Run(), "fp8", shared)
+    for url in (known.base_url, f"{known.base_url}/"):
+        with pytest.raises(EndpointUnusable, match="is the candidate's"):
+            _with_baseline(Run(), "fp8", {"mine": Model(base_url=["http://a:1/v1", url])})
 
 
 def _replies(run: Path) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,8 @@ class Language:
 
 
 def check(folder: str | None, fetched: str | None = None) -> None:
-    """Raise ``BadInput`` naming the resource when one of NLTK's three is missing or not whole; nothing is loaded.
+    """Raise ``BadInput`` naming the resource when one of NLTK's three is missing or lacks a file, or is a zip with a
+    damaged list of files; what the files hold is not read.
 
     ``folder`` is searched alone; when None, ``NLTK_DATA``, ``fetched`` (what ``fetch`` wrote) and NLTK's own folders.
     """

@@ -81,8 +81,8 @@ def open_answer(text: str, keys: Sequence[str]) -> tuple[bool, str | None]:
     Returns (whether it is correct, the last announced result in lower case, cut to 80 characters; None for a blank
     reply). Announced results are the ends of lines behind a word such as "is" or "answer", or the whole reply without
     one; they and all numbers in them are the candidates. The answer is correct when a candidate equals a key as a
-    number rounded to two decimals, or contains one that is no number as text (any case; a key of one character needs a
-    space before or behind it).
+    number rounded to two decimals, or contains one that is no number as text (any case; a key of one character must
+    be the whole candidate or have a space before or behind it).
     """
     if not text.strip():
         return False, None
