@@ -37,11 +37,12 @@ from evalsuite.records import Reply, Request
 
 PAGE_BYTES = 65_536
 """So much of an error's body, or of a proxy's page, is read."""
-GATHER_SECONDS = 0.05
-"""A stream is read at most this often: servers send every token alone, and a read costs far more than its bytes. Events
-that come in between wait in the kernel and are parsed together; nothing but the progress line is later for it."""
+GATHER_SECONDS = 0.02, 0.05
+"""Least and longest pause between two reads of a stream: servers send every token alone, and a read costs far more than
+its bytes. Events that come in between wait in the kernel and are parsed together; nothing but the progress line is
+later for it."""
 GATHER_SHARE = 8
-"""A pause is at most the request's time so far by this, so that short answers are not held up."""
+"""Between them a pause is the request's time so far by this, so that short answers are hardly held up."""
 GATHER_BYTES = 16_384
 """After a larger read there is none: the stream is fast, and the kernel holds only so much."""
 DATED = re.compile(r"-\d{4}")
@@ -212,7 +213,9 @@ class Client:
                     timer.reschedule(min(now + limits.idle, limits.whole))
                     moved = now
                 if stream.first is not None and len(chunk) < GATHER_BYTES and not stream.assembler.finished:
-                    await _pause_reading(response, min(GATHER_SECONDS, limits.passed() / GATHER_SHARE, often))
+                    least, longest = GATHER_SECONDS
+                    pause = min(max(least, limits.passed() / GATHER_SHARE), longest, often)
+                    await _pause_reading(response, pause)
             stream.end()
         except ErrorEvent as error:
             raise event_fault(error.event, self.model, request) from None
