@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,21 +94,20 @@ async def connect_auxiliaries(
     clients: dict[str, AuxiliaryClient] = {}
     missing: dict[str, str] = {}
     wanted = set(needed)
-    for role, model in (("judge", judge), ("simulator", simulator)):
-        if role not in wanted:
-            continue
-        if model is None:
-            missing[role] = f"no {role} is configured"
-            continue
-        try:
-            patient = replace(engine, outage_seconds=patience[role], token_ids=False)
-            clients[role] = await connect_auxiliary(model, patient)
-        except EndpointUnusable as error:
-            missing[role] = str(error)
-        except BaseException:
-            for client in clients.values():
-                await client.pool.close()
-            raise
+    async with AsyncExitStack() as opened:
+        for role, model in (("judge", judge), ("simulator", simulator)):
+            if role not in wanted:
+                continue
+            if model is None:
+                missing[role] = f"no {role} is configured"
+                continue
+            try:
+                patient = replace(engine, outage_seconds=patience[role], token_ids=False)
+                clients[role] = await connect_auxiliary(model, patient)
+                opened.push_async_callback(clients[role].pool.close)
+            except EndpointUnusable as error:
+                missing[role] = str(error)
+        opened.pop_all()
     return Auxiliaries(clients.get("judge"), clients.get("simulator"), missing)
 
 
@@ -116,10 +116,9 @@ async def connect_auxiliary(model: AuxiliaryModel, engine: Engine) -> AuxiliaryC
     if it cannot be used, ``BadInput`` if its configuration cannot be (see ``connect_all``).
     """
     clients = connect_all(model, engine)
-    try:
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(close_all, clients)
         identified = [with_name(client, await identify(client)) for client in clients]
-    except BaseException:
-        await close_all(clients)
-        raise
+        opened.pop_all()
     limit = asyncio.Semaphore(model.concurrency)
     return AuxiliaryClient(pool(model, engine, identified), fields(model.sampling), limit)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalsuite.config.paths import expanded
 from evalsuite.config.sampling import NAMES
 from evalsuite.endpoint.identity.facts import json_object
 from evalsuite.endpoint.thinking import KNOWN_TAGS
@@ -65,7 +66,7 @@ def read_files(checkpoint: str, *, download: bool = True) -> CheckpointFiles:
     """
     if not checkpoint:
         return CheckpointFiles(note="the server states no checkpoint: checkpoint= was not given")
-    folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111  # never fails
+    folder = expanded(checkpoint)  # never fails
     if os.path.isdir(folder):  # noqa: PTH112  # never fails
         texts = {name: text for name in FILES if (text := _text(folder / name)) is not None}
         return CheckpointFiles(texts, "" if texts else f"{checkpoint} holds none of {', '.join(FILES)}")
