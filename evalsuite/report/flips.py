@@ -5,7 +5,6 @@ Outcomes are one letter per sample, so that 48,128 samples are about a megabyte 
 gated benchmarks get outcomes only.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from evalsuite.analysis.scores import planned_rows
 from evalsuite.analysis.suite import SuiteComparison
 from evalsuite.analysis.table import RunTable, group_column
+from evalsuite.endpoint.fields import storable
 from evalsuite.sandbox import safe_text
 from evalsuite.store.runs import TableCell
 from evalsuite.store.samples import SAMPLES, is_current, read_samples
@@ -234,7 +234,7 @@ def _without_surrogates(value: Any) -> Any:
     mappings.
     """
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return storable(value)
     if isinstance(value, Mapping):
         return {_without_surrogates(key): _without_surrogates(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -242,5 +242,4 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
